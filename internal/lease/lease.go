@@ -1,0 +1,119 @@
+// Package lease gives one holder at a time the right to work on something,
+// over objectstore's compare-and-swap.
+//
+// A lease is a document: owner, end, and a journal that its holder writes
+// before it does what cannot be undone. A new holder inherits the journal, so
+// it learns what the last one may have done when it died. Holding a lease is
+// no proof that nobody else works: a holder that was suspended past Until may
+// wake. Whatever a lease guards must itself be a compare-and-swap from what
+// was read under the lease, or end before Until.
+//
+// Acquire never blocks. After it, check again whether the work is still to be
+// done.
+package lease
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"hikyaku/internal/objectstore"
+)
+
+// ErrLost: another holder has the lease now; what it guards must be left alone.
+var ErrLost = errors.New("lease lost")
+
+// A HeldError says who holds a lease, and until when at the longest.
+type HeldError struct {
+	Key   string
+	Owner string
+	Until time.Time
+}
+
+// Error names the holder and the end.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("lease %s is held by %s until %s", e.Key, e.Owner, e.Until.UTC().Format(time.RFC3339))
+}
+
+// record is a lease's data in its document.
+type record struct {
+	Owner   string          `json:"owner"`
+	Until   time.Time       `json:"until"` // zero: released
+	Journal json.RawMessage `json:"journal,omitempty"`
+}
+
+// A Lease is held by its owner until Until, or until Release. It is not safe
+// for concurrent use.
+type Lease struct {
+	Owner   string
+	Until   time.Time
+	Journal json.RawMessage // the last holder's, until Keep writes another
+
+	store    objectstore.Store
+	document objectstore.Document
+	now      func() time.Time
+}
+
+// Acquire takes the lease under key for ttl, or returns a *HeldError. owner
+// must be unique to the caller, such as a UUID: the same owner acquires its
+// own lease again.
+func Acquire(ctx context.Context, store objectstore.Store, key, owner string, ttl time.Duration, now func() time.Time) (*Lease, error) {
+	document, err := objectstore.ReadDocument(ctx, store, key)
+	if err != nil {
+		return nil, err
+	}
+	var held record
+	if err := document.Decode(&held); err != nil {
+		return nil, err
+	}
+	if held.Owner != owner && now().Before(held.Until) {
+		return nil, &HeldError{Key: key, Owner: held.Owner, Until: held.Until}
+	}
+	l := &Lease{Owner: owner, Journal: held.Journal, store: store, document: document, now: now}
+	switch err := l.Keep(ctx, ttl, held.Journal); {
+	case errors.Is(err, ErrLost):
+		return nil, winner(ctx, store, key)
+	case err != nil:
+		return nil, err
+	}
+	return l, nil
+}
+
+// winner names whoever took the lease first.
+func winner(ctx context.Context, store objectstore.Store, key string) error {
+	document, err := objectstore.ReadDocument(ctx, store, key)
+	if err != nil {
+		return err
+	}
+	var held record
+	if err := document.Decode(&held); err != nil {
+		return err
+	}
+	return &HeldError{Key: key, Owner: held.Owner, Until: held.Until}
+}
+
+// Keep extends the lease to ttl from now and replaces its journal, in one
+// swap. ErrLost if another holder has it.
+func (l *Lease) Keep(ctx context.Context, ttl time.Duration, journal json.RawMessage) error {
+	return l.write(ctx, record{Owner: l.Owner, Until: l.now().Add(ttl), Journal: journal})
+}
+
+// Release ends the lease and leaves journal to the next holder; nil leaves
+// none.
+func (l *Lease) Release(ctx context.Context, journal json.RawMessage) error {
+	return l.write(ctx, record{Owner: l.Owner, Journal: journal})
+}
+
+func (l *Lease) write(ctx context.Context, r record) error {
+	document, err := l.document.Replace(ctx, l.store, r)
+	if errors.Is(err, objectstore.ErrConflict) {
+		return fmt.Errorf("%w: %s", ErrLost, l.document.Key)
+	}
+	if err != nil {
+		return err
+	}
+	l.document, l.Until, l.Journal = document, r.Until, r.Journal
+	return nil
+}

@@ -1,0 +1,73 @@
+// Package objectstore is the seam to S3: objects with conditional writes, free
+// of AWS. Memory is its twin; package s3store implements it on the service;
+// package objectstoretest is the suite that both, and any endpoint, must pass.
+//
+// Equal bytes give equal ETags, and an SDK's own retry may answer ErrConflict
+// to a write that succeeded. Every body that is swapped therefore carries a
+// nonce, and the writer reads again after any doubtful answer: see Swap.
+package objectstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// Errors of a Store. Anything else is an outage, after which the outcome of a
+// write is unknown.
+var (
+	// ErrNotFound: no object under that key. A missing permission is never
+	// reported so.
+	ErrNotFound = errors.New("object not found")
+	// ErrConflict: the condition of a write did not hold, or the write
+	// raced another (412, 409, or 404 to an If-Match).
+	ErrConflict = errors.New("object changed meanwhile")
+	// ErrDenied: the role lacks a permission. It never means absent.
+	ErrDenied = errors.New("object access denied: check the function's role and the bucket's policy")
+)
+
+// Info describes an object without its body.
+type Info struct {
+	Key      string
+	ETag     string
+	Size     int64
+	Modified time.Time
+	Metadata map[string]string // keys in lower case; nil from List
+}
+
+// A Condition guards a write. The zero Condition writes always.
+type Condition struct {
+	Absent bool   // only if the key holds nothing (If-None-Match: *)
+	ETag   string // only if the object has this ETag (If-Match)
+}
+
+// An Object is what Put writes.
+type Object struct {
+	Key             string
+	Body            io.ReadSeeker
+	Size            int64
+	ContentType     string
+	ContentEncoding string
+	Metadata        map[string]string // keys in lower case, ASCII values
+	Condition       Condition
+}
+
+// A Store keeps objects.
+//
+// Implementations are safe for concurrent use and honor ctx. Reads see the
+// last write that returned nil.
+type Store interface {
+	// Get opens an object; the caller closes the body.
+	Get(ctx context.Context, key string) (Info, io.ReadCloser, error)
+	// Head reads an object's Info with its metadata.
+	Head(ctx context.Context, key string) (Info, error)
+	// Put writes an object in one request and returns its ETag.
+	Put(ctx context.Context, o Object) (etag string, err error)
+	// Delete removes an object; a missing one is no error.
+	Delete(ctx context.Context, key string) error
+	// List yields the objects under a prefix in the order of their keys,
+	// those after a key only, if that is not empty.
+	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
+}

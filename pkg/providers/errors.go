@@ -1,0 +1,84 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The error vocabulary. Clients wrap exactly one of these in an *Error;
+// callers decide with errors.Is and never look at text.
+var (
+	// ErrUnauthorized: the credential was not accepted (401). Another
+	// version of it may be.
+	ErrUnauthorized = errors.New("credential not accepted")
+	// ErrRevoked: the credential can never work again (invalid_grant,
+	// invalid_client): a person has to act.
+	ErrRevoked = errors.New("credential revoked: authorize again")
+	// ErrForbidden: 403. Providers answer it for three different faults.
+	ErrForbidden = errors.New("refused: check token, expiry or IP allow list")
+	// ErrRateLimited: 429. Error.RetryAfter holds what the provider asked for.
+	ErrRateLimited = errors.New("rate limited")
+	// ErrTemporary: a 5xx, a time-out, a connection that broke, an answer
+	// cut short. The same call may work later; whether it took effect is
+	// unknown.
+	ErrTemporary = errors.New("temporary failure")
+	// ErrNotFound: 404 for a single object.
+	ErrNotFound = errors.New("not found")
+	// ErrGone: 410, the object is archived.
+	ErrGone = errors.New("archived")
+	// ErrInvalid: the provider refused the request's content (400, 405,
+	// 422), or its answer is not what its documents say. Repeating it is
+	// useless.
+	ErrInvalid = errors.New("invalid request or answer")
+	// ErrDuplicate: the object exists already (409, or 422 after
+	// duplicate=raise). It is also an ErrInvalid.
+	ErrDuplicate = fmt.Errorf("%w: exists already", ErrInvalid)
+)
+
+// An Error says which call to which provider failed. It never holds a body,
+// a URL or a token.
+type Error struct {
+	Provider   string        // "yappli"
+	Op         string        // "users.update"
+	Status     int           // HTTP status, 0 if there was no answer
+	Code       string        // the provider's own error code if it is one of a known list, e.g. "invalid_grant"; a free text could echo a secret
+	RetryAfter time.Duration // what the provider asked for, 0 if nothing
+	Kind       error         // one of the vocabulary
+	Detail     string        // a constant of ours that says what to do, never text of the provider
+}
+
+// Error returns "yappli users.update: rate limited (429)".
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %v", e.Provider, e.Op, e.Kind)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " (status %d)", e.Status)
+	}
+	if e.Code != "" {
+		fmt.Fprintf(&b, " [%s]", e.Code)
+	}
+	if e.Detail != "" {
+		b.WriteString(": " + e.Detail)
+	}
+	return b.String()
+}
+
+// Unwrap returns the vocabulary entry.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// RetryAfter returns how long the provider asked to wait, or 0.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// Retryable reports whether the same call may succeed later without anybody
+// acting.
+func Retryable(err error) bool {
+	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrRateLimited)
+}

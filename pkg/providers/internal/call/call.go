@@ -1,0 +1,315 @@
+// Package call is what all provider clients share: one way to send a request
+// and to read its answer. It paces, retries, caps, identifies itself, maps
+// answers to the error vocabulary, and replaces a rejected token once.
+//
+// A client holds a Client and describes each call as a function from a token
+// to a Request:
+//
+//	res, err := c.call.Do(ctx, "users.list", func(t providers.Token) (call.Request, error) {
+//		return call.Request{Path: "/api/ext/users", Query: q}, nil
+//	})
+//
+// The function runs again for each attempt, so a retried request carries the
+// token of its own time. Nothing in an error comes from a body or a URL.
+package call
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/time/rate"
+
+	"hikyaku/pkg/providers"
+)
+
+const (
+	defaultTimeout  = 30 * time.Second
+	defaultAttempts = 4
+	defaultMaxBody  = 64 << 20
+	tokenMaxBody    = 1 << 20
+	firstWait       = 500 * time.Millisecond
+	longestWait     = 2 * time.Minute // a longer Retry-After is the caller's to schedule
+)
+
+// A Config says how one provider is called.
+type Config struct {
+	Provider  string
+	Rate      float64 // default requests per second, used if Options has no Limiter
+	InFlight  int     // most requests at once; 0: no bound
+	Authorize func(*http.Request, providers.Token)
+	// Inspect may find an error in an answer whose status is 2xx, such as
+	// a login page. It returns the vocabulary entry and a constant detail.
+	Inspect func(Response) (kind error, detail string)
+}
+
+// A Client sends one provider's requests. It is safe for concurrent use.
+type Client struct {
+	config   Config
+	source   providers.TokenSource
+	http     *http.Client
+	agent    string
+	limiter  providers.Limiter
+	attempts int
+	maxBody  int64
+	slots    chan struct{}
+}
+
+// New returns a client that takes its tokens from source. A nil o means the
+// defaults.
+func New(config Config, source providers.TokenSource, o *providers.Options) *Client {
+	if o == nil {
+		o = &providers.Options{}
+	}
+	c := &Client{
+		config: config, source: source, http: httpClient(o), agent: userAgent(o),
+		limiter: o.Limiter, attempts: o.Attempts, maxBody: o.MaxBody,
+	}
+	if c.limiter == nil {
+		c.limiter = rate.NewLimiter(rate.Limit(config.Rate), 1)
+	}
+	if c.attempts <= 0 {
+		c.attempts = defaultAttempts
+	}
+	if c.maxBody <= 0 {
+		c.maxBody = defaultMaxBody
+	}
+	if config.InFlight > 0 {
+		c.slots = make(chan struct{}, config.InFlight)
+	}
+	return c
+}
+
+// A Request is one call to a provider.
+type Request struct {
+	Method string // empty: GET
+	Path   string // appended to the token's BaseURL; each element already escaped
+	URL    string // a full URL, instead of Path
+	Query  url.Values
+	Header http.Header
+	Body   Body
+	// Repeatable says that a POST may be sent again after an unknown
+	// outcome. GET, PUT and DELETE always may.
+	Repeatable bool
+}
+
+// A Response is a complete answer.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do sends the request that build makes and returns the answer if its status
+// is 2xx. It waits for the limiter, retries what may be retried while ctx
+// lasts, and on a 401 asks the token source for another token once.
+func (c *Client) Do(ctx context.Context, op string, build func(providers.Token) (Request, error)) (Response, error) {
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval = firstWait
+	token, err := c.source.Token(ctx)
+	if err != nil {
+		return Response{}, fmt.Errorf("%s %s: reading the token: %w", c.config.Provider, op, err)
+	}
+	replaced := false
+	for attempt := 1; ; attempt++ {
+		request, err := build(token)
+		if err != nil {
+			return Response{}, fmt.Errorf("%s %s: %w", c.config.Provider, op, err)
+		}
+		response, err := c.once(ctx, op, request, token)
+		if errors.Is(err, providers.ErrUnauthorized) && !replaced {
+			replaced = true
+			next, rejectedErr := c.source.Rejected(ctx, token)
+			if rejectedErr == nil {
+				token, attempt = next, attempt-1
+				continue
+			}
+			if !errors.Is(rejectedErr, providers.ErrUnauthorized) {
+				return response, fmt.Errorf("%s %s: replacing the rejected token: %w", c.config.Provider, op, rejectedErr)
+			}
+			return response, err
+		}
+		if err == nil || attempt >= c.attempts || !mayRepeat(request, err) {
+			return response, err
+		}
+		if !pause(ctx, max(waits.NextBackOff(), providers.RetryAfter(err))) {
+			return response, err
+		}
+	}
+}
+
+// mayRepeat: a refusal by rate limit had no effect, so anything may follow
+// it; after an unknown outcome only what is harmless twice.
+func mayRepeat(r Request, err error) bool {
+	if errors.Is(err, providers.ErrRateLimited) {
+		return true
+	}
+	return errors.Is(err, providers.ErrTemporary) && (r.Method != http.MethodPost || r.Repeatable)
+}
+
+// pause waits for d and reports whether it did. It gives up at once if d is
+// not worth waiting for here: longer than longestWait, or past ctx's end.
+func pause(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); d > longestWait || ok && time.Until(deadline) < d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (c *Client) once(ctx context.Context, op string, r Request, t providers.Token) (Response, error) {
+	if c.slots != nil {
+		select {
+		case c.slots <- struct{}{}:
+			defer func() { <-c.slots }()
+		case <-ctx.Done():
+			return Response{}, c.failure(op, 0, unknownOutcome(ctx))
+		}
+	}
+	if err := c.limiter.Wait(ctx); err != nil {
+		return Response{}, c.failure(op, 0, unknownOutcome(ctx))
+	}
+	request, err := newRequest(ctx, t.BaseURL, r, c.agent)
+	if err != nil {
+		return Response{}, c.failure(op, 0, err)
+	}
+	if c.config.Authorize != nil {
+		c.config.Authorize(request, t)
+	}
+	response, err := send(c.http, request, c.maxBody)
+	if err != nil {
+		return response, c.failure(op, response.Status, err)
+	}
+	if err := classify(c.config.Provider, op, response); err != nil {
+		return response, err
+	}
+	if c.config.Inspect != nil {
+		if kind, detail := c.config.Inspect(response); kind != nil {
+			return response, &providers.Error{Provider: c.config.Provider, Op: op, Status: response.Status, Kind: kind, Detail: detail}
+		}
+	}
+	return response, nil
+}
+
+func (c *Client) failure(op string, status int, kind error) error {
+	return &providers.Error{Provider: c.config.Provider, Op: op, Status: status, Kind: kind}
+}
+
+// Once sends one request to a token endpoint: no retry, no replay by the
+// transport, no redirect, an answer of at most 1 MiB. The answer is returned
+// with the error, because the token may be in it.
+func Once(ctx context.Context, provider, op string, o *providers.Options, r Request) (Response, error) {
+	if o == nil {
+		o = &providers.Options{}
+	}
+	request, err := newRequest(ctx, "", r, userAgent(o))
+	if err != nil {
+		return Response{}, &providers.Error{Provider: provider, Op: op, Kind: err}
+	}
+	request.GetBody = nil // net/http replays a request only if it can get its body again
+	request.Close = true  // and an idle connection that the server has closed cannot be met
+	response, err := send(httpClient(o), request, tokenMaxBody)
+	if err != nil {
+		return response, &providers.Error{Provider: provider, Op: op, Status: response.Status, Kind: err}
+	}
+	return response, classify(provider, op, response)
+}
+
+func newRequest(ctx context.Context, base string, r Request, agent string) (*http.Request, error) {
+	target := r.URL
+	if target == "" {
+		target = strings.TrimRight(base, "/") + r.Path
+	}
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, fmt.Errorf("%w: the configured URL is not an absolute http(s) URL", providers.ErrInvalid)
+	}
+	if len(r.Query) > 0 {
+		query := u.Query()
+		for name, values := range r.Query {
+			query[name] = values
+		}
+		u.RawQuery = query.Encode()
+	}
+	method := r.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(r.Body.Bytes))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the request cannot be built", providers.ErrInvalid)
+	}
+	for name, values := range r.Header {
+		request.Header[name] = values
+	}
+	request.Header.Set("User-Agent", agent)
+	if request.Header.Get("Accept") == "" {
+		request.Header.Set("Accept", "application/json")
+	}
+	if r.Body.ContentType != "" {
+		request.Header.Set("Content-Type", r.Body.ContentType)
+	}
+	return request, nil
+}
+
+// send returns a complete answer, or an error of the vocabulary. An error of
+// the transport is never wrapped: its text holds the URL.
+func send(client *http.Client, request *http.Request, maxBody int64) (Response, error) {
+	answer, err := client.Do(request)
+	if err != nil {
+		return Response{}, unknownOutcome(request.Context())
+	}
+	defer func() { _ = answer.Body.Close() }()
+	response := Response{Status: answer.StatusCode, Header: answer.Header}
+	response.Body, err = io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
+	if err != nil {
+		return response, unknownOutcome(request.Context())
+	}
+	if int64(len(response.Body)) > maxBody {
+		return Response{Status: answer.StatusCode, Header: answer.Header},
+			fmt.Errorf("%w: the answer is larger than the cap of %d bytes", providers.ErrInvalid, maxBody)
+	}
+	return response, nil
+}
+
+// unknownOutcome is ErrTemporary, and says so if it was ctx that ended.
+func unknownOutcome(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", providers.ErrTemporary, err)
+	}
+	return providers.ErrTemporary
+}
+
+func httpClient(o *providers.Options) *http.Client {
+	client := http.Client{Timeout: defaultTimeout}
+	if o.HTTP != nil {
+		client = *o.HTTP
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}
+
+func userAgent(o *providers.Options) string {
+	if o.UserAgent == "" {
+		return "hikyaku"
+	}
+	return o.UserAgent
+}
+
+// Bearer authorizes with "Authorization: Bearer".
+func Bearer(r *http.Request, t providers.Token) {
+	r.Header.Set("Authorization", "Bearer "+t.Credential.Reveal())
+}

@@ -1,0 +1,65 @@
+package call
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"hikyaku/pkg/providers"
+)
+
+// longestLife is the longest expires_in that is believed, ten years; an
+// absurd one reads as unknown rather than as "for ever".
+const longestLife = 10 * 365 * 24 * time.Hour
+
+// ParseGrant reads a token endpoint's answer. sent is when the request left.
+// err is what Once returned: an OAuth error code that no repetition can mend
+// becomes ErrRevoked.
+func ParseGrant(provider, op string, r Response, sent time.Time, err error) (providers.Grant, error) {
+	if err != nil {
+		return providers.Grant{}, terminal(err)
+	}
+	var body struct {
+		Access    providers.Text   `json:"access_token"`
+		Refresh   providers.Text   `json:"refresh_token"`
+		ExpiresIn providers.Number `json:"expires_in"`
+		Owner     providers.Text   `json:"resource_owner_id"`
+		Error     json.RawMessage  `json:"error"`
+	}
+	if json.Unmarshal(bytes.TrimPrefix(r.Body, []byte("\xef\xbb\xbf")), &body) != nil {
+		return providers.Grant{}, Malformed(provider, op, r, "the token answer is not JSON")
+	}
+	if body.Access == "" {
+		e := &providers.Error{Provider: provider, Op: op, Status: r.Status, Code: errorCode(r.Body),
+			Kind: providers.ErrInvalid, Detail: "the token answer has no access_token"}
+		return providers.Grant{}, terminal(e)
+	}
+	g := providers.Grant{
+		Access: providers.NewSecret(strings.TrimSpace(string(body.Access))), Refresh: providers.NewSecret(string(body.Refresh)),
+		ObtainedAt: sent, Account: string(body.Owner),
+	}
+	if life := time.Duration(body.ExpiresIn) * time.Second; life > 0 && body.ExpiresIn <= providers.Number(longestLife/time.Second) {
+		g.ExpiresAt = sent.Add(life)
+	}
+	return g, nil
+}
+
+// terminal turns the codes of RFC 6749 section 5.2 that blame the credential
+// into ErrRevoked. A 401 of a token endpoint blames the client's credential.
+func terminal(err error) error {
+	var e *providers.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case "invalid_grant", "invalid_client", "unauthorized_client":
+		e.Kind = providers.ErrRevoked
+	case "":
+		if errors.Is(e.Kind, providers.ErrUnauthorized) {
+			e.Kind = providers.ErrRevoked
+		}
+	}
+	return e
+}

@@ -1,0 +1,238 @@
+package sandbox
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+)
+
+// A FaultKind is one way to misbehave.
+type FaultKind string
+
+// The kinds of fault.
+const (
+	TooMany    FaultKind = "429"      // refuse with 429, with Retry-After if set
+	ServerFail FaultKind = "5xx"      // refuse with 503 before any effect
+	BadGateway FaultKind = "502-html" // refuse with a gateway's HTML page
+	Dropped    FaultKind = "dropped"  // cut the connection before any effect
+	Lost       FaultKind = "lost"     // take effect, then cut the connection without an answer
+	Reset      FaultKind = "reset"    // take effect, then cut the connection half-way through the answer
+	Denied     FaultKind = "401"      // refuse the credential
+	Slow       FaultKind = "slow"     // answer correctly after Fault.Delay
+	Garbage    FaultKind = "garbage"  // take effect, answer 200 with bytes that are not JSON
+	None       FaultKind = ""         // behave
+)
+
+func (k FaultKind) cuts() bool { return k == Dropped || k == Lost || k == Reset }
+
+// A Fault is one misbehavior, asked for with Server.Inject.
+type Fault struct {
+	Kind       FaultKind
+	Route      string        // prefix of the route it applies to; empty: any
+	After      int           // requests of that route to leave alone first
+	Times      int           // how often; 0: once, negative: for ever
+	RetryAfter string        // of a 429 or 503: seconds or an HTTP date
+	Delay      time.Duration // of Slow
+}
+
+func (f Fault) happensFirst() bool {
+	switch f.Kind {
+	case TooMany, ServerFail, BadGateway, Dropped, Denied:
+		return true
+	}
+	return false
+}
+
+func (f Fault) refuse(w *httptest.ResponseRecorder) {
+	if f.RetryAfter != "" {
+		w.Header().Set("Retry-After", f.RetryAfter)
+	}
+	switch f.Kind {
+	case TooMany:
+		JSON(w, http.StatusTooManyRequests, map[string]string{"error": "Rate limit exceeded", "code": "RateLimitExceeded"})
+	case Denied:
+		JSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_token"})
+	case BadGateway:
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		_, _ = io.WriteString(w, "<html><body><h1>502 Bad Gateway</h1></body></html>")
+	default:
+		JSON(w, http.StatusServiceUnavailable, map[string]string{"error": "unavailable"})
+	}
+}
+
+// Faults are chances, from 0 to 1, of random misbehavior of each request, and
+// a latency.
+type Faults struct {
+	TooMany, ServerFail, Dropped, Lost, Reset float64
+
+	RetryAfter string        // of the random 429 and 503
+	Latency    time.Duration // of every request
+	Jitter     time.Duration // added to it, uniformly
+}
+
+// Inject asks for a fault. Faults queue: the first that matches a request is
+// used.
+func (s *Server) Inject(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	s.queued = append(s.queued, &f)
+}
+
+// SetFaults replaces the random misbehavior, and drops what was injected.
+func (s *Server) SetFaults(f Faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults, s.queued = f, nil
+}
+
+// admit counts the request against the rate limit and decides its fault.
+func (s *Server) admit(route string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.overLimit() {
+		return Fault{Kind: TooMany, RetryAfter: s.faults.RetryAfter}
+	}
+	for _, f := range s.queued {
+		if f.Times == 0 || !strings.HasPrefix(route, f.Route) {
+			continue
+		}
+		if f.After > 0 {
+			f.After--
+			continue
+		}
+		if f.Times > 0 {
+			f.Times--
+		}
+		return *f
+	}
+	return s.roll()
+}
+
+// overLimit is true if the last second, this request included, holds more
+// requests than the limit. A refused request does not count.
+func (s *Server) overLimit() bool {
+	if s.limit < 0 {
+		return false
+	}
+	now := s.now()
+	kept := s.window[:0]
+	for _, t := range s.window {
+		if now.Sub(t) < time.Second {
+			kept = append(kept, t)
+		}
+	}
+	s.window = kept
+	if float64(len(kept)+1) > max(s.limit, 1) {
+		return true
+	}
+	s.window = append(s.window, now)
+	return false
+}
+
+func (s *Server) roll() Fault {
+	x := s.random.Float64()
+	for _, c := range []struct {
+		chance float64
+		kind   FaultKind
+	}{
+		{s.faults.TooMany, TooMany}, {s.faults.ServerFail, ServerFail}, {s.faults.Dropped, Dropped},
+		{s.faults.Lost, Lost}, {s.faults.Reset, Reset},
+	} {
+		if x < c.chance {
+			return Fault{Kind: c.kind, RetryAfter: s.faults.RetryAfter}
+		}
+		x -= c.chance
+	}
+	return Fault{}
+}
+
+func (s *Server) delay(f Fault) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.faults.Latency
+	if s.faults.Jitter > 0 {
+		d += time.Duration(s.random.Int64N(int64(s.faults.Jitter)))
+	}
+	if f.Kind == Slow {
+		d += f.Delay
+	}
+	return d
+}
+
+func wait(r *http.Request, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-r.Context().Done():
+	case <-timer.C:
+	}
+}
+
+// cut ends a connection as a failing network would. Both net/http and
+// Transport understand the panic.
+func cut(w http.ResponseWriter, answer *httptest.ResponseRecorder, kind FaultKind) {
+	if kind == Reset {
+		body := answer.Body.Bytes()
+		answer.Body.Truncate(len(body) / 2)
+		send(w, answer)
+		_ = http.NewResponseController(w).Flush()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// Transport calls h in-process, for http.Client. A handler that aborts shows
+// as a broken connection, before or after the first half of the body.
+func Transport(h http.Handler) http.RoundTripper { return transport{h} }
+
+type transport struct{ handler http.Handler }
+
+var errCut = errors.New("connection cut")
+
+func (t transport) RoundTrip(r *http.Request) (answer *http.Response, err error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	request := r.Clone(r.Context())
+	if request.Body == nil {
+		request.Body = http.NoBody
+	}
+	request.RequestURI = r.URL.RequestURI()
+	request.RemoteAddr = "127.0.0.1:1"
+	if request.Host == "" {
+		request.Host = r.URL.Host
+	}
+	recorder := httptest.NewRecorder()
+	defer func() {
+		switch p := recover(); {
+		case p == nil:
+		case p != http.ErrAbortHandler: //nolint:errorlint // net/http compares it so
+			panic(p)
+		case !recorder.Flushed:
+			answer, err = nil, errCut
+		default:
+			answer, err = recorder.Result(), nil
+			answer.Body = io.NopCloser(io.MultiReader(answer.Body, brokenReader{}))
+		}
+	}()
+	t.handler.ServeHTTP(recorder, request)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	answer = recorder.Result()
+	answer.Request = r
+	return answer, nil
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

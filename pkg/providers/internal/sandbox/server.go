@@ -1,0 +1,194 @@
+// Package sandbox is what the providers' sandboxes share: routing, faults, the
+// account's rate limit, tokens, paging, invented data, and a record of every
+// parameter that was seen.
+//
+// A sandbox embeds a Server, registers its routes with Handle, and is an
+// http.Handler: serve it on a socket, or call it in-process through Client,
+// which works in a testing/synctest bubble.
+//
+// A Server is safe for concurrent use. Its handlers run one at a time, so a
+// sandbox needs no lock for its records.
+package sandbox
+
+import (
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"time"
+)
+
+// Options configure a sandbox. The zero value is ready for use.
+type Options struct {
+	Seed    uint64           // seeds data and random faults; equal seeds, equal sandboxes
+	Records int              // records of each dataset; 0: 120, negative: none
+	Rate    float64          // requests allowed in any sliding second; 0: the provider's limit, negative: no limit
+	Now     func() time.Time // nil: time.Now
+	Faults  Faults           // random misbehavior; see also Server.Inject
+}
+
+// Count returns the number of records to make.
+func (o Options) Count() int {
+	switch {
+	case o.Records == 0:
+		return 120
+	case o.Records < 0:
+		return 0
+	}
+	return o.Records
+}
+
+// A Handler answers one request. Handlers of one Server never run at the same
+// time.
+type Handler func(w http.ResponseWriter, r *Request)
+
+// A Server routes, misbehaves and remembers for one provider's sandbox.
+type Server struct {
+	provider string
+	mux      *http.ServeMux
+	now      func() time.Time
+
+	handling sync.Mutex // held while a handler runs
+
+	mu     sync.Mutex
+	random *rand.Rand
+	faults Faults
+	queued []*Fault
+	limit  float64
+	window []time.Time // of the requests in the last second
+	calls  []Call
+}
+
+// A Call is one request as it was answered.
+type Call struct {
+	Time   time.Time
+	Route  string // "PUT /api/ext/users/{id}"
+	Path   string
+	Status int // 0: the connection was cut
+	Fault  FaultKind
+}
+
+// NewServer returns a server without routes. rate is the provider's own limit.
+func NewServer(provider string, rate float64, o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rate != 0 {
+		rate = o.Rate
+	}
+	return &Server{
+		provider: provider, mux: http.NewServeMux(), now: o.Now, limit: rate, faults: o.Faults,
+		random: rand.New(rand.NewPCG(o.Seed, 0x68696b79616b75)),
+	}
+}
+
+// Provider returns the provider's name.
+func (s *Server) Provider() string { return s.provider }
+
+// Now returns the sandbox's time.
+func (s *Server) Now() time.Time { return s.now() }
+
+// Handle registers a route in the form of http.ServeMux, with its method.
+func (s *Server) Handle(route string, h Handler) {
+	s.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, route, h)
+	})
+}
+
+// ServeHTTP serves a request as the provider would, or misbehaves as asked.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, route := s.mux.Handler(r)
+	if route == "" {
+		s.serve(w, r, r.Method+" (no such route)", func(w http.ResponseWriter, _ *Request) {
+			JSON(w, http.StatusNotFound, map[string]string{"error": "not_found"})
+		})
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h Handler) {
+	request := readRequest(s.provider, route, r)
+	fault := s.admit(route)
+	wait(r, s.delay(fault))
+	answer := httptest.NewRecorder()
+	answer.Body.Grow(512)
+	if fault.happensFirst() {
+		fault.refuse(answer)
+	} else {
+		s.handling.Lock()
+		h(answer, request)
+		s.handling.Unlock()
+	}
+	if fault.Kind.cuts() {
+		s.remember(route, r, 0, fault.Kind)
+		cut(w, answer, fault.Kind)
+		return
+	}
+	s.remember(route, r, answer.Code, fault.Kind)
+	send(w, answer)
+}
+
+func (s *Server) remember(route string, r *http.Request, status int, kind FaultKind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, Call{Time: s.now(), Route: route, Path: r.URL.Path, Status: status, Fault: kind})
+}
+
+// Calls returns the requests so far, in the order in which they ended.
+func (s *Server) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Call(nil), s.calls...)
+}
+
+// Count returns how many requests a route has answered or cut; an empty
+// route counts all.
+func (s *Server) Count(route string) int {
+	n := 0
+	for _, c := range s.Calls() {
+		if route == "" || c.Route == route {
+			n++
+		}
+	}
+	return n
+}
+
+// Do runs f while no handler runs, for tests and commands that change records
+// by hand.
+func (s *Server) Do(f func()) {
+	s.handling.Lock()
+	defer s.handling.Unlock()
+	f()
+}
+
+// Client returns an HTTP client that calls the sandbox in-process, whatever
+// host a request names.
+func (s *Server) Client() *http.Client { return &http.Client{Transport: Transport(s)} }
+
+// JSON writes v with a status.
+func JSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+}
+
+func send(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
+	for name, values := range answer.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// Dump writes records as indented JSON.
+func Dump(w io.Writer, records any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(records)
+}

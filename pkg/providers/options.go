@@ -1,0 +1,31 @@
+package providers
+
+import (
+	"context"
+	"net/http"
+)
+
+// Options configure a provider's client. The zero value, and a nil *Options,
+// are ready for use.
+type Options struct {
+	// HTTP sends the requests; nil means a client with a 30 s timeout that
+	// follows no redirects.
+	HTTP *http.Client
+	// UserAgent names the caller; empty means "hikyaku". SHOPLINE documents
+	// it as the partner's handle code, Yappli requires one.
+	UserAgent string
+	// Limiter paces requests; nil means the provider's default rate. Share
+	// one limiter among the clients of one account.
+	Limiter Limiter
+	// Attempts bounds the tries of one call; 0 means 4, 1 means no retries.
+	// Token calls are never retried.
+	Attempts int
+	// MaxBody caps an answer in bytes; 0 means 64 MiB.
+	MaxBody int64
+}
+
+// A Limiter delays a request until it may be sent, or until ctx ends.
+// *rate.Limiter of golang.org/x/time is one.
+type Limiter interface {
+	Wait(ctx context.Context) error
+}

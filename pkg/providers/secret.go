@@ -1,0 +1,46 @@
+package providers
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// redacted stands wherever a secret would otherwise appear.
+const redacted = "[redacted]"
+
+// A Secret is a value that cannot print itself: every verb of fmt, slog and
+// encoding/json show "[redacted]". Reveal is the one way to the value, so a
+// search for Reveal finds every place where a secret leaves its wrapping.
+//
+// The zero Secret is empty. Secrets are comparable, but compare what a
+// stranger sent with crypto/subtle instead.
+type Secret struct{ value string }
+
+// NewSecret wraps value.
+func NewSecret(value string) Secret { return Secret{value: value} }
+
+// Reveal returns the value. Pass it only to the request or the store that
+// needs it.
+func (s Secret) Reveal() string { return s.value }
+
+// Empty reports whether there is no value.
+func (s Secret) Empty() bool { return s.value == "" }
+
+// String returns "[redacted]", or "" for an empty secret, so that a missing
+// value is visible in a diagnosis.
+func (s Secret) String() string {
+	if s.Empty() {
+		return ""
+	}
+	return redacted
+}
+
+// Format covers the verbs that would look through String (%#v, %x, %d).
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, s.String()) }
+
+// LogValue keeps the value out of structured logs.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalJSON keeps the value out of any JSON made by reflection. Documents
+// that must carry it, such as Token, write it explicitly.
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + s.String() + `"`), nil }

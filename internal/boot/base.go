@@ -1,0 +1,157 @@
+package boot
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/objectstore/s3store"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/secretstore/smstore"
+	"hikyaku/pkg/providers"
+)
+
+// A Base is what every composition starts from.
+type Base struct {
+	Common  Common
+	AWS     aws.Config
+	Secrets secretstore.Store
+	Objects objectstore.Store
+	HTTP    *http.Client // to the providers
+	Log     *slog.Logger
+	Metrics *Metrics
+	Now     func() time.Time
+
+	invoker *awslambda.Client
+}
+
+// Open wires the common settings. It makes no network call.
+//
+// Credentials are read from the environment, where Lambda puts them. The
+// SDK's chain of other sources would triple the dependencies of every binary;
+// the command line, which needs it, resolves it first.
+func Open(e Environ, c Common) *Base {
+	out := io.Writer(os.Stdout)
+	if e.Out != nil {
+		out = e.Out
+	}
+	level, _ := logLevel(c.LogLevel) // checked by Validate
+	b := &Base{
+		Common:  c,
+		AWS:     awsConfig(c),
+		HTTP:    &http.Client{Timeout: providerTimeout, Transport: e.HTTP},
+		Log:     slog.New(requestLog{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})}),
+		Metrics: &Metrics{out: out, now: time.Now},
+		Now:     time.Now,
+	}
+	if e.HTTP == nil {
+		b.HTTP.Transport = guardedTransport(c.AllowHosts)
+	}
+	if e.Now != nil {
+		b.Now, b.Metrics.now = e.Now, e.Now
+	}
+	b.Secrets = smstore.New(secretsmanager.NewFromConfig(b.AWS))
+	b.Objects = s3store.New(s3.NewFromConfig(b.AWS, func(o *s3.Options) { o.UsePathStyle = c.Endpoint != "" }), c.Bucket)
+	b.invoker = awslambda.NewFromConfig(b.AWS)
+	return b
+}
+
+// providerTimeout bounds one provider request. Leases outlive it.
+const providerTimeout = 30 * time.Second
+
+func awsConfig(c Common) aws.Config {
+	config := aws.Config{
+		Region:      c.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(c.KeyID, c.SecretKey, c.Session),
+	}
+	if c.Endpoint != "" {
+		config.BaseEndpoint = aws.String(c.Endpoint)
+	}
+	return config
+}
+
+// Options returns the options of a provider's client for this function.
+func (b *Base) Options() *providers.Options {
+	return &providers.Options{HTTP: b.HTTP, UserAgent: b.Common.UserAgent}
+}
+
+// Tokens returns the reader of a provider's token, which asks the token
+// refresher to replace a version that was rejected.
+func (b *Base) Tokens(provider string) *secretstore.Tokens {
+	return &secretstore.Tokens{
+		Store: b.Secrets, Name: secretstore.Name(b.Common.Prefix, provider, secretstore.TokenPart), Provider: provider,
+		Now: b.Now, Replace: b.replace,
+	}
+}
+
+// replace invokes the token refresher for one rejected version and waits for
+// its answer.
+func (b *Base) replace(ctx context.Context, provider, version string) error {
+	if b.Common.Refresher == "" {
+		return fmt.Errorf("%w: no token refresher is configured; set HIKYAKU_TOKENREFRESH_FUNCTION", providers.ErrUnauthorized)
+	}
+	payload, err := json.Marshal(map[string]string{"provider": provider, "rejected_version": version})
+	if err != nil {
+		return err
+	}
+	out, err := b.invoker.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &b.Common.Refresher, Payload: payload})
+	if err != nil {
+		return fmt.Errorf("%w: invoking %s", providers.ErrTemporary, b.Common.Refresher)
+	}
+	if out.FunctionError != nil {
+		return fmt.Errorf("%w: %s failed; see its log", providers.ErrTemporary, b.Common.Refresher)
+	}
+	return nil
+}
+
+// Main runs a composition as a Lambda function. A fault in the settings ends
+// the process with the whole list on standard error, before any event.
+func Main[F lambda.Handler](compose func(context.Context, Environ) (F, error)) {
+	function, err := compose(context.Background(), OSEnviron())
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	lambda.StartWithOptions(function, lambda.WithEnableSIGTERM())
+}
+
+func logLevel(name string) (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cmp.Or(name, "INFO"))); err != nil {
+		return 0, errors.New("must be DEBUG, INFO, WARN or ERROR")
+	}
+	return level, nil
+}
+
+// requestLog adds the invocation's request id to every record.
+type requestLog struct{ slog.Handler }
+
+// Handle adds the id that Lambda put into ctx.
+func (h requestLog) Handle(ctx context.Context, r slog.Record) error {
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		r.AddAttrs(slog.String("requestId", lc.AwsRequestID))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs keeps the id on derived loggers.
+func (h requestLog) WithAttrs(a []slog.Attr) slog.Handler { return requestLog{h.Handler.WithAttrs(a)} }
+
+// WithGroup keeps the id on derived loggers.
+func (h requestLog) WithGroup(name string) slog.Handler { return requestLog{h.Handler.WithGroup(name)} }

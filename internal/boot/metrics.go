@@ -1,0 +1,53 @@
+package boot
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// namespace is where CloudWatch shows the metrics.
+const namespace = "Hikyaku"
+
+// Metrics writes measurements in CloudWatch's embedded metric format: a JSON
+// line in the log, which CloudWatch turns into a metric without an API call.
+// It is safe for concurrent use.
+type Metrics struct {
+	out io.Writer
+	now func() time.Time
+	mu  sync.Mutex
+}
+
+// Add writes one value. unit is one of CloudWatch's: Count, Seconds, Bytes,
+// None ... Dimensions must be few and of few values (provider, dataset,
+// outcome), because each combination is billed as a metric.
+func (m *Metrics) Add(name, unit string, value float64, dimensions map[string]string) {
+	names := slices.Sorted(maps.Keys(dimensions))
+	if names == nil {
+		names = []string{}
+	}
+	line := map[string]any{
+		name: value,
+		"_aws": map[string]any{
+			"Timestamp": m.now().UnixMilli(),
+			"CloudWatchMetrics": []any{map[string]any{
+				"Namespace":  namespace,
+				"Dimensions": [][]string{names},
+				"Metrics":    []any{map[string]string{"Name": name, "Unit": unit}},
+			}},
+		},
+	}
+	for _, n := range names {
+		line[n] = dimensions[n]
+	}
+	b, err := json.Marshal(line)
+	if err != nil {
+		return // a NaN cannot be shown, and no measurement is worth failing an event
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, _ = m.out.Write(append(b, '\n'))
+}

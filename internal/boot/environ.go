@@ -42,9 +42,9 @@ type Common struct {
 	LogLevel   string   `env:"HIKYAKU_LOG_LEVEL" envDefault:"INFO"`           // DEBUG, INFO, WARN or ERROR
 	Region     string   `env:"AWS_REGION,required,notEmpty"`                  // set by Lambda
 	Endpoint   string   `env:"AWS_ENDPOINT_URL"`                              // any AWS-compatible endpoint; empty: AWS
-	KeyID      string   `env:"AWS_ACCESS_KEY_ID,required,notEmpty,unset"`     // set by Lambda
-	SecretKey  string   `env:"AWS_SECRET_ACCESS_KEY,required,notEmpty,unset"` // set by Lambda
-	Session    string   `env:"AWS_SESSION_TOKEN,unset"`                       // set by Lambda
+	KeyID      string   `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`     // set by Lambda
+	SecretKey  string   `env:"AWS_SECRET_ACCESS_KEY,required,notEmpty"` // set by Lambda
+	Session    string   `env:"AWS_SESSION_TOKEN"`                       // set by Lambda
 }
 
 // Validate returns every fault of the common settings.

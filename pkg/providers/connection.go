@@ -98,6 +98,8 @@ type Grant struct {
 	ObtainedAt time.Time // when the request was sent, so that a slow answer never lengthens a life
 	ExpiresAt  time.Time // zero: unknown
 	Account    string    // whom the provider says the token belongs to, if it says so
+	Origin     string    // fingerprint of the authorization code that began this line of tokens
+	Base       string    // version id of the document that this one was made to replace
 }
 
 type grantDocument struct {
@@ -106,6 +108,8 @@ type grantDocument struct {
 	ObtainedAt time.Time  `json:"obtained_at"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	Account    string     `json:"account,omitempty"`
+	Origin     string     `json:"origin,omitempty"`
+	Base       string     `json:"base,omitempty"`
 }
 
 // Document returns the grant's document with its secrets in the clear, for
@@ -113,7 +117,7 @@ type grantDocument struct {
 func (g Grant) Document() []byte {
 	return mustJSON(grantDocument{
 		Access: g.Access.Reveal(), Refresh: g.Refresh.Reveal(), ObtainedAt: g.ObtainedAt.UTC(),
-		ExpiresAt: timeOrNil(g.ExpiresAt), Account: g.Account,
+		ExpiresAt: timeOrNil(g.ExpiresAt), Account: g.Account, Origin: g.Origin, Base: g.Base,
 	})
 }
 
@@ -127,7 +131,10 @@ func ParseGrant(doc []byte) (Grant, error) {
 	if d.Access == "" {
 		return Grant{}, fmt.Errorf("refresh document: %w: no grant yet", ErrNotFound)
 	}
-	g := Grant{Access: NewSecret(d.Access), Refresh: NewSecret(d.Refresh), ObtainedAt: d.ObtainedAt, Account: d.Account}
+	g := Grant{
+		Access: NewSecret(d.Access), Refresh: NewSecret(d.Refresh), ObtainedAt: d.ObtainedAt,
+		Account: d.Account, Origin: d.Origin, Base: d.Base,
+	}
 	if d.ExpiresAt != nil {
 		g.ExpiresAt = *d.ExpiresAt
 	}

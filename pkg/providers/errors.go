@@ -24,6 +24,9 @@ var (
 	// cut short. The same call may work later; whether it took effect is
 	// unknown.
 	ErrTemporary = errors.New("temporary failure")
+	// ErrUnsent is an ErrTemporary of a request that never left: no
+	// connection could be made, so it certainly had no effect.
+	ErrUnsent = fmt.Errorf("%w: no connection", ErrTemporary)
 	// ErrNotFound: 404 for a single object.
 	ErrNotFound = errors.New("not found")
 	// ErrGone: 410, the object is archived.

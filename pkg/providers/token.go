@@ -51,6 +51,7 @@ type Token struct {
 	ObtainedAt time.Time
 	ExpiresAt  time.Time       // zero: unknown, which is a state of its own and never "for ever"
 	Quirks     json.RawMessage // the provider package's Quirks; empty: its defaults
+	Base       string          // version id of the document that this one was made to replace
 
 	// Version is the secret store's version id of this document. It is not
 	// part of the document; a caller whose token was rejected names it.
@@ -68,6 +69,7 @@ type tokenDocument struct {
 	ObtainedAt time.Time       `json:"obtained_at"`
 	ExpiresAt  *time.Time      `json:"expires_at"`
 	Quirks     json.RawMessage `json:"quirks,omitempty"`
+	Base       string          `json:"base,omitempty"`
 }
 
 // Expired reports whether the token's known life has ended at now.
@@ -81,6 +83,7 @@ func (t Token) Document() []byte {
 	d := tokenDocument{
 		Provider: t.Provider, Kind: t.Kind, BaseURL: t.BaseURL, LoginURL: t.LoginURL, Account: t.Account,
 		Credential: t.Credential.Reveal(), ObtainedAt: t.ObtainedAt.UTC(), ExpiresAt: timeOrNil(t.ExpiresAt), Quirks: t.Quirks,
+		Base: t.Base,
 	}
 	return mustJSON(d)
 }
@@ -97,7 +100,7 @@ func ParseToken(doc []byte) (Token, error) {
 	}
 	t := Token{
 		Provider: d.Provider, Kind: d.Kind, BaseURL: d.BaseURL, LoginURL: d.LoginURL, Account: d.Account,
-		Credential: NewSecret(d.Credential), ObtainedAt: d.ObtainedAt, Quirks: d.Quirks,
+		Credential: NewSecret(d.Credential), ObtainedAt: d.ObtainedAt, Quirks: d.Quirks, Base: d.Base,
 	}
 	if d.ExpiresAt != nil {
 		t.ExpiresAt = *d.ExpiresAt

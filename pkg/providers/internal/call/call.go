@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
@@ -268,8 +269,16 @@ func newRequest(ctx context.Context, base string, r Request, agent string) (*htt
 // send returns a complete answer, or an error of the vocabulary. An error of
 // the transport is never wrapped: its text holds the URL.
 func send(client *http.Client, request *http.Request, maxBody int64) (Response, error) {
-	answer, err := client.Do(request)
+	var dialed, connected bool
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { dialed = true },
+		GotConn: func(httptrace.GotConnInfo) { connected = true },
+	}
+	answer, err := client.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
 	if err != nil {
+		if dialed && !connected && request.Context().Err() == nil {
+			return Response{}, providers.ErrUnsent
+		}
 		return Response{}, unknownOutcome(request.Context())
 	}
 	defer func() { _ = answer.Body.Close() }()

@@ -35,6 +35,9 @@ var (
 	ErrLimit = errors.New("secret has too many versions: wait until old ones are removed")
 	// ErrThrottled: try again later.
 	ErrThrottled = errors.New("secret store throttled")
+	// ErrInvalid: the request breaks a rule of the service, or the secret is
+	// marked for deletion. Repeating it is useless.
+	ErrInvalid = errors.New("secret request refused: check its name, value and state")
 	// ErrDenied: the role lacks a permission.
 	ErrDenied = errors.New("secret access denied: check the function's role and the secret's key")
 )
@@ -95,7 +98,8 @@ type Store interface {
 	// Describe lists the versions of a secret.
 	Describe(ctx context.Context, name string) (Description, error)
 	// Create makes a secret with its first version, which is current.
-	// ErrExists if there is one of that name.
+	// ErrExists if there is one of that name; repeating it with equal id and
+	// data is a success.
 	Create(ctx context.Context, name, id string, data []byte) error
 	// Put adds a version under the given stages, taking them from other
 	// versions. Without stages the service would move Current, so at least

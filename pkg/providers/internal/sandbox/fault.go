@@ -96,7 +96,7 @@ func (s *Server) SetFaults(f Faults) {
 func (s *Server) admit(route string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.overLimit() {
+	if !s.unlimited[route] && s.overLimit() {
 		return Fault{Kind: TooMany, RetryAfter: s.faults.RetryAfter}
 	}
 	for _, f := range s.queued {

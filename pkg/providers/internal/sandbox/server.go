@@ -50,6 +50,8 @@ type Server struct {
 	mux      *http.ServeMux
 	now      func() time.Time
 
+	unlimited map[string]bool // routes, set before the first request
+
 	handling sync.Mutex // held while a handler runs
 
 	mu     sync.Mutex
@@ -79,7 +81,7 @@ func NewServer(provider string, rate float64, o Options) *Server {
 		rate = o.Rate
 	}
 	return &Server{
-		provider: provider, mux: http.NewServeMux(), now: o.Now, limit: rate, faults: o.Faults,
+		provider: provider, mux: http.NewServeMux(), unlimited: map[string]bool{}, now: o.Now, limit: rate, faults: o.Faults,
 		random: rand.New(rand.NewPCG(o.Seed, 0x68696b79616b75)),
 	}
 }
@@ -92,6 +94,18 @@ func (s *Server) Now() time.Time { return s.now() }
 
 // Handle registers a route in the form of http.ServeMux, with its method.
 func (s *Server) Handle(route string, h Handler) {
+	s.handle(route, h)
+}
+
+// HandleUnlimited is Handle for a route that the account's rate limit does not
+// count: a page that a person opens, or a token endpoint whose provider limits
+// only the calls of its API.
+func (s *Server) HandleUnlimited(route string, h Handler) {
+	s.unlimited[route] = true
+	s.handle(route, h)
+}
+
+func (s *Server) handle(route string, h Handler) {
 	s.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, route, h)
 	})

@@ -1,0 +1,2 @@
+// Package yappli calls the Yappli CRM Open API.
+package yappli

@@ -1,0 +1,148 @@
+package yappli
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/internal/call"
+)
+
+// Fields are the values of a creation or an update by request field name. A
+// name that is not in the map is absent from the request; a null and an empty
+// value are two more states. Names are those of RequestFields.
+//
+// Values are personal data, and password is a secret: do not log them.
+type Fields map[string]Value
+
+// A Value is what one request field is set to. Values are comparable, so
+// maps.Equal compares Fields.
+type Value struct {
+	Text string // integers in decimal
+	Null bool   // then Text is ""
+}
+
+// Text returns a value that may be empty.
+func Text(s string) Value { return Value{Text: s} }
+
+// Null returns the value that says "nothing". Only JSON bodies can express
+// it; in the other encodings it is sent as "".
+func Null() Value { return Value{Null: true} }
+
+// Int returns the value of an Integer field.
+func Int(n int64) Value { return Value{Text: strconv.FormatInt(n, 10)} }
+
+// Bool returns the value of enabled or logined: 1 or 0.
+func Bool(b bool) Value {
+	if b {
+		return Text("1")
+	}
+	return Text("0")
+}
+
+// japan is the zone of Yappli's times. Japan has no summer time.
+var japan = time.FixedZone("JST", 9*60*60)
+
+// Timestamp returns the value of logined_at: the time in Japan as
+// "2006-01-02 15:04:05".
+func Timestamp(t time.Time) Value { return Text(t.In(japan).Format(time.DateTime)) }
+
+// requestFields is in the order of the seed's table (yappli.txt:211-226).
+var requestFields = func() []string {
+	names := []string{"unique_id", "login_id", "password", "rank"}
+	for n := 1; n <= columns; n++ {
+		names = append(names, columnName(n))
+	}
+	return append(names, "secret_question", "secret_answer", "logined", "enabled", "logined_at")
+}()
+
+var isRequestField = func() map[string]bool {
+	set := map[string]bool{}
+	for _, name := range requestFields {
+		set[name] = true
+	}
+	return set
+}()
+
+// RequestFields lists every field that a request may set, in the order in
+// which they are sent. unique_id is for creations only.
+func RequestFields() []string { return slices.Clone(requestFields) }
+
+// columns is how many custom fields a member has.
+const columns = 50
+
+func columnName(n int) string { return fmt.Sprintf("column%02d", n) }
+
+// Check reports the first field, in alphabetical order, that no request may
+// carry: an unknown name, text that is not UTF-8, or a rank, logined or
+// enabled that is not the documented integer. The error is an ErrInvalid and
+// holds no value.
+func (f Fields) Check() error {
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if fault := f[name].fault(name); fault != "" {
+			return fmt.Errorf("yappli field %q: %w: %s", name, providers.ErrInvalid, fault)
+		}
+	}
+	return nil
+}
+
+func (v Value) fault(name string) string {
+	switch {
+	case !isRequestField[name]:
+		return "not a request field"
+	case v.Null && v.Text != "":
+		return "null and a text at once"
+	case !utf8.ValidString(v.Text):
+		return "not UTF-8"
+	case (name == "logined" || name == "enabled") && v.Text != "0" && v.Text != "1":
+		return "must be 0 or 1"
+	case name == "rank" && !v.Null:
+		if _, err := strconv.ParseInt(v.Text, 10, 64); err != nil {
+			return "must be an integer"
+		}
+	}
+	return ""
+}
+
+// body encodes fields in the order of RequestFields.
+func (f Fields) body(encoding Encoding) (call.Body, error) {
+	switch encoding {
+	case JSON:
+		object := make(map[string]any, len(f))
+		for name, v := range f {
+			object[name] = v.json(name)
+		}
+		return call.JSON(object)
+	case Form:
+		values := make(url.Values, len(f))
+		for name, v := range f {
+			values.Set(name, v.Text)
+		}
+		return call.Form(values), nil
+	}
+	parts := make([]call.Field, 0, len(f))
+	for _, name := range requestFields {
+		if v, ok := f[name]; ok {
+			parts = append(parts, call.Field{Name: name, Value: v.Text})
+		}
+	}
+	return call.Multipart(parts)
+}
+
+// json gives the seed's Integer fields as numbers.
+func (v Value) json(name string) any {
+	if v.Null {
+		return nil
+	}
+	if name == "rank" || name == "logined" || name == "enabled" {
+		if n, err := strconv.ParseInt(v.Text, 10, 64); err == nil {
+			return n
+		}
+	}
+	return v.Text
+}

@@ -97,6 +97,7 @@ func (m *Memory) Describe(ctx context.Context, name string) (Description, error)
 	d := Description{Rotating: s.rotation.Enabled}
 	for _, v := range s.list(m.now(), m.ReadLag) {
 		if len(v.Stages) > 0 {
+			v.Created = time.Time{} // the service does not say it here
 			d.Versions = append(d.Versions, v)
 		}
 	}

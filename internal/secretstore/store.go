@@ -69,7 +69,7 @@ type Value struct {
 
 // A Description lists a secret's versions without their values.
 type Description struct {
-	Versions []Version // all that have a stage, in no order
+	Versions []Version // all that have a stage, in no order, without Created
 	Rotating bool      // Secrets Manager rotation is enabled for it
 }
 

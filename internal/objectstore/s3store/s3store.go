@@ -1,0 +1,186 @@
+// Package s3store implements objectstore.Store on Amazon S3.
+//
+// A write is one request: the SDK's retries are off for it, because a retry of
+// a conditional write that succeeded would be answered by a conflict with
+// itself. Reads keep the SDK's retries. Each body is sent with its CRC32, and
+// what is read back is checked against the stored one.
+//
+// The role needs s3:ListBucket on its prefix: without it S3 answers 403 for a
+// key that holds nothing, and a Store never takes 403 as absent.
+package s3store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"hikyaku/internal/objectstore"
+)
+
+// API is what a Store uses of *s3.Client.
+type API interface {
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	HeadObject(context.Context, *s3.HeadObjectInput, ...func(*s3.Options)) (*s3.HeadObjectOutput, error)
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	DeleteObject(context.Context, *s3.DeleteObjectInput, ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
+	ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
+}
+
+// A Store is an objectstore.Store on one bucket, safe for concurrent use.
+type Store struct {
+	api    API
+	bucket string
+}
+
+var _ objectstore.Store = (*Store)(nil)
+
+// New returns a Store on bucket that calls api, usually an *s3.Client; whoever
+// makes that decides between path and host style.
+func New(api API, bucket string) *Store { return &Store{api: api, bucket: bucket} }
+
+// Get opens an object.
+func (s *Store) Get(ctx context.Context, key string) (objectstore.Info, io.ReadCloser, error) {
+	out, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
+	if err != nil {
+		return objectstore.Info{}, nil, s.mapped("reading", key, err, readKinds)
+	}
+	return objectstore.Info{
+		Key: key, ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength),
+		Modified: aws.ToTime(out.LastModified), Metadata: lower(out.Metadata),
+	}, out.Body, nil
+}
+
+// Head reads an object's Info.
+func (s *Store) Head(ctx context.Context, key string) (objectstore.Info, error) {
+	out, err := s.api.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &key})
+	if err != nil {
+		return objectstore.Info{}, s.mapped("reading", key, err, readKinds)
+	}
+	return objectstore.Info{
+		Key: key, ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength),
+		Modified: aws.ToTime(out.LastModified), Metadata: lower(out.Metadata),
+	}, nil
+}
+
+// Put writes an object in one request. Its ETag is the one to name in the next
+// Condition.
+func (s *Store) Put(ctx context.Context, o objectstore.Object) (string, error) {
+	in := &s3.PutObjectInput{
+		Bucket: &s.bucket, Key: &o.Key, Body: o.Body, ContentLength: &o.Size,
+		ContentType: optional(o.ContentType), ContentEncoding: optional(o.ContentEncoding),
+		Metadata: o.Metadata, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+		IfMatch: optional(o.Condition.ETag),
+	}
+	kinds := plainKinds
+	if o.Condition.Absent {
+		in.IfNoneMatch = aws.String("*")
+	}
+	if o.Condition != (objectstore.Condition{}) {
+		kinds = conditionKinds
+	}
+	out, err := s.api.PutObject(ctx, in, once)
+	if err != nil {
+		return "", s.mapped("writing", o.Key, err, kinds)
+	}
+	return aws.ToString(out.ETag), nil
+}
+
+// Delete removes an object.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	_, err := s.api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key}, once)
+	if err != nil {
+		return s.mapped("deleting", key, err, plainKinds)
+	}
+	return nil
+}
+
+// List yields the objects under a prefix, a thousand a request.
+func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[objectstore.Info, error] {
+	return func(yield func(objectstore.Info, error) bool) {
+		pages := s3.NewListObjectsV2Paginator(s.api, &s3.ListObjectsV2Input{
+			Bucket: &s.bucket, Prefix: &prefix, StartAfter: optional(after),
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(objectstore.Info{}, s.mapped("listing", prefix, err, plainKinds))
+				return
+			}
+			for _, o := range page.Contents {
+				info := objectstore.Info{
+					Key: aws.ToString(o.Key), ETag: aws.ToString(o.ETag), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
+				}
+				if !yield(info, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// once turns the SDK's retries off for a call.
+func once(o *s3.Options) { o.Retryer = aws.NopRetryer{} }
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func lower(metadata map[string]string) map[string]string {
+	m := make(map[string]string, len(metadata))
+	for k, v := range metadata {
+		m[strings.ToLower(k)] = v
+	}
+	return m
+}
+
+// What an HTTP status means depends on the request.
+var (
+	readKinds      = map[int]error{http.StatusForbidden: objectstore.ErrDenied, http.StatusNotFound: objectstore.ErrNotFound}
+	plainKinds     = map[int]error{http.StatusForbidden: objectstore.ErrDenied}
+	conditionKinds = map[int]error{
+		http.StatusForbidden:          objectstore.ErrDenied,
+		http.StatusNotFound:           objectstore.ErrConflict, // If-Match on a key that holds nothing
+		http.StatusConflict:           objectstore.ErrConflict, // raced another write
+		http.StatusPreconditionFailed: objectstore.ErrConflict,
+	}
+)
+
+// mapped names what failed and gives it one of the Store's errors where S3's
+// answer is one. Of the answer only status and code are kept.
+func (s *Store) mapped(doing, key string, err error, kinds map[int]error) error {
+	var answer *awshttp.ResponseError
+	if !errors.As(err, &answer) {
+		var sent *url.Error
+		if errors.As(err, &sent) {
+			err = sent.Err // without the address
+		}
+		return fmt.Errorf("%s object %s: %w", doing, key, err)
+	}
+	code := "no code"
+	var named smithy.APIError
+	if errors.As(err, &named) {
+		code = named.ErrorCode()
+	}
+	kind := kinds[answer.HTTPStatusCode()]
+	switch {
+	case code == "NoSuchBucket":
+		return fmt.Errorf("%s object %s: bucket %s does not exist: check the function's bucket setting", doing, key, s.bucket)
+	case kind == nil:
+		kind = errors.New("s3 failed")
+	}
+	return fmt.Errorf("%s object %s: %w (status %d, %s)", doing, key, kind, answer.HTTPStatusCode(), code)
+}

@@ -1,0 +1,2 @@
+// Package supersaas calls SuperSaaS, the booking service.
+package supersaas

@@ -34,14 +34,14 @@ func OSEnviron() Environ { return Environ{Vars: env.ToMap(os.Environ())} }
 
 // Common are the settings that every function has.
 type Common struct {
-	Prefix     string   `env:"HIKYAKU_PREFIX,required,notEmpty"`              // leads every secret name and S3 key
-	Bucket     string   `env:"HIKYAKU_BUCKET,required,notEmpty"`              // state and exports
-	UserAgent  string   `env:"HIKYAKU_USER_AGENT" envDefault:"hikyaku"`       // shown to the providers; SHOPLINE's handle code
-	AllowHosts []string `env:"HIKYAKU_ALLOW_HOSTS"`                           // hosts that may be private or plain http; only with a custom endpoint
-	Refresher  string   `env:"HIKYAKU_TOKENREFRESH_FUNCTION"`                 // name of the function that replaces a rejected token; empty: nobody is asked
-	LogLevel   string   `env:"HIKYAKU_LOG_LEVEL" envDefault:"INFO"`           // DEBUG, INFO, WARN or ERROR
-	Region     string   `env:"AWS_REGION,required,notEmpty"`                  // set by Lambda
-	Endpoint   string   `env:"AWS_ENDPOINT_URL"`                              // any AWS-compatible endpoint; empty: AWS
+	Prefix     string   `env:"HIKYAKU_PREFIX,required,notEmpty"`        // leads every secret name and S3 key
+	Bucket     string   `env:"HIKYAKU_BUCKET,required,notEmpty"`        // state and exports
+	UserAgent  string   `env:"HIKYAKU_USER_AGENT" envDefault:"hikyaku"` // shown to the providers; SHOPLINE's handle code
+	AllowHosts []string `env:"HIKYAKU_ALLOW_HOSTS"`                     // hosts that may be private or plain http; only with a custom endpoint
+	Refresher  string   `env:"HIKYAKU_TOKENREFRESH_FUNCTION"`           // name of the function that replaces a rejected token; empty: nobody is asked
+	LogLevel   string   `env:"HIKYAKU_LOG_LEVEL" envDefault:"INFO"`     // DEBUG, INFO, WARN or ERROR
+	Region     string   `env:"AWS_REGION,required,notEmpty"`            // set by Lambda
+	Endpoint   string   `env:"AWS_ENDPOINT_URL"`                        // any AWS-compatible endpoint; empty: AWS
 	KeyID      string   `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`     // set by Lambda
 	SecretKey  string   `env:"AWS_SECRET_ACCESS_KEY,required,notEmpty"` // set by Lambda
 	Session    string   `env:"AWS_SESSION_TOKEN"`                       // set by Lambda

@@ -81,6 +81,17 @@ func Acquire(ctx context.Context, store objectstore.Store, key, owner string, tt
 	return l, nil
 }
 
+// Peek reads the journal of the last holder without acquiring the lease.
+func Peek(ctx context.Context, store objectstore.Store, key string) (json.RawMessage, error) {
+	document, err := objectstore.ReadDocument(ctx, store, key)
+	if err != nil {
+		return nil, err
+	}
+	var held record
+	err = document.Decode(&held)
+	return held.Journal, err
+}
+
 // winner names whoever took the lease first.
 func winner(ctx context.Context, store objectstore.Store, key string) error {
 	document, err := objectstore.ReadDocument(ctx, store, key)

@@ -1,0 +1,162 @@
+// Package tokenrefresh keeps a working token for every provider in the secret
+// store.
+//
+// A run looks at each credential and replaces those that are due. It is safe
+// to run at any time, any number at once, from any driver: one lease per
+// credential lets one of them act, and what it does survives a crash at any
+// point. The protocol, with the outcome of every crash point, is
+// docs/token-protocol.md; in short:
+//
+//	lease -> read again -> budget -> (one-time: prove the secret writable,
+//	journal the intent) -> one call to the token endpoint -> store the whole
+//	answer under HIKYAKU_NEXT -> probe -> swap it to AWSCURRENT from the
+//	version it was made to replace -> derive the callers' token -> release
+//
+// Nothing here knows AWS: secrets, objects, events and measurements come in
+// through the Deps.
+package tokenrefresh
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"hikyaku/internal/lease"
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers"
+)
+
+// The labels of ours on versions of a secret.
+const (
+	Next = "HIKYAKU_NEXT" // stored, to be promoted
+	Kept = "HIKYAKU_KEPT" // lost the swap to a person's edit; kept for a person to look at
+)
+
+// Deps are what a Refresher works with. All are required.
+type Deps struct {
+	Secrets     secretstore.Store
+	Objects     objectstore.Store
+	Authorities map[string]providers.Authority
+	Notify      func(context.Context, Event) error             // tells people
+	Rotate      func(ctx context.Context, secret string) error // starts Secrets Manager's rotation of a secret
+	Measure     func(name, unit string, value float64, dimensions map[string]string)
+	Log         *slog.Logger
+	Now         func() time.Time
+	NewID       func() string // a unique version id of 32 to 64 characters
+}
+
+// A Refresher keeps the credentials under one prefix. It is safe for
+// concurrent use.
+type Refresher struct {
+	prefix string
+	deps   Deps
+}
+
+// New returns a Refresher of the credentials under prefix.
+func New(prefix string, deps Deps) *Refresher { return &Refresher{prefix: prefix, deps: deps} }
+
+// A Request asks for a run. The zero Request looks at every provider.
+type Request struct {
+	Provider string // only this one
+	// RejectedVersion is the version of the token secret to which the
+	// provider answered 401: exactly that version is replaced.
+	RejectedVersion string
+	// Force replaces the credential though it is not due, cools down, or
+	// is in doubt.
+	Force bool
+}
+
+const (
+	leaseTTL   = 2 * time.Minute // outlives a token call and the writes after it
+	waitForNew = 5 * time.Second // how long a loser of the lease waits for the winner's token
+	waitStep   = 200 * time.Millisecond
+)
+
+// Run looks at the credentials that q names. It returns an error only for a
+// request that makes no sense; what went wrong with a credential is in its
+// Result.
+func (r *Refresher) Run(ctx context.Context, q Request) (Report, error) {
+	names := providers.Names()
+	if q.Provider != "" {
+		if !slices.Contains(names, q.Provider) {
+			return Report{}, &UnknownProviderError{Provider: q.Provider}
+		}
+		names = []string{q.Provider}
+	} else if q.RejectedVersion != "" {
+		return Report{}, errors.New("rejected_version without provider: name the provider whose token was rejected")
+	}
+	var report Report
+	for _, name := range names {
+		report.Results = append(report.Results, r.one(ctx, name, q))
+	}
+	return report, nil
+}
+
+// An UnknownProviderError names a provider that Hikyaku does not have.
+type UnknownProviderError struct{ Provider string }
+
+// Error lists the providers that there are.
+func (e *UnknownProviderError) Error() string {
+	text := "unknown provider; known are"
+	for _, n := range providers.Names() {
+		text += " " + n
+	}
+	return text
+}
+
+// one runs the protocol for one provider and reports on it.
+func (r *Refresher) one(ctx context.Context, provider string, q Request) Result {
+	began := r.deps.Now()
+	a := &attempt{Refresher: r, provider: provider, request: q, label: Next}
+	a.finish(a.run(ctx))
+	result := a.result
+	result.Seconds = r.deps.Now().Sub(began).Seconds()
+	if result.Outcome != Off {
+		r.measure(result)
+	}
+	level := slog.LevelInfo
+	if result.Outcome.failed() || result.Outcome.needsHuman() {
+		level = slog.LevelError
+	}
+	r.deps.Log.Log(ctx, level, "credential looked at", "provider", provider, "outcome", result.Outcome,
+		"reason", result.Reason, "elapsed", result.Seconds, "err", a.err)
+	return result
+}
+
+func (r *Refresher) measure(x Result) {
+	r.deps.Measure("RefreshOutcome", "Count", 1, map[string]string{"provider": x.Provider, "outcome": string(x.Outcome)})
+	r.deps.Measure("RefreshSeconds", "Seconds", x.Seconds, map[string]string{"provider": x.Provider})
+	if x.ExpiresAt != nil {
+		r.deps.Measure("SecondsToExpiry", "Seconds", x.ExpiresAt.Sub(r.deps.Now()).Seconds(), map[string]string{"provider": x.Provider})
+	} else if x.Version != "" {
+		r.deps.Measure("UnknownExpiry", "Count", 1, map[string]string{"provider": x.Provider})
+	}
+}
+
+// secret names a secret of the provider's.
+func (r *Refresher) secret(provider, part string) string {
+	return secretstore.Name(r.prefix, provider, part)
+}
+
+// leaseKey is where a provider's lease and state lie.
+func (r *Refresher) leaseKey(provider string) string {
+	return r.prefix + "/state/tokens/" + provider
+}
+
+// State returns what the last runs left behind about a credential, without
+// touching it, for reports to people.
+func (r *Refresher) State(ctx context.Context, provider string) (last Outcome, at time.Time, needsHuman string, err error) {
+	s, err := r.peek(ctx, provider)
+	return s.Outcome, s.At, s.NeedsHuman, err
+}
+
+func (r *Refresher) peek(ctx context.Context, provider string) (state, error) {
+	journal, err := lease.Peek(ctx, r.deps.Objects, r.leaseKey(provider))
+	if err != nil {
+		return state{}, err
+	}
+	return readState(journal)
+}

@@ -1,11 +1,11 @@
 package yappli
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/internal/call"
 )
 
 // Quirks are what differs between tenants and generations of the API. They
@@ -69,12 +69,8 @@ const (
 // misspelt quirk would otherwise work as its default, silently.
 func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 	var q Quirks
-	if len(raw) > 0 {
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&q); err != nil {
-			return Quirks{}, fmt.Errorf("yappli quirks: %w: %w", providers.ErrInvalid, err)
-		}
+	if err := call.DecodeQuirks(providers.Yappli, raw, &q); err != nil {
+		return Quirks{}, err
 	}
 	err := choose(nil, "token", &q.Token, Form, JSON)
 	err = choose(err, "body", &q.Body, Multipart, JSON, Form)

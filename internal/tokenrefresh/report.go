@@ -51,11 +51,11 @@ type Report struct {
 	Results []Result `json:"results"`
 }
 
-// Failed lists the providers whose credential is not what it should be.
-func (r Report) Failed() []string {
+// Retry lists the providers that another run soon may mend.
+func (r Report) Retry() []string {
 	var names []string
 	for _, x := range r.Results {
-		if x.Outcome.failed() || x.Outcome.needsHuman() {
+		if x.Outcome.failed() {
 			names = append(names, x.Provider)
 		}
 	}

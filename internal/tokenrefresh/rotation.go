@@ -172,8 +172,7 @@ func (a *attempt) rotationFinish(ctx context.Context, part string) error {
 	if part == secretstore.TokenPart {
 		v.outcome, v.err = a.swapToken(ctx, a.id, token)
 	} else {
-		a.id = "" // the derived token is a version of another secret
-		v = a.promoteGrant(ctx, spending{}, value.ID, grant, Refreshed)
+		v = a.promoteGrant(ctx, a.id, grant, Refreshed)
 	}
 	a.release(ctx, v)
 	return v.err

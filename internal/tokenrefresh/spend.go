@@ -40,7 +40,7 @@ func (a *attempt) spend(ctx context.Context) verdict {
 	}
 	if found {
 		if grant, err := providers.ParseGrant(stored.Data); err == nil {
-			return a.promoteGrant(ctx, s, stored.ID, grant, Promoted)
+			return a.promoteGrant(ctx, stored.ID, grant, Promoted)
 		}
 	}
 	credential, fromCode, v := a.toSpend(ctx, s)
@@ -51,7 +51,7 @@ func (a *attempt) spend(ctx context.Context) verdict {
 	if id == "" {
 		return v
 	}
-	return a.promoteGrant(ctx, s, id, grant, Refreshed)
+	return a.promoteGrant(ctx, id, grant, Refreshed)
 }
 
 // toSpend decides what is to be spent now. Without anything it settles the
@@ -169,7 +169,7 @@ func (a *attempt) spendFailed(ctx context.Context, s spending, err error) verdic
 
 // promoteGrant makes a stored grant the record and derives the token. Its old
 // half is already spent, so only a definite no stops it.
-func (a *attempt) promoteGrant(ctx context.Context, s spending, id string, grant providers.Grant, outcome Outcome) verdict {
+func (a *attempt) promoteGrant(ctx context.Context, id string, grant providers.Grant, outcome Outcome) verdict {
 	token := a.tokenWith(grant.Access, grant.ObtainedAt, grant.ExpiresAt)
 	probe := a.authority().Probe(ctx, a.connection, token)
 	if errors.Is(probe, providers.ErrUnauthorized) {

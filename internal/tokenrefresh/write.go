@@ -135,6 +135,7 @@ func (a *attempt) serve(ctx context.Context, desired providers.Token) (Outcome, 
 	}
 	a.tokenVersion = current.ID
 	desired.Base = current.ID
+	a.label, a.id = Next, "" // a rotation's label and version are the record's, not this secret's
 	id := ""
 	stored, found, err := a.labelled(ctx, secretstore.TokenPart, current)
 	if err != nil {

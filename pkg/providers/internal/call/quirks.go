@@ -20,7 +20,7 @@ func DecodeQuirks(provider string, raw json.RawMessage, q any) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(q); err != nil {
-		return fmt.Errorf("reading the quirks of %s: %w: %v; see docs/providers/%s.md", provider, providers.ErrInvalid, err, provider)
+		return fmt.Errorf("reading the quirks of %s: %w: %w; see docs/providers/%s.md", provider, providers.ErrInvalid, err, provider)
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		return fmt.Errorf("reading the quirks of %s: %w: more than one JSON value", provider, providers.ErrInvalid)

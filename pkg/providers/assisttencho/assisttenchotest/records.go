@@ -1,0 +1,211 @@
+package assisttenchotest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// A record is one order. It is invented anew whenever it is asked for, until
+// somebody writes it, so that a hundred thousand take little memory.
+type record struct {
+	id  int
+	raw json.RawMessage // nil: as invented
+}
+
+// invented is an order. Only serial_order_id is documented; the rest is what
+// a Japanese shop's order commonly holds.
+type invented struct {
+	ID       int     `json:"serial_order_id"`
+	Code     string  `json:"order_code"`
+	Ordered  string  `json:"ordered_at"` // Japan's local time, without a zone
+	Updated  string  `json:"updated_at"`
+	Name     string  `json:"customer_name"`
+	Reading  string  `json:"customer_kana"`
+	Email    string  `json:"mail"`
+	Phone    string  `json:"tel"`
+	Address  string  `json:"address"`
+	Shipping int     `json:"shipping_fee"`
+	Total    int     `json:"total"` // yen, tax included
+	Payment  string  `json:"payment"`
+	Status   string  `json:"status"`
+	Items    []item  `json:"items"`
+	Memo     *string `json:"memo"`
+}
+
+type item struct {
+	Code     string `json:"product_code"`
+	Name     string `json:"product_name"`
+	Price    int    `json:"price"`
+	Quantity int    `json:"quantity"`
+}
+
+var (
+	products = []item{
+		{"TEA-001", "宇治抹茶 <缶入>", 1980, 1}, {"CUP-014", "有田焼 湯呑み", 3300, 2}, {"SOY-220", "醤油 & だし セット", 2480, 1},
+		{"INC-007", "沈香 お線香", 880, 3}, {"TWL-032", "今治タオル", 1650, 4},
+	}
+	payments = []string{"クレジットカード", "代金引換", "銀行振込", "コンビニ決済"}
+	statuses = []string{"新規受付", "入金待ち", "発送済み", "キャンセル"}
+	japan    = time.FixedZone("JST", 9*60*60)
+)
+
+func (s *Server) invent(id int) invented {
+	person := sandbox.NewPerson(s.seed, id, "JP")
+	o := invented{
+		ID: id, Code: fmt.Sprintf("SBX-%08d", id), Ordered: person.CreatedAt.In(japan).Format(time.DateTime),
+		Updated: person.CreatedAt.Add(36 * time.Hour).In(japan).Format(time.DateTime),
+		Name:    person.Name(), Reading: person.Reading, Email: person.Email, Phone: person.Phone, Address: person.Address,
+		Shipping: 550, Payment: payments[id%len(payments)], Status: statuses[id/7%len(statuses)],
+	}
+	o.Total = o.Shipping
+	for i := range 1 + id%3 {
+		p := products[(id+i)%len(products)]
+		o.Items = append(o.Items, p)
+		o.Total += p.Price * p.Quantity
+	}
+	if id%5 == 0 {
+		memo := "のし希望 / \"御祝\"\n" + person.Family + "様"
+		o.Memo = &memo
+	}
+	return o
+}
+
+// served returns an order as lists serve it.
+func (s *Server) served(r record) json.RawMessage {
+	if r.raw != nil {
+		return r.raw
+	}
+	return encode(s.invent(r.id))
+}
+
+func encode(v any) json.RawMessage {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // texts, numbers, and what came from JSON
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// find returns the place of the order with an id.
+func (s *Server) find(id string) (at int, found bool) {
+	n, err := strconv.Atoi(id)
+	if err != nil {
+		return 0, false
+	}
+	return slices.BinarySearchFunc(s.orders, n, func(r record, n int) int { return r.id - n })
+}
+
+func (s *Server) insert(fields map[string]any) json.RawMessage {
+	order := map[string]any{}
+	for name, value := range fields {
+		order[name] = value
+	}
+	order["serial_order_id"] = s.nextID
+	raw := encode(order)
+	s.orders = append(s.orders, record{s.nextID, raw})
+	s.nextID++
+	return raw
+}
+
+func (s *Server) change(at int, fields map[string]any) json.RawMessage {
+	order := map[string]any{}
+	dec := json.NewDecoder(bytes.NewReader(s.served(s.orders[at])))
+	dec.UseNumber()
+	_ = dec.Decode(&order) // the sandbox's own bytes
+	for name, value := range fields {
+		if name != "serial_order_id" {
+			order[name] = value
+		}
+	}
+	s.orders[at].raw = encode(order)
+	return s.orders[at].raw
+}
+
+// Insert adds an order by hand and returns its number.
+func (s *Server) Insert(fields map[string]any) (id int) {
+	s.Do(func() {
+		id = s.nextID
+		s.insert(fields)
+	})
+	return id
+}
+
+// Update changes fields of an order by hand. It reports whether the order
+// exists.
+func (s *Server) Update(id int, fields map[string]any) (found bool) {
+	s.Do(func() {
+		var at int
+		if at, found = s.find(strconv.Itoa(id)); found {
+			s.change(at, fields)
+		}
+	})
+	return found
+}
+
+// Delete removes an order by hand. It reports whether the order existed.
+func (s *Server) Delete(id int) (found bool) {
+	s.Do(func() {
+		var at int
+		if at, found = s.find(strconv.Itoa(id)); found {
+			s.orders = slices.Delete(s.orders, at, at+1)
+		}
+	})
+	return found
+}
+
+// records is the form of Dump and Load.
+type records struct {
+	Orders []json.RawMessage `json:"orders"`
+}
+
+// Dump writes every order as the lists serve it.
+func (s *Server) Dump(w io.Writer) error {
+	all := records{Orders: []json.RawMessage{}}
+	s.Do(func() {
+		for _, r := range s.orders {
+			all.Orders = append(all.Orders, s.served(r))
+		}
+	})
+	return sandbox.Dump(w, all)
+}
+
+// Load replaces the orders by what Dump has written. Every order needs its
+// own serial_order_id, a number.
+func (s *Server) Load(r io.Reader) error {
+	var all records
+	if err := json.NewDecoder(r).Decode(&all); err != nil {
+		return fmt.Errorf("loading orders: %w", err)
+	}
+	orders := make([]record, 0, len(all.Orders))
+	for i, raw := range all.Orders {
+		var known struct {
+			ID int `json:"serial_order_id"`
+		}
+		if err := json.Unmarshal(raw, &known); err != nil || known.ID < 1 {
+			return fmt.Errorf("loading orders: number %d has no serial_order_id", i+1)
+		}
+		var line bytes.Buffer
+		_ = json.Compact(&line, raw) // it has just been read as JSON
+		orders = append(orders, record{known.ID, line.Bytes()})
+	}
+	slices.SortFunc(orders, func(a, b record) int { return a.id - b.id })
+	for i := 1; i < len(orders); i++ {
+		if orders[i].id == orders[i-1].id {
+			return fmt.Errorf("loading orders: serial_order_id %d stands twice", orders[i].id)
+		}
+	}
+	s.Do(func() {
+		s.orders, s.nextID = orders, 1
+		if len(orders) > 0 {
+			s.nextID = orders[len(orders)-1].id + 1
+		}
+	})
+	return nil
+}

@@ -1,0 +1,188 @@
+// Package assisttenchotest is a sandbox of アシスト店長: the page on which a
+// person approves an application, the exchange of the one-time code, and the
+// orders.
+//
+//	s := assisttenchotest.New(assisttenchotest.Options{Records: 500})
+//	client := assisttencho.New(providers.Fixed(s.Token("http://sandbox.test")), &providers.Options{HTTP: s.Client()})
+//
+// It refuses what the provider's documents do not allow: a body with any byte
+// beyond ASCII, a second exchange of a code, another redirect URL than the
+// registered one, more than one request per second or two at once. What the
+// documents leave open is a field of Server, to be set before the first
+// request or within Do.
+package assisttenchotest
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/assisttencho"
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// Options, Fault and FaultKind are those of all sandboxes.
+type (
+	Options   = sandbox.Options
+	Fault     = sandbox.Fault
+	FaultKind = sandbox.FaultKind
+)
+
+// The kinds of fault.
+const (
+	TooMany    = sandbox.TooMany
+	ServerFail = sandbox.ServerFail
+	BadGateway = sandbox.BadGateway
+	Dropped    = sandbox.Dropped
+	Lost       = sandbox.Lost
+	Reset      = sandbox.Reset
+	Denied     = sandbox.Denied
+	Slow       = sandbox.Slow
+	Garbage    = sandbox.Garbage
+)
+
+const (
+	requestsPerSecond = 1
+	pageSize          = 50 // so that the usual 120 records need three pages
+)
+
+// A Server is one shop. Its routes are those of the documents; base URLs that
+// carry a path are served with BasePath.
+type Server struct {
+	*sandbox.Server
+
+	Tokens sandbox.Tokens // issue, revoke; a Life makes expires_in a number
+	// Quirks are how this shop settles what the documents leave open. With
+	// ListParameters a list without them is refused; with RefreshGrant
+	// there are refresh tokens. Connection and Token carry them.
+	Quirks assisttencho.Quirks
+
+	BasePath               string         // "/shop01"; empty: none
+	ClientID, ClientSecret string         // of the registered application
+	RedirectURI            string         // registered; another one is refused
+	AdminID, AdminPassword string         // of the person who approves
+	AllowedIPs             []string       // the application's IP restriction; empty: none
+	LoginPage              bool           // answer a bad token with the HTML login page and status 200
+	ErrorAt200             bool           // answer errors of the API with status 200
+	NotFound               bool           // answer 404 for an order that does not exist, not an empty list
+	Bare                   bool           // answer one order as a bare object, not as a list of one
+	IgnorePaging           bool           // answer the first page whatever is asked for
+	BetweenPages           func(page int) // called before every page of a list but the first
+
+	seed    uint64
+	orders  []record // in the order of their ids
+	nextID  int
+	codes   int
+	serial  bool // refuse a request that comes while another is answered
+	running atomic.Int32
+}
+
+// New returns a sandbox with invented orders.
+func New(o Options) *Server {
+	s := &Server{
+		Server:   sandbox.NewServer(providers.AssistTencho, requestsPerSecond, o),
+		Quirks:   assisttencho.Quirks{Paging: assisttencho.Paging{Style: assisttencho.PagingOffset, Size: pageSize}, Envelope: "orders"},
+		ClientID: "assist-client", ClientSecret: "assist-client-secret-0000",
+		RedirectURI: "https://tool.example/getAuth.php", AdminID: "admin", AdminPassword: "sandbox-password",
+		seed: o.Seed, serial: o.Rate >= 0,
+	}
+	for s.nextID = 1; s.nextID <= o.Count(); s.nextID++ {
+		s.orders = append(s.orders, record{id: s.nextID})
+	}
+	s.HandleUnlimited("GET /api/oauth/authorize.php", s.authorizePage)
+	s.HandleUnlimited("POST /api/oauth/authorize.php", s.approve)
+	s.HandleUnlimited("POST /api/oauth/token.php", s.token)
+	s.Handle("GET /api/v1/orders.php", s.authorized(s.list))
+	s.Handle("POST /api/v1/orders.php", s.authorized(s.written(s.create)))
+	s.Handle("PUT /api/v1/orders.php", s.authorized(s.written(s.update)))
+	s.Handle("DELETE /api/v1/orders.php", s.authorized(s.remove))
+	return s
+}
+
+// Connection returns what an operator configures who has just approved the
+// application: a fresh one-time code is part of it.
+func (s *Server) Connection(base string) providers.Connection {
+	return providers.Connection{
+		Provider: providers.AssistTencho, Kind: providers.OneTimeCode, BaseURL: base + s.BasePath,
+		ClientID: s.ClientID, ClientSecrets: []providers.Secret{providers.NewSecret(s.ClientSecret)},
+		Code: providers.NewSecret(s.Authorize()), RedirectURI: s.RedirectURI, ProbeOrder: "1", Quirks: s.rawQuirks(),
+	}
+}
+
+// Token returns a valid token without the detour of a code.
+func (s *Server) Token(base string) providers.Token {
+	access, _ := s.Tokens.Issue(s.Now())
+	t := providers.Token{
+		Provider: providers.AssistTencho, Kind: providers.OneTimeCode, BaseURL: base + s.BasePath,
+		Credential: providers.NewSecret(access), ObtainedAt: s.Now(), Quirks: s.rawQuirks(),
+	}
+	if s.Tokens.Life > 0 {
+		t.ExpiresAt = s.Now().Add(s.Tokens.Life)
+	}
+	return t
+}
+
+func (s *Server) rawQuirks() json.RawMessage {
+	raw, _ := json.Marshal(s.Quirks) // a struct of texts and numbers
+	return raw
+}
+
+// Client returns an HTTP client that calls the sandbox in-process.
+func (s *Server) Client() *http.Client { return &http.Client{Transport: sandbox.Transport(s)} }
+
+// ServeHTTP answers as the provider would, or misbehaves as asked.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.BasePath != "" && !strings.HasPrefix(r.URL.Path, s.BasePath+"/") {
+		page(w, http.StatusNotFound, "<h1>404 Not Found</h1>")
+		return
+	}
+	if strings.Contains(r.URL.Path, "/api/v1/") {
+		if running := s.running.Add(1); s.serial && running > 1 {
+			s.running.Add(-1)
+			sandbox.JSON(w, http.StatusTooManyRequests, map[string]string{"error": "parallel_request"})
+			return
+		}
+		defer s.running.Add(-1)
+		s.announce(r)
+	}
+	http.StripPrefix(s.BasePath, s.Server).ServeHTTP(w, r)
+}
+
+// authorized checks address and token before h.
+func (s *Server) authorized(h sandbox.Handler) sandbox.Handler {
+	return func(w http.ResponseWriter, r *sandbox.Request) {
+		switch {
+		case !s.allows(r):
+			s.refuse(w, http.StatusForbidden, "access_denied")
+		case s.Tokens.Valid(r.BearerToken(), s.Now()):
+			h(w, r)
+		case s.LoginPage:
+			page(w, http.StatusOK, loginForm)
+		default:
+			s.refuse(w, http.StatusUnauthorized, "invalid_token")
+		}
+	}
+}
+
+func (s *Server) allows(r *sandbox.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return len(s.AllowedIPs) == 0 || err == nil && slices.Contains(s.AllowedIPs, host)
+}
+
+// refuse answers an error of the API.
+func (s *Server) refuse(w http.ResponseWriter, status int, code string) {
+	if s.ErrorAt200 {
+		status = http.StatusOK
+	}
+	sandbox.JSON(w, status, map[string]string{"error": code})
+}
+
+func page(w http.ResponseWriter, status int, content string) {
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte("<!DOCTYPE html><html lang=\"ja\"><head><title>アシスト店長</title></head><body>" + content + "</body></html>"))
+}

@@ -1,0 +1,70 @@
+// Package assisttencho calls アシスト店長 (Assist Tencho), a Japanese back
+// office that gathers the orders of many shops.
+//
+// # Credential
+//
+// An operator registers an application under 環境設定 > 外部アプリ連携: a name, a
+// redirect URL, and the addresses that may call (none: any). Client id and
+// secret appear on saving (seed assist-tencho.txt:15-24). A person then opens
+// the page of AuthorizeURL, logs in as administrator and approves; the
+// provider redirects to the registered URL with code and state
+// (assist-tencho.txt:26-52):
+//
+//	page, err := assisttencho.AuthorizeURL(connection, state)
+//
+// The code is exchanged for a token once only (assist-tencho.txt:81), by an
+// Authority:
+//
+//	grant, err := assisttencho.NewAuthority(nil).Obtain(ctx, connection, secret, code, true)
+//
+// The grant type of this exchange is "client_credentials", not RFC 6749's
+// "authorization_code" (assist-tencho.txt:65). The sample code sends
+// redirect_uri too, the table does not list it (assist-tencho.txt:61-65,135).
+// expires_in and refresh_token are null in the sample (assist-tencho.txt:76).
+// Null reads as "unknown": a person can revoke the token at any time
+// (assist-tencho.txt:83), and the vendor's own link between two of its
+// products has to be authorized again about once a month (official docs).
+// No refresh call is documented. token_type is not looked at, because the
+// sample misspells it.
+//
+// # Calls
+//
+// A client takes its tokens from a source and needs no more:
+//
+//	client := assisttencho.New(providers.Fixed(token), nil)
+//	order, err := client.GetOrder(ctx, "5")
+//	for order, err := range client.Orders(ctx, assisttencho.OrdersQuery{}) {
+//		...
+//	}
+//
+// Orders are all there is: no customers, products or stock (official docs).
+// One address serves them, {base}/api/v1/orders.php, and the method says what
+// to do: GET reads, POST creates, PUT updates, DELETE deletes
+// (assist-tencho.txt:85-99). The base URL differs per contract and may carry a
+// path (official docs). The only documented parameter is serial_order_id
+// (assist-tencho.txt:154), and it is the only field of an order whose name is
+// certain. The sample that carries it is titled PUT, commented POST, and sends
+// GET (assist-tencho.txt:149-160). So an Order keeps the provider's bytes and
+// decodes into a type of yours.
+//
+// Request bodies are ASCII: Japanese is written as \uNNNN
+// (assist-tencho.txt:97), characters beyond U+FFFF as a surrogate pair.
+// CreateOrder and UpdateOrder do that; answers are ordinary JSON.
+//
+// # Quirks
+//
+// List parameters, paging, the envelope around a list, and error bodies are
+// not documented. Quirks make each a setting: with its zero value a list is a
+// single GET without parameters, and the answer may be an array, an object that
+// holds exactly one array, or a single order.
+//
+// # Units, time zones, limits
+//
+// Nothing is documented about the units and zones of an order's fields; they
+// pass through untouched. The rate limit is that of the vendor's sister
+// products: one request per second, none at the same time, at most 500 records
+// in a search (official docs of sister products, unverified for this one). An
+// old PHP application may answer an error or its login page with status 200
+// (third party, unverified); both are errors here, a login page is
+// providers.ErrUnauthorized.
+package assisttencho

@@ -1,0 +1,109 @@
+package assisttencho
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/internal/call"
+)
+
+// DefaultScope is the scope that the documents' example asks for.
+const DefaultScope = "read_sales"
+
+// MaxPageSize is the most records that a search of the sister products
+// answers.
+const MaxPageSize = 500
+
+// A PagingStyle says how a list is asked for its next page.
+type PagingStyle string
+
+// The styles of paging.
+const (
+	PagingNone   PagingStyle = "none"   // a list is one answer
+	PagingPage   PagingStyle = "page"   // pages have numbers
+	PagingOffset PagingStyle = "offset" // a page starts after a number of records
+)
+
+// Quirks settle what the documents leave open. They stand in the connection
+// as JSON; the zero value is the documents' own reading. An account's support
+// contact can tell the right values.
+type Quirks struct {
+	// Scope is what the authorization page asks for; nil means
+	// DefaultScope, an empty text sends none. The documents call it
+	// reserved.
+	Scope *string `json:"scope,omitempty"`
+	// RefreshGrant allows the standard grant_type=refresh_token, should the
+	// provider ever hand out a refresh token. Nothing documents it.
+	RefreshGrant bool `json:"refresh_grant,omitempty"`
+	// Paging says how lists are paged.
+	Paging Paging `json:"paging,omitzero"`
+	// ListParameters go with every list, such as a date range that the
+	// provider demands.
+	ListParameters map[string]string `json:"list_parameters,omitempty"`
+	// Envelope is the path to the array in a list's answer, names joined by
+	// dots: "response.orders". Empty: found by shape.
+	Envelope string `json:"envelope,omitempty"`
+}
+
+// Paging names a list's paging parameters. The zero value does not page.
+type Paging struct {
+	Style           PagingStyle `json:"style,omitempty"`            // empty: PagingNone
+	PageParameter   string      `json:"page_parameter,omitempty"`   // empty: "page"
+	FirstPage       *int        `json:"first_page,omitempty"`       // number of the first page; nil: 1
+	OffsetParameter string      `json:"offset_parameter,omitempty"` // empty: "offset"
+	SizeParameter   string      `json:"size_parameter,omitempty"`   // empty: "limit"
+	Size            int         `json:"size,omitempty"`             // largest page, at most MaxPageSize; 0: MaxPageSize
+}
+
+// ParseQuirks reads the quirks of a connection or token. A field that Quirks
+// does not have, an unknown style and a size above MaxPageSize are
+// providers.ErrInvalid.
+func ParseQuirks(raw json.RawMessage) (Quirks, error) {
+	var q Quirks
+	if err := call.DecodeQuirks(providers.AssistTencho, raw, &q); err != nil {
+		return Quirks{}, err
+	}
+	p := &q.Paging
+	switch p.Style {
+	case "":
+		p.Style = PagingNone
+	case PagingNone, PagingPage, PagingOffset:
+	default:
+		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: paging.style must be none, page or offset", providers.AssistTencho, providers.ErrInvalid)
+	}
+	if p.Size < 0 || p.Size > MaxPageSize {
+		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: paging.size must be from 1 to %d", providers.AssistTencho, providers.ErrInvalid, MaxPageSize)
+	}
+	if p.Size == 0 {
+		p.Size = MaxPageSize
+	}
+	p.fillNames()
+	return q, nil
+}
+
+func (p *Paging) fillNames() {
+	for name, fallback := range map[*string]string{&p.PageParameter: "page", &p.OffsetParameter: "offset", &p.SizeParameter: "limit"} {
+		if *name == "" {
+			*name = fallback
+		}
+	}
+	if p.FirstPage == nil {
+		p.FirstPage = new(1)
+	}
+}
+
+func (q Quirks) scope() string {
+	if q.Scope == nil {
+		return DefaultScope
+	}
+	return *q.Scope
+}
+
+func (q Quirks) envelope() []string {
+	if q.Envelope == "" {
+		return nil
+	}
+	return strings.Split(q.Envelope, ".")
+}

@@ -9,5 +9,5 @@ import (
 
 func TestMemoryConforms(t *testing.T) {
 	t.Parallel()
-	objectstoretest.Run(t, func(*testing.T) objectstore.Store { return new(objectstore.Memory) }, objectstoretest.Departures{})
+	objectstoretest.Run(t, func(*testing.T) objectstore.Store { return new(objectstore.Memory) })
 }

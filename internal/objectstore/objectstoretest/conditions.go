@@ -57,15 +57,15 @@ func swapAfterDelete(t *testing.T, f *fixture) {
 }
 
 func createRaced(t *testing.T, f *fixture) {
-	f.race(t, absent, f.departures.RacedCreateWinsTwice)
+	f.race(t, absent)
 }
 
 func swapRaced(t *testing.T, f *fixture) {
-	f.race(t, matching(f.written(t, "x", "one")), f.departures.RacedSwapWinsTwice)
+	f.race(t, matching(f.written(t, "x", "one")))
 }
 
 // race writes one key from many goroutines under the same condition.
-func (f *fixture) race(t *testing.T, condition objectstore.Condition, departs bool) {
+func (f *fixture) race(t *testing.T, condition objectstore.Condition) {
 	t.Helper()
 	const racers = 10
 	var wg sync.WaitGroup
@@ -83,12 +83,10 @@ func (f *fixture) race(t *testing.T, condition objectstore.Condition, departs bo
 			t.Fatalf("racer %d: %v", i, err)
 		}
 	}
-	if len(winners) == 0 || len(winners) > 1 && !departs {
+	if len(winners) != 1 {
 		t.Fatalf("winners of the race = %v, want one", winners)
 	}
-	if len(winners) == 1 {
-		f.holds(t, "x", fmt.Sprintf("racer %d", winners[0]), etags[winners[0]])
-	}
+	f.holds(t, "x", fmt.Sprintf("racer %d", winners[0]), etags[winners[0]])
 }
 
 // document swaps a Document over the store, as leases and rows do.

@@ -1,9 +1,9 @@
-// Package objectstoretest is the conformance suite of objectstore.Store. The
-// twin, the local AWS and S3 pass it without Departures:
+// Package objectstoretest is the conformance suite of objectstore.Store, which
+// the twin, the local AWS, moto and S3 pass alike:
 //
 //	objectstoretest.Run(t, func(*testing.T) objectstore.Store {
 //		return new(objectstore.Memory)
-//	}, objectstoretest.Departures{})
+//	})
 //
 // It writes under a random prefix hikyaku-conformance/... and deletes what it
 // wrote.
@@ -27,20 +27,9 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// Departures name where an emulator differs from S3. For each that is set the
-// suite asserts the emulator's answer instead.
-type Departures struct {
-	// RacedCreateWinsTwice: If-None-Match is checked before the body is
-	// stored, not together with it, so that several of many concurrent
-	// creations may succeed. The suite then asserts only that one did.
-	RacedCreateWinsTwice bool
-	// RacedSwapWinsTwice: the same with If-Match.
-	RacedSwapWinsTwice bool
-}
-
 // Run runs the suite against the stores that open returns. Each must be
 // usable by several goroutines.
-func Run(t *testing.T, open func(*testing.T) objectstore.Store, departures Departures) {
+func Run(t *testing.T, open func(*testing.T) objectstore.Store) {
 	t.Helper()
 	cases := map[string]func(*testing.T, *fixture){
 		"missing":             missing,
@@ -63,7 +52,7 @@ func Run(t *testing.T, open func(*testing.T) objectstore.Store, departures Depar
 	for name, run := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fixture{Store: open(t), prefix: "hikyaku-conformance/" + uuid.NewString() + "/", departures: departures}
+			f := &fixture{Store: open(t), prefix: "hikyaku-conformance/" + uuid.NewString() + "/"}
 			t.Cleanup(func() { f.clear(t) })
 			run(t, f)
 		})
@@ -74,8 +63,7 @@ func Run(t *testing.T, open func(*testing.T) objectstore.Store, departures Depar
 type fixture struct {
 	objectstore.Store
 
-	prefix     string
-	departures Departures
+	prefix string
 }
 
 // clear deletes what the test wrote, after the test's own context has ended.

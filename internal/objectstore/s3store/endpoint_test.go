@@ -40,7 +40,7 @@ func TestEndpointConforms(t *testing.T) {
 			if err != nil && !errors.As(err, &owned) {
 				t.Fatal(err)
 			}
-			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(api, bucket) }, objectstoretest.Departures{})
+			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(api, bucket) })
 		})
 	}
 }

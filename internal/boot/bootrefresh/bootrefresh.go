@@ -43,18 +43,11 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 		return nil, err
 	}
 	base := boot.Open(e, settings.Common)
-	o := base.Options()
 	events, secrets := eventbridge.NewFromConfig(base.AWS), secretsmanager.NewFromConfig(base.AWS)
 	core := tokenrefresh.New(settings.Prefix, tokenrefresh.Deps{
 		Secrets: base.Secrets,
 		Objects: base.Objects,
-		Authorities: map[string]providers.Authority{
-			providers.AssistTencho: assisttencho.NewAuthority(o),
-			providers.Yappli:       yappli.NewAuthority(o),
-			providers.SHOPLINE:     shopline.NewAuthority(o),
-			providers.ActiBook:     actibook.NewAuthority(o),
-			providers.SuperSaaS:    supersaas.NewAuthority(o),
-		},
+		Authorities: Authorities(base.Options()),
 		Notify: func(ctx context.Context, e tokenrefresh.Event) error { return putEvent(ctx, events, e) },
 		Rotate: func(ctx context.Context, secret string) error {
 			_, err := secrets.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &secret})
@@ -66,6 +59,17 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 		NewID:   uuid.NewString,
 	})
 	return &Function{core: core}, nil
+}
+
+// Authorities returns every provider's, by name.
+func Authorities(o *providers.Options) map[string]providers.Authority {
+	return map[string]providers.Authority{
+		providers.AssistTencho: assisttencho.NewAuthority(o),
+		providers.Yappli:       yappli.NewAuthority(o),
+		providers.SHOPLINE:     shopline.NewAuthority(o),
+		providers.ActiBook:     actibook.NewAuthority(o),
+		providers.SuperSaaS:    supersaas.NewAuthority(o),
+	}
 }
 
 func putEvent(ctx context.Context, bus *eventbridge.Client, e tokenrefresh.Event) error {

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers"
+)
+
+// sandboxFlags are the flags of the sandbox command.
+type sandboxFlags struct {
+	addr, load, dump string
+	asJSON           bool
+	options          localstack.SandboxOptions
+}
+
+func newSandbox() *cobra.Command {
+	var f sandboxFlags
+	names := append([]string{"aws"}, providers.Names()...)
+	c := &cobra.Command{
+		Use:   "sandbox [aws|" + strings.Join(providers.Names(), "|") + " ...]",
+		Short: "Serve the providers' sandboxes and a local AWS for any client",
+		Long: "Serves the named services, or all of them, until interrupted. A sandbox behaves as the provider's\n" +
+			"documents say, holds invented records, and misbehaves on request. The credentials it prints are\n" +
+			"its own inventions and work nowhere else. GET /_sandbox/records of a sandbox returns its records\n" +
+			"as JSON, PUT replaces them; the local AWS has no such path.",
+		Example: "  hikyaku sandbox yappli --addr 127.0.0.1:8080 --records 1000\n" +
+			"  hikyaku sandbox --json                      # all six on free ports, one line of JSON when ready\n" +
+			"  hikyaku sandbox supersaas --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
+		ValidArgs: names,
+		Args:      args(cobra.OnlyValidArgs),
+		RunE: func(c *cobra.Command, chosen []string) error {
+			if len(chosen) == 0 {
+				chosen = names
+			}
+			return serveSandboxes(c.Context(), c.OutOrStdout(), chosen, f)
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address of the first service; the others take the ports after it, or free ones if the port is 0")
+	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
+	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
+	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON with each service's address and credentials once it is ready")
+	o := &f.options
+	flags.IntVar(&o.Records, "records", 120, "records in each dataset")
+	flags.Uint64Var(&o.Seed, "seed", 1, "seed of records and random faults")
+	flags.Float64Var(&o.Rate, "rate", 0, "requests allowed in any sliding second; 0: the provider's own limit, -1: no limit")
+	faults := &o.Faults
+	flags.DurationVar(&faults.Latency, "latency", 0, "latency of every request")
+	flags.DurationVar(&faults.Jitter, "jitter", 0, "random latency added to it")
+	flags.Float64Var(&faults.TooMany, "too-many", 0, "share of requests answered 429, from 0 to 1")
+	flags.Float64Var(&faults.ServerFail, "server-fail", 0, "share answered 503")
+	flags.Float64Var(&faults.Dropped, "dropped", 0, "share whose connection is cut before any effect")
+	flags.Float64Var(&faults.Lost, "lost", 0, "share that take effect and are never answered")
+	flags.Float64Var(&faults.Reset, "reset", 0, "share cut half-way through the answer")
+	flags.StringVar(&faults.RetryAfter, "retry-after", "", "Retry-After of the 429 and 503: seconds or an HTTP date")
+	return c
+}
+
+// A serviceLine is what --json prints of one service.
+type serviceLine struct {
+	Name        string            `json:"name"`
+	URL         string            `json:"url"`
+	Connection  json.RawMessage   `json:"connection,omitempty"`  // a sandbox: what 'hikyaku connect' would store
+	Token       json.RawMessage   `json:"token,omitempty"`       // a sandbox: a token that works now
+	Environment map[string]string `json:"environment,omitempty"` // the local AWS
+}
+
+func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandboxFlags) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var lines []serviceLine
+	sandboxes := map[string]localstack.Sandbox{}
+	for i, name := range names {
+		addr, err := nthAddress(f.addr, i)
+		if err != nil {
+			return err
+		}
+		if name == "aws" {
+			local, err := awslocal.Start(ctx, awslocal.Options{Addr: addr})
+			if err != nil {
+				return err
+			}
+			defer func() { _ = local.Close() }()
+			lines = append(lines, serviceLine{Name: name, URL: local.URL, Environment: environment(local)})
+			continue
+		}
+		s := localstack.NewSandbox(name, f.options)
+		if err := loadRecords(s, f.load, name); err != nil {
+			return err
+		}
+		url, err := serve(ctx, addr, withRecords(s))
+		if err != nil {
+			return err
+		}
+		sandboxes[name] = s
+		lines = append(lines, serviceLine{Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document()})
+	}
+	if err := printServices(out, lines, f.asJSON); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return dumpRecords(sandboxes, f.dump)
+}
+
+func environment(local *awslocal.AWS) map[string]string {
+	vars := map[string]string{}
+	for _, pair := range local.Environment() {
+		name, value, _ := strings.Cut(pair, "=")
+		vars[name] = value
+	}
+	return vars
+}
+
+func printServices(out io.Writer, lines []serviceLine, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(map[string]any{"services": lines})
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(out, "%-13s %s\n", l.Name, l.URL); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(out, "\nServing until interrupted. '--json' prints the invented credentials too.")
+	return err
+}
+
+// nthAddress is addr with its port raised by n, unless the port is 0.
+func nthAddress(addr string, n int) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", &usageError{fmt.Errorf("--addr %s: expected HOST:PORT", addr)}
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil || number < 0 || number+n > 65535 {
+		return "", &usageError{fmt.Errorf("--addr %s: the port must be a number up to 65535", addr)}
+	}
+	if number != 0 {
+		number += n
+	}
+	return net.JoinHostPort(host, strconv.Itoa(number)), nil
+}
+
+// serve serves h at addr until ctx ends.
+func serve(ctx context.Context, addr string, h http.Handler) (url string, err error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	return "http://" + listener.Addr().String(), nil
+}
+
+// recordsPath returns a sandbox's records, and takes others, beside the
+// provider's own routes.
+const recordsPath = "/_sandbox/records"
+
+func withRecords(s localstack.Sandbox) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", s)
+	mux.HandleFunc("GET "+recordsPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_ = s.Dump(w)
+	})
+	mux.HandleFunc("PUT "+recordsPath, func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Load(r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
+func loadRecords(s localstack.Sandbox, dir, name string) error {
+	if dir == "" {
+		return nil
+	}
+	file, err := os.Open(filepath.Join(dir, name+".json")) //nolint:gosec // the user names the directory
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	if err := s.Load(file); err != nil {
+		return fmt.Errorf("loading %s: %w", file.Name(), err)
+	}
+	return nil
+}
+
+func dumpRecords(sandboxes map[string]localstack.Sandbox, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	names := make([]string, 0, len(sandboxes))
+	for name := range sandboxes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := localstack.DumpFile(sandboxes[name], filepath.Join(dir, name+".json")); err != nil {
+			return err
+		}
+	}
+	return nil
+}

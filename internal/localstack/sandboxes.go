@@ -1,0 +1,57 @@
+package localstack
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/shopline/shoplinetest"
+	"hikyaku/pkg/providers/supersaas/supersaastest"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// SandboxOptions configure any provider's sandbox.
+type SandboxOptions = yapplitest.Options
+
+// A Sandbox is what every provider's sandbox offers.
+type Sandbox interface {
+	http.Handler
+	// Connection is what an operator would configure for the sandbox at base.
+	Connection(base string) providers.Connection
+	// Token is a token that the sandbox at base accepts.
+	Token(base string) providers.Token
+	// Dump writes the records as JSON, as the lists serve them; Load
+	// replaces them by what Dump wrote.
+	Dump(w io.Writer) error
+	Load(r io.Reader) error
+}
+
+// NewSandbox returns a provider's sandbox, or nil for an unknown name.
+func NewSandbox(provider string, o SandboxOptions) Sandbox {
+	switch provider {
+	case providers.AssistTencho:
+		return assisttenchotest.New(o)
+	case providers.Yappli:
+		return yapplitest.New(o)
+	case providers.SHOPLINE:
+		return shoplinetest.New(o)
+	case providers.ActiBook:
+		return actibooktest.New(o)
+	case providers.SuperSaaS:
+		return supersaastest.New(o)
+	}
+	return nil
+}
+
+// DumpFile writes a sandbox's records to a new file.
+func DumpFile(s Sandbox, path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the caller names the file
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Dump(file), file.Close())
+}

@@ -133,6 +133,9 @@ func (c *Client) Do(ctx context.Context, op string, build func(providers.Token) 
 				continue
 			}
 			if !errors.Is(rejectedErr, providers.ErrUnauthorized) {
+				if providers.Retryable(rejectedErr) {
+					rejectedErr = unsent(rejectedErr)
+				}
 				return response, fmt.Errorf("%s %s: replacing the rejected token: %w", c.config.Provider, op, rejectedErr)
 			}
 			return response, err
@@ -177,11 +180,11 @@ func (c *Client) once(ctx context.Context, op string, r Request, t providers.Tok
 		case c.slots <- struct{}{}:
 			defer func() { <-c.slots }()
 		case <-ctx.Done():
-			return Response{}, c.failure(op, 0, unknownOutcome(ctx))
+			return Response{}, c.failure(op, 0, unsent(ctx.Err()))
 		}
 	}
 	if err := c.limiter.Wait(ctx); err != nil {
-		return Response{}, c.failure(op, 0, unknownOutcome(ctx))
+		return Response{}, c.failure(op, 0, unsent(err))
 	}
 	request, err := newRequest(ctx, t.BaseURL, r, c.agent)
 	if err != nil {
@@ -301,6 +304,10 @@ func unknownOutcome(ctx context.Context) error {
 	}
 	return providers.ErrTemporary
 }
+
+// unsent marks the cause of a failure before any effect: the request never
+// left, or was refused for its token.
+func unsent(cause error) error { return fmt.Errorf("%w: %w", providers.ErrUnsent, cause) }
 
 func httpClient(o *providers.Options) *http.Client {
 	client := http.Client{Timeout: defaultTimeout}

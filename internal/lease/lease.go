@@ -22,7 +22,8 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// ErrLost: another holder has the lease now; what it guards must be left alone.
+// ErrLost says that another holder has the lease now: what it guards must be
+// left alone.
 var ErrLost = errors.New("lease lost")
 
 // A HeldError says who holds a lease, and until when at the longest.

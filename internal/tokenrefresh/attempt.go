@@ -131,7 +131,7 @@ func (a *attempt) readToken(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the token secret: %w", transient(err))
+		return fmt.Errorf("reading the token secret: %w", err)
 	}
 	a.tokenVersion = value.ID
 	a.token, err = providers.ParseToken(value.Data)
@@ -140,10 +140,6 @@ func (a *attempt) readToken(ctx context.Context) error {
 	}
 	return nil
 }
-
-// transient hides a missing secret's ErrNotFound, which of the connection
-// alone means that the provider is off.
-func transient(err error) error { return fmt.Errorf("%w: %v", providers.ErrTemporary, err) }
 
 // due returns why there is something to do, or "".
 func (a *attempt) due(now time.Time) string {
@@ -176,8 +172,7 @@ func (a *attempt) terminalKey() string { return a.connectionVersion + "/" + a.to
 
 // record names the secret that is the source of truth for the credential.
 func (a *attempt) record() string {
-	switch a.connection.Kind {
-	case providers.OneTimePair, providers.OneTimeCode:
+	if a.connection.Kind == providers.OneTimePair || a.connection.Kind == providers.OneTimeCode {
 		return secretstore.RefreshPart
 	}
 	return secretstore.TokenPart

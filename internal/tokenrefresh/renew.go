@@ -25,7 +25,7 @@ func (a *attempt) renew(ctx context.Context) verdict {
 	}
 	outcome := Promoted
 	if id == "" {
-		v := verdict{}
+		var v verdict
 		if next, id, v = a.obtainToken(ctx); id == "" {
 			return v
 		}
@@ -47,13 +47,13 @@ func (a *attempt) renew(ctx context.Context) verdict {
 // storedToken finds a usable token that an earlier run stored for the version
 // that is current now and for the connection as it is now.
 func (a *attempt) storedToken(ctx context.Context, current secretstore.Value) (providers.Token, string, error) {
-	stored, found, err := a.labelled(ctx, secretstore.TokenPart, current)
+	stored, found, err := a.labeled(ctx, secretstore.TokenPart, current)
 	if err != nil || !found {
 		return providers.Token{}, "", err
 	}
 	token, err := providers.ParseToken(stored.Data)
 	if err != nil {
-		return providers.Token{}, "", nil // written by no run of ours: it is overwritten
+		return providers.Token{}, "", nil //nolint:nilerr // written by no run of ours: it is overwritten
 	}
 	desired := a.tokenWith(token.Credential, token.ObtainedAt, token.ExpiresAt)
 	due := PolicyOf(a.provider, token.Kind).dueAt(token.ObtainedAt, token.ExpiresAt)

@@ -34,7 +34,7 @@ func (a *attempt) spend(ctx context.Context) verdict {
 	if s.grant, err = providers.ParseGrant(current.Data); err != nil {
 		s.grant = providers.Grant{}
 	}
-	stored, found, err := a.labelled(ctx, secretstore.RefreshPart, current)
+	stored, found, err := a.labeled(ctx, secretstore.RefreshPart, current)
 	if err != nil {
 		return verdict{Failed, "reading the stored grant", err}
 	}
@@ -108,7 +108,7 @@ func (a *attempt) edited(ctx context.Context) bool {
 }
 
 // spendOnce makes the one call that uses up credential. Before it, the secret
-// is proven writable and the intent is journalled; after it, the answer is
+// is proven writable and the intent is journaled; after it, the answer is
 // stored before anything else. Without an id, the verdict is final.
 func (a *attempt) spendOnce(ctx context.Context, s spending, credential providers.Secret, fromCode bool) (id string, grant providers.Grant, v verdict) {
 	key := fingerprint(credential)
@@ -126,7 +126,7 @@ func (a *attempt) spendOnce(ctx context.Context, s spending, credential provider
 		return "", grant, verdict{Waiting, "another run took the lease", err}
 	} else if err != nil {
 		a.state.Intent = nil
-		return "", grant, verdict{Failed, "the intent cannot be journalled; the provider was not asked", err}
+		return "", grant, verdict{Failed, "the intent cannot be journaled; the provider was not asked", err}
 	}
 	grant, err := a.obtain(ctx, credential, fromCode)
 	if err != nil {

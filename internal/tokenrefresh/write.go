@@ -107,9 +107,9 @@ func (a *attempt) promote(ctx context.Context, part, id, base string) (bool, err
 	return true, nil
 }
 
-// labelled reads what an earlier run stored and did not promote. One that is
+// labeled reads what an earlier run stored and did not promote. One that is
 // current already only loses its label.
-func (a *attempt) labelled(ctx context.Context, part string, current secretstore.Value) (secretstore.Value, bool, error) {
+func (a *attempt) labeled(ctx context.Context, part string, current secretstore.Value) (secretstore.Value, bool, error) {
 	name := a.secret(a.provider, part)
 	value, err := a.deps.Secrets.Get(ctx, name, a.label)
 	switch {
@@ -126,7 +126,7 @@ func (a *attempt) labelled(ctx context.Context, part string, current secretstore
 	return value, true, nil
 }
 
-// serve makes desired what callers read, by the labelled put and the swap. A
+// serve makes desired what callers read, by the labeled put and the swap. A
 // document that an earlier run stored for the same purpose is used again.
 func (a *attempt) serve(ctx context.Context, desired providers.Token) (Outcome, error) {
 	current, err := a.current(ctx, secretstore.TokenPart)
@@ -137,7 +137,7 @@ func (a *attempt) serve(ctx context.Context, desired providers.Token) (Outcome, 
 	desired.Base = current.ID
 	a.label, a.id = Next, "" // a rotation's label and version are the record's, not this secret's
 	id := ""
-	stored, found, err := a.labelled(ctx, secretstore.TokenPart, current)
+	stored, found, err := a.labeled(ctx, secretstore.TokenPart, current)
 	if err != nil {
 		return Failed, err
 	}

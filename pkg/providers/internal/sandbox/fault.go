@@ -42,8 +42,9 @@ func (f Fault) happensFirst() bool {
 	switch f.Kind {
 	case TooMany, ServerFail, BadGateway, Dropped, Denied:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func (f Fault) refuse(w *httptest.ResponseRecorder) {

@@ -20,5 +20,5 @@ func Write(name string) error {
 	if dir == "" {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(dir, name+".txt"), []byte(strings.Join(sandbox.Seen(), "\n")), 0o600)
+	return os.WriteFile(filepath.Join(dir, name+".txt"), []byte(strings.Join(sandbox.Seen(), "\n")), 0o600) //nolint:gosec // the tests name the file
 }

@@ -32,7 +32,7 @@ func newConnect() *cobra.Command {
 			"writes {prefix}/{provider}/connection in Secrets Manager. Without a terminal the connection's JSON\n" +
 			"document is read from standard input. Secrets are never taken from the command line, where other\n" +
 			"users of the machine could read them.",
-		Example: "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json",
+		Example:   "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json",
 		ValidArgs: providers.Names(),
 		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
 		RunE: func(c *cobra.Command, a []string) error {

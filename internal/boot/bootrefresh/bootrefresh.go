@@ -45,10 +45,10 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	base := boot.Open(e, settings.Common)
 	events, secrets := eventbridge.NewFromConfig(base.AWS), secretsmanager.NewFromConfig(base.AWS)
 	core := tokenrefresh.New(settings.Prefix, tokenrefresh.Deps{
-		Secrets: base.Secrets,
-		Objects: base.Objects,
+		Secrets:     base.Secrets,
+		Objects:     base.Objects,
 		Authorities: Authorities(base.Options()),
-		Notify: func(ctx context.Context, e tokenrefresh.Event) error { return putEvent(ctx, events, e) },
+		Notify:      func(ctx context.Context, e tokenrefresh.Event) error { return putEvent(ctx, events, e) },
 		Rotate: func(ctx context.Context, secret string) error {
 			_, err := secrets.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &secret})
 			return err

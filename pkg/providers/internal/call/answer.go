@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"hikyaku/pkg/providers"
 )
@@ -82,8 +83,12 @@ func errorCode(body []byte) string {
 }
 
 // Decode reads a JSON answer into v. A byte order mark is skipped. Anything
-// that is not the expected JSON is an ErrInvalid.
+// that is not the expected JSON is an ErrInvalid, and so is text that is not
+// UTF-8: encoding/json would replace it, and it would be written elsewhere.
 func Decode(provider, op string, r Response, v any) error {
+	if !utf8.Valid(r.Body) {
+		return Malformed(provider, op, r, "the answer is not UTF-8")
+	}
 	if err := json.Unmarshal(bytes.TrimPrefix(r.Body, []byte("\xef\xbb\xbf")), v); err != nil {
 		return Malformed(provider, op, r, "the answer is not the documented JSON")
 	}

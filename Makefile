@@ -1,0 +1,67 @@
+# Hikyaku. 'make help' lists the targets. Everything but sam-local needs only Go.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The functions are linked statically and stripped, whoever builds them: a
+# bootstrap linked against the build machine's C library does not start on
+# Amazon Linux 2023.
+GOBUILD := CGO_ENABLED=0 GOOS=linux go build -trimpath -tags lambda.norpc -ldflags '-s -w'
+FUNCTIONS := tokenrefresh webhookrelay export
+TOOLS := .cache/tools
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: check
+check: lint test ## what a change must pass: lint and tests
+
+.PHONY: test
+test: ## run the tests; needs only Go
+	go test ./...
+
+.PHONY: demo
+demo: ## show the whole job on this machine
+	go run ./cmd/hikyaku demo
+
+.PHONY: build
+build: ## build the functions for both architectures into dist/
+	@for arch in arm64 amd64; do for f in $(FUNCTIONS); do \
+		mkdir -p dist/$$arch/$$f; \
+		GOARCH=$$arch $(GOBUILD) -o dist/$$arch/$$f/bootstrap ./functions/$$f; \
+	done; done; cp config/mapping.yaml dist/arm64/webhookrelay/; cp config/mapping.yaml dist/amd64/webhookrelay/
+	@go run ./scripts/checkbuild dist
+
+.PHONY: lint
+lint: tools ## run the linters and look for dead code
+	$(TOOLS)/golangci-lint run ./...
+	@dead=$$($(TOOLS)/deadcode -test ./...); test -z "$$dead" || { echo "$$dead"; exit 1; }
+
+.PHONY: tools
+tools: ## install the linters into .cache/tools
+	@GOBIN=$(CURDIR)/$(TOOLS) scripts/tools.sh
+
+.PHONY: bench
+bench: ## time to ready and to the first answer of each function, beside a bare handler
+	go run ./scripts/coldstart
+
+.PHONY: mutants
+mutants: tools ## mutation tests of the cores and the shared client; prints the share killed
+	scripts/mutants.sh
+
+.PHONY: sam-local
+sam-local: ## run every function with every event in Docker and compare with 'hikyaku invoke'
+	scripts/sam-local.sh
+
+# What 'sam build' calls, once for each function of template.yaml.
+.PHONY: build-TokenRefreshFunction build-ExportFunction
+build-TokenRefreshFunction:
+	GOARCH=$${GOARCH:-arm64} $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/tokenrefresh
+build-ExportFunction:
+	GOARCH=$${GOARCH:-arm64} $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/export
+.PHONY: build-WebhookRelayIngestFunction build-WebhookRelayRelayFunction build-WebhookRelayReconcileFunction
+build-WebhookRelayIngestFunction build-WebhookRelayRelayFunction build-WebhookRelayReconcileFunction:
+	GOARCH=$${GOARCH:-arm64} $(GOBUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/webhookrelay
+	cp config/mapping.yaml $(ARTIFACTS_DIR)/mapping.yaml

@@ -65,6 +65,14 @@ func (f Fault) refuse(w *httptest.ResponseRecorder) {
 	}
 }
 
+// garbage is an answer that claims to be JSON.
+func garbage() *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	answer.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(answer, "\x00{garbage]")
+	return answer
+}
+
 // Faults are chances, from 0 to 1, of random misbehavior of each request, and
 // a latency.
 type Faults struct {

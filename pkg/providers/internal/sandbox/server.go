@@ -136,6 +136,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h H
 		h(answer, request)
 		s.handling.Unlock()
 	}
+	if fault.Kind == Garbage {
+		answer = garbage()
+	}
 	if fault.Kind.cuts() {
 		s.remember(route, r, 0, fault.Kind)
 		cut(w, answer, fault.Kind)

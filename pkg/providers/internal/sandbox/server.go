@@ -144,6 +144,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h H
 		cut(w, answer, fault.Kind)
 		return
 	}
+	if fault.Kind == Garbage {
+		answer.Code = http.StatusOK
+		answer.Body.Reset()
+		_, _ = answer.Body.WriteString("\x00\xff<garbage")
+	}
 	s.remember(route, r, answer.Code, fault.Kind)
 	send(w, answer)
 }
@@ -164,8 +169,10 @@ func (s *Server) Calls() []Call {
 // Count returns how many requests a route has answered or cut; an empty
 // route counts all.
 func (s *Server) Count(route string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := 0
-	for _, c := range s.Calls() {
+	for _, c := range s.calls {
 		if route == "" || c.Route == route {
 			n++
 		}

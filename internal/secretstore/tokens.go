@@ -122,7 +122,7 @@ func (s *Tokens) Rejected(ctx context.Context, t providers.Token) (providers.Tok
 		return providers.Token{}, s.unauthorized("its replacement failed a moment ago: try again in a minute")
 	}
 	token, err := s.replaced(ctx, t.Version)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.asked, s.askedAt = t.Version, s.now()
 	}
 	return token, err

@@ -33,7 +33,7 @@ func New(source providers.TokenSource, o *providers.Options) *Client {
 // asks for a password is the login page, to which old PHP applications
 // redirect whoever is not logged in; any other page is a fault of the moment,
 // such as maintenance.
-func inspect(r call.Response) (kind error, detail string) {
+func inspect(r call.Response) (kind error, detail string) { //nolint:revive // the order of call.Config.Inspect
 	body := trim(r.Body)
 	if len(body) == 0 {
 		return nil, ""
@@ -45,7 +45,8 @@ func inspect(r call.Response) (kind error, detail string) {
 		}
 		return providers.ErrTemporary, "an HTML page came instead of JSON"
 	case '{':
-		return inspectError(body)
+		detail, kind = inspectError(body)
+		return kind, detail
 	}
 	return nil, ""
 }
@@ -55,22 +56,22 @@ func trim(body []byte) []byte {
 	return bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 }
 
-func inspectError(body []byte) (kind error, detail string) {
+func inspectError(body []byte) (detail string, kind error) {
 	var answer struct {
 		Error json.RawMessage `json:"error"`
 	}
-	if json.Unmarshal(body, &answer) != nil || harmless(answer.Error) {
-		return nil, ""
+	if err := json.Unmarshal(body, &answer); err != nil || harmless(answer.Error) {
+		return "", nil //nolint:nilerr // whoever decodes the answer finds the same fault
 	}
 	var code string
 	_ = json.Unmarshal(answer.Error, &code) // anything but a text leaves it empty
 	switch code {
 	case "invalid_token", "expired_token", "unauthorized":
-		return providers.ErrUnauthorized, "the answer names the token as its error"
+		return "the answer names the token as its error", providers.ErrUnauthorized
 	case "access_denied", "insufficient_scope":
-		return providers.ErrForbidden, "the answer refuses access in spite of its status"
+		return "the answer refuses access in spite of its status", providers.ErrForbidden
 	}
-	return providers.ErrInvalid, "the answer holds an error in spite of its status"
+	return "the answer holds an error in spite of its status", providers.ErrInvalid
 }
 
 // harmless reports whether the value of "error" says that there is none.

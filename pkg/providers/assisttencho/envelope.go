@@ -2,6 +2,7 @@ package assisttencho
 
 import (
 	"encoding/json"
+	"unicode/utf8"
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
@@ -10,6 +11,7 @@ import (
 // The faults of an answer's shape, for Error.Detail.
 const (
 	notJSON        = "the answer is not JSON"
+	notUTF8        = "the answer is not UTF-8"
 	notObjects     = "the list holds something that is no object"
 	notList        = "the answer is neither an object nor an array"
 	nothingThere   = "the answer has nothing where the quirk envelope points"
@@ -20,8 +22,12 @@ const (
 	nothingToSpend = "nothing to spend; authorize with 'hikyaku authorize assisttencho'"
 )
 
-// decodeOrders reads the orders of a whole answer.
+// decodeOrders reads the orders of a whole answer. Text that is not UTF-8 is
+// refused: encoding/json would replace it silently.
 func decodeOrders(op string, answer call.Response, q Quirks) ([]Order, error) {
+	if !utf8.Valid(answer.Body) {
+		return nil, call.Malformed(providers.AssistTencho, op, answer, notUTF8)
+	}
 	records, fault := splitOrders(answer.Body, q.envelope())
 	if fault != "" {
 		return nil, call.Malformed(providers.AssistTencho, op, answer, fault)

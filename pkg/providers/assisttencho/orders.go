@@ -145,11 +145,10 @@ func (c *Client) write(ctx context.Context, op string, r call.Request, order any
 	if !json.Valid(trim(answer.Body)) {
 		return Order{}, call.Malformed(providers.AssistTencho, op, answer, notJSON)
 	}
-	orders, err := decodeOrders(op, answer, quirks)
-	if err != nil || len(orders) == 0 { // the order is written all the same
-		return Order{}, nil
+	if orders, err := decodeOrders(op, answer, quirks); err == nil && len(orders) > 0 {
+		return orders[0], nil
 	}
-	return orders[0], nil
+	return Order{}, nil // the order is written all the same
 }
 
 func (c *Client) page(ctx context.Context, query OrdersQuery) (call.Response, Quirks, error) {

@@ -25,12 +25,14 @@ import (
 	"hikyaku/pkg/providers/internal/sandbox"
 )
 
-// Options, Fault and FaultKind are those of all sandboxes.
-type (
-	Options   = sandbox.Options
-	Fault     = sandbox.Fault
-	FaultKind = sandbox.FaultKind
-)
+// Options are those of every sandbox: seed, records, rate limit, clock, faults.
+type Options = sandbox.Options
+
+// Fault is one misbehavior, asked for with Server.Inject.
+type Fault = sandbox.Fault
+
+// FaultKind is one way to misbehave.
+type FaultKind = sandbox.FaultKind
 
 // The kinds of fault.
 const (
@@ -94,6 +96,7 @@ func New(o Options) *Server {
 		s.orders = append(s.orders, record{id: s.nextID})
 	}
 	s.HandleUnlimited("GET /api/oauth/authorize.php", s.authorizePage)
+	s.HandleUnlimited("GET /oauth/authorize.php", s.authorizePage) // as one example has it
 	s.HandleUnlimited("POST /api/oauth/authorize.php", s.approve)
 	s.HandleUnlimited("POST /api/oauth/token.php", s.token)
 	s.Handle("GET /api/v1/orders.php", s.authorized(s.list))
@@ -115,13 +118,14 @@ func (s *Server) Connection(base string) providers.Connection {
 
 // Token returns a valid token without the detour of a code.
 func (s *Server) Token(base string) providers.Token {
-	access, _ := s.Tokens.Issue(s.Now())
+	now := s.Now()
+	access, _ := s.Tokens.Issue(now)
 	t := providers.Token{
 		Provider: providers.AssistTencho, Kind: providers.OneTimeCode, BaseURL: base + s.BasePath,
-		Credential: providers.NewSecret(access), ObtainedAt: s.Now(), Quirks: s.rawQuirks(),
+		Credential: providers.NewSecret(access), ObtainedAt: now, Quirks: s.rawQuirks(),
 	}
 	if s.Tokens.Life > 0 {
-		t.ExpiresAt = s.Now().Add(s.Tokens.Life)
+		t.ExpiresAt = now.Add(s.Tokens.Life)
 	}
 	return t
 }

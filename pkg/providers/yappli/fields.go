@@ -9,7 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
 
@@ -52,7 +51,7 @@ var japan = time.FixedZone("JST", 9*60*60)
 // "2006-01-02 15:04:05".
 func Timestamp(t time.Time) Value { return Text(t.In(japan).Format(time.DateTime)) }
 
-// requestFields is in the order of the seed's table (yappli.txt:211-226).
+// requestFields is in the order of the seed's table (yappli.txt:223-235).
 var requestFields = func() []string {
 	names := []string{"unique_id", "login_id", "password", "rank"}
 	for n := 1; n <= columns; n++ {
@@ -82,10 +81,12 @@ func columnName(n int) string { return fmt.Sprintf("column%02d", n) }
 // carry: an unknown name, text that is not UTF-8, or a rank, logined or
 // enabled that is not the documented integer. The error is an ErrInvalid and
 // holds no value.
-func (f Fields) Check() error {
+func (f Fields) Check() error { return f.check("fields") }
+
+func (f Fields) check(op string) error {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		if fault := f[name].fault(name); fault != "" {
-			return fmt.Errorf("yappli field %q: %w: %s", name, providers.ErrInvalid, fault)
+			return refuse(op, "field %q: %s", name, fault)
 		}
 	}
 	return nil

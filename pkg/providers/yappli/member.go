@@ -3,6 +3,7 @@ package yappli
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 
 	"hikyaku/pkg/providers"
 )
@@ -23,12 +24,32 @@ type Member struct {
 	CreatedAt      string
 	UpdatedAt      string
 
-	values map[string]Value
+	values answerFields
+}
+
+// answerFields are the fields of one answer in its order. There are some
+// sixty, most of them null: a map would cost more to make than its look-ups
+// save.
+type answerFields []answerField
+
+type answerField struct {
+	name  string
+	value Value
+}
+
+// get returns the last value of a name, null if there is none.
+func (f answerFields) get(name string) Value {
+	for i := len(f) - 1; i >= 0; i-- {
+		if f[i].name == name {
+			return f[i].value
+		}
+	}
+	return Null()
 }
 
 // Column returns custom field n, from 1 to 50; "" if it is null, absent or
 // out of range.
-func (m Member) Column(n int) string { return m.values[columnName(n)].Text }
+func (m Member) Column(n int) string { return m.values.get(columnName(n)).Text }
 
 // Field returns what a request field holds now, in the form in which a request
 // would send it. present is false if the answer does not show the field
@@ -37,11 +58,11 @@ func (m Member) Field(name string) (value string, present bool) {
 	if !isRequestField[name] {
 		return "", false
 	}
-	v, ok := m.values[name]
-	if name == "secret_question" && (!ok || v.Null) {
-		v, ok = m.values["secret_quetion"] // the answers' spelling
+	v := m.values.get(name)
+	if name == "secret_question" && v.Null {
+		v = m.values.get("secret_quetion") // the answers' spelling
 	}
-	if !ok || v.Null {
+	if v.Null {
 		return "", false
 	}
 	if name == "logined" || name == "enabled" {
@@ -52,44 +73,34 @@ func (m Member) Field(name string) (value string, present bool) {
 
 func (v Value) isTrue() bool { return v.Text == "1" || v.Text == "true" }
 
-// UnmarshalJSON reads a member object, whatever its wrapper: see Wrappers. It
-// must hold exactly one member with an id. Ids and integers may be numbers or
-// texts.
-func (m *Member) UnmarshalJSON(b []byte) error {
-	all, err := DecodeUsers(b)
-	if err != nil {
-		return err
+// newValue reads a text, number, boolean or null; anything else is kept as its
+// JSON text.
+func newValue(raw []byte) Value {
+	switch {
+	case raw[0] == 'n':
+		return Null()
+	case raw[0] == '"':
+		return Text(unquote(raw))
 	}
-	if len(all) != 1 {
-		return unreadable("not exactly one member")
-	}
-	*m = all[0]
-	return nil
+	return Text(string(raw))
 }
 
-// MarshalJSON is not the provider's form but a stable one, with the values as
-// texts and nulls, so that a member can be shown and compared.
-func (v Value) MarshalJSON() ([]byte, error) {
-	if v.Null {
-		return []byte("null"), nil
+// intern returns the text of a quoted name, without making it again where the
+// documents have it.
+func intern(quoted []byte) string {
+	if name, ok := knownNames[string(quoted[1:len(quoted)-1])]; ok {
+		return name
 	}
-	return json.Marshal(v.Text)
+	return unquote(quoted)
 }
 
-// UnmarshalJSON reads a text, number, boolean or null; anything else is kept
-// as its JSON text.
-func (v *Value) UnmarshalJSON(b []byte) error {
-	*v = Value{}
-	switch b = bytes.TrimSpace(b); {
-	case len(b) == 0 || bytes.Equal(b, []byte("null")):
-		v.Null = true
-	case b[0] == '"':
-		return json.Unmarshal(b, &v.Text)
-	default:
-		v.Text = string(b)
+var knownNames = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range append(RequestFields(), "id", "secret_quetion", "point", "point_geted_at", "created_at", "updated_at") {
+		names[name] = name
 	}
-	return nil
-}
+	return names
+}()
 
 // Wrappers returns the names under which answers hide member objects, at any
 // depth and through any arrays: {"members":[{"member":{...}}]} is one of the
@@ -101,69 +112,65 @@ func Wrappers() []string { return []string{"members", "member"} }
 const deepest = 8
 
 // DecodeUsers reads the members of a list's page, or of any other answer that
-// holds members, in their order.
+// holds members, in their order. Of a name that comes twice in a member, the
+// last value counts.
 func DecodeUsers(body []byte) ([]Member, error) {
-	members := []Member{}
-	err := unwrap(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), 0, func(object map[string]Value) error {
-		m, err := newMember(object)
-		members = append(members, m)
-		return err
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	if !utf8.Valid(body) {
+		return nil, unreadable("not UTF-8") // encoding/json would replace what it cannot read
+	}
+	if !json.Valid(body) {
+		return nil, unreadable("not JSON")
+	}
+	return unwrap([]Member{}, body, 0)
+}
+
+// unwrap adds the members in raw, which is valid JSON.
+func unwrap(members []Member, raw []byte, depth int) ([]Member, error) {
+	switch {
+	case depth > deepest:
+		return nil, unreadable("members are wrapped too deep")
+	case raw[0] == '[':
+		var err error
+		entries(raw, func(_, value []byte) bool {
+			members, err = unwrap(members, value, depth+1)
+			return err == nil
+		})
+		return members, err
+	case raw[0] != '{':
+		return nil, unreadable("neither an object nor an array stands where members are expected")
+	}
+	inner := map[string][]byte{}
+	entries(raw, func(name, value []byte) bool {
+		switch key := unquote(name); key {
+		case "id", "members", "member":
+			inner[key] = value
+		}
+		return inner["id"] == nil
 	})
-	return members, err
-}
-
-func unwrap(raw json.RawMessage, depth int, found func(map[string]Value) error) error {
-	if depth > deepest {
-		return unreadable("members are wrapped too deep")
-	}
-	switch trimmed := bytes.TrimSpace(raw); {
-	case len(trimmed) > 0 && trimmed[0] == '[':
-		var items []json.RawMessage
-		if json.Unmarshal(trimmed, &items) != nil {
-			return unreadable("not JSON")
-		}
-		for _, item := range items {
-			if err := unwrap(item, depth+1, found); err != nil {
-				return err
-			}
-		}
-		return nil
-	case len(trimmed) > 0 && trimmed[0] == '{':
-		return unwrapObject(trimmed, depth, found)
-	}
-	return unreadable("neither an object nor an array stands where members are expected")
-}
-
-func unwrapObject(raw json.RawMessage, depth int, found func(map[string]Value) error) error {
-	var object map[string]json.RawMessage
-	if json.Unmarshal(raw, &object) != nil {
-		return unreadable("not JSON")
-	}
-	if _, bare := object["id"]; bare {
-		values := make(map[string]Value, len(object))
-		for name, text := range object {
-			var v Value
-			if v.UnmarshalJSON(text) != nil {
-				return unreadable("not JSON")
-			}
-			values[name] = v
-		}
-		return found(values)
+	if inner["id"] != nil {
+		m, err := newMember(raw)
+		return append(members, m), err
 	}
 	for _, name := range Wrappers() {
-		if inner, ok := object[name]; ok {
-			return unwrap(inner, depth+1, found)
+		if value, ok := inner[name]; ok {
+			return unwrap(members, value, depth+1)
 		}
 	}
-	return unreadable("neither a member nor a wrapper of one")
+	return nil, unreadable("neither a member nor a wrapper of one")
 }
 
-func newMember(values map[string]Value) (Member, error) {
+func newMember(raw []byte) (Member, error) {
+	values := make(answerFields, 0, columns+16)
+	entries(raw, func(name, value []byte) bool {
+		values = append(values, answerField{intern(name), newValue(value)})
+		return true
+	})
 	m := Member{
-		ID: values["id"].Text, UniqueID: values["unique_id"].Text, LoginID: values["login_id"].Text,
-		Rank: values["rank"].number(), Point: values["point"].number(), Logined: values["logined"].isTrue(),
-		PointGetedAt: values["point_geted_at"].Text, LoginedAt: values["logined_at"].Text,
-		CreatedAt: values["created_at"].Text, UpdatedAt: values["updated_at"].Text, values: values,
+		ID: values.get("id").Text, UniqueID: values.get("unique_id").Text, LoginID: values.get("login_id").Text,
+		Rank: values.get("rank").number(), Point: values.get("point").number(), Logined: values.get("logined").isTrue(),
+		PointGetedAt: values.get("point_geted_at").Text, LoginedAt: values.get("logined_at").Text,
+		CreatedAt: values.get("created_at").Text, UpdatedAt: values.get("updated_at").Text, values: values,
 	}
 	if m.ID == "" {
 		return m, unreadable("a member without an id")

@@ -60,7 +60,7 @@ const (
 )
 
 const (
-	defaultPageSize = 50   // (seed yappli.txt:102)
+	defaultPageSize = 50   // (seed yappli.txt:113)
 	largestPageSize = 1000 // (third party, unverified)
 )
 

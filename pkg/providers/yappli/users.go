@@ -2,7 +2,6 @@ package yappli
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -136,8 +135,8 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields Fields) (Memb
 // one makes a call about one user and checks that the answer is about the
 // user that was meant.
 func (c *Client) one(ctx context.Context, op, method, path string, fields Fields, meant func(Member) bool) (Member, error) {
-	if err := fields.Check(); err != nil {
-		return Member{}, fmt.Errorf("yappli %s: %w", op, err)
+	if err := fields.check(op); err != nil {
+		return Member{}, err
 	}
 	answer, err := c.do(ctx, op, func(quirks Quirks) (call.Request, error) {
 		if op == "users.by_unique_id" && quirks.Lookup != LookupUniqueID {

@@ -25,7 +25,7 @@ type Member struct {
 const columns = 50
 
 // answerFields are the fields of an answer in the order of the seed's table
-// (yappli.txt:107-125), without id.
+// (yappli.txt:123-137), without id.
 var answerFields = func() []string {
 	names := []string{"unique_id", "login_id", "rank"}
 	for n := 1; n <= columns; n++ {

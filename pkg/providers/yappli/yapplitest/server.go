@@ -16,7 +16,7 @@
 // body in another encoding than the tenant's, an update that names point (or,
 // before generation 3, unique_id), and values that are not of their type are
 // refused with 400. Names that no document knows are ignored, because the
-// provider's own examples send one (seed yappli.txt:206).
+// provider's own examples send one (seed yappli.txt:218).
 package yapplitest
 
 import (
@@ -39,6 +39,9 @@ type Fault = sandbox.Fault
 
 // A FaultKind is one way to misbehave.
 type FaultKind = sandbox.FaultKind
+
+// Faults are chances of random misbehavior, for Options and Server.SetFaults.
+type Faults = sandbox.Faults
 
 // The kinds of fault.
 const (
@@ -70,7 +73,7 @@ const (
 )
 
 const (
-	tokenLife   = 24 * time.Hour // (seed yappli.txt:86)
+	tokenLife   = 24 * time.Hour // (seed yappli.txt:92)
 	defaultRate = 2              // a guess: no limit is published
 	defaultPage = 50
 	largestPage = 1000

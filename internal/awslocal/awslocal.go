@@ -1,0 +1,168 @@
+package awslocal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"hikyaku/internal/secretstore"
+)
+
+// What every caller of the local AWS finds there.
+const (
+	Region  = "ap-northeast-1"
+	Account = "000000000000"
+	Bucket  = "hikyaku" // exists from the start
+)
+
+// Options configure a local AWS. The zero value is ready for use.
+type Options struct {
+	// Dir keeps each object as a file, Dir/{bucket}/{key}, for a person to
+	// look at; it must be empty or absent. Without it objects live in memory.
+	Dir string
+	// Addr is where Start listens; empty: a free port of 127.0.0.1.
+	Addr string
+	// Now is the clock of everything that is stored or expires; nil:
+	// time.Now. Waiting itself (long polls, time-outs) takes real time.
+	Now func() time.Time
+	// Log gets refusals and failed background work; nil: nobody does.
+	Log *slog.Logger
+	// Secrets is the twin behind Secrets Manager, with its knobs (read lag,
+	// version quota, throttling); nil: a new one on Now.
+	Secrets *secretstore.Memory
+	// RetryDelays are the pauses before each retry of an asynchronous
+	// invocation; nil: one minute, then two, as the service has them.
+	RetryDelays []time.Duration
+}
+
+// An AWS is a running local AWS. It is safe for concurrent use.
+type AWS struct {
+	URL     string              // endpoint, without a path
+	Secrets *secretstore.Memory // all secrets; what is written here shows there
+
+	door      door
+	services  services
+	objects   *objects
+	queues    *queues
+	functions *functions
+	events    *bus
+	secrets   *secretNotes
+
+	now    func() time.Time
+	log    *slog.Logger
+	delays []time.Duration
+
+	ctx    context.Context // ends with Close; the background work's
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	server *http.Server // nil without a socket
+}
+
+// New makes a local AWS without a socket; call it through Client or Handler.
+func New(o Options) (*AWS, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Secrets == nil {
+		o.Secrets = &secretstore.Memory{Now: o.Now}
+	}
+	if o.RetryDelays == nil {
+		o.RetryDelays = []time.Duration{time.Minute, 2 * time.Minute}
+	}
+	stored, err := newObjects(o.Dir, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	a := &AWS{
+		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now},
+		functions: &functions{byName: map[string]*function{}}, secrets: newSecretNotes(), now: o.Now, log: o.Log, delays: o.RetryDelays,
+	}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.services = a.newServices()
+	return a, nil
+}
+
+// Start makes a local AWS that listens at o.Addr until Close is called or ctx
+// ends.
+func Start(ctx context.Context, o Options) (*AWS, error) {
+	addr := o.Addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("starting the local AWS: %w", err)
+	}
+	a, err := New(o)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	a.URL = "http://" + listener.Addr().String()
+	a.server = &http.Server{
+		Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		BaseContext: func(net.Listener) context.Context { return a.ctx },
+	}
+	go func() { _ = a.server.Serve(listener) }()
+	context.AfterFunc(ctx, func() { _ = a.Close() })
+	return a, nil
+}
+
+// Close ends every function process, the background work and the listener.
+func (a *AWS) Close() error {
+	a.cancel()
+	a.functions.stop()
+	var err error
+	if a.server != nil {
+		err = a.server.Close()
+	}
+	a.work.Wait()
+	return err
+}
+
+// Environment returns the variables that point any AWS client here.
+func (a *AWS) Environment() []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + a.URL, "AWS_REGION=" + Region, "AWS_DEFAULT_REGION=" + Region,
+		"AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_EC2_METADATA_DISABLED=true",
+	}
+}
+
+// Handler returns the whole AWS as one handler.
+func (a *AWS) Handler() http.Handler { return http.HandlerFunc(a.serve) }
+
+// Client returns an HTTP client that calls the handler in-process, whatever
+// host a request names.
+func (a *AWS) Client() *http.Client { return &http.Client{Transport: inProcess{a.Handler()}} }
+
+// background runs f until it ends or the local AWS does.
+func (a *AWS) background(f func(ctx context.Context)) {
+	a.work.Go(func() { f(a.ctx) })
+}
+
+// pause waits for d and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func arn(service, name string) string {
+	return "arn:aws:" + service + ":" + Region + ":" + Account + ":" + name
+}

@@ -1,0 +1,237 @@
+package awslocal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// objects are all buckets.
+type objects struct {
+	dir string // empty: in memory
+	now func() time.Time
+
+	mu      sync.Mutex
+	buckets map[string]*bucket
+	spooled int // names the files in the making
+}
+
+// A bucket's keys are sorted only when they are listed, so that writing a
+// million of them costs no sorting.
+type bucket struct {
+	created time.Time
+	objects map[string]*object
+	sorted  []string
+	fresh   []string // keys not in sorted yet
+}
+
+// An object is immutable; a write replaces it.
+type object struct {
+	blob
+
+	etag     string
+	modified time.Time
+	headers  http.Header // what Get answers: type, encoding, metadata
+	checksum http.Header // what it adds if asked
+}
+
+// A blob is bytes in memory or in a file.
+type blob struct {
+	size int64
+	data []byte
+	path string // empty: in memory
+}
+
+func newObjects(dir string, now func() time.Time) (*objects, error) {
+	o := &objects{dir: dir, now: now, buckets: map[string]*bucket{}}
+	if dir != "" {
+		if files, err := os.ReadDir(dir); err == nil && len(files) > 0 {
+			return nil, fmt.Errorf("keeping objects in %s: it is not empty, and objects of an earlier start cannot be told from new ones; name another directory", dir)
+		}
+		for _, d := range []string{o.path(".spool"), o.path(".odd"), o.path(Bucket)} {
+			if err := os.MkdirAll(d, 0o750); err != nil {
+				return nil, fmt.Errorf("keeping objects in %s: %w", dir, err)
+			}
+		}
+	}
+	o.buckets[Bucket] = &bucket{created: now(), objects: map[string]*object{}}
+	return o, nil
+}
+
+func (o *objects) path(parts ...string) string {
+	return filepath.Join(append([]string{o.dir}, parts...)...)
+}
+
+// spool keeps what is read, under no key yet.
+func (o *objects) spool(r io.Reader) (blob, error) {
+	if o.dir == "" {
+		data, err := io.ReadAll(r)
+		return blob{size: int64(len(data)), data: data}, err
+	}
+	o.mu.Lock()
+	o.spooled++
+	path := o.path(".spool", strconv.Itoa(o.spooled))
+	o.mu.Unlock()
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // our own name
+	if err != nil {
+		return blob{}, err
+	}
+	size, err := io.Copy(file, r)
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = os.Remove(path)
+	}
+	return blob{size: size, path: path}, err
+}
+
+func (b blob) open() (io.ReadSeekCloser, error) {
+	if b.path == "" {
+		return struct {
+			io.ReadSeeker
+			io.Closer
+		}{bytes.NewReader(b.data), io.NopCloser(nil)}, nil
+	}
+	return os.Open(b.path)
+}
+
+func (b blob) remove() {
+	if b.path != "" {
+		_ = os.Remove(b.path)
+	}
+}
+
+// find returns an object as it is now. A file that is replaced while it is
+// read stays what it was.
+func (o *objects) find(at place) (*object, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.buckets[at.bucket]
+	if !ok {
+		return nil, errNoSuchBucket
+	}
+	if found, ok := b.objects[at.key]; ok {
+		return found, nil
+	}
+	return nil, errNoSuchKey
+}
+
+// store puts an object under its key if the request's conditions hold.
+func (o *objects) store(at place, made *object, h http.Header) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.buckets[at.bucket]
+	if !ok {
+		return errNoSuchBucket
+	}
+	old := b.objects[at.key]
+	if err := writable(old, h); err != nil {
+		return err
+	}
+	if o.dir != "" {
+		if err := o.name(at, &made.blob); err != nil {
+			return err
+		}
+	}
+	if old == nil {
+		b.fresh = append(b.fresh, at.key)
+	} else if old.path != made.path {
+		old.remove()
+	}
+	made.modified = o.now()
+	b.objects[at.key] = made
+	return nil
+}
+
+// name moves a spooled file to its key's place. Keys that cannot be a path
+// here ("a" beside "a/b", "..", very long ones) go to .odd under their digest.
+func (o *objects) name(at place, b *blob) error {
+	ok := !strings.Contains(at.key, "\\")
+	for part := range strings.SplitSeq(at.key, "/") {
+		ok = ok && part != "" && part != "." && part != ".."
+	}
+	path := o.path(at.bucket, filepath.FromSlash(at.key))
+	if !ok || os.MkdirAll(filepath.Dir(path), 0o750) != nil || os.Rename(b.path, path) != nil {
+		digest := sha256.Sum256([]byte(at.bucket + "/" + at.key))
+		path = o.path(".odd", hex.EncodeToString(digest[:]))
+		if err := os.Rename(b.path, path); err != nil {
+			return err
+		}
+	}
+	b.path = path
+	return nil
+}
+
+// writable checks If-Match and If-None-Match against what the key holds.
+func writable(old *object, h http.Header) error {
+	match, none := h.Get("If-Match"), h.Get("If-None-Match")
+	switch {
+	case none != "" && none != "*":
+		return &refusal{Status: 501, Code: "NotImplemented", Message: "If-None-Match of a write takes only *"}
+	case none != "" && old != nil:
+		return errPrecondition
+	case match != "" && old == nil:
+		return errNoSuchKey
+	case match != "" && !matches(match, old.etag):
+		return errPrecondition
+	}
+	return nil
+}
+
+// matches compares a condition with an ETag; clients may leave the quotes out.
+func matches(condition, etag string) bool {
+	return condition == "*" || strings.Trim(condition, `"`) == strings.Trim(etag, `"`)
+}
+
+// erase takes an object away if the request's condition holds. Without one, a
+// missing object is no error.
+func (o *objects) erase(at place, h http.Header) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.buckets[at.bucket]
+	if !ok {
+		return errNoSuchBucket
+	}
+	old := b.objects[at.key]
+	if err := writable(old, h); err != nil {
+		return err
+	}
+	if old == nil {
+		return nil
+	}
+	b.sort()
+	if i, ok := slices.BinarySearch(b.sorted, at.key); ok {
+		b.sorted = slices.Delete(b.sorted, i, i+1)
+	}
+	delete(b.objects, at.key)
+	old.remove()
+	return nil
+}
+
+// sort merges the fresh keys into the sorted ones.
+func (b *bucket) sort() {
+	if len(b.fresh) == 0 {
+		return
+	}
+	slices.Sort(b.fresh)
+	merged := make([]string, 0, len(b.sorted)+len(b.fresh))
+	i := 0
+	for _, key := range b.fresh {
+		for ; i < len(b.sorted) && b.sorted[i] < key; i++ {
+			merged = append(merged, b.sorted[i])
+		}
+		merged = append(merged, key)
+	}
+	b.sorted, b.fresh = append(merged, b.sorted[i:]...), nil
+}

@@ -1,0 +1,142 @@
+package awslocal
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A Mapping feeds a queue to a function, as an event source mapping with
+// ReportBatchItemFailures does.
+type Mapping struct {
+	Queue, Function string
+	BatchSize       int // messages of one invocation, at most 10; 0: 1
+	MaxConcurrency  int // invocations at a time; 0: 2, the least that the service takes
+}
+
+// Poll runs a mapping until ctx or the local AWS ends. What the function
+// processed is deleted. What it names in batchItemFailures, and everything if
+// it fails or answers something else, becomes visible again once the queue's
+// visibility time-out has passed.
+func (a *AWS) Poll(ctx context.Context, m Mapping) error {
+	if m.BatchSize <= 0 {
+		m.BatchSize = 1
+	}
+	if m.MaxConcurrency <= 0 {
+		m.MaxConcurrency = 2
+	}
+	if _, err := a.functions.find(m.Function); err != nil {
+		return err
+	}
+	if _, err := with(a.queues, m.Queue, func(*queue, time.Time) (nothing, error) { return nothing{}, nil }); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(a.ctx, cancel)() //nolint:contextcheck // the other context that ends polling
+	var pollers sync.WaitGroup
+	for range m.MaxConcurrency {
+		pollers.Go(func() {
+			for ctx.Err() == nil {
+				a.pollOnce(ctx, m)
+			}
+		})
+	}
+	pollers.Wait()
+	return nil
+}
+
+type sqsRecord struct {
+	MessageID         string                    `json:"messageId"`
+	ReceiptHandle     string                    `json:"receiptHandle"`
+	Body              string                    `json:"body"`
+	Attributes        map[string]string         `json:"attributes"`
+	MessageAttributes map[string]eventAttribute `json:"messageAttributes"`
+	MD5OfBody         string                    `json:"md5OfBody"`
+	EventSource       string                    `json:"eventSource"`
+	EventSourceARN    string                    `json:"eventSourceARN"`
+	Region            string                    `json:"awsRegion"`
+}
+
+type eventAttribute struct {
+	StringValue string `json:"stringValue,omitempty"`
+	BinaryValue []byte `json:"binaryValue,omitempty"`
+	DataType    string `json:"dataType"`
+}
+
+// pollOnce receives one batch, invokes the function and settles the messages.
+func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
+	a.door.count("sqs.ReceiveMessage")
+	received, err := a.queues.receive(ctx, m.Queue, min(m.BatchSize, maxBatch), -1, 20*time.Second)
+	if err != nil || len(received) == 0 {
+		if err != nil && ctx.Err() == nil { // the queue is gone
+			a.log.WarnContext(ctx, "polling failed", "queue", m.Queue, "err", err)
+			pause(ctx, time.Second)
+		}
+		return
+	}
+	payload, err := json.Marshal(map[string][]sqsRecord{"Records": records(m.Queue, received)})
+	if err != nil {
+		a.log.ErrorContext(ctx, "writing an event failed", "queue", m.Queue, "err", err)
+		return
+	}
+	answer, err := a.Invoke(ctx, m.Function, payload)
+	if err != nil || answer.Error != "" {
+		a.log.WarnContext(ctx, "polled invocation failed", "function", m.Function, "queue", m.Queue)
+		return
+	}
+	failed, ok := readFailures(answer.Payload, received)
+	if !ok {
+		a.log.WarnContext(ctx, "batch item failures are unreadable: the whole batch counts as failed", "function", m.Function, "queue", m.Queue)
+		return
+	}
+	done := batchInput[receipt]{queueURL: queueURL{m.Queue}}
+	for i, r := range received {
+		if !slices.Contains(failed, r.MessageID) {
+			done.Entries = append(done.Entries, receipt{ID: strconv.Itoa(i), ReceiptHandle: r.ReceiptHandle})
+		}
+	}
+	if len(done.Entries) > 0 {
+		a.door.count("sqs.DeleteMessageBatch")
+		_, _ = a.queues.deleteBatch(nil, done) // a receipt that expired comes again
+	}
+}
+
+func records(queue string, received []delivery) []sqsRecord {
+	out := make([]sqsRecord, 0, len(received))
+	for _, d := range received {
+		attributes := map[string]eventAttribute{}
+		for name, v := range d.MessageAttributes {
+			attributes[name] = eventAttribute{StringValue: v.StringValue, BinaryValue: v.BinaryValue, DataType: v.DataType}
+		}
+		out = append(out, sqsRecord{
+			MessageID: d.MessageID, ReceiptHandle: d.ReceiptHandle, Body: d.Body, Attributes: d.Attributes, MessageAttributes: attributes,
+			MD5OfBody: d.MD5OfBody, EventSource: "aws:sqs", EventSourceARN: QueueARN(queue), Region: Region,
+		})
+	}
+	return out
+}
+
+// readFailures returns the ids that the function names as failed. As on the
+// service, an empty answer means none, and one that names an empty or unknown
+// id, or is no such answer, fails the batch.
+func readFailures(answer []byte, received []delivery) (failed []string, ok bool) {
+	var body struct {
+		Failures []struct {
+			ID *string `json:"itemIdentifier"`
+		} `json:"batchItemFailures"`
+	}
+	if len(answer) > 0 && json.Unmarshal(answer, &body) != nil {
+		return nil, false
+	}
+	for _, f := range body.Failures {
+		if f.ID == nil || !slices.ContainsFunc(received, func(d delivery) bool { return d.MessageID == *f.ID }) {
+			return nil, false
+		}
+		failed = append(failed, *f.ID)
+	}
+	return failed, true
+}

@@ -1,0 +1,266 @@
+package awslocal
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// deduplicationWindow is how long a queue remembers a deduplication id.
+const deduplicationWindow = 5 * time.Minute
+
+// queues are all FIFO queues. One lock for all of them makes a move to a
+// dead-letter queue one step.
+type queues struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	byName map[string]*queue
+}
+
+// A queue holds messages in the order in which they came.
+type queue struct {
+	name       string
+	attributes map[string]string // as set; see settings
+	settings   settings
+	created    time.Time
+	modified   time.Time
+	messages   []*message
+	seen       map[string]accepted
+	sequence   int64
+	changed    chan struct{} // closed at each change that may let a message be received
+}
+
+// accepted is what a repeated deduplication id answers.
+type accepted struct {
+	at time.Time
+	m  *message
+}
+
+// A message is one message with its state. It is in flight while it has been
+// received and visible lies ahead.
+type message struct {
+	id, body     string
+	group, dedup string
+	attributes   map[string]attribute
+	trace        string
+	sequence     int64
+	sent, first  time.Time // first: when it was first received
+	visible      time.Time
+	inFlight     bool
+	received     int
+	receipt      int    // times received in its whole life, for handles
+	source       string // ARN of the queue it is a dead letter of
+}
+
+// An attribute is a message attribute, in its JSON form.
+type attribute struct {
+	DataType    string
+	StringValue string `json:",omitempty"`
+	BinaryValue []byte `json:",omitempty"`
+}
+
+func newQueues(now func() time.Time) *queues {
+	return &queues{now: now, byName: map[string]*queue{}}
+}
+
+// send appends a message, or finds the one that it repeats.
+func (q *queue) send(m *message, now time.Time) *message {
+	for key, a := range q.seen {
+		if now.Sub(a.at) >= deduplicationWindow {
+			delete(q.seen, key)
+		}
+	}
+	key := m.dedup
+	if q.settings.perGroup {
+		key = m.group + "\x00" + m.dedup
+	}
+	if before, ok := q.seen[key]; ok {
+		return before.m
+	}
+	m.sent, m.visible = now, now.Add(q.settings.delay)
+	q.append(m)
+	q.seen[key] = accepted{at: now, m: m}
+	return m
+}
+
+func (q *queue) append(m *message) {
+	q.sequence++
+	m.sequence = q.sequence
+	q.messages = append(q.messages, m)
+	q.wake()
+}
+
+func (q *queue) wake() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// expire drops messages past their retention, and ends visibility time-outs.
+func (q *queue) expire(now time.Time) {
+	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool {
+		return now.Sub(m.sent) >= q.settings.retention
+	})
+	for _, m := range q.messages {
+		if m.inFlight && !m.visible.After(now) {
+			m.inFlight = false
+		}
+	}
+}
+
+// take receives up to n messages: in order within a group, and none of a group
+// that has one in flight. A message that was received too often goes to the
+// dead-letter queue instead.
+func (q *queue) take(n int, visibility time.Duration, now time.Time, dead *queue) []*message {
+	q.expire(now)
+	blocked := map[string]bool{}
+	for _, m := range q.messages {
+		if m.inFlight {
+			blocked[m.group] = true
+		}
+	}
+	var taken, lost []*message
+	for _, m := range q.messages {
+		if len(taken) == n {
+			break
+		}
+		switch {
+		case blocked[m.group]:
+		case m.visible.After(now): // delayed: what follows in its group waits too
+			blocked[m.group] = true
+		case dead != nil && m.received >= q.settings.maxReceives:
+			lost = append(lost, m)
+		default:
+			m.received++
+			m.receipt++
+			if m.first.IsZero() {
+				m.first = now
+			}
+			m.visible, m.inFlight = now.Add(visibility), visibility > 0
+			taken = append(taken, m)
+		}
+	}
+	for _, m := range lost {
+		q.move(m, dead, m.id, QueueARN(q.name), now)
+	}
+	return taken
+}
+
+// move takes m to another queue, where its time and its receives begin anew.
+func (q *queue) move(m *message, to *queue, id, source string, now time.Time) {
+	q.messages = slices.DeleteFunc(q.messages, func(other *message) bool { return other == m })
+	moved := *m
+	moved.id, moved.source = id, source
+	moved.sent, moved.visible, moved.first, moved.received, moved.inFlight = now, now, time.Time{}, 0, false
+	to.append(&moved)
+}
+
+// deadLetters returns the queue's dead-letter queue, or nil.
+func (s *queues) deadLetters(q *queue) *queue { return s.byName[nameOf(q.settings.deadLetters)] }
+
+// receive takes up to n messages, and waits for the first of them.
+func (s *queues) receive(ctx context.Context, name string, n int, visibility, wait time.Duration) ([]delivery, error) {
+	deadline := time.Now().Add(wait)
+	for {
+		s.mu.Lock()
+		q, ok := s.byName[name]
+		if !ok {
+			s.mu.Unlock()
+			return nil, errNoSuchQueue
+		}
+		if visibility < 0 {
+			visibility = q.settings.visibility
+		}
+		now := s.now()
+		found := deliver(q.take(n, visibility, now, s.deadLetters(q)))
+		changed, left := q.changed, time.Until(deadline)
+		next := q.next(now, left)
+		s.mu.Unlock()
+		if len(found) > 0 || left <= 0 {
+			return found, nil
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		case <-changed:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// next is how soon time alone may make a message visible, at most limit.
+func (q *queue) next(now time.Time, limit time.Duration) time.Duration {
+	for _, m := range q.messages {
+		if m.visible.After(now) {
+			limit = min(limit, m.visible.Sub(now))
+		}
+	}
+	return limit
+}
+
+// A handle names one receipt of a message.
+func (m *message) handle() string {
+	return base64.URLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d", m.id, m.receipt))
+}
+
+// received finds the message of a receipt handle. It is nil if the message is
+// deleted already. The handle of a receipt whose visibility has ended is
+// refused, as FIFO queues do.
+func (q *queue) received(handle string, now time.Time) (*message, error) {
+	q.expire(now)
+	raw, err := base64.URLEncoding.DecodeString(handle)
+	id, number, ok := strings.Cut(string(raw), " ")
+	receipt, numberErr := strconv.Atoi(number)
+	if err != nil || numberErr != nil || !ok {
+		return nil, refuse("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+	}
+	for _, m := range q.messages {
+		if m.id != id {
+			continue
+		}
+		if !m.inFlight || m.receipt != receipt {
+			return nil, invalidValue("Value %s for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.", handle)
+		}
+		return m, nil
+	}
+	return nil, nil
+}
+
+func (q *queue) remove(handle string, now time.Time) error {
+	m, err := q.received(handle, now)
+	if err != nil {
+		return err
+	}
+	q.messages = slices.DeleteFunc(q.messages, func(other *message) bool { return other == m })
+	q.wake()
+	return nil
+}
+
+func (q *queue) changeVisibility(handle string, seconds int, now time.Time) error {
+	if seconds < 0 || seconds > maxVisibility {
+		return invalidValue("Value %d for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200.", seconds)
+	}
+	m, err := q.received(handle, now)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return refuse("MessageNotInflight", "The specified message isn't in flight.")
+	}
+	m.visible, m.inFlight = now.Add(time.Duration(seconds)*time.Second), seconds > 0
+	q.wake()
+	return nil
+}
+
+// nameOf returns the last part of a queue's ARN or URL.
+func nameOf(address string) string {
+	return address[strings.LastIndexAny(address, ":/")+1:]
+}

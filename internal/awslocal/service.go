@@ -1,0 +1,188 @@
+package awslocal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"hikyaku/internal/secretstore"
+)
+
+// A refusal is an AWS error.
+type refusal struct {
+	Status  int // 0: 400
+	Code    string
+	Message string
+	Query   string // SQS: the code of the older query protocol, which SDKs still report
+	Reason  string // Lambda: why throttled
+}
+
+// Error names the code and the reason.
+func (r *refusal) Error() string { return r.Code + ": " + r.Message }
+
+func refuse(code, format string, args ...any) *refusal {
+	return &refusal{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// A service is one AWS service behind the door.
+type service struct {
+	name      string
+	operation func(*http.Request) string
+	serve     func(w http.ResponseWriter, r *http.Request, operation string) error
+	refuse    func(w http.ResponseWriter, r *http.Request, no *refusal)
+	throttled refusal
+	failed    refusal
+}
+
+type services struct {
+	s3, lambda, unknown service
+	byTarget            map[string]service // by the prefix of X-Amz-Target
+}
+
+func (a *AWS) newServices() services {
+	secrets := jsonService{name: "secretsmanager", version: "1.1", operations: a.secretOperations()}
+	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queueOperations()}
+	events := jsonService{name: "events", version: "1.1", operations: map[string]jsonOperation{"PutEvents": operation(a.events.put)}}
+	return services{
+		s3: a.objects.service(), lambda: a.lambdaService(), unknown: unknownService(),
+		byTarget: map[string]service{"secretsmanager": secrets.service(), "AmazonSQS": sqs.service(), "AWSEvents": events.service()},
+	}
+}
+
+// route finds a request's service: by its target header, by Lambda's paths, by
+// the service that it was signed for. What remains is S3.
+func (s services) route(r *http.Request) service {
+	if target, _, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
+		if found, ok := s.byTarget[target]; ok {
+			return found
+		}
+		return s.unknown
+	}
+	if strings.HasPrefix(r.URL.Path, invokeBase) {
+		return s.lambda
+	}
+	if scope := signedFor(r); scope != "" && scope != "s3" || r.Method == http.MethodPost && r.URL.Path == "/" {
+		return s.unknown
+	}
+	return s.s3
+}
+
+// signedFor returns the service in the scope of the signature, such as "sts";
+// empty if the request is not signed.
+func signedFor(r *http.Request) string {
+	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if parts := strings.SplitN(scope, "/", 5); len(parts) == 5 {
+		return parts[3]
+	}
+	return ""
+}
+
+func unknownService() service {
+	s := jsonService{name: "unknown", version: "1.1"}.service()
+	s.serve = func(_ http.ResponseWriter, r *http.Request, operation string) error {
+		name := signedFor(r)
+		if target := r.Header.Get("X-Amz-Target"); target != "" {
+			name = target
+		} else if action := r.PostFormValue("Action"); action != "" {
+			name += " " + action + " (query protocol)"
+		}
+		return refuse(unknownOperation, "%s %s is not served here; the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda Invoke and events PutEvents", operation, name)
+	}
+	return s
+}
+
+const unknownOperation = "UnknownOperationException"
+
+// A jsonOperation answers one operation of an AWS JSON service.
+type jsonOperation func(r *http.Request, body []byte) (any, error)
+
+// operation makes one of a typed function. Parameters that In does not have
+// are refused by name.
+func operation[In, Out any](f func(*http.Request, In) (Out, error)) jsonOperation {
+	return func(r *http.Request, body []byte) (any, error) {
+		var in In
+		decoder := json.NewDecoder(bytes.NewReader(body))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&in); err != nil {
+			var syntax *json.SyntaxError
+			if errors.As(err, &syntax) || errors.Is(err, io.EOF) {
+				return nil, refuse("SerializationException", "the body is not JSON")
+			}
+			return nil, refuse("InvalidParameterException", "the local AWS does not serve this parameter or value: %s", strings.TrimPrefix(err.Error(), "json: "))
+		}
+		return f(r, in)
+	}
+}
+
+// A jsonService speaks the AWS JSON protocol.
+type jsonService struct {
+	name       string
+	version    string // of the protocol
+	namespace  string // before error codes
+	operations map[string]jsonOperation
+}
+
+// maxJSON caps a request of a JSON service; SQS's batch of 1 MiB is the largest.
+const maxJSON = 4 << 20
+
+func (j jsonService) service() service {
+	return service{
+		name: j.name,
+		operation: func(r *http.Request) string {
+			_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+			return operation
+		},
+		serve: j.serve, refuse: j.refuse,
+		throttled: refusal{Code: "ThrottlingException", Message: "rate exceeded (injected fault)", Query: "RequestThrottled;Sender"},
+		failed:    refusal{Status: http.StatusInternalServerError, Code: "InternalServiceError", Message: "internal failure (injected fault)"},
+	}
+}
+
+func (j jsonService) serve(w http.ResponseWriter, r *http.Request, name string) error {
+	run, ok := j.operations[name]
+	if !ok {
+		return refuse(unknownOperation, "the local AWS does not serve %s %s; it serves %s", j.name, name, list(j.operations))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxJSON))
+	if err != nil {
+		return refuse("SerializationException", "the body cannot be read or is above %d bytes", maxJSON)
+	}
+	answer, err := run(r, body)
+	var fault *secretstore.Fault
+	if errors.As(err, &fault) {
+		return &refusal{Code: fault.Code, Message: fault.Message}
+	}
+	if err != nil {
+		return err
+	}
+	return j.write(w, http.StatusOK, answer)
+}
+
+func (j jsonService) refuse(w http.ResponseWriter, _ *http.Request, no *refusal) {
+	if no.Query != "" {
+		w.Header().Set("X-Amzn-Query-Error", no.Query)
+	}
+	_ = j.write(w, max(no.Status, http.StatusBadRequest), map[string]string{"__type": j.namespace + no.Code, "message": no.Message})
+}
+
+func (j jsonService) write(w http.ResponseWriter, status int, answer any) error {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-"+j.version)
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+	return nil
+}
+
+// list names what is served, for refusals.
+func list[V any](served map[string]V) string {
+	return strings.Join(slices.Sorted(maps.Keys(served)), ", ")
+}

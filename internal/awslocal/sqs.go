@@ -1,0 +1,315 @@
+package awslocal
+
+import (
+	"crypto/md5" //nolint:gosec // SQS's digest
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const queuePath = "/" + Account + "/"
+
+var errNoSuchQueue = &refusal{
+	Code: "QueueDoesNotExist", Message: "The specified queue does not exist.", Query: "AWS.SimpleQueueService.NonExistentQueue;Sender",
+}
+
+func invalidValue(format string, args ...any) *refusal {
+	return refuse("InvalidParameterValue", format, args...)
+}
+
+type nothing struct{}
+
+func (a *AWS) queueOperations() map[string]jsonOperation {
+	s := a.queues
+	return map[string]jsonOperation{
+		"CreateQueue": operation(s.createQueue), "GetQueueUrl": operation(s.getURL), "ListQueues": operation(s.listQueues),
+		"GetQueueAttributes": operation(s.getAttributes), "SetQueueAttributes": operation(s.setAttributes), "PurgeQueue": operation(s.purge),
+		"SendMessage": operation(s.sendMessage), "SendMessageBatch": operation(s.sendBatch), "ReceiveMessage": operation(s.receiveMessage),
+		"DeleteMessage": operation(s.deleteMessage), "DeleteMessageBatch": operation(s.deleteBatch),
+		"ChangeMessageVisibility": operation(s.changeVisibility), "ChangeMessageVisibilityBatch": operation(s.changeBatch),
+		"StartMessageMoveTask": operation(s.startMove),
+	}
+}
+
+// with runs f on the queue of a URL, under the lock.
+func with[Out any](s *queues, url string, f func(q *queue, now time.Time) (Out, error)) (Out, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, ok := s.byName[nameOf(url)]
+	if !ok {
+		var none Out
+		return none, errNoSuchQueue
+	}
+	return f(q, s.now())
+}
+
+type queueURL struct {
+	QueueURL string `json:"QueueUrl"`
+}
+
+type createQueueInput struct {
+	QueueName  string
+	Attributes map[string]string
+	Tags       map[string]string `json:"tags"` // not shown anywhere
+}
+
+// The host of an answered URL is the one the caller used, so that it works
+// from inside a container too.
+func urlOf(r *http.Request, name string) queueURL {
+	return queueURL{"http://" + r.Host + queuePath + name}
+}
+
+func (s *queues) createQueue(r *http.Request, in createQueueInput) (queueURL, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return urlOf(r, in.QueueName), s.create(in.QueueName, in.Attributes)
+}
+
+type getURLInput struct{ QueueName string }
+
+func (s *queues) getURL(r *http.Request, in getURLInput) (queueURL, error) {
+	return with(s, in.QueueName, func(q *queue, _ time.Time) (queueURL, error) { return urlOf(r, q.name), nil })
+}
+
+type listQueuesInput struct{ QueueNamePrefix string }
+
+type queueURLs struct {
+	QueueURLs []string `json:"QueueUrls,omitempty"`
+}
+
+func (s *queues) listQueues(r *http.Request, in listQueuesInput) (out queueURLs, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
+		if strings.HasPrefix(name, in.QueueNamePrefix) {
+			out.QueueURLs = append(out.QueueURLs, urlOf(r, name).QueueURL)
+		}
+	}
+	return out, nil
+}
+
+type getAttributesInput struct {
+	queueURL
+
+	AttributeNames []string
+}
+
+type queueAttributes struct {
+	Attributes map[string]string `json:",omitempty"`
+}
+
+func (s *queues) getAttributes(_ *http.Request, in getAttributesInput) (queueAttributes, error) {
+	return with(s, in.QueueURL, func(q *queue, now time.Time) (queueAttributes, error) {
+		return queueAttributes{chosen(q.all(now), in.AttributeNames)}, nil
+	})
+}
+
+// chosen keeps the attributes that were asked for.
+func chosen(all map[string]string, names []string) map[string]string {
+	maps.DeleteFunc(all, func(name, _ string) bool {
+		return !slices.Contains(names, "All") && !slices.Contains(names, name)
+	})
+	return all
+}
+
+type setAttributesInput struct {
+	queueURL
+
+	Attributes map[string]string
+}
+
+func (s *queues) setAttributes(_ *http.Request, in setAttributesInput) (nothing, error) {
+	return with(s, in.QueueURL, func(q *queue, _ time.Time) (nothing, error) { return nothing{}, s.set(q, in.Attributes) })
+}
+
+func (s *queues) purge(_ *http.Request, in queueURL) (nothing, error) {
+	return with(s, in.QueueURL, func(q *queue, _ time.Time) (nothing, error) {
+		q.messages = nil
+		return nothing{}, nil
+	})
+}
+
+// A sending is a message to send; Id is of a batch.
+type sending struct {
+	ID                      string `json:"Id"`
+	MessageBody             string
+	MessageAttributes       map[string]attribute
+	MessageSystemAttributes map[string]attribute
+	MessageDeduplicationID  string `json:"MessageDeduplicationId"`
+	MessageGroupID          string `json:"MessageGroupId"`
+}
+
+type sent struct {
+	ID                     string `json:"Id,omitempty"`
+	MessageID              string `json:"MessageId"`
+	MD5OfMessageBody       string
+	MD5OfMessageAttributes string `json:",omitempty"`
+	SequenceNumber         string
+}
+
+func (q *queue) accept(in sending, now time.Time) (sent, error) {
+	m := &message{
+		id: uuid.NewString(), body: in.MessageBody, group: in.MessageGroupID, dedup: in.MessageDeduplicationID,
+		attributes: in.MessageAttributes, trace: in.MessageSystemAttributes["AWSTraceHeader"].StringValue,
+	}
+	if m.dedup == "" && q.settings.contentBased {
+		digest := sha256.Sum256([]byte(m.body))
+		m.dedup = hex.EncodeToString(digest[:])
+	}
+	switch {
+	case m.group == "":
+		return sent{}, refuse("MissingParameter", "The request must contain the parameter MessageGroupId.")
+	case m.dedup == "":
+		return sent{}, invalidValue("The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly")
+	case len(m.group) > 128 || len(m.dedup) > 128:
+		return sent{}, invalidValue("MessageGroupId and MessageDeduplicationId have at most 128 characters")
+	case m.body == "" || m.size() > q.settings.maxSize:
+		return sent{}, invalidValue("One or more parameters are invalid. Reason: Message must have 1 to %d bytes.", q.settings.maxSize)
+	}
+	m = q.send(m, now)
+	return sent{
+		ID: in.ID, MessageID: m.id, MD5OfMessageBody: digestOf(m.body), MD5OfMessageAttributes: digestOfAttributes(m.attributes),
+		SequenceNumber: m.number(),
+	}, nil
+}
+
+// number is the sequence number in the service's form of 20 digits.
+func (m *message) number() string { return strconv.FormatInt(m.sequence+1e19/10, 10) + "0" }
+
+func (m *message) size() int {
+	size := len(m.body)
+	for name, a := range m.attributes {
+		size += len(name) + len(a.DataType) + len(a.StringValue) + len(a.BinaryValue)
+	}
+	return size
+}
+
+type sendInput struct {
+	queueURL
+	sending
+}
+
+func (s *queues) sendMessage(_ *http.Request, in sendInput) (sent, error) {
+	return with(s, in.QueueURL, func(q *queue, now time.Time) (sent, error) { return q.accept(in.sending, now) })
+}
+
+type receiveInput struct {
+	queueURL
+
+	AttributeNames              []string
+	MessageSystemAttributeNames []string
+	MessageAttributeNames       []string
+	MaxNumberOfMessages         *int
+	VisibilityTimeout           *int
+	WaitTimeSeconds             *int
+}
+
+// A delivery is a message as it is received.
+type delivery struct {
+	MessageID              string `json:"MessageId"`
+	ReceiptHandle          string
+	MD5OfBody              string
+	Body                   string
+	Attributes             map[string]string    `json:",omitempty"`
+	MD5OfMessageAttributes string               `json:",omitempty"`
+	MessageAttributes      map[string]attribute `json:",omitempty"`
+}
+
+// deliver describes messages while the lock is held.
+func deliver(messages []*message) []delivery {
+	out := make([]delivery, 0, len(messages))
+	for _, m := range messages {
+		system := map[string]string{
+			"SenderId": Account, "SentTimestamp": millis(m.sent), "ApproximateFirstReceiveTimestamp": millis(m.first),
+			"ApproximateReceiveCount": strconv.Itoa(m.received), "SequenceNumber": m.number(),
+			"MessageDeduplicationId": m.dedup, "MessageGroupId": m.group,
+		}
+		if m.trace != "" {
+			system["AWSTraceHeader"] = m.trace
+		}
+		if m.source != "" {
+			system["DeadLetterQueueSourceArn"] = m.source
+		}
+		out = append(out, delivery{
+			MessageID: m.id, ReceiptHandle: m.handle(), MD5OfBody: digestOf(m.body), Body: m.body, Attributes: system,
+			MD5OfMessageAttributes: digestOfAttributes(m.attributes), MessageAttributes: maps.Clone(m.attributes),
+		})
+	}
+	return out
+}
+
+func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
+
+type deliveries struct {
+	Messages []delivery `json:",omitempty"`
+}
+
+func (s *queues) receiveMessage(r *http.Request, in receiveInput) (deliveries, error) {
+	n, visibility := 1, -1*time.Second
+	wait, err := with(s, in.QueueURL, func(q *queue, _ time.Time) (time.Duration, error) { return q.settings.wait, nil })
+	if in.MaxNumberOfMessages != nil {
+		n = *in.MaxNumberOfMessages
+	}
+	if in.VisibilityTimeout != nil {
+		visibility = time.Duration(*in.VisibilityTimeout) * time.Second
+	}
+	if in.WaitTimeSeconds != nil {
+		wait = time.Duration(*in.WaitTimeSeconds) * time.Second
+	}
+	switch {
+	case err != nil:
+		return deliveries{}, err
+	case n < 1 || n > maxBatch:
+		return deliveries{}, invalidValue("Value %d for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.", n)
+	case wait < 0 || wait > 20*time.Second || visibility > maxVisibility*time.Second || in.VisibilityTimeout != nil && visibility < 0:
+		return deliveries{}, invalidValue("WaitTimeSeconds must be between 0 and 20, VisibilityTimeout between 0 and 43200")
+	}
+	found, err := s.receive(r.Context(), nameOf(in.QueueURL), n, visibility, wait)
+	for i := range found {
+		found[i].Attributes = chosen(found[i].Attributes, append(in.AttributeNames, in.MessageSystemAttributeNames...))
+		maps.DeleteFunc(found[i].MessageAttributes, func(name string, _ attribute) bool {
+			return !slices.Contains(in.MessageAttributeNames, "All") && !slices.Contains(in.MessageAttributeNames, name)
+		})
+		found[i].MD5OfMessageAttributes = digestOfAttributes(found[i].MessageAttributes)
+	}
+	return deliveries{found}, err
+}
+
+func digestOf(body string) string {
+	sum := md5.Sum([]byte(body)) //nolint:gosec // as above
+	return hex.EncodeToString(sum[:])
+}
+
+// digestOfAttributes is the documented MD5 over names, types and values, each
+// with its length before it.
+func digestOfAttributes(attributes map[string]attribute) string {
+	if len(attributes) == 0 {
+		return ""
+	}
+	var b []byte
+	field := func(v string) {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+		b = append(b, v...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		a := attributes[name]
+		field(name)
+		field(a.DataType)
+		if strings.HasPrefix(a.DataType, "Binary") {
+			b = append(b, 2)
+			field(string(a.BinaryValue))
+		} else {
+			b = append(b, 1)
+			field(a.StringValue)
+		}
+	}
+	return digestOf(string(b))
+}

@@ -59,7 +59,7 @@ type operation struct {
 
 func (c *Client) do(ctx context.Context, op string, o operation) (call.Response, error) {
 	return c.call.Do(ctx, op, func(t providers.Token) (call.Request, error) {
-		quirks, err := ParseQuirks(t.Quirks)
+		quirks, err := readQuirks(t.Quirks)
 		if err != nil {
 			return call.Request{}, err
 		}

@@ -1,11 +1,11 @@
 package supersaas
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/internal/call"
 )
 
 // Auth is how a request proves who sends it.
@@ -43,28 +43,21 @@ type Quirks struct {
 	HookParent string `json:"hook_parent,omitempty"`
 }
 
-// ParseQuirks reads the quirks of a connection or token. Nothing means the
-// zero value; a name or value that is not documented is an ErrInvalid, since
-// a misspelt quirk would otherwise silently do nothing.
-func ParseQuirks(raw json.RawMessage) (Quirks, error) {
+// readQuirks reads the quirks of a token. Nothing means the zero value.
+func readQuirks(raw json.RawMessage) (Quirks, error) {
 	var q Quirks
-	if len(raw) == 0 {
-		return q, nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&q); err != nil {
-		return Quirks{}, fmt.Errorf("supersaas quirks: %w: an object with auth, body, bare_fk and hook_parent is expected", providers.ErrInvalid)
+	if err := call.DecodeQuirks(providers.SuperSaaS, raw, &q); err != nil {
+		return Quirks{}, err
 	}
 	switch q.Auth {
 	case "", BasicAuth, QueryAuth, BearerAuth, ChecksumAuth:
 	default:
-		return Quirks{}, fmt.Errorf("supersaas quirks: %w: auth must be basic, query, bearer or checksum", providers.ErrInvalid)
+		return Quirks{}, fmt.Errorf("reading the quirks of supersaas: %w: auth must be basic, query, bearer or checksum", providers.ErrInvalid)
 	}
 	switch q.Body {
 	case "", FormBody, QueryParam, JSONBody:
 	default:
-		return Quirks{}, fmt.Errorf("supersaas quirks: %w: body must be form, query or json", providers.ErrInvalid)
+		return Quirks{}, fmt.Errorf("reading the quirks of supersaas: %w: body must be form, query or json", providers.ErrInvalid)
 	}
 	return q, nil
 }

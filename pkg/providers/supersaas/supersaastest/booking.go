@@ -1,0 +1,228 @@
+package supersaastest
+
+import (
+	"time"
+
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// The account's schedules, one of each type.
+const (
+	ResourceSchedule = 555001
+	CapacitySchedule = 555002
+	ServiceSchedule  = 555003
+)
+
+type schedule struct {
+	id   int64
+	name string
+	zone *time.Location
+}
+
+var schedules = []schedule{
+	{ResourceSchedule, "個室エステ", time.FixedZone("Asia/Tokyo", 9*3600)},
+	{CapacitySchedule, "ヨガクラス", time.FixedZone("Asia/Tokyo", 9*3600)},
+	{ServiceSchedule, "到府美甲", time.FixedZone("Asia/Taipei", 8*3600)},
+}
+
+const (
+	firstBooking = 90210001
+	firstSlot    = 7700001
+	slotSize     = 4
+	localMinutes = "2006-01-02T15:04" // schedule-local, as all answers show it
+)
+
+var bookingOrder = []string{
+	"id", "start", "finish", "resource_id", "service_id", "service_name", "slot_id", "slot", "schedule_id", "schedule_name",
+	"created_on", "updated_on", "user_id", "res_name", "created_by", "updated_by", "price", "deleted", "status",
+	"status_message", "waitlisted", "full_name", "start_utc", "finish_utc", "email", "mobile", "price_decimal", "role",
+}
+
+var slotOrder = []string{"id", "title", "name", "description", "location", "start", "finish", "count", "capacity", "bookings"}
+
+type booking struct {
+	id       int64
+	schedule *schedule
+	user     int64 // 0: nobody's
+	slot     int   // of a capacity schedule
+	start    time.Time
+	created  time.Time
+	changed  time.Time
+	deleted  bool
+	waiting  bool
+	pending  bool
+	raw      []byte // of a loaded one; nil: made from the fields above
+}
+
+// bookings is the table, in the order of their making.
+type bookings struct {
+	list  []*booking
+	users *users
+}
+
+// generate invents n bookings, the schedules in turn.
+func (t *bookings) generate(n int, people *users) {
+	*t = bookings{users: people}
+	for i := range n {
+		k := i / len(schedules)
+		b := &booking{id: firstBooking + int64(i), schedule: &schedules[i%len(schedules)], created: sandbox.Epoch.Add(time.Duration(i) * 11 * time.Minute)}
+		if i%7 != 6 {
+			b.user = firstUser + int64(i*13%n)*stepUser
+		}
+		if b.schedule.id == CapacitySchedule {
+			b.slot = k / slotSize
+			k = b.slot
+		}
+		day := time.Date(2025, 4, 8+k/10, 9+k%10, 0, 0, 0, b.schedule.zone)
+		b.start, b.changed, b.deleted = day, b.created, i%20 == 19
+		if i%4 == 0 {
+			b.changed = b.created.Add(time.Hour)
+		}
+		t.list = append(t.list, b)
+	}
+}
+
+// record returns the booking as lists serve it.
+func (t *bookings) record(b *booking) []byte {
+	if b.raw != nil {
+		return b.raw
+	}
+	o := object{}
+	set := func(name string, value any) { o.set(name, value) }
+	finish := b.start.Add(time.Hour)
+	set("id", b.id)
+	set("schedule_id", b.schedule.id)
+	set("schedule_name", b.schedule.name)
+	set("user_id", b.user)
+	set("created_on", stamp(b.created))
+	set("price", 150000)
+	set("price_decimal", "1500.00")
+	set("deleted", b.deleted)
+	set("status", 104)
+	set("status_message", "Approved ")
+	set("role", 3)
+	set("created_by", "administrator")
+	if !b.changed.Equal(b.created) {
+		set("updated_on", stamp(b.changed))
+		set("updated_by", "administrator")
+	}
+	if b.waiting {
+		set("waitlisted", "W")
+	}
+	if b.pending {
+		set("status", 94)
+		set("status_message", "Pending ")
+	}
+	if u := t.users.byID[b.user]; u != nil {
+		person := parseObject(t.users.record(u))
+		o["full_name"], o["email"], o["created_by"] = person["full_name"], person["email"], person["name"]
+		for _, name := range []string{"full_name", "email", "created_by"} {
+			if o[name] == nil {
+				delete(o, name)
+			}
+		}
+	} else {
+		set("full_name", "ご来店 様")
+	}
+	switch b.schedule.id {
+	case CapacitySchedule:
+		set("slot_id", firstSlot+b.slot)
+		o["slot"] = t.slot(b, nil)
+		return o.encode(bookingOrder)
+	case ServiceSchedule:
+		set("service_id", 556001)
+		set("service_name", "凝膠指甲")
+	default:
+		set("resource_id", 557001+b.id%2)
+		set("res_name", []string{"個室A", "個室B"}[b.id%2])
+	}
+	set("start", b.start.Format(localMinutes))
+	set("finish", finish.Format(localMinutes))
+	set("start_utc", stamp(b.start))
+	set("finish_utc", stamp(finish))
+	return o.encode(bookingOrder)
+}
+
+// slot returns a booking's slot, with those of its bookings that are given.
+func (t *bookings) slot(b *booking, inside [][]byte) []byte {
+	o := object{}
+	for name, value := range map[string]any{
+		"id": firstSlot + b.slot, "title": "朝ヨガ", "name": "朝ヨガ", "description": nil, "location": "スタジオ1", "capacity": nil,
+		"start": b.start.Format(localMinutes), "finish": b.start.Add(time.Hour).Format(localMinutes),
+	} {
+		o.set(name, value)
+	}
+	if inside != nil {
+		o.set("count", len(inside))
+		o["bookings"] = array(inside)
+	}
+	return o.encode(slotOrder)
+}
+
+// Book makes a booking on a schedule for a user, 0 for nobody, and returns
+// its id; 0 if there is no such schedule.
+func (e *Editor) Book(scheduleID, user int64, start time.Time) (id int64) {
+	e.do(func(s *Server) {
+		for i := range schedules {
+			if schedules[i].id != scheduleID {
+				continue
+			}
+			now := s.Now()
+			b := &booking{id: s.bookings.nextID(), schedule: &schedules[i], user: user, created: now, changed: now,
+				start: start.In(schedules[i].zone), slot: 1000000 + len(s.bookings.list)}
+			s.bookings.list = append(s.bookings.list, b)
+			id = b.id
+			s.fireBooking(b, "create", e.fires)
+		}
+	})
+	return id
+}
+
+func (t *bookings) nextID() int64 {
+	last := int64(firstBooking)
+	for _, b := range t.list {
+		last = max(last, b.id)
+	}
+	return last + 1
+}
+
+// ChangeBooking does one of the documents' events to a booking: edit, destroy,
+// restore, place, pending, approve or revert.
+func (e *Editor) ChangeBooking(id int64, event string) (ok bool) {
+	e.do(func(s *Server) {
+		for _, b := range s.bookings.list {
+			if b.id != id {
+				continue
+			}
+			ok = true
+			b.changed, b.raw = s.Now(), nil
+			switch event {
+			case "destroy":
+				b.deleted = true
+			case "restore":
+				b.deleted = false
+			case "place":
+				b.waiting = false
+			case "pending", "revert":
+				b.pending = true
+			case "approve":
+				b.pending = false
+			}
+			s.fireBooking(b, event, e.fires)
+		}
+	})
+	return ok
+}
+
+// fireBooking fires C for every change on a schedule, and N for a new one. No
+// payload that was ever seen names the schedule.
+func (s *Server) fireBooking(b *booking, event string, fires bool) {
+	if !fires {
+		return
+	}
+	body := payload(s.bookings.record(b), event, bookingOrder, "schedule_id", "schedule_name")
+	if event == "create" {
+		s.fire("N", b.schedule.id, body)
+	}
+	s.fire("C", b.schedule.id, body)
+}

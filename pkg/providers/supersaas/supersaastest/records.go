@@ -1,0 +1,135 @@
+package supersaastest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// document is a sandbox's records as JSON. Users and appointments are exactly
+// as the lists serve them, users without and appointments within range.
+type document struct {
+	Users               []json.RawMessage          `json:"users"`
+	DeletedUsers        []json.RawMessage          `json:"deleted_users"`
+	UserForms           map[string]json.RawMessage `json:"user_forms"`
+	Appointments        []json.RawMessage          `json:"appointments"`
+	DeletedAppointments []json.RawMessage          `json:"deleted_appointments"`
+	Hooks               []Hook                     `json:"hooks"`
+}
+
+// Dump writes all records as one JSON document, for Load.
+func (s *Server) Dump(w io.Writer) error {
+	d := document{
+		Users: []json.RawMessage{}, DeletedUsers: []json.RawMessage{}, UserForms: map[string]json.RawMessage{},
+		Appointments: []json.RawMessage{}, DeletedAppointments: []json.RawMessage{},
+	}
+	s.Do(func() {
+		for _, u := range s.sorted() {
+			d.Users = append(d.Users, s.users.record(u))
+		}
+		for _, u := range s.users.byID {
+			if u.deleted {
+				d.DeletedUsers = append(d.DeletedUsers, s.users.record(u))
+			}
+			if u.form != nil {
+				d.UserForms[itoa(u.id)] = u.form
+			}
+		}
+		for _, b := range s.bookings.list {
+			if b.deleted {
+				d.DeletedAppointments = append(d.DeletedAppointments, s.bookings.record(b))
+			} else {
+				d.Appointments = append(d.Appointments, s.bookings.record(b))
+			}
+		}
+		d.Hooks = append([]Hook{}, s.hooks...)
+	})
+	return sandbox.Dump(w, d)
+}
+
+// Load replaces all records by those of a document that Dump wrote, or that a
+// person made in its form. Nothing changes if it cannot be read.
+func (s *Server) Load(r io.Reader) error {
+	var d document
+	if err := json.NewDecoder(r).Decode(&d); err != nil {
+		return fmt.Errorf("loading supersaas records: %w", err)
+	}
+	loaded := &Server{users: users{seed: s.options.Seed}}
+	loaded.users.generate(s.options.Seed, 0)
+	loaded.bookings.generate(0, nil)
+	for _, raw := range append(d.Users, d.DeletedUsers...) {
+		if err := loaded.loadUser(raw, d.UserForms); err != nil {
+			return err
+		}
+	}
+	for _, raw := range append(d.Appointments, d.DeletedAppointments...) {
+		if err := loaded.loadBooking(raw); err != nil {
+			return err
+		}
+	}
+	s.Do(func() {
+		s.users, s.bookings = loaded.users, loaded.bookings
+		s.bookings.users, s.hooks = &s.users, d.Hooks
+		for _, h := range d.Hooks {
+			s.serial = max(s.serial, h.ID-3300)
+		}
+	})
+	return nil
+}
+
+func (s *Server) loadUser(raw json.RawMessage, forms map[string]json.RawMessage) error {
+	o := parseObject(raw)
+	id, err := strconv.ParseInt(textOf(o["id"]), 10, 64)
+	name := textOf(o["name"])
+	if err != nil || id <= 0 || s.users.byID[id] != nil || s.users.byName[name] != nil {
+		return fmt.Errorf("loading supersaas records: a user needs an id and a name of its own")
+	}
+	u := &user{id: id, name: name, number: -1, raw: raw, form: forms[itoa(id)]}
+	if fk := o["fk"]; fk != nil && string(fk) != "null" {
+		u.fk = strings.TrimSuffix(textOf(fk), "fk")
+	}
+	s.users.next = max(s.users.next, id+stepUser)
+	if u.deleted = textOf(o["deleted"]) == "true"; u.deleted {
+		s.users.byID[id] = u
+		return nil
+	}
+	s.users.insert(u)
+	return nil
+}
+
+func (s *Server) loadBooking(raw json.RawMessage) error {
+	o := parseObject(raw)
+	id, err := strconv.ParseInt(textOf(o["id"]), 10, 64)
+	b := &booking{id: id, raw: raw, deleted: textOf(o["deleted"]) == "true"}
+	for i := range schedules {
+		if itoa(schedules[i].id) == textOf(o["schedule_id"]) {
+			b.schedule = &schedules[i]
+		}
+	}
+	if err != nil || b.schedule == nil {
+		return fmt.Errorf("loading supersaas records: an appointment needs an id and one of the sandbox's schedule_ids")
+	}
+	b.user, _ = strconv.ParseInt(textOf(o["user_id"]), 10, 64)
+	start := o
+	if o["slot"] != nil {
+		start = parseObject(o["slot"])
+		slot, _ := strconv.Atoi(textOf(start["id"]))
+		b.slot = slot - firstSlot
+	}
+	b.start, err = time.ParseInLocation(localMinutes, textOf(start["start"]), b.schedule.zone)
+	if err != nil {
+		return fmt.Errorf("loading supersaas records: an appointment needs a start such as 2025-04-08T09:00")
+	}
+	b.created, _ = time.Parse(time.RFC3339, textOf(o["created_on"]))
+	b.changed = b.created
+	if at, err := time.Parse(time.RFC3339, textOf(o["updated_on"])); err == nil {
+		b.changed = at
+	}
+	s.bookings.list = append(s.bookings.list, b)
+	return nil
+}

@@ -1,0 +1,218 @@
+// Package supersaastest is a SuperSaaS for one laptop: an account with
+// Japanese and Chinese-speaking customers, three schedules, and webhooks. It
+// behaves as the documents say and misbehaves on request.
+//
+//	s := supersaastest.New(supersaastest.Options{Records: 500})
+//	s.AddHook(supersaastest.Hook{Trigger: "M", Target: "https://shop.example/hook/" + secret})
+//	id := s.AddUser(map[string]any{"name": "hanako@mail.example", "full_name": "山田 花子"})
+//	s.ChangeUser(id, map[string]any{"mobile": "090-0000-0000"})
+//
+// What people do in the account's pages is done by the methods of Editor,
+// which a Server has, and fires webhooks. What Quiet's do fires none, as
+// calls of the API without webhook=true.
+//
+// Set Knobs, BetweenPages and Poster before the first request, or inside Do.
+// The methods of Editor must not be called inside Do.
+package supersaastest
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// The shared vocabulary of sandboxes, so that a caller needs no other import.
+type (
+	// Options configure a sandbox.
+	Options = sandbox.Options
+	// Faults are chances of random misbehavior.
+	Faults = sandbox.Faults
+	// Fault is one misbehavior, for Inject.
+	Fault = sandbox.Fault
+	// FaultKind is one way to misbehave.
+	FaultKind = sandbox.FaultKind
+)
+
+// The kinds of fault.
+const (
+	TooMany    = sandbox.TooMany
+	ServerFail = sandbox.ServerFail
+	BadGateway = sandbox.BadGateway
+	Dropped    = sandbox.Dropped
+	Lost       = sandbox.Lost
+	Reset      = sandbox.Reset
+	Denied     = sandbox.Denied
+	Slow       = sandbox.Slow
+	Garbage    = sandbox.Garbage
+)
+
+// AccountID is the account's number, which stands as parent_id in answers
+// about hooks on the account.
+const AccountID = 880001
+
+// An Order is how lists of users are sorted.
+type Order string
+
+// The orders. The seed's author sees ByName, which is the default.
+const (
+	ByName   Order = "name"
+	ByID     Order = "id"
+	Shuffled Order = "shuffled" // by nothing a client can know, but always the same
+)
+
+// Knobs are what the documents leave open or differ in, and how webhooks go
+// astray. The zero value is the likeliest reading.
+type Knobs struct {
+	Order       Order
+	GoneAsUser  bool // GET of a deleted user answers 200 with deleted, instead of 404
+	RefuseLogin bool // no checksum opens a login link, as the seed reports
+	RefuseBasic bool // only a key in the query, or a bearer, is accepted
+	RefusePing  bool // the account has no ping
+	ParentByID  bool // hooks on the account want its number as parent_id
+	Tuples      bool // schedules are listed as [id, name]
+	BareLists   bool // changes and range answer a bare array
+	AllowLocal  bool // hooks may point at this machine
+
+	Skip      func(id int64) bool // lists of users leave these out
+	FailsFrom int                 // lists of users answer 503 from this offset on; 0: never
+	Lag       time.Duration       // lists of users show what was true so long ago
+
+	Asynchronous bool    // post webhooks after the change returns, not before
+	Duplicate    float64 // chance that a webhook comes twice
+	Drop         float64 // chance that it never comes
+	HoldBack     float64 // chance that it waits for Release, and so comes out of order
+}
+
+// A Server is the sandbox. It is safe for concurrent use.
+type Server struct {
+	*sandbox.Server
+	*Editor
+
+	Account string // the account's name
+	Knobs   Knobs
+	// BetweenPages runs before a list of users is served from an offset
+	// above 0, with the number of such pages so far. It may change users.
+	BetweenPages func(page int)
+	// Poster posts the webhooks; nil means the network.
+	Poster http.RoundTripper
+
+	options  Options
+	key      string
+	keys     int
+	users    users
+	bookings bookings
+	forms    forms
+	hooks    []Hook
+	serial   int64 // of hooks
+	post     mail
+	pages    atomic.Int64
+}
+
+// New returns a sandbox with o.Count users and as many bookings.
+func New(o Options) *Server {
+	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, 4, o), Account: "mihon_salon", options: o}
+	s.Editor = &Editor{server: s, fires: true}
+	s.RollKey()
+	s.users.generate(o.Seed, o.Count())
+	s.bookings.generate(o.Count(), &s.users)
+	s.post.seed(o.Seed)
+	s.routes()
+	return s
+}
+
+// ServeHTTP serves a request and posts the webhooks that it fired.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer s.flush()
+	if s.BetweenPages != nil && strings.HasPrefix(r.URL.Path, "/api/users.") && r.URL.Query().Get("offset") > "0" {
+		s.BetweenPages(int(s.pages.Add(1)))
+	}
+	s.Server.ServeHTTP(w, r)
+}
+
+// Client returns an HTTP client that calls the sandbox in-process, whatever
+// host a request names.
+func (s *Server) Client() *http.Client { return &http.Client{Transport: sandbox.Transport(s)} }
+
+// RollKey replaces the API key, as the account's settings do. The old one
+// ends at once.
+func (s *Server) RollKey() string {
+	s.Do(func() {
+		s.keys++
+		s.key = apiKey(s.options.Seed, s.keys)
+	})
+	return s.key
+}
+
+// Connection returns what an operator would configure for a sandbox at base.
+func (s *Server) Connection(base string) providers.Connection {
+	c := providers.Connection{Provider: providers.SuperSaaS, Kind: providers.Static, BaseURL: base, Account: s.Account}
+	s.Do(func() { c.APIKey = providers.NewSecret(s.key) })
+	return c
+}
+
+// Token returns a working token for a sandbox at base.
+func (s *Server) Token(base string) providers.Token {
+	c := s.Connection(base)
+	return providers.Token{Provider: c.Provider, Kind: c.Kind, BaseURL: c.BaseURL, Account: c.Account, Credential: c.APIKey, ObtainedAt: s.Now()}
+}
+
+func (s *Server) routes() {
+	for _, list := range []string{"/api/users.json", "/api/users", "/api/users/{$}"} {
+		s.guard("GET "+list, userCall, s.listUsers)
+		s.guard("POST "+list, userCall, s.writeUser)
+		s.guard("PUT "+list, userCall, s.writeUser)
+		s.guard("DELETE "+list, userCall, s.deleteUser)
+	}
+	s.guard("GET /api/users/{key}", userCall, s.getUser)
+	s.guard("POST /api/users/{key}", userCall, s.writeUser)
+	s.guard("PUT /api/users/{key}", userCall, s.writeUser)
+	s.guard("DELETE /api/users/{key}", userCall, s.deleteUser)
+	s.guard("GET /api/users.xml", userCall, noXML)
+	s.HandleUnlimited("GET /api/login", s.login) // a person's browser
+	s.HandleUnlimited("POST /api/login", s.login)
+	s.guard("GET /api/ping", accountCall, s.ping)
+	s.guard("GET /api/hooks", accountCall, s.listHooks)
+	s.guard("POST /api/hooks", accountCall, s.createHook)
+	s.guard("DELETE /api/hooks", accountCall, s.deleteHook)
+	s.guard("GET /api/field_list.json", accountCall, s.fieldList)
+	s.guard("GET /api/schedules.json", accountCall, s.listSchedules)
+	s.guard("GET /api/changes/{schedule}", accountCall, s.listChanges)
+	s.guard("GET /api/range/{schedule}", accountCall, s.listRange)
+}
+
+func (s *Server) ping(w http.ResponseWriter, _ *sandbox.Request) {
+	if s.Knobs.RefusePing {
+		fail(w, http.StatusNotFound, "Not found")
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("OK"))
+}
+
+func noXML(w http.ResponseWriter, _ *sandbox.Request) {
+	fail(w, http.StatusNotImplemented, "this sandbox answers JSON only")
+}
+
+// fail answers in the shape that the official clients' papers show.
+func fail(w http.ResponseWriter, status int, title string) {
+	type entry struct {
+		Status string `json:"status"`
+		Title  string `json:"title"`
+	}
+	sandbox.JSON(w, status, map[string][]entry{"errors": {{Status: itoa(int64(status)), Title: title}}})
+}
+
+// invalid answers in the other shape: a map from field to complaints.
+func invalid(w http.ResponseWriter, field, complaint string) {
+	sandbox.JSON(w, http.StatusUnprocessableEntity, map[string]map[string][]string{"errors": {field: {complaint}}})
+}
+
+// answer writes JSON that is encoded already.
+func answer(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(body)
+}

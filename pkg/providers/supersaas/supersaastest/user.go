@@ -1,0 +1,198 @@
+package supersaastest
+
+import (
+	"cmp"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+const (
+	firstUser = 20450001
+	stepUser  = 3 // ids of one account are not consecutive
+)
+
+// userOrder is the order of a user's fields, as the samples show them.
+var userOrder = []string{
+	"id", "fk", "created_on", "updated_on", "role", "last_login", "name", "full_name", "credit", "email", "address",
+	"phone", "mobile", "country", "timezone", "field_1", "field_2", "super_field", "group", "deleted",
+}
+
+type user struct {
+	id      int64
+	name    string
+	fk      string
+	deleted bool
+	number  int    // of the invented person, if raw is nil
+	raw     []byte // as lists serve it
+	form    []byte // shared by many: do not change it
+	history []version
+}
+
+// version is what lists showed of a user from a time on; nil: nothing.
+type version struct {
+	from time.Time
+	raw  []byte
+}
+
+// users is the table. Its lists are sorted when first asked for, and kept so.
+type users struct {
+	seed   uint64
+	next   int64
+	byID   map[int64]*user
+	byName map[string]*user // not the deleted
+	byFK   map[string]*user // not the deleted
+	sorted []*user          // not the deleted
+	order  Order            // of sorted; empty: not sorted yet
+}
+
+// generate invents n users. What they look like is made up when it is asked
+// for, so that many users take little memory.
+func (t *users) generate(seed uint64, n int) {
+	*t = users{seed: seed, next: firstUser + int64(n)*stepUser, byID: make(map[int64]*user, n), byName: make(map[string]*user, n), byFK: map[string]*user{}}
+	for i := range n {
+		u := &user{id: firstUser + int64(i)*stepUser, number: i, name: loginName(sandbox.NewPerson(seed, i, countries...)), fk: inventedFK(i)}
+		if i%4 == 0 {
+			u.form = inventedForm
+		}
+		t.insert(u)
+	}
+}
+
+var inventedForm = []byte(`{"肌質":"乾燥","アレルギー":["なし"],"同意":true}`)
+
+var countries = []string{"JP", "JP", "TW", "HK"}
+
+// loginName is the e-mail address for three in four, as in accounts that
+// changed their setting.
+func loginName(p sandbox.Person) string {
+	if p.Number%4 == 3 {
+		return strings.Replace(strings.TrimSuffix(p.Email, "@mail.example"), ".", "_", 1)
+	}
+	return p.Email
+}
+
+func inventedFK(n int) string {
+	switch {
+	case n%50 == 5:
+		return "店/" + strconv.Itoa(n) + " A"
+	case n%5 == 0:
+		return strconv.Itoa(10000 + n)
+	}
+	return ""
+}
+
+// invent makes the record of invented person n: some fields are filled, some
+// empty, some null and some left out.
+func (t *users) invent(u *user) object {
+	n, p := u.number, sandbox.NewPerson(t.seed, u.number, countries...)
+	o := object{}
+	for name, value := range map[string]any{
+		"id": u.id, "fk": nil, "created_on": stamp(p.CreatedAt), "role": 3, "name": u.name, "full_name": p.Name(),
+		"credit": []string{"0", "10", "-", "2.5"}[n%4], "email": p.Email, "country": p.Country, "timezone": p.Timezone,
+		"field_1": p.Reading, "field_2": nil, "group": nil,
+	} {
+		o.set(name, value)
+	}
+	optional := func(when bool, name string, value any) {
+		if when {
+			o.set(name, value)
+		}
+	}
+	optional(u.fk != "", "fk", u.fk)
+	optional(n%3 == 0, "updated_on", stamp(p.CreatedAt.Add(36*time.Hour)))
+	optional(n%3 != 1, "last_login", stamp(p.CreatedAt.Add(31*time.Second)))
+	optional(n%3 != 2, "mobile", p.Phone)
+	optional(n%3 == 2, "phone", p.Phone)
+	optional(n%2 == 0, "address", p.Address)
+	optional(n%2 == 0, "field_2", "A-"+strconv.Itoa(100000+n))
+	optional(n%6 == 1, "super_field", "VIP <要連絡>")
+	optional(n%8 == 2, "group", 7)
+	optional(n%97 == 96, "role", 4)
+	optional(n%53 == 52, "role", -1)
+	return o
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+
+// record returns the user as lists serve it.
+func (t *users) record(u *user) []byte {
+	if u.raw != nil {
+		return u.raw
+	}
+	return t.invent(u).encode(userOrder)
+}
+
+// find resolves a key as the provider does: 123fk is a foreign key, digits are
+// an id or, if there is no such id, a login name.
+func (t *users) find(key string) *user {
+	if fk, ok := strings.CutSuffix(key, "fk"); ok {
+		return t.byFK[fk]
+	}
+	if id, err := strconv.ParseInt(key, 10, 64); err == nil {
+		if u := t.byID[id]; u != nil {
+			return u
+		}
+	}
+	return t.byName[key]
+}
+
+func (t *users) insert(u *user) {
+	t.byID[u.id], t.byName[u.name] = u, u
+	if u.fk != "" {
+		t.byFK[u.fk] = u
+	}
+	if t.order != "" {
+		i, _ := slices.BinarySearchFunc(t.sorted, u, t.compare)
+		t.sorted = slices.Insert(t.sorted, i, u)
+	}
+}
+
+// hide takes a user out of the lists and of the names; the id stays.
+func (t *users) hide(u *user) {
+	if t.byName[u.name] == u {
+		delete(t.byName, u.name)
+	}
+	if t.byFK[u.fk] == u {
+		delete(t.byFK, u.fk)
+	}
+	if t.order != "" {
+		if i, ok := slices.BinarySearchFunc(t.sorted, u, t.compare); ok {
+			t.sorted = slices.Delete(t.sorted, i, i+1)
+		}
+	}
+}
+
+// ordered returns the users that are not deleted. Do not change the slice.
+func (t *users) ordered(order Order) []*user {
+	if t.order != order {
+		t.order, t.sorted = order, t.sorted[:0]
+		for _, u := range t.byID {
+			if !u.deleted {
+				t.sorted = append(t.sorted, u)
+			}
+		}
+		slices.SortFunc(t.sorted, t.compare)
+	}
+	return t.sorted
+}
+
+func (t *users) compare(a, b *user) int {
+	switch t.order {
+	case ByID:
+		return cmp.Compare(a.id, b.id)
+	case Shuffled:
+		return cmp.Or(cmp.Compare(t.scatter(a.id), t.scatter(b.id)), cmp.Compare(a.id, b.id))
+	}
+	return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
+}
+
+func (t *users) scatter(id int64) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(strconv.AppendUint(strconv.AppendInt(nil, id, 10), t.seed, 16))
+	return h.Sum64()
+}

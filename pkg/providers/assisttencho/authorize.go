@@ -10,7 +10,7 @@ import (
 
 const (
 	authorizePath = "/api/oauth/authorize.php" // one example lacks /api; table and sample code have it
-	tokenPath     = "/api/oauth/token.php" //nolint:gosec // a path, no credential
+	tokenPath     = "/api/oauth/token.php"     //nolint:gosec // a path, no credential
 )
 
 // AuthorizeURL returns the page on which a person lets the connection's

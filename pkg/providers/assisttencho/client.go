@@ -33,7 +33,7 @@ func New(source providers.TokenSource, o *providers.Options) *Client {
 // asks for a password is the login page, to which old PHP applications
 // redirect whoever is not logged in; any other page is a fault of the moment,
 // such as maintenance.
-func inspect(r call.Response) (kind error, detail string) { //nolint:revive // the order of call.Config.Inspect
+func inspect(r call.Response) (kind error, detail string) { //nolint:revive,staticcheck // the order of call.Config.Inspect
 	body := trim(r.Body)
 	if len(body) == 0 {
 		return nil, ""

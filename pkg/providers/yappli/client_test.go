@@ -94,6 +94,11 @@ func TestCreateUpdateAndRead(t *testing.T) {
 		if stored.Values["password"] != fields["password"].Text || stored.Values["secret_answer"] != fields["secret_answer"].Text {
 			t.Error("password or secret_answer did not arrive")
 		}
+		delete(fields, "unique_id")
+		fields["column07"] = yappli.Text("変更")
+		if updated, err := c.UpdateUser(ctx, made.ID, fields); err != nil || updated.Column(7) != "変更" || updated.UniqueID != "ss-1/2?3" {
+			t.Errorf("update of every field: %+v, %v", updated, err)
+		}
 		updated, err := c.UpdateUser(ctx, made.ID, yappli.Fields{"column02": yappli.Text(""), "column50": yappli.Null(), "enabled": yappli.Bool(true)})
 		if err != nil {
 			t.Fatal(err)

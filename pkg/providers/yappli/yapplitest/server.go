@@ -114,8 +114,8 @@ type Server struct {
 	Lag time.Duration
 	// Skip leaves members out of lists, and nowhere else.
 	Skip func(id string) bool
-	// BetweenPages runs before page 2, 3, ... of a list is made. It may
-	// change members.
+	// BetweenPages runs before page 2, 3, ... of a list is made, counted
+	// from the last request for a first page. It may change members.
 	BetweenPages func(page int)
 	// HandoverMember adds the member to the answer of a hand-over check,
 	// as the documents' prose has it.
@@ -127,6 +127,7 @@ type Server struct {
 
 	seed   uint64
 	random *rand.Rand // of lags; used by handlers only
+	pages  int        // of the list under way; used by handlers only
 
 	mu        sync.Mutex // guards what follows
 	table     table

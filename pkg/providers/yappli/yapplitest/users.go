@@ -67,8 +67,11 @@ func (s *Server) list(w http.ResponseWriter, r *sandbox.Request) {
 		bad(w, err.Error())
 		return
 	}
-	if s.BetweenPages != nil && page > 1 {
-		s.BetweenPages(page)
+	if s.pages++; offset == 0 {
+		s.pages = 1
+	}
+	if s.BetweenPages != nil && offset > 0 {
+		s.BetweenPages(s.pages)
 	}
 	members, total := s.shown(offset, limit)
 	var b bytes.Buffer

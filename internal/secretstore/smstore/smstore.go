@@ -167,7 +167,8 @@ func mapped(doing, name string, err error, special map[string]error) error {
 	if kind == nil {
 		kind = kinds[code]
 	}
-	if _, ok := retry.DefaultThrottleErrorCodes[code]; ok {
+	// The quota of versions goes first: the SDK's list has its code too.
+	if _, ok := retry.DefaultThrottleErrorCodes[code]; ok && kind == nil {
 		kind = secretstore.ErrThrottled
 	}
 	if kind == nil {

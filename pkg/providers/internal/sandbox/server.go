@@ -11,6 +11,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
@@ -144,11 +145,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h H
 		cut(w, answer, fault.Kind)
 		return
 	}
-	if fault.Kind == Garbage {
-		answer.Code = http.StatusOK
-		answer.Body.Reset()
-		_, _ = answer.Body.WriteString("\x00\xff<garbage")
-	}
 	s.remember(route, r, answer.Code, fault.Kind)
 	send(w, answer)
 }
@@ -207,6 +203,16 @@ func send(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	}
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// Record encodes v, which comes from JSON or consists of texts and numbers, as
+// a list serves it: on one line, with < > & and Japanese as they are.
+func Record(v any) json.RawMessage {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+	return bytes.TrimSpace(b.Bytes())
 }
 
 // Dump writes records as indented JSON.

@@ -1,0 +1,143 @@
+package shopline
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/url"
+	"strconv"
+	"time"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/internal/call"
+)
+
+const (
+	defaultPerPage = 50  // the documents advise at most this
+	maxPerPage     = 999 // the documents allow at most this
+)
+
+// A Paging chooses a page. The zero value is the first page by cursor.
+type Paging struct {
+	// PreviousID is the id of the last record of the page before. Lists
+	// set it on the way; set it to go on where an earlier run ended.
+	PreviousID string
+	// Page asks for a page by its number, from 1; 0 means by cursor. It
+	// cannot stand beside PreviousID, which would make SHOPLINE ignore it.
+	Page int
+	// PerPage is the page's size, at most 999; 0: the quirk's, else 50.
+	PerPage int
+	// Descending begins with the newest record. Records that are made
+	// meanwhile then shift the pages.
+	Descending bool
+}
+
+// at returns the page that follows what has been read so far.
+func (p Paging) at(read call.Position) Paging {
+	if p.Page > 0 {
+		p.Page += read.Index
+	} else if read.LastID != "" {
+		p.PreviousID = read.LastID
+	}
+	return p
+}
+
+func (p Paging) direction() string {
+	if p.Descending {
+		return "desc"
+	}
+	return "asc"
+}
+
+// size returns the page's size in effect.
+func (p Paging) size(q Quirks) int {
+	switch {
+	case p.PerPage != 0:
+		return p.PerPage
+	case q.PerPage != 0:
+		return q.PerPage
+	}
+	return defaultPerPage
+}
+
+// write adds the parameters to v.
+func (p Paging) write(v url.Values, q Quirks) error {
+	size := p.size(q)
+	switch {
+	case size < 1 || size > maxPerPage:
+		return fmt.Errorf("%w: per_page must be 1 to %d", providers.ErrInvalid, maxPerPage)
+	case p.Page < 0 || p.Page > 0 && p.PreviousID != "":
+		return fmt.Errorf("%w: a page number must be positive and cannot stand beside a previous id", providers.ErrInvalid)
+	case p.PreviousID != "":
+		v.Set("previous_id", p.PreviousID)
+	case p.Page > 0:
+		v.Set("page", strconv.Itoa(p.Page))
+	}
+	v.Set("per_page", strconv.Itoa(size))
+	return nil
+}
+
+// A Between is a range of time, both ends inclusive. A zero end is open.
+type Between struct {
+	From, To time.Time
+}
+
+// parameterTime is the documented form of a time parameter.
+const parameterTime = "2006-01-02 15:04:05"
+
+// write adds name_after and name_before, in UTC. Their unit is the second:
+// fractions widen the range.
+func (b Between) write(v url.Values, name string) {
+	if !b.From.IsZero() {
+		v.Set(name+"_after", b.From.UTC().Truncate(time.Second).Format(parameterTime))
+	}
+	if !b.To.IsZero() {
+		v.Set(name+"_before", b.To.UTC().Add(time.Second-1).Truncate(time.Second).Format(parameterTime))
+	}
+}
+
+// texts adds the parameters that are not empty.
+func texts(v url.Values, parameters map[string]string) {
+	for name, value := range parameters {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+}
+
+// lists adds the repeated parameters that have values.
+func lists(v url.Values, parameters map[string][]string) {
+	for name, values := range parameters {
+		if len(values) > 0 {
+			v[name] = values
+		}
+	}
+}
+
+// pages decodes the records of one page after the other.
+func pages[T any](ctx context.Context, op string, start Paging, fetch func(context.Context, Paging) ([]byte, error), id func(T) providers.Text) iter.Seq2[T, error] {
+	next := func(ctx context.Context, read call.Position) ([]T, error) {
+		body, err := fetch(ctx, start.at(read))
+		if err != nil {
+			return nil, err
+		}
+		return decodePage[T](op, body)
+	}
+	return call.Pages(ctx, next, func(v T) string { return string(id(v)) })
+}
+
+// decodePage reads the envelope {"items": [...], "pagination": {...}}. The
+// totals in it are not read: with a cursor nobody knows what they count.
+func decodePage[T any](op string, body []byte) ([]T, error) {
+	response := call.Response{Status: 200, Body: body}
+	var envelope struct {
+		Items *[]T `json:"items"`
+	}
+	if err := call.Decode(providers.SHOPLINE, op, response, &envelope); err != nil {
+		return nil, err
+	}
+	if envelope.Items == nil {
+		return nil, call.Malformed(providers.SHOPLINE, op, response, "the answer has no items")
+	}
+	return *envelope.Items, nil
+}

@@ -1,0 +1,244 @@
+package shoplinetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// The times by which lists are filtered.
+const (
+	created = iota
+	updated
+	shipped
+	arrived
+	collected
+	returned
+	cancelled
+	paid
+	timeCount
+)
+
+// An index is what lists look at without rendering a record. Times are in
+// milliseconds since 1970; 0: none.
+type index struct {
+	id    string
+	times [timeCount]int64
+	total int64
+}
+
+// A row is one record. An invented one is rendered each time it is served, so
+// that a large shop needs little memory.
+type row struct {
+	index
+	number   int             // of an invented record
+	raw      json.RawMessage // of a changed or inserted one; nil: invented
+	archived bool
+}
+
+// A table holds records in order of id.
+type table struct {
+	rows   []*row
+	next   int // number of the next invented record
+	render func(number int) any
+}
+
+func (t *table) append(number int, i index) {
+	t.rows = append(t.rows, &row{index: i, number: number})
+	t.next = number + 1
+}
+
+func (t *table) find(id string) (int, bool) {
+	return slices.BinarySearchFunc(t.rows, id, func(r *row, id string) int { return strings.Compare(r.id, id) })
+}
+
+func (t *table) json(r *row) json.RawMessage {
+	if r.raw != nil {
+		return r.raw
+	}
+	return encode(t.render(r.number))
+}
+
+func (t *table) all() []json.RawMessage {
+	all := make([]json.RawMessage, 0, len(t.rows))
+	for _, r := range t.rows {
+		if !r.archived {
+			all = append(all, t.json(r))
+		}
+	}
+	return all
+}
+
+// put inserts a record or replaces the one with its id.
+func (t *table) put(raw json.RawMessage) error {
+	var record order // of whose fields a customer has the first few
+	var slip *json.UnmarshalTypeError
+	if err := json.Unmarshal(raw, &record); err != nil && !errors.As(err, &slip) {
+		return fmt.Errorf("putting a record: %w", err)
+	}
+	if record.ID == "" {
+		return errors.New("putting a record: it has no id")
+	}
+	r := &row{index: record.index(), raw: slices.Clone(raw)}
+	place, found := t.find(r.id)
+	if found {
+		r.archived = t.rows[place].archived
+		t.rows[place] = r
+		return nil
+	}
+	t.rows = slices.Insert(t.rows, place, r)
+	return nil
+}
+
+// edit changes a record through its decoded form.
+func (t *table) edit(id string, change func(map[string]any)) error {
+	place, found := t.find(id)
+	if !found {
+		return fmt.Errorf("changing record %s: there is none", id)
+	}
+	dec := json.NewDecoder(bytes.NewReader(t.json(t.rows[place])))
+	dec.UseNumber()
+	var record map[string]any
+	if err := dec.Decode(&record); err != nil {
+		return fmt.Errorf("changing record %s: %w", id, err)
+	}
+	change(record)
+	return t.put(encode(record))
+}
+
+// encode leaves < > & and other scripts as they are.
+func encode(v any) json.RawMessage {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // texts, numbers and times only
+	return bytes.TrimSpace(b.Bytes())
+}
+
+type document struct {
+	Customers []json.RawMessage `json:"customers"`
+	Orders    []json.RawMessage `json:"orders"`
+}
+
+// Load replaces all records by those of a document that Dump wrote.
+func (s *Server) Load(r io.Reader) error {
+	var d document
+	if err := json.NewDecoder(r).Decode(&d); err != nil {
+		return fmt.Errorf("loading records: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, part := range []struct {
+		table   *table
+		records []json.RawMessage
+	}{{&s.customers, d.Customers}, {&s.orders, d.Orders}} {
+		part.table.rows = nil
+		for _, raw := range part.records {
+			if err := part.table.put(raw); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// PutCustomer inserts a record, or replaces the one with its id, and serves
+// its bytes as they are.
+func (s *Server) PutCustomer(raw json.RawMessage) error { return s.put(&s.customers, raw) }
+
+// PutOrder inserts a record, or replaces the one with its id, and serves its
+// bytes as they are.
+func (s *Server) PutOrder(raw json.RawMessage) error { return s.put(&s.orders, raw) }
+
+func (s *Server) put(t *table, raw json.RawMessage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.put(raw)
+}
+
+// DeleteCustomer removes a customer, if there is one with this id.
+func (s *Server) DeleteCustomer(id string) { s.remove(&s.customers, id) }
+
+// DeleteOrder removes an order, if there is one with this id.
+func (s *Server) DeleteOrder(id string) { s.remove(&s.orders, id) }
+
+func (s *Server) remove(t *table, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if place, found := t.find(id); found {
+		t.rows = slices.Delete(t.rows, place, place+1)
+	}
+}
+
+// UpdateCustomer sets fields of a customer, and its updated_at to now.
+func (s *Server) UpdateCustomer(id string, fields map[string]any) error {
+	return s.update(&s.customers, id, fields)
+}
+
+// UpdateOrder sets fields of an order, and its updated_at to now.
+func (s *Server) UpdateOrder(id string, fields map[string]any) error {
+	return s.update(&s.orders, id, fields)
+}
+
+func (s *Server) update(t *table, id string, fields map[string]any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.edit(id, func(record map[string]any) {
+		for name, value := range fields {
+			record[name] = value
+		}
+		record["updated_at"] = at(s.Now())
+	})
+}
+
+// AddOrder invents one more order, made now, and returns its id.
+func (s *Server) AddOrder() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := pendingOrder(s.seed, s.orders.next, s.Now())
+	s.orders.next++
+	_ = s.orders.put(encode(o)) // it has an id
+	return o.ID
+}
+
+// deliveryTimes are the fields in which a delivery's status leaves its time.
+var deliveryTimes = map[string]string{
+	"shipped": "shipped_at", "arrived": "arrived_at", "collected": "collected_at", "returned": "returned_at",
+}
+
+// ChangeDelivery sets the delivery status of an order to shipped, arrived,
+// collected or returned, with its time. The order's updated_at stays, which
+// is the trap that the documents warn of.
+func (s *Server) ChangeDelivery(id, status string) error {
+	field, known := deliveryTimes[status]
+	if !known {
+		return fmt.Errorf("changing the delivery of order %s: no such status", id)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.orders.edit(id, func(record map[string]any) {
+		delivery, _ := record["order_delivery"].(map[string]any)
+		if delivery == nil {
+			delivery = map[string]any{}
+			record["order_delivery"] = delivery
+		}
+		delivery["delivery_status"] = status
+		delivery[field], delivery["updated_at"] = at(s.Now()), at(s.Now())
+	})
+}
+
+// Archive takes an order out of all lists; asked for singly it answers 410.
+func (s *Server) Archive(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	place, found := s.orders.find(id)
+	if !found {
+		return fmt.Errorf("archiving order %s: there is none", id)
+	}
+	s.orders.rows[place].archived = true
+	return nil
+}

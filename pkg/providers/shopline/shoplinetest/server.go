@@ -1,0 +1,157 @@
+// Package shoplinetest is a sandbox of SHOPLINE's Open API and of the
+// Developer Center's OAuth, for tests, the demo and other people's clients.
+//
+//	shop := shoplinetest.New(shoplinetest.Options{Seed: 1, Records: 500})
+//	server := httptest.NewServer(shop)
+//	connection := shop.Connection(server.URL)
+//
+// It serves, under /v1, token/info, customers, orders, orders/search and the
+// single customer and order; and under /developers, as if that were another
+// host, oauth/authorize and oauth/token. Lists are in order of id, which
+// begins with the time of creation, as an ObjectId does.
+//
+// Like the original it ignores parameters that it does not know, takes both
+// ends of a time range as included, answers 410 for an archived order and for
+// whatever is no order id, and leaves updated_at alone when a delivery
+// changes. It refuses a caller whose User-Agent is not the shop's handle: the
+// documents call the header a must, and name no error, so that 400 is ours.
+// What the documents leave open is a field of Server.
+package shoplinetest
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// Options, faults and their kinds are those of every sandbox.
+type (
+	// Options configure a sandbox; Records counts customers and orders alike.
+	Options = sandbox.Options
+	// Fault is one misbehavior, asked for with Server.Inject.
+	Fault = sandbox.Fault
+	// FaultKind names a misbehavior.
+	FaultKind = sandbox.FaultKind
+)
+
+// What identifies the sandbox's shop and app.
+const (
+	Handle       = "example-shop"             // the shop's handle, expected as User-Agent
+	MerchantID   = "64aa0000000000000000000a" // the shop's id
+	ClientID     = "sandbox-app"              // the app's client id
+	ClientSecret = "sandbox-app-secret"       //nolint:gosec // opens the sandbox only: the first of Server.ClientSecrets
+)
+
+// documentedRate is the Open API's limit in requests per second.
+const documentedRate = 20
+
+// The documented lives of the app's credentials.
+const (
+	accessLife   = 15_778_476 * time.Second
+	refreshGrace = 24 * time.Hour // of the refresh token, after its access token
+	codeLife     = 600 * time.Second
+)
+
+// A Server is one shop. Change its fields before it serves, or inside Do. All
+// methods are safe for concurrent use, also from BetweenPages.
+type Server struct {
+	*sandbox.Server
+	Tokens *sandbox.Tokens // of the app; it counts and revokes them
+
+	ClientSecrets []string       // all are accepted, as during a rotation
+	RedirectURI   string         // the one registered
+	AnyAgent      bool           // accept every User-Agent, as clients report
+	FormTokens    bool           // the token endpoint reads a form and no JSON
+	RefusedStatus int            // for an address outside the IP whitelist; 0: 401
+	ClampPerPage  int            // lower per_page to this without a word; 0: never
+	SearchWindow  int            // rows that a search by page reaches; 0: all
+	BetweenPages  func(page int) // called before a list's second and later pages are read
+
+	seed      uint64
+	mu        sync.Mutex // guards the fields below
+	customers table
+	orders    table
+	staff     map[string]*staffToken
+	newest    string // staff token
+	serial    int
+	codes     map[string]code
+}
+
+// New returns a shop with customers and as many orders, and a staff token
+// that never expires.
+func New(o Options) *Server {
+	s := &Server{
+		Server:        sandbox.NewServer(providers.SHOPLINE, documentedRate, o),
+		Tokens:        &sandbox.Tokens{Life: accessLife, RefreshGrace: refreshGrace},
+		ClientSecrets: []string{ClientSecret},
+		RedirectURI:   "http://127.0.0.1:8910/callback",
+		seed:          o.Seed,
+		staff:         map[string]*staffToken{},
+		codes:         map[string]code{},
+	}
+	s.customers.render = func(n int) any { return newCustomer(o.Seed, n) }
+	s.orders.render = func(n int) any { return newOrder(o.Seed, n) }
+	for n := range o.Count() {
+		s.customers.append(n, newCustomer(o.Seed, n).index())
+		s.orders.append(n, newOrder(o.Seed, n).index())
+	}
+	s.GenerateToken(time.Time{})
+	s.Handle("GET /v1/token/info", s.authorized(s.tokenInfo))
+	s.Handle("GET /v1/customers", s.authorized(s.list(&listing{table: &s.customers, times: timeNames[:2]})))
+	s.Handle("GET /v1/customers/{id}", s.authorized(s.single(&s.customers, http.StatusNotFound)))
+	s.Handle("GET /v1/orders", s.authorized(s.list(&listing{table: &s.orders, times: timeNames[:2], filters: listFilters})))
+	s.Handle("GET /v1/orders/search", s.authorized(s.list(&listing{table: &s.orders, times: timeNames, filters: searchFilters, search: true})))
+	s.Handle("GET /v1/orders/{id}", s.authorized(s.single(&s.orders, http.StatusGone)))
+	s.HandleUnlimited("GET /developers/oauth/authorize", s.authorizePage)
+	s.HandleUnlimited("POST /developers/oauth/token", s.tokenEndpoint)
+	return s
+}
+
+// Connection returns what an operator would configure for this shop, served
+// at base, with its newest staff token.
+func (s *Server) Connection(base string) providers.Connection {
+	token, expires := s.newestToken()
+	return providers.Connection{
+		Provider: providers.SHOPLINE, Kind: providers.Static, BaseURL: strings.TrimRight(base, "/") + "/v1",
+		Account: Handle, APIKey: providers.NewSecret(token), ExpiresAt: expires,
+	}
+}
+
+// AppConnection returns the connection of an app that a merchant has just
+// approved: it holds a code, which lives 600 s.
+func (s *Server) AppConnection(base string) providers.Connection {
+	base = strings.TrimRight(base, "/")
+	return providers.Connection{
+		Provider: providers.SHOPLINE, Kind: providers.OneTimePair, BaseURL: base + "/v1",
+		TokenURL: base + "/developers/oauth/token", Account: MerchantID, ClientID: ClientID,
+		ClientSecrets: []providers.Secret{providers.NewSecret(s.ClientSecrets[0])},
+		RedirectURI:   s.RedirectURI, Code: providers.NewSecret(s.newCode(s.RedirectURI)),
+		Quirks: []byte(`{"handle":"` + Handle + `"}`),
+	}
+}
+
+// Token returns the newest staff token in the form that callers read.
+func (s *Server) Token(base string) providers.Token {
+	c := s.Connection(base)
+	return providers.Token{
+		Provider: c.Provider, Kind: c.Kind, BaseURL: c.BaseURL, Account: c.Account,
+		Credential: c.APIKey, ObtainedAt: s.Now(), ExpiresAt: c.ExpiresAt,
+	}
+}
+
+// Dump writes {"customers":[...],"orders":[...]}, each record as the lists
+// serve it, in order of id. Archived orders are in no list, and not here.
+func (s *Server) Dump(w io.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sandbox.Dump(w, document{Customers: s.customers.all(), Orders: s.orders.all()})
+}
+
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	sandbox.JSON(w, status, map[string]string{"message": message, "code": code})
+}

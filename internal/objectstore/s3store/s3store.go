@@ -163,7 +163,7 @@ var (
 // answer is one. Of the answer only status and code are kept.
 func (s *Store) mapped(doing, key string, err error, kinds map[int]error) error {
 	var answer *awshttp.ResponseError
-	if !errors.As(err, &answer) {
+	if !errors.As(err, &answer) || answer.HTTPStatusCode() == 0 { // no answer came
 		var sent *url.Error
 		if errors.As(err, &sent) {
 			err = sent.Err // without the address

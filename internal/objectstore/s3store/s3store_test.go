@@ -1,0 +1,195 @@
+package s3store_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/objectstore/s3store"
+)
+
+// A service answers every request alike and keeps the last one.
+type service struct {
+	status   int
+	answer   string
+	fail     error
+	requests int
+	last     *http.Request
+}
+
+func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.requests++
+	s.last = r
+	if r.Body != nil {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return nil, err
+		}
+	}
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	return &http.Response{
+		StatusCode: s.status, Header: http.Header{"Etag": {`"e"`}, "X-Amz-Meta-Rows": {"7"}}, Request: r,
+		Body: io.NopCloser(strings.NewReader(s.answer)), ContentLength: int64(len(s.answer)),
+	}, nil
+}
+
+func (s *service) store() *s3store.Store {
+	return s3store.New(s3.New(s3.Options{
+		Region: "ap-northeast-1", BaseEndpoint: aws.String("http://s3.test"), UsePathStyle: true, HTTPClient: &http.Client{Transport: s},
+		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.NewExponentialJitterBackoff(1)
+		}),
+	}), "b")
+}
+
+func put(t *testing.T, s *s3store.Store, c objectstore.Condition) error {
+	t.Helper()
+	_, err := s.Put(t.Context(), objectstore.Object{Key: "k", Body: strings.NewReader("body"), Size: 4, Condition: c})
+	return err
+}
+
+// calls are the methods of a Store, each with how often it tries.
+var calls = map[string]struct {
+	run   func(*testing.T, *s3store.Store) error
+	tries int
+}{
+	"get": {func(t *testing.T, s *s3store.Store) error {
+		_, _, err := s.Get(t.Context(), "k")
+		return err
+	}, 3},
+	"head": {func(t *testing.T, s *s3store.Store) error {
+		_, err := s.Head(t.Context(), "k")
+		return err
+	}, 3},
+	"list": {func(t *testing.T, s *s3store.Store) error {
+		for _, err := range s.List(t.Context(), "k", "") {
+			return err
+		}
+		return nil
+	}, 3},
+	"put":    {func(t *testing.T, s *s3store.Store) error { return put(t, s, objectstore.Condition{}) }, 1},
+	"create": {func(t *testing.T, s *s3store.Store) error { return put(t, s, objectstore.Condition{Absent: true}) }, 1},
+	"swap":   {func(t *testing.T, s *s3store.Store) error { return put(t, s, objectstore.Condition{ETag: `"e"`}) }, 1},
+	"delete": {func(t *testing.T, s *s3store.Store) error { return s.Delete(t.Context(), "k") }, 1},
+}
+
+func TestAnswersBecomeTheStoresErrors(t *testing.T) {
+	t.Parallel()
+	kinds := []error{objectstore.ErrNotFound, objectstore.ErrConflict, objectstore.ErrDenied}
+	reads := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrNotFound}
+	conditional := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrConflict, 409: objectstore.ErrConflict, 412: objectstore.ErrConflict}
+	plain := map[int]error{403: objectstore.ErrDenied}
+	want := map[string]map[int]error{"get": reads, "head": reads, "create": conditional, "swap": conditional, "put": plain, "delete": plain, "list": plain}
+	for name, call := range calls {
+		for _, status := range []int{400, 403, 404, 409, 412, 500} {
+			s := &service{status: status, answer: `<Error><Code>Coded</Code><Message>canary</Message></Error>`}
+			err := call.run(t, s.store())
+			for _, kind := range kinds {
+				if err == nil || errors.Is(err, kind) != (want[name][status] == kind) {
+					t.Errorf("%s answered by %d: error %v, want %v", name, status, err, want[name][status])
+				}
+			}
+			if text := fmt.Sprint(err); strings.Contains(text, "canary") || !strings.Contains(text, "object k: ") || !strings.Contains(text, fmt.Sprint(status)) {
+				t.Errorf("%s answered by %d: error text %q", name, status, text)
+			}
+			if tries := map[bool]int{true: call.tries, false: 1}[status == 500]; s.requests != tries {
+				t.Errorf("%s answered by %d: tried %d times, want %d", name, status, s.requests, tries)
+			}
+		}
+	}
+}
+
+// TestMissingBucketIsNoAbsentObject: S3 answers 404 for both.
+func TestMissingBucketIsNoAbsentObject(t *testing.T) {
+	t.Parallel()
+	for name, call := range calls {
+		if name == "head" {
+			continue // its answer has no body that could tell
+		}
+		s := &service{status: http.StatusNotFound, answer: `<Error><Code>NoSuchBucket</Code></Error>`}
+		err := call.run(t, s.store())
+		if err == nil || errors.Is(err, objectstore.ErrNotFound) || errors.Is(err, objectstore.ErrConflict) || !strings.Contains(err.Error(), "bucket b does not exist") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestConnectionFaultsKeepTheirCauseButNoAddress(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("connection reset")
+	for name, call := range calls {
+		s := &service{fail: cause}
+		if err := call.run(t, s.store()); !errors.Is(err, cause) || strings.Contains(err.Error(), "s3.test") {
+			t.Errorf("%s: error %v, want the cause without the address", name, err)
+		}
+	}
+}
+
+func TestPutSendsWhatItIsTold(t *testing.T) {
+	t.Parallel()
+	s := &service{status: http.StatusOK}
+	etag, err := s.store().Put(t.Context(), objectstore.Object{
+		Key: "a/b", Body: strings.NewReader("body"), Size: 4, ContentType: "text/plain", ContentEncoding: "gzip",
+		Metadata: map[string]string{"rows": "7"}, Condition: objectstore.Condition{Absent: true},
+	})
+	if err != nil || etag != `"e"` {
+		t.Errorf("Put = %s, %v", etag, err)
+	}
+	h := s.last.Header
+	for name, want := range map[string]string{
+		"Content-Type": "text/plain", "Content-Encoding": "gzip", "X-Amz-Meta-Rows": "7", "If-None-Match": "*", "If-Match": "",
+		"X-Amz-Checksum-Crc32": "26gLsg==",
+	} {
+		if got := h.Get(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	if s.last.ContentLength != 4 || s.last.URL.Path != "/b/a/b" {
+		t.Errorf("%d bytes to %s", s.last.ContentLength, s.last.URL.Path)
+	}
+	if err := put(t, s.store(), objectstore.Condition{ETag: `"old"`}); err != nil || s.last.Header.Get("If-Match") != `"old"` || s.last.Header.Get("If-None-Match") != "" {
+		t.Errorf("swap sent If-Match %q, %v", s.last.Header.Get("If-Match"), err)
+	}
+	if err := put(t, s.store(), objectstore.Condition{}); err != nil || s.last.Header.Get("If-Match")+s.last.Header.Get("If-None-Match")+s.last.Header.Get("Content-Encoding") != "" {
+		t.Errorf("plain put sent %v, %v", s.last.Header, err)
+	}
+}
+
+func TestListAsksForThePagesThereAre(t *testing.T) {
+	t.Parallel()
+	page := `<ListBucketResult><IsTruncated>%t</IsTruncated><NextContinuationToken>next</NextContinuationToken>
+		<Contents><Key>k1</Key><ETag>"1"</ETag><Size>3</Size></Contents><Contents><Key>k2</Key></Contents></ListBucketResult>`
+	s := &service{status: http.StatusOK, answer: fmt.Sprintf(page, true)}
+	seen := 0
+	for info, err := range s.store().List(t.Context(), "k", "k0") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen++; seen == 1 && (info.Key != "k1" || info.ETag != `"1"` || info.Size != 3) {
+			t.Errorf("first = %+v", info)
+		}
+		if query := s.last.URL.Query(); query.Get("prefix") != "k" || query.Get("start-after") != "k0" {
+			t.Errorf("query = %v", query)
+		}
+		if seen == 3 {
+			if s.last.URL.Query().Get("continuation-token") != "next" {
+				t.Errorf("query of the second page = %v", s.last.URL.Query())
+			}
+			s.answer = fmt.Sprintf(page, false)
+		}
+	}
+	if seen != 6 || s.requests != 3 {
+		t.Errorf("%d objects in %d requests, want 6 in 3", seen, s.requests)
+	}
+}

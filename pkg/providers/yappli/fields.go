@@ -125,6 +125,7 @@ func (f Fields) body(encoding Encoding) (call.Body, error) {
 			values.Set(name, v.Text)
 		}
 		return call.Form(values), nil
+	case Multipart:
 	}
 	parts := make([]call.Field, 0, len(f))
 	for _, name := range requestFields {

@@ -149,7 +149,7 @@ func TestWritesThatAreRefusedBeforeTheyAreSent(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"creation without unique_id": func() error { _, err := c.CreateUser(ctx, yappli.Fields{"column01": yappli.Text("x")}); return err },
 		"creation with a null one":   func() error { _, err := c.CreateUser(ctx, yappli.Fields{"unique_id": yappli.Null()}); return err },
-		"creation with a misspelt name": func() error {
+		"creation with a misspelled name": func() error {
 			_, err := c.CreateUser(ctx, yappli.Fields{"unique_id": yappli.Text("x"), "colmun02": yappli.Text("x")})
 			return err
 		},

@@ -27,9 +27,8 @@ type Member struct {
 	values answerFields
 }
 
-// answerFields are the fields of one answer in its order. There are some
-// sixty, most of them null: a map would cost more to make than its look-ups
-// save.
+// answerFields are the fields of one answer in its order, without the many
+// that are null. A map would cost more to make than its look-ups save.
 type answerFields []answerField
 
 type answerField struct {
@@ -76,10 +75,10 @@ func (v Value) isTrue() bool { return v.Text == "1" || v.Text == "true" }
 // newValue reads a text, number, boolean or null; anything else is kept as its
 // JSON text.
 func newValue(raw []byte) Value {
-	switch {
-	case raw[0] == 'n':
+	switch raw[0] {
+	case 'n':
 		return Null()
-	case raw[0] == '"':
+	case '"':
 		return Text(unquote(raw))
 	}
 	return Text(string(raw))
@@ -127,19 +126,24 @@ func DecodeUsers(body []byte) ([]Member, error) {
 
 // unwrap adds the members in raw, which is valid JSON.
 func unwrap(members []Member, raw []byte, depth int) ([]Member, error) {
-	switch {
-	case depth > deepest:
+	if depth > deepest {
 		return nil, unreadable("members are wrapped too deep")
-	case raw[0] == '[':
+	}
+	switch raw[0] {
+	case '{':
+		return unwrapObject(members, raw, depth)
+	case '[':
 		var err error
 		entries(raw, func(_, value []byte) bool {
 			members, err = unwrap(members, value, depth+1)
 			return err == nil
 		})
 		return members, err
-	case raw[0] != '{':
-		return nil, unreadable("neither an object nor an array stands where members are expected")
 	}
+	return nil, unreadable("neither an object nor an array stands where members are expected")
+}
+
+func unwrapObject(members []Member, raw []byte, depth int) ([]Member, error) {
 	inner := map[string][]byte{}
 	entries(raw, func(name, value []byte) bool {
 		switch key := unquote(name); key {
@@ -161,9 +165,12 @@ func unwrap(members []Member, raw []byte, depth int) ([]Member, error) {
 }
 
 func newMember(raw []byte) (Member, error) {
-	values := make(answerFields, 0, columns+16)
-	entries(raw, func(name, value []byte) bool {
-		values = append(values, answerField{intern(name), newValue(value)})
+	values := make(answerFields, 0, 16)
+	entries(raw, func(quoted, value []byte) bool {
+		v, name := newValue(value), intern(quoted)
+		if !v.Null || !values.get(name).Null { // get gives null for what is not there
+			values = append(values, answerField{name, v})
+		}
 		return true
 	})
 	m := Member{

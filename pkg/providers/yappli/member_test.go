@@ -99,7 +99,7 @@ func TestMemberIsLenientInTypes(t *testing.T) {
 	}
 	for body, want := range map[string]bool{
 		`{"id":"1"}`: true, `{"id":"1","enabled":null}`: true, `{"id":"1","enabled":1}`: true, `{"id":"1","enabled":"1"}`: true,
-		`{"id":"1","enabled":0}`: false, `{"id":"1","enabled":"0"}`: false, `{"id":"1","enabled":false}`: false,
+		`{"id":"1","enabled":0}`: false, `{"id":"1","enabled":0,"enabled":null}`: true, `{"id":"1","enabled":null,"enabled":0}`: false, `{"id":"1","enabled":"0"}`: false, `{"id":"1","enabled":false}`: false,
 	} {
 		if got := decode(body); got.Enabled != want || got.Logined {
 			t.Errorf("%s: enabled %v", body, got.Enabled)

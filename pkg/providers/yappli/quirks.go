@@ -66,7 +66,7 @@ const (
 
 // ParseQuirks reads a token's or connection's Quirks and fills in the
 // defaults. A name or value that is not in Quirks is an ErrInvalid: a
-// misspelt quirk would otherwise work as its default, silently.
+// misspelled quirk would otherwise work as its default, silently.
 func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 	var q Quirks
 	if err := call.DecodeQuirks(providers.Yappli, raw, &q); err != nil {

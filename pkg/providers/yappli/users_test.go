@@ -55,7 +55,10 @@ func TestUsersReadsEveryPage(t *testing.T) {
 func TestUsersStopsWhenTheConsumerDoes(t *testing.T) {
 	t.Parallel()
 	s := quick(200)
-	for range connect(s).Users(t.Context()) {
+	for _, err := range connect(s).Users(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		break
 	}
 	if n := s.Count(""); n != 1 {

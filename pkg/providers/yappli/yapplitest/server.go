@@ -69,7 +69,7 @@ const (
 // The credentials that the sandbox accepts.
 const (
 	ClientID     = "yappli-client"
-	ClientSecret = "yappli-client-secret"
+	ClientSecret = "yappli-client-secret" //nolint:gosec // of a sandbox
 )
 
 const (

@@ -1,0 +1,74 @@
+package webhookrelay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"hikyaku/internal/objectstore"
+)
+
+// capWindow is what the cap on disablings counts.
+const capWindow = time.Hour
+
+// swapAttempts bounds the tries of a swap that many workers contend for.
+const swapAttempts = 20
+
+// disablings is the document cap: one for all workers.
+type disablings struct {
+	Recent  map[int64]time.Time `json:"recent"`
+	Stopped bool                `json:"stopped"`
+}
+
+// mayDisable counts a disabling, or refuses it: after the cap, all are refused
+// until Release. A user who is counted already is not counted twice, so a
+// repeated attempt costs nothing.
+func (s *Stack) mayDisable(ctx context.Context, user int64) (bool, error) {
+	allowed := false
+	err := s.changeCap(ctx, func(d *disablings) {
+		now := s.Now()
+		for u, at := range d.Recent {
+			if now.Sub(at) >= capWindow {
+				delete(d.Recent, u)
+			}
+		}
+		_, counted := d.Recent[user]
+		if !counted && len(d.Recent) >= s.Settings.cap() {
+			d.Stopped = true
+		}
+		if allowed = !d.Stopped; allowed && !counted {
+			d.Recent[user] = now.UTC()
+		}
+	})
+	return allowed, err
+}
+
+// Release lets disablings go on after the cap stopped them, with the count
+// from zero. It is a person's decision. stopped reports whether they were.
+func (s *Stack) Release(ctx context.Context) (stopped bool, err error) {
+	err = s.changeCap(ctx, func(d *disablings) {
+		stopped = d.Stopped
+		*d = disablings{}
+	})
+	return stopped, err
+}
+
+func (s *Stack) changeCap(ctx context.Context, change func(*disablings)) error {
+	for attempt := 1; ; attempt++ {
+		document, err := objectstore.ReadDocument(ctx, s.Objects, s.root+"cap")
+		if err != nil {
+			return err
+		}
+		var d disablings
+		if err := document.Decode(&d); err != nil {
+			return err
+		}
+		if d.Recent == nil {
+			d.Recent = map[int64]time.Time{}
+		}
+		change(&d)
+		if _, err = document.Replace(ctx, s.Objects, d); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {
+			return err
+		}
+	}
+}

@@ -1,0 +1,22 @@
+// Package webhookrelay carries customers from SuperSaaS to Yappli CRM. It is
+// the core of three roles of one function, and knows providers and seams, but
+// neither AWS nor the environment.
+//
+// Ingest takes a webhook, believes nothing of it but "user 123 changed", and
+// puts that on a FIFO queue. Relay takes messages off the queue, reads the
+// user from SuperSaaS, maps the fields, and creates, updates, disables or
+// restores the Yappli member, under the row protocol of
+// docs/relay-protocol.md. Reconciler lists both sides and puts the users that
+// differ on the same queue. Only Relay writes to Yappli.
+//
+// Relay and Reconciler work on a Stack: one SuperSaaS account, one Yappli
+// tenant, one identity setting. Open binds it; its state lies under a
+// fingerprint of these, so that none of it can be applied to another pair.
+//
+//	mapping, err := webhookrelay.ParseMapping("config/mapping.yaml", source)
+//	stack, err := webhookrelay.Open(ctx, webhookrelay.Config{Mapping: mapping, ...})
+//	report := stack.Relay(queue, dead, inbox).Work(ctx, deliveries)
+//
+// Every error class, metric and log key is a constant. No name, address or
+// other field of a person leaves the package, except in requests to Yappli.
+package webhookrelay

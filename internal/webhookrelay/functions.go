@@ -1,0 +1,229 @@
+package webhookrelay
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // a function's image may hold no zones
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/types"
+	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
+)
+
+// builtins are the functions of the expression language that mappings may
+// use. Others are off: now() would make every comparison differ, and none of
+// the rest is about one person's texts.
+var builtins = []string{"split", "replace", "hasPrefix", "hasSuffix", "indexOf", "len", "int", "string"}
+
+// Functions lists what expressions may call, sorted. Beside the language's own:
+//
+//	fold(s)                 full-width ASCII and half-width kana to the usual widths
+//	katakana(s), hiragana(s) fold, then one kana for the other
+//	trim(s), upper(s), lower(s)
+//	e164(s [, region])      +819000000000
+//	domestic(s [, region])  09000000000; a foreign number stays in E.164
+//	date(s [, zone])        2006-01-02 15:04:05 in the zone
+//	join(separator, s...)   those that are not empty
+//	default(s...)           the first that is not empty
+//
+// A nil (null, or a field the user does not have) gives nil. A phone number or
+// date that cannot be read gives "".
+func Functions() []string {
+	names := slices.Clone(builtins)
+	for name := range textFunctions {
+		names = append(names, name)
+	}
+	names = append(names, "e164", "domestic", "date", "join", "default")
+	slices.Sort(names)
+	return names
+}
+
+// errSetting: a function was given a zone or region that does not exist, which
+// shows before any user is mapped.
+var errSetting = errors.New("wrong argument")
+
+var textFunctions = map[string]func(string) string{
+	"fold": fold, "katakana": katakana, "hiragana": hiragana,
+	"trim": strings.TrimSpace, "upper": strings.ToUpper, "lower": strings.ToLower,
+}
+
+// functions returns the compiler's options: the known fields, and nothing but
+// the functions above.
+func (o mappingOptions) functions() []expr.Option {
+	env := types.Map{}
+	for _, f := range SourceFields() {
+		env[f] = types.Any
+	}
+	options := []expr.Option{expr.Env(env), expr.DisableAllBuiltins()}
+	for _, name := range builtins {
+		options = append(options, expr.EnableBuiltin(name))
+	}
+	for name, f := range textFunctions {
+		options = append(options, expr.Function(name, func(args ...any) (any, error) {
+			return onText(args[0], f)
+		}, new(func(any) any)))
+	}
+	phone := func(format func(string, region) string) func(...any) (any, error) {
+		return func(args ...any) (any, error) {
+			r, ok := regions[option(args, o.Region)]
+			if !ok {
+				return nil, fmt.Errorf("%w: the region is not one of %s", errSetting, regionNames())
+			}
+			return onText(args[0], func(s string) string { return format(s, r) })
+		}
+	}
+	date := func(args ...any) (any, error) {
+		zone := o.zone
+		if len(args) > 1 {
+			var err error
+			if zone, err = time.LoadLocation(fmt.Sprint(args[1])); err != nil {
+				return nil, fmt.Errorf("%w: the zone is not an IANA time zone such as Asia/Tokyo", errSetting)
+			}
+		}
+		return onText(args[0], func(s string) string { return localTime(s, zone) })
+	}
+	one, two, many := new(func(any) any), new(func(any, string) any), new(func(...any) any)
+	return append(options,
+		expr.Function("e164", phone(e164), one, two), expr.Function("domestic", phone(domestic), one, two),
+		expr.Function("date", date, one, two),
+		expr.Function("join", joinTexts, new(func(string, ...any) any)), expr.Function("default", firstText, many))
+}
+
+// option returns the second argument, or the configured value.
+func option(args []any, configured string) string {
+	if len(args) > 1 {
+		return fmt.Sprint(args[1])
+	}
+	return configured
+}
+
+// onText applies f to a text or number; nil passes.
+func onText(v any, f func(string) string) (any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	value, err := toValue(v)
+	if err != nil {
+		return nil, err
+	}
+	return f(value.Text), nil
+}
+
+func joinTexts(args ...any) (any, error) {
+	var texts []string
+	for _, a := range args[1:] {
+		value, err := toValue(a)
+		if err != nil {
+			return nil, err
+		}
+		if value.Text != "" {
+			texts = append(texts, value.Text)
+		}
+	}
+	return strings.Join(texts, fmt.Sprint(args[0])), nil
+}
+
+func firstText(args ...any) (any, error) {
+	for _, a := range args {
+		if value, err := toValue(a); err != nil || value.Text != "" {
+			return a, err
+		}
+	}
+	return nil, nil
+}
+
+// fold also composes: a half-width kana carries its voicing mark apart.
+func fold(s string) string { return norm.NFC.String(width.Fold.String(s)) }
+
+const kanaDistance = 'ァ' - 'ぁ'
+
+func katakana(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'ぁ' && r <= 'ゖ' {
+			return r + kanaDistance
+		}
+		return r
+	}, fold(s))
+}
+
+func hiragana(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'ァ' && r <= 'ヶ' {
+			return r - kanaDistance
+		}
+		return r
+	}, fold(s))
+}
+
+// A region is a country's way to write telephone numbers.
+type region struct {
+	code  string // after the plus
+	trunk string // before a domestic number; empty: none
+}
+
+var regions = map[string]region{
+	"JP": {"81", "0"}, "TW": {"886", "0"}, "HK": {"852", ""}, "MO": {"853", ""}, "SG": {"65", ""},
+	"KR": {"82", "0"}, "CN": {"86", "0"}, "TH": {"66", "0"}, "VN": {"84", "0"}, "MY": {"60", "0"}, "US": {"1", ""},
+}
+
+func regionNames() string { return strings.Join(slices.Sorted(maps.Keys(regions)), ", ") }
+
+// Lengths of an E.164 number without its plus.
+const (
+	shortestNumber = 8
+	longestNumber  = 15
+)
+
+// e164 takes a number without a plus as domestic, or as one that lacks only
+// the plus if it does not begin with the trunk prefix.
+func e164(s string, r region) string {
+	s = strings.ReplaceAll(fold(s), "(0)", "") // +81 (0)90 ...
+	digits := strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' {
+			return c
+		}
+		return -1
+	}, s)
+	switch {
+	case strings.HasPrefix(strings.TrimSpace(s), "+"):
+	case strings.HasPrefix(digits, "00"):
+		digits = digits[2:]
+	case r.trunk != "" && strings.HasPrefix(digits, r.trunk):
+		digits = r.code + digits[len(r.trunk):]
+	case r.trunk == "":
+		digits = r.code + digits
+	case !strings.HasPrefix(digits, r.code):
+		return ""
+	}
+	if len(digits) < shortestNumber || len(digits) > longestNumber {
+		return ""
+	}
+	return "+" + digits
+}
+
+func domestic(s string, r region) string {
+	number := e164(s, r)
+	if rest, ok := strings.CutPrefix(number, "+"+r.code); ok {
+		return r.trunk + rest
+	}
+	return number
+}
+
+// localTime reads the API's forms of time, UTC where they name no zone. A bare
+// date is no instant and keeps its day.
+func localTime(s string, zone *time.Location) string {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.Format(time.DateTime)
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.In(zone).Format(time.DateTime)
+		}
+	}
+	return ""
+}

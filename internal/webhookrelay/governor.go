@@ -1,0 +1,80 @@
+package webhookrelay
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"hikyaku/pkg/providers"
+)
+
+// Of a governor's breaker.
+const (
+	failuresToOpen = 5
+	firstBreak     = 2 * time.Second
+	longestBreak   = 5 * time.Minute
+	leastHold      = time.Second // of a 429 that names no time
+)
+
+// A Governor paces one account's requests from one instance of a function: a
+// fixed rate without bursts, a pause while the provider asks for one, and a
+// breaker that leaves a dead provider alone for growing times. It is safe for
+// concurrent use and is a providers.Limiter.
+type Governor struct {
+	limiter *rate.Limiter
+	now     func() time.Time
+
+	mu       sync.Mutex
+	until    time.Time // nothing is sent before
+	failures int       // in a row
+}
+
+// NewGovernor returns a governor of the instance's part of an account's limit:
+// perSecond is the account's, share the function's part of it (0 to 1), and
+// instances how many of the function may run at once.
+func NewGovernor(perSecond, share float64, instances int, now func() time.Time) *Governor {
+	return &Governor{limiter: rate.NewLimiter(rate.Limit(perSecond*share/float64(max(instances, 1))), 1), now: now}
+}
+
+// Wait returns when a request may be sent. It is an error at once if the
+// provider is to be left alone for now.
+func (g *Governor) Wait(ctx context.Context) error {
+	if g.Held() > 0 {
+		return providers.ErrUnsent
+	}
+	return g.limiter.Wait(ctx)
+}
+
+// Held returns for how long nothing should be sent; 0 if something may be.
+func (g *Governor) Held() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(0, g.until.Sub(g.now()))
+}
+
+// Note takes the outcome of a request: 429 and Retry-After hold the next ones
+// back, and so do failures in a row.
+func (g *Governor) Note(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	wait := providers.RetryAfter(err)
+	switch {
+	case errors.Is(err, providers.ErrRateLimited):
+		wait = max(wait, leastHold)
+	case errors.Is(err, context.Canceled), errors.Is(err, errOtherPlace):
+		return // our own doing
+	case errors.Is(err, providers.ErrTemporary):
+		g.failures++
+		if over := g.failures - failuresToOpen; over >= 0 {
+			wait = max(wait, min(longestBreak, firstBreak<<min(over, 16)))
+		}
+	default:
+		g.failures = 0
+	}
+	if until := g.now().Add(wait); wait > 0 && until.After(g.until) {
+		g.until = until
+	}
+}

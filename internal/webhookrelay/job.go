@@ -1,0 +1,232 @@
+package webhookrelay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/supersaas"
+	"hikyaku/pkg/providers/yappli"
+)
+
+// How often an attempt starts again because the user changed between live and
+// gone under it.
+const restarts = 3
+
+// A person is a user as one read showed it.
+type person struct {
+	live   bool
+	wish   yappli.Fields // what the mapping makes of a live user
+	unique string        // the unique_id of a live user; "": has none
+	hash   string
+}
+
+// do runs a job. The steps are numbered as in docs/relay-protocol.md.
+func (r *Relay) do(ctx context.Context, j *job) outcome {
+	if held := max(r.Governors.SuperSaaS.Held(), r.Governors.Yappli.Held()); held > 0 {
+		return wait("provider_resting", held)
+	}
+	if r.Settings.Mode == Write && r.quirks.Update == yappli.UpdateUnknown {
+		return failed("update_rule_unknown", errUpdateUnknown)
+	}
+	for range restarts {
+		first, err := r.person(ctx, j.user) // 1
+		if err != nil {
+			return faultOf(err)
+		}
+		held, err := r.readRow(ctx, j.user) // 2
+		if err != nil {
+			return faultOf(err)
+		}
+		if r.Settings.Mode == Observe {
+			return r.observe(ctx, j, first, held.row)
+		}
+		a := attempt{Relay: r, job: j, held: &held, before: held.row}
+		if o, again := a.run(ctx, first); !again {
+			return o
+		}
+	}
+	return wait("restless", 0)
+}
+
+var errUpdateUnknown = errors.New("whether an update keeps omitted fields is not known; run 'hikyaku mapping check --user ID --write' or set the quirk update")
+
+// person reads a user and says whether it is live or gone. Anything doubtful
+// is an error.
+func (s *Stack) person(ctx context.Context, user int64) (person, error) {
+	u, err := s.users.GetUser(ctx, supersaas.ID(user), s.Mapping.UsesForm())
+	s.Governors.SuperSaaS.Note(err)
+	switch {
+	case errors.Is(err, providers.ErrNotFound):
+		err = s.accountAlive(ctx)
+		return person{hash: s.goneHash()}, err
+	case err != nil:
+		return person{}, err
+	case u.Deleted:
+		return person{hash: s.goneHash()}, nil
+	}
+	return s.livePerson(u)
+}
+
+func (s *Stack) livePerson(u supersaas.User) (person, error) {
+	wish, err := s.Mapping.Wish(u)
+	if err != nil {
+		return person{}, err
+	}
+	return person{live: true, wish: wish, unique: s.Identity.Of(u), hash: s.wishHash(wish)}, nil
+}
+
+func (s *Stack) goneHash() string { return s.digest("gone").String() }
+
+// errNobody: a 404 is believed only where the account still shows somebody. A
+// wrong account, a wrong address and an emptied account all answer 404.
+var errNobody = fmt.Errorf("%w: the account shows no user at all, so a missing one proves nothing", providers.ErrUnsent)
+
+func (s *Stack) accountAlive(ctx context.Context) error {
+	page, err := s.users.UsersPage(ctx, supersaas.UsersQuery{Limit: 1})
+	s.Governors.SuperSaaS.Note(err)
+	if err != nil {
+		return err
+	}
+	var users []supersaas.User
+	if json.Unmarshal(page, &users) != nil || len(users) == 0 {
+		return errNobody
+	}
+	return nil
+}
+
+// An attempt is one pass through the protocol for one job.
+type attempt struct {
+	*Relay
+	job    *job
+	held   *heldRow
+	before row // as it was read
+}
+
+// run does steps 2 to 8. again means that the user changed between live and
+// gone, or before a creation the identity, and that nothing was written.
+func (a *attempt) run(ctx context.Context, first person) (o outcome, again bool) {
+	if o, ends := a.endsEarly(ctx, first); ends {
+		return o, false
+	}
+	disabling := false
+	if !first.live {
+		var o outcome
+		var ends bool
+		if disabling, o, ends = a.mustDisable(ctx); ends {
+			return o, false
+		}
+	}
+	identity := ""
+	if first.unique != "" {
+		identity = a.digest("identity", first.unique).String()
+	}
+	if err := a.acquire(ctx, a.held, identity, disabling); err != nil { // 5
+		return faultOf(err), false
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.Settings.hold()*8/9)
+	defer cancel()
+	second, err := a.person(ctx, a.job.user) // 6
+	if err != nil {
+		a.giveUp(ctx)
+		return faultOf(err), false
+	}
+	if second.live != first.live || a.held.Member == "" && second.unique != first.unique {
+		a.giveUp(ctx)
+		return outcome{}, true
+	}
+	if !second.live {
+		return a.disable(ctx, second, disabling), false
+	}
+	return a.upsert(ctx, second), false
+}
+
+// endsEarly are steps 2 to 4: what needs no write, or may not be written yet.
+func (a *attempt) endsEarly(ctx context.Context, first person) (outcome, bool) {
+	r := a.before
+	switch {
+	case r.State == rowClean && r.Hash == first.hash && !a.job.force:
+		return done("unchanged"), true
+	case r.State == rowInflight && a.Now().Before(r.Until):
+		return wait("in_flight", r.Until.Sub(a.Now())), true
+	case r.unresolved():
+		return a.askReconcile(ctx, "unresolved"), true
+	case r.Member != "":
+		return outcome{}, false
+	case !first.live:
+		return done("gone_unlinked"), true
+	case first.unique == "":
+		return done("no_identity"), true
+	}
+	ready, err := a.mayCreate(ctx)
+	switch {
+	case err != nil:
+		return faultOf(err), true
+	case !ready:
+		return a.askReconcile(ctx, "awaiting_list"), true
+	}
+	return outcome{}, false
+}
+
+// An index is the document that says that identities are complete.
+type index struct {
+	Began time.Time `json:"began"` // the newest complete list
+}
+
+// mayCreate reports whether absence can be read from the identities.
+func (a *attempt) mayCreate(ctx context.Context) (bool, error) {
+	document, err := objectstore.ReadDocument(ctx, a.Objects, a.root+"index")
+	if err != nil {
+		return false, err
+	}
+	var i index
+	if err := document.Decode(&i); err != nil || !document.Exists() {
+		return false, err
+	}
+	needsNewer := a.Settings.CreateAfterList && a.Identity.By != "id" && a.quirks.Lookup != yappli.LookupUniqueID
+	return !needsNewer || i.Began.After(a.job.at), nil
+}
+
+// wanted is the document by which the relay asks for a reconcile.
+type wanted struct {
+	Since time.Time `json:"since"` // zero: nobody asks
+}
+
+// askReconcile leaves a note for the next scheduled reconcile; the message
+// waits. A note that cannot be left is left by the next try.
+func (a *attempt) askReconcile(ctx context.Context, class string) outcome {
+	document, err := objectstore.ReadDocument(ctx, a.Objects, a.root+"wanted")
+	if err != nil {
+		return faultOf(err)
+	}
+	var w wanted
+	if err := document.Decode(&w); err != nil {
+		return faultOf(err)
+	}
+	if w.Since.IsZero() {
+		_, err = document.Replace(ctx, a.Objects, wanted{Since: a.Now().UTC()})
+	}
+	return wait(class, time.Minute).with(err)
+}
+
+// giveUp releases the row after an attempt without any effect. What the row
+// said of disabled before stands again.
+func (a *attempt) giveUp(ctx context.Context) { a.release(ctx, a.held, a.before.Disabled) }
+
+// conclude is step 8.
+func (a *attempt) conclude(ctx context.Context, p person, class string) outcome {
+	r := a.held.row
+	r.State, r.Owner, r.Until, r.Hash = rowClean, "", time.Time{}, p.hash
+	r.Tombstone, r.Absent = !p.live, false
+	if p.live {
+		r.Disabled = false
+	}
+	if err := a.swap(ctx, a.held, r); err != nil {
+		return faultOf(err)
+	}
+	return done(class)
+}

@@ -1,0 +1,75 @@
+package webhookrelay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"hikyaku/pkg/providers"
+)
+
+// A Message says that one SuperSaaS user may have changed. It is a hint: who
+// handles it reads the user anew. It holds no personal data beyond the user's
+// number.
+type Message struct {
+	User    int64     `json:"user,string"`
+	Event   string    `json:"event,omitempty"`   // a known event, "reconcile" or "redrive"
+	Deleted bool      `json:"deleted,omitempty"` // what the webhook said
+	Force   bool      `json:"force,omitempty"`   // write even if nothing seems to have changed
+	At      time.Time `json:"at"`                // when it was accepted, or when the list it comes from began
+	Class   string    `json:"class,omitempty"`   // in the dead-letter queue: why
+}
+
+// ParseMessage reads a message off a queue. Anything else than what Envelope
+// wrote is an ErrInvalid.
+func ParseMessage(body []byte) (Message, error) {
+	var m Message
+	if err := json.Unmarshal(body, &m); err != nil || m.User <= 0 || m.At.IsZero() {
+		return Message{}, fmt.Errorf("queue message: %w: expected {\"user\":\"123\",\"at\":...} as hikyaku writes it", providers.ErrInvalid)
+	}
+	return m, nil
+}
+
+// Envelope addresses the message: its group is the user, so that a FIFO queue
+// hands out one user's messages in order and to one worker at a time.
+func (m Message) Envelope(dedup string) Envelope {
+	body, _ := json.Marshal(m) // a struct of plain fields always marshals
+	return Envelope{Group: strconv.FormatInt(m.User, 10), Dedup: dedup, Body: body}
+}
+
+// An Envelope is a message as a FIFO queue takes it.
+type Envelope struct {
+	Group string // messages of one group stay in order
+	Dedup string // the queue drops an equal one for five minutes
+	Body  []byte
+}
+
+// A Queue is a FIFO queue's entrance. Implementations are safe for concurrent
+// use.
+type Queue interface {
+	// Send returns nil once every envelope is durable. After an error some
+	// may be; sending all again is harmless.
+	Send(ctx context.Context, envelopes ...Envelope) error
+}
+
+// An Inbox decides when an unacknowledged message comes back.
+type Inbox interface {
+	// Postpone makes the message come back after d from now, instead of
+	// after the queue's own visibility time-out.
+	Postpone(ctx context.Context, receipt string, d time.Duration) error
+}
+
+// A Delivery is one message as the queue handed it out.
+type Delivery struct {
+	ID       string // names it in the answer to the queue
+	Receipt  string // names this receipt of it to the queue
+	Receives int    // how often it has been handed out, from 1
+	Body     []byte
+}
+
+// Metrics takes measurements. Dimensions are few and of few values.
+type Metrics interface {
+	Add(name, unit string, value float64, dimensions map[string]string)
+}

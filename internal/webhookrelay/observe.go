@@ -1,0 +1,94 @@
+package webhookrelay
+
+import (
+	"context"
+	"errors"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli"
+)
+
+// observe reports what a job would do, and does nothing.
+func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome {
+	class, fields, err := r.would(ctx, p, row)
+	if err != nil {
+		return faultOf(err)
+	}
+	r.Log.InfoContext(ctx, "observed", "user_id", j.user, "outcome", class, "fields", fields)
+	return done(class)
+}
+
+// would says what the relay would do for a user, and which fields of the
+// member that would change.
+func (s *Stack) would(ctx context.Context, p person, row row) (class string, fields []string, err error) {
+	member := row.Member
+	if member == "" && p.unique != "" {
+		b, err := s.bearerOf(ctx, p.unique)
+		if err != nil {
+			return "", nil, err
+		}
+		member = b.Member
+	}
+	switch {
+	case member == "" && !p.live:
+		return "gone_unlinked", nil, nil
+	case member == "" && p.unique == "":
+		return "no_identity", nil, nil
+	case member == "":
+		return "would_create", nil, nil
+	}
+	m, err := s.members.User(ctx, member)
+	s.Governors.Yappli.Note(err)
+	switch {
+	case errors.Is(err, providers.ErrNotFound):
+		return "member_missing", nil, nil
+	case err != nil:
+		return "", nil, err
+	case !p.live && m.Enabled:
+		return "would_disable", []string{"enabled"}, nil
+	case !p.live:
+		return "unchanged", nil, nil
+	}
+	fields = changes(m, s.expected(p, row))
+	if len(fields) == 0 {
+		return "unchanged", nil, nil
+	}
+	return "would_update", fields, nil
+}
+
+// expected is what an update would send.
+func (s *Stack) expected(p person, row row) yappli.Fields {
+	fields := yappli.Fields{}
+	for name, v := range p.wish {
+		fields[name] = v
+	}
+	if row.Disabled {
+		fields["enabled"] = yappli.Bool(true)
+	}
+	return fields
+}
+
+// A Preview is what the mapping makes of one user, beside what Yappli holds,
+// for a person to read. Values are personal data.
+type Preview struct {
+	Outcome  string // what the relay would do
+	UniqueID string // empty: the user has none
+	Gone     bool   // the user is deleted
+	Wish     yappli.Fields
+	Changes  []string // fields that would change
+}
+
+// Preview reads one user and says what the relay would do. It writes nothing.
+func (s *Stack) Preview(ctx context.Context, user int64) (Preview, error) {
+	p, err := s.person(ctx, user)
+	if err != nil {
+		return Preview{}, err
+	}
+	held, err := s.readRow(ctx, user)
+	if err != nil {
+		return Preview{}, err
+	}
+	v := Preview{UniqueID: p.unique, Gone: !p.live, Wish: p.wish}
+	v.Outcome, v.Changes, err = s.would(ctx, p, held.row)
+	return v, err
+}

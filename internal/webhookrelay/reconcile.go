@@ -1,0 +1,303 @@
+package webhookrelay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hikyaku/internal/lease"
+	"hikyaku/internal/objectstore"
+)
+
+const (
+	reconcileTTL = 3 * time.Minute  // of the lease
+	reserve      = 25 * time.Second // of an invocation, to save what was learned; at most a quarter of it
+	stale        = 12 * time.Hour   // a run that began longer ago starts over
+)
+
+// A Reconciler compares both sides and puts the users that differ on the
+// queue. It never writes to Yappli.
+type Reconciler struct {
+	*Stack
+
+	queue Queue
+	dry   bool
+	found []Difference // of a dry run
+	lease *lease.Lease // nil in a dry run
+	stop  time.Time    // when this invocation ends its work; zero: never
+	state cursor
+	table *table
+}
+
+// Reconciler returns a reconciler of one run or a part of one. queue is the
+// relay's.
+func (s *Stack) Reconciler(queue Queue) *Reconciler { return &Reconciler{Stack: s, queue: queue} }
+
+// The steps of a run.
+type phase string
+
+const (
+	phaseUsers      phase = "users"
+	phaseRows       phase = "rows"
+	phaseIdentities phase = "identities"
+	phaseMembers    phase = "members"
+	phaseSend       phase = "send"
+	phaseDone       phase = "done"
+)
+
+// A cursor is where a run stands: the lease's journal between invocations.
+type cursor struct {
+	Run     string    `json:"run"`
+	Began   time.Time `json:"began"`
+	Phase   phase     `json:"phase"`
+	Users   listing   `json:"users"`
+	Members listing   `json:"members"`
+	After   string    `json:"after,omitempty"` // key reached in rows or identities
+	Next    int       `json:"next,omitempty"`  // record reached in send
+	Saves   int       `json:"saves"`
+	Records int       `json:"records"` // in the saved table
+	Report  Report    `json:"report"`
+}
+
+// A Report counts what a run found.
+type Report struct {
+	Users             int `json:"users"`              // listed by SuperSaaS
+	Members           int `json:"members"`            // listed by Yappli
+	Matched           int `json:"matched"`            // members of a user
+	Unclaimed         int `json:"unclaimed"`          // members that no user claims: left alone
+	Differing         int `json:"differing"`          // users whose member shows other values
+	Missing           int `json:"missing"`            // users without a member: to be created
+	Gone              int `json:"gone"`               // members of users who are gone: to be read singly
+	Lost              int `json:"lost"`               // users whose linked member is in no list
+	NoIdentity        int `json:"no_identity"`        // users without the identity field: not written
+	DuplicateIdentity int `json:"duplicate_identity"` // users whose identity another user has: not written
+	IdentityChanged   int `json:"identity_changed"`   // users whose identity changed after the link: the link stays
+	Unmappable        int `json:"unmappable"`         // users for whom the mapping fails
+	Linked            int `json:"linked"`             // rows that this run linked
+	Absent            int `json:"absent"`             // creations in doubt that this run found to be absent
+	Unresolved        int `json:"unresolved"`         // creations that stay in doubt
+	Drift             int `json:"drift"`              // boundaries of pages that did not match
+	Sent              int `json:"sent"`               // users put on the queue
+
+	Check *Check `json:"check,omitempty"` // nil: the account could not be asked
+}
+
+// A Result is the answer of one invocation.
+type Result struct {
+	Status string    `json:"status"`          // done, continue or busy
+	Until  time.Time `json:"until,omitzero"`  // of busy: when the holder's lease ends
+	Report *Report   `json:"report,omitzero"` // of done; nil if there was nothing to do
+}
+
+// A Difference is one user whom a dry run would put on the queue.
+type Difference struct {
+	User   int64  `json:"user_id,string"`
+	Reason string `json:"reason"` // differing, missing, gone, unresolved
+}
+
+// Run does as much of a run as ctx's deadline allows. It answers continue if
+// some is left, busy if somebody else is at it. With onlyIfWanted it does
+// nothing unless the relay asked for a reconcile, or one is under way.
+func (r *Reconciler) Run(ctx context.Context, onlyIfWanted bool) (Result, error) {
+	l, err := lease.Acquire(ctx, r.Objects, r.root+"reconcile-lease", uuid.NewString(), reconcileTTL, r.Now)
+	var held *lease.HeldError
+	if errors.As(err, &held) {
+		return Result{Status: "busy", Until: held.Until}, nil
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	r.lease = l
+	resumed, err := r.resume(ctx)
+	if err == nil && !resumed {
+		var due bool
+		if due, err = r.due(ctx, onlyIfWanted); err == nil && !due {
+			return Result{Status: "done"}, l.Release(ctx, nil)
+		}
+		r.begin()
+	}
+	if err != nil {
+		return Result{}, errors.Join(err, l.Release(context.WithoutCancel(ctx), l.Journal))
+	}
+	err = r.phases(ctx)
+	if err == nil {
+		return Result{Status: "done", Report: &r.state.Report}, r.finish(ctx)
+	}
+	saveErr := r.save(context.WithoutCancel(ctx))
+	if errors.Is(err, errPause) && saveErr == nil {
+		return Result{Status: "continue"}, nil
+	}
+	return Result{}, errors.Join(err, saveErr)
+}
+
+// DryRun compares and returns what a run would put on the queue. It changes
+// nothing, and takes no lease.
+func (r *Reconciler) DryRun(ctx context.Context) (Report, []Difference, error) {
+	r.dry = true
+	r.begin()
+	err := r.phases(ctx)
+	if errors.Is(err, errPause) {
+		err = fmt.Errorf("dry run: %w", context.DeadlineExceeded)
+	}
+	return r.state.Report, r.found, err
+}
+
+func (r *Reconciler) begin() {
+	now := r.Now().UTC()
+	r.state = cursor{Run: uuid.NewString(), Began: now, Phase: phaseUsers, Users: listing{Began: now}}
+	r.table = &table{}
+}
+
+// due reports whether there is anything to do.
+func (r *Reconciler) due(ctx context.Context, onlyIfWanted bool) (bool, error) {
+	if !onlyIfWanted {
+		return true, nil
+	}
+	document, err := objectstore.ReadDocument(ctx, r.Objects, r.root+"wanted")
+	if err != nil {
+		return false, err
+	}
+	var w wanted
+	err = document.Decode(&w)
+	return !w.Since.IsZero(), err
+}
+
+// resume takes up a run that an earlier invocation left. One that is too old
+// is left where it is.
+func (r *Reconciler) resume(ctx context.Context) (bool, error) {
+	if len(r.lease.Journal) == 0 || json.Unmarshal(r.lease.Journal, &r.state) != nil ||
+		r.Now().Sub(r.state.Began) > stale {
+		return false, nil
+	}
+	var err error
+	r.table, err = loadTable(ctx, r.Objects, r.tablePrefix(), r.state.Records)
+	if errors.Is(err, objectstore.ErrNotFound) {
+		return false, nil // the tables were cleaned away: start over
+	}
+	return err == nil, err
+}
+
+func (r *Reconciler) tablePrefix() string {
+	return fmt.Sprintf("%sreconcile/%s/%d/", r.root, r.state.Run, r.state.Saves)
+}
+
+// save keeps the run for the next invocation, and gives the lease back.
+func (r *Reconciler) save(ctx context.Context) error {
+	before := r.state.Saves
+	r.state.Saves++
+	r.state.Records = r.table.len()
+	if err := r.table.save(ctx, r.Objects, r.tablePrefix()); err != nil {
+		return errors.Join(err, r.lease.Release(ctx, r.lease.Journal))
+	}
+	journal, err := json.Marshal(r.state)
+	if err != nil {
+		return err
+	}
+	if err := r.lease.Release(ctx, journal); err != nil {
+		return err
+	}
+	return r.clear(ctx, fmt.Sprintf("%sreconcile/%s/%d/", r.root, r.state.Run, before))
+}
+
+// clear removes saved tables.
+func (r *Reconciler) clear(ctx context.Context, prefix string) error {
+	for info, err := range r.Objects.List(ctx, prefix, "") {
+		if err != nil {
+			return err
+		}
+		if err := r.Objects.Delete(ctx, info.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errPause: the invocation's time is over.
+var errPause = errors.New("out of time")
+
+// pause is called between two pages: it keeps the lease and ends the
+// invocation in time.
+func (r *Reconciler) pause(ctx context.Context) error {
+	if !r.stop.IsZero() && !time.Now().Before(r.stop) {
+		return errPause
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if r.lease == nil || r.lease.Until.Sub(r.Now()) > reconcileTTL/2 {
+		return nil
+	}
+	return r.lease.Keep(ctx, reconcileTTL, r.lease.Journal)
+}
+
+func (r *Reconciler) phases(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		r.stop = deadline.Add(-min(reserve, time.Until(deadline)/4))
+	}
+	for r.state.Phase != phaseDone {
+		next, step := phaseDone, r.send
+		switch r.state.Phase {
+		case phaseUsers:
+			next, step = phaseRows, r.listUsers
+		case phaseRows:
+			next, step = phaseIdentities, r.readRows
+		case phaseIdentities:
+			next, step = phaseMembers, r.listIdentities
+		case phaseMembers:
+			next, step = phaseSend, r.listMembers
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+		r.state.Phase, r.state.After = next, ""
+	}
+	return nil
+}
+
+// finish ends the run: what the relay asked for before it began is answered.
+func (r *Reconciler) finish(ctx context.Context) error {
+	document, err := objectstore.ReadDocument(ctx, r.Objects, r.root+"wanted")
+	if err != nil {
+		return err
+	}
+	var w wanted
+	if err := document.Decode(&w); err != nil {
+		return err
+	}
+	if !w.Since.IsZero() && w.Since.Before(r.state.Began) {
+		if _, err := document.Replace(ctx, r.Objects, wanted{}); err != nil && !errors.Is(err, objectstore.ErrConflict) {
+			return err
+		}
+	}
+	if err := r.lease.Release(ctx, nil); err != nil {
+		return err
+	}
+	r.measure(ctx)
+	return r.clear(ctx, r.root+"reconcile/") // also what runs that were given up left
+}
+
+func (r *Reconciler) measure(ctx context.Context) {
+	c := &r.state.Report
+	for kind, n := range map[string]int{"differing": c.Differing, "missing": c.Missing, "gone": c.Gone, "unresolved": c.Unresolved} {
+		r.Metrics.Add("ReconcileDifferences", "Count", float64(n), map[string]string{"kind": kind})
+	}
+	r.Metrics.Add("ReconcileDrift", "Count", float64(c.Drift), nil)
+	r.Metrics.Add("ReconcileSeconds", "Seconds", r.Now().Sub(r.state.Began).Seconds(), nil)
+	check, err := r.Check(ctx)
+	if err != nil {
+		r.Log.WarnContext(ctx, "webhook and fields not checked", "run", r.state.Run, "err", err)
+	} else {
+		c.Check = &check
+		if len(check.Unknown) > 0 {
+			r.Log.WarnContext(ctx, "the mapping uses fields that the account does not have", "run", r.state.Run, "fields", check.Unknown)
+		}
+		if check.Webhooks >= 0 {
+			r.Metrics.Add("WebhooksRegistered", "Count", float64(check.Webhooks), nil)
+		}
+	}
+	r.Log.InfoContext(ctx, "reconciled", "run", r.state.Run, "rows", c.Users, "report", *c)
+}

@@ -1,0 +1,203 @@
+package webhookrelay
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"hikyaku/pkg/providers/supersaas"
+	"hikyaku/pkg/providers/yappli"
+)
+
+const (
+	atOnce      = 16  // requests to the object store
+	rowsAtATime = 256 // between two looks at the clock
+)
+
+// listUsers makes a record of each live user.
+func (r *Reconciler) listUsers(ctx context.Context) error {
+	pages := r.userPages()
+	for !r.state.Users.Ended {
+		if err := r.pause(ctx); err != nil {
+			return err
+		}
+		users, err := pages.next(ctx, &r.state.Users)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			if !u.Deleted {
+				r.table.add(r.userRecord(u))
+			}
+		}
+	}
+	r.table.index()
+	r.state.Report.Users = len(r.table.byID)
+	return nil
+}
+
+func (r *Reconciler) userRecord(u supersaas.User) record {
+	rec := record{id: u.ID, flags: listed}
+	p, err := r.livePerson(u)
+	if err != nil {
+		rec.set(unmappable)
+		return rec
+	}
+	if p.unique == "" {
+		rec.set(noIdentity)
+	} else {
+		rec.unique = r.digest("identity", p.unique)
+	}
+	for i, name := range r.Mapping.Targets() {
+		if _, there := p.wish[name]; there && !slices.Contains(neverShown, name) {
+			rec.mask |= 1 << i
+		}
+	}
+	rec.wish = r.valuesHash(rec.mask, func(name string) string { return p.wish[name].Text })
+	return rec
+}
+
+// valuesHash hashes the values of the mask's fields, null and absent as "".
+func (r *Reconciler) valuesHash(mask uint64, value func(name string) string) uint64 {
+	var parts []string
+	for i, name := range r.Mapping.Targets() {
+		if mask&(1<<i) != 0 {
+			parts = append(parts, value(name))
+		}
+	}
+	return first64(r.digest("values", parts...))
+}
+
+func (r *Reconciler) memberHash(id string) uint64 { return first64(r.digest("member", id)) }
+
+func first64(d digest) uint64 { return binary.LittleEndian.Uint64(d[:8]) }
+
+// readRows takes over what the relay knows. A row whose user is in no list is
+// of one who may be gone.
+func (r *Reconciler) readRows(ctx context.Context) error {
+	prefix := r.root + "rows/"
+	var users []int64
+	flush := func(last string) error {
+		if err := r.takeRows(ctx, users); err != nil {
+			return err
+		}
+		users, r.state.After = users[:0], last
+		return r.pause(ctx)
+	}
+	last := r.state.After
+	for info, err := range r.Objects.List(ctx, prefix, r.state.After) {
+		if err != nil {
+			return err
+		}
+		last = info.Key
+		if user, err := strconv.ParseInt(strings.TrimPrefix(info.Key, prefix), 10, 64); err == nil {
+			users = append(users, user)
+		}
+		if len(users) == rowsAtATime {
+			if err := flush(last); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(last); err != nil {
+		return err
+	}
+	r.table.index()
+	return nil
+}
+
+func (r *Reconciler) takeRows(ctx context.Context, users []int64) error {
+	rows := make([]row, len(users))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, user := range users {
+		group.Go(func() error {
+			held, err := r.readRow(groupCtx, user)
+			rows[i] = held.row
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, user := range users {
+		rec := r.table.user(user)
+		if rec == nil {
+			r.table.add(r.rowRecord(record{id: user}, rows[i]))
+			continue
+		}
+		*rec = r.rowRecord(*rec, rows[i])
+	}
+	return nil
+}
+
+func (r *Reconciler) rowRecord(rec record, row row) record {
+	rec.set(hasRow)
+	for f, is := range map[flag]bool{linked: row.Member != "", unresolved: row.unresolved(), tombstone: row.Tombstone, disabled: row.Disabled} {
+		if is {
+			rec.set(f)
+		}
+	}
+	if row.Member != "" {
+		rec.member = r.memberHash(row.Member)
+	}
+	if d, ok := parseDigest(row.Identity); ok && (rec.unique == (digest{}) || row.unresolved()) {
+		// A user who is gone still keeps others from this identity, and a
+		// creation in doubt is found by the one it was to bear.
+		rec.unique = d
+	} else if row.Member != "" && row.Identity != "" && row.Identity != rec.unique.String() {
+		r.state.Report.IdentityChanged++
+	}
+	return rec
+}
+
+func parseDigest(s string) (d digest, ok bool) {
+	raw, err := hex.DecodeString(s)
+	if err != nil || len(raw) != len(d) {
+		return d, false
+	}
+	return digest(raw), true
+}
+
+// listIdentities marks the identities that are known already, so that only new
+// members cost a write.
+func (r *Reconciler) listIdentities(ctx context.Context) error {
+	prefix := r.root + "identities/"
+	count := 0
+	for info, err := range r.Objects.List(ctx, prefix, r.state.After) {
+		if err != nil {
+			return err
+		}
+		if unique, ok := parseDigest(strings.TrimPrefix(info.Key, prefix)); ok {
+			bearers := r.table.bearers(unique)
+			for _, rec := range bearers {
+				rec.set(known)
+			}
+			if len(bearers) == 0 {
+				r.table.add(record{unique: unique, flags: known})
+			}
+		}
+		r.state.After = info.Key
+		if count++; count%rowsAtATime == 0 {
+			if err := r.pause(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	r.table.index()
+	r.state.Members.Began = r.Now().UTC()
+	return nil
+}
+
+// shownBy is what a member shows for a field, "" if nothing.
+func shownBy(m yappli.Member) func(name string) string {
+	return func(name string) string {
+		value, _ := m.Field(name)
+		return value
+	}
+}

@@ -1,0 +1,173 @@
+package webhookrelay
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"hikyaku/pkg/providers/yappli"
+)
+
+// listMembers compares each member with the record of its user as it streams
+// by, and keeps its identity.
+func (r *Reconciler) listMembers(ctx context.Context) error {
+	pages := r.memberPages()
+	for !r.state.Members.Ended {
+		if err := r.pause(ctx); err != nil {
+			return err
+		}
+		before := r.state.Members
+		members, err := pages.next(ctx, &r.state.Members)
+		if err != nil {
+			return err
+		}
+		if err := r.takeMembers(ctx, members); err != nil {
+			r.state.Members = before // the page is taken again
+			return err
+		}
+		r.state.Report.Members += len(members)
+	}
+	return r.markIndex(ctx)
+}
+
+func (r *Reconciler) takeMembers(ctx context.Context, members []yappli.Member) error {
+	var kept []func(context.Context) error
+	for _, m := range members {
+		if keep := r.takeMember(m); keep != nil {
+			kept = append(kept, keep)
+		}
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, keep := range kept {
+		group.Go(func() error { return keep(groupCtx) })
+	}
+	return group.Wait()
+}
+
+// takeMember finds the member's user, compares, and returns what is to be
+// stored, if anything. What it returns touches no record but its own.
+func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
+	var unique digest
+	var bearers []*record
+	if m.UniqueID != "" {
+		unique = r.digest("identity", m.UniqueID)
+		bearers = r.table.bearers(unique)
+	}
+	rec := r.table.linkedTo(r.memberHash(m.ID))
+	byIdentity := rec == nil
+	if byIdentity {
+		rec = r.claimant(bearers, m)
+	}
+	if rec == nil {
+		r.state.Report.Unclaimed++
+		return r.keepIdentity(m, bearers)
+	}
+	rec.set(matched)
+	if m.Enabled {
+		rec.set(enabled)
+	}
+	restorable := rec.is(disabled) && !m.Enabled || rec.is(tombstone)
+	if rec.is(listed) && !rec.is(unmappable) && (restorable || r.valuesHash(rec.mask, shownBy(m)) != rec.wish) {
+		rec.set(differ)
+	}
+	switch {
+	case r.dry:
+		return nil
+	case !byIdentity:
+		return r.keepIdentity(m, bearers)
+	case r.Settings.Mode == Observe:
+		return r.keepIdentity(m, bearers)
+	}
+	return func(ctx context.Context) error { return r.link(ctx, rec, m) }
+}
+
+// claimant is the user to whom a member without a row belongs: the one whose
+// creation is in doubt, else the first listed one, by number, whose identity is
+// the member's unique_id. There is none if a row links that identity to another
+// member.
+func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
+	var first *record
+	for _, rec := range bearers {
+		switch {
+		case rec.is(linked):
+			return nil
+		case rec.is(unresolved), rec.is(listed) && (first == nil || !first.is(unresolved)) && (first == nil || rec.id < first.id):
+			first = rec
+		}
+	}
+	if first != nil {
+		first.member = r.memberHash(m.ID)
+		first.set(linked) // a second member of the same identity finds it taken
+	}
+	return first
+}
+
+// keepIdentity stores a member's identity if it is not known, so that nobody
+// creates a second member of it.
+func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record) func(context.Context) error {
+	if m.UniqueID == "" || r.dry {
+		return nil
+	}
+	b := bearer{Member: m.ID}
+	for _, rec := range bearers {
+		if rec.is(known) {
+			return nil
+		}
+		if rec.is(linked) && rec.member == r.memberHash(m.ID) && r.Settings.Mode == Write {
+			b.Owner = rec.id
+		}
+	}
+	return func(ctx context.Context) error { return r.note(ctx, m.UniqueID, b) }
+}
+
+// link makes a member that its identity alone gives to a user the user's own:
+// first the identity, which is the lock, then the row.
+func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member) error {
+	if !rec.is(known) {
+		if err := r.note(ctx, m.UniqueID, bearer{Member: m.ID, Owner: rec.id}); err != nil {
+			return err
+		}
+	}
+	switch member, err := r.claim(ctx, m.UniqueID, rec.id); {
+	case errors.Is(err, errOtherOwner):
+		rec.flags &^= linked | matched | differ
+		rec.set(duplicate)
+		return nil
+	case err != nil:
+		return err
+	case member != "" && member != m.ID:
+		rec.flags &^= matched | differ // the owner's member is another one
+		return nil
+	}
+	row := row{State: rowIdle, Member: m.ID, Identity: r.digest("identity", m.UniqueID).String()}
+	if !rec.is(hasRow) {
+		return r.createRow(ctx, rec.id, row)
+	}
+	return r.resolve(ctx, rec, row)
+}
+
+// resolve ends the doubt about a creation: row says what the complete list
+// showed. A row that another invocation has moved on, or whose creation may
+// not be in this list yet, stays.
+func (r *Reconciler) resolve(ctx context.Context, rec *record, found row) error {
+	held, err := r.readRow(ctx, rec.id)
+	if err != nil {
+		return err
+	}
+	if held.Member != "" || held.State == rowClean {
+		rec.flags &^= unresolved // somebody was faster
+		return nil
+	}
+	if held.unresolved() && r.state.Members.Began.Before(held.Until.Add(r.Settings.lag())) {
+		return nil
+	}
+	found.Identity, found.Tombstone, found.Disabled = held.Identity, held.Tombstone, held.Disabled
+	if err := r.swap(ctx, &held, found); err != nil {
+		return err
+	}
+	rec.flags &^= unresolved
+	rec.set(differ) // whatever the creation wrote, the user's newest state is to follow
+	return nil
+}

@@ -1,0 +1,159 @@
+package webhookrelay
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"hikyaku/internal/objectstore"
+)
+
+// batch is the most that a queue takes in one request.
+const batch = 10
+
+// membersComplete reports whether absence may be read from the list of
+// members. An empty list, where members are known, is a fault of the tenant or
+// of its address.
+func (r *Reconciler) membersComplete() bool {
+	return r.state.Members.Drift == 0 && (r.state.Members.Rows > 0 || len(r.table.byUnique) == r.unclaimedUniques())
+}
+
+// unclaimedUniques counts the identities that no object and no row knows.
+func (r *Reconciler) unclaimedUniques() int {
+	n := 0
+	for _, place := range r.table.byUnique {
+		if !r.table.at(int(place)).is(known | linked) {
+			n++
+		}
+	}
+	return n
+}
+
+// usersComplete reports whether absence may be read from the list of users.
+func (r *Reconciler) usersComplete() bool {
+	return r.state.Users.Drift == 0 && r.state.Report.Users > 0
+}
+
+// markIndex says that from now on absence can be read from the identities.
+func (r *Reconciler) markIndex(ctx context.Context) error {
+	r.state.Report.Drift = r.state.Users.Drift + r.state.Members.Drift
+	if r.dry || !r.membersComplete() {
+		return nil
+	}
+	document, err := objectstore.ReadDocument(ctx, r.Objects, r.root+"index")
+	if err != nil {
+		return err
+	}
+	_, err = document.Replace(ctx, r.Objects, index{Began: r.state.Members.Began})
+	return err
+}
+
+// send goes through the records and puts on the queue who differs. It counts
+// each record once, however often the run is interrupted.
+func (r *Reconciler) send(ctx context.Context) error {
+	membersComplete, usersComplete := r.membersComplete(), r.usersComplete()
+	var pending []Envelope
+	counted := r.state.Report
+	flush := func(next int) error {
+		if len(pending) > 0 {
+			if err := r.queue.Send(ctx, pending...); err != nil {
+				r.state.Report = counted // these records are judged again
+				return err
+			}
+		}
+		r.state.Report.Sent += len(pending)
+		r.state.Next, pending, counted = next, nil, r.state.Report
+		return r.pause(ctx)
+	}
+	for i := r.state.Next; i < r.table.len(); i++ {
+		rec := r.table.at(i)
+		reason, err := r.judge(ctx, rec, usersComplete, membersComplete)
+		if err != nil {
+			r.state.Report = counted
+			return err
+		}
+		switch {
+		case reason == "":
+		case r.dry:
+			r.found = append(r.found, Difference{User: rec.id, Reason: reason})
+		default:
+			m := Message{User: rec.id, Event: "reconcile", Force: true, At: r.state.Users.Began}
+			pending = append(pending, m.Envelope(uuid.NewString()))
+		}
+		if len(pending) == batch {
+			if err := flush(i + 1); err != nil {
+				return err
+			}
+		}
+	}
+	return flush(r.table.len())
+}
+
+// judge says why a record's user is to be put on the queue; "" if it is not.
+func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, membersComplete bool) (string, error) {
+	c := &r.state.Report
+	switch {
+	case rec.id == 0:
+	case rec.is(listed) && rec.is(unmappable):
+		c.Unmappable++
+	case rec.is(matched):
+		c.Matched++
+		return r.judgeMatched(rec, usersComplete && membersComplete), nil
+	case rec.is(unresolved):
+		return r.judgeUnresolved(ctx, rec, membersComplete)
+	case rec.is(linked) && rec.is(listed):
+		c.Lost++
+	case rec.is(listed) && rec.is(noIdentity):
+		c.NoIdentity++
+	case rec.is(listed) && (rec.is(duplicate) || r.taken(rec)):
+		c.DuplicateIdentity++
+	case rec.is(listed) && membersComplete:
+		c.Missing++
+		return "missing", nil
+	}
+	return "", nil
+}
+
+func (r *Reconciler) judgeMatched(rec *record, complete bool) string {
+	c := &r.state.Report
+	switch {
+	case rec.is(listed) && rec.is(differ):
+		c.Differing++
+		return "differing"
+	case !rec.is(listed) && rec.is(enabled) && complete:
+		c.Gone++
+		return "gone"
+	}
+	return ""
+}
+
+// judgeUnresolved marks a creation in doubt as absent once a complete list
+// without its member allows that.
+func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersComplete bool) (string, error) {
+	if membersComplete && !r.dry && r.Settings.Mode == Write {
+		if err := r.resolve(ctx, rec, row{State: rowIdle, Absent: true}); err != nil {
+			return "", err
+		}
+	}
+	if rec.is(unresolved) { // still, or for now
+		r.state.Report.Unresolved++
+		return "", nil
+	}
+	r.state.Report.Absent++
+	return "unresolved", nil
+}
+
+// taken reports whether another user has the record's identity: one who is
+// linked to it or was before being gone, or, of several new ones, the one with the
+// smallest number.
+func (r *Reconciler) taken(rec *record) bool {
+	for _, other := range r.table.bearers(rec.unique) {
+		if other.id == 0 {
+			continue
+		}
+		if other != rec && (other.id < rec.id || other.is(linked) || !other.is(listed)) {
+			return true
+		}
+	}
+	return false
+}

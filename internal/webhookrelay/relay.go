@@ -1,0 +1,151 @@
+package webhookrelay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// leastTime is what must be left of an invocation for another job to start.
+const leastTime = 10 * time.Second
+
+// A Relay takes messages off the queue and brings Yappli to what SuperSaaS
+// says. It is safe for concurrent use, in any number of processes.
+type Relay struct {
+	*Stack
+
+	dead  Queue
+	inbox Inbox
+}
+
+// Relay returns the stack's relay. dead is the dead-letter queue.
+func (s *Stack) Relay(dead Queue, inbox Inbox) *Relay {
+	return &Relay{Stack: s, dead: dead, inbox: inbox}
+}
+
+// A job is everything a batch says about one user.
+type job struct {
+	user       int64
+	force      bool
+	at         time.Time // of the newest message
+	oldest     time.Time // of the oldest that a webhook sent; zero: none
+	deliveries []Delivery
+	messages   []Message
+}
+
+// Work handles one batch and returns the ids of the deliveries that are to
+// stay in the queue: those that failed, and those that no time was left for.
+// Every delivery not named is durable: in Yappli, found to need nothing, or in
+// the dead-letter queue.
+func (r *Relay) Work(ctx context.Context, batch []Delivery) (unfinished []string) {
+	jobs, poison := jobsOf(batch)
+	for _, d := range poison {
+		if !r.bury(ctx, Message{User: 0, At: r.Now().UTC(), Class: "malformed"}, d) {
+			unfinished = append(unfinished, d.ID)
+		}
+	}
+	for _, j := range jobs {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < leastTime || ctx.Err() != nil {
+			unfinished = append(unfinished, ids(j.deliveries)...)
+			continue
+		}
+		unfinished = append(unfinished, r.settle(ctx, j, r.do(ctx, j))...)
+	}
+	return unfinished
+}
+
+// jobsOf groups a batch by user, in the order in which they first appear.
+func jobsOf(batch []Delivery) (jobs []*job, poison []Delivery) {
+	byUser := map[int64]*job{}
+	for _, d := range batch {
+		m, err := ParseMessage(d.Body)
+		if err != nil {
+			poison = append(poison, d)
+			continue
+		}
+		j := byUser[m.User]
+		if j == nil {
+			j = &job{user: m.User}
+			byUser[m.User] = j
+			jobs = append(jobs, j)
+		}
+		j.deliveries, j.messages = append(j.deliveries, d), append(j.messages, m)
+		j.force = j.force || m.Force
+		if m.At.After(j.at) {
+			j.at = m.At
+		}
+		if _, webhook := events[m.Event]; webhook && (j.oldest.IsZero() || m.At.Before(j.oldest)) {
+			j.oldest = m.At
+		}
+	}
+	return jobs, poison
+}
+
+func ids(deliveries []Delivery) []string {
+	list := make([]string, len(deliveries))
+	for i, d := range deliveries {
+		list[i] = d.ID
+	}
+	return list
+}
+
+// settle does with a job's messages what its outcome says.
+func (r *Relay) settle(ctx context.Context, j *job, o outcome) (unfinished []string) {
+	r.Metrics.Add("RelayOutcome", "Count", 1, map[string]string{"outcome": o.class})
+	level, text := slog.LevelDebug, "user relayed"
+	switch o.action {
+	case finish:
+		if !j.oldest.IsZero() {
+			r.Metrics.Add("RelayLag", "Seconds", r.Now().Sub(j.oldest).Seconds(), nil)
+		}
+	case retry:
+		level, text = slog.LevelWarn, "user not relayed yet"
+		var postponeErr error
+		unfinished, postponeErr = postpone(ctx, r.inbox, j.deliveries, o, j.user)
+		o.err = errors.Join(o.err, postponeErr)
+	case bury:
+		level, text = slog.LevelError, "user given up"
+		for i, d := range j.deliveries {
+			m := j.messages[i]
+			m.Class = o.class
+			if !r.bury(ctx, m, d) {
+				unfinished = append(unfinished, d.ID)
+			}
+		}
+	}
+	r.Log.Log(ctx, level, text, "user_id", j.user, "outcome", o.class, "err", o.err)
+	return unfinished
+}
+
+// Defer sends a whole batch back to the queue, because there is no Stack to
+// work with. Each message comes back later than the time before, so that days
+// without a credential do not use up its receipts. A message that cannot be
+// postponed comes back after the queue's own visibility time-out.
+func Defer(ctx context.Context, inbox Inbox, batch []Delivery, cause error) (unfinished []string, err error) {
+	return postpone(ctx, inbox, batch, faultOf(cause), 0)
+}
+
+func postpone(ctx context.Context, inbox Inbox, deliveries []Delivery, o outcome, user int64) (unfinished []string, err error) {
+	for _, d := range deliveries {
+		unfinished = append(unfinished, d.ID)
+		err = errors.Join(err, inbox.Postpone(context.WithoutCancel(ctx), d.Receipt, pauseFor(o, d.Receives, user)))
+	}
+	return unfinished, err
+}
+
+// bury puts a message on the dead-letter queue and reports whether it lies
+// there. A body that is no message stays out of it: nobody knows what it holds.
+func (r *Relay) bury(ctx context.Context, m Message, d Delivery) bool {
+	if err := r.dead.Send(context.WithoutCancel(ctx), m.Envelope(uuid.NewString())); err != nil {
+		r.Log.ErrorContext(ctx, "dead letter not stored", "user_id", m.User, "message_id", d.ID, "err", err)
+		return false
+	}
+	r.Metrics.Add("DeadLetters", "Count", 1, map[string]string{"class": m.Class})
+	if m.Class == "malformed" {
+		r.Log.ErrorContext(ctx, "message given up: it is none of hikyaku's", "message_id", d.ID)
+	}
+	return true
+}

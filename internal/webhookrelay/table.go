@@ -1,0 +1,196 @@
+package webhookrelay
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+
+	"hikyaku/internal/objectstore"
+)
+
+// A flag is one thing that reconcile has learned of a record.
+type flag uint16
+
+const (
+	listed     flag = 1 << iota // the user is in SuperSaaS's list
+	noIdentity                  // the user has no unique_id
+	unmappable                  // the mapping fails for the user
+	hasRow                      // the relay has a row
+	linked                      // the row, or this run, links the member in record.member
+	unresolved                  // the row waits for this run to link it or to mark it absent
+	tombstone                   // of the row
+	disabled                    // of the row
+	known                       // an identity object exists
+	matched                     // the linked member was in Yappli's list
+	enabled                     // and shows enabled=1
+	differ                      // and shows other values than the mapping gives
+	duplicate                   // another user owns the identity
+	superseded                  // the same user came again, later in the list
+)
+
+// A record is what reconcile keeps of one user, or of one identity that no
+// user has. It holds hashes only, so that a million fit into 60 MB.
+type record struct {
+	id     int64  // SuperSaaS user; 0: an identity alone
+	unique digest // of the unique_id; zero: none
+	wish   uint64 // hash of the comparable fields' values
+	mask   uint64 // which comparable fields the mapping gives
+	member uint64 // hash of the linked member's id
+	flags  flag
+}
+
+const recordSize = 8 + 16 + 8 + 8 + 8 + 2
+
+func (r *record) is(f flag) bool { return r.flags&f != 0 }
+func (r *record) set(f flag)     { r.flags |= f }
+
+func (r *record) append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.id))
+	b = append(b, r.unique[:]...)
+	b = binary.LittleEndian.AppendUint64(b, r.wish)
+	b = binary.LittleEndian.AppendUint64(b, r.mask)
+	b = binary.LittleEndian.AppendUint64(b, r.member)
+	return binary.LittleEndian.AppendUint16(b, uint16(r.flags))
+}
+
+func decodeRecord(b []byte) record {
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
+	return record{
+		id: int64(word(0)), unique: digest(b[8:24]), wish: word(24), mask: word(32), member: word(40),
+		flags: flag(binary.LittleEndian.Uint16(b[48:])),
+	}
+}
+
+const slabLength = 1 << 16
+
+// A table holds records in slabs, so that growing copies none, and finds them
+// by user, identity or member once indexed. Records get their places for good.
+type table struct {
+	slabs    [][]record
+	byID     []uint32
+	byUnique []uint32
+	byMember []uint32
+}
+
+func (t *table) len() int {
+	if len(t.slabs) == 0 {
+		return 0
+	}
+	return (len(t.slabs)-1)*slabLength + len(t.slabs[len(t.slabs)-1])
+}
+
+func (t *table) at(i int) *record { return &t.slabs[i/slabLength][i%slabLength] }
+
+func (t *table) add(r record) {
+	if t.len()%slabLength == 0 {
+		t.slabs = append(t.slabs, make([]record, 0, slabLength))
+	}
+	last := len(t.slabs) - 1
+	t.slabs[last] = append(t.slabs[last], r)
+}
+
+// index makes the records findable. Of several records of one user the one
+// added last counts.
+func (t *table) index() {
+	t.byID, t.byUnique, t.byMember = t.byID[:0], t.byUnique[:0], t.byMember[:0]
+	for i := range t.len() {
+		t.byID = append(t.byID, uint32(i))
+	}
+	slices.SortFunc(t.byID, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(t.at(int(a)).id, t.at(int(b)).id), cmp.Compare(a, b))
+	})
+	for i, place := range t.byID {
+		r := t.at(int(place))
+		if i+1 < len(t.byID) && r.id != 0 && t.at(int(t.byID[i+1])).id == r.id {
+			*r = record{flags: superseded}
+		}
+	}
+	t.byID = slices.DeleteFunc(t.byID, func(i uint32) bool { return t.at(int(i)).id == 0 })
+	for i := range t.len() {
+		r := t.at(i)
+		if r.unique != (digest{}) {
+			t.byUnique = append(t.byUnique, uint32(i))
+		}
+		if r.is(linked) {
+			t.byMember = append(t.byMember, uint32(i))
+		}
+	}
+	slices.SortFunc(t.byUnique, func(a, b uint32) int {
+		x, y := t.at(int(a)), t.at(int(b))
+		return cmp.Or(bytes.Compare(x.unique[:], y.unique[:]), cmp.Compare(x.id, y.id))
+	})
+	slices.SortFunc(t.byMember, func(a, b uint32) int { return cmp.Compare(t.at(int(a)).member, t.at(int(b)).member) })
+}
+
+// user finds a user's record; nil if there is none.
+func (t *table) user(id int64) *record {
+	i, ok := slices.BinarySearchFunc(t.byID, id, func(p uint32, id int64) int { return cmp.Compare(t.at(int(p)).id, id) })
+	if !ok {
+		return nil
+	}
+	return t.at(int(t.byID[i]))
+}
+
+// bearers finds the records of an identity, in the order of their users.
+func (t *table) bearers(unique digest) []*record {
+	i, _ := slices.BinarySearchFunc(t.byUnique, unique, func(p uint32, u digest) int {
+		return bytes.Compare(t.at(int(p)).unique[:], u[:])
+	})
+	var found []*record
+	for ; i < len(t.byUnique) && t.at(int(t.byUnique[i])).unique == unique; i++ {
+		found = append(found, t.at(int(t.byUnique[i])))
+	}
+	return found
+}
+
+// linkedTo finds the record that a row links to a member; nil if none does.
+func (t *table) linkedTo(member uint64) *record {
+	i, ok := slices.BinarySearchFunc(t.byMember, member, func(p uint32, m uint64) int { return cmp.Compare(t.at(int(p)).member, m) })
+	if !ok {
+		return nil
+	}
+	return t.at(int(t.byMember[i]))
+}
+
+// save writes the table under a prefix, a slab an object.
+func (t *table) save(ctx context.Context, objects objectstore.Store, prefix string) error {
+	buffer := make([]byte, 0, slabLength*recordSize)
+	for i, slab := range t.slabs {
+		buffer = buffer[:0]
+		for j := range slab {
+			buffer = slab[j].append(buffer)
+		}
+		key := fmt.Sprintf("%s%06d", prefix, i)
+		_, err := objects.Put(ctx, objectstore.Object{Key: key, Body: bytes.NewReader(buffer), Size: int64(len(buffer)), ContentType: "application/octet-stream"})
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// loadTable reads a table of so many records that save wrote.
+func loadTable(ctx context.Context, objects objectstore.Store, prefix string, records int) (*table, error) {
+	t := &table{}
+	for i := 0; t.len() < records; i++ {
+		key := fmt.Sprintf("%s%06d", prefix, i)
+		_, body, err := objects.Get(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", key, err)
+		}
+		raw, err := io.ReadAll(io.LimitReader(body, slabLength*recordSize))
+		_ = body.Close()
+		if err != nil || len(raw) == 0 || len(raw)%recordSize != 0 {
+			return nil, fmt.Errorf("reading %s: %w", key, cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+		for ; len(raw) > 0; raw = raw[recordSize:] {
+			t.add(decodeRecord(raw))
+		}
+	}
+	t.index()
+	return t, nil
+}

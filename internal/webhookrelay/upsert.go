@@ -1,0 +1,198 @@
+package webhookrelay
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli"
+)
+
+// upsert is step 7 for a live user: link or create where there is no member
+// yet, else update.
+func (a *attempt) upsert(ctx context.Context, p person) outcome {
+	if a.held.Member != "" {
+		class := "updated"
+		if a.held.Identity != "" && p.unique != "" && a.held.Identity != a.digest("identity", p.unique).String() {
+			a.Metrics.Add("IdentityChanged", "Count", 1, nil)
+			a.Log.WarnContext(ctx, "identity changed: the link stays", "user_id", a.job.user)
+		}
+		if a.held.Disabled {
+			class = "restored"
+		}
+		return a.update(ctx, p, class)
+	}
+	member, err := a.claim(ctx, p.unique, a.job.user)
+	if err == nil && member == "" && a.quirks.Lookup == yappli.LookupUniqueID {
+		member, err = a.lookUp(ctx, p.unique)
+	}
+	switch {
+	case errors.Is(err, errOtherOwner):
+		a.giveUp(ctx)
+		return done("duplicate_identity")
+	case err != nil:
+		a.giveUp(ctx)
+		return faultOf(err)
+	case member == "":
+		return a.create(ctx, p)
+	}
+	r := a.held.row
+	r.Member = member
+	if err := a.swap(ctx, a.held, r); err != nil {
+		return faultOf(err)
+	}
+	return a.update(ctx, p, "linked")
+}
+
+// lookUp finds a member by unique_id, on a tenant that is known to have the
+// route.
+func (a *attempt) lookUp(ctx context.Context, unique string) (string, error) {
+	m, err := a.members.UserByUniqueID(ctx, unique)
+	a.Governors.Yappli.Note(err)
+	if errors.Is(err, providers.ErrNotFound) {
+		return "", nil
+	}
+	return m.ID, err
+}
+
+// create posts a new member. An outcome that is not certain leaves the row
+// inflight without a member, which only a reconcile resolves.
+func (a *attempt) create(ctx context.Context, p person) outcome {
+	fields := maps.Clone(p.wish)
+	fields["unique_id"], fields["enabled"] = yappli.Text(p.unique), yappli.Bool(true)
+	m, err := a.members.CreateUser(ctx, fields)
+	a.Governors.Yappli.Note(err)
+	if err == nil {
+		a.held.Member = m.ID // stored by the swap that concludes
+		return a.conclude(ctx, p, "created")
+	}
+	var e *providers.Error
+	switch effect := effectOf(err); {
+	case effect == noEffect:
+		a.giveUp(ctx)
+		return faultOf(err)
+	case effect == refusedEffect && (a.held.Absent || errors.As(err, &e) && e.Status == 0):
+		a.giveUp(ctx)
+		return dead("refused", err)
+	}
+	return a.askReconcile(ctx, "unresolved").atLeast(a.held.Until.Sub(a.Now())).with(err)
+}
+
+// update puts the wish to the linked member. enabled goes along only to undo
+// the relay's own 0.
+func (a *attempt) update(ctx context.Context, p person, class string) outcome {
+	fields := maps.Clone(p.wish)
+	delete(fields, "password")
+	if a.held.Disabled {
+		fields["enabled"] = yappli.Bool(true)
+	}
+	if len(fields) == 0 {
+		return a.conclude(ctx, p, "unchanged")
+	}
+	return a.put(ctx, p, fields, class)
+}
+
+// mustDisable is step 4 for a user who is gone: whether an enabled=0 is to be
+// sent, or how the job ends without.
+func (a *attempt) mustDisable(ctx context.Context) (disabling bool, o outcome, ends bool) {
+	m, err := a.members.User(ctx, a.before.Member)
+	a.Governors.Yappli.Note(err)
+	if errors.Is(err, providers.ErrNotFound) {
+		return false, dead("member_missing", err), true
+	}
+	if err != nil {
+		return false, faultOf(err), true
+	}
+	if !m.Enabled {
+		return false, outcome{}, false
+	}
+	allowed, err := a.mayDisable(ctx, a.job.user)
+	if err != nil {
+		return false, faultOf(err), true
+	}
+	if !allowed {
+		return false, wait("disabling_stopped", longestPause), true
+	}
+	return true, outcome{}, false
+}
+
+// disable is step 7 for a user who is gone.
+func (a *attempt) disable(ctx context.Context, p person, disabling bool) outcome {
+	if !disabling {
+		return a.conclude(ctx, p, "already_disabled")
+	}
+	return a.put(ctx, p, yappli.Fields{"enabled": yappli.Bool(false)}, "disabled")
+}
+
+// put updates the linked member and concludes.
+func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class string) outcome {
+	err := a.carryBack(ctx, fields)
+	if err != nil {
+		a.giveUp(ctx)
+		return faultOf(err)
+	}
+	_, err = a.members.UpdateUser(ctx, a.held.Member, fields)
+	a.Governors.Yappli.Note(err)
+	if err == nil {
+		return a.conclude(ctx, p, class)
+	}
+	switch effectOf(err) {
+	case noEffect:
+		a.giveUp(ctx)
+		return faultOf(err)
+	case refusedEffect:
+		a.giveUp(ctx)
+		if errors.Is(err, providers.ErrNotFound) {
+			return dead("member_missing", err)
+		}
+		return dead("refused", err)
+	}
+	return faultOf(err).atLeast(a.held.Until.Sub(a.Now()) + time.Second)
+}
+
+// carryBack adds every request field that the member shows and fields does not
+// set, on a tenant whose updates reset what they omit.
+func (a *attempt) carryBack(ctx context.Context, fields yappli.Fields) error {
+	if a.quirks.Update != yappli.UpdateReplace {
+		return nil
+	}
+	m, err := a.members.User(ctx, a.held.Member)
+	a.Governors.Yappli.Note(err)
+	if err != nil {
+		return err
+	}
+	for _, name := range yappli.RequestFields() {
+		_, set := fields[name]
+		if value, shown := m.Field(name); shown && !set && name != "unique_id" {
+			fields[name] = yappli.Text(value)
+		}
+	}
+	return nil
+}
+
+// shown are request fields that no answer holds, so no comparison can see them.
+var neverShown = []string{"password", "secret_answer"}
+
+// Differs reports whether a member shows another value than v for a field. Null,
+// "" and absent are one: not every encoding can tell them apart.
+func differs(m yappli.Member, name string, v yappli.Value) bool {
+	if slices.Contains(neverShown, name) {
+		return false
+	}
+	have, _ := m.Field(name)
+	return have != v.Text
+}
+
+// Changes returns the names of the fields that writing wish would change.
+func changes(m yappli.Member, wish yappli.Fields) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(wish)) {
+		if differs(m, name, wish[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,3 +131,5 @@ func wantKind(t *testing.T, err, kind error, status int) {
 var ctx = context.Background()
 
 func escaped(s string) string { return url.QueryEscape(s) }
+
+func text(id int64) string { return strconv.FormatInt(id, 10) }

@@ -1,0 +1,80 @@
+package export
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"hikyaku/internal/objectstore"
+)
+
+// checkpointKey names the metadata of a part that holds its checkpoint.
+const checkpointKey = "checkpoint"
+
+// idBudget bounds the ids in a checkpoint in bytes, so that with every one of
+// them escaped the whole stays under the 2 KB of metadata that S3 allows.
+const idBudget = 480
+
+// A checkpoint is what a part's metadata says of it, and how a run goes on
+// behind it.
+type checkpoint struct {
+	Rows    int    `json:"rows"`
+	Bytes   int64  `json:"bytes"`  // of the uncompressed lines
+	SHA256  string `json:"sha256"` // of the uncompressed lines
+	First   string `json:"first"`  // id of the first row
+	Last    string `json:"last"`
+	Rejects int    `json:"rejects,omitempty"`
+	// RejectsKey is the object that holds them.
+	RejectsKey string `json:"rejects_key,omitempty"`
+	Repeats    int    `json:"repeats,omitempty"` // rows left out because an earlier pass delivered them
+	// Late are rows that only the second look at an unordered source showed.
+	Late  int   `json:"late,omitempty"`
+	Drift Drift `json:"drift"` // of the run, up to here
+	Next  place `json:"next"`
+
+	key    string // of a stored part
+	stored int64  // its bytes there
+}
+
+// same reports whether two checkpoints describe the same part.
+func (c checkpoint) same(d checkpoint) bool {
+	return c.SHA256 == d.SHA256 && c.Rows == d.Rows && c.RejectsKey == d.RejectsKey &&
+		c.Next.Pass == d.Next.Pass && c.Next.Rows == d.Next.Rows && slices.Equal(c.Next.Last, d.Next.Last)
+}
+
+// metadata renders the checkpoint for a part. Only ASCII may stand there.
+func (c checkpoint) metadata() (map[string]string, error) {
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{checkpointKey: ascii(string(raw))}, nil
+}
+
+// ascii writes all other characters of a JSON text as \uNNNN.
+func ascii(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r < utf8.RuneSelf:
+			b.WriteRune(r)
+		case r > 0xffff:
+			r -= 0x10000
+			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+// readCheckpoint reads a stored part's metadata.
+func readCheckpoint(info objectstore.Info) (checkpoint, error) {
+	var c checkpoint
+	if err := json.Unmarshal([]byte(info.Metadata[checkpointKey]), &c); err != nil || c.SHA256 == "" {
+		return c, fmt.Errorf("reading %s: no checkpoint in its metadata; a copy by hand loses it: move the run's folder away", info.Key)
+	}
+	return c, nil
+}

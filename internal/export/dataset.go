@@ -1,0 +1,156 @@
+package export
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"hikyaku/pkg/providers"
+)
+
+// A Dataset is one kind of record of one provider. Those of Datasets are all
+// there are; their settings may be changed in a copy.
+type Dataset struct {
+	Provider string
+	Name     string
+	// Incremental: a run covers what changed since the run before. Else a
+	// run is a snapshot of all records.
+	Incremental bool
+	// Ranged: the provider can be asked for a range of time.
+	Ranged bool
+	// Past and Future bound a snapshot of a ranged dataset, around the
+	// scheduled time.
+	Past, Future time.Duration
+	// Unordered: the provider promises no order, so that a closing check
+	// must compare ids.
+	Unordered bool
+	Shape     Shape
+	Passes    []Pass
+}
+
+const decade = 10 * 365 * 24 * time.Hour
+
+// Datasets returns the six datasets, in the order in which they are shown.
+func Datasets() []Dataset {
+	id := []string{"id"}
+	updated := []string{"updated_at"}
+	return []Dataset{
+		{
+			Provider: providers.Yappli, Name: "users",
+			Shape: Shape{Lists: []string{"members", "member"}, Unwrap: "member", ID: id},
+		},
+		{
+			Provider: providers.SuperSaaS, Name: "users", Unordered: true,
+			Shape: Shape{ID: id},
+		},
+		{
+			Provider: providers.SuperSaaS, Name: "appointments", Unordered: true, Ranged: true, Past: decade, Future: decade,
+			Shape: Shape{Lists: []string{"bookings", "slots"}, ID: id},
+		},
+		{
+			Provider: providers.SHOPLINE, Name: "customers", Incremental: true, Ranged: true,
+			Shape:  Shape{Lists: []string{"items"}, ID: id},
+			Passes: []Pass{{Name: "updated", Time: updated}},
+		},
+		{
+			Provider: providers.SHOPLINE, Name: "orders", Incremental: true, Ranged: true,
+			Shape: Shape{Lists: []string{"items"}, ID: id},
+			// A change of an order's delivery leaves its updated_at alone.
+			Passes: []Pass{
+				{Name: "updated", Time: updated},
+				{Name: "shipped", Time: []string{"order_delivery", "shipped_at"}, WindowOnly: true},
+				{Name: "arrived", Time: []string{"order_delivery", "arrived_at"}, WindowOnly: true},
+				{Name: "collected", Time: []string{"order_delivery", "collected_at"}, WindowOnly: true},
+				{Name: "returned", Time: []string{"order_delivery", "returned_at"}, WindowOnly: true},
+			},
+		},
+		{
+			Provider: providers.AssistTencho, Name: "orders",
+			Shape: Shape{ID: []string{"serial_order_id"}, Nothing: true},
+		},
+	}
+}
+
+// FindDataset returns the dataset of a name such as "shopline/orders".
+func FindDataset(name string) (Dataset, error) {
+	var names []string
+	for _, d := range Datasets() {
+		if d.String() == name {
+			return d, nil
+		}
+		names = append(names, d.String())
+	}
+	return Dataset{}, fmt.Errorf("%w: dataset %q is not one of %s", ErrTrigger, clip(name), strings.Join(names, ", "))
+}
+
+// clip keeps a stranger's text short.
+func clip(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "..."
+	}
+	return s
+}
+
+// String returns "provider/name".
+func (d Dataset) String() string { return d.Provider + "/" + d.Name }
+
+// Kind says in the manifest what a run of the dataset holds.
+func (d Dataset) kind() string {
+	if d.Incremental {
+		return "incremental"
+	}
+	return "snapshot"
+}
+
+// needs reports whether the export reads the field under path.
+func (d Dataset) needs(path string) bool {
+	used := [][]string{d.Shape.ID}
+	for _, p := range d.Passes {
+		used = append(used, p.Time)
+	}
+	for _, u := range used {
+		name := strings.Join(u, ".")
+		if name == path || strings.HasPrefix(name, path+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// keys are the places of a dataset's objects.
+type keys struct{ prefix, dataset string }
+
+func (k keys) folder(r Run) string {
+	return fmt.Sprintf("%s/exports/%s/dt=%s/run=%s/", k.prefix, k.dataset, r.DT, r.ID)
+}
+
+func (k keys) manifest(r Run) string { return k.folder(r) + "_manifest.json" }
+func (k keys) latest() string        { return k.prefix + "/exports/" + k.dataset + "/latest.json" }
+func (k keys) watermark() string     { return k.prefix + "/state/export/" + k.dataset + "/watermark.json" }
+
+func (k keys) lease(r Run) string {
+	return k.prefix + "/state/export/" + k.dataset + "/run=" + r.ID + ".json"
+}
+
+func (k keys) part(r Run, n int, extension string) string {
+	return fmt.Sprintf("%spart-%05d.%s", k.folder(r), n, extension)
+}
+
+func (k keys) rejects(r Run, n int) string {
+	return fmt.Sprintf("%s/rejects/%s/dt=%s/run=%s/part-%05d", k.prefix, k.dataset, r.DT, r.ID, n)
+}
+
+func (k keys) symlink(r Run) string {
+	return fmt.Sprintf("%s/athena/%s/dt=%s/symlink.txt", k.prefix, k.dataset, r.DT)
+}
+
+// extension is how a part's name ends.
+func extension(compressed bool) string {
+	return "jsonl" + map[bool]string{true: ".gz"}[compressed]
+}
+
+// byTime orders runs by scheduled time, then by name.
+func byTime(aTime time.Time, aRun string, bTime time.Time, bRun string) int {
+	return cmp.Or(aTime.Compare(bTime), cmp.Compare(aRun, bRun))
+}

@@ -1,0 +1,28 @@
+// Package export writes a provider's records as files of JSON lines, exactly
+// as the provider sent them, so that a run is published whole or not at all.
+//
+// A Run is a dataset at a scheduled time. Extract brings it forward as far as
+// its context's deadline allows:
+//
+//	e := export.New(settings, seams)
+//	run, err := e.NewRun(export.Trigger{Dataset: d, Scheduled: due})
+//	answer, err := e.Extract(ctx, run)
+//
+// and answers Continue, Busy or Done. The caller calls again until Done; it
+// needs no memory, because everything is in the store: a lease with the plan,
+// and in each part's own metadata where the next part begins. Calls may
+// overlap, repeat and die anywhere. docs/export-protocol.md states the
+// protocol, docs/export-format.md what readers find.
+//
+// The way of a record: a Source returns a page's bytes; a splitter validates
+// them and finds the records in them, decoding nothing but ids; a reading
+// joins the pages so that no record is lost or doubled while the list moves;
+// a redactor takes out what must not leave; a part collects the lines and is
+// stored in one request. A record's bytes are never re-encoded: number text,
+// key order, escapes and duplicate keys survive, only white space between
+// tokens goes.
+//
+// Errors are those of package providers for the source, those of package
+// objectstore for the store, and ErrTrigger for a trigger that names no run.
+// After any of them the same call may be repeated.
+package export

@@ -1,0 +1,129 @@
+package export
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"hikyaku/internal/objectstore"
+)
+
+// A part is the file being filled. It is reused from part to part.
+type part struct {
+	spool spool
+	zip   *gzip.Writer // nil: stored as it is
+	out   io.Writer
+	sum   hash.Hash
+	point checkpoint
+
+	rejects rejects
+	ids     recent // across parts: of the rows and rejects taken last
+	lastRow []byte // id of the part's last row
+}
+
+func newPart(s spool, compressed bool) *part {
+	p := &part{spool: s, sum: sha256.New()}
+	p.out = &p.spool
+	if compressed {
+		p.zip, _ = gzip.NewWriterLevel(&p.spool, gzip.BestSpeed) // a valid level
+		p.out = p.zip
+	}
+	return p
+}
+
+// reset begins the next part of the run, keeping what spans parts.
+func (p *part) reset() {
+	p.spool.reset()
+	p.sum.Reset()
+	p.rejects.reset()
+	p.point = checkpoint{Drift: p.point.Drift, Next: p.point.Next}
+	if p.zip != nil {
+		p.zip.Reset(&p.spool)
+	}
+}
+
+// empty reports that the part holds nothing worth an object.
+func (p *part) empty() bool { return p.point.Rows == 0 && p.point.Rejects == 0 }
+
+// fits reports whether another n bytes may go into the part. The first row
+// always may.
+func (p *part) fits(n int, limit int64) bool {
+	return p.empty() || p.point.Bytes+p.rejects.size()+int64(n) <= limit
+}
+
+// write adds lines that stand one behind the other.
+func (p *part) write(lines []byte) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	_, _ = p.sum.Write(lines) // never fails
+	p.point.Bytes += int64(len(lines))
+	if _, err := p.out.Write(lines); err != nil {
+		return fmt.Errorf("compressing a part: %w", err)
+	}
+	return nil
+}
+
+// note counts a row that write has added or will add.
+func (p *part) note(id []byte) {
+	if p.point.Rows == 0 {
+		p.point.First = string(id)
+	}
+	p.point.Rows++
+	p.lastRow = append(p.lastRow[:0], id...)
+	p.ids.add(id)
+}
+
+// seal completes the part's bytes and its checkpoint.
+func (p *part) seal() error {
+	if p.zip != nil {
+		if err := p.zip.Close(); err != nil {
+			return fmt.Errorf("compressing a part: %w", err)
+		}
+	}
+	p.point.SHA256 = hex.EncodeToString(p.sum.Sum(nil))
+	if p.point.Rows > 0 {
+		p.point.Last = string(p.lastRow)
+	}
+	p.point.Next.Last = p.ids.ids(idBudget)
+	return nil
+}
+
+// put stores the sealed part under key unless there is one already, and
+// returns the checkpoint of the one that is there now.
+func (p *part) put(ctx context.Context, store objectstore.Store, key string) (checkpoint, error) {
+	metadata, err := p.point.metadata()
+	if err != nil {
+		return checkpoint{}, err
+	}
+	body, err := p.spool.reader()
+	if err != nil {
+		return checkpoint{}, err
+	}
+	object := objectstore.Object{
+		Key: key, Body: body, Size: p.spool.size, ContentType: "application/x-ndjson",
+		Metadata: metadata, Condition: objectstore.Condition{Absent: true},
+	}
+	if p.zip != nil {
+		// Not a content encoding: the object is a gzip file, and a client
+		// that unpacked it on the way would break its size and its name.
+		object.ContentType = "application/gzip"
+	}
+	_, err = store.Put(ctx, object)
+	if err == nil {
+		return p.point, nil
+	}
+	if errors.Is(err, objectstore.ErrDenied) {
+		return checkpoint{}, fmt.Errorf("writing %s: %w", key, err)
+	}
+	info, headErr := store.Head(ctx, key) // mine after a lost answer, or another's
+	if headErr != nil {
+		return checkpoint{}, fmt.Errorf("writing %s: %w", key, errors.Join(err, headErr))
+	}
+	return readCheckpoint(info)
+}

@@ -1,0 +1,108 @@
+package export
+
+import (
+	"context"
+	"sync"
+)
+
+// A readahead fetches and splits pages before they are asked for, and hands
+// them over in the order in which they were queued. At most flight pages are
+// on their way or waiting, and about budget bytes of them: the size of a page
+// to come is taken to be that of the largest so far. One page is always
+// allowed.
+type readahead struct {
+	source Source
+	split  func() *splitter
+	flight int
+	budget int
+
+	cancel  context.CancelFunc
+	ctx     context.Context
+	queue   []*fetch
+	largest int
+	running sync.WaitGroup
+	idle    []*splitter
+	mu      sync.Mutex
+	count   int64 // pages fetched
+}
+
+// A fetch is one page on its way.
+type fetch struct {
+	query Query
+	done  chan struct{}
+	page  *page
+	size  int
+	err   error
+}
+
+// full reports whether another page would be too much.
+func (r *readahead) full() bool {
+	n := len(r.queue)
+	return n > 0 && (n >= r.flight || (n+1)*r.largest > r.budget)
+}
+
+// push queues a page and starts to fetch it.
+func (r *readahead) push(ctx context.Context, q Query) {
+	if r.ctx == nil {
+		r.ctx, r.cancel = context.WithCancel(ctx)
+	}
+	f := &fetch{query: q, done: make(chan struct{})}
+	r.queue = append(r.queue, f)
+	r.count++
+	r.running.Add(1)
+	go r.run(r.ctx, f)
+}
+
+func (r *readahead) run(ctx context.Context, f *fetch) {
+	defer r.running.Done()
+	defer close(f.done)
+	body, err := r.source.Page(ctx, f.query)
+	f.size = len(body)
+	if err != nil {
+		f.err = err
+		return
+	}
+	s := r.takeSplitter()
+	f.page, f.err = s.split(body, f.query)
+	if f.err != nil { // kept as it came, for the rejects
+		f.page = &page{query: f.query, buf: body}
+	}
+	r.mu.Lock()
+	r.idle = append(r.idle, s)
+	r.mu.Unlock()
+}
+
+func (r *readahead) takeSplitter() *splitter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.idle); n > 0 {
+		s := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		return s
+	}
+	return r.split()
+}
+
+// pop waits for the oldest page. On an error that is ErrUnsplittable the page
+// holds the whole answer, without rows.
+func (r *readahead) pop(ctx context.Context) (*page, error) {
+	f := r.queue[0]
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	r.queue = r.queue[1:]
+	r.largest = max(r.largest, f.size)
+	return f.page, f.err
+}
+
+// drop forgets all pages that are queued, cancels their requests and waits
+// until they have ended.
+func (r *readahead) drop() {
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.running.Wait()
+	r.queue, r.ctx, r.cancel = nil, nil, nil
+}

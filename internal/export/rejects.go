@@ -1,0 +1,69 @@
+package export
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"hikyaku/internal/objectstore"
+)
+
+// rejects collects the records that a part leaves out.
+type rejects struct{ lines bytes.Buffer }
+
+// A reject is one line of a rejects object.
+type reject struct {
+	Pass   string `json:"pass,omitempty"`
+	Place  int    `json:"place"` // row of the pass, from 1, in the source's order
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+	Bytes  int    `json:"bytes"`
+	SHA256 string `json:"sha256"`
+	// Data is the record as it came, in base64. It is absent where fields
+	// are dropped or hashed, because they cannot be told in a record that
+	// is broken.
+	Data []byte `json:"data,omitempty"`
+}
+
+func (r *rejects) size() int64 { return int64(r.lines.Len()) }
+
+func (r *rejects) reset() { r.lines.Reset() }
+
+// add notes one record.
+func (r *rejects) add(pass string, bad row, data []byte, withData bool) error {
+	sum := sha256.Sum256(data)
+	line := reject{
+		Pass: pass, Place: bad.at, ID: string(bad.id), Reason: bad.reason,
+		Bytes: len(data), SHA256: hex.EncodeToString(sum[:]),
+	}
+	if withData {
+		line.Data = data
+	}
+	raw, err := json.Marshal(line)
+	if err != nil {
+		return err
+	}
+	r.lines.Write(append(raw, '\n'))
+	return nil
+}
+
+// put stores the rejects of a part and returns their key, which names the
+// content: equal ones are stored once, and no writer replaces another's.
+func (r *rejects) put(ctx context.Context, store objectstore.Store, stem string) (string, error) {
+	sum := sha256.Sum256(r.lines.Bytes())
+	key := fmt.Sprintf("%s-%s.jsonl", stem, hex.EncodeToString(sum[:8]))
+	_, err := store.Put(ctx, objectstore.Object{
+		Key: key, Body: bytes.NewReader(r.lines.Bytes()), Size: r.size(), ContentType: "application/x-ndjson",
+		Condition: objectstore.Condition{Absent: true},
+	})
+	if err != nil && !errors.Is(err, objectstore.ErrConflict) {
+		if _, headErr := store.Head(ctx, key); headErr != nil {
+			return "", fmt.Errorf("writing %s: %w", key, err)
+		}
+	}
+	return key, nil
+}

@@ -1,0 +1,372 @@
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hikyaku/internal/lease"
+	"hikyaku/internal/objectstore"
+)
+
+// A Status is how far a call has brought its run.
+type Status string
+
+// The statuses.
+const (
+	Planned  Status = "planned"  // answer to Plan: the run is not done
+	Continue Status = "continue" // stopped safely before the deadline: call again
+	Busy     Status = "busy"     // somebody else works on the run: call again after Until
+	Done     Status = "done"     // published, nothing is left to do
+)
+
+// An Answer reports on a run.
+type Answer struct {
+	Status   Status     `json:"status"`
+	Dataset  string     `json:"dataset"`
+	Run      string     `json:"run"`
+	DT       string     `json:"dt"`
+	Manifest string     `json:"manifest,omitempty"` // key; once published
+	Until    *time.Time `json:"until,omitempty"`    // Busy: when the holder's lease ends at the latest
+	Window   *Window    `json:"window,omitempty"`
+	Parts    int        `json:"parts"`
+	Rows     int        `json:"rows"`
+	Rejects  int        `json:"rejects"`
+	Drift    Drift      `json:"drift"`
+	Observed Observed   `json:"observed"` // by this call alone
+}
+
+// Settings are how an Exporter works. Zero numbers mean the defaults.
+type Settings struct {
+	Prefix    string // leads all keys
+	Bucket    string // stands in symlink.txt; the store knows its own
+	Zone      *time.Location
+	Gzip      bool
+	PartBytes int64         // of a part, uncompressed; 0: 64 MiB, which is also the most
+	InFlight  int           // pages on their way or waiting; 0: 4
+	ReadAhead int           // bytes of them, about; 0: 16 MiB
+	Spool     int           // bytes of a stored part kept in memory; 0: 8 MiB
+	SpoolDir  string        // for the rest; empty: the system's
+	MaxRecord int           // bytes; a larger one is rejected; 0: 16 MiB
+	MaxBody   int64         // bytes of an unpacked answer; 0: 64 MiB
+	LookBack  time.Duration // by which an incremental window reaches into the one before
+	LeaseTTL  time.Duration // 0: 3 minutes
+	StopAhead time.Duration // before the deadline; 0: 20 s
+	// Fields are dropped and hashed by dataset name.
+	Fields map[string]Fields
+}
+
+// The defaults of Settings.
+const (
+	MaxPartBytes     = 64 << 20
+	defaultInFlight  = 4
+	defaultReadAhead = 16 << 20
+	defaultSpool     = 8 << 20
+	defaultMaxRecord = 16 << 20
+	defaultMaxBody   = 64 << 20
+	defaultLeaseTTL  = 3 * time.Minute
+	defaultStopAhead = 20 * time.Second
+	// writeTime bounds one write. The lease is extended before a write for
+	// which less than this is left.
+	writeTime = 45 * time.Second
+)
+
+func (s Settings) withDefaults() Settings {
+	s.PartBytes = orDefault(min(s.PartBytes, MaxPartBytes), MaxPartBytes)
+	s.InFlight = orDefault(s.InFlight, defaultInFlight)
+	s.ReadAhead = orDefault(s.ReadAhead, defaultReadAhead)
+	s.Spool = orDefault(s.Spool, defaultSpool)
+	s.MaxRecord = orDefault(s.MaxRecord, defaultMaxRecord)
+	s.MaxBody = orDefault(s.MaxBody, defaultMaxBody)
+	s.LeaseTTL = orDefault(s.LeaseTTL, defaultLeaseTTL)
+	s.StopAhead = orDefault(s.StopAhead, defaultStopAhead)
+	if s.Zone == nil {
+		s.Zone = time.UTC
+	}
+	return s
+}
+
+func orDefault[T int | int64 | time.Duration](v, fallback T) T {
+	if v <= 0 {
+		return fallback
+	}
+	return v
+}
+
+// Seams are what an Exporter reaches the world through.
+type Seams struct {
+	Store objectstore.Store
+	// Open returns the feed of a dataset. passes are the names of those
+	// that the run has been planned with; nil: the feed decides.
+	Open func(ctx context.Context, d Dataset, passes []string) (Feed, error)
+	// HashKey returns the key of hashed fields; it is called only if there
+	// are some.
+	HashKey func(ctx context.Context) ([]byte, error)
+	Now     func() time.Time
+	NewID   func() string // a unique name for the holder of a lease
+}
+
+// An Exporter brings runs to their end, one call after another. It is safe
+// for concurrent use; calls for the same run exclude each other by a lease.
+type Exporter struct {
+	set   Settings
+	seams Seams
+}
+
+// New returns an exporter. All seams are required but HashKey, which only
+// hashed fields need.
+func New(s Settings, seams Seams) *Exporter {
+	return &Exporter{set: s.withDefaults(), seams: seams}
+}
+
+// NewRun names the run of a trigger in the exporter's time zone.
+func (e *Exporter) NewRun(t Trigger) (Run, error) { return NewRun(t, e.set.Zone) }
+
+func (e *Exporter) keys(r Run) keys { return keys{e.set.Prefix, r.Dataset.String()} }
+
+// plan is what a run has frozen at its start.
+type plan struct {
+	Window   Window    `json:"window"`
+	Passes   []string  `json:"passes"`
+	Settings string    `json:"settings"` // those that the files depend on
+	Started  time.Time `json:"started"`
+}
+
+// extracted says that all rows of a run are stored.
+type extracted struct {
+	Parts  int    `json:"parts"`
+	Drift  Drift  `json:"drift"`
+	Source Origin `json:"source"`
+}
+
+// resume is where a call stopped that had nothing to store.
+type resume struct {
+	Parts int   `json:"parts"` // stored then; with more there now it is outdated
+	Place place `json:"place"`
+	Drift Drift `json:"drift"`
+	// Repeats were left out since the last part.
+	Repeats int `json:"repeats,omitempty"`
+}
+
+// journal is what the lease of a run carries from holder to holder.
+type journal struct {
+	Plan      *plan      `json:"plan,omitempty"`
+	Resume    *resume    `json:"resume,omitempty"`
+	Extracted *extracted `json:"extracted,omitempty"`
+	Done      *Answer    `json:"done,omitempty"`
+	Observed  Observed   `json:"observed"`
+}
+
+// job is one call's work on one run.
+type job struct {
+	*Exporter
+
+	run     Run
+	keys    keys
+	lease   *lease.Lease
+	journal journal
+	began   time.Time // of this call, or when it was last observed
+	traffic Traffic   // of this call, counted so far
+	counted Observed
+}
+
+// begin takes the run's lease. The answer is final if it is not nil.
+func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
+	j := &job{Exporter: e, run: r, keys: e.keys(r), began: e.seams.Now()}
+	known, err := lease.Peek(ctx, e.seams.Store, j.keys.lease(r))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := j.read(known); err != nil {
+		return nil, nil, err
+	}
+	if j.journal.Done != nil {
+		return nil, j.journal.Done, nil
+	}
+	j.lease, err = lease.Acquire(ctx, e.seams.Store, j.keys.lease(r), e.seams.NewID(), e.set.LeaseTTL, e.seams.Now)
+	var held *lease.HeldError
+	if errors.As(err, &held) {
+		answer := j.answer(Busy)
+		until := held.Until.UTC()
+		answer.Until = &until
+		return nil, &answer, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := j.read(j.lease.Journal); err != nil {
+		return nil, nil, err
+	}
+	if j.journal.Done != nil { // between the two reads
+		return nil, j.journal.Done, j.lease.Release(ctx, j.lease.Journal)
+	}
+	j.journal.Observed.Invocations++
+	j.counted.Invocations = 1
+	return j, nil, nil
+}
+
+func (j *job) read(raw json.RawMessage) error {
+	j.journal = journal{}
+	if len(raw) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(raw, &j.journal); err != nil {
+		return fmt.Errorf("reading %s: the journal has another shape; move the object away to begin the run again", j.keys.lease(j.run))
+	}
+	return nil
+}
+
+// keep writes the journal and extends the lease.
+func (j *job) keep(ctx context.Context) error {
+	raw, err := json.Marshal(j.journal)
+	if err != nil {
+		return err
+	}
+	return j.lease.Keep(ctx, j.set.LeaseTTL, raw)
+}
+
+// guard returns a context for one write that ends before the lease does.
+func (j *job) guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if j.lease.Until.Sub(j.seams.Now()) < writeTime {
+		if err := j.keep(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	left := min(writeTime, j.lease.Until.Sub(j.seams.Now()))
+	ctx, cancel := context.WithTimeout(ctx, left)
+	return ctx, cancel, nil
+}
+
+// end releases the lease with its journal, also when ctx has ended.
+func (j *job) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+	defer cancel()
+	raw, err := json.Marshal(j.journal)
+	if err != nil {
+		return err
+	}
+	return j.lease.Release(ctx, raw)
+}
+
+func (j *job) answer(s Status) Answer {
+	a := Answer{Status: s, Dataset: j.run.Dataset.String(), Run: j.run.ID, DT: j.run.DT, Observed: j.counted}
+	if j.journal.Plan != nil {
+		a.Window = &j.journal.Plan.Window
+	}
+	return a
+}
+
+// fingerprint is the text of all settings that a run's files depend on.
+func (e *Exporter) fingerprint(d Dataset) string {
+	f := e.set.Fields[d.String()]
+	sorted := func(list []string) string { return strings.Join(slices.Sorted(slices.Values(list)), ",") }
+	return fmt.Sprintf("gzip=%t part=%d record=%d drop=%s hash=%s", e.set.Gzip, e.set.PartBytes, e.set.MaxRecord, sorted(f.Drop), sorted(f.Hash))
+}
+
+// Plan answers what the run is and how far it has come, without a lease and
+// without a word to the provider.
+func (e *Exporter) Plan(ctx context.Context, r Run) (Answer, error) {
+	j := &job{Exporter: e, run: r, keys: e.keys(r)}
+	known, err := lease.Peek(ctx, e.seams.Store, j.keys.lease(r))
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := j.read(known); err != nil {
+		return Answer{}, err
+	}
+	if j.journal.Done != nil {
+		return *j.journal.Done, nil
+	}
+	if j.journal.Plan == nil {
+		covered, err := e.watermark(ctx, j.keys)
+		if err != nil {
+			return Answer{}, err
+		}
+		j.journal.Plan = &plan{Window: r.window(covered.To, e.set.LookBack)}
+	}
+	answer := j.answer(Planned)
+	_, parts, err := j.stored(ctx)
+	if err != nil {
+		return Answer{}, err
+	}
+	for _, p := range parts {
+		answer.add(p)
+	}
+	return answer, nil
+}
+
+// add counts a stored part.
+func (a *Answer) add(c checkpoint) {
+	a.Parts++
+	a.Rows += c.Rows
+	a.Rejects += c.Rejects
+	a.Drift = c.Drift
+}
+
+// Extract brings the run as far as ctx's deadline allows: it reads, stores
+// and publishes. An error leaves all stored parts valid; the same call again
+// goes on behind them.
+func (e *Exporter) Extract(ctx context.Context, r Run) (Answer, error) {
+	return e.work(ctx, r, true)
+}
+
+// Publish publishes a run whose rows are all stored, without a word to the
+// provider. It answers Continue if they are not.
+func (e *Exporter) Publish(ctx context.Context, r Run) (Answer, error) {
+	return e.work(ctx, r, false)
+}
+
+func (e *Exporter) work(ctx context.Context, r Run, extract bool) (Answer, error) {
+	j, final, err := e.begin(ctx, r)
+	if err != nil {
+		return Answer{}, fmt.Errorf("exporting %s run %s: %w", r.Dataset, r.ID, err)
+	}
+	if final != nil {
+		return *final, nil
+	}
+	answer, err := j.advance(ctx, extract)
+	switch {
+	case errors.Is(err, lease.ErrLost):
+		busy := j.answer(Busy)
+		until := e.seams.Now().Add(e.set.LeaseTTL).UTC()
+		busy.Until = &until
+		return busy, nil
+	case err == nil && answer.Status == Done: // released with done
+		return answer, nil
+	}
+	if endErr := j.end(ctx); err == nil && endErr != nil && !errors.Is(endErr, lease.ErrLost) {
+		err = endErr
+	}
+	if err != nil {
+		return Answer{}, fmt.Errorf("exporting %s run %s: %w", r.Dataset, r.ID, err)
+	}
+	return answer, nil
+}
+
+func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
+	if j.journal.Extracted == nil {
+		if !extract {
+			return j.answer(Continue), nil
+		}
+		stopped, err := j.extract(ctx)
+		if err != nil || stopped {
+			return j.progress(ctx), err
+		}
+	}
+	return j.publish(ctx)
+}
+
+// progress answers how far a run has come that has to be called again.
+func (j *job) progress(ctx context.Context) Answer {
+	answer := j.answer(Continue)
+	if _, points, err := j.stored(context.WithoutCancel(ctx)); err == nil {
+		for _, c := range points {
+			answer.add(c)
+		}
+	}
+	return answer
+}

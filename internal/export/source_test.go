@@ -1,0 +1,122 @@
+package export_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"hikyaku/internal/export"
+)
+
+// A list is a source in memory that may move between requests. Its order is
+// immutable: by number.
+type list struct {
+	mu     sync.Mutex
+	rows   []int // ascending
+	paging export.Paging
+	clamp  int  // the most rows a page has; 0: as asked
+	fixed  bool // the page size asked for is ignored: always clamp
+	render func(n int) string
+	wrap   func(rows []string) string
+	edit   func(l *list, request int) // before each request, the lock held
+	broken map[int]bool               // rows that break the page they are on
+	cut    func(request int, body string) string
+	calls  []export.Query
+	fail   func(request int) error
+}
+
+func newList(paging export.Paging, n int) *list {
+	l := &list{paging: paging, render: record, wrap: func(rows []string) string { return `{"items":[` + strings.Join(rows, ",") + `]}` }}
+	for i := range n {
+		l.rows = append(l.rows, 1000*(i+1))
+	}
+	return l
+}
+
+func record(n int) string {
+	return fmt.Sprintf(`{"id":"r%07d","name":"山田 花子 %d","total":%d.50,"tags":["a","b"]}`, n, n, n)
+}
+
+func (l *list) Page(ctx context.Context, q export.Query) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	request := len(l.calls)
+	l.calls = append(l.calls, q)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if l.edit != nil {
+		l.edit(l, request)
+	}
+	if l.fail != nil {
+		if err := l.fail(request); err != nil {
+			return nil, err
+		}
+	}
+	var out []string
+	for _, n := range l.page(q) {
+		if l.broken[n] {
+			out = append(out, fmt.Sprintf(`{"id":"r%07d","total":NaN}`, n))
+			continue
+		}
+		out = append(out, l.render(n))
+	}
+	body := l.wrap(out)
+	if l.cut != nil {
+		body = l.cut(request, body)
+	}
+	return []byte(body), nil
+}
+
+func (l *list) page(q export.Query) []int {
+	limit := q.Limit
+	if l.clamp > 0 && (limit > l.clamp || l.fixed) {
+		limit = l.clamp
+	}
+	start := q.Start
+	switch {
+	case l.paging == export.Unpaged:
+		return l.rows
+	case l.paging == export.ByPage, l.paging == export.ByCursor && q.Page > 0:
+		start = (q.Page - 1) * limit
+	case l.paging == export.ByCursor:
+		start = 0
+		if q.After != "" {
+			n, _ := strconv.Atoi(strings.TrimPrefix(q.After, "r"))
+			start, _ = slices.BinarySearch(l.rows, n+1)
+		}
+	}
+	start = min(start, len(l.rows))
+	return l.rows[start:min(start+limit, len(l.rows))]
+}
+
+// insert adds a row of a new number near index i; remove takes one away.
+func (l *list) insert(r *rand.Rand, i int) {
+	low, high := 0, 1000*1000*1000
+	if i > 0 {
+		low = l.rows[i-1]
+	}
+	if i < len(l.rows) {
+		high = l.rows[i]
+	} else {
+		high = low + 1000
+	}
+	if high-low < 2 {
+		return
+	}
+	l.rows = slices.Insert(l.rows, i, low+1+r.IntN(high-low-1))
+}
+
+func (l *list) remove(i int) { l.rows = slices.Delete(l.rows, i, i+1) }
+
+func (l *list) requests() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.calls)
+}
+
+func id(n int) string { return fmt.Sprintf("r%07d", n) }

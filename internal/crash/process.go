@@ -199,7 +199,7 @@ type transport struct {
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var answer *http.Response
 	err := t.p.Effect(r.Context(), "http."+r.Method+" "+r.URL.Host+r.URL.Path, func() (err error) {
-		answer, err = t.next.RoundTrip(r)
+		answer, err = t.next.RoundTrip(r) //nolint:bodyclose // closed below, or by the caller
 		return err
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -174,6 +175,49 @@ func TestRaceHasOneWinner(t *testing.T) {
 				t.Errorf("racer %d: %v, want it held by %s", i, err, winner)
 			}
 		}
+	}
+}
+
+// failing is a store that another holder beats to every write, and whose reads
+// after that are answered by again.
+type failing struct {
+	*objectstore.Memory
+
+	beaten bool
+	again  error
+}
+
+func (f *failing) Put(context.Context, objectstore.Object) (string, error) {
+	const theirs = `{"nonce":"theirs","counter":1,"data":{"owner":"b","until":"2026-11-22T10:00:00Z"}}`
+	f.beaten = true
+	if _, err := f.Memory.Put(context.Background(), objectstore.Object{Key: key, Body: strings.NewReader(theirs), Size: int64(len(theirs))}); err != nil {
+		return "", err
+	}
+	return "", objectstore.ErrConflict
+}
+
+func (f *failing) Get(ctx context.Context, name string) (objectstore.Info, io.ReadCloser, error) {
+	if f.beaten && f.again != nil {
+		return objectstore.Info{}, nil, f.again
+	}
+	return f.Memory.Get(ctx, name)
+}
+
+func TestLostRaceNamesTheWinner(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	_, err := lease.Acquire(t.Context(), &failing{Memory: &d.objects}, key, "a", time.Minute, d.now)
+	var held *lease.HeldError
+	if !errors.As(err, &held) || *held != (lease.HeldError{Key: key, Owner: "b", Until: start.Add(time.Hour)}) {
+		t.Errorf("Acquire = %v, want it held by b", err)
+	}
+	outage, empty := errors.New("outage"), newDesk(t)
+	_, err = lease.Acquire(t.Context(), &failing{Memory: &empty.objects, again: outage}, key, "a", time.Minute, d.now)
+	if !errors.Is(err, outage) || errors.As(err, &held) {
+		t.Errorf("Acquire = %v, want the outage", err)
+	}
+	if _, err := lease.Peek(t.Context(), &failing{beaten: true, again: outage}, key); !errors.Is(err, outage) {
+		t.Errorf("Peek = %v, want the outage", err)
 	}
 }
 

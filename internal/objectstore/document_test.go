@@ -224,9 +224,9 @@ func TestMemoryCopiesAndDates(t *testing.T) {
 	if again, err := m.Head(t.Context(), "k"); err != nil || again.Metadata["rows"] != "1" {
 		t.Errorf("Head = %+v, %v", again, err)
 	}
-	for info := range m.List(t.Context(), "", "") {
-		if info.Metadata != nil {
-			t.Errorf("List shows metadata %v", info.Metadata)
+	for info, err := range m.List(t.Context(), "", "") {
+		if err != nil || info.Metadata != nil {
+			t.Errorf("List shows metadata %v, %v", info.Metadata, err)
 		}
 	}
 }

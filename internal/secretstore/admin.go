@@ -101,7 +101,7 @@ func (m *Memory) Rotate(ctx context.Context, name, id, function string) (started
 	case s.versions[id] != nil:
 		return false, fault("ResourceExistsException", ErrExists, "a version of this id exists")
 	case !s.makeRoom(m.maxVersions(), m.now()):
-		return false, fault("LimitExceededException", ErrLimit, "the secret has its quota of versions, all labelled or younger than 24 hours")
+		return false, overQuota()
 	}
 	s.rotation = Rotation{Enabled: true, Function: function}
 	s.versions[id] = &version{created: m.now()}

@@ -157,7 +157,7 @@ func (m *Memory) Put(ctx context.Context, name, id string, data []byte, stages .
 		return fault("LimitExceededException", ErrLimit, "more than 20 stages on one secret")
 	}
 	if s.versions[id] == nil && !s.makeRoom(m.maxVersions(), m.now()) {
-		return fault("LimitExceededException", ErrLimit, "the secret has its quota of versions, all labelled or younger than 24 hours")
+		return overQuota()
 	}
 	s.add(id, data, stages, m.now())
 	return nil

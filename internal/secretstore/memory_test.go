@@ -82,7 +82,7 @@ func TestQuotaFreesDeprecatedVersionsAfterADay(t *testing.T) {
 	s.at = s.at.Add(1)
 	wantErr(t, "put", put(), nil)
 	_, err := s.GetVersion(t.Context(), "s", s.first)
-	wantErr(t, "the current version, older but labelled", err, nil)
+	wantErr(t, "the current version, older but labeled", err, nil)
 	gone := 0
 	for _, id := range ids {
 		if _, err := s.GetVersion(t.Context(), "s", id); errors.Is(err, secretstore.ErrNotFound) {

@@ -112,13 +112,13 @@ func TestRejectedGivesUp(t *testing.T) {
 		time.Sleep(5*time.Second - 1) // too soon to look again
 		f.wantRejected(t, old)
 		f.wantReads(t, reads)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		f.wantRejected(t, old) // looks, but does not ask
 		f.wantReads(t, reads+1)
 		time.Sleep(25*time.Second - 1)
 		f.wantRejected(t, old)
 		f.wantAsks(t, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		f.wantRejected(t, old)
 		f.wantAsks(t, 2)
 

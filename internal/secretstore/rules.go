@@ -34,6 +34,10 @@ func fault(code string, kind error, message string) error {
 
 func invalid(message string) error { return fault("InvalidParameterException", ErrInvalid, message) }
 
+func overQuota() error {
+	return fault("LimitExceededException", ErrLimit, "the secret has its quota of versions, all labeled or younger than 24 hours")
+}
+
 var nameSyntax = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
 
 func checkName(name string) error {
@@ -109,7 +113,7 @@ func (s *secret) describe(id string, now time.Time, lag time.Duration) Version {
 
 // list describes all versions, the oldest first.
 func (s *secret) list(now time.Time, lag time.Duration) []Version {
-	var list []Version
+	list := make([]Version, 0, len(s.versions))
 	for _, id := range slices.Sorted(maps.Keys(s.versions)) {
 		list = append(list, s.describe(id, now, lag))
 	}

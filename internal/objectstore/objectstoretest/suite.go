@@ -220,7 +220,8 @@ func list(t *testing.T, f *fixture) {
 			t.Errorf("list %q after %q = %v, want %v", c.under, c.after, got, c.want)
 		}
 	}
-	for range f.List(t.Context(), f.prefix, "") {
+	for _, err := range f.List(t.Context(), f.prefix, "") {
+		want(t, "list", err, nil)
 		break // a caller may stop
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,7 +39,8 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, s.fail
 	}
 	return &http.Response{
-		StatusCode: s.status, Header: http.Header{"Etag": {`"e"`}, "X-Amz-Meta-Rows": {"7"}}, Request: r,
+		StatusCode: s.status, Request: r,
+		Header: http.Header{"Etag": {`"e"`}, "X-Amz-Meta-Rows": {"7"}, "Content-Length": {strconv.Itoa(len(s.answer))}, "Last-Modified": {"Sun, 22 Nov 2026 00:00:00 GMT"}},
 		Body: io.NopCloser(strings.NewReader(s.answer)), ContentLength: int64(len(s.answer)),
 	}, nil
 }
@@ -96,7 +98,7 @@ func TestAnswersBecomeTheStoresErrors(t *testing.T) {
 			s := &service{status: status, answer: `<Error><Code>Coded</Code><Message>canary</Message></Error>`}
 			err := call.run(t, s.store())
 			for _, kind := range kinds {
-				if err == nil || errors.Is(err, kind) != (want[name][status] == kind) {
+				if err == nil || errors.Is(err, kind) != errors.Is(want[name][status], kind) {
 					t.Errorf("%s answered by %d: error %v, want %v", name, status, err, want[name][status])
 				}
 			}
@@ -191,5 +193,27 @@ func TestListAsksForThePagesThereAre(t *testing.T) {
 	}
 	if seen != 6 || s.requests != 3 {
 		t.Errorf("%d objects in %d requests, want 6 in 3", seen, s.requests)
+	}
+}
+
+func TestReadsShowTheWholeInfo(t *testing.T) {
+	t.Parallel()
+	s := &service{status: http.StatusOK, answer: "body"}
+	info, body, err := s.store().Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(body)
+	if err != nil || string(text) != "body" || body.Close() != nil {
+		t.Errorf("body = %q, %v", text, err)
+	}
+	head, err := s.store().Head(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []objectstore.Info{info, head} {
+		if i.Key != "k" || i.ETag != `"e"` || i.Size != 4 || i.Metadata["rows"] != "7" || i.Modified.Unix() != 1795305600 {
+			t.Errorf("info = %+v", i)
+		}
 	}
 }

@@ -1,0 +1,10 @@
+// Command webhookrelay is the Lambda function that turns SuperSaaS webhooks
+// into Yappli CRM members. HIKYAKU_ROLE says which of its three roles it has.
+package main
+
+import (
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootrelay"
+)
+
+func main() { boot.Main(bootrelay.New) }

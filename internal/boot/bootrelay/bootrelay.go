@@ -1,0 +1,194 @@
+// Package bootrelay composes the webhookrelay function: its settings, its
+// wiring, and the handlers of its three roles. One binary is all three; the
+// setting HIKYAKU_ROLE says which, and each refuses the events of the others.
+//
+//	function, err := bootrelay.New(ctx, boot.OSEnviron())
+//	answer, err := function.Invoke(ctx, event)
+package bootrelay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers"
+)
+
+// A Function is one role of webhookrelay. It is safe for concurrent use.
+type Function struct {
+	settings Settings
+	base     *boot.Base
+	queue    *queue
+	dead     *queue
+	ingest   *webhookrelay.Ingest // of the role ingest
+
+	config webhookrelay.Config // of the other roles
+	mu     sync.Mutex
+	stack  *webhookrelay.Stack // nil until the first event
+}
+
+// New checks the settings and compiles the mapping, without network.
+func New(_ context.Context, e boot.Environ) (*Function, error) {
+	settings, err := boot.Load[Settings](e)
+	if err != nil {
+		return nil, err
+	}
+	base := boot.Open(e, settings.Common)
+	client := sqs.NewFromConfig(base.AWS)
+	f := &Function{settings: settings, base: base, queue: &queue{client, settings.Queue}, dead: &queue{client, settings.DeadLetter}}
+	if settings.Role == Ingest {
+		secrets := &inbound{store: base.Secrets, name: settings.Prefix + "/" + providers.SuperSaaS + "/webhook", now: base.Now}
+		f.ingest = &webhookrelay.Ingest{
+			Secrets: secrets.current, SecretField: settings.SecretField,
+			Queue: f.queue, Log: base.Log, Metrics: base.Metrics, Now: base.Now,
+		}
+		return f, nil
+	}
+	source, err := os.ReadFile(settings.MappingFile)
+	if err != nil {
+		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w; there is no default mapping: write one with 'hikyaku mapping init'", err)
+	}
+	mapping, err := webhookrelay.ParseMapping(settings.MappingFile, source)
+	if err != nil {
+		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w", err)
+	}
+	f.config = f.coreConfig(mapping)
+	return f, nil
+}
+
+func (f *Function) coreConfig(mapping *webhookrelay.Mapping) webhookrelay.Config {
+	s, base := f.settings, f.base
+	options := *base.Options()
+	if s.Role == Relay {
+		options.Attempts = 1 // the queue repeats, with longer pauses and without an instance waiting
+	}
+	governor := func(rate, share float64) *webhookrelay.Governor {
+		return webhookrelay.NewGovernor(rate, share, s.Instances, base.Now)
+	}
+	return webhookrelay.Config{
+		Objects: base.Objects, Prefix: s.Prefix,
+		SuperSaaS: base.Tokens(providers.SuperSaaS), Yappli: base.Tokens(providers.Yappli), Options: options,
+		Governors: webhookrelay.Governors{
+			SuperSaaS: governor(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: governor(s.YappliRate, s.YappliShare),
+		},
+		Mapping:  mapping,
+		Identity: webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
+		Settings: webhookrelay.Settings{
+			Mode: s.Mode, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
+		},
+		Log: base.Log, Metrics: base.Metrics, Now: base.Now,
+	}
+}
+
+// Stack returns what relay and reconcile work on, for commands that need more
+// than an event can ask for. It is opened anew when the tokens belong to
+// another account, tenant or set of quirks.
+func (f *Function) Stack(ctx context.Context) (*webhookrelay.Stack, error) {
+	if f.settings.Role == Ingest {
+		return nil, errors.New("webhookrelay: the role ingest has no access to providers")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stack != nil {
+		current, err := f.stack.Current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if current {
+			return f.stack, nil
+		}
+	}
+	stack, err := webhookrelay.Open(ctx, f.config)
+	if err != nil {
+		return nil, err
+	}
+	f.stack = stack
+	return stack, nil
+}
+
+// Reconciler returns a reconciler that sends to the function's queue.
+func (f *Function) Reconciler(ctx context.Context) (*webhookrelay.Reconciler, error) {
+	stack, err := f.Stack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stack.Reconciler(f.queue), nil
+}
+
+// kind holds just enough of an event to tell whose it is. It is the union of
+// what the roles take.
+type kind struct {
+	Version string   `json:"version"`
+	Records []record `json:"Records"`
+	Source  string   `json:"source"`
+	Action  string   `json:"action"`
+
+	// of a webhook
+	Body       string            `json:"body"`
+	Base64     bool              `json:"isBase64Encoded"`
+	Parameters map[string]string `json:"pathParameters"`
+	Context    struct {
+		RequestID string          `json:"requestId"`
+		HTTP      json.RawMessage `json:"http"`
+	} `json:"requestContext"`
+
+	// of a reconcile
+	OnlyIfWanted bool `json:"only_if_wanted"`
+	DryRun       bool `json:"dry_run"`
+}
+
+func (k kind) role() Role {
+	switch {
+	case k.Version == "2.0" && k.Context.HTTP != nil:
+		return Ingest
+	case len(k.Records) > 0 && k.Records[0].Source == "aws:sqs":
+		return Relay
+	case k.Action == "reconcile" || k.Source == "aws.events" || k.Source == "aws.scheduler":
+		return Reconcile
+	}
+	return ""
+}
+
+// expected says what each role takes.
+var expected = map[Role]string{
+	Ingest:    "an API Gateway HTTP API event, payload format 2.0",
+	Relay:     `a batch of an SQS queue ({"Records":[{"eventSource":"aws:sqs"}]})`,
+	Reconcile: `a schedule, or {"action":"reconcile"} with "only_if_wanted" and "dry_run" optional`,
+}
+
+// Invoke handles one event of the function's role. An event of another role
+// is an error that names what was expected, and says whose the event is.
+func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	var event kind
+	role := f.settings.Role
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return nil, fmt.Errorf("webhookrelay (role %s): the event is not a JSON object of the expected shape; expected %s", role, expected[role])
+	}
+	switch is := event.role(); {
+	case is == "":
+		return nil, fmt.Errorf("webhookrelay (role %s): unknown kind of event; expected %s", role, expected[role])
+	case is != role:
+		return nil, fmt.Errorf("webhookrelay (role %s): this event is for the role %s; expected %s", role, is, expected[role])
+	}
+	var answer any
+	var err error
+	switch role {
+	case Ingest:
+		answer = f.accept(ctx, event)
+	case Relay:
+		answer = f.relay(ctx, event)
+	default:
+		answer, err = f.reconcile(ctx, event)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("webhookrelay (role %s): %w", role, err)
+	}
+	return json.Marshal(answer)
+}

@@ -1,0 +1,90 @@
+package bootrelay
+
+import (
+	"context"
+	"encoding/base64"
+	"strconv"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers"
+)
+
+// accept answers one webhook. The route's path ends in {secret}.
+func (f *Function) accept(ctx context.Context, e kind) events.APIGatewayV2HTTPResponse {
+	body := []byte(e.Body)
+	if e.Base64 {
+		// One byte above the cap is enough to refuse it.
+		e.Body = e.Body[:min(len(e.Body), base64.StdEncoding.EncodedLen(webhookrelay.MaxBody+3))]
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
+			return answer(f.ingest.Reject("wrong_shape"))
+		}
+	}
+	return answer(f.ingest.Accept(ctx, webhookrelay.Request{
+		ID: e.Context.RequestID, Secret: providers.NewSecret(e.Parameters["secret"]), Body: body,
+	}))
+}
+
+func answer(r webhookrelay.Response) events.APIGatewayV2HTTPResponse {
+	headers := map[string]string{"content-type": "text/plain; charset=utf-8"}
+	if r.RetryAfter > 0 {
+		headers["retry-after"] = strconv.Itoa(int(r.RetryAfter.Seconds()))
+	}
+	return events.APIGatewayV2HTTPResponse{StatusCode: r.Status, Headers: headers, Body: r.Text}
+}
+
+// A record is one message of a batch.
+type record struct {
+	Source     string            `json:"eventSource"`
+	ID         string            `json:"messageId"`
+	Receipt    string            `json:"receiptHandle"`
+	Body       string            `json:"body"`
+	Attributes map[string]string `json:"attributes"`
+}
+
+// relay handles one batch. Without tokens the batch goes back to the queue, as
+// it does whenever a provider is down.
+func (f *Function) relay(ctx context.Context, e kind) events.SQSEventResponse {
+	batch := make([]webhookrelay.Delivery, len(e.Records))
+	for i, r := range e.Records {
+		receives, _ := strconv.Atoi(r.Attributes["ApproximateReceiveCount"]) // absent counts as the first
+		batch[i] = webhookrelay.Delivery{ID: r.ID, Receipt: r.Receipt, Receives: receives, Body: []byte(r.Body)}
+	}
+	var unfinished []string
+	stack, err := f.Stack(ctx)
+	if err == nil {
+		unfinished = stack.Relay(f.dead, f.queue).Work(ctx, batch)
+	} else {
+		f.base.Log.ErrorContext(ctx, "relay not ready", "rows", len(batch), "err", err)
+		if unfinished, err = webhookrelay.Defer(ctx, f.queue, batch, err); err != nil {
+			f.base.Log.WarnContext(ctx, "batch not postponed", "err", err)
+		}
+	}
+	out := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
+	for _, id := range unfinished {
+		out.BatchItemFailures = append(out.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
+	}
+	return out
+}
+
+// A dryRun is the answer to a dry run.
+type dryRun struct {
+	Status      string                    `json:"status"` // dry_run
+	Report      webhookrelay.Report       `json:"report"`
+	Differences []webhookrelay.Difference `json:"differences"`
+}
+
+// reconcile does one invocation's part of a run.
+func (f *Function) reconcile(ctx context.Context, e kind) (any, error) {
+	reconciler, err := f.Reconciler(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e.DryRun {
+		report, differences, err := reconciler.DryRun(ctx)
+		return dryRun{Status: "dry_run", Report: report, Differences: differences}, err
+	}
+	return reconciler.Run(ctx, e.OnlyIfWanted)
+}

@@ -1,0 +1,77 @@
+package bootrelay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers"
+)
+
+// inboundFor is how long the inbound secrets are believed. A new one is
+// accepted everywhere within this time; the one before it stays valid as long
+// as it is the previous version, so nothing is refused meanwhile.
+const inboundFor = 5 * time.Minute
+
+// inbound reads the inbound secret {prefix}/supersaas/webhook, a document
+// {"secret":"..."}. It is safe for concurrent use.
+type inbound struct {
+	store secretstore.Store
+	name  string
+	now   func() time.Time
+
+	mu     sync.Mutex
+	values []providers.Secret
+	readAt time.Time // zero: never
+}
+
+// current returns the current secret and, while it rotates, the previous one.
+// If the store fails, the last answer stands.
+func (i *inbound) current(ctx context.Context) ([]providers.Secret, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.readAt.IsZero() && i.now().Sub(i.readAt) < inboundFor {
+		return i.values, nil
+	}
+	var values []providers.Secret
+	for _, stage := range []string{secretstore.Current, secretstore.Previous} {
+		secret, err := i.read(ctx, stage)
+		if err != nil {
+			if len(i.values) > 0 {
+				return i.values, nil
+			}
+			return nil, err
+		}
+		if !secret.Empty() {
+			values = append(values, secret)
+		}
+	}
+	i.values = values
+	if len(values) > 0 { // a secret that is still to be set is looked for again at once
+		i.readAt = i.now()
+	}
+	return values, nil
+}
+
+// read returns an empty secret for a stage that is on no version, or on a
+// placeholder.
+func (i *inbound) read(ctx context.Context, stage string) (providers.Secret, error) {
+	value, err := i.store.Get(ctx, i.name, stage)
+	if errors.Is(err, secretstore.ErrNotFound) {
+		return providers.Secret{}, nil
+	}
+	if err != nil {
+		return providers.Secret{}, fmt.Errorf("reading the inbound secret: %w", err)
+	}
+	var document struct {
+		Secret string `json:"secret"`
+	}
+	if len(value.Data) > 0 && json.Unmarshal(value.Data, &document) != nil {
+		return providers.Secret{}, fmt.Errorf("reading the inbound secret: %w: expected {\"secret\":\"...\"}", providers.ErrInvalid)
+	}
+	return providers.NewSecret(document.Secret), nil
+}

@@ -1,0 +1,79 @@
+package bootrelay
+
+import (
+	"fmt"
+	"time"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/webhookrelay"
+)
+
+// A Role is which of the three functions the binary is.
+type Role string
+
+// The roles.
+const (
+	Ingest    Role = "ingest"    // webhooks from API Gateway to the queue
+	Relay     Role = "relay"     // messages of the queue to Yappli
+	Reconcile Role = "reconcile" // both lists, compared, to the queue
+)
+
+// Settings are the function's settings. Which of them a role needs is checked
+// at start.
+type Settings struct {
+	boot.Common
+
+	Role       Role   `env:"HIKYAKU_ROLE,required,notEmpty"` // ingest, relay or reconcile
+	Queue      string `env:"HIKYAKU_QUEUE_URL"`              // the FIFO queue
+	DeadLetter string `env:"HIKYAKU_DEAD_LETTER_QUEUE_URL"`  // relay: its dead-letter queue
+
+	SecretField string `env:"HIKYAKU_WEBHOOK_SECRET_FIELD"` // ingest: the payload's field that holds the secret; empty: the URL's path does
+
+	MappingFile     string            `env:"HIKYAKU_MAPPING_FILE" envDefault:"mapping.yaml"` // relay, reconcile: relative to the function's root
+	Identity        string            `env:"HIKYAKU_IDENTITY" envDefault:"id"`               // what unique_id is made of: id, fk or a field
+	IdentityPrefix  string            `env:"HIKYAKU_IDENTITY_PREFIX"`                        // before it
+	Mode            webhookrelay.Mode `env:"HIKYAKU_RELAY" envDefault:"observe"`             // observe or write
+	Hold            time.Duration     `env:"HIKYAKU_ROW_HOLD" envDefault:"90s"`              // how long one attempt owns a user
+	Lag             time.Duration     `env:"HIKYAKU_LIST_LAG" envDefault:"2m"`               // how long Yappli's list may omit a new member
+	Cap             int               `env:"HIKYAKU_DISABLE_CAP" envDefault:"50"`            // members that may be disabled in an hour
+	CreateAfterList bool              `env:"HIKYAKU_CREATE_AFTER_LIST" envDefault:"false"`   // creations wait for a list begun after the event
+	WebhookURL      string            `env:"HIKYAKU_WEBHOOK_URL"`                            // reconcile: where the webhook must point, without the secret
+
+	SuperSaaSRate  float64 `env:"HIKYAKU_SUPERSAAS_RATE" envDefault:"4"`    // requests per second of the account
+	SuperSaaSShare float64 `env:"HIKYAKU_SUPERSAAS_SHARE" envDefault:"0.5"` // this function's part of them
+	YappliRate     float64 `env:"HIKYAKU_YAPPLI_RATE" envDefault:"2"`       // requests per second of the tenant
+	YappliShare    float64 `env:"HIKYAKU_YAPPLI_SHARE" envDefault:"0.5"`    // this function's part of them
+	Instances      int     `env:"HIKYAKU_INSTANCES" envDefault:"1"`         // how many of this function run at once
+}
+
+// Validate implements boot.Validator.
+func (s Settings) Validate() []error {
+	faults := s.Common.Validate()
+	need := func(ok bool, name, what string) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s: %s", name, what))
+		}
+	}
+	if s.Role != "" {
+		need(s.Role == Ingest || s.Role == Relay || s.Role == Reconcile, "HIKYAKU_ROLE", "must be ingest, relay or reconcile")
+	}
+	need(s.Queue != "", "HIKYAKU_QUEUE_URL", "required: the URL of the FIFO queue")
+	if s.Role != Relay && s.Role != Reconcile {
+		return faults
+	}
+	need(s.Role != Relay || s.DeadLetter != "", "HIKYAKU_DEAD_LETTER_QUEUE_URL", "required: the URL of the dead-letter queue")
+	need(s.Mode == webhookrelay.Observe || s.Mode == webhookrelay.Write, "HIKYAKU_RELAY", "must be observe or write")
+	identity := webhookrelay.Identity{By: s.Identity}
+	if err := identity.Validate(); err != nil {
+		need(false, "HIKYAKU_IDENTITY", err.Error())
+	}
+	need(s.Hold >= 30*time.Second, "HIKYAKU_ROW_HOLD", "must be at least 30s, to outlive the requests of one attempt")
+	need(s.Lag > 0, "HIKYAKU_LIST_LAG", "must be above 0, such as 2m")
+	need(s.Cap > 0, "HIKYAKU_DISABLE_CAP", "must be above 0")
+	need(s.SuperSaaSRate > 0, "HIKYAKU_SUPERSAAS_RATE", "must be above 0")
+	need(s.YappliRate > 0, "HIKYAKU_YAPPLI_RATE", "must be above 0")
+	need(s.SuperSaaSShare > 0 && s.SuperSaaSShare <= 1, "HIKYAKU_SUPERSAAS_SHARE", "must be above 0 and at most 1")
+	need(s.YappliShare > 0 && s.YappliShare <= 1, "HIKYAKU_YAPPLI_SHARE", "must be above 0 and at most 1")
+	need(s.Instances > 0, "HIKYAKU_INSTANCES", "must be above 0")
+	return faults
+}

@@ -41,7 +41,7 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		StatusCode: s.status, Request: r,
 		Header: http.Header{"Etag": {`"e"`}, "X-Amz-Meta-Rows": {"7"}, "Content-Length": {strconv.Itoa(len(s.answer))}, "Last-Modified": {"Sun, 22 Nov 2026 00:00:00 GMT"}},
-		Body: io.NopCloser(strings.NewReader(s.answer)), ContentLength: int64(len(s.answer)),
+		Body:   io.NopCloser(strings.NewReader(s.answer)), ContentLength: int64(len(s.answer)),
 	}, nil
 }
 

@@ -128,8 +128,20 @@ func wantKind(t *testing.T, err, kind error, status int) {
 	}
 }
 
-var ctx = context.Background()
+type contextType = context.Context
+
+var ctx contextType = context.Background()
 
 func escaped(s string) string { return url.QueryEscape(s) }
 
 func text(id int64) string { return strconv.FormatInt(id, 10) }
+
+// handlerFunc answers 200 after it was given the body.
+type handlerFunc func(body string)
+
+func (f handlerFunc) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		f(string(body))
+	}
+}

@@ -1,6 +1,7 @@
 package supersaastest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -78,7 +79,7 @@ func (s *Server) listUsers(w http.ResponseWriter, r *sandbox.Request) {
 	case s.Knobs.FailsFrom > 0 && offset >= s.Knobs.FailsFrom:
 		fail(w, http.StatusServiceUnavailable, "unavailable")
 	case s.Knobs.Lag > 0:
-		answer(w, array(slice(s.users.lagging(s.Knobs.Order, s.Now().Add(-s.Knobs.Lag), s.Knobs.Skip), limit, offset)))
+		answer(w, array(slice(s.users.lagging(s.sorted(), s.Now().Add(-s.Knobs.Lag), s.Knobs.Skip), limit, offset)))
 	case s.Knobs.Skip != nil:
 		kept := slices.DeleteFunc(slices.Clone(s.sorted()), func(u *user) bool { return s.Knobs.Skip(u.id) })
 		answer(w, s.page(slice(kept, limit, offset), form))
@@ -88,10 +89,7 @@ func (s *Server) listUsers(w http.ResponseWriter, r *sandbox.Request) {
 }
 
 func (s *Server) sorted() []*user {
-	if s.Knobs.Order == "" {
-		return s.users.ordered(ByName)
-	}
-	return s.users.ordered(s.Knobs.Order)
+	return s.users.ordered(cmp.Or(s.Knobs.Order, ByName))
 }
 
 func (s *Server) page(list []*user, form bool) []byte {
@@ -115,8 +113,8 @@ func (s *Server) show(u *user, form bool) []byte {
 }
 
 // lagging returns the records as they were at a time, in the order of now.
-func (t *users) lagging(order Order, at time.Time, skip func(int64) bool) [][]byte {
-	list := slices.Clone(t.ordered(order))
+func (t *users) lagging(live []*user, at time.Time, skip func(int64) bool) [][]byte {
+	list := slices.Clone(live)
 	for _, u := range t.byID {
 		if u.deleted && len(u.history) > 0 {
 			list = append(list, u)

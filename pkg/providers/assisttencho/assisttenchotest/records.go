@@ -82,15 +82,7 @@ func (s *Server) served(r record) json.RawMessage {
 	if r.raw != nil {
 		return r.raw
 	}
-	return encode(s.invent(r.id))
-}
-
-func encode(v any) json.RawMessage {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // texts, numbers, and what came from JSON
-	return bytes.TrimSpace(b.Bytes())
+	return sandbox.Record(s.invent(r.id))
 }
 
 // find returns the place of the order with an id.
@@ -108,7 +100,7 @@ func (s *Server) insert(fields map[string]any) json.RawMessage {
 		order[name] = value
 	}
 	order["serial_order_id"] = s.nextID
-	raw := encode(order)
+	raw := sandbox.Record(order)
 	s.orders = append(s.orders, record{s.nextID, raw})
 	s.nextID++
 	return raw
@@ -124,7 +116,7 @@ func (s *Server) change(at int, fields map[string]any) json.RawMessage {
 			order[name] = value
 		}
 	}
-	s.orders[at].raw = encode(order)
+	s.orders[at].raw = sandbox.Record(order)
 	return s.orders[at].raw
 }
 

@@ -1,0 +1,89 @@
+package actibooktest
+
+import (
+	"encoding/base64"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+
+	"hikyaku/pkg/providers/actibook"
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// A ticket is one redirect URL.
+type ticket struct {
+	user int // id
+	used bool
+}
+
+// login answers the proxy login: it creates the site user, then the URL.
+func (s *Server) login(w http.ResponseWriter, r *sandbox.Request) {
+	if !s.valid(r.BearerToken()) {
+		refuse(w, http.StatusUnauthorized, "invalid_token", "Unauthenticated.")
+		return
+	}
+	parameters, isObject := r.JSON["parameters"].(map[string]any)
+	if r.Media != "application/json" || r.Bad != nil || !isObject {
+		refuse(w, http.StatusBadRequest, "invalid_request", "The parameters field is required.")
+		return
+	}
+	keyword, _ := parameters[s.keywordParameter()].(string)
+	group, tied := s.Groups[keyword]
+	if !tied {
+		refuse(w, http.StatusUnprocessableEntity, "invalid_keyword", "The keyword is not bound to a group.")
+		return
+	}
+	id := s.userFor(group, parameters)
+	if s.Silent {
+		sandbox.JSON(w, http.StatusOK, struct{}{})
+		return
+	}
+	name := fmt.Sprintf("%06d%016x", len(s.tickets)+1, s.seed+uint64(len(s.tickets)+1)*15485863)
+	s.tickets[name] = &ticket{user: id}
+	site := s.Site
+	if site == "" {
+		site = "http://" + r.Host
+	}
+	var answer any = map[string]string{"redirect_url": site + "/sso/login/" + name}
+	if s.Wrapper != "" {
+		answer = map[string]any{s.Wrapper: answer}
+	}
+	sandbox.JSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) keywordParameter() string {
+	if s.Quirks.KeywordParameter == "" {
+		return "keyword"
+	}
+	return s.Quirks.KeywordParameter
+}
+
+// open is the site: it takes the reader whom the URL names to the page asked
+// for, if that lies on the site.
+func (s *Server) open(w http.ResponseWriter, r *sandbox.Request) {
+	t := s.tickets[r.PathValue("ticket")]
+	if t == nil || t.used && !s.Reuse {
+		page(w, http.StatusForbidden, "このURLは無効です。")
+		return
+	}
+	t.used = true
+	target := "/"
+	if encoded := r.URL.Query().Get("target_uri"); encoded != "" {
+		content, err := base64.StdEncoding.DecodeString(encoded)
+		u, parseErr := url.Parse(string(content))
+		if err != nil || parseErr != nil || u.Host != r.Host || actibook.TargetURI(string(content)) != url.QueryEscape(encoded) {
+			page(w, http.StatusBadRequest, "コンテンツのURLが正しくありません。")
+			return
+		}
+		target = string(content)
+	}
+	http.SetCookie(w, &http.Cookie{Name: "site_user", Value: fmt.Sprint(t.user), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.Redirect(w, r.Request, target, http.StatusFound)
+}
+
+func page(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, "<!DOCTYPE html><html lang=\"ja\"><body><p>%s</p></body></html>", html.EscapeString(message))
+}

@@ -1,0 +1,129 @@
+// Package actibooktest is a sandbox of ActiBookOne's single sign-on: the token
+// call, the proxy login, and the site that the login's URL opens.
+//
+//	s := actibooktest.New(actibooktest.Options{})
+//	client := actibook.New(providers.Fixed(s.Token("http://127.0.0.1:8080")), &providers.Options{HTTP: s.Client()})
+//
+// Tokens live 1800 seconds and look like the documents' own: a JWT whose times
+// have fractions. A login needs a keyword that is tied to a group, creates the
+// site user, and answers a URL that works once. What the documents leave open
+// is a field of Server, to be set before the first request or within Do.
+package actibooktest
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/actibook"
+	"hikyaku/pkg/providers/internal/sandbox"
+)
+
+// Options are those of every sandbox: seed, records, rate limit, clock, faults.
+type Options = sandbox.Options
+
+// Fault is one misbehavior, asked for with Server.Inject.
+type Fault = sandbox.Fault
+
+// FaultKind is one way to misbehave.
+type FaultKind = sandbox.FaultKind
+
+// The kinds of fault.
+const (
+	TooMany    = sandbox.TooMany
+	ServerFail = sandbox.ServerFail
+	BadGateway = sandbox.BadGateway
+	Dropped    = sandbox.Dropped
+	Lost       = sandbox.Lost
+	Reset      = sandbox.Reset
+	Denied     = sandbox.Denied
+	Slow       = sandbox.Slow
+	Garbage    = sandbox.Garbage
+)
+
+const (
+	requestsPerSecond = 1 // not documented: what our client keeps to
+	tokenPath         = "/api/oauth/token"
+	loginPath         = "/api/sso/login"
+)
+
+// A Server is one account with its site. No copy of the documents shows the
+// addresses of the calls; those here are made up.
+type Server struct {
+	*sandbox.Server
+
+	Tokens                 sandbox.Tokens // issue, revoke
+	ClientID, ClientSecret string
+	// Quirks are carried by Connection and Token, which add the sandbox's
+	// own address to the trusted hosts. KeywordParameter is the one that a
+	// login must bring.
+	Quirks  actibook.Quirks
+	Groups  map[string]string // keyword to group; a keyword that is not tied is refused
+	Site    string            // origin of the redirect URLs; empty: the one that the request came to
+	Wrapper string            // name of an object around redirect_url; empty: none
+	Silent  bool              // answer {} to a login, as the documents' sample does
+	Reuse   bool              // redirect URLs work more than once
+
+	seed    uint64
+	users   []user
+	byKey   map[string]int // id of the user whom parameters name
+	indexed bool           // byKey holds the invented users too
+	nextID  int
+	tickets map[string]*ticket
+}
+
+// New returns a sandbox with invented site users.
+func New(o Options) *Server {
+	s := &Server{
+		Server:   sandbox.NewServer(providers.ActiBook, requestsPerSecond, o),
+		Tokens:   sandbox.Tokens{Life: 30 * time.Minute},
+		ClientID: "actibook-client", ClientSecret: "actibook-client-secret-0000",
+		Groups: map[string]string{"members": "会員", "staff": "スタッフ"},
+		seed:   o.Seed, byKey: map[string]int{}, tickets: map[string]*ticket{},
+	}
+	for s.nextID = 1; s.nextID <= o.Count(); s.nextID++ {
+		s.users = append(s.users, user{id: s.nextID})
+	}
+	s.HandleUnlimited("POST "+tokenPath, s.token)
+	s.Handle("POST "+loginPath, s.login)
+	s.HandleUnlimited("GET /sso/login/{ticket}", s.open)
+	return s
+}
+
+// Connection returns what an operator configures. It has no ProbeKeyword,
+// because a probe would create a site user.
+func (s *Server) Connection(base string) providers.Connection {
+	return providers.Connection{
+		Provider: providers.ActiBook, Kind: providers.ClientCredentials, BaseURL: base,
+		TokenURL: base + tokenPath, LoginURL: base + loginPath, ClientID: s.ClientID,
+		ClientSecrets: []providers.Secret{providers.NewSecret(s.ClientSecret)}, Quirks: s.rawQuirks(base),
+	}
+}
+
+// Token returns a valid token.
+func (s *Server) Token(base string) providers.Token {
+	now := s.Now()
+	return providers.Token{
+		Provider: providers.ActiBook, Kind: providers.ClientCredentials, BaseURL: base, LoginURL: base + loginPath,
+		Credential: providers.NewSecret(s.issue(now)), ObtainedAt: now, ExpiresAt: now.Add(s.Tokens.Life), Quirks: s.rawQuirks(base),
+	}
+}
+
+// rawQuirks are the sandbox's quirks with base among the trusted hosts: it is
+// neither https nor under actibookone.com.
+func (s *Server) rawQuirks(base string) json.RawMessage {
+	q := s.Quirks
+	q.RedirectHosts = append([]string{strings.TrimRight(base, "/")}, q.RedirectHosts...)
+	if s.Site != "" {
+		q.RedirectHosts = append(q.RedirectHosts, s.Site)
+	}
+	raw, _ := json.Marshal(q) // texts, and what a test put into parameters
+	return raw
+}
+
+// refuse answers an error in the manner of Laravel Passport.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	sandbox.JSON(w, status, map[string]string{"error": code, "message": message})
+}

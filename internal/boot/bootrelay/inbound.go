@@ -18,7 +18,9 @@ import (
 const inboundFor = 5 * time.Minute
 
 // inbound reads the inbound secret {prefix}/supersaas/webhook, a document
-// {"secret":"..."}. It is safe for concurrent use.
+// {"current":"..."}, from the version that is current and the one before it.
+// Whoever keeps both in one version adds "previous". It is safe for concurrent
+// use.
 type inbound struct {
 	store secretstore.Store
 	name  string
@@ -39,16 +41,14 @@ func (i *inbound) current(ctx context.Context) ([]providers.Secret, error) {
 	}
 	var values []providers.Secret
 	for _, stage := range []string{secretstore.Current, secretstore.Previous} {
-		secret, err := i.read(ctx, stage)
+		secrets, err := i.read(ctx, stage)
 		if err != nil {
 			if len(i.values) > 0 {
 				return i.values, nil
 			}
 			return nil, err
 		}
-		if !secret.Empty() {
-			values = append(values, secret)
-		}
+		values = append(values, secrets...)
 	}
 	i.values = values
 	if len(values) > 0 { // a secret that is still to be set is looked for again at once
@@ -57,21 +57,27 @@ func (i *inbound) current(ctx context.Context) ([]providers.Secret, error) {
 	return values, nil
 }
 
-// read returns an empty secret for a stage that is on no version, or on a
-// placeholder.
-func (i *inbound) read(ctx context.Context, stage string) (providers.Secret, error) {
+// read returns nothing for a stage that is on no version, or on a placeholder.
+func (i *inbound) read(ctx context.Context, stage string) ([]providers.Secret, error) {
 	value, err := i.store.Get(ctx, i.name, stage)
 	if errors.Is(err, secretstore.ErrNotFound) {
-		return providers.Secret{}, nil
+		return nil, nil
 	}
 	if err != nil {
-		return providers.Secret{}, fmt.Errorf("reading the inbound secret: %w", err)
+		return nil, fmt.Errorf("reading the inbound secret: %w", err)
 	}
 	var document struct {
-		Secret string `json:"secret"`
+		Current  string `json:"current"`
+		Previous string `json:"previous"`
 	}
 	if len(value.Data) > 0 && json.Unmarshal(value.Data, &document) != nil {
-		return providers.Secret{}, fmt.Errorf("reading the inbound secret: %w: expected {\"secret\":\"...\"}", providers.ErrInvalid)
+		return nil, fmt.Errorf("reading the inbound secret: %w: expected {\"current\":\"...\"}", providers.ErrInvalid)
 	}
-	return providers.NewSecret(document.Secret), nil
+	var secrets []providers.Secret
+	for _, s := range []string{document.Current, document.Previous} {
+		if s != "" {
+			secrets = append(secrets, providers.NewSecret(s))
+		}
+	}
+	return secrets, nil
 }

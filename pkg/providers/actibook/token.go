@@ -89,10 +89,6 @@ func (a *Authority) Probe(ctx context.Context, c providers.Connection, t provide
 // wellFormed reports whether token can stand in an Authorization header (RFC
 // 6750, b64token).
 func wellFormed(token string) bool {
-	for _, c := range token {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._~+/=", c)) {
-			return false
-		}
-	}
-	return token != ""
+	const b64token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/="
+	return token != "" && strings.Trim(token, b64token) == ""
 }

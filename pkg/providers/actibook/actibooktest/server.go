@@ -44,8 +44,8 @@ const (
 )
 
 const (
-	requestsPerSecond = 1 // not documented: what our client keeps to
-	tokenPath         = "/api/oauth/token"
+	requestsPerSecond = 1                  // not documented: what our client keeps to
+	tokenPath         = "/api/oauth/token" //nolint:gosec // a path, no credential
 	loginPath         = "/api/sso/login"
 )
 

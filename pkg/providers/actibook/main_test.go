@@ -1,0 +1,111 @@
+package actibook_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/time/rate"
+
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/actibook"
+	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/internal/sandbox/seenfile"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := seenfile.Write("actibook"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+const base = "http://127.0.0.1:8080"
+
+// secretToken must appear in no error.
+const secretToken = "AT-canary-5e1f"
+
+func unpaced(h *http.Client) *providers.Options {
+	return &providers.Options{HTTP: h, Limiter: rate.NewLimiter(rate.Inf, 1), Attempts: 1}
+}
+
+func newSite(configure func(*actibooktest.Server)) (*actibooktest.Server, *actibook.Client) {
+	s := actibooktest.New(actibooktest.Options{Seed: 3, Records: 5, Rate: -1})
+	if configure != nil {
+		configure(s)
+	}
+	return s, actibook.New(providers.Fixed(s.Token(base)), unpaced(s.Client()))
+}
+
+// answering is a transport that gives every request the same answer and keeps
+// the last request.
+type answering struct {
+	status int
+	body   string
+	sent   *http.Request
+	seen   []byte
+	err    error
+}
+
+func (a *answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.sent = r
+	a.seen, _ = io.ReadAll(r.Body)
+	if a.err != nil {
+		return nil, a.err
+	}
+	recorder := httptest.NewRecorder()
+	if a.status != 0 {
+		recorder.Code = a.status
+	}
+	recorder.Body.WriteString(a.body)
+	return recorder.Result(), nil
+}
+
+func (a *answering) client(quirks string) *actibook.Client {
+	token := providers.Token{LoginURL: "https://api.test/login", Credential: providers.NewSecret(secretToken), Quirks: []byte(quirks)}
+	return actibook.New(providers.Fixed(token), unpaced(&http.Client{Transport: a}))
+}
+
+// replay sends raw bytes, as another program would, to the sandbox.
+func replay(t *testing.T, s http.Handler, raw string) *http.Response {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func post(path, header, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n%sContent-Length: %d\r\n\r\n%s", path, header, len(body), body)
+}
+
+func bodyOf(t *testing.T, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// visit opens a redirect URL as the reader's browser does, once.
+func visit(t *testing.T, s *actibooktest.Server, u string) *http.Response {
+	t.Helper()
+	client := s.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	answer, err := client.Get(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}

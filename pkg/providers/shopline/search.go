@@ -49,7 +49,7 @@ type OrdersSearch struct {
 }
 
 func (q OrdersSearch) values(quirks Quirks) (url.Values, error) {
-	if q.Page > 1 && (q.Page-1)*q.size(quirks) >= searchWindow {
+	if (q.Page-1)*q.size(quirks) >= searchWindow {
 		return nil, fmt.Errorf("%w: page %d lies beyond the %d rows that a search by page reaches; search by previous id or a shorter time",
 			providers.ErrInvalid, q.Page, searchWindow)
 	}

@@ -21,8 +21,8 @@ func (r *reading) becomeFixed(ctx context.Context) (*page, error) {
 }
 
 // nextFixed reads the page behind the last one, then the last one again. If
-// that still ends with the row taken last, the two are neighbors; rows that
-// the second look shows for the first time are taken in any case.
+// the second look shows nothing new, nothing has moved out of the next page
+// into this one meanwhile, so the two are neighbors.
 func (r *reading) nextFixed(ctx context.Context) (*page, error) {
 	p, err := r.fixed(ctx, r.page+1)
 	if err != nil {
@@ -38,31 +38,53 @@ func (r *reading) nextFixed(ctx context.Context) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := r.joint(before)
-	if i < 0 {
+	if !r.anyNew(before) {
 		return r.fixedRewind(before)
 	}
-	last := r.tail.isLast(before.rows[len(before.rows)-1].id)
+	full := len(before.rows) >= r.at.Size
 	count := len(p.rows)
-	r.takeNew(before, i)
-	switch late := len(before.rows); {
-	case late > 0: // take these first; the pair is read again
+	r.takeNew(before, 0)
+	switch {
+	case len(before.rows) > 0: // rows have moved left: look at the page before, too, and then at this pair again
 		r.drift.Shifts++
+		r.page = max(1, r.page-1)
 		return before, nil
 	case count == 0:
-		return nil, io.EOF
-	case !last && r.joint(p) < 0:
+		return r.fixedEnd(ctx)
+	case !full && r.joint(p) < 0:
 		r.drift.Shifts++
 		return &page{}, nil // they are no neighbors; read the pair again
 	}
-	if j := r.joint(p); j >= 0 {
+	if r.joint(p) >= 0 {
 		r.drift.Shifts++
-		r.takeNew(p, j)
-	} else {
-		r.taken(p)
 	}
+	r.takeNew(p, 0)
 	r.page++
 	return p, nil
+}
+
+// fixedEnd ends the pass if there is still nothing behind the last page now
+// that it has been looked at again.
+func (r *reading) fixedEnd(ctx context.Context) (*page, error) {
+	p, err := r.fixed(ctx, r.page+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.rows) == 0 {
+		return nil, io.EOF
+	}
+	r.drift.Shifts++
+	return &page{}, nil // read the pair again
+}
+
+// anyNew reports whether the page holds a row that was taken lately.
+func (r *reading) anyNew(p *page) bool {
+	for i := range p.rows {
+		if r.tail.hasNew(p.rows[i].id) {
+			return true
+		}
+	}
+	return false
 }
 
 // fixedRewind steps back to a page that still shows rows taken earlier.

@@ -38,6 +38,9 @@ const (
 	// maxSearch bounds how far a lost place is looked for, in pages to
 	// either side.
 	maxSearch = 16
+	// cautiousPages is for how many pages after a shift the list is taken to
+	// be out of order.
+	cautiousPages = 5
 )
 
 // errLoop: a source that sends the same rows again and again.
@@ -57,6 +60,7 @@ type reading struct {
 	ended    bool // Unpaged: the one page was read
 	beyond   bool // the next page lies behind all rows of a short one
 	stalls   int
+	cautious int // pages whose rows are looked up even where they fit exactly
 	page     int // ByFixedPage: number of the page taken last
 
 	shrunk    int  // rows of a chunk of a broken range; 0: not in one
@@ -70,7 +74,7 @@ func newReading(feed Feed, w Window, from place, ahead *readahead, drift *Drift)
 	if from.Fixed {
 		r.feed.Paging = ByFixedPage
 	}
-	r.tail = newTail(2 * max(feed.PageSize, from.Size))
+	r.tail = newTail(4 * max(feed.PageSize, from.Size))
 	for _, id := range from.Last {
 		r.tail.add([]byte(id))
 	}
@@ -176,7 +180,9 @@ func (r *reading) taken(p *page) {
 	}
 }
 
-// takeNew keeps the rows from index i on that are not remembered.
+// takeNew keeps the rows from index i on that are not remembered. Some of them
+// may lie before rows taken earlier, so the next few pages are looked through
+// in the same way.
 func (r *reading) takeNew(p *page, i int) {
 	kept := p.rows[:0]
 	for _, row := range p.rows[i:] {
@@ -185,6 +191,7 @@ func (r *reading) takeNew(p *page, i int) {
 		}
 	}
 	p.rows = kept
+	r.cautious = cautiousPages
 	r.taken(p)
 }
 

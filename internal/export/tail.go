@@ -20,7 +20,7 @@ type tail struct {
 	size int
 	ring []uint64
 	next int
-	seen map[uint64]int // hash -> times in ring
+	seen map[uint64]int // hash -> the row's number, counted from 1
 }
 
 func newTail(rows int) *tail {
@@ -30,22 +30,28 @@ func newTail(rows int) *tail {
 // add remembers a row.
 func (t *tail) add(id []byte) {
 	h := maphash.Bytes(t.seed, id)
+	t.recent.add(id)
 	if len(t.ring) < t.size {
 		t.ring = append(t.ring, h)
 	} else {
-		old := t.ring[t.next]
-		if t.seen[old]--; t.seen[old] == 0 {
+		if old := t.ring[t.next]; t.seen[old] == t.count-t.size {
 			delete(t.seen, old)
 		}
 		t.ring[t.next] = h
 		t.next = (t.next + 1) % t.size
 	}
-	t.seen[h]++
-	t.recent.add(id)
+	t.seen[h] = t.count
 }
 
 // has reports whether a row is among those remembered.
 func (t *tail) has(id []byte) bool { return t.seen[maphash.Bytes(t.seed, id)] > 0 }
+
+// hasNew reports whether a row is in the newer half of what is remembered.
+// Around such a row nothing that was taken can have been forgotten.
+func (t *tail) hasNew(id []byte) bool {
+	n := t.seen[maphash.Bytes(t.seed, id)]
+	return n > 0 && n > t.count-t.size/2
+}
 
 // recent keeps the last few ids in full.
 type recent struct {

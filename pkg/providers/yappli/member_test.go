@@ -51,6 +51,18 @@ func TestDecodeUsersReadsEveryWrapper(t *testing.T) {
 	}
 }
 
+// TestDecodeUsersSkipsEveryWhiteSpace puts each kind of it between all tokens.
+func TestDecodeUsersSkipsEveryWhiteSpace(t *testing.T) {
+	t.Parallel()
+	for _, space := range []string{" ", "\t", "\n", "\r", "\r\n\t "} {
+		tokens := strings.Fields(`{ "members" : [ { "member" : { "id" : "1" , "rank" : 7 , "column01" : "a" , "x" : [ 1 , { } ] } } , { "id" : 2 } ] }`)
+		members, err := yappli.DecodeUsers([]byte(space + strings.Join(tokens, space) + space))
+		if err != nil || len(members) != 2 || members[0].ID != "1" || members[0].Rank != 7 || members[0].Column(1) != "a" || members[1].ID != "2" {
+			t.Errorf("%q: %+v, %v", space, members, err)
+		}
+	}
+}
+
 func TestDecodeUsersRefusesWhatIsNoMember(t *testing.T) {
 	t.Parallel()
 	deep := func(n int) string { return strings.Repeat(`[`, n) + seedMember + strings.Repeat(`]`, n) }

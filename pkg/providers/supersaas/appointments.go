@@ -98,28 +98,32 @@ func (c *Client) appointmentsPage(ctx context.Context, op, kind string, schedule
 // Changes yields what was changed, page after page from q.Offset on. A
 // deleted booking says Deleted.
 func (c *Client) Changes(ctx context.Context, q ChangesQuery) iter.Seq2[Appointment, error] {
-	return appointments(ctx, "appointments.changes", &q.AppointmentsQuery, func(ctx context.Context) (call.Response, error) {
-		return c.changesPage(ctx, q)
+	return appointments(ctx, "appointments.changes", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (call.Response, error) {
+		next := q
+		next.AppointmentsQuery = page
+		return c.changesPage(ctx, next)
 	})
 }
 
 // Range yields what takes place in a time range, page after page from
 // q.Offset on.
 func (c *Client) Range(ctx context.Context, q RangeQuery) iter.Seq2[Appointment, error] {
-	return appointments(ctx, "appointments.range", &q.AppointmentsQuery, func(ctx context.Context) (call.Response, error) {
-		return c.rangePage(ctx, q)
+	return appointments(ctx, "appointments.range", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (call.Response, error) {
+		next := q
+		next.AppointmentsQuery = page
+		return c.rangePage(ctx, next)
 	})
 }
 
-// appointments moves q's offset on before each fetch.
-func appointments(ctx context.Context, op string, q *AppointmentsQuery, fetch func(context.Context) (call.Response, error)) iter.Seq2[Appointment, error] {
+// appointments fetches page after page, each with its own offset.
+func appointments(ctx context.Context, op string, q AppointmentsQuery, fetch func(context.Context, AppointmentsQuery) (call.Response, error)) iter.Seq2[Appointment, error] {
 	if q.Limit == 0 {
 		q.Limit = MaxLimit
 	}
-	start := q.Offset
 	page := func(ctx context.Context, at call.Position) ([]Appointment, error) {
-		q.Offset = start + at.Offset
-		r, err := fetch(ctx)
+		next := q
+		next.Offset += at.Offset
+		r, err := fetch(ctx, next)
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ func on(schedule int64) supersaas.AppointmentsQuery {
 
 func TestRange(t *testing.T) {
 	t.Parallel()
-	s, c := account(120, "")
+	_, c := account(120, "")
 	all := must(collect(c.Range(ctx, supersaas.RangeQuery{AppointmentsQuery: on(supersaastest.ResourceSchedule)})))
 	if len(all) == 0 || len(all) >= 40 {
 		t.Fatalf("%d bookings", len(all))
@@ -55,7 +55,6 @@ func TestRange(t *testing.T) {
 	if len(service) == 0 || len(none) != 0 || service[0].ServiceID != 556001 || service[0].ServiceName == "" {
 		t.Errorf("%d and %d bookings of a service", len(service), len(none))
 	}
-	_ = s
 }
 
 func TestRangeOfAUser(t *testing.T) {
@@ -71,6 +70,21 @@ func TestRangeOfAUser(t *testing.T) {
 		if want == 0 && len(found) != 0 || want != 0 && (len(found) != 1 || found[0].ID != want) {
 			t.Errorf("user %s: %+v", user, found)
 		}
+	}
+}
+
+func TestRangeOfToday(t *testing.T) {
+	t.Parallel()
+	// It is 2026-11-22 in UTC and 2026-11-23 in Tokyo.
+	now := instant(t, "2026-11-22T20:00:00Z")
+	s := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1, Now: func() time.Time { return now }})
+	for _, at := range []string{"2026-11-22T14:59:00Z", "2026-11-22T15:00:00Z", "2026-11-23T14:59:00Z", "2026-11-23T15:00:00Z"} {
+		s.Quiet().Book(supersaastest.ResourceSchedule, 0, instant(t, at))
+	}
+	token := s.Token(base)
+	_, body := raw(t, s, "GET /api/range/555001.json?today=true&account="+token.Account+"&api_key="+token.Credential.Reveal()+" HTTP/1.1\r\nHost: h\r\n\r\n")
+	if strings.Count(body, `"schedule_id"`) != 2 || !strings.Contains(body, `"start":"2026-11-23T00:00"`) || !strings.Contains(body, `"start":"2026-11-23T23:59"`) {
+		t.Errorf("today: %s", body)
 	}
 }
 

@@ -38,7 +38,7 @@ func New(source providers.TokenSource, o *providers.Options) *Client {
 
 // inspect finds the page that a server sends with status 200 when it sees no
 // API call at all, such as a login form. XML is not asked for either.
-func inspect(r call.Response) (error, string) {
+func inspect(r call.Response) (kind error, detail string) { //nolint:revive,staticcheck // the order of call.Config.Inspect
 	if body := bytes.TrimSpace(r.Body); len(body) > 0 && body[0] == '<' {
 		return providers.ErrInvalid, "a page instead of JSON; check the base URL"
 	}

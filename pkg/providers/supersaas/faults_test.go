@@ -1,6 +1,7 @@
 package supersaas_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -146,9 +147,11 @@ func TestCreationIsNotRepeated(t *testing.T) {
 // renewing hands out a working token after the first was rejected.
 type renewing struct{ old, next providers.Token }
 
-func (r renewing) Token(contextType) (providers.Token, error) { return r.old, nil }
+func (r renewing) Token(context.Context) (providers.Token, error) { return r.old, nil }
 
-func (r renewing) Rejected(contextType, providers.Token) (providers.Token, error) { return r.next, nil }
+func (r renewing) Rejected(context.Context, providers.Token) (providers.Token, error) {
+	return r.next, nil
+}
 
 func TestRejectedKeyIsReplacedOnce(t *testing.T) {
 	t.Parallel()

@@ -190,6 +190,8 @@ func TestWebhooksByHandAndByAPI(t *testing.T) {
 
 	s.Quiet().ChangeUser(id, map[string]any{"full_name": "y"})
 	s.Quiet().Purchase(id)
+	s.Quiet().SubmitForm(id)
+	s.Quiet().DeleteUser(s.Quiet().AddUser(map[string]any{"name": "silent"}))
 	fields := supersaas.Fields{"full_name": "z"}
 	must(c.UpdateUser(ctx, supersaas.ID(id), fields, supersaas.WriteOptions{}))
 	must(c.CreateUser(ctx, "", supersaas.Fields{"name": "quiet"}, supersaas.WriteOptions{}))

@@ -128,9 +128,7 @@ func wantKind(t *testing.T, err, kind error, status int) {
 	}
 }
 
-type contextType = context.Context
-
-var ctx contextType = context.Background()
+var ctx = context.Background()
 
 func escaped(s string) string { return url.QueryEscape(s) }
 

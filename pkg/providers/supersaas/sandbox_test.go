@@ -30,7 +30,7 @@ func TestSandboxData(t *testing.T) {
 		t.Error("another seed gives the same users")
 	}
 	seen := map[string]int{}
-	for u := range c.Users(ctx, supersaas.UsersQuery{}) {
+	for _, u := range must(collect(c.Users(ctx, supersaas.UsersQuery{}))) {
 		f := u.Fields()
 		seen[u.Country]++
 		seen["role "+text(int64(u.Role))]++
@@ -73,7 +73,7 @@ func TestSandboxRefusesWhatIsNotDocumented(t *testing.T) {
 	for request, want := range map[string]int{
 		"GET /api/users.json?limit=x&": 400, "GET /api/users.json?limit=-1&": 400, "GET /api/users.json?offset=&": 400, "GET /api/users.json?limit=0&": 200,
 		"GET /api/users?": 200, "GET /api/users/?": 200, "GET /api/users.json?id=20450001&": 200, "GET /api/users.json?id=%7B10000fk%7D&": 200,
-		"GET /api/customers.json?": 404, "PATCH /api/users/20450001.json?": 404, "PUT /api/users.json?": 404, "DELETE /api/users.json?": 404,
+		"GET /api/customers.json?": 404, "GET /api/forms.json?": 404, "GET /api/promotions.json?": 404, "PATCH /api/users/20450001.json?": 404, "PUT /api/users.json?": 404, "DELETE /api/users.json?": 404,
 		"PUT /api/users.json?id=20450001&user[full_name]=x&": 200, "DELETE /api/users.json?id=20450004&": 200,
 		"POST /api/users.json?user[name]=n&duplicate=maybe&": 400, "PUT /api/users/5.json?notfound=maybe&": 400, "POST /api/users/fk?user[name]=n&": 404,
 		"PUT /api/users/5.json?user[name]=n&notfound=ignore&": 200, "POST /api/users.json?user[nick]=n&": 400,
@@ -81,7 +81,7 @@ func TestSandboxRefusesWhatIsNotDocumented(t *testing.T) {
 		"GET /api/range/1.json?": 404, "POST /api/hooks?event=Z&parent_id=1&target_url=https://a.example/&": 400, "DELETE /api/hooks?id=1&": 404,
 	} {
 		answer, body := raw(t, s, request+auth+" HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
-		if i := strings.IndexByte(request, ' '); i < 0 || answer.StatusCode != want && !(answer.StatusCode == 405 && want == 404) {
+		if answer.StatusCode != want {
 			t.Errorf("%s: %d %s", request, answer.StatusCode, body)
 		}
 		if want >= 400 && want != 404 && !strings.Contains(body, `"errors":[{"status":"`+text(int64(want))+`","title":"`) {

@@ -62,13 +62,13 @@ func (c *Client) Users(ctx context.Context, q UsersQuery) iter.Seq2[User, error]
 	if q.Limit == 0 {
 		q.Limit = MaxLimit
 	}
-	start := q.Offset
 	fetch := func(ctx context.Context, at call.Position) ([]User, error) {
 		if q.Name != "" && at.Index > 0 {
 			return nil, nil // one name is one user; asking again would find the same
 		}
-		q.Offset = start + at.Offset
-		r, err := c.usersPage(ctx, q)
+		next := q
+		next.Offset += at.Offset
+		r, err := c.usersPage(ctx, next)
 		if err != nil {
 			return nil, err
 		}

@@ -232,6 +232,26 @@ func TestCreateUserRefused(t *testing.T) {
 	must(c.CreateUser(ctx, "", supersaas.Fields{"name": strings.Repeat("名", 50), "role": "-1", "credit": "2.5", "timezone": "UTC"}, supersaas.WriteOptions{}))
 }
 
+func TestUpdateUserRefused(t *testing.T) {
+	t.Parallel()
+	s, c := account(-1, "")
+	s.AddUser(map[string]any{"name": "taken"})
+	id := s.AddUser(map[string]any{"name": "a", "country": "JP"})
+	for _, fields := range []supersaas.Fields{{"name": "taken"}, {"name": ""}, {"country": "jp"}, {"role": "0"}} {
+		_, err := c.UpdateUser(ctx, supersaas.ID(id), fields, supersaas.WriteOptions{})
+		wantKind(t, err, providers.ErrInvalid, 422)
+	}
+	_, err := c.UpdateUser(ctx, supersaas.ID(id), supersaas.Fields{"fk": "1"}, supersaas.WriteOptions{})
+	wantKind(t, err, providers.ErrInvalid, 400)
+	must(c.UpdateUser(ctx, supersaas.ID(id), supersaas.Fields{"name": "a", "country": ""}, supersaas.WriteOptions{}))
+	if u := must(c.GetUser(ctx, supersaas.Name("a"), false)); u.ID != id || u.Fields()["country"] != "" {
+		t.Errorf("user %s", u.Raw())
+	}
+	must(c.UpdateUser(ctx, supersaas.ID(id), supersaas.Fields{"name": "b"}, supersaas.WriteOptions{}))
+	_, err = c.GetUser(ctx, supersaas.Name("a"), false)
+	wantKind(t, err, providers.ErrNotFound, 404)
+}
+
 func TestForeignKeyRules(t *testing.T) {
 	t.Parallel()
 	s, c := account(-1, "")

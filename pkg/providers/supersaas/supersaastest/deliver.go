@@ -2,7 +2,9 @@ package supersaastest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -101,16 +103,24 @@ func (s *Server) flush() {
 func (s *Server) deliver(d Delivery) {
 	client := http.Client{Transport: s.Poster, Timeout: postTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Post(d.Target, "application/json", bytes.NewReader(d.Body))
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, d.Target, bytes.NewReader(d.Body))
 	if err == nil {
-		d.Status = response.StatusCode
-		_, err = io.Copy(io.Discard, response.Body)
-		_ = response.Body.Close()
+		request.Header.Set("Content-Type", "application/json")
+		d.Status, err = status(client.Do(request))
 	}
 	d.Err = err
 	s.post.mu.Lock()
 	defer s.post.mu.Unlock()
 	s.post.done = append(s.post.done, d)
+}
+
+// status reads an answer to its end, so that its connection is used again.
+func status(response *http.Response, err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, errors.Join(err, response.Body.Close())
 }
 
 // Release posts the webhooks that HoldBack kept, the youngest first.

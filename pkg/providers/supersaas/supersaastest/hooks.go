@@ -52,7 +52,7 @@ func (s *Server) listHooks(w http.ResponseWriter, _ *sandbox.Request) {
 		Trigger  string `json:"trigger"`
 		ParentID int64  `json:"parent_id"`
 	}
-	rows := []row{}
+	rows := make([]row, 0, len(s.hooks))
 	for _, h := range s.hooks {
 		rows = append(rows, row{h.ID, h.Target, h.Trigger, h.ParentID})
 	}

@@ -7,7 +7,7 @@ import (
 	"sort"
 )
 
-// Absent, as a value given to the methods of Editor, takes a field away. Nil
+// Absent is the value by which the methods of Editor take a field away. Nil
 // sets it to null.
 var Absent = absent{}
 

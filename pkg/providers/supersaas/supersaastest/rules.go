@@ -40,7 +40,7 @@ func userFields(r *sandbox.Request) (object, error) {
 	}
 	for name, raw := range o {
 		if !slices.Contains(writable, name) {
-			return nil, fmt.Errorf("unknown attribute '%s' for User.", name)
+			return nil, fmt.Errorf("unknown attribute '%s' for User", name)
 		}
 		if raw[0] == '{' || raw[0] == '[' {
 			return nil, fmt.Errorf("attribute '%s' is not a text", name)

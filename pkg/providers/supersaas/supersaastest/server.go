@@ -126,7 +126,7 @@ func New(o Options) *Server {
 
 // ServeHTTP serves a request and posts the webhooks that it fired.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer s.flush()
+	defer s.flush() //nolint:contextcheck // a webhook outlives the request that fired it
 	if s.BetweenPages != nil && strings.HasPrefix(r.URL.Path, "/api/users.") && r.URL.Query().Get("offset") > "0" {
 		s.BetweenPages(int(s.pages.Add(1)))
 	}
@@ -139,12 +139,13 @@ func (s *Server) Client() *http.Client { return &http.Client{Transport: sandbox.
 
 // RollKey replaces the API key, as the account's settings do. The old one
 // ends at once.
-func (s *Server) RollKey() string {
+func (s *Server) RollKey() (key string) {
 	s.Do(func() {
 		s.keys++
 		s.key = apiKey(s.options.Seed, s.keys)
+		key = s.key
 	})
-	return s.key
+	return key
 }
 
 // Connection returns what an operator would configure for a sandbox at base.

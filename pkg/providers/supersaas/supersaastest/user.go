@@ -187,8 +187,9 @@ func (t *users) compare(a, b *user) int {
 		return cmp.Compare(a.id, b.id)
 	case Shuffled:
 		return cmp.Or(cmp.Compare(t.scatter(a.id), t.scatter(b.id)), cmp.Compare(a.id, b.id))
+	default:
+		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
 	}
-	return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
 }
 
 func (t *users) scatter(id int64) uint64 {

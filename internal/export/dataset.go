@@ -20,7 +20,7 @@ type Dataset struct {
 	// Ranged: the provider can be asked for a range of time.
 	Ranged bool
 	// Past and Future bound a snapshot of a ranged dataset, around the
-	// scheduled time.
+	// scheduled time. Past bounds the first incremental run; 0: all.
 	Past, Future time.Duration
 	// Unordered: the provider promises no order, so that a closing check
 	// must compare ids.

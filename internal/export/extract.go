@@ -28,7 +28,7 @@ type extraction struct {
 	whole  bool      // the part holds whole rows only: an error came from reading
 	// reading ends when it is time to stop. Writes have a context of their
 	// own, which lasts longer.
-	reading context.Context //nolint:containedctx // one call's
+	reading context.Context
 }
 
 // extract reads until the source ends, or until it is time to stop.

@@ -94,8 +94,10 @@ func (r Run) window(covered time.Time, lookBack time.Duration) Window {
 	switch {
 	case r.IsBackfill():
 		return r.Backfill
-	case r.Dataset.Incremental && covered.IsZero():
+	case r.Dataset.Incremental && covered.IsZero() && r.Dataset.Past == 0:
 		return Window{To: r.Scheduled}
+	case r.Dataset.Incremental && covered.IsZero():
+		return Window{From: r.Scheduled.Add(-r.Dataset.Past), To: r.Scheduled}
 	case r.Dataset.Incremental:
 		if covered.After(r.Scheduled) { // a late trigger of an earlier time
 			covered = r.Scheduled

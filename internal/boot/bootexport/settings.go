@@ -1,0 +1,196 @@
+package bootexport
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/export"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/supersaas"
+)
+
+// Settings are the function's settings.
+type Settings struct {
+	boot.Common
+
+	TimeZone    string        `env:"HIKYAKU_TIME_ZONE" envDefault:"UTC"`            // IANA; whose days dt counts
+	Datasets    []string      `env:"HIKYAKU_EXPORT_DATASETS"`                       // such as shopline/orders; empty: all
+	Compression string        `env:"HIKYAKU_EXPORT_COMPRESSION" envDefault:"gzip"`  // gzip or none
+	PartMiB     int64         `env:"HIKYAKU_EXPORT_PART_MIB" envDefault:"64"`       // of a part, uncompressed
+	RecordMiB   int           `env:"HIKYAKU_EXPORT_RECORD_MIB" envDefault:"16"`     // a larger record is rejected
+	PageSize    int           `env:"HIKYAKU_EXPORT_PAGE_SIZE" envDefault:"0"`       // rows asked for at once; 0: the provider's default or quirk
+	InFlight    int           `env:"HIKYAKU_EXPORT_IN_FLIGHT" envDefault:"4"`       // pages fetched ahead
+	ReadMiB     int           `env:"HIKYAKU_EXPORT_READ_AHEAD_MIB" envDefault:"16"` // and about how much of them
+	LookBack    time.Duration `env:"HIKYAKU_EXPORT_LOOK_BACK" envDefault:"1h"`      // by which a window reaches into the one before
+	StopAhead   time.Duration `env:"HIKYAKU_EXPORT_STOP_AHEAD" envDefault:"20s"`    // before the function's deadline
+	Drop        string        `env:"HIKYAKU_EXPORT_DROP"`                           // fields to leave out: "shopline/customers:email,phones; yappli/users:login_id"
+	Hash        string        `env:"HIKYAKU_EXPORT_HASH"`                           // fields to replace by a keyed hash, in the same form
+
+	Appointments string   `env:"HIKYAKU_EXPORT_APPOINTMENTS" envDefault:"range"` // range: snapshots by when they take place; changes: what was changed
+	DaysBack     int      `env:"HIKYAKU_EXPORT_DAYS_BACK" envDefault:"3650"`     // of appointments, before the scheduled time
+	DaysAhead    int      `env:"HIKYAKU_EXPORT_DAYS_AHEAD" envDefault:"3650"`    // and after it
+	Schedules    []string `env:"HIKYAKU_SUPERSAAS_SCHEDULES"`                    // ids; "id:slots" for a capacity schedule; empty: all that the account lists
+
+	YappliRate     float64 `env:"HIKYAKU_YAPPLI_RATE" envDefault:"2"`     // requests per second of the account
+	YappliShare    float64 `env:"HIKYAKU_YAPPLI_SHARE" envDefault:"0.25"` // this function's part of them, all datasets together
+	SuperSaaSRate  float64 `env:"HIKYAKU_SUPERSAAS_RATE" envDefault:"4"`  // as above
+	SuperSaaSShare float64 `env:"HIKYAKU_SUPERSAAS_SHARE" envDefault:"0.25"`
+	SHOPLINERate   float64 `env:"HIKYAKU_SHOPLINE_RATE" envDefault:"3"`
+	SHOPLINEShare  float64 `env:"HIKYAKU_SHOPLINE_SHARE" envDefault:"0.9"`
+	AssistRate     float64 `env:"HIKYAKU_ASSISTTENCHO_RATE" envDefault:"1"`
+	AssistShare    float64 `env:"HIKYAKU_ASSISTTENCHO_SHARE" envDefault:"0.9"`
+}
+
+const (
+	byRange   = "range"
+	byChanges = "changes"
+	useGzip   = "gzip"
+	useNone   = "none"
+	day       = 24 * time.Hour
+)
+
+// Validate returns every fault of the settings.
+func (s Settings) Validate() []error {
+	faults := s.Common.Validate()
+	need := func(ok bool, name, what string) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s: %s", name, what))
+		}
+	}
+	if _, err := export.LoadZone(s.TimeZone); err != nil {
+		faults = append(faults, fmt.Errorf("HIKYAKU_TIME_ZONE: %w", err))
+	}
+	for _, name := range s.Datasets {
+		if _, err := export.FindDataset(name); err != nil {
+			faults = append(faults, fmt.Errorf("HIKYAKU_EXPORT_DATASETS: %w", err))
+		}
+	}
+	need(s.Compression == useGzip || s.Compression == useNone, "HIKYAKU_EXPORT_COMPRESSION", "must be gzip or none")
+	need(s.PartMiB >= 1 && s.PartMiB <= 64, "HIKYAKU_EXPORT_PART_MIB", "must be from 1 to 64")
+	need(s.RecordMiB >= 1 && s.RecordMiB <= 64, "HIKYAKU_EXPORT_RECORD_MIB", "must be from 1 to 64")
+	need(s.PageSize >= 0 && s.PageSize <= supersaas.MaxLimit, "HIKYAKU_EXPORT_PAGE_SIZE", "must be from 0 to 1000")
+	need(s.InFlight >= 1 && s.InFlight <= 64, "HIKYAKU_EXPORT_IN_FLIGHT", "must be from 1 to 64")
+	need(s.ReadMiB >= 1, "HIKYAKU_EXPORT_READ_AHEAD_MIB", "must be at least 1")
+	need(s.LookBack >= 0, "HIKYAKU_EXPORT_LOOK_BACK", "must not be negative")
+	need(s.StopAhead > 0, "HIKYAKU_EXPORT_STOP_AHEAD", "must be above 0, such as 20s")
+	need(s.Appointments == byRange || s.Appointments == byChanges, "HIKYAKU_EXPORT_APPOINTMENTS", "must be range or changes")
+	need(s.DaysBack >= 1 && s.DaysBack <= 36500, "HIKYAKU_EXPORT_DAYS_BACK", "must be from 1 to 36500")
+	need(s.DaysAhead >= 0 && s.DaysAhead <= 36500, "HIKYAKU_EXPORT_DAYS_AHEAD", "must be from 0 to 36500")
+	if _, err := s.schedules(); err != nil {
+		faults = append(faults, err)
+	}
+	for provider, r := range s.rates() {
+		name := "HIKYAKU_" + strings.ToUpper(provider)
+		need(r.rate > 0, name+"_RATE", "must be above 0")
+		need(r.share > 0 && r.share <= 1, name+"_SHARE", "must be above 0 and at most 1")
+	}
+	_, fieldFaults := s.fields()
+	slices.SortFunc(fieldFaults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return append(faults, fieldFaults...)
+}
+
+// rate is how fast one account may be asked, and the function's share of it.
+type rate struct{ rate, share float64 }
+
+func (s Settings) rates() map[string]rate {
+	return map[string]rate{
+		providers.Yappli:       {s.YappliRate, s.YappliShare},
+		providers.SuperSaaS:    {s.SuperSaaSRate, s.SuperSaaSShare},
+		providers.SHOPLINE:     {s.SHOPLINERate, s.SHOPLINEShare},
+		providers.AssistTencho: {s.AssistRate, s.AssistShare},
+	}
+}
+
+// datasets returns the enabled datasets with their settings.
+func (s Settings) datasets() []export.Dataset {
+	var enabled []export.Dataset
+	for _, d := range export.Datasets() {
+		if len(s.Datasets) > 0 && !slices.Contains(s.Datasets, d.String()) {
+			continue
+		}
+		if d.Provider == providers.SuperSaaS && d.Ranged {
+			d.Past, d.Future = time.Duration(s.DaysBack)*day, time.Duration(s.DaysAhead)*day
+			d.Incremental = s.Appointments == byChanges
+		}
+		enabled = append(enabled, d)
+	}
+	return enabled
+}
+
+// fields reads HIKYAKU_EXPORT_DROP and HIKYAKU_EXPORT_HASH.
+func (s Settings) fields() (map[string]export.Fields, []error) {
+	all := map[string]export.Fields{}
+	var faults []error
+	for _, list := range []struct {
+		name, text string
+		add        func(*export.Fields, string)
+	}{
+		{"HIKYAKU_EXPORT_DROP", s.Drop, func(f *export.Fields, path string) { f.Drop = append(f.Drop, path) }},
+		{"HIKYAKU_EXPORT_HASH", s.Hash, func(f *export.Fields, path string) { f.Hash = append(f.Hash, path) }},
+	} {
+		for entry := range strings.SplitSeq(list.text, ";") {
+			if entry = strings.TrimSpace(entry); entry == "" {
+				continue
+			}
+			dataset, paths, _ := strings.Cut(entry, ":")
+			dataset = strings.TrimSpace(dataset)
+			if _, err := export.FindDataset(dataset); err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", list.name, err))
+				continue
+			}
+			f := all[dataset]
+			for path := range strings.SplitSeq(paths, ",") {
+				list.add(&f, strings.TrimSpace(path))
+			}
+			all[dataset] = f
+		}
+	}
+	for name, f := range all {
+		d, _ := export.FindDataset(name) // checked above
+		for _, fault := range f.Faults(d) {
+			faults = append(faults, fmt.Errorf("HIKYAKU_EXPORT_DROP, HIKYAKU_EXPORT_HASH: %w", fault))
+		}
+	}
+	return all, faults
+}
+
+// A schedule is one calendar of SuperSaaS whose appointments are exported.
+type schedule struct {
+	id    int64
+	slots bool
+}
+
+// name is the schedule's name as a pass, and its form in the settings.
+func (s schedule) name() string {
+	name := strconv.FormatInt(s.id, 10)
+	if s.slots {
+		name += ":slots"
+	}
+	return name
+}
+
+func (s Settings) schedules() ([]schedule, error) {
+	var list []schedule
+	for _, text := range s.Schedules {
+		one, err := parseSchedule(text)
+		if err != nil {
+			return nil, fmt.Errorf("HIKYAKU_SUPERSAAS_SCHEDULES: %w", err)
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+func parseSchedule(text string) (schedule, error) {
+	number, kind, typed := strings.Cut(strings.TrimSpace(text), ":")
+	id, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || id <= 0 || typed && kind != "slots" {
+		return schedule{}, errors.New("each entry must be a schedule's number, or number:slots for a capacity schedule")
+	}
+	return schedule{id: id, slots: typed}, nil
+}

@@ -3,6 +3,7 @@ package secretstore_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,15 +81,15 @@ func TestRejectedWaitsForTheNewVersion(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fixture) {
 		old := f.wantToken(t, f.renew(t, 0))
-		fresh := ""
+		var fresh atomic.Value
 		f.asking(t, old.Version, func(context.Context) error {
-			time.AfterFunc(3*time.Second, func() { fresh = f.renew(t, 0) }) // another holds the lease
+			time.AfterFunc(3*time.Second, func() { fresh.Store(f.renew(t, 0)) }) // another holds the lease
 			return nil
 		})
 		start := time.Now()
 		next, err := f.tokens.Rejected(t.Context(), old)
-		if err != nil || next.Version != fresh {
-			t.Errorf("Rejected = version %q, error %v, want %q", next.Version, err, fresh)
+		if err != nil || next.Version != fresh.Load() {
+			t.Errorf("Rejected = version %q, error %v, want %q", next.Version, err, fresh.Load())
 		}
 		if waited := time.Since(start); waited < 3*time.Second || waited > 3500*time.Millisecond {
 			t.Errorf("waited %s for a version that came after 3 s", waited)

@@ -93,13 +93,18 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 		switch {
 		case rec.is(linked):
 			return nil
+		case rec.is(claimed):
+			if rec.member == r.memberHash(m.ID) {
+				return rec // the page is taken again
+			}
+			return nil
 		case rec.is(unresolved), rec.is(listed) && (first == nil || !first.is(unresolved)) && (first == nil || rec.id < first.id):
 			first = rec
 		}
 	}
 	if first != nil {
 		first.member = r.memberHash(m.ID)
-		first.set(linked) // a second member of the same identity finds it taken
+		first.set(claimed) // a second member of the same identity finds it taken
 	}
 	return first
 }
@@ -132,7 +137,7 @@ func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member) err
 	}
 	switch member, err := r.claim(ctx, m.UniqueID, rec.id); {
 	case errors.Is(err, errOtherOwner):
-		rec.flags &^= linked | matched | differ
+		rec.flags &^= claimed | matched | differ
 		rec.set(duplicate)
 		return nil
 	case err != nil:

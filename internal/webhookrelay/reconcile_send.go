@@ -22,7 +22,7 @@ func (r *Reconciler) membersComplete() bool {
 func (r *Reconciler) unclaimedUniques() int {
 	n := 0
 	for _, place := range r.table.byUnique {
-		if !r.table.at(int(place)).is(known | linked) {
+		if !r.table.at(int(place)).is(known | linked | claimed) {
 			n++
 		}
 	}
@@ -151,7 +151,7 @@ func (r *Reconciler) taken(rec *record) bool {
 		if other.id == 0 {
 			continue
 		}
-		if other != rec && (other.id < rec.id || other.is(linked) || !other.is(listed)) {
+		if other != rec && (other.id < rec.id || other.is(linked|claimed) || !other.is(listed)) {
 			return true
 		}
 	}

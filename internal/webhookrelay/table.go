@@ -20,7 +20,8 @@ const (
 	noIdentity                  // the user has no unique_id
 	unmappable                  // the mapping fails for the user
 	hasRow                      // the relay has a row
-	linked                      // the row, or this run, links the member in record.member
+	linked                      // the row links the member in record.member
+	claimed                     // no row does, but the member in record.member bears the identity
 	unresolved                  // the row waits for this run to link it or to mark it absent
 	tombstone                   // of the row
 	disabled                    // of the row

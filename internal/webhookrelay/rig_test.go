@@ -1,0 +1,337 @@
+package webhookrelay_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/supersaas/supersaastest"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// A fifo is a FIFO queue in memory: deduplication for five minutes, order and
+// blocking by group, visibility, receive counts. It copies what it is sent.
+type fifo struct {
+	mu       sync.Mutex
+	messages []*queued
+	seen     map[string]time.Time
+	serial   int
+	sent     int
+	refuse   bool
+	failing  error // of Postpone
+}
+
+type queued struct {
+	webhookrelay.Envelope
+
+	id       string
+	visible  time.Time
+	receives int
+}
+
+const visibility = 6 * time.Minute
+
+func (q *fifo) Send(_ context.Context, envelopes ...webhookrelay.Envelope) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.refuse {
+		return fmt.Errorf("queue refuses")
+	}
+	if q.seen == nil {
+		q.seen = map[string]time.Time{}
+	}
+	for _, e := range envelopes {
+		if at, ok := q.seen[e.Dedup]; ok && time.Since(at) < 5*time.Minute {
+			continue
+		}
+		q.seen[e.Dedup] = time.Now()
+		q.serial++
+		q.sent++
+		e.Body = bytes.Clone(e.Body)
+		q.messages = append(q.messages, &queued{Envelope: e, id: "m" + strconv.Itoa(q.serial), visible: time.Now()})
+	}
+	return nil
+}
+
+func (q *fifo) Postpone(_ context.Context, receipt string, d time.Duration) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.messages {
+		if m.id == receipt {
+			m.visible = time.Now().Add(d)
+		}
+	}
+	return q.failing
+}
+
+// receive hands out up to n messages of groups that no message blocks.
+func (q *fifo) receive(n int) []webhookrelay.Delivery {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	blocked := map[string]bool{}
+	for _, m := range q.messages {
+		if m.visible.After(now) {
+			blocked[m.Group] = true
+		}
+	}
+	var batch []webhookrelay.Delivery
+	for _, m := range q.messages {
+		if len(batch) < n && !blocked[m.Group] {
+			m.receives++
+			m.visible = now.Add(visibility)
+			batch = append(batch, webhookrelay.Delivery{ID: m.id, Receipt: m.id, Receives: m.receives, Body: m.Body})
+		}
+	}
+	return batch
+}
+
+// settle deletes what a worker finished.
+func (q *fifo) settle(batch []webhookrelay.Delivery, unfinished []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	gone := map[string]bool{}
+	for _, d := range batch {
+		gone[d.ID] = true
+	}
+	for _, id := range unfinished {
+		delete(gone, id)
+	}
+	kept := q.messages[:0]
+	for _, m := range q.messages {
+		if !gone[m.id] {
+			kept = append(kept, m)
+		}
+	}
+	q.messages = kept
+}
+
+func (q *fifo) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.messages)
+}
+
+// idle returns how long a worker may sleep: until a message becomes visible,
+// but a minute at most, and a second at least.
+func (q *fifo) idle() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d := time.Minute
+	for _, m := range q.messages {
+		d = min(d, time.Until(m.visible))
+	}
+	return max(d, time.Second)
+}
+
+// bodies returns the messages as they lie there.
+func (q *fifo) bodies() []webhookrelay.Message {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var list []webhookrelay.Message
+	for _, m := range q.messages {
+		var message webhookrelay.Message
+		if json.Unmarshal(m.Body, &message) == nil {
+			list = append(list, message)
+		}
+	}
+	return list
+}
+
+// counts is a webhookrelay.Metrics that adds up.
+type counts struct {
+	mu     sync.Mutex
+	values map[string]float64
+}
+
+func (c *counts) Add(name, _ string, value float64, dimensions map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.values == nil {
+		c.values = map[string]float64{}
+	}
+	for _, v := range dimensions {
+		name += " " + v
+	}
+	c.values[name] += value
+}
+
+func (c *counts) get(name string) float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.values[name]
+}
+
+func (c *counts) all() map[string]float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.values)
+}
+
+const testMapping = `
+options: {zone: Asia/Tokyo, region: JP}
+login_id: email
+column01: full_name
+column02: e164(default(mobile, phone))
+column03: field_1
+`
+
+// A rig is both sandboxes, a store and queues around one stack.
+type rig struct {
+	t        testing.TB
+	shop     *supersaastest.Server
+	crm      *yapplitest.Server
+	objects  objectstore.Store
+	queue    *fifo
+	dead     *fifo
+	metrics  *counts
+	log      *bytes.Buffer
+	settings webhookrelay.Settings
+	identity webhookrelay.Identity
+	mapping  string
+	quirks   string
+	rate     float64
+	patient  bool // errors of the store and of the providers are tried again
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	return &rig{
+		t:       t,
+		shop:    supersaastest.New(supersaastest.Options{Records: -1, Rate: -1}),
+		crm:     yapplitest.New(yapplitest.Options{Records: -1, Rate: -1}),
+		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &bytes.Buffer{},
+		settings: webhookrelay.Settings{Mode: webhookrelay.Write},
+		identity: webhookrelay.Identity{By: "id", Prefix: "ss-"},
+		mapping:  testMapping, quirks: `{"update":"partial"}`, rate: 1e6,
+	}
+}
+
+func (r *rig) config() webhookrelay.Config {
+	r.t.Helper()
+	mapping, err := webhookrelay.ParseMapping("mapping.yaml", []byte(r.mapping))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	crm := r.crm.Token("http://yappli.test")
+	crm.Quirks = json.RawMessage(r.quirks)
+	governor := func() *webhookrelay.Governor { return webhookrelay.NewGovernor(r.rate, 1, 1, time.Now) }
+	client := r.shop.Client()
+	client.Transport = both{r.shop, r.crm}
+	return webhookrelay.Config{
+		Objects: r.objects, Prefix: "test",
+		SuperSaaS: providers.Fixed(r.shop.Token("http://supersaas.test")), Yappli: providers.Fixed(crm),
+		Options:   providers.Options{HTTP: client, Attempts: 1},
+		Governors: webhookrelay.Governors{SuperSaaS: governor(), Yappli: governor()},
+		Mapping:   mapping, Identity: r.identity, Settings: r.settings,
+		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: r.metrics, Now: time.Now,
+	}
+}
+
+func (r *rig) stack() *webhookrelay.Stack {
+	r.t.Helper()
+	for {
+		s, err := webhookrelay.Open(context.Background(), r.config())
+		if err == nil {
+			return s
+		}
+		if !r.patient {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// send puts a user on the queue, as ingest does.
+func (r *rig) send(user int64, event string) {
+	r.t.Helper()
+	m := webhookrelay.Message{User: user, Event: event, At: time.Now().UTC()}
+	r.queue.mu.Lock()
+	dedup := fmt.Sprintf("hook-%d-%d", user, r.queue.serial)
+	r.queue.mu.Unlock()
+	if err := r.queue.Send(context.Background(), m.Envelope(dedup)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// work lets one worker handle what is visible now, and returns how many it
+// left unfinished.
+func (r *rig) work() int {
+	r.t.Helper()
+	batch := r.queue.receive(10)
+	unfinished := r.stack().Relay(r.dead, r.queue).Work(context.Background(), batch)
+	r.queue.settle(batch, unfinished)
+	return len(unfinished)
+}
+
+// reconcile runs to the end and returns the report.
+func (r *rig) reconcile() webhookrelay.Report {
+	r.t.Helper()
+	for range 50 {
+		result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+		if err != nil && !r.patient {
+			r.t.Fatal(err)
+		}
+		if result.Status == "busy" {
+			time.Sleep(time.Minute)
+		}
+		if err == nil && result.Status == "done" {
+			return *result.Report
+		}
+	}
+	r.t.Fatal("reconcile does not end")
+	return webhookrelay.Report{}
+}
+
+// outcomes returns how jobs ended, by class, and forgets them.
+func (r *rig) outcomes() map[string]int {
+	found := map[string]int{}
+	r.metrics.mu.Lock()
+	defer r.metrics.mu.Unlock()
+	for name, n := range r.metrics.values {
+		if class, ok := strings.CutPrefix(name, "RelayOutcome "); ok {
+			found[class] = int(n)
+			delete(r.metrics.values, name)
+		}
+	}
+	return found
+}
+
+func (r *rig) wantOutcome(class string) {
+	r.t.Helper()
+	if got := r.outcomes(); len(got) != 1 || got[class] != 1 {
+		r.t.Fatalf("outcomes = %v, want one %s\n%s", got, class, r.log)
+	}
+}
+
+// member returns the one member that bears a unique_id.
+func (r *rig) member(unique string) yapplitest.Member {
+	r.t.Helper()
+	found := r.crm.FindUnique(unique)
+	if len(found) != 1 {
+		r.t.Fatalf("%d members with unique_id %s, want 1\n%s", len(found), unique, r.log)
+	}
+	return found[0]
+}
+
+func (r *rig) wantField(unique, field, want string) {
+	r.t.Helper()
+	if got := text(r.member(unique), field); got != want {
+		r.t.Fatalf("%s of %s = %q, want %q\n%s", field, unique, got, want, r.log)
+	}
+}
+
+// text is a member's field, "" if it is null or missing.
+func text(m yapplitest.Member, field string) string { return m.Values[field] }
+
+func unique(user int64) string { return "ss-" + strconv.FormatInt(user, 10) }

@@ -9,6 +9,7 @@ import (
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 const (
@@ -50,7 +51,7 @@ func TestDecodeTokenSample(t *testing.T) {
 		`{"token_type": "Bearer", "expires_in": 1800, "access_token": "` + sampleToken + `"}`: 1800 * time.Second,
 		`{"access_token": "` + sampleToken + `"}`:                                             1799975358 * time.Microsecond, // from the JWT's fractions
 	} {
-		transport := &answering{body: body}
+		transport := &canned.Transport{Body: body}
 		authority := actibook.NewAuthority(unpaced(&http.Client{Transport: transport}))
 		grant, err := authority.Obtain(t.Context(), providers.Connection{TokenURL: "https://api.test/token"}, providers.NewSecret("s"), providers.Secret{}, false)
 		if err != nil || grant.Access.Reveal() != sampleToken {
@@ -82,13 +83,13 @@ func TestReplayLoginSample(t *testing.T) {
 // Seed actibook.txt:137-141, the login answer: nothing.
 func TestDecodeLoginSample(t *testing.T) {
 	t.Parallel()
-	transport := &answering{body: "{}"}
-	if _, err := transport.client("").Login(t.Context(), nil); !errors.Is(err, providers.ErrInvalid) {
+	transport := &canned.Transport{Body: "{}"}
+	if _, err := clientOf(transport, "").Login(t.Context(), nil); !errors.Is(err, providers.ErrInvalid) {
 		t.Errorf("got %v; want ErrInvalid", err)
 	}
-	if string(transport.seen) != `{"parameters":{}}` || transport.sent.Method != "POST" ||
-		transport.sent.Header.Get("Authorization") != "Bearer "+secretToken || transport.sent.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("sent %s %s with %s", transport.sent.Method, transport.seen, transport.sent.Header.Get("Content-Type"))
+	if string(transport.Seen) != `{"parameters":{}}` || transport.Sent.Method != "POST" ||
+		transport.Sent.Header.Get("Authorization") != "Bearer "+secretToken || transport.Sent.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("sent %s %s with %s", transport.Sent.Method, transport.Seen, transport.Sent.Header.Get("Content-Type"))
 	}
 }
 

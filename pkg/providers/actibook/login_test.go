@@ -14,6 +14,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 // siteUsers returns the sandbox's users, each on a line of its own.
@@ -50,7 +51,7 @@ func TestLogin(t *testing.T) {
 	t.Parallel()
 	for name, configure := range map[string]func(*actibooktest.Server){
 		"top level":   nil,
-		"in a object": func(s *actibooktest.Server) { s.Wrapper = "data" },
+		"in an object": func(s *actibooktest.Server) { s.Wrapper = "data" },
 		"own site":    func(s *actibooktest.Server) { s.Site = "https://books.example:8443" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,23 +131,23 @@ func TestLoginRefused(t *testing.T) {
 
 func TestLoginParameters(t *testing.T) {
 	t.Parallel()
-	transport := &answering{body: "{}"}
-	client := transport.client(`{"parameters":{"keyword":"k","lang":"ja","n":{"deep":[1]}}}`)
+	transport := &canned.Transport{Body: "{}"}
+	client := clientOf(transport, `{"parameters":{"keyword":"k","lang":"ja","n":{"deep":[1]}}}`)
 	_, _ = client.Login(t.Context(), map[string]any{"lang": "zh", "user_id": "1"})
-	if want := `{"parameters":{"keyword":"k","lang":"zh","n":{"deep":[1]},"user_id":"1"}}`; string(transport.seen) != want {
-		t.Errorf("sent %s; want %s", transport.seen, want)
+	if want := `{"parameters":{"keyword":"k","lang":"zh","n":{"deep":[1]},"user_id":"1"}}`; string(transport.Seen) != want {
+		t.Errorf("sent %s; want %s", transport.Seen, want)
 	}
-	transport.sent = nil
+	transport.Sent = nil
 	for name, c := range map[string]struct {
 		client     *actibook.Client
 		parameters map[string]any
 	}{
-		"not JSON":     {transport.client(""), map[string]any{"a": make(chan int)}},
+		"not JSON":     {clientOf(transport, ""), map[string]any{"a": make(chan int)}},
 		"no login_url": {actibook.New(providers.Fixed(providers.Token{}), unpaced(&http.Client{Transport: transport})), nil},
-		"bad quirks":   {transport.client(`{"hosts":[]}`), nil},
+		"bad quirks":   {clientOf(transport, `{"hosts":[]}`), nil},
 	} {
-		if _, err := c.client.Login(t.Context(), c.parameters); !errors.Is(err, providers.ErrInvalid) || transport.sent != nil {
-			t.Errorf("%s: %v, sent %t", name, err, transport.sent != nil)
+		if _, err := c.client.Login(t.Context(), c.parameters); !errors.Is(err, providers.ErrInvalid) || transport.Sent != nil {
+			t.Errorf("%s: %v, sent %t", name, err, transport.Sent != nil)
 		}
 	}
 }
@@ -167,7 +168,7 @@ func TestRedirectURLs(t *testing.T) {
 		`{"redirect_url":"http://[::1]:8080/x"}`:                                           `{"redirect_hosts":["x.example","http://[::1]:8080"]}`,
 		`{"redirect_url":"http://127.0.0.1:8080/x"}`:                                       `{"redirect_hosts":["http://127.0.0.1:8080"]}`,
 	} {
-		redirect, err := (&answering{body: body}).client(quirks).Login(t.Context(), nil)
+		redirect, err := clientOf(&canned.Transport{Body: body}, quirks).Login(t.Context(), nil)
 		if err != nil || redirect.Empty() || !strings.Contains(body, `"`+redirect.Reveal()+`"`) {
 			t.Errorf("%s with %s: %v", body, quirks, err)
 		}
@@ -199,7 +200,7 @@ func TestRedirectURLs(t *testing.T) {
 		`{"redirect_url":"https://127.0.0.1:8080/x"}`:                               `{"redirect_hosts":["http://127.0.0.1:8080"]}`,
 		`{"redirect_url":"http://127.0.0.1:8081/x"}`:                                `{"redirect_hosts":["http://127.0.0.1:8080"]}`,
 	} {
-		redirect, err := (&answering{body: body}).client(quirks).Login(t.Context(), nil)
+		redirect, err := clientOf(&canned.Transport{Body: body}, quirks).Login(t.Context(), nil)
 		if !errors.Is(err, providers.ErrInvalid) || !redirect.Empty() {
 			t.Errorf("%s with %s: returned %t, %v; want ErrInvalid", body, quirks, !redirect.Empty(), err)
 		}
@@ -282,7 +283,7 @@ func TestAnswers(t *testing.T) {
 		"422": {422, nil, providers.ErrInvalid}, "429": {429, nil, providers.ErrRateLimited}, "500": {500, nil, providers.ErrTemporary},
 		"302": {302, nil, providers.ErrInvalid}, "200": {200, nil, providers.ErrInvalid}, "cut": {0, errors.New("canary"), providers.ErrTemporary},
 	} {
-		_, err := (&answering{status: c.status, body: "canary <html>", err: c.cut}).client("").Login(t.Context(), nil)
+		_, err := clientOf(&canned.Transport{Status: c.status, Body: "canary <html>", Err: c.cut}, "").Login(t.Context(), nil)
 		var e *providers.Error
 		if !errors.Is(err, c.kind) || !errors.As(err, &e) || e.Provider != "actibook" || e.Op != "login" || e.Status != c.status {
 			t.Errorf("%s: %v; want %v", name, err, c.kind)
@@ -361,7 +362,7 @@ func FuzzLoginAnswer(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		redirect, err := (&answering{body: body}).client("").Login(t.Context(), nil)
+		redirect, err := clientOf(&canned.Transport{Body: body}, "").Login(t.Context(), nil)
 		if err == nil && (!strings.HasPrefix(strings.ToLower(redirect.Reveal()), "https://") || !strings.Contains(strings.ToLower(redirect.Reveal()), ".actibookone.com")) {
 			t.Errorf("trusted %q", redirect.Reveal())
 		}

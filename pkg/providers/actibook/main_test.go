@@ -1,13 +1,10 @@
 package actibook_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"strings"
 	"testing"
 
 	"golang.org/x/time/rate"
@@ -15,6 +12,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 	"hikyaku/pkg/providers/internal/sandbox/seenfile"
 )
 
@@ -44,45 +42,20 @@ func newSite(configure func(*actibooktest.Server)) (*actibooktest.Server, *actib
 	return s, actibook.New(providers.Fixed(s.Token(base)), unpaced(s.Client()))
 }
 
-// answering is a transport that gives every request the same answer and keeps
-// the last request.
-type answering struct {
-	status int
-	body   string
-	sent   *http.Request
-	seen   []byte
-	err    error
-}
-
-func (a *answering) RoundTrip(r *http.Request) (*http.Response, error) {
-	a.sent = r
-	a.seen, _ = io.ReadAll(r.Body)
-	if a.err != nil {
-		return nil, a.err
-	}
-	recorder := httptest.NewRecorder()
-	if a.status != 0 {
-		recorder.Code = a.status
-	}
-	recorder.Body.WriteString(a.body)
-	return recorder.Result(), nil
-}
-
-func (a *answering) client(quirks string) *actibook.Client {
+// clientOf returns a client of a transport that makes its own answers.
+func clientOf(transport http.RoundTripper, quirks string) *actibook.Client {
 	token := providers.Token{LoginURL: "https://api.test/login", Credential: providers.NewSecret(secretToken), Quirks: []byte(quirks)}
-	return actibook.New(providers.Fixed(token), unpaced(&http.Client{Transport: a}))
+	return actibook.New(providers.Fixed(token), unpaced(&http.Client{Transport: transport}))
 }
 
 // replay sends raw bytes, as another program would, to the sandbox.
 func replay(t *testing.T, s http.Handler, raw string) *http.Response {
 	t.Helper()
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+	answer, err := canned.Replay(s, raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	return w.Result()
+	return answer
 }
 
 func post(path, header, body string) string {

@@ -12,6 +12,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 func TestObtain(t *testing.T) {
@@ -39,17 +40,17 @@ func TestObtain(t *testing.T) {
 
 func TestObtainSendsJSON(t *testing.T) {
 	t.Parallel()
-	transport := &answering{body: `{"access_token":"a","expires_in":"1800"}`}
+	transport := &canned.Transport{Body: `{"access_token":"a","expires_in":"1800"}`}
 	authority := actibook.NewAuthority(unpaced(&http.Client{Transport: transport}))
 	connection := providers.Connection{TokenURL: "https://api.test/t?x=1", ClientID: "i<d"}
 	if _, err := authority.Obtain(t.Context(), connection, providers.NewSecret("se&cret"), providers.Secret{}, false); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"grant_type":"client_credentials","client_id":"i<d","client_secret":"se&cret"}`; string(transport.seen) != want {
-		t.Errorf("sent %s; want %s", transport.seen, want)
+	if want := `{"grant_type":"client_credentials","client_id":"i<d","client_secret":"se&cret"}`; string(transport.Seen) != want {
+		t.Errorf("sent %s; want %s", transport.Seen, want)
 	}
-	if transport.sent.Method != "POST" || transport.sent.URL.String() != connection.TokenURL || transport.sent.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("sent %s %s", transport.sent.Method, transport.sent.URL)
+	if transport.Sent.Method != "POST" || transport.Sent.URL.String() != connection.TokenURL || transport.Sent.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("sent %s %s", transport.Sent.Method, transport.Sent.URL)
 	}
 }
 
@@ -111,7 +112,7 @@ func TestLifeFromJWT(t *testing.T) {
 		"opaque":                                 0,
 		jwt(`{"iat":1000,"exp":2000}`) + ".more": 0,
 	} {
-		transport := &answering{body: `{"access_token":"` + token + `"}`}
+		transport := &canned.Transport{Body: `{"access_token":"` + token + `"}`}
 		grant, err := actibook.NewAuthority(unpaced(&http.Client{Transport: transport})).
 			Obtain(t.Context(), providers.Connection{TokenURL: "https://api.test/t"}, providers.NewSecret("s"), providers.Secret{}, false)
 		got := time.Duration(0)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
+
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 // Any text arrives as it was, in ASCII.
@@ -12,17 +14,17 @@ func FuzzBody(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		transport := &answering{body: "{}"}
-		if _, err := transport.client("").CreateOrder(t.Context(), map[string]string{"t": text}); err != nil {
+		transport := &canned.Transport{Body: "{}"}
+		if _, err := clientOf(transport, "").CreateOrder(t.Context(), map[string]string{"t": text}); err != nil {
 			t.Fatal(err)
 		}
-		for _, b := range transport.seen {
+		for _, b := range transport.Seen {
 			if b >= 0x80 {
 				t.Fatalf("byte %x", b)
 			}
 		}
 		var got map[string]string
-		if err := json.Unmarshal(transport.seen, &got); err != nil {
+		if err := json.Unmarshal(transport.Seen, &got); err != nil {
 			t.Fatal(err)
 		}
 		if utf8.ValidString(text) && got["t"] != text {

@@ -12,6 +12,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 const loginPage = "<!DOCTYPE html><html><body><form><input type=PASSWORD name=pw></form></body></html>"
@@ -51,8 +52,8 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			transport := &answering{status: c.status, body: c.body, err: c.cut}
-			_, err := transport.client("").GetOrder(t.Context(), "5")
+			transport := &canned.Transport{Status: c.status, Body: c.body, Err: c.cut}
+			_, err := clientOf(transport, "").GetOrder(t.Context(), "5")
 			if !errors.Is(err, c.kind) {
 				t.Fatalf("got %v; want %v", err, c.kind)
 			}
@@ -72,8 +73,8 @@ func TestAnswers(t *testing.T) {
 func TestHarmlessErrors(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"null", "false", "0", `""`, "[]", "{}"} {
-		transport := &answering{body: `{"serial_order_id":5,"error":` + value + `}`}
-		if _, err := transport.client("").GetOrder(t.Context(), "5"); err != nil {
+		transport := &canned.Transport{Body: `{"serial_order_id":5,"error":` + value + `}`}
+		if _, err := clientOf(transport, "").GetOrder(t.Context(), "5"); err != nil {
 			t.Errorf("error %s: %v", value, err)
 		}
 	}
@@ -81,12 +82,12 @@ func TestHarmlessErrors(t *testing.T) {
 
 func TestBytesThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
-	transport := &answering{body: "[{\"serial_order_id\":5,\"name\":\"\x8c\xe9\"}]"} // Shift_JIS
-	body, err := transport.client("").OrdersPage(t.Context(), assisttencho.OrdersQuery{})
-	if err != nil || string(body) != transport.body {
+	transport := &canned.Transport{Body: "[{\"serial_order_id\":5,\"name\":\"\x8c\xe9\"}]"} // Shift_JIS
+	body, err := clientOf(transport, "").OrdersPage(t.Context(), assisttencho.OrdersQuery{})
+	if err != nil || string(body) != transport.Body {
 		t.Errorf("page %q, %v; want the provider's own bytes", body, err)
 	}
-	if _, err := transport.client("").GetOrder(t.Context(), "5"); !errors.Is(err, providers.ErrInvalid) {
+	if _, err := clientOf(transport, "").GetOrder(t.Context(), "5"); !errors.Is(err, providers.ErrInvalid) {
 		t.Errorf("decoded: %v; want ErrInvalid", err)
 	}
 }
@@ -211,12 +212,12 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(seed, "a.b")
 	}
 	f.Fuzz(func(t *testing.T, body, envelope string) {
-		transport := &answering{body: body}
+		transport := &canned.Transport{Body: body}
 		quirks := `{}`
 		if envelope == "orders" || envelope == "a.b" {
 			quirks = `{"envelope":"` + envelope + `"}`
 		}
-		o, err := transport.client(quirks).GetOrder(t.Context(), "5")
+		o, err := clientOf(transport, quirks).GetOrder(t.Context(), "5")
 		if err == nil && (len(o.Raw) == 0 || o.Raw[0] != '{' || o.SerialOrderID != "5" && o.SerialOrderID != "") {
 			t.Errorf("order %q with bytes %q", o.SerialOrderID, o.Raw)
 		}

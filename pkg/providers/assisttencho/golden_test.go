@@ -12,6 +12,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 // The documents' sample application is registered with these.
@@ -98,7 +99,7 @@ func TestReplayOrderSample(t *testing.T) {
 // printed.
 func TestDecodeTokenSample(t *testing.T) {
 	t.Parallel()
-	transport := &answering{body: `{"access_token":"d461ab8XXXXXXXXXXXXXXXXXXXXXXXXX","token_type":"beare r","expires_in":null,"refresh_token":null,"scope":""}`}
+	transport := &canned.Transport{Body: `{"access_token":"d461ab8XXXXXXXXXXXXXXXXXXXXXXXXX","token_type":"beare r","expires_in":null,"refresh_token":null,"scope":""}`}
 	authority := assisttencho.NewAuthority(unpaced(&http.Client{Transport: transport}))
 	grant, err := authority.Obtain(t.Context(), providers.Connection{BaseURL: base}, providers.NewSecret("s"), providers.NewSecret("c"), true)
 	if err != nil {

@@ -1,13 +1,10 @@
 package assisttencho_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"strings"
 	"testing"
 
 	"golang.org/x/time/rate"
@@ -15,6 +12,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 	"hikyaku/pkg/providers/internal/sandbox/seenfile"
 )
 
@@ -44,33 +42,10 @@ func newShop(records int, configure func(*assisttenchotest.Server)) (*assisttenc
 	return s, assisttencho.New(providers.Fixed(s.Token(base)), unpaced(s.Client()))
 }
 
-// answering is a transport that gives every request the same answer and keeps
-// the last request.
-type answering struct {
-	status int
-	body   string
-	sent   *http.Request
-	seen   []byte
-	err    error
-}
-
-func (a *answering) RoundTrip(r *http.Request) (*http.Response, error) {
-	a.sent = r
-	a.seen, _ = io.ReadAll(r.Body)
-	if a.err != nil {
-		return nil, a.err
-	}
-	recorder := httptest.NewRecorder()
-	if a.status != 0 {
-		recorder.Code = a.status
-	}
-	recorder.Body.WriteString(a.body)
-	return recorder.Result(), nil
-}
-
-func (a *answering) client(quirks string) *assisttencho.Client {
+// clientOf returns a client of a transport that makes its own answers.
+func clientOf(transport http.RoundTripper, quirks string) *assisttencho.Client {
 	token := providers.Token{BaseURL: base, Credential: providers.NewSecret(secretToken), Quirks: []byte(quirks)}
-	return assisttencho.New(providers.Fixed(token), unpaced(&http.Client{Transport: a}))
+	return assisttencho.New(providers.Fixed(token), unpaced(&http.Client{Transport: transport}))
 }
 
 // secretToken must appear in no error.
@@ -79,14 +54,11 @@ const secretToken = "AT-canary-5e1f"
 // replay sends raw bytes, as another program would, to the sandbox.
 func replay(t *testing.T, s http.Handler, raw string) *http.Response {
 	t.Helper()
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+	answer, err := canned.Replay(s, raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.RemoteAddr = "127.0.0.1:9"
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	return w.Result()
+	return answer
 }
 
 func bodyOf(t *testing.T, r *http.Response) string {

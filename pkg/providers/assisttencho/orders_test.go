@@ -17,6 +17,7 @@ import (
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
 	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 func ids(t *testing.T, orders func(yield func(assisttencho.Order, error) bool)) []string {
@@ -125,7 +126,7 @@ func TestOrdersWithoutNumbers(t *testing.T) {
 	t.Parallel()
 	pages := []string{`[{"a":1}]`, `[{"a":2}]`, `[]`}
 	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
-		a := &answering{body: pages[0]}
+		a := &canned.Transport{Body: pages[0]}
 		pages = pages[1:]
 		return a.RoundTrip(r)
 	})
@@ -154,10 +155,10 @@ func TestOrdersPageRefusesBadRanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			transport := &answering{body: ` {"x":1} `}
-			body, err := transport.client(c.quirks).OrdersPage(t.Context(), c.query)
-			if c.ok != (err == nil) || c.ok != (transport.sent != nil) || !c.ok && !errors.Is(err, providers.ErrInvalid) {
-				t.Errorf("error %v, sent %t", err, transport.sent != nil)
+			transport := &canned.Transport{Body: ` {"x":1} `}
+			body, err := clientOf(transport, c.quirks).OrdersPage(t.Context(), c.query)
+			if c.ok != (err == nil) || c.ok != (transport.Sent != nil) || !c.ok && !errors.Is(err, providers.ErrInvalid) {
+				t.Errorf("error %v, sent %t", err, transport.Sent != nil)
 			}
 			if c.ok && string(body) != ` {"x":1} ` {
 				t.Errorf("body %q; want the provider's own bytes", body)
@@ -230,8 +231,8 @@ func TestGetOrderChoosesByNumber(t *testing.T) {
 		`null`:                     {"", providers.ErrNotFound},
 		`{}`:                       {"", providers.ErrNotFound},
 	} {
-		transport := &answering{body: body}
-		o, err := transport.client("").GetOrder(t.Context(), "5")
+		transport := &canned.Transport{Body: body}
+		o, err := clientOf(transport, "").GetOrder(t.Context(), "5")
 		if string(o.Raw) != c.raw || !errors.Is(err, c.kind) {
 			t.Errorf("%s: %s, %v; want %s, %v", body, o.Raw, err, c.raw, c.kind)
 		}
@@ -240,8 +241,8 @@ func TestGetOrderChoosesByNumber(t *testing.T) {
 
 func TestEmptyNumbersAreRefused(t *testing.T) {
 	t.Parallel()
-	transport := &answering{}
-	client := transport.client("")
+	transport := &canned.Transport{}
+	client := clientOf(transport, "")
 	_, getErr := client.GetOrder(t.Context(), "")
 	_, updateErr := client.UpdateOrder(t.Context(), "", map[string]any{})
 	for _, err := range []error{getErr, updateErr, client.DeleteOrder(t.Context(), "")} {
@@ -249,7 +250,7 @@ func TestEmptyNumbersAreRefused(t *testing.T) {
 			t.Errorf("got %v; want ErrInvalid", err)
 		}
 	}
-	if transport.sent != nil {
+	if transport.Sent != nil {
 		t.Error("a call was made")
 	}
 }
@@ -308,8 +309,8 @@ func TestWriteAnswers(t *testing.T) {
 		`ok`:                     {"", "", providers.ErrInvalid},
 		`{"error":"duplicated"}`: {"", "", providers.ErrInvalid},
 	} {
-		transport := &answering{body: body}
-		o, err := transport.client(c.quirks).CreateOrder(t.Context(), map[string]any{"a": 1})
+		transport := &canned.Transport{Body: body}
+		o, err := clientOf(transport, c.quirks).CreateOrder(t.Context(), map[string]any{"a": 1})
 		if string(o.Raw) != c.raw || !errors.Is(err, c.kind) {
 			t.Errorf("%s: %s, %v; want %s, %v", body, o.Raw, err, c.raw, c.kind)
 		}
@@ -344,22 +345,22 @@ func TestSandboxReadsOnlyASCII(t *testing.T) {
 
 func TestBodiesAreASCII(t *testing.T) {
 	t.Parallel()
-	transport := &answering{body: "{}"}
-	if _, err := transport.client("").CreateOrder(t.Context(), json.RawMessage("{\"é\":\"\\u00e9𠮷\\ud842 ~ｱ\u0080\uffff\"}")); err != nil {
+	transport := &canned.Transport{Body: "{}"}
+	if _, err := clientOf(transport, "").CreateOrder(t.Context(), json.RawMessage("{\"é\":\"\\u00e9𠮷\\ud842 ~ｱ\u0080\uffff\"}")); err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"\u00e9":"\u00e9\ud842\udfb7\ud842 ~\uff71\u0080\uffff"}`; string(transport.seen) != want {
-		t.Errorf("sent %s; want %s", transport.seen, want)
+	if want := `{"\u00e9":"\u00e9\ud842\udfb7\ud842 ~\uff71\u0080\uffff"}`; string(transport.Seen) != want {
+		t.Errorf("sent %s; want %s", transport.Seen, want)
 	}
-	if kind := transport.sent.Header.Get("Content-Type"); kind != "application/json" {
+	if kind := transport.Sent.Header.Get("Content-Type"); kind != "application/json" {
 		t.Errorf("Content-Type %q", kind)
 	}
 	for name, bad := range map[string]any{
 		"an array": []int{1}, "null": nil, "a text": "x", "a channel": make(chan int), "not UTF-8": json.RawMessage("{\"a\":\"\xff\"}"),
 	} {
-		transport := &answering{}
-		if _, err := transport.client("").CreateOrder(t.Context(), bad); !errors.Is(err, providers.ErrInvalid) || transport.sent != nil {
-			t.Errorf("%s: %v, sent %t; want ErrInvalid and no call", name, err, transport.sent != nil)
+		transport := &canned.Transport{}
+		if _, err := clientOf(transport, "").CreateOrder(t.Context(), bad); !errors.Is(err, providers.ErrInvalid) || transport.Sent != nil {
+			t.Errorf("%s: %v, sent %t; want ErrInvalid and no call", name, err, transport.Sent != nil)
 		}
 	}
 }

@@ -3,10 +3,12 @@ package assisttencho_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
 )
@@ -141,6 +143,33 @@ func TestSandboxUnderAPath(t *testing.T) {
 		if answer := replay(t, s, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n"); answer.StatusCode != status {
 			t.Errorf("%s: status %d; want %d", path, answer.StatusCode, status)
 		}
+	}
+}
+
+// The same over a real connection, the way the demo runs: from the code to the
+// last order, under a base URL that carries a path.
+func TestOverASocket(t *testing.T) {
+	t.Parallel()
+	s := assisttenchotest.New(assisttenchotest.Options{Rate: -1})
+	s.BasePath = "/shop01"
+	server := httptest.NewServer(s)
+	defer server.Close()
+	connection := s.Connection(server.URL)
+	authority := assisttencho.NewAuthority(unpaced(nil))
+	grant, err := authority.Obtain(t.Context(), connection, connection.ClientSecrets[0], connection.Code, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := providers.Token{BaseURL: connection.BaseURL, Credential: grant.Access, Quirks: connection.Quirks}
+	if err := authority.Probe(t.Context(), connection, token); err != nil {
+		t.Error(err)
+	}
+	client := assisttencho.New(providers.Fixed(token), unpaced(nil))
+	if got := ids(t, client.Orders(t.Context(), assisttencho.OrdersQuery{})); !slices.Equal(got, numbers(1, 120)) {
+		t.Errorf("orders %v", got)
+	}
+	if n := s.Count("GET /api/v1/orders.php"); n != 5 { // the probe, three pages, the empty one
+		t.Errorf("%d reads; want 5", n)
 	}
 }
 

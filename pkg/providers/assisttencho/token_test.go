@@ -12,6 +12,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/internal/sandbox/canned"
 )
 
 func TestAuthorizeURL(t *testing.T) {
@@ -176,7 +177,7 @@ func TestObtainSendsTheForm(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			transport := &answering{body: `{"access_token":"a","expires_in":"3600","refresh_token":"r"}`}
+			transport := &canned.Transport{Body: `{"access_token":"a","expires_in":"3600","refresh_token":"r"}`}
 			connection := connection
 			if c.change != nil {
 				c.change(&connection)
@@ -186,9 +187,9 @@ func TestObtainSendsTheForm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if transport.sent.Method != "POST" || transport.sent.URL.String() != c.url || string(transport.seen) != c.form.Encode() ||
-				transport.sent.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || transport.sent.Header.Get("User-Agent") != "hikyaku" {
-				t.Errorf("sent %s %s with %s", transport.sent.Method, transport.sent.URL, transport.sent.Header)
+			if transport.Sent.Method != "POST" || transport.Sent.URL.String() != c.url || string(transport.Seen) != c.form.Encode() ||
+				transport.Sent.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || transport.Sent.Header.Get("User-Agent") != "hikyaku" {
+				t.Errorf("sent %s %s with %s", transport.Sent.Method, transport.Sent.URL, transport.Sent.Header)
 			}
 			if grant.Refresh.Reveal() != "r" || grant.ExpiresAt.Sub(grant.ObtainedAt) != time.Hour {
 				t.Errorf("refresh token %t, life %s", !grant.Refresh.Empty(), grant.ExpiresAt.Sub(grant.ObtainedAt))
@@ -214,14 +215,14 @@ func TestObtainRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			transport := &answering{}
+			transport := &canned.Transport{}
 			authority := assisttencho.NewAuthority(unpaced(&http.Client{Transport: transport}))
 			_, err := authority.Obtain(t.Context(), providers.Connection{BaseURL: base, Quirks: []byte(c.quirks)}, some, c.spend, c.fromCode)
 			var e *providers.Error
 			if !errors.Is(err, c.kind) || c.op != "" && (!errors.As(err, &e) || e.Op != c.op) {
 				t.Errorf("got %v; want %v of %s", err, c.kind, c.op)
 			}
-			if transport.sent != nil {
+			if transport.Sent != nil {
 				t.Error("a call was made")
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,10 @@ func TestSandboxRecords(t *testing.T) {
 	for _, c := range collect(t, client.Customers(ctx, shopline.CustomersQuery{})) {
 		if c.OrderCount != 1 || c.Name == "" || c.CreatedAt.IsZero() || c.MobilePhone == "" {
 			t.Errorf("customer %+v", c)
+		}
+		then := shopline.Between{From: c.UpdatedAt.Time, To: c.UpdatedAt.Time}
+		if !slices.Contains(ids(collect(t, client.Customers(ctx, shopline.CustomersQuery{Created: shopline.Between{To: c.CreatedAt.Time}, Updated: then})), customerID), string(c.ID)) {
+			t.Errorf("customer %s is not listed at its own times", c.ID)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package shoplinetest
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -19,8 +21,12 @@ const (
 
 // objectID makes an id that, as MongoDB's do, begins with the second of its
 // creation, so that ids sort by time.
-func objectID(at time.Time, kind, n int) string {
-	return fmt.Sprintf("%08x%010x%06x", at.Unix(), kind, n)
+func objectID(at time.Time, kind byte, n int) string {
+	var b [12]byte
+	binary.BigEndian.PutUint32(b[8:], uint32(n))
+	binary.BigEndian.PutUint32(b[:], uint32(at.Unix()))
+	b[8] = kind
+	return hex.EncodeToString(b[:])
 }
 
 // A stamp is a time as SHOPLINE writes it: 2019-06-27T16:04:23.012+00:00.
@@ -145,17 +151,24 @@ type membershipTier struct {
 	Status string       `json:"status"`
 }
 
-func (c customer) index() index {
-	i := index{id: c.ID}
-	i.times[created], i.times[updated] = c.CreatedAt.milliseconds(), c.UpdatedAt.milliseconds()
-	return i
-}
-
 // person invents the n-th customer; its id is that of the customer too.
 func person(seed uint64, n int) (sandbox.Person, string) {
 	p := sandbox.NewPerson(seed, n, "TW", "TW", "HK")
 	p.CreatedAt = p.CreatedAt.Add(time.Duration(n%1000) * time.Millisecond)
 	return p, objectID(p.CreatedAt, kindCustomer, n)
+}
+
+// touched is when the n-th customer was last changed.
+func touched(p sandbox.Person, n int) *stamp {
+	return at(p.CreatedAt.Add(time.Duration(n%50) * time.Hour))
+}
+
+// customerIndex is the index of the n-th customer, without the rest of it.
+func customerIndex(seed uint64, n int) index {
+	p, id := person(seed, n)
+	i := index{id: id}
+	i.times[created], i.times[updated] = at(p.CreatedAt).milliseconds(), touched(p, n).milliseconds()
+	return i
 }
 
 func newCustomer(seed uint64, n int) customer {
@@ -168,7 +181,7 @@ func newCustomer(seed uint64, n int) customer {
 		MobileVerified: true, LocaleCode: "zh-hant", OrderCount: 1, OrdersTotal: newOrder(seed, n).Total,
 		IsMember: true, IsBlacklisted: n%97 == 96, AcceptsMarketing: n%3 != 0, CreditBalance: 50 * (n % 5), Points: n % 300,
 		CustomData: []string{}, Addresses: []address{addressOf(p)}, Tags: []string{}, CreatedBy: "shop",
-		CreatedAt: at(p.CreatedAt), UpdatedAt: at(p.CreatedAt.Add(time.Duration(n%50) * time.Hour)), RegisteredAt: at(p.CreatedAt),
+		CreatedAt: at(p.CreatedAt), UpdatedAt: touched(p, n), RegisteredAt: at(p.CreatedAt),
 	}
 	if p.Female {
 		c.Gender = "female"

@@ -131,16 +131,15 @@ var products = []product{
 func productID(n int) string { return objectID(sandbox.Epoch, kindPart, 100+n) }
 
 func newOrder(seed uint64, n int) order {
-	p, _ := person(seed, n)
+	p, customerID := person(seed, n)
 	made := p.CreatedAt.Add(26 * time.Hour)
-	o := pendingOrder(seed, n, made)
+	o := pendingOrder(p, customerID, n, made)
 	o.progress(n, made)
 	return o
 }
 
 // pendingOrder invents an order that nobody has touched since it was made.
-func pendingOrder(seed uint64, n int, made time.Time) order {
-	p, customerID := person(seed, n)
+func pendingOrder(p sandbox.Person, customerID string, n int, made time.Time) order {
 	goods, quantity := products[n%len(products)], 1+n%3
 	unit := goods.price
 	if p.Country == "HK" {

@@ -199,7 +199,8 @@ func (s *Server) update(t *table, id string, fields map[string]any) error {
 func (s *Server) AddOrder() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := pendingOrder(s.seed, s.orders.next, s.Now())
+	p, customerID := person(s.seed, s.orders.next)
+	o := pendingOrder(p, customerID, s.orders.next, s.Now())
 	s.orders.next++
 	_ = s.orders.put(encode(o)) // it has an id
 	return o.ID

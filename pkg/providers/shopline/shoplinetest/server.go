@@ -97,7 +97,7 @@ func New(o Options) *Server {
 	s.customers.render = func(n int) any { return newCustomer(o.Seed, n) }
 	s.orders.render = func(n int) any { return newOrder(o.Seed, n) }
 	for n := range o.Count() {
-		s.customers.append(n, newCustomer(o.Seed, n).index())
+		s.customers.append(n, customerIndex(o.Seed, n))
 		s.orders.append(n, newOrder(o.Seed, n).index())
 	}
 	s.GenerateToken(time.Time{})

@@ -50,9 +50,9 @@ func lastUser(t *testing.T, s *actibooktest.Server) string {
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	for name, configure := range map[string]func(*actibooktest.Server){
-		"top level":   nil,
+		"top level":    nil,
 		"in an object": func(s *actibooktest.Server) { s.Wrapper = "data" },
-		"own site":    func(s *actibooktest.Server) { s.Site = "https://books.example:8443" },
+		"own site":     func(s *actibooktest.Server) { s.Site = "https://books.example:8443" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,15 +21,6 @@ import (
 	"hikyaku/pkg/providers/internal/sandbox"
 )
 
-// Options are those of every sandbox: seed, records, rate limit, clock, faults.
-type Options = sandbox.Options
-
-// Fault is one misbehavior, asked for with Server.Inject.
-type Fault = sandbox.Fault
-
-// FaultKind is one way to misbehave.
-type FaultKind = sandbox.FaultKind
-
 // The kinds of fault.
 const (
 	TooMany    = sandbox.TooMany
@@ -42,6 +33,15 @@ const (
 	Slow       = sandbox.Slow
 	Garbage    = sandbox.Garbage
 )
+
+// Options are those of every sandbox: seed, records, rate limit, clock, faults.
+type Options = sandbox.Options
+
+// Fault is one misbehavior, asked for with Server.Inject.
+type Fault = sandbox.Fault
+
+// FaultKind is one way to misbehave.
+type FaultKind = sandbox.FaultKind
 
 const (
 	requestsPerSecond = 1                  // not documented: what our client keeps to

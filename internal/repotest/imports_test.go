@@ -1,0 +1,279 @@
+package repotest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/token"
+	"io"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// An arrow forbids packages to reach others, over any number of steps. A
+// pattern is an import path below the module unless its first element has a
+// dot; "/..." at its end takes in what lies below.
+type arrow struct {
+	from  []string
+	never []string
+	why   string
+}
+
+var (
+	cores    = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/export"}
+	seams    = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
+	shops    = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
+	aws      = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
+	pretense = []string{"internal/awslocal", "internal/localstack", "pkg/providers/internal/sandbox"}
+)
+
+func arrows() []arrow {
+	rules := []arrow{
+		{slices.Concat(cores, seams), aws, "cores and seams know no AWS; put it into a store or into internal/boot"},
+		{slices.Concat(cores, seams), []string{"internal/boot/...", "cmd/...", "functions/..."}, "wiring lies above the cores"},
+		{slices.Concat(cores, seams), pretense, "a core must not know whether its world is real"},
+		{[]string{"pkg/providers/..."}, append([]string{"internal/...", "cmd/..."}, aws...), "the providers are a library of their own"},
+		{[]string{"functions/...", "internal/boot", "internal/boot/bootrefresh", "internal/boot/bootrelay", "internal/boot/bootexport"}, pretense, "no sandbox in production"},
+	}
+	for _, a := range shops {
+		client := arrow{from: []string{"pkg/providers/" + a}, never: []string{"pkg/providers/" + a + "/" + a + "test", "pkg/providers/internal/sandbox"}, why: "a client must not contain its sandbox"}
+		apart := arrow{from: []string{"pkg/providers/" + a + "/..."}, why: "providers never import each other; what they share lies in pkg/providers and pkg/providers/internal/call"}
+		for _, b := range shops {
+			if a != b {
+				apart.never = append(apart.never, "pkg/providers/"+b+"/...")
+			}
+		}
+		rules = append(rules, client, apart)
+	}
+	return rules
+}
+
+// A door names the only packages that may import a package themselves. Tests
+// may always.
+type door struct {
+	to   []string
+	only []string
+	why  string
+}
+
+var doors = []door{
+	{[]string{"github.com/go-json-experiment/json/..."}, []string{"internal/export/..."}, "the experimental JSON package is confined"},
+	{[]string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
+		[]string{"internal/secretstore/smstore", "internal/objectstore/s3store", "internal/boot/...", "cmd/hikyaku"}, "the AWS SDK stays behind the stores and the wiring"},
+	{[]string{"github.com/aws/aws-lambda-go/..."}, []string{"internal/boot/...", "internal/awslocal"}, "only the wiring and the local AWS speak Lambda"},
+	{[]string{"internal/awslocal"}, []string{"internal/localstack", "cmd/hikyaku"}, "the local AWS is for the command line and tests"},
+	{[]string{"internal/localstack"}, []string{"cmd/hikyaku"}, "the local AWS is for the command line and tests"},
+	{[]string{
+		"pkg/providers/assisttencho/assisttenchotest", "pkg/providers/yappli/yapplitest", "pkg/providers/shopline/shoplinetest",
+		"pkg/providers/actibook/actibooktest", "pkg/providers/supersaas/supersaastest",
+	}, []string{"internal/localstack", "cmd/hikyaku"}, "sandboxes are for the command line and tests"},
+	{[]string{"internal/crash", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest"}, nil, "these are for tests alone"},
+	{[]string{"cmd/...", "functions/..."}, nil, "nothing imports a command"},
+}
+
+const module = "hikyaku"
+
+func matches(pattern, path string) bool {
+	if first, _, _ := strings.Cut(pattern, "/"); !strings.Contains(first, ".") {
+		pattern = module + "/" + pattern
+	}
+	if base, found := strings.CutSuffix(pattern, "/..."); found {
+		return path == base || strings.HasPrefix(path, base+"/")
+	}
+	return path == pattern
+}
+
+func matchesAny(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, path) })
+}
+
+// A room is a package as the go command lists it.
+type room struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+// list returns every package of the module and what it reaches.
+func list(t *testing.T) map[string]room {
+	t.Helper()
+	command := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	command.Dir = root
+	var faults bytes.Buffer
+	command.Stderr = &faults
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &faults)
+	}
+	rooms := map[string]room{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var r room
+		if err := dec.Decode(&r); errors.Is(err, io.EOF) {
+			return rooms
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		rooms[r.ImportPath] = r
+	}
+}
+
+// way returns the shortest chain of imports from a package to one that a
+// pattern matches, or nil.
+func way(rooms map[string]room, from string, never []string) []string {
+	came := map[string]string{from: ""}
+	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
+		if at := queue[0]; at != from && matchesAny(never, at) {
+			var chain []string
+			for ; at != ""; at = came[at] {
+				chain = append(chain, at)
+			}
+			slices.Reverse(chain)
+			return chain
+		}
+		for _, next := range rooms[queue[0]].Imports {
+			if _, seen := came[next]; !seen {
+				came[next] = queue[0]
+				queue = append(queue, next)
+			}
+		}
+	}
+	return nil
+}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	rooms := list(t)
+	for _, a := range arrows() {
+		mustExist(t, rooms, a.from)
+		mustExist(t, rooms, a.never)
+		for path := range rooms {
+			if !matchesAny(a.from, path) {
+				continue
+			}
+			if chain := way(rooms, path, a.never); chain != nil {
+				t.Errorf("%s: %s", strings.Join(chain, " -> "), a.why)
+			}
+		}
+	}
+}
+
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	rooms := list(t)
+	for _, d := range doors {
+		mustExist(t, rooms, d.to)
+		mustExist(t, rooms, d.only)
+		for path, r := range rooms {
+			if !strings.HasPrefix(path, module+"/") || matchesAny(d.only, path) || matchesAny(d.to, path) {
+				continue
+			}
+			for _, to := range r.Imports {
+				if matchesAny(d.to, to) {
+					t.Errorf("%s imports %s: %s", path, to, d.why)
+				}
+			}
+		}
+	}
+}
+
+// The providers' tests keep apart too, or the library could not be taken out.
+func TestProvidersTestApart(t *testing.T) {
+	t.Parallel()
+	for path, r := range list(t) {
+		if !matches("pkg/providers/...", path) {
+			continue
+		}
+		for _, to := range slices.Concat(r.TestImports, r.XTestImports) {
+			if matches("internal/...", to) || matchesAny(aws, to) {
+				t.Errorf("a test of %s imports %s: the providers are a library of their own", path, to)
+			}
+			for _, shop := range shops {
+				if matches("pkg/providers/"+shop+"/...", to) && !matches("pkg/providers/"+shop+"/...", path) {
+					t.Errorf("a test of %s imports %s: providers never import each other", path, to)
+				}
+			}
+		}
+	}
+}
+
+func mustExist(t *testing.T, rooms map[string]room, patterns []string) {
+	t.Helper()
+	for _, p := range patterns {
+		found := false
+		for path := range rooms {
+			found = found || matches(p, path)
+		}
+		if !found {
+			t.Errorf("a rule speaks of %s, which no longer exists: change the rule in imports_test.go with the package", p)
+		}
+	}
+}
+
+// environmentReaders may read the process's environment: the wiring, the
+// command line, and the file that the seed map's test asks for.
+var environmentReaders = []string{"internal/boot/", "cmd/hikyaku/", "pkg/providers/internal/sandbox/seenfile/"}
+
+// The environment is read in one place, so that every setting is checked at
+// start and listed with the others.
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+	readers := map[string]bool{}
+	for _, f := range sources(t) {
+		if f.test {
+			continue
+		}
+		for _, use := range environmentUses(f) {
+			allowed := false
+			for _, dir := range environmentReaders {
+				if strings.HasPrefix(f.path, dir) {
+					allowed, readers[dir] = true, true
+				}
+			}
+			if !allowed {
+				t.Errorf("%s reads the environment; take a setting from internal/boot instead", use)
+			}
+		}
+	}
+	for _, dir := range environmentReaders {
+		if dir != "cmd/hikyaku/" && !readers[dir] {
+			t.Errorf("%s no longer reads the environment: change the rule in imports_test.go", dir)
+		}
+	}
+}
+
+// environmentUses returns the places where a file calls or passes on a
+// function that reads the environment.
+func environmentUses(f source) []token.Position {
+	names := map[string]bool{} // by which the file knows os and syscall
+	for _, spec := range f.file.Imports {
+		path, _ := strconv.Unquote(spec.Path.Value)
+		if path != "os" && path != "syscall" {
+			continue
+		}
+		name := path
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		names[name] = true
+	}
+	var uses []token.Position
+	ast.Inspect(f.file, func(n ast.Node) bool {
+		selector, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if of, ok := selector.X.(*ast.Ident); ok && names[of.Name] {
+			switch selector.Sel.Name {
+			case "Getenv", "LookupEnv", "Environ", "ExpandEnv":
+				uses = append(uses, f.set.Position(selector.Pos()))
+			}
+		}
+		return true
+	})
+	return uses
+}

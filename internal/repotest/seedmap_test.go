@@ -1,0 +1,179 @@
+package repotest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	seedMap    = root + "/docs/providers/seedmap.tsv"
+	seedHeader = "seed\tline\tkind\twhat\tfunction\ttest\tseen"
+	notBuilt   = "not built"
+)
+
+// seeds are the providers' documents, by the package that is built from each.
+var seeds = map[string]string{
+	"actibook.txt": "actibook", "assist-tencho.txt": "assisttencho", "shopline.txt": "shopline", "supersaas.txt": "supersaas", "yappli.txt": "yappli",
+}
+
+var (
+	seedKinds = strings.Fields("endpoint parameter response rule warning example context")
+	seedLines = regexp.MustCompile(`^[0-9]+(-[0-9]+)?$`)
+	testName  = regexp.MustCompile(`^(Test|Example|Fuzz)\S*$`)
+)
+
+// A seedRow says where one thing in the providers' documents is kept.
+type seedRow struct {
+	number                                   int // line in the file
+	seed, lines, kind, what, code, test, saw string
+}
+
+// provider returns the package that the row is about.
+func (r seedRow) provider() string { return seeds[r.seed] }
+
+// built is false for what the row says was left out, with the reason.
+func (r seedRow) built() bool { return !strings.HasPrefix(r.code, notBuilt) }
+
+// TestSeedMap runs the providers' tests once in a process of their own, and
+// holds every row of the seed map against what happened: its test ran and
+// passed, its code exists, and the sandbox saw its parameter.
+func TestSeedMap(t *testing.T) {
+	rows := readSeedMap(t)
+	start := time.Now()
+	passed, seen := runProviders(t)
+	t.Logf("%d rows; the providers' tests took %v", len(rows), time.Since(start).Round(time.Second))
+	names := map[string]identifiers{}
+	for _, provider := range seeds {
+		names[provider] = identifiersOf(t, provider)
+	}
+	for _, r := range rows {
+		at := fmt.Sprintf("seedmap.tsv row %d (%s:%s)", r.number, r.seed, r.lines)
+		if fault := r.missingCode(names[r.provider()]); fault != "" {
+			t.Errorf("%s: %s", at, fault)
+		}
+		if r.test != "-" && !passed[r.provider()+"\t"+r.test] {
+			t.Errorf("%s: %s did not run and pass in pkg/providers/%s", at, r.test, r.provider())
+		}
+		if r.saw == "-" {
+			continue
+		}
+		place := strings.LastIndex(r.saw, " ")
+		if line := r.provider() + "\t" + r.saw[:max(place, 0)] + "\t" + r.saw[place+1:]; !seen[line] {
+			t.Errorf("%s: the sandbox of %s never saw %q", at, r.provider(), r.saw)
+		}
+	}
+}
+
+func readSeedMap(t *testing.T) []seedRow {
+	t.Helper()
+	content, err := os.ReadFile(seedMap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+	if lines[0] != seedHeader {
+		t.Fatalf("seedmap.tsv row 1 must be the header %q", seedHeader)
+	}
+	rows, counts := make([]seedRow, 0, len(lines)), map[string]int{}
+	for i, line := range lines[1:] {
+		number := i + 2
+		c := strings.Split(line, "\t")
+		if len(c) != 7 || slices.ContainsFunc(c, func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			t.Errorf("seedmap.tsv row %d has not seven filled columns", number)
+			continue
+		}
+		r := seedRow{number, c[0], c[1], c[2], c[3], c[4], c[5], c[6]}
+		if fault := r.malformed(); fault != "" {
+			t.Errorf("seedmap.tsv row %d: %s", number, fault)
+			continue
+		}
+		counts[r.seed]++
+		rows = append(rows, r)
+	}
+	for seed := range seeds {
+		if counts[seed] == 0 {
+			t.Errorf("seedmap.tsv has no row for %s", seed)
+		}
+	}
+	return rows
+}
+
+// malformed returns what is wrong with a row by itself, or "".
+func (r seedRow) malformed() string {
+	switch {
+	case seeds[r.seed] == "":
+		return fmt.Sprintf("%q is no seed", r.seed)
+	case !seedLines.MatchString(r.lines):
+		return fmt.Sprintf("%q is no line or range of lines", r.lines)
+	case !slices.Contains(seedKinds, r.kind):
+		return fmt.Sprintf("%q is no kind", r.kind)
+	case r.test != "-" && !testName.MatchString(r.test):
+		return fmt.Sprintf("%q is no name of a test", r.test)
+	case r.saw != "-" && !strings.Contains(r.saw, " /"):
+		return fmt.Sprintf("seen must be a route and a parameter, such as %q, or -", "GET /v1/orders query:page")
+	case r.built() && r.test == "-":
+		return "what is built needs a test"
+	case r.built() && r.saw == "-" && (r.kind == "endpoint" || r.kind == "parameter"):
+		return "an endpoint or parameter needs what the sandbox must have seen"
+	case !r.built() && len(strings.Fields(r.what+r.code)) < 5:
+		return "what is not built needs the reason"
+	}
+	return ""
+}
+
+// runProviders returns "provider<TAB>test" of every test that passed, and the
+// sandboxes' lines of what they were sent.
+func runProviders(t *testing.T) (passed, seen map[string]bool) {
+	t.Helper()
+	dir := t.TempDir()
+	command := exec.Command("go", "test", "-json", "-count=1", "-vet=off", "./pkg/providers/...")
+	command.Dir = root
+	command.Env = append(os.Environ(), "HIKYAKU_SEEN_DIR="+dir)
+	var faults bytes.Buffer
+	command.Stderr = &faults
+	out, failure := command.Output() // a failing test shows in its rows too
+	passed, output := map[string]bool{}, map[string]string{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var event struct{ Action, Package, Test, Output string }
+		if err := dec.Decode(&event); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("go test -json: %v", err)
+		}
+		name := strings.TrimPrefix(event.Package, module+"/pkg/providers/")
+		provider, _, _ := strings.Cut(name, "/")
+		switch event.Action {
+		case "output":
+			output[event.Package+event.Test] += event.Output
+		case "pass":
+			passed[provider+"\t"+event.Test] = true
+		case "fail":
+			t.Errorf("%s %s failed:\n%s", name, event.Test, output[event.Package+event.Test])
+		}
+	}
+	if failure != nil && len(passed) == 0 {
+		t.Fatalf("go test ./pkg/providers/...: %v\n%s", failure, &faults)
+	}
+	seen = map[string]bool{}
+	for _, provider := range seeds {
+		content, err := os.ReadFile(filepath.Join(dir, provider+".txt"))
+		if err != nil {
+			t.Errorf("the tests of %s left no list of what its sandbox saw: call seenfile.Write in TestMain", provider)
+		}
+		for _, line := range strings.Split(string(content), "\n") {
+			seen[line] = true
+		}
+	}
+	return passed, seen
+}

@@ -80,7 +80,7 @@ func readConnection(in io.Reader, prompt io.Writer, provider string) (providers.
 	if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return askConnection(file, prompt, provider)
 	}
-	document, err := io.ReadAll(io.LimitReader(in, 64<<10))
+	document, err := readAll(in)
 	if err != nil {
 		return providers.Connection{}, err
 	}
@@ -93,6 +93,11 @@ func readConnection(in io.Reader, prompt io.Writer, provider string) (providers.
 	}
 	return connection, nil
 }
+
+// largestInput bounds what a command reads from a person's pipe or file.
+const largestInput = 16 << 20
+
+func readAll(in io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(in, largestInput)) }
 
 // A question asks for one value of a connection.
 type question struct {

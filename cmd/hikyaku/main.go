@@ -50,7 +50,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newVersion(), newSandbox())
+	root.AddCommand(newConnect(), newInvoke(), newSandbox(), newVersion())
 	return root
 }
 

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +24,9 @@ import (
 // sandboxFlags are the flags of the sandbox command.
 type sandboxFlags struct {
 	addr, load, dump string
+	public           string
 	asJSON           bool
+	connected        bool
 	options          localstack.SandboxOptions
 }
 
@@ -45,6 +46,9 @@ func newSandbox() *cobra.Command {
 		ValidArgs: names,
 		Args:      args(cobra.OnlyValidArgs),
 		RunE: func(c *cobra.Command, chosen []string) error {
+			if f.connected {
+				return serveStack(c.Context(), c.OutOrStdout(), f)
+			}
 			if len(chosen) == 0 {
 				chosen = names
 			}
@@ -55,6 +59,8 @@ func newSandbox() *cobra.Command {
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address of the first service; the others take the ports after it, or free ones if the port is 0")
 	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
 	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
+	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made and each function's environment printed")
+	flags.StringVar(&f.public, "public", "", "with --connected: host name by which the functions reach this machine (default: the host of --addr)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON with each service's address and credentials once it is ready")
 	o := &f.options
 	flags.IntVar(&o.Records, "records", 120, "records in each dataset")
@@ -104,7 +110,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 		if err := loadRecords(s, f.load, name); err != nil {
 			return err
 		}
-		url, err := serve(ctx, addr, withRecords(s))
+		url, err := localstack.Serve(ctx, addr, withRecords(s))
 		if err != nil {
 			return err
 		}
@@ -116,6 +122,39 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 	}
 	<-ctx.Done()
 	return dumpRecords(sandboxes, f.dump)
+}
+
+// serveStack serves a connected stack until ctx ends.
+func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
+	host, _, err := net.SplitHostPort(f.addr)
+	if err != nil {
+		return &usageError{fmt.Errorf("--addr %s: expected HOST:PORT", f.addr)}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stack, err := localstack.Start(ctx, localstack.Options{Sandbox: f.options, Host: host, Public: f.public})
+	if err != nil {
+		return err
+	}
+	vars := map[string]map[string]string{}
+	for _, name := range localstack.Functions() {
+		vars[localstack.Resource(name)] = stack.Vars(name)
+	}
+	lines := []serviceLine{{Name: "aws", URL: stack.URLs["aws"], Environment: environment(stack.AWS)}}
+	for _, name := range providers.Names() {
+		s, url := stack.Sandboxes[name], stack.URLs[name]
+		lines = append(lines, serviceLine{Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document()})
+	}
+	if f.asJSON {
+		err = json.NewEncoder(out).Encode(map[string]any{"services": lines, "webhook": stack.Webhook, "env_vars": vars})
+	} else {
+		err = printServices(out, lines, false)
+	}
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return dumpRecords(stack.Sandboxes, f.dump)
 }
 
 func environment(local *awslocal.AWS) map[string]string {
@@ -154,19 +193,6 @@ func nthAddress(addr string, n int) (string, error) {
 		number += n
 	}
 	return net.JoinHostPort(host, strconv.Itoa(number)), nil
-}
-
-// serve serves h at addr until ctx ends.
-func serve(ctx context.Context, addr string, h http.Handler) (url string, err error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return "", err
-	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }()
-	context.AfterFunc(ctx, func() { _ = server.Close() })
-	return "http://" + listener.Addr().String(), nil
 }
 
 // recordsPath returns a sandbox's records, and takes others, beside the

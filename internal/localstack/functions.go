@@ -1,0 +1,76 @@
+package localstack
+
+import "fmt"
+
+// The functions, by the names that their event folders have.
+const (
+	TokenRefresh = "tokenrefresh"
+	Ingest       = "webhookrelayingest"
+	Relay        = "webhookrelayrelay"
+	Reconcile    = "webhookrelayreconcile"
+	Export       = "export"
+)
+
+// Functions lists them in the order in which a stack uses them.
+func Functions() []string { return []string{TokenRefresh, Ingest, Relay, Reconcile, Export} }
+
+// Command returns the folder below functions/ whose binary a function is.
+func Command(function string) string {
+	switch function {
+	case Ingest, Relay, Reconcile:
+		return "webhookrelay"
+	}
+	return function
+}
+
+// Resource is a function's logical name in template.yaml.
+func Resource(function string) string {
+	return map[string]string{
+		TokenRefresh: "TokenRefreshFunction", Ingest: "WebhookRelayIngestFunction", Relay: "WebhookRelayRelayFunction",
+		Reconcile: "WebhookRelayReconcileFunction", Export: "ExportFunction",
+	}[function]
+}
+
+// own are the variables of one function, beside the common ones.
+func (s *Stack) own(function string) map[string]string {
+	rate := fmt.Sprint(s.rate())
+	relay := map[string]string{
+		"HIKYAKU_QUEUE_URL": s.queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": s.dead,
+		"HIKYAKU_MAPPING_FILE": s.options.Mapping, "HIKYAKU_RELAY": "write",
+		"HIKYAKU_SUPERSAAS_RATE": rate, "HIKYAKU_YAPPLI_RATE": rate,
+		"HIKYAKU_SUPERSAAS_SHARE": "0.3", "HIKYAKU_YAPPLI_SHARE": "0.3",
+		"HIKYAKU_LIST_LAG": "1s",
+	}
+	switch function {
+	case Ingest:
+		relay["HIKYAKU_ROLE"] = "ingest"
+	case Relay:
+		relay["HIKYAKU_ROLE"] = "relay"
+	case Reconcile:
+		relay["HIKYAKU_ROLE"], relay["HIKYAKU_WEBHOOK_URL"] = "reconcile", s.Webhook
+	case Export:
+		return s.ownExport(rate)
+	default:
+		return nil
+	}
+	return relay
+}
+
+// ownExport are export's. Small pages and parts make several of each even of
+// few records, and the sandboxes' own providers have no more than a share.
+func (s *Stack) ownExport(rate string) map[string]string {
+	return map[string]string{
+		"HIKYAKU_TIME_ZONE": "Asia/Tokyo", "HIKYAKU_EXPORT_PAGE_SIZE": "40", "HIKYAKU_EXPORT_STOP_AHEAD": "2s",
+		"HIKYAKU_YAPPLI_RATE": rate, "HIKYAKU_SUPERSAAS_RATE": rate, "HIKYAKU_SHOPLINE_RATE": rate, "HIKYAKU_ASSISTTENCHO_RATE": rate,
+		"HIKYAKU_YAPPLI_SHARE": "0.3", "HIKYAKU_SUPERSAAS_SHARE": "0.3",
+	}
+}
+
+// rate is what the sandboxes allow each account, so that the clients keep to
+// the same.
+func (s *Stack) rate() float64 {
+	if r := s.options.Sandbox.Rate; r > 0 {
+		return r
+	}
+	return 1
+}

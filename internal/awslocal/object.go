@@ -38,8 +38,9 @@ func kept(h http.Header) (http.Header, error) {
 	}
 	for name, values := range h {
 		if strings.HasPrefix(name, metadataHeader) {
-			headers[name] = []string{strings.Join(values, ",")}
-			size += len(name) - len(metadataHeader) + len(headers.Get(name))
+			value := strings.Join(values, ",")
+			headers[strings.ToLower(name)] = []string{value} // as S3 writes it: some clients keep the case
+			size += len(name) - len(metadataHeader) + len(value)
 		}
 	}
 	if size > maxMetadata {

@@ -204,8 +204,9 @@ func (f *function) start() (p *process, failed []byte, err error) {
 	p = &process{
 		function: f, ready: make(chan struct{}), work: make(chan *invocation), failed: make(chan []byte, 1), exited: make(chan struct{}),
 	}
-	p.api = &http.Server{Handler: p.routes(), ReadHeaderTimeout: initTimeout}
-	go func() { _ = p.api.Serve(listener) }()
+	api := &http.Server{Handler: p.routes(), ReadHeaderTimeout: initTimeout}
+	go func() { _ = api.Serve(listener) }()
+	p.api = api
 	p.cmd = exec.Command(f.Binary) //nolint:gosec,noctx // the binary is the caller's; it outlives every request
 	p.cmd.Dir = filepath.Dir(f.Binary)
 	p.cmd.Env = append(append(f.aws.Environment(), f.environment(listener.Addr().String())...), f.Env...)

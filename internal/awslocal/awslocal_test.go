@@ -1,0 +1,242 @@
+package awslocal_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
+
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/objectstore/objectstoretest"
+	"hikyaku/internal/objectstore/s3store"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/secretstore/secretstoretest"
+	"hikyaku/internal/secretstore/smstore"
+)
+
+// start serves a local AWS on a socket until the test ends.
+func start(t *testing.T, o awslocal.Options) *awslocal.AWS {
+	t.Helper()
+	a, err := awslocal.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+// config reaches a local AWS: over its socket, or in-process without one.
+// Retries are off, so that each call is one.
+func config(a *awslocal.AWS) aws.Config {
+	c := aws.Config{
+		Region: awslocal.Region, BaseEndpoint: aws.String(a.URL), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	}
+	if !strings.HasPrefix(a.URL, "http://127.") {
+		c.HTTPClient = a.Client()
+	}
+	return c
+}
+
+func s3Client(a *awslocal.AWS) *s3.Client {
+	return s3.NewFromConfig(config(a), func(o *s3.Options) { o.UsePathStyle = true })
+}
+
+// code asserts an error's AWS code; empty means none.
+func code(t *testing.T, doing string, err error, want string) {
+	t.Helper()
+	var answer smithy.APIError
+	got := ""
+	if errors.As(err, &answer) {
+		got = answer.ErrorCode()
+	} else if err != nil {
+		got = err.Error()
+	}
+	if got != want {
+		t.Fatalf("%s: got %q, want %q (%v)", doing, got, want, err)
+	}
+}
+
+func ok(t *testing.T, doing string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", doing, err)
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func TestSecretsConform(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	secretstoretest.Run(t, func(*testing.T) secretstore.Store {
+		return smstore.New(secretsmanager.NewFromConfig(config(a)))
+	}, secretstoretest.Departures{})
+}
+
+func TestObjectsConform(t *testing.T) {
+	t.Parallel()
+	for name, dir := range map[string]string{"memory": "", "directory": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := start(t, awslocal.Options{Dir: dir})
+			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(s3Client(a), awslocal.Bucket) })
+		})
+	}
+}
+
+func TestEnvironmentIsWhatClientsNeed(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	got := strings.Join(a.Environment(), "\n") + "\n"
+	for _, want := range []string{
+		"AWS_ENDPOINT_URL=" + a.URL + "\n", "AWS_REGION=ap-northeast-1\n", "AWS_DEFAULT_REGION=ap-northeast-1\n",
+		"AWS_ACCESS_KEY_ID=local\n", "AWS_SECRET_ACCESS_KEY=local\n", "AWS_EC2_METADATA_DISABLED=true\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+}
+
+func TestStartRefusesWhatItCannotUse(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	if _, err := awslocal.Start(t.Context(), awslocal.Options{Addr: strings.TrimPrefix(a.URL, "http://")}); err == nil {
+		t.Error("an address in use was taken")
+	}
+	dir := t.TempDir()
+	first := start(t, awslocal.Options{Dir: dir})
+	ok(t, "close", first.Close())
+	if _, err := awslocal.New(awslocal.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("a directory in use was taken: %v", err)
+	}
+}
+
+func TestEndOfContextEndsTheListener(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	a, err := awslocal.Start(ctx, awslocal.Options{})
+	ok(t, "start", err)
+	cancel()
+	for range 100 {
+		if _, err = http.Get(a.URL); err != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("still listening")
+}
+
+// TestRefusalsNameWhatIsAsked asks for things that are not served, of every
+// service and in every protocol.
+func TestRefusalsNameWhatIsAsked(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	ctx := t.Context()
+	sm, queues := secretsmanager.NewFromConfig(config(a)), sqs.NewFromConfig(config(a))
+	bucket, key := aws.String(awslocal.Bucket), aws.String("k")
+	_, random := sm.GetRandomPassword(ctx, &secretsmanager.GetRandomPasswordInput{})
+	_, replica := sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("x"), ForceOverwriteReplicaSecret: true})
+	_, tags := queues.ListQueueTags(ctx, &sqs.ListQueueTagsInput{QueueUrl: aws.String(a.URL + "/000000000000/q.fifo")})
+	_, rules := eventbridge.NewFromConfig(config(a)).ListRules(ctx, &eventbridge.ListRulesInput{})
+	_, functions := awslambda.NewFromConfig(config(a)).ListFunctions(ctx, &awslambda.ListFunctionsInput{})
+	_, upload := s3Client(a).CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
+	_, acl := s3Client(a).GetBucketAcl(ctx, &s3.GetBucketAclInput{Bucket: bucket})
+	_, old := s3Client(a).ListObjects(ctx, &s3.ListObjectsInput{Bucket: bucket})
+	_, copied := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a")})
+	_, tagging := s3Client(a).PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Tagging: aws.String("a=b")})
+	for _, c := range []struct {
+		err         error
+		code, named string
+	}{
+		{random, "UnknownOperationException", "GetRandomPassword"},
+		{replica, "InvalidParameterException", "ForceOverwriteReplicaSecret"},
+		{tags, "UnknownOperationException", "ListQueueTags"},
+		{rules, "UnknownOperationException", "ListRules"},
+		{functions, "UnknownOperationException", "/2015-03-31/functions"},
+		{upload, "NotImplemented", "CreateMultipartUpload"},
+		{acl, "NotImplemented", "GetBucketAcl"},
+		{old, "NotImplemented", "ListObjects;"},
+		{copied, "NotImplemented", "CopyObject"},
+		{tagging, "NotImplemented", "X-Amz-Tagging of s3 PutObject"},
+	} {
+		code(t, c.named, c.err, c.code)
+		if !strings.Contains(c.err.Error(), c.named) {
+			t.Errorf("%v does not name %s", c.err, c.named)
+		}
+	}
+}
+
+func TestOtherServicesAreRefusedByName(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	signed := "AWS4-HMAC-SHA256 Credential=local/20261122/ap-northeast-1/sts/aws4_request, SignedHeaders=host, Signature=0"
+	for name, r := range map[string]*http.Request{
+		"sts GetCallerIdentity (query protocol)": post(t, a.URL+"/", "Action=GetCallerIdentity", "Authorization", signed, "Content-Type", "application/x-www-form-urlencoded"),
+		"DynamoDB_20120810.ListTables":           post(t, a.URL+"/", "{}", "X-Amz-Target", "DynamoDB_20120810.ListTables"),
+		" sts ":                                  post(t, a.URL+"/something", "{}", "Authorization", signed),
+	} {
+		answer, body := do(t, r)
+		equal(t, name, answer.StatusCode, http.StatusBadRequest)
+		var refusal struct {
+			Type    string `json:"__type"`
+			Message string `json:"message"`
+		}
+		ok(t, name, json.Unmarshal([]byte(body), &refusal))
+		equal(t, name, refusal.Type, "UnknownOperationException")
+		if !strings.Contains(refusal.Message, name) || !strings.Contains(refusal.Message, "serves s3, secretsmanager, sqs") {
+			t.Errorf("%q does not name %q", refusal.Message, name)
+		}
+	}
+}
+
+func TestPutEvents(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 1, 2, 3, 0, time.UTC)
+	a := start(t, awslocal.Options{Now: func() time.Time { return at }})
+	client := eventbridge.NewFromConfig(config(a))
+	put := func(source, kind, detail, bus string, at *time.Time) eventtypes.PutEventsRequestEntry {
+		return eventtypes.PutEventsRequestEntry{Source: &source, DetailType: &kind, Detail: &detail, EventBusName: &bus, Time: at}
+	}
+	earlier := at.Add(-time.Hour)
+	out, err := client.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []eventtypes.PutEventsRequestEntry{
+		put("hikyaku", "needs_human", `{"provider":"yappli"}`, "default", nil),
+		put("hikyaku", "recovered", `not JSON`, "default", nil),
+		put("", "recovered", `{}`, "default", nil),
+		put("hikyaku", "recovered", `{}`, "other", &earlier),
+	}})
+	ok(t, "put", err)
+	equal(t, "failed", out.FailedEntryCount, 2)
+	equal(t, "first refusal", aws.ToString(out.Entries[1].ErrorCode), "MalformedDetail")
+	equal(t, "second refusal", aws.ToString(out.Entries[2].ErrorCode), "InvalidArgument")
+	events := a.Events()
+	equal(t, "kept", len(events), 2)
+	equal(t, "id", events[0].ID, aws.ToString(out.Entries[0].EventId))
+	equal(t, "detail", string(events[0].Detail), `{"provider":"yappli"}`)
+	equal(t, "bus", events[0].Bus+" "+events[1].Bus, "default other")
+	equal(t, "kinds", events[0].DetailType+" "+events[1].DetailType, "needs_human recovered")
+	equal(t, "time", events[0].Time.Equal(at) && events[1].Time.Equal(earlier), true)
+	_, err = client.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []eventtypes.PutEventsRequestEntry{}})
+	code(t, "no entries", err, "ValidationException")
+	equal(t, "counted", a.Calls()["events.PutEvents"], 2)
+}

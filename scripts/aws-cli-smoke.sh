@@ -1,0 +1,110 @@
+#!/bin/sh
+# Runs the AWS CLI against an endpoint, by AWS_ENDPOINT_URL alone, and asserts
+# what it prints. .ci/run gives it the local AWS:
+#
+#	scripts/aws-cli-smoke.sh http://127.0.0.1:4566
+#
+# The endpoint must have the bucket "hikyaku", as the local AWS does, and no
+# other state. HIKYAKU_SMOKE_FUNCTION may name a function there that answers
+# its event; without it only the refusal of an unknown one is checked.
+set -eu
+
+endpoint=${1:?usage: $0 ENDPOINT}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export AWS_ENDPOINT_URL="$endpoint" AWS_REGION=ap-northeast-1 AWS_DEFAULT_REGION=ap-northeast-1
+export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_EC2_METADATA_DISABLED=true AWS_PAGER= AWS_MAX_ATTEMPTS=1
+export AWS_CONFIG_FILE="$work/config"
+printf '[default]\ns3 =\n  addressing_style = path\n' >"$AWS_CONFIG_FILE"
+
+checks=0
+
+# is NAME GOT WANT
+is() {
+	checks=$((checks + 1))
+	if [ "$2" != "$3" ]; then
+		printf 'aws-cli-smoke: %s: got "%s", want "%s"\n' "$1" "$2" "$3" >&2
+		exit 1
+	fi
+}
+
+# refused NAME PATTERN COMMAND...: the command must fail and say PATTERN.
+refused() {
+	name=$1 pattern=$2
+	shift 2
+	checks=$((checks + 1))
+	if "$@" >"$work/out" 2>&1; then
+		printf 'aws-cli-smoke: %s: not refused\n' "$name" >&2
+		exit 1
+	fi
+	if ! grep -q -e "$pattern" "$work/out"; then
+		printf 'aws-cli-smoke: %s: no "%s" in:\n' "$name" "$pattern" >&2
+		cat "$work/out" >&2
+		exit 1
+	fi
+}
+
+text() { aws --output text "$@"; }
+
+# Version 1 of the CLI sends its sqs commands to an old host name of the service
+# unless the address is a flag: AWS_ENDPOINT_URL is not looked at.
+sqs() { aws --endpoint-url "$endpoint" --output text sqs "$@"; }
+
+# S3
+printf 'line\n' >"$work/a file"
+aws s3 cp --only-show-errors "$work/a file" 's3://hikyaku/smoke/dir/a file' --metadata run=1
+is 's3 cp down' "$(aws s3 cp --only-show-errors 's3://hikyaku/smoke/dir/a file' -)" 'line'
+is 's3 ls' "$(aws s3 ls s3://hikyaku/smoke/ | tr -s ' ')" ' PRE dir/'
+is 's3 head' "$(text s3api head-object --bucket hikyaku --key 'smoke/dir/a file' --query 'Metadata.run')" '1'
+etag=$(text s3api head-object --bucket hikyaku --key 'smoke/dir/a file' --query ETag)
+is 's3 etag' "$etag" '"5b4bd9815cdb17b8ceae19eb1810c34c"'
+refused 's3 create twice' PreconditionFailed aws s3api put-object --bucket hikyaku --key 'smoke/dir/a file' --if-none-match '*'
+refused 's3 old etag' PreconditionFailed aws s3api put-object --bucket hikyaku --key 'smoke/dir/a file' --if-match '"0"'
+refused 's3 multipart' 'CreateMultipartUpload' aws s3api create-multipart-upload --bucket hikyaku --key k
+refused 's3 acl' 'GetBucketAcl' aws s3api get-bucket-acl --bucket hikyaku
+mkdir "$work/tree"
+printf 1 >"$work/tree/1"
+printf 2 >"$work/tree/2"
+aws s3 sync --only-show-errors "$work/tree" s3://hikyaku/smoke/tree
+is 's3 sync' "$(text s3api list-objects-v2 --bucket hikyaku --prefix smoke/tree/ --max-items 5 --page-size 1 --query 'Contents[].Key' | tr '\t' '\n' | grep -c tree)" '2'
+aws s3 rm --only-show-errors --recursive s3://hikyaku/smoke/
+is 's3 rm' "$(text s3api list-objects-v2 --bucket hikyaku --no-paginate --prefix smoke/ --query KeyCount)" '0'
+
+# Secrets Manager
+aws secretsmanager create-secret --name smoke/token --secret-string one >"$work/out"
+first=$(text secretsmanager get-secret-value --secret-id smoke/token --query VersionId)
+second=$(text secretsmanager put-secret-value --secret-id smoke/token --secret-string two --version-stages HIKYAKU_NEXT --query VersionId)
+is 'secret current' "$(text secretsmanager get-secret-value --secret-id smoke/token --query SecretString)" 'one'
+refused 'secret lost swap' InvalidParameterException aws secretsmanager update-secret-version-stage --secret-id smoke/token --version-stage AWSCURRENT --move-to-version-id "$second" --remove-from-version-id "$second"
+aws secretsmanager update-secret-version-stage --secret-id smoke/token --version-stage AWSCURRENT --move-to-version-id "$second" --remove-from-version-id "$first" >"$work/out"
+is 'secret promoted' "$(text secretsmanager get-secret-value --secret-id smoke/token --query SecretString)" 'two'
+is 'secret previous' "$(text secretsmanager get-secret-value --secret-id smoke/token --version-stage AWSPREVIOUS --query SecretString)" 'one'
+is 'secret described' "$(text secretsmanager describe-secret --secret-id smoke/token --query 'length(VersionIdsToStages)')" '2'
+is 'secret listed' "$(text secretsmanager list-secrets --query 'SecretList[].Name')" 'smoke/token'
+is 'secret versions' "$(text secretsmanager list-secret-version-ids --secret-id smoke/token --query 'length(Versions)')" '2'
+refused 'secret operation' 'GetRandomPassword' aws secretsmanager get-random-password
+aws secretsmanager delete-secret --secret-id smoke/token --force-delete-without-recovery >"$work/out"
+refused 'secret gone' ResourceNotFoundException aws secretsmanager get-secret-value --secret-id smoke/token
+
+# SQS
+url=$(sqs create-queue --queue-name smoke.fifo --attributes FifoQueue=true,VisibilityTimeout=60 --query QueueUrl)
+is 'queue url' "$(sqs get-queue-url --queue-name smoke.fifo --query QueueUrl)" "$url"
+sqs send-message --queue-url "$url" --message-body hello --message-group-id 1 --message-deduplication-id 1 >"$work/out"
+sqs send-message --queue-url "$url" --message-body hello --message-group-id 1 --message-deduplication-id 1 >"$work/out"
+is 'queue count' "$(sqs get-queue-attributes --queue-url "$url" --attribute-names ApproximateNumberOfMessages --query Attributes.ApproximateNumberOfMessages)" '1'
+handle=$(sqs receive-message --queue-url "$url" --wait-time-seconds 1 --query 'Messages[0].ReceiptHandle')
+sqs delete-message --queue-url "$url" --receipt-handle "$handle"
+is 'queue empty' "$(sqs receive-message --queue-url "$url")" ''
+refused 'queue standard' 'FIFO' sqs create-queue --queue-name smoke
+refused 'queue operation' 'ListQueueTags' sqs list-queue-tags --queue-url "$url"
+
+# Lambda, EventBridge, and what is not served at all
+refused 'lambda unknown' ResourceNotFoundException aws lambda invoke --function-name no-such-function "$work/answer"
+if [ -n "${HIKYAKU_SMOKE_FUNCTION:-}" ]; then
+	is 'lambda status' "$(text lambda invoke --function-name "$HIKYAKU_SMOKE_FUNCTION" --query StatusCode "$work/answer")" '200'
+fi
+is 'events' "$(text events put-events --entries '[{"Source":"smoke","DetailType":"test","Detail":"{}"}]' --query FailedEntryCount)" '0'
+refused 'sts' 'GetCallerIdentity' aws sts get-caller-identity
+refused 'dynamodb' 'DynamoDB_20120810.ListTables' aws dynamodb list-tables
+
+printf 'aws-cli-smoke: %d checks passed with %s\n' "$checks" "$(aws --version 2>&1 | cut -d' ' -f1)"

@@ -9,6 +9,7 @@ import (
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/pkg/providers"
 )
 
 // errAdopted: another holder stored this part; go on behind it.
@@ -51,10 +52,24 @@ func (j *job) extract(ctx context.Context) (stopped bool, err error) {
 	if !x.whole {
 		return false, err
 	}
-	if reading.Err() != nil {
+	if cutShort(reading, err) {
 		stopped, err = true, nil
 	}
 	return stopped, errors.Join(err, x.save(ctx))
+}
+
+// lastMoments is how long before the time to stop a source that gives up is
+// taken to do so for lack of time: it would have had to wait for its turn.
+const lastMoments = 5 * time.Second
+
+// cutShort reports that reading ended for lack of time, and not because the
+// source failed.
+func cutShort(reading context.Context, err error) bool {
+	if reading.Err() != nil {
+		return true
+	}
+	deadline, ok := reading.Deadline()
+	return ok && providers.Retryable(err) && time.Until(deadline) < max(lastMoments, providers.RetryAfter(err))
 }
 
 // untilStop returns the context of reading. Of a short time that is left, at

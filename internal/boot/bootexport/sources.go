@@ -216,6 +216,7 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.requests.Add(1)
 	response, err := c.next.RoundTrip(r)
 	switch {
+	case r.Context().Err() != nil: // no longer wanted
 	case err != nil:
 		c.failed.Add(1)
 	case response.StatusCode == http.StatusTooManyRequests:

@@ -36,6 +36,7 @@ type Base struct {
 	HTTP    *http.Client // to the providers
 	Log     *slog.Logger
 	Metrics *Metrics
+	Out     io.Writer // of logs and metrics
 	Now     func() time.Time
 
 	invoker *awslambda.Client
@@ -58,6 +59,7 @@ func Open(e Environ, c Common) *Base {
 		HTTP:    &http.Client{Timeout: providerTimeout, Transport: e.HTTP},
 		Log:     slog.New(requestLog{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})}),
 		Metrics: &Metrics{out: out, now: time.Now},
+		Out:     out,
 		Now:     time.Now,
 	}
 	if e.HTTP == nil {

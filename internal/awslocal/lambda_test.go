@@ -194,6 +194,7 @@ func TestAsynchronousInvocationsAreTriedThreeTimes(t *testing.T) {
 				code(t, "send to none", send("none", `{}`), "ResourceNotFoundException")
 				code(t, "send too much", send("f", `"`+strings.Repeat("x", 1<<20)+`"`), "RequestTooLargeException")
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				want := []time.Duration{0, time.Minute, 3 * time.Minute}[:min(failures+1, 3)]
 				equal(t, "tries", fmt.Sprint(tries), fmt.Sprint(want))
 				equal(t, "counted", a.Calls()["lambda.Invoke"], len(want)+2)
@@ -216,6 +217,7 @@ func TestAsynchronousInvocationsWaitForASlot(t *testing.T) {
 			ok(t, "send", err)
 		}
 		time.Sleep(2*time.Minute + 5*time.Second)
+		synctest.Wait()
 		equal(t, "done", done.Load(), 4)
 	})
 }

@@ -70,6 +70,7 @@ func TestAMappingDeliversAndDeletes(t *testing.T) {
 		})
 		ok(t, "send", err)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		equal(t, "events", len(got), 2)
 		r := got[0].Records[0]
 		equal(t, "record", r.MessageId+r.Body+r.EventSource+r.EventSourceARN+r.AWSRegion, id+"a-1aws:sqs"+awslocal.QueueARN("q.fifo")+awslocal.Region)
@@ -168,6 +169,7 @@ func TestAMappingRunsGroupsSideBySide(t *testing.T) {
 		for q.attributes()["ApproximateNumberOfMessages"]+q.attributes()["ApproximateNumberOfMessagesNotVisible"] != "00" {
 			time.Sleep(100 * time.Millisecond)
 		}
+		synctest.Wait()
 		equal(t, "at a time", most, 3)
 		equal(t, "order", strings.Join(order, " "), "a-0 a-1 a-2 a-3 a-4")
 		equal(t, "time", time.Since(begin) <= 8*time.Second, true)

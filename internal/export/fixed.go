@@ -24,6 +24,9 @@ func (r *reading) becomeFixed(ctx context.Context) (*page, error) {
 // the second look shows nothing new, nothing has moved out of the next page
 // into this one meanwhile, so the two are neighbors.
 func (r *reading) nextFixed(ctx context.Context) (*page, error) {
+	if r.partial {
+		return r.nextPartial(ctx)
+	}
 	p, err := r.fixed(ctx, r.page+1)
 	if err != nil {
 		return nil, err
@@ -38,12 +41,16 @@ func (r *reading) nextFixed(ctx context.Context) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
+	i := r.joint(before)
 	if !r.anyNew(before) {
 		return r.fixedRewind(before)
 	}
+	if r.tail.count >= 2*len(before.rows) {
+		i = 0 // far more is remembered than the page holds, so what is not is new
+	}
 	full := len(before.rows) >= r.at.Size
 	count := len(p.rows)
-	r.takeNew(before, 0)
+	r.takeNew(before, i)
 	switch {
 	case len(before.rows) > 0: // rows have moved left: look at the page before, too, and then at this pair again
 		r.drift.Shifts++
@@ -60,6 +67,21 @@ func (r *reading) nextFixed(ctx context.Context) (*page, error) {
 	}
 	r.takeNew(p, 0)
 	r.page++
+	return p, nil
+}
+
+// nextPartial reads the rest of the page in which an earlier call stopped.
+func (r *reading) nextPartial(ctx context.Context) (*page, error) {
+	r.partial = false
+	p, err := r.fixed(ctx, r.page)
+	if err != nil {
+		return nil, err
+	}
+	i := r.joint(p)
+	if i < 0 {
+		return r.fixedRewind(p)
+	}
+	r.takeNew(p, i)
 	return p, nil
 }
 

@@ -44,7 +44,7 @@ func (r *reading) join(ctx context.Context, p *page) (*page, error) {
 		return nil, io.EOF
 	case r.blind:
 		r.blind = false
-		r.takeNew(p, 0)
+		r.takeNew(p, max(0, r.at.Rows-q.Start))
 		r.at.Rows = q.Start + n
 	case q.Start < r.at.Rows && q.Start+n >= r.at.Rows && r.tail.isLast(p.rows[r.at.Rows-1-q.Start].id):
 		p.rows = p.rows[r.at.Rows-q.Start:]
@@ -202,7 +202,7 @@ func (r *reading) giveUp(ctx context.Context, home int) (*page, error) {
 		return nil, io.EOF
 	}
 	r.number(p, p.query.Start)
-	r.resume(p, 0)
+	r.resume(p, min(len(p.rows), max(0, home-p.query.Start)))
 	return p, nil
 }
 

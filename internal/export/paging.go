@@ -63,6 +63,8 @@ type reading struct {
 	cautious int // pages whose rows are looked up even where they fit exactly
 	page     int // ByFixedPage: number of the page taken last
 
+	partial bool // ByFixedPage: an earlier call stopped inside that page
+
 	shrunk    int  // rows of a chunk of a broken range; 0: not in one
 	brokenEnd int  // the row behind that range
 	blind     bool // the row before was unreadable, so nothing can overlap it
@@ -80,6 +82,7 @@ func newReading(feed Feed, w Window, from place, ahead *readahead, drift *Drift)
 	}
 	if r.feed.Paging == ByFixedPage && from.Size > 0 {
 		r.page = (from.Rows + from.Size - 1) / from.Size
+		r.partial = from.Rows%from.Size != 0
 	}
 	return r
 }
@@ -142,7 +145,12 @@ func (r *reading) nextUnpaged(ctx context.Context) (*page, error) {
 	done := min(r.at.Rows, len(p.rows)) // of an earlier invocation
 	if done > 0 && !r.tail.isLast(p.rows[done-1].id) {
 		r.drift.Shifts++
-		r.takeNew(p, 0)
+		if i := r.joint(p); i >= 0 {
+			done = i
+		} else {
+			r.drift.Unresolved++
+		}
+		r.takeNew(p, done)
 		return p, nil
 	}
 	p.rows = p.rows[done:]

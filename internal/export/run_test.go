@@ -314,3 +314,20 @@ func TestPlan_ReadsOnly(t *testing.T) {
 		t.Error("a plan wrote, or opened the source")
 	}
 }
+
+func (b *bench) json(key string, v any) {
+	b.Helper()
+	if err := json.Unmarshal(b.object(key), v); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// exporterManifest returns the key of a run's manifest.
+func (b *bench) exporterManifest(at time.Time) string {
+	b.Helper()
+	a, err := b.exporter().Plan(b.Context(), b.run(at))
+	if err != nil || a.Manifest == "" {
+		b.Fatal("the run is not published", err)
+	}
+	return a.Manifest
+}

@@ -1,0 +1,85 @@
+package export_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"hikyaku/internal/export"
+)
+
+func hashed(value string) string {
+	mac := hmac.New(sha256.New, []byte("0123456789abcdef0123456789abcdef"))
+	mac.Write([]byte(value))
+	return `"hmac-sha256:` + hex.EncodeToString(mac.Sum(nil)) + `"`
+}
+
+func TestFields_OnlyTheirBytesChange(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		drop, hash string
+		in, want   string
+	}{
+		{"a", "", `{"id":1,"a":2}`, `{"id":1}`},
+		{"a", "", `{"a":2,"id":1}`, `{"id":1}`},
+		{"a", "", `{"a":2}`, `{}`},
+		{"a", "", `{"a":1,"b":1.10e2,"a":[2],"c":"\u0041"}`, `{"b":1.10e2,"c":"\u0041"}`},
+		{"a", "", `{"\u0061":"secret","b":{"a":1}}`, `{"b":{"a":1}}`},
+		{"b.a", "", `{"a":1,"b":{"a":"x","c":2},"b":[{"a":"y"},{"c":3},[{"a":"z","d":4}],5]}`, `{"a":1,"b":{"c":2},"b":[{},{"c":3},[{"d":4}],5]}`},
+		{"b.a", "", `{"b":"text","c":[]}`, `{"b":"text","c":[]}`},
+		{"b.a", "", `{"b":[],"c":{}}`, `{"b":[],"c":{}}`},
+		{"", "p", `{"p":"0900000000","q":"0900000000"}`, `{"p":` + hashed("0900000000") + `,"q":"0900000000"}`},
+		{"", "p", `{"p":"\u0030900000000"}`, `{"p":` + hashed("0900000000") + `}`},
+		{"", "p", `{"p":12.50,"p":true}`, `{"p":` + hashed("12.50") + `,"p":` + hashed("true") + `}`},
+		{"", "p", `{"p":null,"p":""}`, `{"p":null,"p":` + hashed("") + `}`},
+		{"", "p", `{"p":[1,"x"],"p":{"q":1}}`, `{"p":` + hashed(`[1,"x"]`) + `,"p":` + hashed(`{"q":1}`) + `}`},
+		{"", "l.p", `{"l":[{"p":"x"},{"p":"x"}]}`, `{"l":[{"p":` + hashed("x") + `},{"p":` + hashed("x") + `}]}`},
+		{"x", "y", `{"x":1,"y":2,"z":3}`, `{"y":` + hashed("2") + `,"z":3}`},
+	} {
+		b := newBench(t, newList(export.Unpaged, 0))
+		f := export.Fields{}
+		if c.drop != "" {
+			f.Drop = []string{c.drop}
+		}
+		if c.hash != "" {
+			f.Hash = []string{c.hash}
+		}
+		b.set.Fields = map[string]export.Fields{b.dataset.String(): f}
+		got, m, err := exportBody(b, export.Shape{ID: []string{"id"}}, []byte("[ "+c.in+" ]"))
+		if err != nil || strings.Join(got, "|") != c.want {
+			t.Errorf("drop %q, hash %q of %s: got %s, want %s (%v)", c.drop, c.hash, c.in, got, c.want, err)
+		}
+		if strings.Join(m.Dropped, "") != c.drop || strings.Join(m.Hashed, "") != c.hash {
+			t.Errorf("the manifest names %v and %v", m.Dropped, m.Hashed)
+		}
+		b.verify(b.key("_manifest.json"))
+	}
+}
+
+func TestFields_FaultsAreAllNamed(t *testing.T) {
+	t.Parallel()
+	d := dataset(t, "shopline/orders")
+	f := export.Fields{
+		Drop: []string{"id", "", "a..b", "order_delivery", "order_delivery.shipped_at", "both", "fine"},
+		Hash: []string{"both", "updated_at", "order_delivery.remark"},
+	}
+	var all []string
+	for _, fault := range f.Faults(d) {
+		all = append(all, fault.Error())
+	}
+	want := []string{
+		"shopline/orders: id cannot be dropped or hashed: the export finds its place by it",
+		`shopline/orders: "" is not a path such as "customer.email"`,
+		`shopline/orders: "a..b" is not a path such as "customer.email"`,
+		"shopline/orders: order_delivery cannot be dropped or hashed: the export finds its place by it",
+		"shopline/orders: order_delivery.shipped_at cannot be dropped or hashed: the export finds its place by it",
+		"shopline/orders: both is both dropped and hashed",
+		"shopline/orders: both is both dropped and hashed",
+		"shopline/orders: updated_at cannot be dropped or hashed: the export finds its place by it",
+	}
+	if strings.Join(all, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(all, "\n"), strings.Join(want, "\n"))
+	}
+}

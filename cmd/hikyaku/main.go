@@ -50,7 +50,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newConnect(), newDemo(), newInvoke(), newSandbox(), newVersion())
+	root.AddCommand(newConnect(), newDemo(), newInvoke(), newMapping(), newSandbox(), newVersion())
 	return root
 }
 

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/supersaas"
+)
+
+func newMapping() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "mapping",
+		Short: "Write and check the mapping from booking fields to Yappli fields",
+	}
+	c.AddCommand(newMappingInit(), newMappingCheck())
+	return c
+}
+
+// stackFlags say which stack a command works with.
+type stackFlags struct{ prefix, bucket string }
+
+func (f *stackFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.prefix, "prefix", "", "prefix of the stack's secrets and keys (default: HIKYAKU_PREFIX)")
+	c.Flags().StringVar(&f.bucket, "bucket", "", "the stack's bucket (default: HIKYAKU_BUCKET)")
+}
+
+func newMappingInit() *cobra.Command {
+	var f stackFlags
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Print a starter mapping made from the account's field labels",
+		Long: "Asks SuperSaaS for the account's fields and prints a mapping to edit, with every line commented out:\n" +
+			"which field goes into which column is the shop's own decision, and the relay refuses to start without\n" +
+			"one. Uses the token of the stack, so 'hikyaku connect supersaas' and one run of tokenrefresh come first.",
+		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket > config/mapping.yaml",
+		Args:    args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)
+			if err != nil {
+				return err
+			}
+			base, err := bootcli.Open(e)
+			if err != nil {
+				return err
+			}
+			fields, err := supersaas.New(base.Tokens(providers.SuperSaaS), base.Options()).FieldList(c.Context(), 0)
+			if err != nil {
+				return fmt.Errorf("reading the account's fields: %w", err)
+			}
+			return writeStarter(c.OutOrStdout(), fields)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+// writeStarter writes a line for each field that a mapping may use, beside a
+// column that is still free.
+func writeStarter(out io.Writer, fields []supersaas.Field) error {
+	usable := webhookrelay.SourceFields()
+	var b strings.Builder
+	b.WriteString("# What each Yappli field is made of: a request field of Yappli, then a SuperSaaS field or an\n" +
+		"# expression over them. Take the # off the lines that you want, and change the columns to yours.\n" +
+		"# Functions: " + strings.Join(webhookrelay.Functions(), ", ") + "\n" +
+		"# Try it with: hikyaku mapping check FILE --user ID\n" +
+		"options:\n  zone: Asia/Tokyo # of date()\n  region: JP       # of e164() and domestic()\n  password: never\n\n" +
+		"# login_id: email\n")
+	column := 1
+	for _, field := range fields {
+		if !slices.Contains(usable, field.Name) || field.Name == "password" {
+			continue
+		}
+		label := strings.Join(strings.Fields(field.Label), " ")
+		fmt.Fprintf(&b, "# column%02d: %-12s # %s\n", column, field.Name, label)
+		column++
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func newMappingCheck() *cobra.Command {
+	var f stackFlags
+	var user int64
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Compile a mapping, and show what it makes of one user",
+		Long: "Compiles the mapping and reports every fault with its line. With --user it reads that user from\n" +
+			"SuperSaaS and their member from Yappli, writes nothing, and prints what the relay would send and which\n" +
+			"fields would change. The output then holds that person's data.",
+		Example: "  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml --user 20450001",
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, a []string) error {
+			source, err := os.ReadFile(a[0])
+			if err != nil {
+				return err
+			}
+			mapping, err := webhookrelay.ParseMapping(a[0], source)
+			if err != nil {
+				return err
+			}
+			if user == 0 {
+				return printMapping(c.OutOrStdout(), mapping, asJSON)
+			}
+			preview, err := previewUser(c.Context(), f, a[0], user)
+			if err != nil {
+				return err
+			}
+			return printPreview(c.OutOrStdout(), preview, asJSON)
+		},
+	}
+	f.add(c)
+	c.Flags().Int64Var(&user, "user", 0, "SuperSaaS id of a user to try it on")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
+}
+
+func printMapping(out io.Writer, m *webhookrelay.Mapping, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(map[string][]string{"targets": m.Targets(), "uses": m.Uses()})
+	}
+	_, err := fmt.Fprintf(out, "The mapping compiles: %d fields (%s) made of %s.\n",
+		len(m.Targets()), strings.Join(m.Targets(), ", "), strings.Join(m.Uses(), ", "))
+	return err
+}
+
+// previewUser composes the reconcile role, which can write nothing, with the
+// mapping to be checked.
+func previewUser(ctx context.Context, f stackFlags, mapping string, user int64) (webhookrelay.Preview, error) {
+	e, err := bootcli.Environ(ctx, f.prefix, f.bucket)
+	if err != nil {
+		return webhookrelay.Preview{}, err
+	}
+	return previewIn(ctx, e, mapping, user)
+}
+
+func previewIn(ctx context.Context, e boot.Environ, mapping string, user int64) (webhookrelay.Preview, error) {
+	e.Vars = maps.Clone(e.Vars)
+	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(bootrelay.Reconcile), mapping
+	if e.Vars["HIKYAKU_QUEUE_URL"] == "" {
+		e.Vars["HIKYAKU_QUEUE_URL"] = "not-used-by-check"
+	}
+	function, err := bootrelay.New(ctx, e)
+	if err != nil {
+		return webhookrelay.Preview{}, err
+	}
+	stack, err := function.Stack(ctx)
+	if err != nil {
+		return webhookrelay.Preview{}, err
+	}
+	return stack.Preview(ctx, user)
+}
+
+func printPreview(out io.Writer, p webhookrelay.Preview, asJSON bool) error {
+	if asJSON {
+		wish := map[string]*string{}
+		for name, value := range p.Wish {
+			wish[name] = nil
+			if !value.Null {
+				wish[name] = &value.Text
+			}
+		}
+		return json.NewEncoder(out).Encode(map[string]any{
+			"outcome": p.Outcome, "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes,
+		})
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "The relay would: %s\nunique_id: %s\n", p.Outcome, p.UniqueID)
+	for _, name := range slices.Sorted(maps.Keys(p.Wish)) {
+		mark := " "
+		if slices.Contains(p.Changes, name) {
+			mark = "*"
+		}
+		value := p.Wish[name]
+		text := fmt.Sprintf("%q", value.Text)
+		if value.Null {
+			text = "null"
+		}
+		fmt.Fprintf(&b, "%s %-16s %s\n", mark, name, text)
+	}
+	b.WriteString("* differs from what Yappli holds\n")
+	_, err := io.WriteString(out, b.String())
+	return err
+}

@@ -3,6 +3,7 @@ package export
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,17 +106,11 @@ func (d Dataset) kind() string {
 
 // needs reports whether the export reads the field under path.
 func (d Dataset) needs(path string) bool {
-	used := [][]string{d.Shape.ID}
-	for _, p := range d.Passes {
-		used = append(used, p.Time)
+	uses := func(used []string) bool {
+		name := strings.Join(used, ".")
+		return name == path || strings.HasPrefix(name, path+".")
 	}
-	for _, u := range used {
-		name := strings.Join(u, ".")
-		if name == path || strings.HasPrefix(name, path+".") {
-			return true
-		}
-	}
-	return false
+	return uses(d.Shape.ID) || slices.ContainsFunc(d.Passes, func(p Pass) bool { return uses(p.Time) })
 }
 
 // keys are the places of a dataset's objects.

@@ -27,9 +27,6 @@ type extraction struct {
 	pages  int64
 	known  *knownIDs // of a closing pass
 	whole  bool      // the part holds whole rows only: an error came from reading
-	// reading ends when it is time to stop. Writes have a context of their
-	// own, which lasts longer.
-	reading context.Context
 }
 
 // extract reads until the source ends, or until it is time to stop.
@@ -41,9 +38,8 @@ func (j *job) extract(ctx context.Context) (stopped bool, err error) {
 	defer x.part.spool.reset()
 	reading, cancel := x.untilStop(ctx)
 	defer cancel()
-	x.reading = reading
 	for err = errAdopted; errors.Is(err, errAdopted); {
-		err = x.readAll(ctx)
+		err = x.readAll(ctx, reading)
 	}
 	if err == nil {
 		return false, x.finish(ctx)
@@ -191,8 +187,9 @@ func (x *extraction) setPlace(p place) {
 	x.part.point.Next = p
 }
 
-// readAll reads from the part's place to the end of the last pass.
-func (x *extraction) readAll(ctx context.Context) error {
+// readAll reads from the part's place to the end of the last pass. reading ends
+// when it is time to stop; ctx, which writes obey, lasts longer.
+func (x *extraction) readAll(ctx, reading context.Context) error {
 	for step := x.part.point.Next.Pass; step < x.steps(); step++ {
 		x.whole = false
 		if step == len(x.passes) || x.known == nil && step > len(x.passes) {
@@ -200,7 +197,7 @@ func (x *extraction) readAll(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := x.readPass(ctx, x.part.point.Next); err != nil {
+		if err := x.readPass(ctx, reading, x.part.point.Next); err != nil {
 			return err
 		}
 		x.part.point.Next = place{Pass: step + 1}
@@ -210,7 +207,7 @@ func (x *extraction) readAll(ctx context.Context) error {
 }
 
 // readPass reads one pass to its end.
-func (x *extraction) readPass(ctx context.Context, from place) error {
+func (x *extraction) readPass(ctx, reading context.Context, from place) error {
 	ahead := &readahead{source: x.feed.Source, flight: x.set.InFlight, budget: x.set.ReadAhead, split: x.splitter}
 	r := newReading(x.feed, x.journal.Plan.Window, from, ahead, &x.part.point.Drift)
 	r.feedPass = x.feedPass(from.Pass)
@@ -220,7 +217,7 @@ func (x *extraction) readPass(ctx context.Context, from place) error {
 	}()
 	for {
 		x.whole = true
-		p, err := r.next(x.reading)
+		p, err := r.next(reading)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -234,9 +231,9 @@ func (x *extraction) readPass(ctx context.Context, from place) error {
 		if err := x.stayAlive(ctx); err != nil {
 			return err
 		}
-		if x.reading.Err() != nil {
+		if err := reading.Err(); err != nil {
 			x.whole = true
-			return x.reading.Err()
+			return err
 		}
 	}
 }

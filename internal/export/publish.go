@@ -171,7 +171,7 @@ func (j *job) link(ctx context.Context, m Manifest) error {
 // snapshot's names the newest run's parts, an incremental one those of all
 // runs of the day.
 func (j *job) nextLink(m Manifest, info objectstore.Info, lines []string) []string {
-	mine := []string{}
+	mine := make([]string, 0, len(m.Parts))
 	for _, p := range m.Parts {
 		mine = append(mine, "s3://"+j.set.Bucket+"/"+p.Key+"\n")
 	}

@@ -50,7 +50,7 @@ func (r *readahead) push(ctx context.Context, q Query) {
 	r.queue = append(r.queue, f)
 	r.count++
 	r.running.Add(1)
-	go r.run(r.ctx, f)
+	go r.run(r.ctx, f) //nolint:contextcheck // made from the ctx of the first push, so that drop can end them all
 }
 
 func (r *readahead) run(ctx context.Context, f *fetch) {

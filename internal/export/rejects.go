@@ -43,7 +43,7 @@ func (r *rejects) add(pass string, bad row, data []byte, withData bool) error {
 	if withData {
 		line.Data = data
 	}
-	raw, err := json.Marshal(line)
+	raw, err := json.Marshal(line) //nolint:gosec // Pass is a pass of the feed, no password
 	if err != nil {
 		return err
 	}

@@ -117,9 +117,9 @@ type member struct {
 	value, end int
 }
 
-// members yields the members of the object that begins at b[i] and returns
-// the index behind its brace. It stops early if yield says so.
-func members(b []byte, i int, yield func(member) bool) int {
+// members yields the members of the object that begins at b[i]. It stops early
+// if yield says so.
+func members(b []byte, i int, yield func(member) bool) {
 	i = skipSpace(b, i+1)
 	for i < len(b) && b[i] == '"' {
 		m := member{begin: i}
@@ -129,14 +129,13 @@ func members(b []byte, i int, yield func(member) bool) int {
 		m.value = skipSpace(b, min(i+1, len(b)))
 		m.end = skipValue(b, m.value)
 		if !yield(m) {
-			return m.end
+			return
 		}
 		i = skipSpace(b, m.end)
 		if i < len(b) && b[i] == ',' {
 			i = skipSpace(b, i+1)
 		}
 	}
-	return min(i+1, len(b))
 }
 
 // nameIs compares a raw name with a plain one, undoing escapes if there are any.

@@ -36,8 +36,7 @@ type Query struct {
 	To    time.Time // both inclusive; zero: open
 }
 
-// A Pass is one list that a run reads. Most datasets have one. Rows that
-// InWindow says an earlier pass has delivered are left out.
+// A Pass is one list that a run reads. Most datasets have one.
 type Pass struct {
 	Name string
 	// Time is the path of the time by which the pass selects its rows. A

@@ -96,14 +96,13 @@ func (l *list) page(q export.Query) []int {
 
 // insert adds a row of a new number near index i; remove takes one away.
 func (l *list) insert(r *rand.Rand, i int) {
-	low, high := 0, 1000*1000*1000
+	low := 0
 	if i > 0 {
 		low = l.rows[i-1]
 	}
+	high := low + 1000
 	if i < len(l.rows) {
 		high = l.rows[i]
-	} else {
-		high = low + 1000
 	}
 	if high-low < 2 {
 		return

@@ -29,7 +29,7 @@ type Shape struct {
 	Nothing bool
 }
 
-// ErrUnsplittable: the answer as a whole is not the JSON that the provider
+// ErrUnsplittable means that the answer as a whole is not the JSON that the provider
 // documents, so no record can be told from the next.
 var ErrUnsplittable = errors.New("answer cannot be split into records")
 
@@ -133,7 +133,7 @@ func (s *splitter) walk(body []byte, lists []string, strict bool) error {
 		err = s.decoder.SkipValue()
 	}
 	if err == nil {
-		if _, tail := s.decoder.ReadToken(); tail != io.EOF {
+		if _, tail := s.decoder.ReadToken(); !errors.Is(tail, io.EOF) {
 			return fmt.Errorf("%w: bytes behind the JSON", ErrUnsplittable)
 		}
 	}
@@ -194,8 +194,9 @@ func (s *splitter) named(lists []string, kind jsontext.Kind, found bool) (bool, 
 		return true, err
 	case 'n': // null: the list is empty
 		return true, s.decoder.SkipValue()
+	default:
+		return found, s.decoder.SkipValue()
 	}
-	return found, s.decoder.SkipValue()
 }
 
 // list notes the elements of an array.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -178,15 +177,15 @@ func (v *verifier) totals() {
 // listing proves that the run's folder holds what the manifest names, and
 // nothing else.
 func (v *verifier) listing(ctx context.Context, folder, manifest string) error {
-	named := []string{manifest}
+	named := map[string]bool{manifest: true}
 	for _, p := range v.Manifest.Parts {
-		named = append(named, p.Key)
+		named[p.Key] = true
 	}
 	for info, err := range v.store.List(ctx, folder, "") {
 		if err != nil {
 			return fmt.Errorf("listing %s: %w", folder, err)
 		}
-		if !slices.Contains(named, info.Key) {
+		if !named[info.Key] {
 			v.fault("%s: the manifest does not name this object", path.Base(info.Key))
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	_ "time/tzdata" // a function's image has no zone data
 )
 
-// ErrTrigger: a trigger that names no run. Repeating it is useless.
+// ErrTrigger means that a trigger names no run. Repeating it is useless.
 var ErrTrigger = errors.New("trigger names no run")
 
 // A Window is the range of time that an incremental run covers, both ends

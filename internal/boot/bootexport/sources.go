@@ -194,11 +194,10 @@ func assistOrders(feed export.Feed, client *assisttencho.Client, token providers
 	}
 	feed.Source = pages(func(ctx context.Context, q export.Query) ([]byte, error) {
 		query := assisttencho.OrdersQuery{Limit: q.Limit}
-		switch feed.Paging {
-		case export.ByPage:
-			query.Page = q.Page
-		case export.ByOffset:
+		if feed.Paging == export.ByOffset {
 			query.Offset = q.Start
+		} else {
+			query.Page = q.Page // 0 where nothing is paged
 		}
 		return client.OrdersPage(ctx, query)
 	})

@@ -168,9 +168,9 @@ func (s *stack) lines(manifest string) []string {
 // held returns what the sandboxes hold of a dataset, in compact form.
 func (s *stack) held(dataset string) []string {
 	s.Helper()
-	dump, list := map[string]func(io.Writer) error{
+	dump := map[string]func(io.Writer) error{
 		"yappli": s.yappli.Dump, "supersaas": s.supersaas.Dump, "shopline": s.shopline.Dump, "assisttencho": s.assist.Dump,
-	}, ""
+	}
 	provider, list, _ := strings.Cut(dataset, "/")
 	var raw bytes.Buffer
 	if err := dump[provider](&raw); err != nil {

@@ -191,8 +191,8 @@ func (x *extraction) setPlace(p place) {
 // when it is time to stop; ctx, which writes obey, lasts longer.
 func (x *extraction) readAll(ctx, reading context.Context) error {
 	for step := x.part.point.Next.Pass; step < x.steps(); step++ {
-		x.whole = false
 		if step == len(x.passes) || x.known == nil && step > len(x.passes) {
+			x.whole = true
 			if err := x.openClosing(ctx); err != nil {
 				return err
 			}
@@ -257,7 +257,7 @@ func (x *extraction) splitter() *splitter {
 func (x *extraction) stayAlive(ctx context.Context) error {
 	if x.lease.Until.Sub(x.seams.Now()) < x.set.LeaseTTL/2 {
 		x.observe()
-		return x.keep(ctx)
+		return x.keep(context.WithoutCancel(ctx))
 	}
 	return nil
 }
@@ -384,10 +384,9 @@ func (x *extraction) store(ctx context.Context) error {
 	return errAdopted
 }
 
-// save stores what has been read before a stop. The time to stop has come, so
-// it does not heed the end of ctx.
+// save stores what has been read before a stop, or notes the place in the
+// journal if that is nothing.
 func (x *extraction) save(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
 	if !x.part.empty() {
 		if err := x.store(ctx); err != nil && !errors.Is(err, errAdopted) {
 			return err
@@ -416,7 +415,7 @@ func (x *extraction) finish(ctx context.Context) error {
 		Parts: x.number, Drift: x.part.point.Drift,
 		Source: Origin{Account: x.feed.Account, Paging: x.feed.Paging, PageSize: x.feed.PageSize},
 	}
-	return x.keep(ctx)
+	return x.keep(context.WithoutCancel(ctx))
 }
 
 // observe adds what the call has met since it was last asked.

@@ -229,8 +229,11 @@ func (j *job) keep(ctx context.Context) error {
 	return j.lease.Keep(ctx, j.set.LeaseTTL, raw)
 }
 
-// guard returns a context for one write that ends before the lease does.
+// guard returns a context for one write that ends before the lease does. A
+// write that has begun is not cut off by a stop: what it holds is worth
+// keeping, and it is short.
 func (j *job) guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	ctx = context.WithoutCancel(ctx)
 	if j.lease.Until.Sub(j.seams.Now()) < writeTime {
 		if err := j.keep(ctx); err != nil {
 			return nil, nil, err
@@ -356,6 +359,9 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 		if err != nil || stopped {
 			return j.progress(ctx), err
 		}
+	}
+	if ctx.Err() != nil {
+		return j.progress(ctx), nil
 	}
 	return j.publish(ctx)
 }

@@ -55,7 +55,7 @@ func Open(e Environ, c Common) *Base {
 	level, _ := logLevel(c.LogLevel) // checked by Validate
 	b := &Base{
 		Common:  c,
-		AWS:     awsConfig(c),
+		AWS:     awsConfig(e, c),
 		HTTP:    &http.Client{Timeout: providerTimeout, Transport: e.HTTP},
 		Log:     slog.New(requestLog{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})}),
 		Metrics: &Metrics{out: out, now: time.Now},
@@ -77,13 +77,16 @@ func Open(e Environ, c Common) *Base {
 // providerTimeout bounds one provider request. Leases outlive it.
 const providerTimeout = 30 * time.Second
 
-func awsConfig(c Common) aws.Config {
+func awsConfig(e Environ, c Common) aws.Config {
 	config := aws.Config{
 		Region:      c.Region,
 		Credentials: credentials.NewStaticCredentialsProvider(c.KeyID, c.SecretKey, c.Session),
 	}
 	if c.Endpoint != "" {
 		config.BaseEndpoint = aws.String(c.Endpoint)
+	}
+	if e.AWS != nil {
+		config.HTTPClient = &http.Client{Transport: e.AWS}
 	}
 	return config
 }

@@ -26,6 +26,7 @@ type Environ struct {
 	Vars map[string]string
 	Out  io.Writer         // logs and metrics, a JSON object a line; nil: standard output
 	HTTP http.RoundTripper // to the providers; nil: a transport behind the egress guard
+	AWS  http.RoundTripper // to the AWS endpoint; nil: the SDK's own transport
 	Now  func() time.Time  // nil: time.Now
 }
 

@@ -172,19 +172,25 @@ func (a *attempt) endsEarly(ctx context.Context, first person) (outcome, bool) {
 	return outcome{}, false
 }
 
-// An index is the document that says that identities are complete.
+// An index is the document that says that identities are complete. The zero
+// index says that they are not.
 type index struct {
-	Began time.Time `json:"began"` // the newest complete list
+	Began   time.Time `json:"began"`   // of the newest complete list
+	Members int       `json:"members"` // in it
+}
+
+func (s *Stack) readIndex(ctx context.Context) (i index, err error) {
+	document, err := objectstore.ReadDocument(ctx, s.Objects, s.root+"index")
+	if err != nil {
+		return i, err
+	}
+	return i, document.Decode(&i)
 }
 
 // mayCreate reports whether absence can be read from the identities.
 func (a *attempt) mayCreate(ctx context.Context) (bool, error) {
-	document, err := objectstore.ReadDocument(ctx, a.Objects, a.root+"index")
-	if err != nil {
-		return false, err
-	}
-	var i index
-	if err := document.Decode(&i); err != nil || !document.Exists() {
+	i, err := a.readIndex(ctx)
+	if err != nil || i.Began.IsZero() {
 		return false, err
 	}
 	needsNewer := a.Settings.CreateAfterList && a.Identity.By != "id" && a.quirks.Lookup != yappli.LookupUniqueID

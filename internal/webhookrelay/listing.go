@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	tailLength = 8 // ids remembered of a page's end
-	stepsBack  = 4 // tries to find the end of the page before
-	smallest   = 10
+	tailLength = 8  // ids remembered of a page's end
+	overlap    = 4  // of them that the next page begins with
+	stepsBack  = 4  // tries to find them further back
+	stepLength = 40 // positions of one such step
+	smallest   = 10 // page size; it must exceed the overlap
 )
 
 // A listing is how far one side has been listed. It survives in the lease's
@@ -45,7 +47,7 @@ func (p pager[T]) next(ctx context.Context, l *listing) ([]T, error) {
 	var lost []T // the page at the position itself
 	lostEnd := 0
 	for step := 0; step <= stepsBack; {
-		page, start, size, err := p.fetch(ctx, max(0, l.Rows-1-step*smallest*4))
+		page, start, size, err := p.fetch(ctx, max(0, l.Rows-overlap-step*stepLength))
 		if err != nil {
 			return nil, err
 		}
@@ -87,12 +89,21 @@ func (p pager[T]) pass(l *listing, fresh []T, end int) []T {
 	return fresh
 }
 
-// find returns where the last of the known ids stands; -1 if none does.
+// find returns where the last of the known ids stands; -1 if none does, or if
+// what stands before it is not what stood before it. Some of the last may have
+// vanished meanwhile.
 func (p pager[T]) find(page []T, tail []string) int {
 	for i := len(page) - 1; i >= 0; i-- {
-		if slices.Contains(tail, p.id(page[i])) {
-			return i
+		k := slices.Index(tail, p.id(page[i]))
+		if k < 0 {
+			continue
 		}
+		for j := 1; j <= min(i, k); j++ {
+			if p.id(page[i-j]) != tail[k-j] {
+				return -1
+			}
+		}
+		return i
 	}
 	return -1
 }

@@ -57,6 +57,7 @@ type cursor struct {
 	Users   listing   `json:"users"`
 	Members listing   `json:"members"`
 	After   string    `json:"after,omitempty"` // key reached in rows or identities
+	Known   int       `json:"known,omitempty"` // members in the last complete list
 	Next    int       `json:"next,omitempty"`  // record reached in send
 	Saves   int       `json:"saves"`
 	Records int       `json:"records"` // in the saved table

@@ -127,6 +127,9 @@ func (r *Reconciler) takeRows(ctx context.Context, users []int64) error {
 	}
 	for i, user := range users {
 		rec := r.table.user(user)
+		if d, ok := parseDigest(rows[i].Identity); ok && rows[i].Member != "" && rec != nil && rec.unique != d {
+			r.table.add(record{unique: d, flags: duplicate}) // the link stays, whatever the user's identity is now
+		}
 		if rec == nil {
 			r.table.add(r.rowRecord(record{id: user}, rows[i]))
 			continue
@@ -147,9 +150,7 @@ func (r *Reconciler) rowRecord(rec record, row row) record {
 		rec.member = r.memberHash(row.Member)
 	}
 	if d, ok := parseDigest(row.Identity); ok && (rec.unique == (digest{}) || row.unresolved()) {
-		// A user who is gone still keeps others from this identity, and a
-		// creation in doubt is found by the one it was to bear.
-		rec.unique = d
+		rec.unique = d // a creation in doubt is found by the identity it was to bear
 	} else if row.Member != "" && row.Identity != "" && row.Identity != rec.unique.String() {
 		r.state.Report.IdentityChanged++
 	}
@@ -190,8 +191,9 @@ func (r *Reconciler) listIdentities(ctx context.Context) error {
 		}
 	}
 	r.table.index()
-	r.state.Members.Began = r.Now().UTC()
-	return nil
+	i, err := r.readIndex(ctx)
+	r.state.Known, r.state.Members.Began = i.Members, r.Now().UTC()
+	return err
 }
 
 // shownBy is what a member shows for a field, "" if nothing.

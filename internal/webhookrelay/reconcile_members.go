@@ -91,7 +91,7 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 	var first *record
 	for _, rec := range bearers {
 		switch {
-		case rec.is(linked):
+		case rec.is(linked | duplicate):
 			return nil
 		case rec.is(claimed):
 			if rec.member == r.memberHash(m.ID) {
@@ -173,6 +173,6 @@ func (r *Reconciler) resolve(ctx context.Context, rec *record, found row) error 
 		return err
 	}
 	rec.flags &^= unresolved
-	rec.set(differ) // whatever the creation wrote, the user's newest state is to follow
+	rec.set(resolved | differ) // whatever the creation wrote, the user's newest state is to follow
 	return nil
 }

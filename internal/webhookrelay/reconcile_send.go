@@ -15,18 +15,7 @@ const batch = 10
 // members. An empty list, where members are known, is a fault of the tenant or
 // of its address.
 func (r *Reconciler) membersComplete() bool {
-	return r.state.Members.Drift == 0 && (r.state.Members.Rows > 0 || len(r.table.byUnique) == r.unclaimedUniques())
-}
-
-// unclaimedUniques counts the identities that no object and no row knows.
-func (r *Reconciler) unclaimedUniques() int {
-	n := 0
-	for _, place := range r.table.byUnique {
-		if !r.table.at(int(place)).is(known | linked | claimed) {
-			n++
-		}
-	}
-	return n
+	return r.state.Members.Drift == 0 && (r.state.Members.Rows > 0 || r.state.Known == 0 && len(r.table.byMember) == 0)
 }
 
 // usersComplete reports whether absence may be read from the list of users.
@@ -44,7 +33,7 @@ func (r *Reconciler) markIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = document.Replace(ctx, r.Objects, index{Began: r.state.Members.Began})
+	_, err = document.Replace(ctx, r.Objects, index{Began: r.state.Members.Began, Members: r.state.Report.Members})
 	return err
 }
 
@@ -96,8 +85,13 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 	case rec.id == 0:
 	case rec.is(listed) && rec.is(unmappable):
 		c.Unmappable++
+	case rec.is(matched) && rec.is(unresolved):
+		c.Unresolved++ // its member is in the list, and the list too old to be believed
 	case rec.is(matched):
 		c.Matched++
+		if rec.is(resolved) {
+			c.Linked++
+		}
 		return r.judgeMatched(rec, usersComplete && membersComplete), nil
 	case rec.is(unresolved):
 		return r.judgeUnresolved(ctx, rec, membersComplete)
@@ -148,10 +142,9 @@ func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersCo
 // smallest number.
 func (r *Reconciler) taken(rec *record) bool {
 	for _, other := range r.table.bearers(rec.unique) {
-		if other.id == 0 {
-			continue
-		}
-		if other != rec && (other.id < rec.id || other.is(linked|claimed) || !other.is(listed)) {
+		switch {
+		case other == rec, other.id == 0 && !other.is(duplicate):
+		case other.id < rec.id, other.is(linked | claimed), !other.is(listed):
 			return true
 		}
 	}

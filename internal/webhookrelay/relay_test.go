@@ -1,19 +1,650 @@
 package webhookrelay_test
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
-func TestRelay_CreatesUpdatesAndSkips(t *testing.T) {
+// inBubble runs a test in virtual time, on a rig with one user to stand by:
+// an account without any user proves nothing.
+func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Parallel()
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		user := r.shop.AddUser(map[string]any{"name": "hanako@mail.example", "email": "hanako@mail.example", "full_name": "山田 花子", "mobile": "090-0000-0000"})
-		r.send(user, "new")
-		r.work()
-		r.wantOutcome("awaiting_list")
-		r.reconcile()
-		synctest.Wait()
+		r.person("keeper")
+		test(t, r)
 	})
+}
+
+// person adds a user of a name.
+func (r *rig) person(name string) int64 {
+	r.t.Helper()
+	mail := strings.ReplaceAll(name, " ", "") + "@mail.example"
+	user := r.shop.AddUser(map[string]any{"name": mail, "email": mail, "full_name": name, "mobile": "090-0000-0000"})
+	if user == 0 {
+		r.t.Fatalf("user %q not added", name)
+	}
+	return user
+}
+
+// relay sends one event and works it off.
+func (r *rig) relay(user int64, event string) {
+	r.t.Helper()
+	r.send(user, event)
+	r.work()
+}
+
+// linked returns a user whose member the relay made.
+func (r *rig) linked(name string) int64 {
+	r.t.Helper()
+	user := r.person(name)
+	r.reconcile()
+	r.drop()
+	r.relay(user, "new")
+	r.wantOutcome("created")
+	return user
+}
+
+// drop forgets what is in the queue.
+func (r *rig) drop() {
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	r.queue.messages = nil
+}
+
+func TestRelay_FollowsOneUserThroughLife(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.person("山田 花子")
+		r.relay(user, "new")
+		r.wantOutcome("awaiting_list")
+		if n := len(r.crm.Members()); n != 0 {
+			t.Fatalf("%d members before the first reconcile, want none", n)
+		}
+		if got := r.reconcile(); got.Missing != 2 || got.Sent != 2 {
+			t.Fatalf("report = %+v, want both users missing and sent", got)
+		}
+		time.Sleep(time.Hour)
+		r.work()
+		if got := r.outcomes(); got["created"] != 2 {
+			t.Fatalf("outcomes = %v, want 2 created", got)
+		}
+		r.wantField(unique(user), "column01", "山田 花子")
+		r.wantField(unique(user), "column02", "+819000000000")
+		r.wantField(unique(user), "enabled", "1")
+		writes := r.crm.Count("PUT /api/ext/users/{id}")
+
+		r.relay(user, "change")
+		r.wantOutcome("unchanged")
+		r.shop.ChangeUser(user, map[string]any{"full_name": "佐藤 花子"})
+		r.relay(user, "change")
+		r.wantOutcome("updated")
+		r.wantField(unique(user), "column01", "佐藤 花子")
+		if n := r.crm.Count("PUT /api/ext/users/{id}") - writes; n != 1 {
+			t.Fatalf("%d updates, want 1: a no-op writes nothing", n)
+		}
+
+		r.shop.DeleteUser(user)
+		r.relay(user, "delete")
+		r.wantOutcome("disabled")
+		r.wantField(unique(user), "enabled", "0")
+		r.relay(user, "change")
+		r.wantOutcome("unchanged")
+
+		r.shop.RestoreUser(user)
+		r.relay(user, "change")
+		r.wantOutcome("restored")
+		r.wantField(unique(user), "enabled", "1")
+		if n := r.metrics.get("RelayLag"); n < 0 {
+			t.Fatalf("lag = %v, want none below 0", n)
+		}
+	})
+}
+
+func TestRelay_ForceWritesWhatSeemsUnchanged(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("一郎")
+		m := r.member(unique(user))
+		m.Values["column01"] = "drifted"
+		r.crm.Put(m)
+		r.relay(user, "change")
+		r.wantOutcome("unchanged")
+		force := webhookrelay.Message{User: user, Event: "reconcile", Force: true, At: time.Now()}
+		if err := r.queue.Send(context.Background(), force.Envelope("f")); err != nil {
+			t.Fatal(err)
+		}
+		r.work()
+		r.wantOutcome("updated")
+		r.wantField(unique(user), "column01", "一郎")
+	})
+}
+
+func TestRelay_LeavesAnOperatorsZero(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("二郎")
+		m := r.member(unique(user))
+		m.Values["enabled"] = "0"
+		r.crm.Put(m)
+		r.shop.ChangeUser(user, map[string]any{"full_name": "二郎 改"})
+		r.relay(user, "change")
+		r.wantOutcome("updated")
+		r.wantField(unique(user), "enabled", "0")
+		r.shop.DeleteUser(user)
+		r.relay(user, "delete")
+		r.wantOutcome("already_disabled")
+		r.shop.RestoreUser(user)
+		r.relay(user, "change")
+		r.wantOutcome("updated")
+		r.wantField(unique(user), "enabled", "0")
+	})
+}
+
+func TestRelay_WritesNoNullOrDuplicateIdentity(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		none, first, second := r.person("無"), r.person("先"), r.person("後")
+		for _, u := range []int64{first, second} {
+			r.shop.ChangeUser(u, map[string]any{"field_2": "A-100"})
+		}
+		report := r.reconcile()
+		if report.NoIdentity != 2 || report.Missing != 1 || report.DuplicateIdentity != 1 || report.Sent != 1 {
+			t.Fatalf("report = %+v, want 2 without identity, 1 missing and sent, 1 duplicate", report)
+		}
+		r.drop()
+		r.relay(none, "change")
+		r.wantOutcome("no_identity")
+		r.relay(first, "change")
+		r.wantOutcome("created")
+		r.relay(second, "change")
+		r.wantOutcome("duplicate_identity")
+		r.wantField("A-100", "column01", "先")
+		r.shop.ChangeUser(first, map[string]any{"field_2": "A-200", "full_name": "先 改"})
+		r.relay(first, "change")
+		r.wantOutcome("updated")
+		r.wantField("A-100", "column01", "先 改")
+		if got := r.metrics.get("IdentityChanged"); got != 1 {
+			t.Fatalf("identity changes = %v, want 1", got)
+		}
+		r.relay(second, "change")
+		r.wantOutcome("duplicate_identity")
+		report = r.reconcile()
+		if report.Sent != 0 || report.DuplicateIdentity != 1 || report.IdentityChanged != 1 {
+			t.Fatalf("report = %+v, want nothing sent, 1 duplicate, 1 changed", report)
+		}
+	})
+}
+
+func TestRelay_LinksAMemberWhoExists(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		id := r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "later", "column01": "旧"}})
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.reconcile()
+		user := r.person("三郎")
+		r.shop.ChangeUser(user, map[string]any{"field_2": "later"})
+		r.relay(user, "new")
+		r.wantOutcome("linked")
+		m, _ := r.crm.Find(id)
+		if m.Values["column01"] != "三郎" || r.crm.Count("POST /api/ext/users") != 0 {
+			t.Fatalf("member holds %q, %d creations; want the member linked", m.Values["column01"], r.crm.Count("POST /api/ext/users"))
+		}
+	})
+}
+
+func TestRelay_LooksUpWhereTheTenantCan(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.crm.Lookup, r.quirks = true, `{"update":"partial","lookup":"unique_id"}`
+		r.reconcile()
+		r.drop()
+		user := r.person("四郎")
+		id := r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique(user)}}) // unseen by any list
+		r.relay(user, "new")
+		r.wantOutcome("linked")
+		m, _ := r.crm.Find(id)
+		if m.Values["column01"] != "四郎" {
+			t.Fatalf("member holds %q, want the look-up's member linked", m.Values["column01"])
+		}
+	})
+}
+
+// A creation whose answer was lost waits for a list; the list decides.
+func TestRelay_UnknownCreationWaitsForAList(t *testing.T) {
+	for name, fault := range map[string]struct {
+		kind       yapplitest.FaultKind
+		wantMember int    // after the fault
+		wantReason string // of the reconcile
+	}{
+		"took effect":    {yapplitest.Lost, 1, "linked"},
+		"had no effect":  {yapplitest.Dropped, 0, "absent"},
+		"server failure": {yapplitest.ServerFail, 0, "absent"},
+		"garbled answer": {yapplitest.Garbage, 1, "linked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				user := r.person("五郎")
+				r.reconcile()
+				r.drop()
+				r.crm.Inject(yapplitest.Fault{Kind: fault.kind, Route: "POST /api/ext/users"})
+				r.relay(user, "new")
+				r.wantOutcome("unresolved")
+				if n := len(r.crm.FindUnique(unique(user))); n != fault.wantMember {
+					t.Fatalf("%d members after the fault, want %d", n, fault.wantMember)
+				}
+				time.Sleep(90 * time.Second) // the row's hold
+				r.work()
+				if report := r.reconcile(); report.Unresolved != 1 {
+					t.Fatalf("report = %+v: resolved by a list that may lag", report)
+				}
+				time.Sleep(2*time.Minute + time.Second)
+				r.reconcile()
+				time.Sleep(2 * time.Hour)
+				for range 10 {
+					r.work()
+					time.Sleep(time.Hour)
+				}
+				r.wantField(unique(user), "column01", "五郎")
+				if n := r.crm.Count("POST /api/ext/users"); n != 3-fault.wantMember { // the keeper's, and the second try
+					t.Fatalf("%d creations, want %d", n, 3-fault.wantMember)
+				}
+			})
+		})
+	}
+}
+
+func TestRelay_RefusedCreationIsTerminalOnceAbsenceIsProven(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.person("六郎")
+		r.reconcile()
+		r.drop()
+		r.crm.Duplicate = yapplitest.Refuse
+		id := r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique(user)}})
+		r.crm.Skip = func(string) bool { return true } // no list ever shows the member
+		r.relay(user, "new")
+		r.wantOutcome("unresolved")
+		time.Sleep(4 * time.Minute)
+		if report := r.reconcile(); report.Absent != 1 {
+			t.Fatalf("report = %+v, want one absent", report)
+		}
+		time.Sleep(time.Hour)
+		r.work()
+		got := r.outcomes()
+		if got["refused"] != 1 || r.dead.len() == 0 {
+			t.Fatalf("outcomes = %v with %d dead letters, want refused and buried\n%s", got, r.dead.len(), r.log)
+		}
+		letter := r.dead.bodies()[0]
+		if letter.User != user || letter.Class != "refused" {
+			t.Fatalf("dead letter = %+v, want the user and the class refused", letter)
+		}
+		if m, _ := r.crm.Find(id); m.Values["column01"] != "" {
+			t.Fatal("a member that no list showed was written")
+		}
+	})
+}
+
+func TestRelay_CertainFailuresGiveTheRowBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault yapplitest.Fault
+		class string
+		after time.Duration
+	}{
+		"rate limited": {yapplitest.Fault{Kind: yapplitest.TooMany, RetryAfter: "20"}, "rate_limited", 20 * time.Second},
+		"credential":   {yapplitest.Fault{Kind: yapplitest.Denied}, "credential", 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				user := r.person("七郎")
+				r.reconcile()
+				r.drop()
+				c.fault.Route = "POST /api/ext/users"
+				r.crm.Inject(c.fault)
+				r.relay(user, "new")
+				r.wantOutcome(c.class)
+				time.Sleep(c.after)
+				r.work()
+				r.wantOutcome("created")
+			})
+		})
+	}
+}
+
+func TestRelay_UnknownUpdateWaitsForItsHold(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("八郎")
+		r.shop.ChangeUser(user, map[string]any{"full_name": "八郎 改"})
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "PUT /api/ext/users/{id}"})
+		r.relay(user, "change")
+		r.wantOutcome("temporary")
+		time.Sleep(90 * time.Second)
+		if r.work(); len(r.outcomes()) != 0 {
+			t.Fatal("another attempt began before the first one's hold ended")
+		}
+		time.Sleep(2 * time.Second)
+		r.work()
+		r.wantOutcome("updated")
+		r.wantField(unique(user), "column01", "八郎 改")
+	})
+}
+
+func TestRelay_SecondWorkerWaitsWhileARowIsInFlight(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("九郎")
+		r.shop.ChangeUser(user, map[string]any{"full_name": "九郎 改"})
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: 20 * time.Second, Route: "PUT /api/ext/users/{id}"})
+		first := make(chan struct{})
+		go func() {
+			defer close(first)
+			r.relay(user, "change")
+		}()
+		time.Sleep(5 * time.Second)
+		m := webhookrelay.Message{User: user, Event: "change", At: time.Now()}
+		left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), []webhookrelay.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
+		if got := r.outcomes(); len(left) != 1 || got["in_flight"] != 1 {
+			t.Fatalf("second worker: %v, outcomes %v; want it to wait", left, got)
+		}
+		<-first
+		r.wantOutcome("updated")
+	})
+}
+
+func TestRelay_EmptiedAccountDisablesNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("十郎")
+		for _, id := range r.shop.UserIDs() {
+			r.shop.DeleteUser(id)
+		}
+		r.relay(user, "delete")
+		r.wantOutcome("temporary")
+		r.wantField(unique(user), "enabled", "1")
+		if report := r.reconcile(); report.Gone != 0 || report.Sent != 0 {
+			t.Fatalf("report = %+v: an empty list made somebody gone", report)
+		}
+	})
+}
+
+func TestRelay_CapStopsDisablingUntilReleased(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.Cap = 2
+		var users []int64
+		for _, name := range []string{"甲", "乙", "丙"} {
+			users = append(users, r.linked(name))
+		}
+		for _, u := range users {
+			r.shop.DeleteUser(u)
+			r.send(u, "delete")
+		}
+		r.work()
+		if got := r.outcomes(); got["disabled"] != 2 || got["disabling_stopped"] != 1 {
+			t.Fatalf("outcomes = %v, want 2 disabled and 1 stopped", got)
+		}
+		time.Sleep(3 * time.Hour) // the window is over; the stop is not
+		r.work()
+		r.wantOutcome("disabling_stopped")
+		stopped, err := r.stack().Release(context.Background())
+		if err != nil || !stopped {
+			t.Fatalf("Release = %v, %v, want true", stopped, err)
+		}
+		time.Sleep(time.Hour)
+		r.work()
+		r.wantOutcome("disabled")
+		if stopped, err := r.stack().Release(context.Background()); err != nil || stopped {
+			t.Fatalf("second Release = %v, %v, want false", stopped, err)
+		}
+	})
+}
+
+func TestRelay_CapCountsAnHourAndAUserOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.Cap = 1
+		first, second := r.linked("丁"), r.linked("戊")
+		r.shop.DeleteUser(first)
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Dropped, Route: "PUT /api/ext/users/{id}"})
+		r.relay(first, "delete")
+		r.wantOutcome("temporary")
+		time.Sleep(2 * time.Minute)
+		r.work() // counted already
+		r.wantOutcome("disabled")
+		time.Sleep(time.Hour - 2*time.Minute)
+		r.shop.DeleteUser(second)
+		r.relay(second, "delete")
+		r.wantOutcome("disabled")
+	})
+}
+
+func TestRelay_ReplaceCarriesBackWhatItDoesNotSet(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.crm.Replace, r.quirks = true, `{"update":"replace"}`
+		user := r.linked("己")
+		m := r.member(unique(user))
+		m.Values["column50"], m.Values["secret_quetion"], m.Values["rank"] = "メモ", "犬の名前", "4"
+		r.crm.Put(m)
+		r.shop.ChangeUser(user, map[string]any{"full_name": "己 改"})
+		r.relay(user, "change")
+		r.wantOutcome("updated")
+		for field, want := range map[string]string{"column01": "己 改", "column50": "メモ", "secret_quetion": "犬の名前", "rank": "4", "enabled": "1"} {
+			r.wantField(unique(user), field, want)
+		}
+		r.shop.DeleteUser(user)
+		r.relay(user, "delete")
+		r.wantOutcome("disabled")
+		for field, want := range map[string]string{"column01": "己 改", "column50": "メモ", "rank": "4", "enabled": "0"} {
+			r.wantField(unique(user), field, want)
+		}
+	})
+}
+
+func TestRelay_WritesOnlyOnceTheUpdateRuleIsKnown(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.quirks = `{}`
+		r.relay(r.person("庚"), "new")
+		r.wantOutcome("update_rule_unknown")
+		if n := r.crm.Count("") + r.shop.Count(""); n != 0 {
+			t.Fatalf("%d requests, want none", n)
+		}
+	})
+}
+
+func TestRelay_ObserveReportsAndWritesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.Mode = webhookrelay.Observe
+		r.quirks = `{}` // needed for writing only
+		fresh, known, gone := r.person("辛"), r.person("壬"), r.person("癸")
+		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique(known), "column01": "古"}})
+		report := r.reconcile()
+		if report.Differing != 1 || report.Missing != 3 || report.Sent != 4 {
+			t.Fatalf("report = %+v, want 1 differing, 3 missing, all sent", report)
+		}
+		r.drop()
+		before := r.crm.Members()
+		r.shop.DeleteUser(gone)
+		for user, class := range map[int64]string{fresh: "would_create", known: "would_update", gone: "gone_unlinked"} {
+			r.relay(user, "change")
+			r.wantOutcome(class)
+		}
+		if !slices.EqualFunc(before, r.crm.Members(), func(a, b yapplitest.Member) bool { return string(a.JSON()) == string(b.JSON()) }) {
+			t.Fatal("observing changed a member")
+		}
+		if !strings.Contains(r.log.String(), `fields="[column01 column02 login_id]"`) {
+			t.Fatalf("the log names no changed fields:\n%s", r.log)
+		}
+		if strings.Contains(r.log.String(), "壬") || strings.Contains(r.log.String(), "9000000000") {
+			t.Fatal("the log holds personal data")
+		}
+		for info, err := range r.objects.List(context.Background(), "", "") {
+			if err != nil || strings.Contains(info.Key, "/rows/") {
+				t.Fatalf("object %s, %v: observing made a row", info.Key, err)
+			}
+		}
+	})
+}
+
+func TestRelay_BuriesWhatIsNoMessage(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("子")
+		batch := []webhookrelay.Delivery{
+			{ID: "1", Receipt: "1", Body: []byte(`{"name":"山田"}`)},
+			{ID: "2", Receipt: "2", Body: webhookrelay.Message{User: user, At: time.Now()}.Envelope("").Body},
+		}
+		if left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), batch); len(left) != 0 {
+			t.Fatalf("unfinished = %v, want none", left)
+		}
+		r.wantOutcome("unchanged")
+		if r.dead.len() != 1 || strings.Contains(string(r.dead.messages[0].Body), "山田") {
+			t.Fatal("want one dead letter without the body's content")
+		}
+		r.dead.refuse = true
+		if left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), batch[:1]); !slices.Equal(left, []string{"1"}) {
+			t.Fatalf("unfinished = %v, want 1: it is not durable anywhere else", left)
+		}
+	})
+}
+
+func TestRelay_BuriesMappingFaults(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.mapping = "column01: 'full_name + 1'\n"
+		r.reconcile()
+		r.relay(r.person("丑"), "new")
+		r.wantOutcome("mapping")
+		if letters := r.dead.bodies(); len(letters) != 1 || letters[0].Class != "mapping" {
+			t.Fatalf("dead letters = %+v, want one of class mapping", letters)
+		}
+		if strings.Contains(r.log.String(), "丑") {
+			t.Fatal("the log quotes a value")
+		}
+	})
+}
+
+func TestRelay_LeavesWhatItHasNoTimeFor(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("寅")
+		body := webhookrelay.Message{User: user, At: time.Now()}.Envelope("").Body
+		for left, want := range map[time.Duration]int{10*time.Second - 1: 1, 10 * time.Second: 0} {
+			ctx, cancel := context.WithTimeout(context.Background(), left)
+			if got := r.stack().Relay(r.dead, r.queue).Work(ctx, []webhookrelay.Delivery{{ID: "1", Body: body}}); len(got) != want {
+				t.Fatalf("with %v left: unfinished = %v, want %d", left, got, want)
+			}
+			cancel()
+		}
+	})
+}
+
+func TestRelay_AnotherAccountSeesNoState(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("卯")
+		stack := r.stack()
+		if current, err := stack.Current(context.Background()); err != nil || !current {
+			t.Fatalf("Current = %v, %v, want true", current, err)
+		}
+		r.shop.Account = "another_shop"
+		r.shop.DeleteUser(user)
+		r.relay(user, "delete")
+		r.wantOutcome("gone_unlinked")
+		r.wantField(unique(user), "enabled", "1")
+	})
+}
+
+func TestRelay_RestoreUnderTheRelayStartsAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("辰")
+		r.shop.DeleteUser(user)
+		reads := 0
+		restore := roundTripper(func(q *http.Request) (*http.Response, error) {
+			if strings.Contains(q.URL.Path, "/api/users/") {
+				if reads++; reads == 2 {
+					r.shop.Quiet().RestoreUser(user) // between the two reads
+				}
+			}
+			return both{r.shop, r.crm}.RoundTrip(q)
+		})
+		config := r.config()
+		config.Options.HTTP = &http.Client{Transport: restore}
+		stack, err := webhookrelay.Open(context.Background(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.send(user, "delete")
+		batch := r.queue.receive(1)
+		r.queue.settle(batch, stack.Relay(r.dead, r.queue).Work(context.Background(), batch))
+		r.wantOutcome("updated")
+		r.wantField(unique(user), "enabled", "1")
+		if reads != 4 {
+			t.Fatalf("%d reads of the user, want 4: two for each attempt", reads)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestDefer_PostponesTheWholeBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := &fifo{}
+		m := webhookrelay.Message{User: 7, At: time.Now()}
+		for _, dedup := range []string{"a", "b"} {
+			if err := q.Send(context.Background(), m.Envelope(dedup)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		batch := q.receive(10)
+		batch[1].Receives = 30
+		left, err := webhookrelay.Defer(context.Background(), q, batch, errors.New("no token"))
+		if err != nil || len(left) != 2 {
+			t.Fatalf("Defer = %v, %v, want both", left, err)
+		}
+		if a, b := time.Until(q.messages[0].visible), time.Until(q.messages[1].visible); a != 5*time.Second || b != time.Hour {
+			t.Fatalf("postponed by %v and %v, want 5s and 1h", a, b)
+		}
+		q.failing = errors.New("gone")
+		if left, err := webhookrelay.Defer(context.Background(), q, batch, nil); err == nil || len(left) != 2 {
+			t.Fatalf("Defer = %v, %v, want both and an error", left, err)
+		}
+	})
+}
+
+func TestPreview_ShowsWhatWouldChange(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("巳")
+		m := r.member(unique(user))
+		m.Values["column01"] = "drifted"
+		r.crm.Put(m)
+		got, err := r.stack().Preview(context.Background(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Outcome != "would_update" || !slices.Equal(got.Changes, []string{"column01"}) || got.UniqueID != unique(user) ||
+			got.Wish["column01"].Text != "巳" || got.Gone {
+			t.Fatalf("preview = %+v", got)
+		}
+		r.shop.DeleteUser(user)
+		if got, err = r.stack().Preview(context.Background(), user); err != nil || got.Outcome != "would_disable" || !got.Gone {
+			t.Fatalf("preview of a user who is gone = %+v, %v", got, err)
+		}
+	})
+}
+
+func TestMessage_RefusesOtherShapes(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{``, `[]`, `{}`, `{"user":"0","at":"2026-11-22T00:00:00Z"}`, `{"user":"-4","at":"2026-11-22T00:00:00Z"}`, `{"user":"4"}`, `{"user":4,"at":"2026-11-22T00:00:00Z"}`} {
+		if m, err := webhookrelay.ParseMessage([]byte(body)); err == nil {
+			t.Errorf("ParseMessage(%s) = %+v, want an error", body, m)
+		}
+	}
+	want := webhookrelay.Message{User: 4, Event: "change", Deleted: true, Force: true, At: time.Unix(1, 0).UTC(), Class: "x"}
+	e := want.Envelope("d")
+	if got, err := webhookrelay.ParseMessage(e.Body); err != nil || got != want || e.Group != "4" || e.Dedup != "d" {
+		t.Errorf("round trip = %+v, %v in %+v", got, err, e)
+	}
+	if !json.Valid(e.Body) {
+		t.Error("the envelope's body is not JSON")
+	}
 }

@@ -1,0 +1,350 @@
+package webhookrelay_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers/supersaas/supersaastest"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// populate makes n users, and members for about two thirds of them.
+func (r *rig) populate(n int) (users []int64) {
+	random := rand.New(rand.NewPCG(1, uint64(n)))
+	for i := range n {
+		user := r.person(fmt.Sprintf("会員 %05d", i))
+		users = append(users, user)
+		values := map[string]string{"unique_id": unique(user), "login_id": "old@mail.example"}
+		switch random.IntN(3) {
+		case 0:
+			r.crm.Put(yapplitest.Member{Values: values})
+		case 1:
+			values["login_id"] = fmt.Sprintf("会員%05d@mail.example", i)
+			values["column01"], values["column02"] = fmt.Sprintf("会員 %05d", i), "+819000000000"
+			r.crm.Put(yapplitest.Member{Values: values})
+		}
+	}
+	return users
+}
+
+func (r *rig) settleAll() {
+	for range 100 {
+		if r.queue.len() == 0 {
+			return
+		}
+		r.work()
+		time.Sleep(time.Minute)
+	}
+	r.t.Fatalf("the queue does not empty: %v", r.outcomes())
+}
+
+func TestReconcile_RepairsEveryDifferenceOnce(t *testing.T) {
+	for name, quirks := range map[string]string{
+		"by offset": `{"update":"partial"}`,
+		"by page":   `{"update":"partial","paging":"page","page_size":37,"body":"json"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.quirks = quirks
+				if strings.Contains(quirks, "page_size") {
+					r.crm.Generation = 3
+				}
+				r.shop.Knobs.Order = supersaastest.Shuffled
+				users := r.populate(300)
+				r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "not-ours", "column01": "他店"}})
+				first := r.reconcile()
+				if first.Users != 301 || first.Members != len(r.crm.Members()) || first.Unclaimed != 1 ||
+					first.Differing+first.Missing != first.Sent || first.Matched+first.Missing != 301 || first.Sent == 0 || first.Drift != 0 {
+					t.Fatalf("report = %+v", first)
+				}
+				r.settleAll()
+				for _, user := range users {
+					if m := r.member(unique(user)); !strings.HasPrefix(m.Values["column01"], "会員") || m.Values["column02"] != "+819000000000" {
+						t.Fatalf("member %s was not repaired", m.JSON())
+					}
+				}
+				second := r.reconcile()
+				if second.Sent != 0 || second.Matched != 301 || second.Unclaimed != 1 {
+					t.Fatalf("second report = %+v, want nothing sent", second)
+				}
+			})
+		})
+	}
+}
+
+func TestReconcile_SendsTheGoneAndTheRestored(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		users := r.populate(20)
+		r.reconcile()
+		r.settleAll()
+		gone, back := users[0], users[1]
+		r.shop.Quiet().DeleteUser(gone)
+		r.shop.Quiet().DeleteUser(back)
+		if report := r.reconcile(); report.Gone != 2 || report.Sent != 2 {
+			t.Fatalf("report = %+v, want 2 gone and sent", report)
+		}
+		r.settleAll()
+		r.wantField(unique(gone), "enabled", "0")
+		if report := r.reconcile(); report.Sent != 0 {
+			t.Fatalf("report = %+v, want nothing: both are disabled", report)
+		}
+		m := r.member(unique(gone))
+		m.Values["enabled"] = "1" // somebody lets a person in who is gone
+		r.crm.Put(m)
+		r.shop.Quiet().RestoreUser(back)
+		if report := r.reconcile(); report.Gone != 1 || report.Differing != 1 {
+			t.Fatalf("report = %+v, want 1 gone and 1 to restore", report)
+		}
+		r.settleAll()
+		r.wantField(unique(gone), "enabled", "0")
+		r.wantField(unique(back), "enabled", "1")
+		if report := r.reconcile(); report.Sent != 0 {
+			t.Fatalf("report = %+v, want nothing", report)
+		}
+	})
+}
+
+// Lists that cannot be believed disable nobody and prove nothing.
+func TestReconcile_DistrustsIncompleteLists(t *testing.T) {
+	for name, spoil := range map[string]func(r *rig){
+		"users skipped": func(r *rig) {
+			r.shop.Knobs.Skip = func(id int64) bool { return id%2 == 0 }
+		},
+		"no users": func(r *rig) { r.shop.Knobs.Skip = func(int64) bool { return true } },
+		"no members": func(r *rig) {
+			r.crm.Skip = func(string) bool { return true }
+		},
+		"another tenant": func(r *rig) {
+			r.crm = yapplitest.New(yapplitest.Options{Records: 60, Rate: -1})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.populate(60)
+				r.reconcile()
+				r.settleAll()
+				spoil(r)
+				before := r.crm.Members()
+				r.reconcile()
+				r.settleAll()
+				enabled := func(list []yapplitest.Member) (n int) {
+					for _, m := range list {
+						if m.Values["enabled"] == "1" {
+							n++
+						}
+					}
+					return n
+				}
+				if after := r.crm.Members(); len(after) != len(before) || enabled(after) != enabled(before) {
+					t.Fatalf("%d members, %d enabled before; %d and %d after", len(before), enabled(before), len(after), enabled(after))
+				}
+			})
+		})
+	}
+}
+
+func TestReconcile_FailedListIsTakenUpAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(120)
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", After: 1})
+		_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+		if err == nil || r.queue.len() != 0 {
+			t.Fatalf("err = %v with %d sent, want an error and nothing sent", err, r.queue.len())
+		}
+		lists := r.shop.Count("GET /api/users.json")
+		if report := r.reconcile(); report.Matched+report.Missing != 121 {
+			t.Fatalf("report = %+v, want everybody", report)
+		}
+		if n := r.shop.Count("GET /api/users.json") - lists; n != 0 {
+			t.Fatalf("users were listed again (%d requests)", n)
+		}
+	})
+}
+
+func TestReconcile_ContinuesAcrossDeadlines(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(500)
+		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		parts := 0
+		var report *webhookrelay.Report
+		for report == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+			result, err := r.stack().Reconciler(r.queue).Run(ctx, parts > 0) // a run under way goes on, wanted or not
+			cancel()
+			if err != nil || result.Status != "continue" && result.Status != "done" {
+				t.Fatalf("part %d: %+v, %v", parts, result, err)
+			}
+			report = result.Report
+			parts++
+		}
+		if parts < 3 || report.Users != 501 || report.Matched+report.Missing != 501 || report.Sent != r.queue.len() {
+			t.Fatalf("%d parts, report %+v, %d in the queue", parts, *report, r.queue.len())
+		}
+		for info, err := range r.objects.List(context.Background(), "", "") {
+			if err != nil || strings.Contains(info.Key, "/reconcile/") {
+				t.Fatalf("%s, %v: a finished run leaves no tables", info.Key, err)
+			}
+		}
+	})
+}
+
+func TestReconcile_OneAtATime(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.crm.SetFaults(yapplitest.Faults{Latency: 10 * time.Second})
+		first := make(chan error)
+		go func() {
+			_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+			first <- err
+		}()
+		time.Sleep(5 * time.Second)
+		result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+		if err != nil || result.Status != "busy" || !result.Until.After(time.Now()) {
+			t.Fatalf("second run = %+v, %v, want busy", result, err)
+		}
+		if err := <-first; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestReconcile_RunsOnRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		run := func() webhookrelay.Result {
+			result, err := r.stack().Reconciler(r.queue).Run(context.Background(), true)
+			if err != nil || result.Status != "done" {
+				t.Fatalf("Run = %+v, %v", result, err)
+			}
+			return result
+		}
+		if got := run(); got.Report != nil || r.crm.Count("") != 0 {
+			t.Fatalf("result = %+v, want nothing done", got)
+		}
+		r.relay(r.person("午"), "new") // waits for the index, and asks
+		time.Sleep(time.Second)
+		if got := run(); got.Report == nil {
+			t.Fatal("a reconcile that the relay asked for did not run")
+		}
+		if got := run(); got.Report != nil {
+			t.Fatal("it ran twice for one request")
+		}
+	})
+}
+
+func TestReconcile_DryRunChangesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		users := r.populate(30)
+		want := r.stack()
+		objects := slices.Collect(keysOf(r))
+		report, differences, err := want.Reconciler(r.queue).DryRun(context.Background())
+		if err != nil || report.Differing+report.Missing != len(differences) || len(differences) == 0 {
+			t.Fatalf("report %+v with %d differences, %v", report, len(differences), err)
+		}
+		for _, d := range differences {
+			if d.Reason != "missing" && d.Reason != "differing" || d.User < users[0]-3 {
+				t.Fatalf("difference = %+v", d)
+			}
+		}
+		if got := slices.Collect(keysOf(r)); !slices.Equal(objects, got) || r.queue.sent != 0 {
+			t.Fatalf("objects %v, %d sent; want nothing changed", got, r.queue.sent)
+		}
+	})
+}
+
+func keysOf(r *rig) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for info, err := range r.objects.List(context.Background(), "", "") {
+			if err != nil || !yield(info.Key) {
+				return
+			}
+		}
+	}
+}
+
+// Records that vanish and appear while the lists are read shift what follows.
+func TestReconcile_SeesThroughShiftingLists(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		users := r.populate(400)
+		r.crm.Shuffle(3) // so that new members stand anywhere
+		r.crm.BetweenPages = func(page int) {
+			if page < 6 {
+				r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": fmt.Sprintf("new-%d", page)}})
+			}
+		}
+		report := r.reconcile()
+		if report.Drift != 0 || report.Matched+report.Missing != 401 {
+			t.Fatalf("report = %+v, want everybody and no drift", report)
+		}
+		r.drop()
+		for _, u := range users {
+			if n := len(r.crm.FindUnique(unique(u))); n > 1 {
+				t.Fatalf("user %d has %d members", u, n)
+			}
+		}
+	})
+}
+
+func TestReconcile_DriftProvesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(200)
+		r.crm.BetweenPages = func(page int) { r.crm.Shuffle(uint64(page)) }
+		report := r.reconcile()
+		if report.Drift == 0 || report.Missing != 0 {
+			t.Fatalf("report = %+v, want drift, and nobody missing because of it", report)
+		}
+		r.drop()
+		r.relay(r.person("未"), "new")
+		r.wantOutcome("awaiting_list")
+	})
+}
+
+func TestReconcile_CreationsCanWaitForANewerList(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.CreateAfterList = true
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.reconcile()
+		r.drop()
+		time.Sleep(time.Minute)
+		user := r.person("申")
+		r.shop.ChangeUser(user, map[string]any{"field_2": "B-1"})
+		r.relay(user, "new")
+		r.wantOutcome("awaiting_list")
+		time.Sleep(time.Minute)
+		r.reconcile()
+		time.Sleep(time.Hour)
+		r.work()
+		if got := r.outcomes(); got["created"] == 0 {
+			t.Fatalf("outcomes = %v, want the creation", got)
+		}
+		r.wantField("B-1", "column01", "申")
+	})
+}
+
+func TestCheck_CountsWebhooksAndUnknownFields(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.WebhookURL = "https://relay.example/webhooks/"
+		for _, h := range []supersaastest.Hook{
+			{Trigger: "M", Target: "https://relay.example/webhooks/s3cret"},
+			{Trigger: "U", Target: "https://relay.example/webhooks/s3cret"},
+			{Trigger: "M", Target: "https://elsewhere.example/hook"},
+		} {
+			r.shop.AddHook(h)
+		}
+		got, err := r.stack().Check(context.Background())
+		if err != nil || got.Webhooks != 1 {
+			t.Fatalf("Check = %+v, %v, want one webhook", got, err)
+		}
+		r.settings.WebhookURL = ""
+		if got, err = r.stack().Check(context.Background()); err != nil || got.Webhooks != -1 {
+			t.Fatalf("Check = %+v, %v, want -1 webhooks", got, err)
+		}
+		if !slices.Contains(got.Unknown, "phone") {
+			t.Fatalf("unknown fields = %v, want phone, which this account does not show", got.Unknown)
+		}
+	})
+}

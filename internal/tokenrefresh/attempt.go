@@ -1,10 +1,9 @@
 package tokenrefresh
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"time"
 
 	"hikyaku/internal/lease"
@@ -24,13 +23,13 @@ type attempt struct {
 
 	connection        providers.Connection
 	connectionVersion string
+	unreadable        error           // why the connection document cannot be used
 	token             providers.Token // what callers read now; no credential if there is none
 	tokenVersion      string          // the version that AWSCURRENT is on, placeholder or not
 
 	lease  *lease.Lease
 	state  state
 	result Result
-	err    error // of the last thing that failed, for the log
 }
 
 // A verdict is how an attempt ends.
@@ -41,17 +40,19 @@ type verdict struct {
 }
 
 func (a *attempt) run(ctx context.Context) verdict {
-	if v, done := a.look(ctx); done {
+	v, done := a.look(ctx)
+	if done && !a.untold(a.deps.Now()) {
 		return v
 	}
-	if rotating, err := a.rotating(ctx); err != nil {
-		return verdict{Failed, "reading the secret's rotation", err}
-	} else if rotating {
-		err := a.deps.Rotate(ctx, a.secret(a.provider, a.record()))
-		if err != nil {
-			return verdict{Failed, "starting the rotation", err}
+	if !done {
+		d, err := a.deps.Secrets.Describe(ctx, a.secret(a.provider, a.record()))
+		switch {
+		case errors.Is(err, secretstore.ErrNotFound):
+		case err != nil:
+			return verdict{Failed, "reading the secret's rotation", err}
+		case d.Rotating:
+			return a.startRotation(ctx, d)
 		}
-		return verdict{Rotating, "secrets manager drives this secret", nil}
 	}
 	return a.underLease(ctx)
 }
@@ -59,135 +60,39 @@ func (a *attempt) run(ctx context.Context) verdict {
 // underLease takes the lease, looks again, and acts.
 func (a *attempt) underLease(ctx context.Context) verdict {
 	var held *lease.HeldError
-	l, err := lease.Acquire(ctx, a.deps.Objects, a.leaseKey(a.provider), a.deps.NewID(), leaseTTL, a.deps.Now)
-	switch {
-	case errors.As(err, &held):
+	if err := a.acquire(ctx); errors.As(err, &held) {
 		return a.wait(ctx)
-	case err != nil:
+	} else if err != nil {
 		return verdict{Failed, "acquiring the lease", err}
 	}
-	a.lease = l
 	v, done := a.look(ctx)
 	if !done {
 		v = a.act(ctx)
+		a.remember(v)
 	}
 	return a.release(ctx, v)
 }
 
-// look reads everything and decides whether there is anything to do.
-func (a *attempt) look(ctx context.Context) (verdict, bool) {
-	if err := a.read(ctx); errors.Is(err, secretstore.ErrNotFound) {
-		return verdict{Off, "no connection", nil}, true
-	} else if errors.Is(err, providers.ErrInvalid) {
-		return verdict{Unavailable, "the connection secret is not of the documented schema", err}, true
-	} else if err != nil {
-		return verdict{Failed, "reading secrets and state", err}, true
-	}
-	if rejected := a.request.RejectedVersion; rejected != "" && !a.token.Credential.Empty() && a.tokenVersion != rejected {
-		return verdict{Replaced, "another version is served already", nil}, true
-	}
-	now := a.deps.Now()
-	reason := a.due(now)
-	switch {
-	case reason == "":
-		return verdict{Fresh, "", nil}, true
-	case a.request.Force:
-	case a.state.Terminal == a.terminalKey() && a.state.Outcome != InDoubt: // in doubt: the answer may yet be found stored
-		return verdict{a.state.Outcome, "nothing changed since; a person has been told", nil}, true
-	case now.Before(a.state.coolUntil()):
-		return verdict{Cooling, "failed a moment ago", nil}, true
-	}
-	a.result.Reason = reason
-	return verdict{}, false
-}
-
-func (a *attempt) read(ctx context.Context) error {
-	value, err := a.deps.Secrets.Get(ctx, a.secret(a.provider, secretstore.ConnectionPart), secretstore.Current)
+// acquire takes the lease and inherits its journal. A journal that cannot be
+// read is left alone, under a lease that ends by itself: releasing it would
+// write another.
+func (a *attempt) acquire(ctx context.Context) error {
+	l, err := lease.Acquire(ctx, a.deps.Objects, a.leaseKey(a.provider), a.deps.NewID(), leaseTTL, a.deps.Now)
 	if err != nil {
 		return err
 	}
-	a.connectionVersion = value.ID
-	if a.connection, err = providers.ParseConnection(value.Data); err != nil {
+	if a.state, err = readState(l.Journal); err != nil {
 		return err
 	}
-	a.result.Provider, a.result.Kind = a.provider, a.connection.Kind
-	if err := a.readToken(ctx); err != nil {
-		return err
-	}
-	if a.lease != nil {
-		a.state, err = readState(a.lease.Journal)
-	} else {
-		a.state, err = a.peek(ctx, a.provider)
-	}
-	return err
-}
-
-// readToken reads what callers are served. A placeholder, or a document that
-// cannot be read, is no token, but its version is the base of the next one.
-func (a *attempt) readToken(ctx context.Context) error {
-	value, err := a.deps.Secrets.Get(ctx, a.secret(a.provider, secretstore.TokenPart), secretstore.Current)
-	if errors.Is(err, secretstore.ErrNotFound) {
-		a.token, a.tokenVersion = providers.Token{}, ""
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading the token secret: %w", err)
-	}
-	a.tokenVersion = value.ID
-	a.token, err = providers.ParseToken(value.Data)
-	if err != nil {
-		a.token = providers.Token{}
-	}
+	a.lease = l
 	return nil
 }
 
-// due returns why there is something to do, or "".
-func (a *attempt) due(now time.Time) string {
-	policy := PolicyOf(a.provider, a.connection.Kind)
-	at := policy.dueAt(a.token.ObtainedAt, a.token.ExpiresAt)
-	switch {
-	case a.request.Force:
-		return "asked for by a person"
-	case a.token.Credential.Empty():
-		return "no token yet"
-	case a.request.RejectedVersion != "":
-		return "the provider rejected it"
-	case a.state.Intent != nil:
-		return "an earlier run did not finish"
-	case a.state.Connection != a.connectionVersion:
-		return "the connection changed"
-	case !at.IsZero() && !now.Before(at) && a.connection.Kind != providers.Static:
-		return "its time has come"
-	case policy.Probe > 0 && now.Sub(a.state.Probed) >= policy.Probe && now.Sub(a.state.At) >= policy.Probe:
-		return "to be tried"
-	case a.warningDue(now) > 0:
-		return "it ends soon"
-	}
-	return ""
-}
-
-// terminalKey identifies what a provider refused for good: while it is the
-// same, asking again is useless.
-func (a *attempt) terminalKey() string { return a.connectionVersion + "/" + a.tokenVersion }
-
-// record names the secret that is the source of truth for the credential.
-func (a *attempt) record() string {
-	if a.connection.Kind == providers.OneTimePair || a.connection.Kind == providers.OneTimeCode {
-		return secretstore.RefreshPart
-	}
-	return secretstore.TokenPart
-}
-
-func (a *attempt) rotating(ctx context.Context) (bool, error) {
-	d, err := a.deps.Secrets.Describe(ctx, a.secret(a.provider, a.record()))
-	if errors.Is(err, secretstore.ErrNotFound) {
-		return false, nil
-	}
-	return d.Rotating, err
-}
-
 func (a *attempt) act(ctx context.Context) verdict {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < leastTime {
+	switch {
+	case a.unreadable != nil:
+		return verdict{Unavailable, "the connection secret is not of the documented schema", a.unreadable}
+	case hurried(ctx):
 		return verdict{Failed, "too little time is left for a token call and its writes", nil}
 	}
 	switch a.connection.Kind {
@@ -201,8 +106,20 @@ func (a *attempt) act(ctx context.Context) verdict {
 	return verdict{Unavailable, "the connection names no known kind of credential", nil}
 }
 
-// leastTime is what a token call and the writes after it may need.
-const leastTime = 5 * time.Second
+// hurried: too little time is left for a token call and the writes after it.
+func hurried(ctx context.Context) bool {
+	const least = 5 * time.Second
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Until(deadline) < least
+}
+
+// record names the secret that is the source of truth for the credential.
+func (a *attempt) record() string {
+	if oneTime(a.connection.Kind) {
+		return secretstore.RefreshPart
+	}
+	return secretstore.TokenPart
+}
 
 // wait is what the loser of the lease does: it waits for the winner's token
 // while a caller waits for it, and else leaves.
@@ -211,7 +128,7 @@ func (a *attempt) wait(ctx context.Context) verdict {
 	if rejected == "" {
 		return verdict{Waiting, "another run holds the lease", nil}
 	}
-	for end := a.deps.Now().Add(waitForNew); a.deps.Now().Before(end); {
+	for range waitForNew / waitStep {
 		select {
 		case <-ctx.Done():
 			return verdict{Waiting, "another run holds the lease", ctx.Err()}
@@ -224,69 +141,52 @@ func (a *attempt) wait(ctx context.Context) verdict {
 	return verdict{Waiting, "another run holds the lease; try again", nil}
 }
 
-// tokenWith is the callers' document for a credential of this connection.
-func (a *attempt) tokenWith(credential providers.Secret, obtained, expires time.Time) providers.Token {
-	c := a.connection
-	return providers.Token{
-		Provider: a.provider, Kind: c.Kind, BaseURL: c.BaseURL, LoginURL: c.LoginURL, Account: c.Account,
-		Credential: credential, ObtainedAt: obtained, ExpiresAt: expires, Quirks: c.Quirks, Base: a.tokenVersion,
+// remember takes the verdict of an attempt that did something into the state.
+func (a *attempt) remember(v verdict) {
+	switch {
+	case v.outcome.failed() || v.outcome.needsHuman():
+		a.state.Failures++
+	case v.outcome.settled():
+		a.state.Failures, a.state.Connection = 0, a.connectionVersion
+	default:
+		return
 	}
+	a.state.Outcome, a.state.Reason, a.state.At, a.state.Tried = v.outcome, v.reason, a.deps.Now(), a.key()
 }
 
-// serves reports whether callers already read what desired says.
-func (a *attempt) serves(desired providers.Token) bool {
-	return sameToken(a.token, desired)
-}
-
-// sameToken compares what callers can see.
-func sameToken(x, y providers.Token) bool {
-	return x.Credential == y.Credential && x.ExpiresAt.Equal(y.ExpiresAt) && x.BaseURL == y.BaseURL &&
-		x.LoginURL == y.LoginURL && x.Account == y.Account && x.Kind == y.Kind && bytes.Equal(x.Quirks, y.Quirks)
-}
-
-// release writes what is to be remembered and ends the lease. The lease is
-// given back even if ctx has ended.
+// release tells people what they do not know yet and ends the lease, with the
+// state for the next holder, even if ctx has ended.
 func (a *attempt) release(ctx context.Context, v verdict) verdict {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	a.remember(v)
-	a.tell(ctx, v)
+	a.tell(ctx)
 	if err := a.lease.Release(ctx, a.state.journal()); err != nil && v.err == nil {
 		v.err = err
 	}
 	return v
 }
 
-func (a *attempt) remember(v verdict) {
-	now := a.deps.Now()
-	if v.outcome == Fresh || v.outcome == Replaced || v.outcome == Cooling {
-		return
-	}
-	a.state.Outcome, a.state.At = v.outcome, now
-	switch {
-	case v.outcome.needsHuman():
-		a.state.Failures++
-		if a.connection.Kind != providers.Static {
-			a.state.Terminal = a.terminalKey()
-		}
-	case v.outcome.failed():
-		a.state.Failures++
-	default:
-		a.state.Failures, a.state.Terminal, a.state.Connection = 0, "", a.connectionVersion
-	}
-}
-
-// finish fills the result.
-func (a *attempt) finish(v verdict) {
-	a.result.Provider, a.result.Outcome, a.err = a.provider, v.outcome, v.err
+// conclude makes the report of an attempt, measures and logs it.
+func (a *attempt) conclude(ctx context.Context, began time.Time, v verdict) Result {
+	x := &a.result
+	x.Provider, x.Kind, x.Outcome, x.Seconds = a.provider, a.connection.Kind, v.outcome, a.deps.Now().Sub(began).Seconds()
 	if v.reason != "" {
-		a.result.Reason = v.reason
+		x.Reason = v.reason
 	}
 	if !a.token.Credential.Empty() {
-		a.result.Version = a.tokenVersion
-		if !a.token.ExpiresAt.IsZero() {
-			expires := a.token.ExpiresAt
-			a.result.ExpiresAt = &expires
+		x.Version = a.tokenVersion
+		if expires := a.token.ExpiresAt; !expires.IsZero() {
+			x.ExpiresAt = &expires
 		}
 	}
+	if x.Outcome != Off {
+		a.measure(*x)
+	}
+	level := slog.LevelInfo
+	if x.Outcome.failed() || x.Outcome.needsHuman() {
+		level = slog.LevelError
+	}
+	a.deps.Log.Log(ctx, level, "credential looked at", "provider", x.Provider, "outcome", x.Outcome,
+		"reason", x.Reason, "elapsed", x.Seconds, "err", v.err)
+	return *x
 }

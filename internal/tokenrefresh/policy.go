@@ -7,10 +7,10 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// A Policy says when a credential is due, in terms of its life. The zero
-// Policy never replaces a credential by age: it is probed only.
+// A Policy says when a credential is due, in terms of its life.
 type Policy struct {
-	Half   bool          // due at half of its life, ten per cent earlier at random
+	Life   time.Duration // assumed for when it is due, where the provider states no end; 0: never by age then
+	Half   bool          // due at half of its life, up to a tenth of it earlier
 	Age    time.Duration // due at this age
 	Before time.Duration // due this long before its end
 	Probe  time.Duration // how often a credential that cannot be renewed is tried
@@ -21,46 +21,41 @@ type Policy struct {
 // days 30 days early because its refresh token dies a day after it, and
 // everything that a person makes probed each hour.
 func PolicyOf(provider string, kind providers.Kind) Policy {
+	const day = 24 * time.Hour
 	switch kind {
 	case providers.ClientCredentials:
 		if provider == providers.ActiBook {
-			return Policy{Age: 20 * time.Minute}
+			return Policy{Life: 30 * time.Minute, Age: 20 * time.Minute}
 		}
-		return Policy{Half: true}
+		return Policy{Life: day, Half: true}
 	case providers.OneTimePair:
-		return Policy{Before: 30 * 24 * time.Hour, Probe: time.Hour}
+		return Policy{Life: 182 * day, Before: 30 * day, Probe: time.Hour}
 	default:
-		return Policy{Before: 30 * 24 * time.Hour, Probe: time.Hour}
+		return Policy{Before: 30 * day, Probe: time.Hour}
 	}
 }
 
-// dueAt returns when a credential is to be replaced; zero: not by age. A
-// credential of unknown life is due by age only if the policy names one. The
-// jitter depends on the credential's own beginning, so that every look gives
-// the same instant.
+// dueAt returns when a credential is to be replaced; zero: not by age. None
+// is left to its last quarter of an hour, or the last third of a short life.
+// The jitter depends on the credential's own beginning, so that every look
+// gives the same instant.
 func (p Policy) dueAt(obtained, expires time.Time) time.Time {
-	var due time.Time
-	earlier := func(t time.Time) {
-		if due.IsZero() || t.Before(due) {
-			due = t
-		}
+	life := expires.Sub(obtained)
+	if expires.IsZero() {
+		life = p.Life
 	}
-	if p.Age > 0 {
-		earlier(obtained.Add(p.Age))
+	var age time.Duration
+	switch {
+	case life == 0:
+		return time.Time{}
+	case p.Age > 0:
+		age = p.Age
+	case p.Half:
+		age = life/2 - jitter(obtained, life/10)
+	default:
+		age = life - min(p.Before, life/2)
 	}
-	if !expires.IsZero() {
-		life := expires.Sub(obtained)
-		if p.Half {
-			earlier(obtained.Add(life/2 - jitter(obtained, life/10)))
-		}
-		if p.Before > 0 {
-			earlier(expires.Add(-min(p.Before, life/2)))
-		}
-		if !due.IsZero() {
-			earlier(expires.Add(-min(15*time.Minute, life/3)))
-		}
-	}
-	return due
+	return obtained.Add(min(age, life-min(15*time.Minute, life/3)))
 }
 
 // jitter spreads the credentials of many stacks over d.

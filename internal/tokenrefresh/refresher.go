@@ -21,6 +21,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"hikyaku/internal/lease"
@@ -33,6 +34,8 @@ import (
 const (
 	Next = "HIKYAKU_NEXT" // stored, to be promoted
 	Kept = "HIKYAKU_KEPT" // lost the swap to a person's edit; kept for a person to look at
+
+	proofLabel = "HIKYAKU_PROOF" // showed that the secret can be written
 )
 
 // Deps are what a Refresher works with. All are required.
@@ -77,7 +80,8 @@ const (
 
 // Run looks at the credentials that q names. It returns an error only for a
 // request that makes no sense; what went wrong with a credential is in its
-// Result.
+// Result. Providers are looked at side by side, so that one that does not
+// answer holds up nobody else.
 func (r *Refresher) Run(ctx context.Context, q Request) (Report, error) {
 	names := providers.Names()
 	if q.Provider != "" {
@@ -88,10 +92,12 @@ func (r *Refresher) Run(ctx context.Context, q Request) (Report, error) {
 	} else if q.RejectedVersion != "" {
 		return Report{}, errors.New("rejected_version without provider: name the provider whose token was rejected")
 	}
-	var report Report
-	for _, name := range names {
-		report.Results = append(report.Results, r.one(ctx, name, q))
+	report := Report{Results: make([]Result, len(names))}
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() { report.Results[i] = r.one(ctx, name, q) })
 	}
+	group.Wait()
 	return report, nil
 }
 
@@ -111,19 +117,7 @@ func (e *UnknownProviderError) Error() string {
 func (r *Refresher) one(ctx context.Context, provider string, q Request) Result {
 	began := r.deps.Now()
 	a := &attempt{Refresher: r, provider: provider, request: q, label: Next}
-	a.finish(a.run(ctx))
-	result := a.result
-	result.Seconds = r.deps.Now().Sub(began).Seconds()
-	if result.Outcome != Off {
-		r.measure(result)
-	}
-	level := slog.LevelInfo
-	if result.Outcome.failed() || result.Outcome.needsHuman() {
-		level = slog.LevelError
-	}
-	r.deps.Log.Log(ctx, level, "credential looked at", "provider", provider, "outcome", result.Outcome,
-		"reason", result.Reason, "elapsed", result.Seconds, "err", a.err)
-	return result
+	return a.conclude(ctx, began, a.run(ctx))
 }
 
 func (r *Refresher) measure(x Result) {
@@ -148,9 +142,9 @@ func (r *Refresher) leaseKey(provider string) string {
 
 // State returns what the last runs left behind about a credential, without
 // touching it, for reports to people.
-func (r *Refresher) State(ctx context.Context, provider string) (last Outcome, at time.Time, needsHuman string, err error) {
+func (r *Refresher) State(ctx context.Context, provider string) (last Outcome, at time.Time, reason string, err error) {
 	s, err := r.peek(ctx, provider)
-	return s.Outcome, s.At, s.NeedsHuman, err
+	return s.Outcome, s.At, s.Reason, err
 }
 
 func (r *Refresher) peek(ctx context.Context, provider string) (state, error) {

@@ -2,140 +2,258 @@ package tokenrefresh_test
 
 import (
 	"context"
-	"log/slog"
-	"sync"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
-	"hikyaku/internal/objectstore"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/shopline"
-	"hikyaku/pkg/providers/shopline/shoplinetest"
-	"hikyaku/pkg/providers/supersaas"
-	"hikyaku/pkg/providers/supersaas/supersaastest"
-	"hikyaku/pkg/providers/yappli"
-	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
-const prefix = "shop"
-
-// A world is a refresher with sandboxes and twins on one clock.
-type world struct {
-	t       *testing.T
-	mu      sync.Mutex
-	now     time.Time
-	secrets *secretstore.Memory
-	objects *objectstore.Memory
-	deps    tokenrefresh.Deps
-	events  []tokenrefresh.Event
+func TestRun_EveryProviderGetsAToken(t *testing.T) {
+	inBubble(t, func(w *world) {
+		off := []string{providers.ActiBook}
+		for _, name := range []string{providers.AssistTencho, providers.Yappli, providers.SHOPLINE, providers.SuperSaaS} {
+			w.connect(name)
+		}
+		report, err := w.refresher().Run(context.Background(), tokenrefresh.Request{})
+		w.must(err)
+		if len(report.Results) != 5 || len(report.Retry()) != 0 {
+			t.Fatalf("report = %+v", report)
+		}
+		for i, provider := range providers.Names() {
+			got, want := report.Results[i], tokenrefresh.Refreshed
+			if provider == off[0] {
+				want = tokenrefresh.Off
+			}
+			if got.Provider != provider || got.Outcome != want {
+				t.Errorf("%s: %+v, want %s", provider, got, want)
+			}
+		}
+		w.connect(providers.ActiBook)
+		w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		for _, provider := range providers.Names() {
+			if err := w.works(provider); err != nil {
+				t.Errorf("%s: the served token does not work: %v", provider, err)
+			}
+			result := w.want(provider, tokenrefresh.Fresh)
+			if served := w.served(provider); result.Version != served.Version || (result.ExpiresAt == nil) != served.ExpiresAt.IsZero() || result.Kind != served.Kind {
+				t.Errorf("%s: result %+v of token %+v", provider, result, served)
+			}
+		}
+		w.wantTold("")
+		last, at, reason, err := w.refresher().State(context.Background(), providers.Yappli)
+		if err != nil || last != tokenrefresh.Refreshed || !at.Equal(time.Now()) || reason != "" {
+			t.Errorf("State = %q, %v, %q, %v", last, at, reason, err)
+		}
+	})
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, now: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)}
-	w.secrets, w.objects = &secretstore.Memory{Now: w.clock}, &objectstore.Memory{Now: w.clock}
-	w.deps = tokenrefresh.Deps{
-		Secrets: w.secrets, Objects: w.objects, Authorities: map[string]providers.Authority{},
-		Notify: func(_ context.Context, e tokenrefresh.Event) error {
-			w.events = append(w.events, e)
-			return nil
-		},
-		Rotate:  func(context.Context, string) error { return nil },
-		Measure: func(string, string, float64, map[string]string) {},
-		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Now:     w.clock,
-		NewID:   uuid.NewString,
+func TestRun_RefusesARequestWithoutSense(t *testing.T) {
+	inBubble(t, func(w *world) {
+		_, err := w.refresher().Run(context.Background(), tokenrefresh.Request{Provider: "nobody"})
+		var unknown *tokenrefresh.UnknownProviderError
+		if !errors.As(err, &unknown) || unknown.Provider != "nobody" || !strings.HasSuffix(err.Error(), " assisttencho yappli shopline actibook supersaas") {
+			t.Errorf("unknown provider: %v", err)
+		}
+		_, err = w.refresher().Run(context.Background(), tokenrefresh.Request{RejectedVersion: "v"})
+		if err == nil || !strings.Contains(err.Error(), "without provider") {
+			t.Errorf("version without provider: %v", err)
+		}
+		if calls := w.secrets.Calls(); len(calls) != 0 {
+			t.Errorf("secrets were read: %v", calls)
+		}
+	})
+}
+
+func TestRun_AProviderThatHangsHoldsUpNobody(t *testing.T) {
+	inBubble(t, func(w *world) {
+		for _, name := range []string{providers.Yappli, providers.SuperSaaS} {
+			w.connect(name)
+		}
+		w.yappli.Inject(slow)
+		began := time.Now()
+		deps := w.deps(w.secrets, w.objects, w)
+		var told []time.Duration
+		deps.Measure = func(name, _ string, _ float64, d map[string]string) {
+			if name == "RefreshOutcome" && d["provider"] == providers.SuperSaaS {
+				told = append(told, time.Since(began))
+			}
+		}
+		_, err := tokenrefresh.New(prefix, deps).Run(context.Background(), tokenrefresh.Request{})
+		w.must(err)
+		if len(told) != 1 || told[0] >= 20*time.Second || time.Since(began) < 20*time.Second {
+			t.Errorf("supersaas was done after %v, all after %v", told, time.Since(began))
+		}
+	})
+}
+
+func TestRun_RejectedVersion(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.Yappli)
+		first := w.want(providers.Yappli, tokenrefresh.Refreshed).Version
+		if result := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: first}, tokenrefresh.Refreshed); result.Version == first || result.Version != w.served(providers.Yappli).Version {
+			t.Errorf("the rejected version %s is still served: %+v", first, result)
+		}
+		if result := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: first}, tokenrefresh.Replaced); result.Version != w.served(providers.Yappli).Version {
+			t.Errorf("an old version: %+v", result)
+		}
+		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: "hikyaku-unknown"}, tokenrefresh.Replaced)
+		if n := w.asked(providers.Yappli); n != 2 {
+			t.Errorf("%d token calls, want 2", n)
+		}
+	})
+}
+
+func TestRun_RejectedStaticIsProbedAndNothingWritten(t *testing.T) {
+	inBubble(t, func(w *world) {
+		provider := w.connect(staff)
+		version := w.want(provider, tokenrefresh.Refreshed).Version
+		probes := w.calls(provider)
+		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Probed)
+		if w.served(provider).Version != version || w.calls(provider) != probes+1 || w.asked(provider) != 0 {
+			t.Errorf("version %q, was %q; %d calls, were %d", w.served(provider).Version, version, w.calls(provider), probes)
+		}
+	})
+}
+
+// TestRun_CallersCannotUseUpTheBudget: what is left of the 90 versions after
+// 18 rejections is enough for the schedule, of which ActiBookOne needs 72.
+func TestRun_CallersCannotUseUpTheBudget(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.ActiBook)
+		w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		for range 18 {
+			w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.Refreshed)
+		}
+		result := w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.OverBudget)
+		if !strings.Contains(result.Reason, "18 times") || w.asked(providers.ActiBook) != 19 {
+			t.Errorf("%q after %d calls", result.Reason, w.asked(providers.ActiBook))
+		}
+		for range 71 {
+			time.Sleep(20 * time.Minute)
+			w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		}
+		time.Sleep(20*time.Minute + time.Second)
+		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.Refreshed)
+	})
+}
+
+func TestRun_ForceReplacesWhatIsNotDue(t *testing.T) {
+	inBubble(t, func(w *world) {
+		for _, name := range []string{providers.Yappli, providers.ActiBook, providers.SHOPLINE} {
+			w.connect(name)
+			before := w.want(name, tokenrefresh.Refreshed)
+			if after := w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, tokenrefresh.Refreshed); after.Version == before.Version || w.asked(name) != 2 {
+				t.Errorf("%s: version %s after %s, %d token calls", name, after.Version, before.Version, w.asked(name))
+			}
+		}
+		for _, name := range []string{providers.AssistTencho, providers.SuperSaaS} { // nothing to replace them with
+			w.connect(name)
+			w.want(name, tokenrefresh.Refreshed)
+			w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, tokenrefresh.Probed)
+		}
+	})
+}
+
+func TestRun_AChangedConnectionIsDueAtOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		for _, name := range []string{providers.Yappli, providers.ActiBook} {
+			w.connect(name)
+			w.want(name, tokenrefresh.Refreshed)
+			w.reconnect(w.connection(name))
+			w.want(name, tokenrefresh.Refreshed)
+			w.want(name, tokenrefresh.Fresh)
+		}
+		provider := w.connect(staff)
+		w.want(provider, tokenrefresh.Refreshed)
+		pasted := w.shop.GenerateToken(time.Time{})
+		w.reconnect(w.connection(staff))
+		w.want(provider, tokenrefresh.Refreshed)
+		if w.served(provider).Credential.Reveal() != pasted {
+			t.Error("the pasted token is not the one that is served")
+		}
+		mistyped := w.connection(staff)
+		mistyped.APIKey = providers.NewSecret("mistyped")
+		w.reconnect(mistyped)
+		if w.want(provider, tokenrefresh.Denied); w.served(provider).Credential.Reveal() != pasted {
+			t.Error("a token that does not work is served")
+		}
+		w.reconnect(w.connection(staff))
+		w.want(provider, tokenrefresh.Probed)
+	})
+}
+
+func TestRun_TwoClientSecretsAreTriedInOrder(t *testing.T) {
+	for _, name := range []string{providers.Yappli, providers.ActiBook, providers.SHOPLINE, providers.AssistTencho} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				wrong := providers.NewSecret("not-valid-any-more")
+				w.connect(name, func(c *providers.Connection) { c.ClientSecrets = append([]providers.Secret{wrong}, c.ClientSecrets...) })
+				w.want(name, tokenrefresh.Refreshed)
+				if n := w.asked(name); n != 2 {
+					t.Errorf("%d token calls, want one for each secret", n)
+				}
+				c := w.connection(name)
+				c.ClientSecrets = []providers.Secret{wrong, wrong}
+				w.reconnect(c)
+				if result := w.want(name, tokenrefresh.Refused); w.asked(name) != 4 || !strings.Contains(result.Reason, "refuses") {
+					t.Errorf("%d token calls, reason %q", w.asked(name), result.Reason)
+				}
+			})
+		})
 	}
-	return w
 }
 
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
-
-// connect stores a connection, as 'hikyaku connect' would.
-func (w *world) connect(c providers.Connection, a providers.Authority) {
-	w.t.Helper()
-	w.deps.Authorities[c.Provider] = a
-	name := secretstore.Name(prefix, c.Provider, secretstore.ConnectionPart)
-	if err := w.secrets.Create(w.t.Context(), name, uuid.NewString(), c.Document()); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *world) run(q tokenrefresh.Request) map[string]tokenrefresh.Result {
-	w.t.Helper()
-	report, err := tokenrefresh.New(prefix, w.deps).Run(w.t.Context(), q)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	results := map[string]tokenrefresh.Result{}
-	for _, r := range report.Results {
-		results[r.Provider] = r
-	}
-	return results
-}
-
-// served returns the token that callers read.
-func (w *world) served(provider string) providers.Token {
-	w.t.Helper()
-	value, err := w.secrets.Get(w.t.Context(), secretstore.Name(prefix, provider, secretstore.TokenPart), secretstore.Current)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	token, err := providers.ParseToken(value.Data)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	token.Version = value.ID
-	return token
-}
-
-func TestRun_EveryKindGetsAToken(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	o := yapplitest.Options{Now: w.clock}
-	y, s, b := yapplitest.New(o), shoplinetest.New(o), supersaastest.New(o)
-	w.connect(y.Connection("https://yappli.test"), yappli.NewAuthority(&providers.Options{HTTP: y.Client()}))
-	w.connect(s.AppConnection("https://shopline.test"), shopline.NewAuthority(&providers.Options{HTTP: s.Client()}))
-	w.connect(b.Connection("https://supersaas.test"), supersaas.NewAuthority(&providers.Options{HTTP: b.Client()}))
-
-	results := w.run(tokenrefresh.Request{})
-	for provider, want := range map[string]tokenrefresh.Outcome{
-		providers.Yappli: tokenrefresh.Refreshed, providers.SHOPLINE: tokenrefresh.Refreshed, providers.SuperSaaS: tokenrefresh.Refreshed,
-		providers.ActiBook: tokenrefresh.Off, providers.AssistTencho: tokenrefresh.Off,
+func TestRun_AnUnreadableConnectionNeedsAPerson(t *testing.T) {
+	for name, document := range map[string]string{
+		"no JSON": "{", "bare date": `{"provider":"yappli","kind":"client_credentials","expires_at":"2027-01-01"}`,
+		"no kind": `{"provider":"yappli"}`, "static without a key": `{"provider":"yappli","kind":"static"}`,
+		"quirks of another": `{"provider":"yappli","kind":"client_credentials","base_url":"https://yappli.test","quirks":{"token":7}}`,
+		"no base URL":       `{"provider":"yappli","kind":"client_credentials"}`,
 	} {
-		if got := results[provider]; got.Outcome != want {
-			t.Errorf("%s: outcome %q (%s), want %q", provider, got.Outcome, got.Reason, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.edit(providers.Yappli, secretstore.ConnectionPart, []byte(document))
+				w.want(providers.Yappli, tokenrefresh.Unavailable)
+				w.wantTold("needs_human")
+				time.Sleep(time.Hour)
+				w.want(providers.Yappli, tokenrefresh.Unavailable)
+				w.wantTold("")
+				if n := w.calls(providers.Yappli); n != 0 {
+					t.Errorf("%d calls of the provider", n)
+				}
+				w.connect(providers.Yappli)
+				w.want(providers.Yappli, tokenrefresh.Refreshed)
+				w.wantTold("recovered")
+			})
+		})
 	}
-	for _, provider := range []string{providers.Yappli, providers.SHOPLINE, providers.SuperSaaS} {
-		if err := w.deps.Authorities[provider].Probe(t.Context(), providers.Connection{Account: w.served(provider).Account}, w.served(provider)); err != nil {
-			t.Errorf("%s: the served token does not work: %v", provider, err)
-		}
-		if again := w.run(tokenrefresh.Request{Provider: provider})[provider]; again.Outcome != tokenrefresh.Fresh {
-			t.Errorf("%s: a second run: %q (%s), want fresh", provider, again.Outcome, again.Reason)
-		}
-	}
+}
 
-	before := w.served(providers.Yappli)
-	w.pass(13 * time.Hour)
-	if got := w.run(tokenrefresh.Request{})[providers.Yappli]; got.Outcome != tokenrefresh.Refreshed {
-		t.Errorf("after 13 hours: %q (%s), want refreshed", got.Outcome, got.Reason)
-	}
-	rejected := w.run(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: before.Version})[providers.Yappli]
-	if rejected.Outcome != tokenrefresh.Replaced || rejected.Version != w.served(providers.Yappli).Version {
-		t.Errorf("an old version rejected: %+v, want replaced by the served one", rejected)
-	}
+func TestRun_ASecretMadeEmptyGetsAPlaceholder(t *testing.T) {
+	inBubble(t, func(w *world) {
+		provider := w.connect(providers.SHOPLINE)
+		for _, part := range []string{secretstore.TokenPart, secretstore.RefreshPart} {
+			w.must(w.secrets.Create(context.Background(), secretstore.Name(prefix, provider, part), strings.Repeat("x", 32), nil))
+		}
+		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, tokenrefresh.Fresh)
+	})
+}
+
+func TestRun_AnAlienJournalIsLeftAlone(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.Yappli)
+		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		body := `{"nonce":"n","counter":1,"data":{"owner":"o","journal":["alien"]}}`
+		w.putState(providers.Yappli, body)
+		w.want(providers.Yappli, tokenrefresh.Failed)
+		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, tokenrefresh.Failed)
+		if got := w.stateObject(providers.Yappli); got != body || w.asked(providers.Yappli) != 1 {
+			t.Errorf("journal %s, %d token calls", got, w.asked(providers.Yappli))
+		}
+	})
 }

@@ -33,21 +33,26 @@ func (a *attempt) renew(ctx context.Context) verdict {
 	}
 	switch err := a.authority().Probe(ctx, a.connection, next); {
 	case definiteNo(err):
-		return verdict{Refused, "the new token does not work", errors.Join(err, a.drop(ctx, id))}
+		return verdict{Denied, "the new token does not work", errors.Join(err, a.unlabel(ctx, secretstore.TokenPart, a.label, id))}
 	case err != nil:
 		return verdict{Unproven, "the new token is stored; its probe gave no clear answer", err}
 	}
 	served, err := a.swapToken(ctx, id, next)
-	if served != Refreshed {
-		outcome = served
+	return verdict{settled(outcome, served), "", err}
+}
+
+// settled is how an attempt ends whose last step ended with served.
+func settled(outcome, served Outcome) Outcome {
+	if served == Refreshed {
+		return outcome
 	}
-	return verdict{outcome, "", err}
+	return served
 }
 
 // storedToken finds a usable token that an earlier run stored for the version
 // that is current now and for the connection as it is now.
 func (a *attempt) storedToken(ctx context.Context, current secretstore.Value) (providers.Token, string, error) {
-	stored, found, err := a.labeled(ctx, secretstore.TokenPart, current)
+	stored, found, err := a.labeled(ctx, secretstore.TokenPart, a.label, current)
 	if err != nil || !found {
 		return providers.Token{}, "", err
 	}
@@ -65,22 +70,45 @@ func (a *attempt) storedToken(ctx context.Context, current secretstore.Value) (p
 
 // obtainToken asks for a token and stores it under the label.
 func (a *attempt) obtainToken(ctx context.Context) (providers.Token, string, verdict) {
-	if !a.state.spendBudget(a.deps.Now(), 1) {
-		return providers.Token{}, "", verdict{OverBudget, "the secret has had 90 new versions in 24 hours; the provider was not asked", secretstore.ErrLimit}
+	none := providers.Token{}
+	now, rejected := a.deps.Now(), a.request.RejectedVersion != ""
+	switch {
+	case !a.state.mayWrite(now, 1):
+		return none, "", overBudget
+	case rejected && !a.state.mayReplace(now):
+		return none, "", verdict{OverBudget, "callers have had the token replaced 18 times in 24 hours; the provider was not asked", secretstore.ErrLimit}
 	}
 	grant, err := a.obtain(ctx, providers.Secret{}, false)
 	switch {
 	case errors.Is(err, providers.ErrRevoked):
-		return providers.Token{}, "", verdict{Refused, "the provider refuses the client's credentials", err}
+		return none, "", verdict{Refused, "the provider refuses the client's credentials", err}
+	case neverSent(err):
+		return none, "", unusable(err)
 	case err != nil:
-		return providers.Token{}, "", verdict{Failed, "asking for a token", err}
+		return none, "", verdict{Failed, "asking for a token", err}
 	}
-	token := a.tokenWith(grant.Access, grant.ObtainedAt, grant.ExpiresAt)
+	if rejected {
+		a.state.Asked = append(a.state.Asked, now)
+	}
+	token := a.tokenOf(grant)
 	id, err := a.store(ctx, secretstore.TokenPart, token.Document())
 	if err != nil {
-		return providers.Token{}, "", verdict{Failed, "storing the new token", err}
+		return none, "", verdict{Failed, "storing the new token", err}
 	}
 	return token, id, verdict{}
+}
+
+// overBudget is the verdict on an attempt that would write too many versions.
+var overBudget = verdict{OverBudget, "the secret has had 90 new versions in 24 hours; the provider was not asked", secretstore.ErrLimit}
+
+// neverSent: the connection is such that no request could be made of it.
+func neverSent(err error) bool {
+	var e *providers.Error
+	return errors.Is(err, providers.ErrInvalid) && (!errors.As(err, &e) || e.Status == 0)
+}
+
+func unusable(err error) verdict {
+	return verdict{Unavailable, "no token request can be made of the connection", err}
 }
 
 // obtain calls the token endpoint with the first client secret that the
@@ -114,9 +142,4 @@ func clientRefused(err error) bool {
 		return false
 	}
 	return e.Code == "invalid_client" || e.Code == "unauthorized_client" || e.Code == "" && e.Status == http.StatusUnauthorized
-}
-
-// drop takes the label off a token that does not work.
-func (a *attempt) drop(ctx context.Context, id string) error {
-	return a.deps.Secrets.Promote(ctx, a.secret(a.provider, secretstore.TokenPart), a.label, "", id)
 }

@@ -25,12 +25,21 @@ const (
 	Unproven    Outcome = "unproven"     // the new credential is stored, but its probe was no clear yes
 	Failed      Outcome = "failed"       // a temporary failure; the next run tries again
 	InDoubt     Outcome = "in_doubt"     // a one-time credential may have been spent without an answer
-	Refused     Outcome = "refused"      // the provider refuses for good
+	Denied      Outcome = "denied"       // the provider does not accept the credential; it is tried again
+	Refused     Outcome = "refused"      // it can never work: nothing is tried until connection or token changes
 	Unavailable Outcome = "unconfigured" // a person has still to authorize or to complete the connection
 )
 
 // needsHuman: nothing but a person mends these.
-func (o Outcome) needsHuman() bool { return o == InDoubt || o == Refused || o == Unavailable }
+func (o Outcome) needsHuman() bool { return o == InDoubt || o == Denied || o.final() }
+
+// final: trying again is useless until connection or token changes.
+func (o Outcome) final() bool { return o == Refused || o == Unavailable }
+
+// settled: a credential that works is served.
+func (o Outcome) settled() bool {
+	return o == Refreshed || o == Promoted || o == Probed || o == Adopted
+}
 
 // failed: the credential is not what it should be, and trying again may help.
 func (o Outcome) failed() bool { return o == Failed || o == Unproven || o == OverBudget }

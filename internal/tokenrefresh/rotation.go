@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
-	"hikyaku/internal/lease"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 )
@@ -27,6 +27,7 @@ const (
 // secret is a name under the prefix, version the id that the service chose. An
 // error makes the service try again.
 func (r *Refresher) Rotation(ctx context.Context, secret, version, step string) error {
+	began := r.deps.Now()
 	rest, ok := strings.CutPrefix(secret, r.prefix+"/")
 	provider, part, cut := strings.Cut(rest, "/")
 	if !ok || !cut || r.deps.Authorities[provider] == nil {
@@ -36,71 +37,83 @@ func (r *Refresher) Rotation(ctx context.Context, secret, version, step string) 
 	if err := a.read(ctx); err != nil {
 		return fmt.Errorf("rotation of %s: %w", secret, err)
 	}
-	if a.record() != part || a.connection.Kind == providers.Static {
-		return fmt.Errorf("rotation of %s: a %s credential is not rotated through this secret; disable its rotation", secret, a.connection.Kind)
+	if a.record() != part || a.connection.Kind == providers.Static || a.unreadable != nil {
+		return fmt.Errorf("rotation of %s: a credential of kind %q is not rotated through this secret; disable its rotation", secret, a.connection.Kind)
 	}
+	var v verdict
 	switch step {
 	case CreateSecret:
-		return a.rotationCreate(ctx, part)
+		v = a.rotationCreate(ctx, part)
 	case SetSecret:
 		return nil // the provider knows the token already: it made it
 	case TestSecret:
-		return a.rotationTest(ctx, part)
+		v = a.rotationTest(ctx, part)
 	case FinishSecret:
-		return a.rotationFinish(ctx, part)
+		v = a.rotationFinish(ctx, part)
+	default:
+		return fmt.Errorf("rotation of %s: unknown step; expected createSecret, setSecret, testSecret or finishSecret", secret)
 	}
-	return fmt.Errorf("rotation of %s: unknown step; expected createSecret, setSecret, testSecret or finishSecret", secret)
+	a.conclude(ctx, began, v)
+	if v.outcome.settled() || v.outcome == Rotating {
+		return v.err
+	}
+	return fmt.Errorf("rotation of %s, %s: %s: %w", secret, step, v.reason, errors.Join(v.err, errNotRotated))
 }
+
+var errNotRotated = errors.New("not done")
 
 // rotationCreate makes the new credential unless the version has one. The
 // service's empty placeholder is a version without a value.
-func (a *attempt) rotationCreate(ctx context.Context, part string) error {
-	if _, found, err := a.pending(ctx, part); found || err != nil {
-		return err
+func (a *attempt) rotationCreate(ctx context.Context, part string) verdict {
+	made := verdict{Rotating, "the new credential is stored", nil}
+	if _, found, err := a.pending(ctx, part); err != nil {
+		return verdict{Failed, "reading the version", err}
+	} else if found {
+		return made
 	}
-	l, err := lease.Acquire(ctx, a.deps.Objects, a.leaseKey(a.provider), a.deps.NewID(), leaseTTL, a.deps.Now)
-	if err != nil {
-		return err
-	}
-	a.lease = l
-	if a.state, err = readState(l.Journal); err != nil {
-		return err
+	if err := a.acquire(ctx); err != nil {
+		return verdict{Failed, "acquiring the lease", err}
 	}
 	v := a.create(ctx, part)
-	a.release(ctx, v)
-	if v.outcome.failed() || v.outcome.needsHuman() || v.outcome == Waiting {
-		return fmt.Errorf("rotation of the %s secret of %s: %s: %w", part, a.provider, v.reason, errors.Join(v.err, errNotMade))
+	switch {
+	case v.outcome == "":
+		v = made
+	case v.outcome.settled():
+		v = verdict{Failed, "this credential has no refresh token to rotate with; disable its rotation", nil}
+	default:
+		a.remember(v)
 	}
-	return nil
+	return a.release(ctx, v)
 }
 
-var errNotMade = errors.New("no new credential was made")
-
-// create stores a new credential as AWSPENDING.
+// create stores a new credential as AWSPENDING; no outcome means that it did.
 func (a *attempt) create(ctx context.Context, part string) verdict {
-	current, err := a.current(ctx, part)
-	if err != nil {
-		return verdict{Failed, "reading the secret", err}
-	}
 	if part == secretstore.TokenPart {
-		a.tokenVersion = current.ID
-		if _, id, v := a.obtainToken(ctx); id == "" {
-			return v
+		current, err := a.current(ctx, part)
+		if err != nil {
+			return verdict{Failed, "reading the token secret", err}
 		}
-		return verdict{Rotating, "", nil}
+		a.tokenVersion = current.ID
+		_, _, v := a.obtainToken(ctx)
+		return v
 	}
-	s := spending{current: current}
-	s.grant, _ = providers.ParseGrant(current.Data) // a placeholder is no grant
-	a.request.Force = a.state.Intent == nil         // the service decides when; a doubt it does not decide
-	credential, fromCode, v := a.toSpend(ctx, s)
+	r, err := a.readRecord(ctx)
+	if err != nil {
+		return verdict{Failed, "reading the refresh secret", err}
+	}
+	if r.storedID != "" && r.stored.Base == r.version && !a.newCode(r.stored, r.grant) { // the schedule's driver left it
+		if _, err := a.store(ctx, part, r.stored.Document()); err != nil {
+			return verdict{Failed, "storing a grant that was found", err}
+		}
+		return verdict{err: a.unlabel(ctx, part, r.storedLabel, r.storedID)}
+	}
+	a.request.Force = a.state.Intent == nil // the service decides when; a doubt it does not decide
+	credential, fromCode, v := a.toSpend(ctx, r)
 	if credential.Empty() {
 		return v
 	}
-	id, _, v := a.spendOnce(ctx, s, credential, fromCode)
-	if id == "" {
-		return v
-	}
-	return verdict{Rotating, "", nil}
+	_, _, v = a.spendOnce(ctx, r, credential, fromCode)
+	return v
 }
 
 // pending reads the version that the service named, if it has a value.
@@ -109,71 +122,109 @@ func (a *attempt) pending(ctx context.Context, part string) (secretstore.Value, 
 	if errors.Is(err, secretstore.ErrNotFound) {
 		return secretstore.Value{}, false, nil
 	}
-	return value, err == nil && len(value.Data) > 0, err
+	return value, err == nil, err
 }
 
-// tokenOf reads a record of either kind as the callers' token.
-func (a *attempt) tokenOf(part string, data []byte) (providers.Token, providers.Grant, error) {
+// parse reads a record of either kind, as the callers' token and as the grant.
+func (a *attempt) parse(part string, data []byte) (providers.Token, providers.Grant, error) {
 	if part == secretstore.TokenPart {
 		token, err := providers.ParseToken(data)
 		return token, providers.Grant{}, err
 	}
 	grant, err := providers.ParseGrant(data)
-	return a.tokenWith(grant.Access, grant.ObtainedAt, grant.ExpiresAt), grant, err
+	return a.tokenOf(grant), grant, err
 }
 
 // rotationTest probes the new credential. Without one the service only tests
 // the configuration, and the credential that is served is probed instead.
-func (a *attempt) rotationTest(ctx context.Context, part string) error {
+func (a *attempt) rotationTest(ctx context.Context, part string) verdict {
 	token := a.token
 	value, found, err := a.pending(ctx, part)
-	if err != nil {
-		return err
+	if err == nil && found {
+		token, _, err = a.parse(part, value.Data)
 	}
-	if found {
-		if token, _, err = a.tokenOf(part, value.Data); err != nil {
-			return err
-		}
+	if err != nil {
+		return verdict{Failed, "reading the version", err}
 	}
 	err = a.authority().Probe(ctx, a.connection, token)
-	if part == secretstore.RefreshPart && !errors.Is(err, providers.ErrUnauthorized) {
-		return nil // its old half is spent: only a definite no may stop it
+	if definiteNo(err) || err != nil && part == secretstore.TokenPart { // of a one-time pair the old half is spent: doubt stops nothing
+		return verdict{Denied, "the new credential does not work", err}
 	}
-	return err
+	return verdict{Probed, "", nil}
 }
 
 // rotationFinish promotes the new credential from the version that it was
 // made to replace.
-func (a *attempt) rotationFinish(ctx context.Context, part string) error {
+func (a *attempt) rotationFinish(ctx context.Context, part string) verdict {
 	value, found, err := a.pending(ctx, part)
+	switch {
+	case err != nil:
+		return verdict{Failed, "reading the version", err}
+	case !found:
+		return verdict{Failed, "the version has no value; createSecret comes first", nil}
+	}
+	token, grant, err := a.parse(part, value.Data)
 	if err != nil {
-		return err
+		return verdict{Failed, "reading the version", err}
 	}
-	if !found {
-		return fmt.Errorf("rotation of the %s secret of %s: the version has no value; createSecret comes first", part, a.provider)
+	if err := a.acquire(ctx); err != nil {
+		return verdict{Failed, "acquiring the lease", err}
 	}
-	if value.Has(secretstore.Current) {
-		_, err := a.promote(ctx, part, a.id, a.id)
-		return err
-	}
-	token, grant, err := a.tokenOf(part, value.Data)
-	if err != nil {
-		return err
-	}
-	l, err := lease.Acquire(ctx, a.deps.Objects, a.leaseKey(a.provider), a.deps.NewID(), leaseTTL, a.deps.Now)
-	if err != nil {
-		return err
-	}
-	a.lease = l
-	if a.state, err = readState(l.Journal); err != nil {
-		return err
-	}
-	v := verdict{outcome: Refreshed}
+	var v verdict
 	if part == secretstore.TokenPart {
 		v.outcome, v.err = a.swapToken(ctx, a.id, token)
 	} else {
 		v = a.promoteGrant(ctx, a.id, grant, Refreshed)
 	}
-	a.release(ctx, v)
-	return v.err
+	a.state.Pending = nil
+	a.remember(v)
+	return a.release(ctx, v)
+}
+
+// stuckAfter is how long AWSPENDING may stand on a version that does not
+// become current before it is taken as abandoned. Until it is taken away, the
+// service refuses every other rotation.
+const stuckAfter = 10 * time.Minute
+
+// startRotation lets Secrets Manager drive. A rotation that was abandoned
+// half-way is finished first if it has stored a one-time credential, or else
+// taken back.
+func (a *attempt) startRotation(ctx context.Context, d secretstore.Description) verdict {
+	current, _ := d.Holder(secretstore.Current)
+	if pending, found := d.Holder(secretstore.Pending); found && pending.ID != current.ID {
+		if s := a.state.Pending; s != nil && s.ID == pending.ID && a.deps.Now().Sub(s.Since) < stuckAfter {
+			return verdict{Rotating, "a rotation is under way", nil}
+		}
+		return a.heal(ctx, pending.ID)
+	}
+	if err := a.deps.Rotate(ctx, a.secret(a.provider, a.record())); err != nil {
+		return verdict{Failed, "starting the rotation", err}
+	}
+	return verdict{Rotating, "secrets manager drives this secret", nil}
+}
+
+// heal notes since when AWSPENDING stands on version id, and after stuckAfter
+// ends what was abandoned.
+func (a *attempt) heal(ctx context.Context, id string) verdict {
+	part := a.record()
+	a.label, a.id = secretstore.Pending, id
+	if s := a.state.Pending; s != nil && s.ID == id {
+		if _, found, err := a.pending(ctx, part); err != nil {
+			return verdict{Failed, "reading the abandoned version", err}
+		} else if found && part == secretstore.RefreshPart { // what it was made from is spent
+			return a.rotationFinish(ctx, part)
+		}
+		if err := a.unlabel(ctx, part, a.label, id); err != nil {
+			return verdict{Failed, "taking the abandoned version back", err}
+		}
+		if err := a.deps.Rotate(ctx, a.secret(a.provider, part)); err != nil {
+			return verdict{Failed, "starting the rotation again", err}
+		}
+		return verdict{Rotating, "an abandoned rotation was taken back and started again", nil}
+	}
+	if err := a.acquire(ctx); err != nil {
+		return verdict{Waiting, "a step of the rotation runs", err}
+	}
+	a.state.Pending = &sighted{ID: id, Since: a.deps.Now()}
+	return a.release(ctx, verdict{Rotating, "a rotation is under way", nil})
 }

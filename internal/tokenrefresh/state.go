@@ -2,8 +2,11 @@ package tokenrefresh
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
+
+	"hikyaku/pkg/providers"
 )
 
 // A state is what the refresher remembers of one credential between runs. It
@@ -11,17 +14,25 @@ import (
 // every new holder inherits it. Losing it loses no credential: at worst one
 // refresh too many is made.
 type state struct {
-	Connection string      `json:"connection,omitempty"`  // version of the connection that the credential was made from
-	Intent     *intent     `json:"intent,omitempty"`      // a one-time credential is about to be spent, or may have been
-	Outcome    Outcome     `json:"outcome,omitempty"`     // of the last run that did anything
-	At         time.Time   `json:"at"`                    // of that run
-	Failures   int         `json:"failures,omitempty"`    // in a row
-	Terminal   string      `json:"terminal,omitempty"`    // what was refused for good: nothing more is tried until it changes
-	NeedsHuman string      `json:"needs_human,omitempty"` // reason that a person was told; empty: all is well
-	Warned     int         `json:"warned,omitempty"`      // days of the last warning about a coming end
-	WarnedFor  time.Time   `json:"warned_for"`            // the end that it was about
-	Probed     time.Time   `json:"probed"`                // last successful probe
-	Writes     []time.Time `json:"writes,omitempty"`      // of secret versions in the last 24 hours
+	Connection string   `json:"connection,omitempty"` // version of the connection that the credential was made from
+	Intent     *intent  `json:"intent,omitempty"`     // a one-time credential is about to be spent, or may have been
+	Spent      *intent  `json:"spent,omitempty"`      // the last one-time credential that was spent for certain
+	Moved      *move    `json:"moved,omitempty"`      // the last swap of the token secret
+	Pending    *sighted `json:"pending,omitempty"`    // a rotation that was seen unfinished
+
+	Outcome  Outcome   `json:"outcome,omitempty"`  // of the last run that did anything
+	Reason   string    `json:"reason,omitempty"`   // for it
+	At       time.Time `json:"at"`                 // of that run
+	Tried    string    `json:"tried,omitempty"`    // connection and token that it left behind
+	Failures int       `json:"failures,omitempty"` // in a row
+
+	NeedsHuman string    `json:"needs_human,omitempty"` // reason that a person was told; empty: all is well
+	Warned     int       `json:"warned,omitempty"`      // days of the last warning about a coming end
+	WarnedFor  time.Time `json:"warned_for"`            // the end that it was about
+	Probed     time.Time `json:"probed"`                // last successful probe
+
+	Writes []time.Time `json:"writes,omitempty"` // of secret versions in the last 24 hours
+	Asked  []time.Time `json:"asked,omitempty"`  // replacements that callers asked for in the last 24 hours
 }
 
 // An intent says which one-time credential is spent from which version. While
@@ -32,12 +43,29 @@ type intent struct {
 	At   time.Time `json:"at"`
 }
 
+// A move is a swap of AWSCURRENT. Readers of the stage may see From for a
+// while after it.
+type move struct {
+	From string    `json:"from"`
+	To   string    `json:"to"`
+	At   time.Time `json:"at"`
+}
+
+// lag is how long a read by stage is not believed to be the newest.
+const lag = time.Minute
+
+// A sighted is a version that AWSPENDING was seen on, and since when.
+type sighted struct {
+	ID    string    `json:"id"`
+	Since time.Time `json:"since"`
+}
+
 func readState(journal json.RawMessage) (state, error) {
 	var s state
-	if len(journal) == 0 {
-		return s, nil
+	if len(journal) > 0 && json.Unmarshal(journal, &s) != nil {
+		return state{}, errors.New("the journal of the lease is not hikyaku's: move its object away; at worst one refresh too many is made")
 	}
-	return s, json.Unmarshal(journal, &s)
+	return s, nil
 }
 
 func (s state) journal() json.RawMessage {
@@ -54,26 +82,45 @@ const (
 	// are left to people.
 	budget     = 90
 	budgetSpan = 24 * time.Hour
+	// asked is how many of them callers may cause by rejecting tokens: the
+	// others are the schedule's, of which ActiBookOne needs 72.
+	asked = 18
 	// cool is the least time between two attempts after a failure: a tick
 	// one minute later tries again, so a recovery is noticed within two.
 	cool = 50 * time.Second
-	// longestCool bounds the doubling pause while only a person can help.
+	// longestCool bounds the doubling pause: while only a person can help,
+	// and for one-time credentials, whose every attempt costs a version.
 	longestCool = 30 * time.Minute
 )
 
-// spendBudget forgets old writes and reports whether n more may be made.
-func (s *state) spendBudget(now time.Time, n int) bool {
-	s.Writes = slices.DeleteFunc(s.Writes, func(t time.Time) bool { return now.Sub(t) >= budgetSpan })
+// mayWrite forgets old writes and reports whether n more may be made.
+func (s *state) mayWrite(now time.Time, n int) bool {
+	s.Writes = recent(s.Writes, now)
 	return len(s.Writes)+n <= budget
 }
 
+// mayReplace reports whether a caller's rejection may cause a write.
+func (s *state) mayReplace(now time.Time) bool {
+	s.Asked = recent(s.Asked, now)
+	return len(s.Asked) < asked
+}
+
+func recent(times []time.Time, now time.Time) []time.Time {
+	return slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= budgetSpan })
+}
+
 // coolUntil is when the next attempt may be made after failures.
-func (s *state) coolUntil() time.Time {
+func (s *state) coolUntil(kind providers.Kind) time.Time {
 	switch {
 	case s.Failures == 0:
 		return time.Time{}
-	case s.Outcome.needsHuman():
+	case s.Outcome.needsHuman() || oneTime(kind):
 		return s.At.Add(min(longestCool, cool<<min(s.Failures-1, 10)))
 	}
 	return s.At.Add(cool)
+}
+
+// oneTime: what the credential is renewed with is used up by that.
+func oneTime(kind providers.Kind) bool {
+	return kind == providers.OneTimePair || kind == providers.OneTimeCode
 }

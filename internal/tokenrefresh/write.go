@@ -22,16 +22,22 @@ const idPrefix = "hikyaku-"
 // ours reports whether Hikyaku wrote a version.
 func ours(id string) bool { return strings.HasPrefix(id, idPrefix) }
 
+func (a *attempt) newID() string { return idPrefix + a.deps.NewID() }
+
 // current reads the version that AWSCURRENT is on, making the secret with a
-// placeholder if there is none.
+// placeholder if there is none. A secret that somebody made empty gets the
+// placeholder as its first version, which becomes current by itself.
 func (a *attempt) current(ctx context.Context, part string) (secretstore.Value, error) {
 	name := a.secret(a.provider, part)
 	value, err := a.deps.Secrets.Get(ctx, name, secretstore.Current)
 	if !errors.Is(err, secretstore.ErrNotFound) {
 		return value, err
 	}
-	err = a.deps.Secrets.Create(ctx, name, idPrefix+a.deps.NewID(), placeholder)
-	if err != nil && !errors.Is(err, secretstore.ErrExists) {
+	err = a.deps.Secrets.Create(ctx, name, a.newID(), placeholder)
+	if errors.Is(err, secretstore.ErrExists) {
+		err = a.deps.Secrets.Put(ctx, name, a.newID(), placeholder, proofLabel)
+	}
+	if err != nil {
 		return secretstore.Value{}, fmt.Errorf("creating the %s secret: %w", part, err)
 	}
 	return a.deps.Secrets.Get(ctx, name, secretstore.Current)
@@ -40,31 +46,29 @@ func (a *attempt) current(ctx context.Context, part string) (secretstore.Value, 
 // store writes a document under the attempt's label, again and again until it
 // is accepted or the run's time ends: what it holds may exist nowhere else.
 func (a *attempt) store(ctx context.Context, part string, document []byte) (id string, err error) {
-	return a.storeUnder(ctx, part, document, a.label, a.nextID())
-}
-
-func (a *attempt) nextID() string {
-	if a.id != "" {
-		return a.id
+	id = a.id
+	if id == "" {
+		id = a.newID()
 	}
-	return idPrefix + a.deps.NewID()
+	return id, a.storeUnder(ctx, part, document, a.label, id)
 }
 
-func (a *attempt) storeUnder(ctx context.Context, part string, document []byte, label, id string) (string, error) {
+func (a *attempt) storeUnder(ctx context.Context, part string, document []byte, label, id string) error {
 	ctx, cancel := lastMoment(ctx)
 	defer cancel()
 	a.state.Writes = append(a.state.Writes, a.deps.Now())
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := a.deps.Secrets.Put(ctx, a.secret(a.provider, part), id, document, label)
-		if err == nil {
-			return id, nil
-		}
-		if errors.Is(err, secretstore.ErrLimit) || errors.Is(err, secretstore.ErrDenied) || errors.Is(err, secretstore.ErrExists) || errors.Is(err, secretstore.ErrNotFound) {
-			return "", fmt.Errorf("storing under %s: %w", label, err)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, secretstore.ErrLimit), errors.Is(err, secretstore.ErrDenied), errors.Is(err, secretstore.ErrExists),
+			errors.Is(err, secretstore.ErrNotFound), errors.Is(err, secretstore.ErrInvalid):
+			return fmt.Errorf("storing under %s: %w", label, err)
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("storing under %s until the run's time ended: %w", label, err)
+			return fmt.Errorf("storing under %s until the run's time ended: %w", label, err)
 		case <-time.After(wait):
 		}
 	}
@@ -85,45 +89,51 @@ func lastMoment(ctx context.Context) (context.Context, context.CancelFunc) {
 // off. It reports false if a person's edit won the swap.
 func (a *attempt) promote(ctx context.Context, part, id, base string) (bool, error) {
 	name := a.secret(a.provider, part)
-	err := a.deps.Secrets.Promote(ctx, name, secretstore.Current, id, base)
-	if errors.Is(err, secretstore.ErrConflict) {
-		now, readErr := a.deps.Secrets.Get(ctx, name, secretstore.Current)
-		if readErr != nil {
-			return false, fmt.Errorf("promoting: %w", readErr)
-		}
-		if now.ID != id {
+	if err := a.deps.Secrets.Promote(ctx, name, secretstore.Current, id, base); err != nil {
+		// The answer may be lost, or an earlier run may have come so
+		// far: the version itself knows, and reading it never lags.
+		now, readErr := a.deps.Secrets.GetVersion(ctx, name, id)
+		switch {
+		case readErr != nil:
+			return false, fmt.Errorf("promoting: %w", errors.Join(err, readErr))
+		case now.Has(secretstore.Current):
+		case errors.Is(err, secretstore.ErrConflict):
 			return false, nil
+		default:
+			return false, fmt.Errorf("promoting: %w", err)
 		}
-		err = nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("promoting: %w", err)
-	}
-	// A label that stays is taken off by the next run that finds it on
-	// the current version; nothing depends on it.
-	if err := a.deps.Secrets.Promote(ctx, name, a.label, "", id); err != nil && !errors.Is(err, secretstore.ErrConflict) {
+	if err := a.unlabel(ctx, part, a.label, id); err != nil { // nothing depends on it; the next run that acts takes it off
 		a.deps.Log.WarnContext(ctx, "label not removed", "provider", a.provider, "err", err)
 	}
 	return true, nil
 }
 
-// labeled reads what an earlier run stored and did not promote. One that is
-// current already only loses its label.
-func (a *attempt) labeled(ctx context.Context, part string, current secretstore.Value) (secretstore.Value, bool, error) {
-	name := a.secret(a.provider, part)
-	value, err := a.deps.Secrets.Get(ctx, name, a.label)
+// unlabel takes a label off a version; that it is not there is fine.
+func (a *attempt) unlabel(ctx context.Context, part, label, id string) error {
+	err := a.deps.Secrets.Promote(ctx, a.secret(a.provider, part), label, "", id)
+	if err == nil || errors.Is(err, secretstore.ErrConflict) {
+		return nil
+	}
+	return fmt.Errorf("removing %s: %w", label, err)
+}
+
+// labeled reads what an earlier run stored under a label and did not promote.
+// One that is current already only loses the label; AWSPENDING is the
+// service's to take off.
+func (a *attempt) labeled(ctx context.Context, part, label string, current secretstore.Value) (secretstore.Value, bool, error) {
+	value, err := a.deps.Secrets.Get(ctx, a.secret(a.provider, part), label)
 	switch {
 	case errors.Is(err, secretstore.ErrNotFound):
 		return secretstore.Value{}, false, nil
 	case err != nil:
-		return secretstore.Value{}, false, fmt.Errorf("reading %s: %w", a.label, err)
-	case value.ID == current.ID:
-		if err := a.deps.Secrets.Promote(ctx, name, a.label, "", value.ID); err != nil && !errors.Is(err, secretstore.ErrConflict) {
-			return secretstore.Value{}, false, fmt.Errorf("removing %s: %w", a.label, err)
-		}
-		return secretstore.Value{}, false, nil
+		return secretstore.Value{}, false, fmt.Errorf("reading %s: %w", label, err)
+	case value.ID != current.ID:
+		return value, true, nil
+	case label != secretstore.Pending:
+		err = a.unlabel(ctx, part, label, value.ID)
 	}
-	return value, true, nil
+	return secretstore.Value{}, false, err
 }
 
 // serve makes desired what callers read, by the labeled put and the swap. A
@@ -136,11 +146,11 @@ func (a *attempt) serve(ctx context.Context, desired providers.Token) (Outcome, 
 	a.tokenVersion = current.ID
 	desired.Base = current.ID
 	a.label, a.id = Next, "" // a rotation's label and version are the record's, not this secret's
-	id := ""
-	stored, found, err := a.labeled(ctx, secretstore.TokenPart, current)
+	stored, found, err := a.labeled(ctx, secretstore.TokenPart, Next, current)
 	if err != nil {
 		return Failed, err
 	}
+	id := ""
 	if found {
 		token, err := providers.ParseToken(stored.Data)
 		if err == nil && token.Base == current.ID && sameToken(token, desired) {
@@ -156,67 +166,59 @@ func (a *attempt) serve(ctx context.Context, desired providers.Token) (Outcome, 
 }
 
 // swapToken promotes a stored token from the version it names. If a person's
-// edit came first, both are tried: the edit stays unless it is definitely
-// bad, and the other is kept under HIKYAKU_KEPT.
+// edit came first, the edit is tried: it stays unless it is definitely bad,
+// and the other version is kept under HIKYAKU_KEPT.
 func (a *attempt) swapToken(ctx context.Context, id string, desired providers.Token) (Outcome, error) {
 	won, err := a.promote(ctx, secretstore.TokenPart, id, desired.Base)
 	if err != nil {
 		return Failed, err
 	}
 	if won {
-		a.token, a.tokenVersion = desired, id
+		a.moved(id, desired)
 		return Refreshed, nil
 	}
 	if err := a.readToken(ctx); err != nil {
 		return Failed, err
 	}
 	edit := a.tokenVersion
-	if a.works(ctx, a.token) || !a.works(ctx, desired) {
-		return Adopted, a.keep(ctx, id)
+	if edit == desired.Base {
+		return Failed, fmt.Errorf("the token secret was read as it stood before an edit: %w", secretstore.ErrConflict)
 	}
-	won, err = a.promote(ctx, secretstore.TokenPart, id, edit)
-	if err != nil || !won {
+	if a.works(ctx, a.token) {
+		return Adopted, a.keep(ctx, secretstore.TokenPart, id)
+	}
+	if won, err = a.promote(ctx, secretstore.TokenPart, id, edit); err != nil || !won {
 		return Failed, errors.Join(err, secretstore.ErrConflict)
 	}
-	a.token, a.tokenVersion = desired, id
-	return Refreshed, a.keep(ctx, edit)
+	desired.Base = edit
+	a.moved(id, desired)
+	return Refreshed, a.keep(ctx, secretstore.TokenPart, edit)
 }
 
-// keep labels a version that lost, for a person to look at.
-func (a *attempt) keep(ctx context.Context, id string) error {
-	name := a.secret(a.provider, secretstore.TokenPart)
+// moved notes that callers read t now, in version id.
+func (a *attempt) moved(id string, t providers.Token) {
+	a.token, a.tokenVersion = t, id
+	a.state.Moved = &move{From: t.Base, To: id, At: a.deps.Now()}
+}
+
+// keep labels a version that lost against a person's edit, or the edit that
+// lost, for a person to look at.
+func (a *attempt) keep(ctx context.Context, part, id string) error {
+	a.notify(ctx, Event{
+		Type:   NeedsHuman,
+		Reason: "a person changed the " + part + " secret while hikyaku replaced it; the credential that works is served, the other is kept under " + Kept,
+		Steps:  "Compare the two versions in Secrets Manager. Change the connection secret, never this one.",
+	})
+	name := a.secret(a.provider, part)
 	description, err := a.deps.Secrets.Describe(ctx, name)
 	if err != nil {
 		return err
 	}
 	before, _ := description.Holder(Kept)
-	if before.ID == id {
-		return nil
+	if before.ID != id {
+		if err := a.deps.Secrets.Promote(ctx, name, Kept, id, before.ID); err != nil {
+			return fmt.Errorf("keeping a version under %s: %w", Kept, err)
+		}
 	}
-	if err := a.deps.Secrets.Promote(ctx, name, Kept, id, before.ID); err != nil {
-		return err
-	}
-	a.notify(ctx, Event{Type: NeedsHuman, Reason: "a person changed the token secret while hikyaku replaced it; the credential that works is served, the other is kept under " + Kept,
-		Steps: "Compare the two versions in Secrets Manager. Change the connection secret, not the token secret."})
-	if holder, ok := description.Holder(a.label); ok && holder.ID == id {
-		return a.deps.Secrets.Promote(ctx, name, a.label, "", id)
-	}
-	return nil
+	return a.unlabel(ctx, part, a.label, id)
 }
-
-// works reports whether a token is not definitely bad.
-func (a *attempt) works(ctx context.Context, t providers.Token) bool {
-	if t.Credential.Empty() || t.Expired(a.deps.Now()) {
-		return false
-	}
-	return !definiteNo(a.authority().Probe(ctx, a.connection, t))
-}
-
-// definiteNo: the provider says that this credential does not work, or is
-// somebody else's.
-func definiteNo(err error) bool {
-	return errors.Is(err, providers.ErrUnauthorized) || errors.Is(err, providers.ErrRevoked) ||
-		errors.Is(err, providers.ErrForbidden) || errors.Is(err, providers.ErrInvalid)
-}
-
-func (a *attempt) authority() providers.Authority { return a.deps.Authorities[a.provider] }

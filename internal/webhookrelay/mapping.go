@@ -174,10 +174,13 @@ func (p *mappingParser) readTarget(key, value *yaml.Node) {
 		return
 	}
 	p.seen[t.name] = true
-	source := strings.TrimSpace(value.Value)
-	if slices.Contains(SourceFields(), source) && source != "form" {
+	switch source := strings.TrimSpace(value.Value); {
+	case source == "form":
+		p.fault(t.line, t.name, "a whole form is no text; name one of its fields, such as form.skin")
+		return
+	case slices.Contains(SourceFields(), source):
 		t.field = source
-	} else if !p.compile(&t, source, value.Line) {
+	case !p.compile(&t, source, value.Line):
 		return
 	}
 	p.mapping.targets = append(p.mapping.targets, t)
@@ -187,7 +190,10 @@ func (p *mappingParser) compile(t *target, source string, line int) bool {
 	program, err := expr.Compile(source, p.functions...)
 	if err != nil {
 		text, _, _ := strings.Cut(err.Error(), "\n")
-		p.fault(line, t.name, "%s; known fields: %s; known functions: %s", text, strings.Join(SourceFields(), ", "), strings.Join(Functions(), ", "))
+		if strings.HasPrefix(text, "unknown name") {
+			text += "; known fields: " + strings.Join(SourceFields(), ", ") + "; known functions: " + strings.Join(Functions(), ", ")
+		}
+		p.fault(line, t.name, "%s", text)
 		return false
 	}
 	if _, err := expr.Run(program, map[string]any{}); errors.Is(err, errSetting) {

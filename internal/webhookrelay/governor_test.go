@@ -1,0 +1,100 @@
+package webhookrelay_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers"
+)
+
+func TestGovernor_PacesAnInstancesPart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := webhookrelay.NewGovernor(4, 0.5, 2, time.Now) // one a second
+		began := time.Now()
+		for range 11 {
+			if err := g.Wait(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("11 requests took %v, want 10s", took)
+		}
+	})
+}
+
+func TestGovernor_HoldsBack(t *testing.T) {
+	t.Parallel()
+	fault := func(kind error, after time.Duration) error { return &providers.Error{Kind: kind, RetryAfter: after} }
+	repeat := func(n int, err error) (list []error) {
+		for range n {
+			list = append(list, err)
+		}
+		return list
+	}
+	temporary := fault(providers.ErrTemporary, 0)
+	for name, c := range map[string]struct {
+		notes []error
+		want  time.Duration
+	}{
+		"nothing":              {nil, 0},
+		"success":              {[]error{nil}, 0},
+		"429 without a time":   {[]error{fault(providers.ErrRateLimited, 0)}, time.Second},
+		"429 with a time":      {[]error{fault(providers.ErrRateLimited, 20*time.Second)}, 20 * time.Second},
+		"a shorter one later":  {[]error{fault(providers.ErrRateLimited, 20*time.Second), fault(providers.ErrRateLimited, time.Second)}, 20 * time.Second},
+		"503 with a time":      {[]error{fault(providers.ErrTemporary, 7*time.Second)}, 7 * time.Second},
+		"four failures":        {repeat(4, temporary), 0},
+		"five failures":        {repeat(5, temporary), 2 * time.Second},
+		"seven failures":       {repeat(7, temporary), 8 * time.Second},
+		"a hundred failures":   {repeat(100, temporary), 5 * time.Minute},
+		"a success in between": {append(append(repeat(4, temporary), nil), repeat(4, temporary)...), 0},
+		"a refusal in between": {append(append(repeat(4, temporary), fault(providers.ErrInvalid, 0)), temporary), 0},
+		"our own doing":        {repeat(10, errors.Join(context.Canceled, providers.ErrTemporary)), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := webhookrelay.NewGovernor(1000, 1, 1, time.Now)
+				for _, err := range c.notes {
+					g.Note(err)
+				}
+				if got := g.Held(); got != c.want {
+					t.Fatalf("Held = %v, want %v", got, c.want)
+				}
+				err := g.Wait(context.Background())
+				if held := errors.Is(err, providers.ErrUnsent); held != (c.want > 0) {
+					t.Errorf("Wait = %v while held for %v", err, c.want)
+				}
+				time.Sleep(c.want)
+				if err := g.Wait(context.Background()); err != nil || g.Held() != 0 {
+					t.Errorf("Wait after the hold = %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestRelay_LeavesARestingProviderAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		config := r.config()
+		stack, err := webhookrelay.Open(context.Background(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Governors.Yappli.Note(&providers.Error{Kind: providers.ErrRateLimited, RetryAfter: 30 * time.Second})
+		r.send(r.person("酉"), "new")
+		batch := r.queue.receive(1)
+		r.queue.settle(batch, stack.Relay(r.dead, r.queue).Work(context.Background(), batch))
+		r.wantOutcome("provider_resting")
+		if n := r.shop.Count("") + r.crm.Count(""); n != 0 {
+			t.Errorf("%d requests, want none", n)
+		}
+		if back := time.Until(r.queue.messages[0].visible); back != 30*time.Second {
+			t.Errorf("message back in %v, want 30s", back)
+		}
+	})
+}

@@ -1,0 +1,244 @@
+package webhookrelay_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers"
+)
+
+const hookSecret = "invented-secret-000"
+
+func newIngest(q webhookrelay.Queue, m *counts, secrets ...string) *webhookrelay.Ingest {
+	return &webhookrelay.Ingest{
+		Secrets: func(context.Context) (list []providers.Secret, err error) {
+			for _, s := range secrets {
+				list = append(list, providers.NewSecret(s))
+			}
+			return list, nil
+		},
+		Queue: q, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m,
+		Now: func() time.Time { return time.Unix(1795310109, 0) },
+	}
+}
+
+func TestIngest_QueuesWhatNamesAUser(t *testing.T) {
+	t.Parallel()
+	change := func(user int64) []webhookrelay.Message {
+		return []webhookrelay.Message{{User: user, Event: "change", At: time.Unix(1795310109, 0).UTC()}}
+	}
+	for name, c := range map[string]struct {
+		body   string
+		want   []webhookrelay.Message
+		metric string
+	}{
+		"user":                    {`{"id":7,"event":"change"}`, change(7), "WebhookAccepted user"},
+		"id as text":              {`{"id":"7","event":"change"}`, change(7), "WebhookAccepted user"},
+		"byte order mark":         {"\xef\xbb\xbf {\"id\":7,\"event\":\"change\"}", change(7), "WebhookAccepted user"},
+		"form":                    {`event=change&id=7&full_name=%E5%B1%B1`, change(7), "WebhookAccepted user"},
+		"stand-alone form":        {`{"id":9,"super_form_id":3,"user_id":7,"event":"change"}`, change(7), "WebhookAccepted form"},
+		"form body of a form":     {`event=change&id=9&super_form_id=3&user_id=7`, change(7), "WebhookAccepted form"},
+		"form without a user":     {`{"id":9,"super_form_id":3,"user_id":null,"event":"change"}`, nil, "WebhookIgnored no_user"},
+		"administrator's booking": {`{"id":9,"user_id":0,"event":"create"}`, nil, "WebhookIgnored no_user"},
+		"purchase by e-mail":      {`{"id":9,"email":"a@mail.example","event":"purchase"}`, nil, "WebhookIgnored no_user"},
+		"user without an id":      {`{"event":"new"}`, nil, "WebhookIgnored no_user"},
+		"negative id":             {`{"id":-7,"event":"new"}`, nil, "WebhookIgnored no_user"},
+		"id that is no number":    {`{"id":"x","event":"new"}`, nil, "WebhookIgnored no_user"},
+		"user id as an object":    {`{"id":1,"user_id":{},"event":"edit"}`, nil, "WebhookIgnored no_user"},
+		"unknown event":           {`{"id":7,"event":"merged"}`, nil, "WebhookIgnored unknown_event"},
+		"no event":                {`{"id":7}`, nil, "WebhookIgnored unknown_event"},
+		"array": {`[{"id":7,"event":"change"},{"id":7,"event":"?"},{"id":8,"event":"change"}]`,
+			append(change(7), change(8)...), "WebhookAccepted user"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q, m := &fifo{}, &counts{}
+			got := newIngest(q, m, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(c.body)})
+			if got.Status != 200 || got.RetryAfter != 0 || got.Text != "accepted" {
+				t.Fatalf("answer = %+v, want 200", got)
+			}
+			messages := q.bodies()
+			if len(messages) != len(c.want) {
+				t.Fatalf("queued %+v, want %+v", messages, c.want)
+			}
+			for i := range messages {
+				if messages[i] != c.want[i] {
+					t.Errorf("message %d = %+v, want %+v", i, messages[i], c.want[i])
+				}
+			}
+			if m.get(c.metric) == 0 {
+				t.Errorf("metrics = %v, want %s", m.all(), c.metric)
+			}
+		})
+	}
+}
+
+func TestIngest_KnowsEveryEvent(t *testing.T) {
+	t.Parallel()
+	for object, events := range map[string]string{
+		"user": "new change delete", "purchase": "purchase",
+		"appointment": "create edit destroy place pending restore approve revert",
+	} {
+		for _, event := range strings.Fields(events) {
+			q, m := &fifo{}, &counts{}
+			body := `{"id":5,"user_id":6,"event":"` + event + `"}`
+			want := int64(6)
+			if object == "user" {
+				body, want = `{"id":5,"event":"`+event+`"}`, 5
+			}
+			newIngest(q, m, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
+			if got := q.bodies(); len(got) != 1 || got[0].User != want || m.get("WebhookAccepted "+object) != 1 {
+				t.Errorf("%s: queued %+v, metrics %v; want user %d as %s", event, got, m.all(), want, object)
+			}
+		}
+	}
+}
+
+func TestIngest_MarksDeletions(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]bool{
+		`{"id":7,"event":"change","deleted":true}`: true, `{"id":7,"event":"change","deleted":"1"}`: true,
+		`{"id":7,"event":"change","deleted":false}`: false, `{"id":7,"event":"change","deleted":null}`: false,
+		`event=change&id=7&deleted=true`: true, `event=change&id=7&deleted=1`: true, `event=change&id=7&deleted=0`: false,
+	} {
+		q := &fifo{}
+		newIngest(q, &counts{}, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
+		if got := q.bodies(); len(got) != 1 || got[0].Deleted != want {
+			t.Errorf("%s: queued %+v, want deleted %v", body, got, want)
+		}
+	}
+}
+
+func TestIngest_DeduplicatesByRequestAndPlace(t *testing.T) {
+	t.Parallel()
+	q := &fifo{}
+	in := newIngest(q, &counts{}, hookSecret)
+	body := []byte(`[{"id":7,"event":"change"},{"id":7,"event":"change"}]`)
+	for _, id := range []string{"r1", "r1", "r2"} {
+		in.Accept(context.Background(), webhookrelay.Request{ID: id, Secret: providers.NewSecret(hookSecret), Body: body})
+	}
+	var dedups []string
+	for _, m := range q.messages {
+		dedups = append(dedups, m.Group+" "+m.Dedup)
+	}
+	if got := strings.Join(dedups, ","); got != "7 r1-0,7 r1-1,7 r2-0,7 r2-1" {
+		t.Errorf("queued %s", got)
+	}
+}
+
+func TestIngest_Rejects(t *testing.T) {
+	t.Parallel()
+	valid := `{"id":7,"event":"change"}`
+	for name, c := range map[string]struct {
+		secrets []string
+		field   string
+		sent    string
+		body    string
+		refuse  bool
+		status  int
+		reason  string
+	}{
+		"current secret":           {[]string{hookSecret, "old"}, "", hookSecret, valid, false, 200, ""},
+		"previous secret":          {[]string{hookSecret, "old"}, "", "old", valid, false, 200, ""},
+		"wrong secret":             {[]string{hookSecret, "old"}, "", "older", valid, false, 401, "wrong_secret"},
+		"prefix of the secret":     {[]string{hookSecret}, "", hookSecret[:5], valid, false, 401, "wrong_secret"},
+		"empty secret":             {[]string{hookSecret, ""}, "", "", valid, false, 401, "wrong_secret"},
+		"wrong secret, bad shape":  {[]string{hookSecret}, "", "x", "nonsense", false, 401, "wrong_secret"},
+		"no secret set":            {nil, "", "", valid, false, 503, "no_secret"},
+		"only an empty secret":     {[]string{""}, "", "", valid, false, 503, "no_secret"},
+		"secret in the payload":    {[]string{hookSecret}, "key", "", `{"id":7,"event":"change","key":"` + hookSecret + `"}`, false, 200, ""},
+		"secret in a form":         {[]string{hookSecret}, "key", "", `id=7&event=change&key=` + hookSecret, false, 200, ""},
+		"payload without a secret": {[]string{hookSecret}, "key", hookSecret, valid, false, 401, "wrong_secret"},
+		"one of two without":       {[]string{hookSecret}, "key", "", `[{"id":7,"event":"change","key":"` + hookSecret + `"},` + valid + `]`, false, 401, "wrong_secret"},
+		"secret of another type":   {[]string{hookSecret}, "key", "", `{"id":7,"event":"change","key":["` + hookSecret + `"]}`, false, 401, "wrong_secret"},
+		"queue refuses":            {[]string{hookSecret}, "", hookSecret, valid, true, 503, "queue"},
+		"queue not needed":         {[]string{hookSecret}, "", hookSecret, `{"id":7,"event":"?"}`, true, 200, ""},
+		"empty body":               {[]string{hookSecret}, "", hookSecret, "", false, 400, "wrong_shape"},
+		"blank body":               {[]string{hookSecret}, "", hookSecret, " \n", false, 400, "wrong_shape"},
+		"truncated":                {[]string{hookSecret}, "", hookSecret, `{"id":7,`, false, 400, "wrong_shape"},
+		"empty array":              {[]string{hookSecret}, "", hookSecret, `[]`, false, 400, "wrong_shape"},
+		"array of numbers":         {[]string{hookSecret}, "", hookSecret, `[1]`, false, 400, "wrong_shape"},
+		"half good":                {[]string{hookSecret}, "", hookSecret, `[` + valid + `,null]`, false, 400, "wrong_shape"},
+		"text":                     {[]string{hookSecret}, "", hookSecret, "hello", false, 400, "wrong_shape"},
+		"bad escapes":              {[]string{hookSecret}, "", hookSecret, "event=%zz", false, 400, "wrong_shape"},
+		"event is an object":       {[]string{hookSecret}, "", hookSecret, `{"id":7,"event":{}}`, false, 400, "wrong_shape"},
+		"at the cap":               {[]string{hookSecret}, "", hookSecret, valid + strings.Repeat(" ", webhookrelay.MaxBody-len(valid)), false, 200, ""},
+		"above the cap":            {[]string{hookSecret}, "", hookSecret, valid + strings.Repeat(" ", webhookrelay.MaxBody-len(valid)+1), false, 400, "too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q, m := &fifo{refuse: c.refuse}, &counts{}
+			in := newIngest(q, m, c.secrets...)
+			in.SecretField = c.field
+			got := in.Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(c.sent), Body: []byte(c.body)})
+			wantRetry := time.Duration(0)
+			if c.status == 503 {
+				wantRetry = 30 * time.Second
+			}
+			wantText := map[int]string{200: "accepted", 400: "bad request", 401: "not authorized", 503: "try again later"}[c.status]
+			if got.Status != c.status || got.RetryAfter != wantRetry || got.Text != wantText {
+				t.Fatalf("answer = %+v, want %d, %v, %q", got, c.status, wantRetry, wantText)
+			}
+			if c.reason != "" && (m.get("WebhookRejected "+c.reason) != 1 || q.len() != 0) {
+				t.Errorf("metrics = %v, %d queued; want one %s and nothing queued", m.all(), q.len(), c.reason)
+			}
+			if c.reason == "" && m.get("WebhookRejected queue") != 0 {
+				t.Errorf("metrics = %v", m.all())
+			}
+		})
+	}
+}
+
+func TestIngest_StoreOutageIsTheSendersToRepeat(t *testing.T) {
+	t.Parallel()
+	m := &counts{}
+	in := newIngest(&fifo{}, m)
+	in.Secrets = func(context.Context) ([]providers.Secret, error) { return nil, errors.New("throttled") }
+	if got := in.Accept(context.Background(), webhookrelay.Request{Body: []byte(`{}`)}); got.Status != 503 {
+		t.Errorf("answer = %+v, want 503", got)
+	}
+	if got := in.Reject("wrong_shape"); got.Status != 400 || m.get("WebhookRejected wrong_shape") != 1 {
+		t.Errorf("answer = %+v, metrics %v", got, m.all())
+	}
+}
+
+func FuzzIngest(f *testing.F) {
+	for _, seed := range []string{`{"id":7,"event":"change"}`, `[{"id":"7","event":"new"}]`, `id=7&event=change`, `{"user_id":{},"event":"edit"}`, "\xef\xbb\xbf[", `{"event":1,"deleted":[]}`} {
+		f.Add([]byte(seed), "key")
+		f.Add([]byte(seed), "")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, field string) {
+		q := &fifo{}
+		in := newIngest(q, &counts{}, hookSecret)
+		in.SecretField = field
+		got := in.Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body})
+		if got.Status != 200 && q.len() > 0 {
+			t.Errorf("status %d with %d messages queued", got.Status, q.len())
+		}
+		for _, m := range q.messages {
+			if _, err := webhookrelay.ParseMessage(m.Body); err != nil || bytes.Contains(m.Body, []byte(hookSecret)) || !json.Valid(m.Body) {
+				t.Errorf("queued %q, %v", m.Body, err)
+			}
+		}
+	})
+}
+
+func BenchmarkIngest(b *testing.B) {
+	in := newIngest(discard{}, &counts{}, hookSecret)
+	body := []byte(`{"id":20450004,"event":"change","full_name":"` + strings.Repeat("見本", 300) + `"}`)
+	for b.Loop() {
+		in.Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body})
+	}
+}
+
+type discard struct{}
+
+func (discard) Send(context.Context, ...webhookrelay.Envelope) error { return nil }

@@ -61,6 +61,11 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	return &Function{core: core}, nil
 }
 
+// Refresher returns the core, for the command line: it reads what the last
+// runs left behind, and hands over what a person authorized, which no event
+// does.
+func (f *Function) Refresher() *tokenrefresh.Refresher { return f.core }
+
 // Authorities returns every provider's, by name.
 func Authorities(o *providers.Options) map[string]providers.Authority {
 	return map[string]providers.Authority{

@@ -34,7 +34,7 @@ func newConnect() *cobra.Command {
 			"users of the machine could read them.",
 		Example:   "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json",
 		ValidArgs: providers.Names(),
-		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		RunE: func(c *cobra.Command, a []string) error {
 			e, err := bootcli.Environ(c.Context(), prefix, "")
 			if err != nil {
@@ -65,7 +65,11 @@ func newConnect() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"secret": name, "version": version, "check": checked})
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Stored %s (%s). The next run of tokenrefresh, within 5 minutes, makes its token.\n", name, checked)
+			next := "The next run of tokenrefresh, within 5 minutes, makes its token."
+			if (connection.Kind == providers.OneTimePair || connection.Kind == providers.OneTimeCode) && connection.Code.Empty() {
+				next = "Next: hikyaku authorize " + connection.Provider
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "Stored %s (%s). %s\n", name, checked, next)
 			return err
 		},
 	}

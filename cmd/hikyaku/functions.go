@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -50,7 +51,7 @@ func newInvoke() *cobra.Command {
 		Example: "  hikyaku sandbox --connected --json > stack.json &\n" +
 			"  hikyaku invoke tokenrefresh --event events/tokenrefresh/schedule.json --env-vars stack.json",
 		ValidArgs: localstack.Functions(),
-		Args:      args(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		RunE: func(c *cobra.Command, a []string) error {
 			return invoke(c, a[0], f)
 		},
@@ -58,11 +59,13 @@ func newInvoke() *cobra.Command {
 	c.Flags().StringVar(&f.event, "event", "", "file with the event's JSON; - for standard input")
 	c.Flags().StringVar(&f.vars, "env-vars", "", "file with variables, as 'sam local invoke --env-vars' takes it, or what 'sandbox --connected --json' printed; they replace the environment's")
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "deadline of the invocation")
-	_ = c.MarkFlagRequired("event")
 	return c
 }
 
 func invoke(c *cobra.Command, function string, f invokeFlags) error {
+	if f.event == "" {
+		return &usageError{errors.New("--event FILE is missing; '--event -' reads standard input")}
+	}
 	event, err := readInput(c, f.event)
 	if err != nil {
 		return err

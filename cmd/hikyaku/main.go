@@ -1,6 +1,7 @@
 // Command hikyaku is the command line of Hikyaku: it shows the product on a
-// laptop, connects an account, runs a function with an event, and serves the
-// providers' sandboxes.
+// laptop, connects an account, lets a person authorize an app, shows and
+// refreshes tokens, runs a function with an event, and serves the providers'
+// sandboxes.
 //
 // Exit codes: 0 success; 1 the command failed; 2 it was called wrongly.
 package main
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	_ "time/tzdata" // time zones on machines that have none
@@ -23,12 +25,14 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := newRoot().ExecuteContext(ctx)
+	root, started := newRoot(), false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	err := root.ExecuteContext(ctx)
 	var usage *usageError
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &usage):
+	case !started || errors.As(err, &usage): // cobra checks names, flags and arguments before it starts a command
 		_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %v\nRun with --help to see how it is called.\n", err)
 		return 2
 	}
@@ -45,21 +49,35 @@ func newRoot() *cobra.Command {
 		Short: "Keep tokens alive, relay bookings into the app, export customers and orders",
 		Long: "Hikyaku keeps the API tokens of アシスト店長, Yappli CRM, SHOPLINE, ActiBookOne and SuperSaaS alive,\n" +
 			"relays SuperSaaS webhooks into Yappli CRM, and exports customers and orders to S3 as JSONL.\n\n" +
-			"Start with 'hikyaku demo': it needs no account and shows the whole job on this machine.",
+			"Start with 'hikyaku demo': it needs no account and shows the whole job on this machine.\n\n" +
+			"Commands that work on a deployed stack use your own AWS credentials (AWS_PROFILE, single sign-on or\n" +
+			"environment), and find the stack by --prefix and --bucket, or HIKYAKU_PREFIX and HIKYAKU_BUCKET.\n" +
+			"With --json a command prints one JSON object on standard output; everything else it has to say goes\n" +
+			"to standard error.\n\n" +
+			"Exit codes: 0 success; 1 the command failed, or found what it looks for to be wrong; 2 it was called\n" +
+			"wrongly.",
+		Example:       "  hikyaku demo\n  hikyaku connect yappli --prefix hikyaku\n  hikyaku tokens",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          noCommand,
+		RunE:          showHelp,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newConnect(), newDemo(), newInvoke(), newMapping(), newSandbox(), newVersion())
+	root.AddCommand(newAuthorize(), newConnect(), newDemo(), newInvoke(), newMapping(), newSandbox(), newTokens(), newVersion())
 	return root
 }
 
-// args wraps a check of arguments, so that its error counts as a wrong call.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, a []string) error {
-		if err := check(c, a); err != nil {
-			return &usageError{err}
-		}
+func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
+
+// noCommand refuses an argument where only the name of a command could stand.
+func noCommand(c *cobra.Command, a []string) error {
+	if len(a) == 0 {
 		return nil
 	}
+	var known []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			known = append(known, sub.Name())
+		}
+	}
+	return fmt.Errorf("unknown command %q for %q; known are %s", a[0], c.CommandPath(), strings.Join(known, ", "))
 }

@@ -24,6 +24,11 @@ func newMapping() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mapping",
 		Short: "Write and check the mapping from booking fields to Yappli fields",
+		Long: "The mapping says what each field of a Yappli user is made of: a SuperSaaS field, or an expression over\n" +
+			"several. The relay refuses to start without one, because no choice would be right for every shop.",
+		Example: "  hikyaku mapping init > config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml",
+		Args:    noCommand,
+		RunE:    showHelp,
 	}
 	c.AddCommand(newMappingInit(), newMappingCheck())
 	return c
@@ -46,7 +51,7 @@ func newMappingInit() *cobra.Command {
 			"which field goes into which column is the shop's own decision, and the relay refuses to start without\n" +
 			"one. Uses the token of the stack, so 'hikyaku connect supersaas' and one run of tokenrefresh come first.",
 		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket > config/mapping.yaml",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)
 			if err != nil {
@@ -102,7 +107,7 @@ func newMappingCheck() *cobra.Command {
 			"SuperSaaS and their member from Yappli, writes nothing, and prints what the relay would send and which\n" +
 			"fields would change. The output then holds that person's data.",
 		Example: "  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml --user 20450001",
-		Args:    args(cobra.ExactArgs(1)),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
 			source, err := os.ReadFile(a[0])
 			if err != nil {

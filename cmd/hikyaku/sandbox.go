@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,8 +43,11 @@ func newSandbox() *cobra.Command {
 			"  hikyaku sandbox --json                      # all six on free ports, one line of JSON when ready\n" +
 			"  hikyaku sandbox supersaas --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
 		ValidArgs: names,
-		Args:      args(cobra.OnlyValidArgs),
+		Args:      cobra.OnlyValidArgs,
 		RunE: func(c *cobra.Command, chosen []string) error {
+			if err := f.check(chosen); err != nil {
+				return &usageError{err}
+			}
 			if f.connected {
 				return serveStack(c.Context(), c.OutOrStdout(), f)
 			}
@@ -76,6 +78,28 @@ func newSandbox() *cobra.Command {
 	flags.Float64Var(&faults.Reset, "reset", 0, "share cut half-way through the answer")
 	flags.StringVar(&faults.RetryAfter, "retry-after", "", "Retry-After of the 429 and 503: seconds or an HTTP date")
 	return c
+}
+
+// check refuses what would otherwise be ignored.
+func (f sandboxFlags) check(chosen []string) error {
+	faults := f.options.Faults
+	for _, share := range []float64{faults.TooMany, faults.ServerFail, faults.Dropped, faults.Lost, faults.Reset} {
+		if share < 0 || share > 1 {
+			return fmt.Errorf("a share of requests lies from 0 to 1, not %v", share)
+		}
+	}
+	_, port, err := net.SplitHostPort(f.addr)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--addr %s: expected HOST:PORT", f.addr)
+	case f.public != "" && !f.connected:
+		return errors.New("--public is for --connected only")
+	case f.connected && len(chosen) > 0:
+		return errors.New("--connected serves everything; name no service with it")
+	case f.connected && port != "0":
+		return errors.New("--connected takes free ports; give --addr a port of 0")
+	}
+	return nil
 }
 
 // A serviceLine is what --json prints of one service.
@@ -110,7 +134,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 		if err := loadRecords(s, f.load, name); err != nil {
 			return err
 		}
-		url, err := localstack.Serve(ctx, addr, withRecords(s))
+		url, err := localstack.Serve(ctx, addr, localstack.WithRecords(s))
 		if err != nil {
 			return err
 		}
@@ -128,7 +152,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
 	host, _, err := net.SplitHostPort(f.addr)
 	if err != nil {
-		return &usageError{fmt.Errorf("--addr %s: expected HOST:PORT", f.addr)}
+		return err // checked before
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -143,6 +167,9 @@ func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
 	lines := []serviceLine{{Name: "aws", URL: stack.URLs["aws"], Environment: environment(stack.AWS)}}
 	for _, name := range providers.Names() {
 		s, url := stack.Sandboxes[name], stack.URLs[name]
+		if err := loadRecords(s, f.load, name); err != nil {
+			return err
+		}
 		lines = append(lines, serviceLine{Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document()})
 	}
 	if f.asJSON {
@@ -193,27 +220,6 @@ func nthAddress(addr string, n int) (string, error) {
 		number += n
 	}
 	return net.JoinHostPort(host, strconv.Itoa(number)), nil
-}
-
-// recordsPath returns a sandbox's records, and takes others, beside the
-// provider's own routes.
-const recordsPath = "/_sandbox/records"
-
-func withRecords(s localstack.Sandbox) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", s)
-	mux.HandleFunc("GET "+recordsPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_ = s.Dump(w)
-	})
-	mux.HandleFunc("PUT "+recordsPath, func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Load(r.Body); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
-	return mux
 }
 
 func loadRecords(s localstack.Sandbox, dir, name string) error {

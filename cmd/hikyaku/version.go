@@ -41,10 +41,12 @@ func readBuild() build {
 func newVersion() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version, the commit and the Go release it was built with",
+		Use:   "version",
+		Short: "Print the version, the commit and the Go release it was built with",
+		Long: "Prints what the Go toolchain stamped into the binary. A binary built outside a repository, or from\n" +
+			"changed files, says so.",
 		Example: "  hikyaku version\n  hikyaku version --json",
-		Args:    args(cobra.NoArgs),
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			b := readBuild()
 			if asJSON {

@@ -47,6 +47,26 @@ func NewSandbox(provider string, o SandboxOptions) Sandbox {
 	return nil
 }
 
+// WithRecords serves a sandbox, and beside the provider's own routes its
+// records: GET /_sandbox/records returns them, PUT replaces them.
+func WithRecords(s Sandbox) http.Handler {
+	const path = "/_sandbox/records"
+	mux := http.NewServeMux()
+	mux.Handle("/", s)
+	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_ = s.Dump(w)
+	})
+	mux.HandleFunc("PUT "+path, func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Load(r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
 // DumpFile writes a sandbox's records to a new file.
 func DumpFile(s Sandbox, path string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the caller names the file

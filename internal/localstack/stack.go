@@ -85,7 +85,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		if b, ok := sandbox.(*supersaastest.Server); ok {
 			b.Knobs.AllowLocal = true
 		}
-		address, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), sandbox)
+		address, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), WithRecords(sandbox))
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
+	"hikyaku/pkg/providers"
+)
+
+// A refresherFlags says which stack's credentials a command works on.
+type refresherFlags struct {
+	stack          stackFlags
+	logs, toStdout bool
+}
+
+func (f *refresherFlags) add(c *cobra.Command) {
+	f.stack.add(c)
+	c.Flags().BoolVar(&f.toStdout, "json", false, "print one JSON object")
+}
+
+func (f *refresherFlags) addLogs(c *cobra.Command) {
+	c.Flags().BoolVar(&f.logs, "logs", false, "show the refresher's log and metrics on standard error")
+}
+
+// A stackRefresher is a stack as the operator reaches it, with the function
+// that keeps its tokens, composed as in Lambda but run in this process.
+type stackRefresher struct {
+	base *boot.Base
+	core *tokenrefresh.Refresher
+}
+
+func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
+	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+	if err != nil {
+		return nil, err
+	}
+	e.Out = io.Discard
+	if f.logs {
+		e.Out = c.ErrOrStderr()
+	}
+	base, err := bootcli.Open(e)
+	if err != nil {
+		return nil, err
+	}
+	function, err := bootrefresh.New(c.Context(), e)
+	if err != nil {
+		return nil, err
+	}
+	return &stackRefresher{base, function.Refresher()}, nil
+}
+
+func newTokens() *cobra.Command {
+	var f refresherFlags
+	c := &cobra.Command{
+		Use:   "tokens",
+		Short: "Show every provider's credential: its state, age, end and last outcome",
+		Long: "Reads the token secrets and what tokenrefresh left behind, and changes nothing. No secret is shown.\n\n" +
+			"States: off (no connection), missing (no token yet), valid, unknown_expiry (works as far as is known,\n" +
+			"and the provider states no end), expired, needs_human (the last run could not mend it by itself),\n" +
+			"unreadable (see the error).",
+		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := f.open(c)
+			if err != nil {
+				return err
+			}
+			var rows []tokenRow
+			var faults []error
+			for _, provider := range providers.Names() {
+				row, err := s.row(c.Context(), provider)
+				if err != nil {
+					row.State, row.Reason = "unreadable", err.Error()
+					faults = append(faults, fmt.Errorf("%s: %w", provider, err))
+				}
+				rows = append(rows, row)
+			}
+			if f.toStdout {
+				err = json.NewEncoder(c.OutOrStdout()).Encode(map[string][]tokenRow{"tokens": rows})
+			} else {
+				err = writeTokens(c.OutOrStdout(), rows, s.base.Now())
+			}
+			return errors.Join(append(faults, err)...)
+		},
+	}
+	f.add(c)
+	c.AddCommand(newTokensRefresh())
+	return c
+}
+
+// A tokenRow is what is known about one provider's credential.
+type tokenRow struct {
+	Provider   string               `json:"provider"`
+	Kind       providers.Kind       `json:"kind,omitempty"`
+	State      string               `json:"state"`
+	Version    string               `json:"version,omitempty"` // of the token secret
+	ObtainedAt *time.Time           `json:"obtained_at,omitempty"`
+	ExpiresAt  *time.Time           `json:"expires_at"` // null: unknown
+	Outcome    tokenrefresh.Outcome `json:"last_outcome,omitempty"`
+	Reason     string               `json:"last_reason,omitempty"`
+	At         *time.Time           `json:"last_run,omitempty"`
+}
+
+// row reads one provider's.
+func (s *stackRefresher) row(ctx context.Context, provider string) (tokenRow, error) {
+	row := tokenRow{Provider: provider, State: "off"}
+	name := func(part string) string { return secretstore.Name(s.base.Common.Prefix, provider, part) }
+	// Describing shows whether there is a connection, without reading it.
+	switch _, err := s.base.Secrets.Describe(ctx, name(secretstore.ConnectionPart)); {
+	case errors.Is(err, secretstore.ErrNotFound):
+		return row, nil
+	case err != nil:
+		return row, err
+	}
+	outcome, at, reason, err := s.core.State(ctx, provider)
+	if err != nil {
+		return row, err
+	}
+	row.Outcome, row.Reason, row.At = outcome, reason, notZero(at)
+	token, err := s.token(ctx, name(secretstore.TokenPart))
+	if err != nil {
+		return row, err
+	}
+	row.Kind, row.Version, row.ObtainedAt, row.ExpiresAt = token.Kind, token.Version, notZero(token.ObtainedAt), notZero(token.ExpiresAt)
+	switch {
+	case outcome.NeedsHuman():
+		row.State = "needs_human"
+	case token.Credential.Empty():
+		row.State = "missing"
+	case token.Expired(s.base.Now()):
+		row.State = "expired"
+	case token.ExpiresAt.IsZero():
+		row.State = "unknown_expiry"
+	default:
+		row.State = "valid"
+	}
+	return row, nil
+}
+
+// token reads what callers are served; none yet is a zero Token.
+func (s *stackRefresher) token(ctx context.Context, name string) (providers.Token, error) {
+	value, err := s.base.Secrets.Get(ctx, name, secretstore.Current)
+	if errors.Is(err, secretstore.ErrNotFound) {
+		return providers.Token{}, nil
+	}
+	if err != nil {
+		return providers.Token{}, err
+	}
+	token, err := providers.ParseToken(value.Data)
+	if errors.Is(err, providers.ErrNotFound) {
+		return providers.Token{}, nil
+	}
+	token.Version = value.ID
+	return token, err
+}
+
+func notZero(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "PROVIDER\tKIND\tSTATE\tAGE\tEXPIRES\tLAST OUTCOME")
+	for _, r := range rows {
+		age, end, last := "-", "-", "-"
+		if r.ObtainedAt != nil {
+			age, end = spell(now.Sub(*r.ObtainedAt)), expiry(r.ExpiresAt, now)
+		}
+		if r.Outcome != "" {
+			last = string(r.Outcome)
+		}
+		if r.Outcome != "" && r.At != nil {
+			last += ", " + spell(now.Sub(*r.At)) + " ago"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.State, age, end, last)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if r.State == "needs_human" || r.State == "missing" {
+			if _, err := fmt.Fprintf(out, "\n%s: %s\n", r.Provider, advice(r)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// advice says why a row needs somebody, and what to do.
+func advice(r tokenRow) string {
+	next := "run 'hikyaku connect " + r.Provider + "', or 'hikyaku authorize " + r.Provider + "' if a person approves the application there"
+	switch {
+	case r.State == "missing" && r.Outcome == "":
+		return "no run of tokenrefresh yet; wait 5 minutes, or run 'hikyaku tokens refresh " + r.Provider + "'"
+	case r.Kind == providers.OneTimePair || r.Kind == providers.OneTimeCode:
+		next = "run 'hikyaku authorize " + r.Provider + "'"
+	case r.Kind != "":
+		next = "run 'hikyaku connect " + r.Provider + "'"
+	}
+	return cmp.Or(r.Reason, string(r.Outcome)) + "; " + next
+}
+
+// expiry shows an end; nil is unknown.
+func expiry(at *time.Time, now time.Time) string {
+	switch {
+	case at == nil:
+		return "unknown"
+	case !now.Before(*at):
+		return spell(now.Sub(*at)) + " ago"
+	}
+	return "in " + spell(at.Sub(now))
+}
+
+// spell shows a duration by its two largest units.
+func spell(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d/time.Second)))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d/time.Minute))
+	case d < day:
+		return fmt.Sprintf("%dh%02dm", int(d/time.Hour), int(d%time.Hour/time.Minute))
+	}
+	return fmt.Sprintf("%dd%02dh", int(d/day), int(d%day/time.Hour))
+}
+
+func newTokensRefresh() *cobra.Command {
+	var f refresherFlags
+	var force bool
+	c := &cobra.Command{
+		Use:   "refresh [PROVIDER]",
+		Short: "Run the token refresher now, with your own credentials, and print its report",
+		Long: "Runs what the schedule runs, in this process, against the stack's secrets: it refreshes what is due,\n" +
+			"tries what can only be tried, and leaves the rest alone. It shares the lease with the function, so\n" +
+			"running it at any time is safe. Exits with 1 if a credential failed or needs a person.\n\n" +
+			"--force replaces also what is not due, has just failed, or is in doubt. For a one-time credential in\n" +
+			"doubt that means to send it a second time: a provider may then revoke everything that came of it.",
+		Example:   "  hikyaku tokens refresh\n  hikyaku tokens refresh yappli --force --logs",
+		ValidArgs: providers.Names(),
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		RunE: func(c *cobra.Command, a []string) error {
+			s, err := f.open(c)
+			if err != nil {
+				return err
+			}
+			request := tokenrefresh.Request{Force: force}
+			if len(a) == 1 {
+				request.Provider = a[0]
+			}
+			report, err := s.core.Run(c.Context(), request)
+			if err != nil {
+				return err
+			}
+			if f.toStdout {
+				err = json.NewEncoder(c.OutOrStdout()).Encode(report)
+			} else {
+				err = writeReport(c.OutOrStdout(), report, s.base.Now())
+			}
+			return errors.Join(err, judge(report))
+		},
+	}
+	f.add(c)
+	f.addLogs(c)
+	c.Flags().BoolVar(&force, "force", false, "replace also what is not due, has just failed, or is in doubt")
+	return c
+}
+
+func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "PROVIDER\tKIND\tOUTCOME\tEXPIRES\tREASON")
+	for _, r := range report.Results {
+		end := "-"
+		if r.Version != "" {
+			end = expiry(r.ExpiresAt, now)
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.Outcome, end, r.Reason)
+	}
+	return table.Flush()
+}
+
+// judge is an error if a credential is not what it should be.
+func judge(report tokenrefresh.Report) error {
+	var faults []error
+	retry := report.Retry()
+	for _, r := range report.Results {
+		failed := r.Outcome == tokenrefresh.Cooling
+		for _, name := range retry {
+			failed = failed || name == r.Provider
+		}
+		switch {
+		case r.Outcome.NeedsHuman():
+			faults = append(faults, fmt.Errorf("%s: %s: %s", r.Provider, r.Outcome,
+				advice(tokenRow{Provider: r.Provider, Kind: r.Kind, State: "needs_human", Outcome: r.Outcome, Reason: r.Reason})))
+		case failed:
+			faults = append(faults, fmt.Errorf("%s: %s: %s; the next run tries again, see --logs for the cause", r.Provider, r.Outcome, r.Reason))
+		}
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,243 @@
+package export_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"hikyaku/internal/export"
+)
+
+// expectAll compares the rows of the published run with all of the list's.
+func (b *bench) expectAll(what string) export.Manifest {
+	b.Helper()
+	m := b.manifest(b.key("_manifest.json"))
+	var want []string
+	for _, n := range b.list.rows {
+		if !b.list.broken[n] {
+			want = append(want, b.list.render(n))
+		}
+	}
+	if got := b.lines(m); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		b.Errorf("%s: %d lines are not the source's %d rows", what, len(got), len(want))
+	}
+	b.verify(b.key("_manifest.json"))
+	return m
+}
+
+func TestPageSizeIgnored_IsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 2, 3, 10, 30} {
+		for _, n := range []int{1, 9, 10, 11, 19, 20, 21, 55, 60} {
+			l := newList(export.ByPage, n)
+			l.clamp, l.fixed = size, true
+			b := newBench(t, l)
+			b.extract(due)
+			m := b.expectAll(fmt.Sprintf("%d rows in pages of %d", n, size))
+			if size < n && size < 10 && size > 2 && m.Source.Paging != export.ByPage && m.Source.Paging != export.ByFixedPage {
+				t.Errorf("%d rows in pages of %d: paging %s", n, size, m.Source.Paging)
+			}
+		}
+	}
+}
+
+func TestClamp_IsLearnedFromTheFirstPage(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage} {
+		l := newList(paging, 100)
+		l.clamp = 4
+		b := newBench(t, l)
+		b.extract(due)
+		m := b.expectAll(string(paging))
+		if m.Drift != (export.Drift{}) {
+			t.Errorf("%s: drift %+v on a still source", paging, m.Drift)
+		}
+		for _, q := range l.calls[1:] {
+			if q.Limit > 4 {
+				t.Errorf("%s: asked for %d rows after the server had lowered that to 4", paging, q.Limit)
+			}
+		}
+	}
+}
+
+// TestRequests_OnAStillSource counts what the proof against drift costs.
+func TestRequests_OnAStillSource(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		paging export.Paging
+		most   float64 // times the pages that a reading without overlap needs
+	}{{export.ByOffset, 1.01}, {export.ByPage, 1.12}, {export.ByFixedPage, 2.02}, {export.ByCursor, 1}} {
+		const rows, size = 50_000, 250
+		l := newList(c.paging, rows)
+		b := newBench(t, l)
+		b.feed.PageSize, b.set.InFlight, b.set.PartBytes = size, 1, 0
+		b.extract(due)
+		plain := rows/size + 1
+		if n := l.requests(); float64(n) > c.most*float64(plain)+2 {
+			t.Errorf("%s: %d requests, at most %.2f times %d are allowed", c.paging, n, c.most, plain)
+		}
+	}
+}
+
+func TestLostPlace_IsReported(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage} {
+		l := newList(paging, 200)
+		b := newBench(t, l)
+		b.set.InFlight = 1
+		survivors := slices.Clone(l.rows[150:])
+		l.edit = func(l *list, request int) {
+			if request == 4 { // all that has been read vanishes, and much more
+				l.rows = survivors
+			}
+		}
+		a := b.extract(due)
+		if a.Drift.Unresolved != 1 || a.Drift.Rewinds == 0 {
+			t.Errorf("%s: drift %+v, want one place unresolved", paging, a.Drift)
+		}
+		for name, n := range counts(ids(t, b.lines(b.manifest(a.Manifest)))) {
+			if n > 1 {
+				t.Errorf("%s: %s is there %d times", paging, name, n)
+			}
+		}
+	}
+}
+
+func counts(names []string) map[string]int {
+	all := map[string]int{}
+	for _, n := range names {
+		all[n]++
+	}
+	return all
+}
+
+// TestFarShifts moves the place by more than a page to either side.
+func TestFarShifts(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage} {
+		for _, by := range []int{-35, -12, -1, 1, 12, 35} {
+			l := newList(paging, 200)
+			b := newBench(t, l)
+			b.set.InFlight = 1
+			all := slices.Clone(l.rows)
+			l.edit = func(l *list, request int) {
+				if request != 6 {
+					return
+				}
+				if by < 0 {
+					l.rows = slices.Delete(l.rows, 0, -by)
+					return
+				}
+				for i := range by {
+					l.rows = slices.Insert(l.rows, i, i+1)
+				}
+			}
+			a := b.extract(due)
+			got := counts(ids(t, b.lines(b.manifest(a.Manifest))))
+			for _, n := range all {
+				if got[id(n)] != 1 {
+					t.Errorf("%s by %d: row %d is there %d times", paging, by, n, got[id(n)])
+				}
+			}
+			if a.Drift.Shifts == 0 || a.Drift.Unresolved != 0 {
+				t.Errorf("%s by %d: drift %+v", paging, by, a.Drift)
+			}
+		}
+	}
+}
+
+// TestIDs_OfEveryKindFindThePlaceAgain stops after each page, so that the
+// place goes through a part's metadata.
+func TestIDs_OfEveryKindFindThePlaceAgain(t *testing.T) {
+	t.Parallel()
+	for name, render := range map[string]func(n int) string{
+		"emoji":  func(n int) string { return fmt.Sprintf(`{"id":"顧客😀%d"}`, n) },
+		"escape": func(n int) string { return fmt.Sprintf(`{"id":"\ud83d\ude00\"\\%d"}`, n) },
+		"number": func(n int) string { return fmt.Sprintf(`{"id":%d.50}`, n) },
+		"long":   func(n int) string { return fmt.Sprintf(`{"id":"%s%d"}`, strings.Repeat("長", 39), n) },
+		"longer": func(n int) string { return fmt.Sprintf(`{"id":"%s%d"}`, strings.Repeat("長", 90), n) },
+		"none":   func(n int) string { return fmt.Sprintf(`{"name":%d}`, n) },
+	} {
+		for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.Unpaged} {
+			l := newList(paging, 60)
+			l.render = render
+			b := newBench(t, l)
+			b.set.PartBytes = 500
+			stops := stopOften(b)
+			if m := b.expectAll(name + " " + string(paging)); m.Drift != (export.Drift{}) || stops < 1 && paging != export.Unpaged {
+				t.Errorf("%s %s: drift %+v after %d stops", name, paging, m.Drift, stops)
+			}
+		}
+	}
+}
+
+// stopOften runs to the end, stopping after every few requests.
+func stopOften(b *bench) (stops int) {
+	b.Helper()
+	for {
+		ctx, cancel := context.WithCancel(b.Context())
+		left := 6
+		b.list.edit = func(*list, int) {
+			if left--; left < 0 {
+				cancel()
+			}
+		}
+		a, err := b.exporter().Extract(ctx, b.run(due))
+		cancel()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if a.Status == export.Done {
+			return stops
+		}
+		if stops++; stops > 300 {
+			b.Fatal("no progress")
+		}
+	}
+}
+
+func TestBrokenRecords_SurviveStops(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+		l := newList(paging, 60)
+		l.broken = map[int]bool{1000: true, 14000: true, 15000: true, 60000: true}
+		b := newBench(t, l)
+		b.set.PartBytes = 300
+		b.set.InFlight = 1
+		for request := 12; ; request += 12 { // isolating takes a few requests, so give it these
+			ctx, cancel := context.WithCancel(t.Context())
+			left := 12
+			l.edit = func(*list, int) {
+				if left--; left < 0 {
+					cancel()
+				}
+			}
+			a, err := b.exporter().Extract(ctx, b.run(due))
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Status == export.Done {
+				break
+			}
+			if request > 2000 {
+				t.Fatalf("%s: no progress", paging)
+			}
+		}
+		if m := b.expectAll(string(paging)); m.Rejects != 4 {
+			t.Errorf("%s: %d rejects, want 4", paging, m.Rejects)
+		}
+	}
+}
+
+func TestZeroSettings_Work(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, newList(export.ByOffset, 40))
+	b.set = export.Settings{Prefix: "shop", Bucket: "lake"}
+	b.extract(due)
+	if m := b.expectAll("defaults"); m.Compression != "none" || m.TimeZone != "UTC" || len(m.Parts) != 1 {
+		t.Errorf("manifest %+v", m)
+	}
+}

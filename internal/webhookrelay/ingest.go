@@ -43,6 +43,7 @@ type Ingest struct {
 // A Request is one webhook. Who makes it has not looked into the body.
 type Request struct {
 	ID     string           // unique to the request, such as API Gateway's request id
+	At     time.Time        // when it arrived, so that equal requests make equal messages; zero: now
 	Secret providers.Secret // from the path
 	Body   []byte           // decoded, at most MaxBody and a byte of it
 }
@@ -86,11 +87,13 @@ func (in *Ingest) Accept(ctx context.Context, r Request) Response {
 			}
 		}
 	}
-	return in.enqueue(ctx, r.ID, payloads)
+	if r.At.IsZero() {
+		r.At = in.Now()
+	}
+	return in.enqueue(ctx, r.ID, r.At.UTC(), payloads)
 }
 
-func (in *Ingest) enqueue(ctx context.Context, request string, payloads []payload) Response {
-	now := in.Now().UTC()
+func (in *Ingest) enqueue(ctx context.Context, request string, at time.Time, payloads []payload) Response {
 	var envelopes []Envelope
 	for i, p := range payloads {
 		kind, known := p.kind()
@@ -102,7 +105,7 @@ func (in *Ingest) enqueue(ctx context.Context, request string, payloads []payloa
 			in.count("WebhookIgnored", "reason", "no_user")
 		default:
 			in.count("WebhookAccepted", "object", kind.object)
-			message := Message{User: user, Event: string(p.Event), Deleted: bool(p.Deleted), At: now}
+			message := Message{User: user, Event: string(p.Event), Deleted: bool(p.Deleted), At: at}
 			envelopes = append(envelopes, message.Envelope(request+"-"+strconv.Itoa(i)))
 		}
 	}

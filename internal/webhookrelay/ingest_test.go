@@ -210,6 +210,15 @@ func TestIngest_StoreOutageIsTheSendersToRepeat(t *testing.T) {
 	}
 }
 
+func TestIngest_KeepsTheTimeOfArrival(t *testing.T) {
+	t.Parallel()
+	q, at := &fifo{}, time.Date(2026, 11, 22, 10, 15, 9, 0, time.FixedZone("JST", 9*3600))
+	newIngest(q, &counts{}, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", At: at, Secret: providers.NewSecret(hookSecret), Body: []byte(`{"id":7,"event":"change"}`)})
+	if got := q.bodies(); len(got) != 1 || got[0].At != at.UTC() {
+		t.Errorf("queued %+v, want %v in UTC", got, at)
+	}
+}
+
 func FuzzIngest(f *testing.F) {
 	for _, seed := range []string{`{"id":7,"event":"change"}`, `[{"id":"7","event":"new"}]`, `id=7&event=change`, `{"user_id":{},"event":"edit"}`, "\xef\xbb\xbf[", `{"event":1,"deleted":[]}`} {
 		f.Add([]byte(seed), "key")

@@ -136,6 +136,7 @@ type kind struct {
 	Parameters map[string]string `json:"pathParameters"`
 	Context    struct {
 		RequestID string          `json:"requestId"`
+		Epoch     int64           `json:"timeEpoch"` // milliseconds
 		HTTP      json.RawMessage `json:"http"`
 	} `json:"requestContext"`
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -22,9 +23,11 @@ func (f *Function) accept(ctx context.Context, e kind) events.APIGatewayV2HTTPRe
 			return answer(f.ingest.Reject("wrong_shape"))
 		}
 	}
-	return answer(f.ingest.Accept(ctx, webhookrelay.Request{
-		ID: e.Context.RequestID, Secret: providers.NewSecret(e.Parameters["secret"]), Body: body,
-	}))
+	request := webhookrelay.Request{ID: e.Context.RequestID, Secret: providers.NewSecret(e.Parameters["secret"]), Body: body}
+	if e.Context.Epoch > 0 {
+		request.At = time.UnixMilli(e.Context.Epoch)
+	}
+	return answer(f.ingest.Accept(ctx, request))
 }
 
 func answer(r webhookrelay.Response) events.APIGatewayV2HTTPResponse {

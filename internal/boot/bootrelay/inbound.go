@@ -17,6 +17,10 @@ import (
 // as it is the previous version, so nothing is refused meanwhile.
 const inboundFor = 5 * time.Minute
 
+// rereadAfter is when a store that failed is asked again, while webhooks are
+// answered with what was read before.
+const rereadAfter = 30 * time.Second
+
 // inbound reads the inbound secret {prefix}/supersaas/webhook, a document
 // {"current":"..."}, from the version that is current and the one before it.
 // Whoever keeps both in one version adds "previous". It is safe for concurrent
@@ -44,6 +48,7 @@ func (i *inbound) current(ctx context.Context) ([]providers.Secret, error) {
 		secrets, err := i.read(ctx, stage)
 		if err != nil {
 			if len(i.values) > 0 {
+				i.readAt = i.now().Add(rereadAfter - inboundFor)
 				return i.values, nil
 			}
 			return nil, err

@@ -23,13 +23,14 @@ func (a *attempt) look(ctx context.Context) (verdict, bool) {
 	}
 	now := a.deps.Now()
 	reason, unchanged := a.due(now), a.state.Tried == a.key()
-	switch {
+	cooling := unchanged && now.Before(a.state.coolUntil(a.connection.Kind))
+	switch last := a.state.Outcome; {
+	case a.request.Force:
+	case unchanged && last.needsHuman() && (last.final() || cooling || reason == ""):
+		return verdict{last, a.state.Reason, nil}, true
 	case reason == "":
 		return verdict{Fresh, "", nil}, true
-	case a.request.Force:
-	case unchanged && a.state.Outcome.final():
-		return verdict{a.state.Outcome, a.state.Reason, nil}, true
-	case unchanged && now.Before(a.state.coolUntil(a.connection.Kind)):
+	case cooling:
 		return verdict{Cooling, "failed a moment ago", nil}, true
 	}
 	a.result.Reason = reason

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -329,4 +330,28 @@ func (w *world) putState(provider, body string) {
 	w.t.Helper()
 	_, err := w.objects.Put(context.Background(), objectstore.Object{Key: prefix + "/state/tokens/" + provider, Body: strings.NewReader(body), Size: int64(len(body))})
 	w.must(err)
+}
+
+// inBubbleNamed is inBubble as a subtest.
+func inBubbleNamed(t *testing.T, name string, test func(w *world)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { inBubble(t, test) })
+}
+
+func refuseDial(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("connection refused")
+}
+
+// stages returns where the stages of a secret stand.
+func (w *world) stages(provider, part string) map[string]string {
+	w.t.Helper()
+	d, err := w.secrets.Describe(context.Background(), secretstore.Name(prefix, provider, part))
+	w.must(err)
+	stages := map[string]string{}
+	for _, v := range d.Versions {
+		for _, stage := range v.Stages {
+			stages[stage] = v.ID
+		}
+	}
+	return stages
 }

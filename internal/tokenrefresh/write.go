@@ -33,14 +33,15 @@ func (a *attempt) current(ctx context.Context, part string) (secretstore.Value, 
 	if !errors.Is(err, secretstore.ErrNotFound) {
 		return value, err
 	}
-	err = a.deps.Secrets.Create(ctx, name, a.newID(), placeholder)
+	id := a.newID()
+	err = a.deps.Secrets.Create(ctx, name, id, placeholder)
 	if errors.Is(err, secretstore.ErrExists) {
-		err = a.deps.Secrets.Put(ctx, name, a.newID(), placeholder, proofLabel)
+		err = a.deps.Secrets.Put(ctx, name, id, placeholder, proofLabel)
 	}
 	if err != nil {
 		return secretstore.Value{}, fmt.Errorf("creating the %s secret: %w", part, err)
 	}
-	return a.deps.Secrets.Get(ctx, name, secretstore.Current)
+	return a.deps.Secrets.GetVersion(ctx, name, id)
 }
 
 // store writes a document under the attempt's label, again and again until it

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -25,7 +24,7 @@ func newIngest(q webhookrelay.Queue, m *counts, secrets ...string) *webhookrelay
 			}
 			return list, nil
 		},
-		Queue: q, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m,
+		Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: m,
 		Now: func() time.Time { return time.Unix(1795310109, 0) },
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"hikyaku/pkg/providers/yappli"
 )
 
-// ErrMapping: the mapping cannot be evaluated for one user. The error names
-// target and line, and no value.
+// ErrMapping says that the mapping cannot be evaluated for one user. What wraps
+// it names target and line, and no value.
 var ErrMapping = errors.New("mapping failed for this user")
 
 // SourceFields are the fields of a SuperSaaS user that a mapping may use.

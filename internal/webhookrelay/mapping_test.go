@@ -148,7 +148,7 @@ func TestMapping_RefusesToStartWithNothing(t *testing.T) {
 	for name, source := range map[string]string{
 		"empty": "", "comment": "# nothing\n", "list": "- column01\n", "not YAML": "a: b: c",
 		"options alone": "options: {region: JP}\n", "password alone": "options: {password: on_create}\npassword: name\n",
-		"unknown option": "options: {colour: red}\ncolumn01: name\n", "options that are no mapping": "options: 5\ncolumn01: name\n",
+		"unknown option": "options: {color: red}\ncolumn01: name\n", "options that are no mapping": "options: 5\ncolumn01: name\n",
 	} {
 		if m, err := webhookrelay.ParseMapping("m.yaml", []byte(source)); err == nil {
 			t.Errorf("%s: mapping %v, want an error", name, m.Targets())

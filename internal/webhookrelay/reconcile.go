@@ -170,11 +170,16 @@ func (r *Reconciler) due(ctx context.Context, onlyIfWanted bool) (bool, error) {
 // resume takes up a run that an earlier invocation left. One that is too old
 // is left where it is.
 func (r *Reconciler) resume(ctx context.Context) (bool, error) {
-	if len(r.lease.Journal) == 0 || json.Unmarshal(r.lease.Journal, &r.state) != nil ||
-		r.Now().Sub(r.state.Began) > stale {
+	if len(r.lease.Journal) == 0 {
 		return false, nil
 	}
-	var err error
+	err := json.Unmarshal(r.lease.Journal, &r.state)
+	if err != nil {
+		return false, fmt.Errorf("reading the journal of %s: %w", r.root+"reconcile-lease", err)
+	}
+	if r.Now().Sub(r.state.Began) > stale {
+		return false, nil
+	}
 	r.table, err = loadTable(ctx, r.Objects, r.tablePrefix(), r.state.Records)
 	if errors.Is(err, objectstore.ErrNotFound) {
 		return false, nil // the tables were cleaned away: start over
@@ -239,22 +244,24 @@ func (r *Reconciler) phases(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		r.stop = deadline.Add(-min(reserve, time.Until(deadline)/4))
 	}
-	for r.state.Phase != phaseDone {
-		next, step := phaseDone, r.send
-		switch r.state.Phase {
-		case phaseUsers:
-			next, step = phaseRows, r.listUsers
-		case phaseRows:
-			next, step = phaseIdentities, r.readRows
-		case phaseIdentities:
-			next, step = phaseMembers, r.listIdentities
-		case phaseMembers:
-			next, step = phaseSend, r.listMembers
+	for _, step := range []struct {
+		name phase
+		next phase
+		work func(context.Context) error
+	}{
+		{phaseUsers, phaseRows, r.listUsers},
+		{phaseRows, phaseIdentities, r.readRows},
+		{phaseIdentities, phaseMembers, r.listIdentities},
+		{phaseMembers, phaseSend, r.listMembers},
+		{phaseSend, phaseDone, r.send},
+	} {
+		if r.state.Phase != step.name {
+			continue
 		}
-		if err := step(ctx); err != nil {
+		if err := step.work(ctx); err != nil {
 			return err
 		}
-		r.state.Phase, r.state.After = next, ""
+		r.state.Phase, r.state.After = step.next, ""
 	}
 	return nil
 }

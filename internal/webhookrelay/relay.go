@@ -95,19 +95,19 @@ func ids(deliveries []Delivery) []string {
 // settle does with a job's messages what its outcome says.
 func (r *Relay) settle(ctx context.Context, j *job, o outcome) (unfinished []string) {
 	r.Metrics.Add("RelayOutcome", "Count", 1, map[string]string{"outcome": o.class})
-	level, text := slog.LevelDebug, "user relayed"
+	level := slog.LevelDebug
 	switch o.action {
 	case finish:
 		if !j.oldest.IsZero() {
 			r.Metrics.Add("RelayLag", "Seconds", r.Now().Sub(j.oldest).Seconds(), nil)
 		}
 	case retry:
-		level, text = slog.LevelWarn, "user not relayed yet"
+		level = slog.LevelWarn
 		var postponeErr error
 		unfinished, postponeErr = postpone(ctx, r.inbox, j.deliveries, o, j.user)
 		o.err = errors.Join(o.err, postponeErr)
 	case bury:
-		level, text = slog.LevelError, "user given up"
+		level = slog.LevelError
 		for i, d := range j.deliveries {
 			m := j.messages[i]
 			m.Class = o.class
@@ -116,7 +116,7 @@ func (r *Relay) settle(ctx context.Context, j *job, o outcome) (unfinished []str
 			}
 		}
 	}
-	r.Log.Log(ctx, level, text, "user_id", j.user, "outcome", o.class, "err", o.err)
+	r.Log.Log(ctx, level, "user handled", "user_id", j.user, "outcome", o.class, "err", o.err)
 	return unfinished
 }
 

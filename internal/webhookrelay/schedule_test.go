@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	schedules    = flag.Int("schedules", 150, "random schedules to run")
+	schedules    = flag.Int("schedules", 25, "random schedules to run")
 	scheduleSeed = flag.Uint64("schedule-seed", 1, "seed of the first schedule")
 )
 
@@ -76,11 +76,9 @@ type model struct {
 }
 
 type modelPerson struct {
-	live     bool
-	existed  bool // was live when a list or an event could be seen; a member may exist
-	name     string
-	phone    string
-	operator bool // an operator set enabled=0 while the person was live
+	live  bool
+	name  string
+	phone string
 }
 
 // A schedule is one random history.

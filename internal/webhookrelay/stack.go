@@ -194,7 +194,7 @@ func (s *Stack) digest(kind string, parts ...string) digest {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(kind))
 	for _, p := range parts {
-		fmt.Fprintf(mac, "\x00%d\x00%s", len(p), p)
+		_, _ = fmt.Fprintf(mac, "\x00%d\x00%s", len(p), p)
 	}
 	return digest(mac.Sum(nil)[:16])
 }

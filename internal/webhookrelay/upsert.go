@@ -149,8 +149,9 @@ func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class
 			return dead("member_missing", err)
 		}
 		return dead("refused", err)
+	default:
+		return faultOf(err).atLeast(a.held.Until.Sub(a.Now()) + time.Second)
 	}
-	return faultOf(err).atLeast(a.held.Until.Sub(a.Now()) + time.Second)
 }
 
 // carryBack adds every request field that the member shows and fields does not

@@ -1,0 +1,516 @@
+package provetokens
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/shopline/shoplinetest"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+const (
+	day       = 24 * time.Hour
+	tick      = 5 * time.Minute  // of the schedule
+	again     = time.Minute      // after a failed run
+	outage    = 30 * time.Minute // of a provider
+	look      = 5 * time.Second  // between two looks of a reader at a token near its end; else a minute
+	skew      = 2 * time.Minute  // between the clocks of refresher, providers and readers
+	pairLife  = 15778476 * time.Second
+	pairAhead = 30 * day
+)
+
+// A month is simulated days of two stacks: one with a SHOPLINE app and all
+// other providers, one with a SHOPLINE staff token alone.
+type month struct {
+	*rig
+
+	days     time.Duration
+	variant  variant
+	refresh  []*bootrefresh.Function // of both stacks
+	started  time.Time
+	random   *rand.Rand
+	timeLock sync.Mutex
+	issued   map[string]time.Time // access tokens, by when the provider made them
+	outages  map[string][]span
+	armed    map[string]bool // the next call of the token endpoint begins an outage
+	hit      map[string][]time.Time
+	runs     int
+	failed   int
+	helped   int
+	versions map[string]map[string]time.Time // of each secret, by id
+	report   monthReport
+}
+
+// A variant is how the providers and the people of a month behave.
+type variant struct {
+	name    string
+	revokes bool          // a new token ends the old ones
+	ask     bool          // readers whose token is refused ask for another
+	staff   bool          // a second stack has a SHOPLINE staff token
+	ahead   time.Duration // of the providers' clocks
+}
+
+type span struct{ from, to time.Time }
+
+type monthReport struct {
+	mu      sync.Mutex
+	expired map[string][]span // when a reader held only an expired token
+	unusual map[string]time.Duration
+}
+
+// TestProveMonth simulates 30 days of the real cadence through the handlers.
+func TestProveMonth(t *testing.T) {
+	t.Parallel()
+	for i, v := range []variant{
+		{name: "old token lives on", ahead: skew, staff: true},
+		{name: "new revokes old", revokes: true, ask: true, ahead: -skew},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			days := time.Duration(size(30, 2)) * day
+			synctest.Test(t, func(t *testing.T) {
+				m := newMonth(t, days, v, random(uint64(100+i)))
+				m.run()
+				m.judge()
+			})
+			took := time.Since(began)
+			figure(t, !full() || took < time.Minute, "month, "+v.name+", real time", "under 60 s", "%.1f s for %d days", took.Seconds(), days/day)
+		})
+	}
+}
+
+func newMonth(t *testing.T, days time.Duration, v variant, r *rand.Rand) *month {
+	theirs := func() time.Time { return time.Now().Add(v.ahead) }
+	g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 20, Now: theirs}, awslocal.Options{Now: theirs})
+	m := &month{
+		rig: g, days: days, variant: v, random: r, issued: map[string]time.Time{}, outages: map[string][]span{}, armed: map[string]bool{},
+		hit: map[string][]time.Time{}, versions: map[string]map[string]time.Time{},
+		report: monthReport{expired: map[string][]span{}, unusual: map[string]time.Duration{}},
+	}
+	latency := rand.New(rand.NewPCG(seed(), 7))
+	g.latency = func() time.Duration {
+		m.timeLock.Lock()
+		defer m.timeLock.Unlock()
+		return time.Duration(3+latency.IntN(40)) * time.Millisecond
+	}
+	g.before, g.after = m.beginOutage, m.noteToken
+	m.yappli().Tokens.NewRevokesOld, m.actibook().Tokens.NewRevokesOld = v.revokes, v.revokes
+	m.shopline().Tokens.NewRevokesOld, m.assist().Tokens.NewRevokesOld = v.revokes, v.revokes
+	m.refresh = []*bootrefresh.Function{g.refresher("shop", io.Discard)}
+	if v.staff {
+		m.refresh = append(m.refresh, g.refresher("staff", io.Discard))
+	}
+	return m
+}
+
+func (m *month) yappli() *yapplitest.Server {
+	return m.sandboxes[providers.Yappli].(*yapplitest.Server) //nolint:forcetypeassert // NewSandbox made it
+}
+
+func (m *month) actibook() *actibooktest.Server {
+	return m.sandboxes[providers.ActiBook].(*actibooktest.Server) //nolint:forcetypeassert // NewSandbox made it
+}
+
+func (m *month) shopline() *shoplinetest.Server {
+	return m.sandboxes[providers.SHOPLINE].(*shoplinetest.Server) //nolint:forcetypeassert // NewSandbox made it
+}
+
+func (m *month) assist() *assisttenchotest.Server {
+	return m.sandboxes[providers.AssistTencho].(*assisttenchotest.Server) //nolint:forcetypeassert // NewSandbox made it
+}
+
+// run lives through the days.
+func (m *month) run() {
+	defer func() { _ = m.aws.Close() }()
+	// The app's pair is so old that its one redemption falls into the days.
+	m.connect("shop", m.app())
+	m.tick()
+	time.Sleep(pairLife - pairAhead - m.days/4)
+	m.started = time.Now()
+	if m.variant.staff {
+		m.shopline().GenerateToken(m.started.Add(30*day+12*time.Hour+m.variant.ahead), "/v1/token/info")
+		m.connect("staff", m.shopline().Connection(base(providers.SHOPLINE)))
+	}
+	for _, name := range providers.Names() {
+		if name != providers.SHOPLINE {
+			m.connect("shop", m.sandboxes[name].Connection(base(name)))
+		}
+	}
+	m.tick()
+	m.plan()
+	ctx, end := context.WithDeadline(m.t.Context(), m.started.Add(m.days))
+	defer end()
+	var all sync.WaitGroup
+	for _, name := range providers.Names() {
+		m.sandboxes[name].SetFaults(errorsOf(0.01))
+		all.Go(func() { m.read(ctx, "shop", name) })
+		all.Go(func() { m.suffer(ctx, name) })
+	}
+	if m.variant.staff {
+		all.Go(func() { m.read(ctx, "staff", providers.SHOPLINE) })
+	}
+	all.Go(func() { m.help(ctx) })
+	m.keepTime(ctx)
+	all.Wait()
+	m.count()
+}
+
+// keepTime ticks at the real cadence: every five minutes, and one minute
+// after each failed run.
+func (m *month) keepTime(ctx context.Context) {
+	next := time.Now().Truncate(tick).Add(tick)
+	for n := 0; ctx.Err() == nil; n++ {
+		failed := m.tick()
+		wake := next
+		if retry := time.Now().Add(again); failed && retry.Before(next) {
+			wake = retry
+		} else {
+			next = next.Add(tick)
+		}
+		if n%12 == 0 {
+			m.count()
+		}
+		time.Sleep(time.Until(wake))
+	}
+}
+
+// tick runs both stacks as the schedule does.
+func (m *month) tick() (failed bool) {
+	for _, f := range m.refresh {
+		m.runs++
+		if _, err := invoke(m.t.Context(), f, schedule); err != nil {
+			m.failed++
+			failed = true
+		}
+	}
+	return failed
+}
+
+// errorsOf divides a chance of an error among its kinds.
+func errorsOf(p float64) yapplitest.Faults {
+	return yapplitest.Faults{TooMany: p / 5, ServerFail: 2 * p / 5, Dropped: p / 5, Lost: p / 10, Reset: p / 10}
+}
+
+// help is the person who reads events in the morning: where the app's one
+// redemption was left in doubt, they decide that it be tried again.
+func (m *month) help(ctx context.Context) {
+	seen := 0
+	for ctx.Err() == nil {
+		time.Sleep(2 * time.Hour)
+		events := m.aws.Events()
+		for _, e := range events[seen:] {
+			if e.DetailType == "credential "+tokenrefresh.NeedsHuman && strings.Contains(string(e.Detail), providers.SHOPLINE) {
+				_, _ = invoke(ctx, m.refresh[0], []byte(`{"provider":"shopline","force":true}`))
+				m.helped++
+			}
+		}
+		seen = len(events)
+	}
+}
+
+// plan draws three outages of each provider at random, and arms one at the
+// worst phase: it begins with a call of the token endpoint.
+func (m *month) plan() {
+	for _, name := range providers.Names() {
+		for range 3 {
+			from := m.started.Add(time.Duration(m.random.Int64N(int64(m.days - outage))))
+			m.outages[name] = append(m.outages[name], span{from, from.Add(outage)})
+		}
+		m.armed[name] = true
+	}
+}
+
+// beginOutage lets an armed outage begin when the provider's token endpoint
+// is about to be called, or, where there is none to call, with any call.
+func (m *month) beginOutage(provider string, r *http.Request) {
+	m.timeLock.Lock()
+	defer m.timeLock.Unlock()
+	renewed := provider == providers.Yappli || provider == providers.ActiBook || provider == providers.SHOPLINE
+	if !m.armed[provider] || time.Since(m.started) < time.Hour || renewed && !strings.HasPrefix(tokenRoutes[provider], r.Method+" "+r.URL.Path) {
+		return
+	}
+	m.armed[provider] = false
+	now := time.Now()
+	if slices.ContainsFunc(m.outages[provider], func(s span) bool { return now.Add(outage).After(s.from) && now.Before(s.to.Add(outage)) }) {
+		m.armed[provider] = true // too near to another
+		return
+	}
+	m.outages[provider] = append(m.outages[provider], span{now, now.Add(outage)})
+	m.sandboxes[provider].SetFaults(yapplitest.Faults{ServerFail: 1})
+}
+
+// suffer makes the outages happen.
+func (m *month) suffer(ctx context.Context, provider string) {
+	for ctx.Err() == nil {
+		now := time.Now()
+		faults, next := errorsOf(0.01), now.Add(tick)
+		m.timeLock.Lock()
+		for _, s := range m.outages[provider] {
+			if !now.Before(s.from) && now.Before(s.to) {
+				faults, next = yapplitest.Faults{ServerFail: 1}, s.to
+				break
+			}
+			if s.from.After(now) && s.from.Before(next) {
+				next = s.from
+			}
+		}
+		m.sandboxes[provider].SetFaults(faults)
+		m.timeLock.Unlock()
+		time.Sleep(time.Until(next))
+	}
+}
+
+// noteToken remembers when the provider made a token, and injected errors.
+func (m *month) noteToken(provider string, _ *http.Request, body []byte) {
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.AccessToken == "" {
+		return
+	}
+	m.timeLock.Lock()
+	defer m.timeLock.Unlock()
+	m.issued[answer.AccessToken] = time.Now()
+}
+
+// life of each provider's tokens; 0: without end.
+func (m *month) life(provider string) time.Duration {
+	return map[string]time.Duration{providers.Yappli: day, providers.ActiBook: 30 * time.Minute, providers.SHOPLINE: pairLife}[provider]
+}
+
+// read is a warm process that reads the token and uses it all the time.
+func (m *month) read(ctx context.Context, prefix, provider string) {
+	tokens := &secretstore.Tokens{
+		Store: m.aws.Secrets, Name: secretstore.Name(prefix, provider, secretstore.TokenPart), Provider: provider,
+		Now: func() time.Time { return time.Now().Add(-m.variant.ahead) },
+		Replace: func(ctx context.Context, provider, version string) error {
+			f := m.refresh[0]
+			if prefix == "staff" {
+				f = m.refresh[1]
+			}
+			_, err := invoke(ctx, f, rejected(provider, version))
+			return err
+		},
+	}
+	for ctx.Err() == nil {
+		from := time.Now()
+		token, err := tokens.Token(ctx)
+		if err == nil && m.variant.ask && !m.works(provider, token) {
+			var other providers.Token
+			if other, err = tokens.Rejected(ctx, token); err == nil {
+				token = other
+			}
+		}
+		expired := errors.Is(err, providers.ErrUnauthorized) && m.expired(provider, token) || err == nil && m.expired(provider, token)
+		refused := !expired && !m.works(provider, token)
+		time.Sleep(m.pause(provider, token, refused || err != nil))
+		m.report.note(prefix+"/"+provider, expired, refused, span{from, time.Now()})
+	}
+}
+
+// pause is how long nothing can change for a reader that holds token.
+func (m *month) pause(provider string, token providers.Token, unwell bool) time.Duration {
+	m.timeLock.Lock()
+	defer m.timeLock.Unlock()
+	if left := m.life(provider) - time.Since(m.issued[token.Credential.Reveal()]); unwell || m.life(provider) > 0 && left < 2*time.Minute {
+		return look
+	}
+	return time.Minute
+}
+
+func (r *monthReport) note(who string, expired, refused bool, s span) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if refused {
+		r.unusual[who] += s.to.Sub(s.from)
+	}
+	if !expired {
+		return
+	}
+	spans := r.expired[who]
+	if n := len(spans); n > 0 && spans[n-1].to.Equal(s.from) {
+		spans[n-1].to = s.to
+		return
+	}
+	r.expired[who] = append(spans, s)
+}
+
+// expired says whether a token's life has ended for its provider.
+func (m *month) expired(provider string, token providers.Token) bool {
+	life := m.life(provider)
+	if token.Kind == providers.Static || life == 0 {
+		return false
+	}
+	m.timeLock.Lock()
+	defer m.timeLock.Unlock()
+	made, known := m.issued[token.Credential.Reveal()]
+	return !known || time.Since(made) >= life
+}
+
+// works says whether the provider takes a token at all.
+func (m *month) works(provider string, token providers.Token) bool {
+	credential, now := token.Credential.Reveal(), time.Now().Add(m.variant.ahead)
+	switch provider {
+	case providers.Yappli:
+		return m.yappli().Tokens.Valid(credential, now)
+	case providers.ActiBook:
+		return m.actibook().Tokens.Valid(claimOf(credential), now)
+	case providers.AssistTencho:
+		return m.assist().Tokens.Valid(credential, now)
+	case providers.SHOPLINE:
+		return token.Kind == providers.Static || m.shopline().Tokens.Valid(credential, now)
+	}
+	return true
+}
+
+// count takes notice of every version of every secret.
+func (m *month) count() {
+	for _, entry := range m.aws.Secrets.Entries() {
+		if m.versions[entry.Name] == nil {
+			m.versions[entry.Name] = map[string]time.Time{}
+		}
+		for _, v := range entry.Versions {
+			m.versions[entry.Name][v.ID] = v.Created
+		}
+	}
+}
+
+// judge prints the figures.
+func (m *month) judge() {
+	name := fmt.Sprintf("month of %d days, %s, ", m.days/day, m.variant.name)
+	figure(m.t, m.runs >= int(m.days/tick), name+"runs through the handler", "one each 5 minutes, one minute after a failure", "%d, %d of them failed, %d decided by a person", m.runs, m.failed, m.helped)
+	for _, who := range []string{"shop/yappli", "shop/shopline", "staff/shopline", "shop/assisttencho", "shop/supersaas"} {
+		if who == "staff/shopline" && !m.variant.staff {
+			continue
+		}
+		var sum time.Duration
+		for _, s := range m.report.expired[who] {
+			sum += s.to.Sub(s.from)
+		}
+		figure(m.t, sum == 0, name+who+", only an expired token", "0 s", "%.0f s", sum.Seconds())
+	}
+	m.judgeShort(name)
+	if m.variant.staff {
+		m.judgeWarnings(name)
+	}
+	m.judgeVersions(name)
+	var refused time.Duration
+	for who, d := range m.report.unusual {
+		m.t.Logf("%s: a token that had not expired was refused for %s", who, d)
+		refused += d
+	}
+	figure(m.t, refused < 10*time.Minute*(m.days/day), name+"readers with a revoked token", "under 10 min a day, only where a new token revokes the old", "%.0f s", refused.Seconds())
+}
+
+// judgeShort holds ActiBookOne's half-hour tokens against their own bar.
+func (m *month) judgeShort(name string) {
+	const who = "shop/actibook"
+	var worst, late time.Duration
+	for _, s := range m.report.expired[who] {
+		o, found := m.outageBefore(s.from)
+		bar := 90 * time.Second
+		if !found {
+			m.t.Errorf("%s held only an expired token from %s for %s without an outage", who, s.from.Sub(m.started), s.to.Sub(s.from))
+			continue
+		}
+		if m.firstAttemptHit(o.to) {
+			bar = 150 * time.Second
+		}
+		worst, late = max(worst, s.to.Sub(s.from)), max(late, s.to.Sub(o.to))
+		if s.to.Sub(o.to) > bar {
+			m.t.Errorf("%s: over %s after the recovery, bar %s", who, s.to.Sub(o.to), bar)
+		}
+	}
+	figure(m.t, worst <= outage-5*time.Minute+150*time.Second, name+who+", longest with only an expired token", "outage less remaining life", "%.0f s, over %.0f s after recovery, %d times", worst.Seconds(), late.Seconds(), len(m.report.expired[who]))
+}
+
+// outageBefore finds the outage that an interruption belongs to.
+func (m *month) outageBefore(at time.Time) (span, bool) {
+	for _, o := range m.outages[providers.ActiBook] {
+		if !at.Before(o.from) && at.Before(o.to.Add(again)) {
+			return o, true
+		}
+	}
+	return span{}, false
+}
+
+// firstAttemptHit: an error was drawn for the first attempt after a recovery.
+func (m *month) firstAttemptHit(recovery time.Time) bool {
+	for _, c := range m.actibook().Calls() {
+		if at := c.Time.Add(-m.variant.ahead); !at.Before(recovery) && at.Before(recovery.Add(90*time.Second)) {
+			return c.Fault != ""
+		}
+	}
+	return false
+}
+
+// judgeWarnings compares the events with the days on which they are due.
+func (m *month) judgeWarnings(name string) {
+	expires := m.shopline().Connection("").ExpiresAt
+	ending := "ends at " + expires.UTC().Format("2006-01-02 15:04 MST")
+	var came []time.Time
+	for _, e := range m.aws.Events() {
+		var detail tokenrefresh.Event
+		if json.Unmarshal(e.Detail, &detail) == nil && detail.Type == tokenrefresh.Expiring && strings.Contains(detail.Reason, ending) {
+			came = append(came, detail.At)
+		}
+	}
+	var late time.Duration
+	due, matched := 0, 0
+	for _, days := range []int{30, 14, 7, 3, 1} {
+		at := expires.Add(-time.Duration(days) * day)
+		if at.After(m.started.Add(m.days - time.Hour)) {
+			continue
+		}
+		due++
+		for _, when := range came {
+			if !when.Before(at) && when.Before(at.Add(day)) {
+				late = max(late, when.Sub(at))
+				matched++
+			}
+		}
+	}
+	figure(m.t, matched == due && len(came) == due && late <= 2*tick, name+"warnings of a static token", "each on its day, once", "%d of %d, %d in all, at most %.0f s late", matched, due, len(came), late.Seconds())
+}
+
+// judgeVersions finds the most versions of one secret in any 24 hours.
+func (m *month) judgeVersions(name string) {
+	most, of := 0, ""
+	for secret, versions := range m.versions {
+		var times []time.Time
+		for _, created := range versions {
+			times = append(times, created)
+		}
+		slices.SortFunc(times, time.Time.Compare)
+		from := 0
+		for to := range times {
+			for times[to].Sub(times[from]) >= day {
+				from++
+			}
+			if n := to - from + 1; n > most {
+				most, of = n, secret
+			}
+		}
+	}
+	figure(m.t, most <= 90, name+"most versions of a secret in 24 hours", "90", "%d, of %s", most, of)
+}

@@ -241,3 +241,30 @@ func TestZeroSettings_Work(t *testing.T) {
 		t.Errorf("manifest %+v", m)
 	}
 }
+
+// TestBrokenRecord_IsFoundInHalves states each request, so that neither the
+// search for a broken record nor the way back to full pages grows unseen.
+func TestBrokenRecord_IsFoundInHalves(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		paging export.Paging
+		want   string
+	}{
+		{export.ByOffset, "0+10 9+10 9+10 10+4 14+5 14+2 14+1 15+2 15+1 16+1 17+2 18+10 27+10 38+10"},
+		{export.ByPage, "0+10 9+9 9+9 10+2 12+4 12+2 14+2 14+1 15+1 16+1 17+1 16+8 20+10 27+9 30+10"},
+		{export.ByCursor, "0+10 10+10 10+10 10+5 15+5 15+2 15+1 16+1 17+2 19+1 20+10 30+10"},
+	} {
+		l := newList(c.paging, 30)
+		l.broken = map[int]bool{16000: true}
+		b := newBench(t, l)
+		b.set.InFlight = 1
+		b.extract(due)
+		var got []string
+		for _, q := range l.calls {
+			got = append(got, fmt.Sprintf("%d+%d", q.Start, q.Limit))
+		}
+		if asked := strings.Join(got, " "); asked != c.want {
+			t.Errorf("%s: asked for %s, want %s", c.paging, asked, c.want)
+		}
+	}
+}

@@ -360,7 +360,7 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 			return j.progress(ctx), err
 		}
 	}
-	if ctx.Err() != nil {
+	if stopped := ctx.Err() != nil; stopped {
 		return j.progress(ctx), nil
 	}
 	return j.publish(ctx)

@@ -34,7 +34,7 @@ func newConnect() *cobra.Command {
 			"users of the machine could read them.",
 		Example:   "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json",
 		ValidArgs: providers.Names(),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			e, err := bootcli.Environ(c.Context(), prefix, "")
 			if err != nil {

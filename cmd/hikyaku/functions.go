@@ -51,7 +51,7 @@ func newInvoke() *cobra.Command {
 		Example: "  hikyaku sandbox --connected --json > stack.json &\n" +
 			"  hikyaku invoke tokenrefresh --event events/tokenrefresh/schedule.json --env-vars stack.json",
 		ValidArgs: localstack.Functions(),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			return invoke(c, a[0], f)
 		},
@@ -127,6 +127,6 @@ func readVars(path, function string) (map[string]string, error) {
 			return vars, nil
 		}
 	}
-	known := slices.Sorted(maps.Keys(byFunction))
-	return nil, &usageError{fmt.Errorf("--env-vars %s: nothing for %s; it has %s", path, localstack.Resource(function), strings.Join(known, ", "))}
+	names := slices.Sorted(maps.Keys(byFunction))
+	return nil, &usageError{fmt.Errorf("--env-vars %s: nothing for %s; it has %s", path, localstack.Resource(function), strings.Join(names, ", "))}
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -67,6 +68,16 @@ func newRoot() *cobra.Command {
 }
 
 func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
+
+// known refuses an argument that is none of the command's ValidArgs.
+func known(c *cobra.Command, a []string) error {
+	for _, name := range a {
+		if !slices.Contains(c.ValidArgs, name) {
+			return fmt.Errorf("%q means nothing to %q; known are %s", name, c.CommandPath(), strings.Join(c.ValidArgs, ", "))
+		}
+	}
+	return nil
+}
 
 // noCommand refuses an argument where only the name of a command could stand.
 func noCommand(c *cobra.Command, a []string) error {

@@ -43,7 +43,7 @@ func newSandbox() *cobra.Command {
 			"  hikyaku sandbox --json                      # all six on free ports, one line of JSON when ready\n" +
 			"  hikyaku sandbox supersaas --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
 		ValidArgs: names,
-		Args:      cobra.OnlyValidArgs,
+		Args:      known,
 		RunE: func(c *cobra.Command, chosen []string) error {
 			if err := f.check(chosen); err != nil {
 				return &usageError{err}

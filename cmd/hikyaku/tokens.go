@@ -194,12 +194,15 @@ func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	gap := "\n"
 	for _, r := range rows {
-		if r.State == "needs_human" || r.State == "missing" {
-			if _, err := fmt.Fprintf(out, "\n%s: %s\n", r.Provider, advice(r)); err != nil {
-				return err
-			}
+		if r.State != "needs_human" && r.State != "missing" {
+			continue
 		}
+		if _, err := fmt.Fprintf(out, "%s%s: %s\n", gap, r.Provider, advice(r)); err != nil {
+			return err
+		}
+		gap = ""
 	}
 	return nil
 }
@@ -256,7 +259,7 @@ func newTokensRefresh() *cobra.Command {
 			"doubt that means to send it a second time: a provider may then revoke everything that came of it.",
 		Example:   "  hikyaku tokens refresh\n  hikyaku tokens refresh yappli --force --logs",
 		ValidArgs: providers.Names(),
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			s, err := f.open(c)
 			if err != nil {

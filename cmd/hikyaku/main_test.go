@@ -1,0 +1,380 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/shopline/shoplinetest"
+	"hikyaku/pkg/providers/supersaas/supersaastest"
+)
+
+// The test binary is the command too, under the name "hikyaku", so the scripts
+// and the tests run the real thing as a process of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"hikyaku": main, "exits": exits})
+}
+
+// exits runs a command and succeeds if it exits with the code given first:
+// "exits 2 hikyaku nosuch".
+func exits() {
+	command := exec.CommandContext(context.Background(), os.Args[2], os.Args[3:]...)
+	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(99)
+	}
+	if code := command.ProcessState.ExitCode(); strconv.Itoa(code) != os.Args[1] {
+		_, _ = fmt.Fprintf(os.Stderr, "exits: code %d, want %s\n", code, os.Args[1])
+		os.Exit(98)
+	}
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	events, err := filepath.Abs("../../events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("EVENTS", events)
+			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			e.Setenv("AWS_CONFIG_FILE", filepath.Join(e.WorkDir, "no-config"))
+			e.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(e.WorkDir, "no-credentials"))
+			e.Values["ctx"] = t.Context()
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "breaks": cmdBreaks, "one-json": cmdOneJSON,
+		},
+	})
+}
+
+// newStack starts a stack of few records, and returns it with its environment.
+func newStack(ctx context.Context) (*localstack.Stack, map[string]string, error) {
+	mapping, err := filepath.Abs("../../config/mapping.yaml")
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := localstack.Start(ctx, localstack.Options{Sandbox: localstack.SandboxOptions{Records: 5, Rate: -1}, Mapping: mapping})
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.Vars(localstack.TokenRefresh), nil
+}
+
+// cmdStack starts a stack for the script: its environment, each connection in
+// connections/, and the variables of its functions in both forms.
+func cmdStack(ts *testscript.TestScript, _ bool, _ []string) {
+	ctx, cancel := context.WithCancel(ts.Value("ctx").(context.Context))
+	ts.Defer(cancel)
+	s, vars, err := newStack(ctx)
+	ts.Check(err)
+	for name, value := range vars {
+		ts.Setenv(name, value)
+	}
+	ts.Check(os.Mkdir(ts.MkAbs("connections"), 0o700))
+	for name, sandbox := range s.Sandboxes {
+		ts.Check(os.WriteFile(ts.MkAbs("connections/"+name+".json"), sandbox.Connection(s.URLs[name]).Document(), 0o600))
+	}
+	shop := s.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server)
+	ts.Check(os.WriteFile(ts.MkAbs("connections/shopline-app.json"), shop.AppConnection(s.URLs[providers.SHOPLINE]).Document(), 0o600))
+	byFunction := map[string]map[string]string{}
+	for _, name := range localstack.Functions() {
+		byFunction[localstack.Resource(name)] = s.Vars(name)
+	}
+	for name, form := range map[string]any{"vars.json": byFunction, "stack.json": map[string]any{"services": []string{}, "env_vars": byFunction}} {
+		raw, err := json.Marshal(form)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(name), raw, 0o600))
+	}
+	stacks.Store(ts, s)
+}
+
+// stacks are those of the scripts that run.
+var stacks sync.Map
+
+func stackOf(ts *testscript.TestScript) *localstack.Stack {
+	s, found := stacks.Load(ts)
+	if !found {
+		ts.Fatalf("the script has no stack yet")
+	}
+	return s.(*localstack.Stack)
+}
+
+// cmdSecret succeeds if the secret exists, and negated if it does not. With a
+// stage and a text, the value under that stage must contain the text.
+func cmdSecret(ts *testscript.TestScript, neg bool, a []string) {
+	entries := stackOf(ts).AWS.Secrets.Entries()
+	found := slices.ContainsFunc(entries, func(e secretstore.Entry) bool { return e.Name == a[0] })
+	if found == neg {
+		ts.Fatalf("secret %s: exists is %v", a[0], found)
+	}
+	if len(a) == 3 {
+		value, err := stackOf(ts).AWS.Secrets.Get(context.Background(), a[0], a[1])
+		ts.Check(err)
+		if !strings.Contains(string(value.Data), a[2]) {
+			ts.Fatalf("secret %s does not hold %s", a[0], a[2])
+		}
+	}
+}
+
+// cmdClean fails if the last command's output holds a secret of the stack, or
+// of a file that is named.
+func cmdClean(ts *testscript.TestScript, _ bool, files []string) {
+	out := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	documents := secretDocuments(stackOf(ts))
+	for _, name := range files {
+		documents = append(documents, []byte(ts.ReadFile(name)))
+	}
+	if found := leak(out, documents); found != "" {
+		ts.Fatalf("the output holds the secret %s...", found[:4])
+	}
+}
+
+func secretDocuments(s *localstack.Stack) [][]byte {
+	var documents [][]byte
+	for _, e := range s.AWS.Secrets.Entries() {
+		for _, v := range e.Versions {
+			if value, err := s.AWS.Secrets.GetVersion(context.Background(), e.Name, v.ID); err == nil {
+				documents = append(documents, value.Data)
+			}
+		}
+	}
+	return documents
+}
+
+// leak returns a secret of the documents that stands in out, in one of its
+// usual forms.
+func leak(out string, documents [][]byte) string {
+	for _, document := range documents {
+		var d struct {
+			Credential    string   `json:"credential"`
+			APIKey        string   `json:"api_key"`
+			ClientSecrets []string `json:"client_secrets"`
+			Code          string   `json:"code"`
+			Access        string   `json:"access_token"`
+			Refresh       string   `json:"refresh_token"`
+			Current       string   `json:"current"`
+			Key           string   `json:"key"`
+		}
+		if json.Unmarshal(document, &d) != nil {
+			continue
+		}
+		for _, s := range append(d.ClientSecrets, d.Credential, d.APIKey, d.Code, d.Access, d.Refresh, d.Current, d.Key) {
+			if s == "" {
+				continue
+			}
+			for _, form := range []string{s, url.QueryEscape(s), base64.StdEncoding.EncodeToString([]byte(s)), hex.EncodeToString([]byte(s))} {
+				if strings.Contains(out, form) {
+					return s
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// The search for leaks finds one.
+func TestLeakIsFound(t *testing.T) {
+	t.Parallel()
+	documents := [][]byte{[]byte(`[]`), []byte(`{"client_secrets":["", "canary-0001"],"api_key":"canary-0002"}`)}
+	for out, want := range map[string]string{
+		"a canary-0001": "canary-0001", "key=canary-0002&": "canary-0002", "63616e6172792d30303032": "canary-0002",
+		base64.StdEncoding.EncodeToString([]byte("canary-0001")): "canary-0001", "nothing": "",
+	} {
+		if got := leak(out, documents); got != want {
+			t.Errorf("%q: found %q", out, got)
+		}
+	}
+}
+
+// cmdHTTP sends a request once the server answers, and prints status and body:
+// "http GET URL", "http PUT URL FILE".
+func cmdHTTP(ts *testscript.TestScript, _ bool, a []string) {
+	var body []byte
+	if len(a) == 3 {
+		body = []byte(ts.ReadFile(a[2]))
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		request, err := http.NewRequestWithContext(ts.Value("ctx").(context.Context), a[0], a[1], bytes.NewReader(body))
+		ts.Check(err)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil && time.Now().Before(end) {
+			continue
+		}
+		ts.Check(err)
+		text, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		ts.Check(err)
+		_, err = fmt.Fprintf(ts.Stdout(), "%d\n%s", answer.StatusCode, text)
+		ts.Check(err)
+		return
+	}
+}
+
+// cmdFreePort sets a variable to the first of three free ports in a row.
+func cmdFreePort(ts *testscript.TestScript, _ bool, a []string) {
+	for range 100 {
+		var held []net.Listener
+		first, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		held = append(held, first)
+		port := first.Addr().(*net.TCPAddr).Port
+		for n := 1; n < 3; n++ {
+			if next, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+n))); err == nil {
+				held = append(held, next)
+			}
+		}
+		for _, l := range held {
+			_ = l.Close()
+		}
+		if len(held) == 3 {
+			ts.Setenv(a[0], strconv.Itoa(port))
+			ts.Setenv(a[0]+"_NEXT", strconv.Itoa(port+1))
+			return
+		}
+	}
+	ts.Fatalf("no three free ports in a row")
+}
+
+// cmdBook sets USER_ID to that of a user who has just signed up.
+func cmdBook(ts *testscript.TestScript, _ bool, _ []string) {
+	id := stackOf(ts).SuperSaaS().AddUser(map[string]any{
+		"name": "script@mail.example", "email": "script@mail.example", "full_name": "見本 試子", "mobile": "090-0000-0001",
+	})
+	ts.Setenv("USER_ID", strconv.FormatInt(id, 10))
+}
+
+// cmdBreaks makes a provider refuse what it has accepted: "breaks supersaas".
+func cmdBreaks(ts *testscript.TestScript, _ bool, a []string) {
+	s := stackOf(ts)
+	switch a[0] {
+	case providers.SuperSaaS:
+		s.SuperSaaS().RollKey()
+	case providers.Yappli:
+		s.Yappli().Inject(supersaastest.Fault{Kind: "5xx", Times: -1})
+	default:
+		ts.Fatalf("breaks %s: not prepared", a[0])
+	}
+}
+
+// cmdOneJSON: the last command's standard output is one line that holds one
+// JSON value.
+func cmdOneJSON(ts *testscript.TestScript, _ bool, _ []string) {
+	out := ts.ReadFile("stdout")
+	if strings.Count(out, "\n") != 1 || !strings.HasSuffix(out, "\n") || !json.Valid([]byte(out)) {
+		ts.Fatalf("not one line of JSON: %s", out)
+	}
+}
+
+// Every command explains itself and shows an example; those that a program may
+// call have --json.
+func TestEveryCommandIsExplained(t *testing.T) {
+	t.Parallel()
+	plain := []string{"hikyaku", "hikyaku invoke", "hikyaku mapping", "hikyaku mapping init"}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Short == "" || len(c.Long) < len(c.Short) || c.Example == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: needs Short without a full stop, Long and Example", c.CommandPath())
+		}
+		if !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s: its example shows another command", c.CommandPath())
+		}
+		if c.Flags().Lookup("json") == nil && !slices.Contains(plain, c.CommandPath()) {
+			t.Errorf("%s: no --json", c.CommandPath())
+		}
+		for _, line := range strings.Split(c.Long, "\n") {
+			if len([]rune(line)) > 110 {
+				t.Errorf("%s: a line of its help has more than 110 characters: %s", c.CommandPath(), line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot())
+}
+
+func TestSpell(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 0: "0s", 59 * time.Second: "59s", time.Minute: "1m", 59*time.Minute + 59*time.Second: "59m", time.Hour: "1h00m",
+		23*time.Hour + 59*time.Minute: "23h59m", 24 * time.Hour: "1d00h", 182*24*time.Hour + 5*time.Hour: "182d05h",
+	} {
+		if got := spell(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
+// The demo does the whole job: every dataset in at least three pages, one of
+// them across a stop, in less than 30 seconds.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	var out, notes bytes.Buffer
+	command := program(t.Context(), "demo", "--json", "--dir", dir)
+	command.Stdout, command.Stderr = &out, &notes
+	if err := command.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, &notes)
+	}
+	var totals demoTotals
+	if err := json.Unmarshal(out.Bytes(), &totals); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	if totals.Tokens != 5 || totals.Webhooks == 0 || totals.People < demoRecords || totals.Continued < 1 || totals.Seconds > 30 || len(totals.Exports) != 6 {
+		t.Errorf("%+v", totals)
+	}
+	for _, e := range totals.Exports {
+		if e.Pages < 3 || e.Rows < 100 {
+			t.Errorf("%+v", e)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "objects", "hikyaku", e.Manifest)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range providers.Names() {
+		if _, err := os.Stat(filepath.Join(dir, "sandboxes", name+".json")); err != nil {
+			t.Error(err)
+		}
+	}
+	again := program(t.Context(), "demo", "--dir", dir)
+	if text, err := again.CombinedOutput(); again.ProcessState.ExitCode() != 2 || !strings.Contains(string(text), "must be empty") {
+		t.Errorf("a second demo into the same directory: %v %s", err, text)
+	}
+}
+
+// program is the command line as a process, with the test binary's own
+// environment.
+func program(ctx context.Context, a ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "hikyaku", a...) // TestMain put it into the path
+}

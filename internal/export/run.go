@@ -360,10 +360,12 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 			return j.progress(ctx), err
 		}
 	}
-	if stopped := ctx.Err() != nil; stopped {
+	select {
+	case <-ctx.Done(): // the next call publishes
 		return j.progress(ctx), nil
+	default:
+		return j.publish(ctx)
 	}
-	return j.publish(ctx)
 }
 
 // progress answers how far a run has come that has to be called again.

@@ -3,6 +3,7 @@ package providers
 import (
 	"fmt"
 	"log/slog"
+	"unique"
 )
 
 // redacted stands wherever a secret would otherwise appear.
@@ -14,17 +15,32 @@ const redacted = "[redacted]"
 //
 // The zero Secret is empty. Secrets are comparable, but compare what a
 // stranger sent with crypto/subtle instead.
-type Secret struct{ value string }
+type Secret struct {
+	// A handle and not a string: where fmt passes over Format, as it does
+	// for a wrong verb, it prints fields by reflection, and a handle's is
+	// an address. Equal values have equal handles.
+	value unique.Handle[string]
+}
 
 // NewSecret wraps value.
-func NewSecret(value string) Secret { return Secret{value: value} }
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{value: unique.Make(value)}
+}
 
 // Reveal returns the value. Pass it only to the request or the store that
 // needs it.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.Empty() {
+		return ""
+	}
+	return s.value.Value()
+}
 
 // Empty reports whether there is no value.
-func (s Secret) Empty() bool { return s.value == "" }
+func (s Secret) Empty() bool { return s == Secret{} }
 
 // String returns "[redacted]", or "" for an empty secret, so that a missing
 // value is visible in a diagnosis.

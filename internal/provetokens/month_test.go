@@ -369,18 +369,7 @@ func (m *month) expired(provider string, token providers.Token) bool {
 
 // works says whether the provider takes a token at all.
 func (m *month) works(provider string, token providers.Token) bool {
-	credential, now := token.Credential.Reveal(), time.Now().Add(m.variant.ahead)
-	switch provider {
-	case providers.Yappli:
-		return m.yappli().Tokens.Valid(credential, now)
-	case providers.ActiBook:
-		return m.actibook().Tokens.Valid(claimOf(credential), now)
-	case providers.AssistTencho:
-		return m.assist().Tokens.Valid(credential, now)
-	case providers.SHOPLINE:
-		return token.Kind == providers.Static || m.shopline().Tokens.Valid(credential, now)
-	}
-	return true
+	return valid(m.sandboxes[provider], token)
 }
 
 // count takes notice of every version of every secret.

@@ -21,7 +21,10 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
+	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -233,4 +236,38 @@ func claimOf(token string) string {
 	}
 	_ = json.Unmarshal(payload, &claims)
 	return claims.ID
+}
+
+// redemptions counts the tokens that a provider made, or, where they are
+// spent by it, the one-time credentials that it took.
+func redemptions(s localstack.Sandbox) int {
+	switch s := s.(type) {
+	case *yapplitest.Server:
+		return s.Tokens.Issued()
+	case *actibooktest.Server:
+		return s.Tokens.Issued()
+	case *shoplinetest.Server:
+		return s.Tokens.Redeemed()
+	case *assisttenchotest.Server:
+		return s.Tokens.Redeemed()
+	}
+	return 0
+}
+
+// valid says whether the provider takes a token now.
+func valid(s localstack.Sandbox, token providers.Token) bool {
+	credential, now := token.Credential.Reveal(), s.(interface{ Now() time.Time }).Now() //nolint:forcetypeassert // all have it
+	switch s := s.(type) {
+	case *yapplitest.Server:
+		return s.Tokens.Valid(credential, now)
+	case *actibooktest.Server:
+		return s.Tokens.Valid(claimOf(credential), now)
+	case *shoplinetest.Server:
+		return s.Tokens.Valid(credential, now) || token.Kind == providers.Static && credential == s.Token("").Credential.Reveal()
+	case *assisttenchotest.Server:
+		return s.Tokens.Valid(credential, now)
+	case *supersaastest.Server:
+		return credential == s.Token("").Credential.Reveal()
+	}
+	return false
 }

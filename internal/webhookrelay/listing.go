@@ -18,7 +18,7 @@ const (
 	overlap    = 4  // of them that the next page begins with
 	stepsBack  = 4  // tries to find them further back
 	stepLength = 40 // positions of one such step
-	smallest   = 10 // page size; it must exceed the overlap
+	smallest   = 30 // page size: of two million positions, none then lacks a page that reaches 6 behind it
 )
 
 // A listing is how far one side has been listed. It survives in the lease's

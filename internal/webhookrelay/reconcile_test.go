@@ -348,3 +348,88 @@ func TestCheck_CountsWebhooksAndUnknownFields(t *testing.T) {
 		}
 	})
 }
+
+// An identity object may belong to a user who never got a member.
+func TestReconcile_LeavesAnIdentityToItsOwner(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		owner, other := r.person("戌"), r.person("亥")
+		r.shop.ChangeUser(owner, map[string]any{"field_2": "C-1"})
+		r.reconcile()
+		r.drop()
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /api/ext/users"})
+		r.relay(owner, "new") // claims, and creates nothing
+		r.wantOutcome("rate_limited")
+		r.shop.ChangeUser(owner, map[string]any{"field_2": "C-2"})
+		r.shop.ChangeUser(other, map[string]any{"field_2": "C-1"})
+		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "C-1", "column01": "手"}})
+		if report := r.reconcile(); report.DuplicateIdentity != 1 || report.Missing != 1 || report.Sent != 1 {
+			t.Fatalf("report = %+v, want the other user a duplicate, and the owner missing", report)
+		}
+		time.Sleep(time.Hour)
+		r.settleAll()
+		r.wantField("C-1", "column01", "手")
+		r.wantField("C-2", "column01", "戌")
+		if report := r.reconcile(); report.Sent != 0 || report.DuplicateIdentity != 1 {
+			t.Fatalf("second report = %+v, want nothing sent", report)
+		}
+	})
+}
+
+// A second member of one identity is nobody's.
+func TestReconcile_LinksOneOfTwoMembers(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.person("双子")
+		for range 2 {
+			r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique(user), "column01": "古"}})
+		}
+		for range 2 { // by identity, then by row
+			report := r.reconcile()
+			if report.Matched+report.Missing != 2 || report.Unclaimed != 1 {
+				t.Fatalf("report = %+v, want one of the two unclaimed", report)
+			}
+			r.settleAll()
+		}
+		found := r.crm.FindUnique(unique(user))
+		if a, b := found[0].Values["column01"], found[1].Values["column01"]; (a == "双子") == (b == "双子") {
+			t.Fatalf("members hold %q and %q, want one of them written", a, b)
+		}
+	})
+}
+
+// A list that misses a linked member neither creates nor disables anybody.
+func TestReconcile_CountsLostMembers(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("迷子")
+		r.settleAll()
+		id := r.member(unique(user)).ID
+		r.crm.Skip = func(m string) bool { return m == id }
+		r.relay(r.person("別人"), "new") // so that the list is not empty
+		r.settleAll()
+		if report := r.reconcile(); report.Lost != 1 {
+			t.Fatalf("report = %+v, want one lost", report)
+		}
+		r.settleAll()
+		r.wantField(unique(user), "enabled", "1")
+	})
+}
+
+func TestReconcile_StartsOverWhatIsTooOld(t *testing.T) {
+	for age, again := range map[time.Duration]bool{11 * time.Hour: false, 13 * time.Hour: true} {
+		t.Run(age.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.populate(100)
+				r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users"})
+				if _, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err == nil {
+					t.Fatal("no error")
+				}
+				time.Sleep(age)
+				lists := r.shop.Count("GET /api/users.json")
+				r.reconcile()
+				if got := r.shop.Count("GET /api/users.json") > lists; got != again {
+					t.Errorf("users listed again: %v, want %v", got, again)
+				}
+			})
+		})
+	}
+}

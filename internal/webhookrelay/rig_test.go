@@ -241,12 +241,12 @@ func (r *rig) config() webhookrelay.Config {
 
 func (r *rig) stack() *webhookrelay.Stack {
 	r.t.Helper()
-	for {
+	for try := 1; ; try++ {
 		s, err := webhookrelay.Open(context.Background(), r.config())
 		if err == nil {
 			return s
 		}
-		if !r.patient {
+		if !r.patient || try == 50 {
 			r.t.Fatal(err)
 		}
 	}

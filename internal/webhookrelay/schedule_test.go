@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	schedules    = flag.Int("schedules", 25, "random schedules to run")
+	schedules    = flag.Int("schedules", 12, "random schedules to run")
 	scheduleSeed = flag.Uint64("schedule-seed", 1, "seed of the first schedule")
 )
 

@@ -1,0 +1,111 @@
+package webhookrelay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/pkg/providers"
+)
+
+func fault(kind error, status int) error {
+	return fmt.Errorf("wrapped: %w", &providers.Error{Provider: "yappli", Op: "users.create", Kind: kind, Status: status})
+}
+
+func TestEffectOf(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want effect
+	}{
+		"no request was made":         {errors.New("reading the token"), noEffect},
+		"no connection":               {fault(providers.ErrUnsent, 0), noEffect},
+		"rate limited":                {fault(providers.ErrRateLimited, 429), noEffect},
+		"unauthorized":                {fault(providers.ErrUnauthorized, 401), noEffect},
+		"forbidden":                   {fault(providers.ErrForbidden, 403), noEffect},
+		"revoked":                     {fault(providers.ErrRevoked, 400), noEffect},
+		"refused":                     {fault(providers.ErrInvalid, 400), refusedEffect},
+		"not found":                   {fault(providers.ErrNotFound, 404), refusedEffect},
+		"last client fault":           {fault(providers.ErrInvalid, 499), refusedEffect},
+		"refused by the client":       {fault(providers.ErrInvalid, 0), refusedEffect},
+		"request time-out":            {fault(providers.ErrTemporary, 408), unknownEffect},
+		"accepted, answer unreadable": {fault(providers.ErrInvalid, 200), unknownEffect},
+		"redirected":                  {fault(providers.ErrInvalid, 399), unknownEffect},
+		"server failure":              {fault(providers.ErrTemporary, 500), unknownEffect},
+		"not implemented":             {fault(providers.ErrInvalid, 501), unknownEffect},
+		"no answer":                   {fault(providers.ErrTemporary, 0), unknownEffect},
+	} {
+		if got := effectOf(c.err); got != c.want {
+			t.Errorf("%s: effect %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestFaultOf(t *testing.T) {
+	t.Parallel()
+	slow := &providers.Error{Kind: providers.ErrTemporary, RetryAfter: 7 * time.Second}
+	for name, c := range map[string]struct {
+		err   error
+		class string
+		after time.Duration
+	}{
+		"conflict":     {fmt.Errorf("x: %w", objectstore.ErrConflict), "contended", 0},
+		"rate limited": {&providers.Error{Kind: providers.ErrRateLimited, RetryAfter: time.Minute}, "rate_limited", time.Minute},
+		"credential":   {fault(providers.ErrUnauthorized, 401), "credential", 0},
+		"forbidden":    {fault(providers.ErrForbidden, 403), "credential", 0},
+		"revoked":      {fault(providers.ErrRevoked, 400), "credential", 0},
+		"temporary":    {slow, "temporary", 7 * time.Second},
+		"canceled":     {context.Canceled, "temporary", 0},
+		"out of time":  {context.DeadlineExceeded, "temporary", 0},
+		"invalid":      {fault(providers.ErrInvalid, 200), "bad_answer", 0},
+		"not found":    {fault(providers.ErrNotFound, 404), "bad_answer", 0},
+		"gone":         {fault(providers.ErrGone, 410), "bad_answer", 0},
+		"store":        {objectstore.ErrDenied, "store", 0},
+	} {
+		got := faultOf(c.err)
+		if got.action != retry || got.class != c.class || got.after != c.after || !errors.Is(got.err, c.err) {
+			t.Errorf("%s: %+v, want a retry of class %s after %v", name, got, c.class, c.after)
+		}
+	}
+	if got := faultOf(ErrMapping); got.action != bury || got.class != "mapping" {
+		t.Errorf("mapping: %+v, want it buried", got)
+	}
+}
+
+func TestPauseFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		after    time.Duration
+		receives int
+		user     int64
+		want     time.Duration
+	}{
+		{0, 0, 0, 5 * time.Second},
+		{0, 1, 0, 5 * time.Second},
+		{0, 2, 0, 10 * time.Second},
+		{0, 2, 10, 9 * time.Second},
+		{0, 2, 19, 8100 * time.Millisecond},
+		{0, 2, 20, 10 * time.Second},
+		{0, 10, 0, 2560 * time.Second},
+		{0, 11, 0, time.Hour},
+		{0, 5000, 0, time.Hour},
+		{time.Minute, 1, 0, time.Minute},
+		{time.Second, 1, 0, 5 * time.Second},
+		{24 * time.Hour, 1, 0, time.Hour},
+	} {
+		if got := pauseFor(outcome{after: c.after}, c.receives, c.user); got != c.want {
+			t.Errorf("pauseFor(%v, %d, %d) = %v, want %v", c.after, c.receives, c.user, got, c.want)
+		}
+	}
+	// The receive limit of 150 lasts for a three-day outage.
+	var total time.Duration
+	for n := 1; n < 150; n++ {
+		total += pauseFor(outcome{}, n, 19)
+	}
+	if total < 72*time.Hour {
+		t.Errorf("150 receipts last %v, want three days", total)
+	}
+}

@@ -69,6 +69,9 @@ type Scenario[S any] struct {
 	// Twice also kills the recovery, before and after each of its calls,
 	// and lets a third process recover.
 	Twice bool
+	// Every takes only each so-many-th of these second deaths, whose number
+	// grows with the square of the calls; 0 means all.
+	Every int
 }
 
 // A Point is a fault at a call.
@@ -83,8 +86,9 @@ func (p Point) String() string { return fmt.Sprintf("%s call %d, %s", p.Fault, p
 
 // An Outcome is how a case ended.
 type Outcome struct {
-	Points []Point // none: undisturbed; two if the recovery was killed as well
-	Errs   []error // what Run and each Recover returned
+	Points []Point    // none: undisturbed; two if the recovery was killed as well
+	Errs   []error    // what Run and each Recover returned
+	Calls  [][]string // that Run and each Recover made, the one at its point included
 }
 
 // String names the points.
@@ -145,8 +149,9 @@ func Enumerate[S any](t testing.TB, sc Scenario[S]) Report {
 type enumeration[S any] struct {
 	Scenario[S]
 
-	t     testing.TB
-	cases int
+	t       testing.TB
+	cases   int
+	seconds int // second deaths that there are
 }
 
 // fault runs the cases of one point of the first run.
@@ -159,8 +164,11 @@ func (e *enumeration[S]) fault(p Point) {
 	}
 	for i, call := range calls[1] {
 		for _, fault := range []Fault{Before, After} {
-			e.cases++
-			e.run(p, Point{fault, i, call})
+			e.seconds++
+			if e.seconds%max(e.Every, 1) == 0 {
+				e.cases++
+				e.run(p, Point{fault, i, call})
+			}
 		}
 	}
 }
@@ -189,6 +197,7 @@ func (e *enumeration[S]) run(points ...Point) (calls [][]string) {
 			e.t.Errorf("%s: never reached: the scenario makes other calls when it is repeated", outcome)
 		}
 	}
+	outcome.Calls = calls
 	if err := e.Check(state, outcome); err != nil {
 		e.t.Errorf("%s: %v", outcome, err)
 	}

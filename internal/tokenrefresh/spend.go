@@ -92,8 +92,9 @@ func (a *attempt) toSpend(ctx context.Context, r record) (credential providers.S
 		credential = a.connection.Code
 	}
 	if !credential.Empty() && a.inDoubt(r, credential) && !a.request.Force {
-		return none, false, verdict{InDoubt, "an earlier run may have spent the one-time credential and died before the answer was stored", nil}
+		return none, false, verdict{InDoubt, unanswered, nil}
 	}
+	a.state.Renews = !r.grant.Refresh.Empty()
 	if !fromCode {
 		if r.grant.Access.Empty() {
 			return none, false, verdict{Unavailable, "nobody has authorized yet", nil}
@@ -166,10 +167,14 @@ func (a *attempt) spendOnce(ctx context.Context, r record, credential providers.
 		grant.Origin = spending.Key
 	}
 	if id, err = a.store(ctx, secretstore.RefreshPart, grant.Document()); err != nil {
-		return "", grant, verdict{InDoubt, "the new grant could not be stored; it is lost", err}
+		return "", grant, verdict{InDoubt, unanswered, err}
 	}
 	return id, grant, verdict{}
 }
+
+// unanswered is one reason for all that leaves a credential in doubt, so that
+// a person is told once.
+const unanswered = "a one-time credential was sent, or may have been, and no answer is stored"
 
 // spendFailed judges an error of the one call. before is the intent that
 // stood until then.
@@ -185,7 +190,7 @@ func (a *attempt) spendFailed(ctx context.Context, r record, before *intent, err
 		a.state.Intent = before
 		return unusable(err)
 	case !refused:
-		return verdict{InDoubt, "the token endpoint gave no clear answer to a one-time credential", err}
+		return verdict{InDoubt, unanswered, err}
 	}
 	a.state.Intent = nil // whatever came of an earlier attempt: this answer is clear
 	now, readErr := a.deps.Secrets.Get(ctx, a.secret(a.provider, secretstore.RefreshPart), secretstore.Current)
@@ -212,6 +217,7 @@ func (a *attempt) promoteGrant(ctx context.Context, id string, grant providers.G
 	if err != nil {
 		return verdict{Failed, "promoting the new grant", err}
 	}
+	a.state.Renews = !grant.Refresh.Empty()
 	if !won {
 		if token, outcome, err = a.grantLost(ctx, id, token, outcome); err != nil {
 			return verdict{Failed, "settling with an edit of the refresh secret", err}

@@ -63,7 +63,7 @@ func (a *attempt) warningDue(now time.Time) int {
 	switch kind := a.token.Kind; {
 	case a.token.Credential.Empty() || kind == providers.ClientCredentials:
 		return 0
-	case kind == providers.OneTimePair && a.state.NeedsHuman == "":
+	case a.state.Renews && a.state.NeedsHuman == "":
 		return 0 // it renews itself: its end is news only if that fails
 	}
 	expires := a.token.ExpiresAt

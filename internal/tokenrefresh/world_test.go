@@ -72,7 +72,7 @@ func inBubble(t *testing.T, test func(w *world)) {
 }
 
 func newWorld(t testing.TB) *world {
-	o := yapplitest.Options{Rate: -1, Records: 3}
+	o := yapplitest.Options{Rate: -1, Records: -1}
 	return &world{
 		t: t, secrets: new(secretstore.Memory), objects: new(objectstore.Memory),
 		yappli: yapplitest.New(o), actibook: actibooktest.New(o), shop: shoplinetest.New(o), assist: assisttenchotest.New(o), bookings: supersaastest.New(o),

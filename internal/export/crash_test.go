@@ -25,7 +25,7 @@ type crashState struct {
 
 func newCrashState(t testing.TB, paging export.Paging, unordered bool) *crashState {
 	t.Helper()
-	l := newList(paging, 47)
+	l := newList(paging, sized(27, 47))
 	l.broken = map[int]bool{}
 	if paging == export.ByOffset {
 		l.broken[13000] = true
@@ -155,8 +155,8 @@ func TestStops_MoveTheCutsOnly(t *testing.T) {
 			undisturbed := newBench(t, newList(paging, 90))
 			undisturbed.feed.Unordered = unordered
 			clean := undisturbed.manifest(undisturbed.extract(due).Manifest)
-			for seed := range uint64(8) {
-				random := rand.New(rand.NewPCG(seed, 2))
+			for seed := range sized(2, 50) {
+				random := rand.New(rand.NewPCG(uint64(seed), 2))
 				b := newBench(t, newList(paging, 90))
 				b.feed.Unordered = unordered
 				stops := 0

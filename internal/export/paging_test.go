@@ -69,7 +69,8 @@ func TestRequests_OnAStillSource(t *testing.T) {
 		paging export.Paging
 		most   float64 // times the pages that a reading without overlap needs
 	}{{export.ByOffset, 1.01}, {export.ByPage, 1.12}, {export.ByFixedPage, 2.02}, {export.ByCursor, 1}} {
-		const rows, size = 50_000, 250
+		const size = 250
+		rows := sized(12_500, 50_000)
 		l := newList(c.paging, rows)
 		b := newBench(t, l)
 		b.feed.PageSize, b.set.InFlight, b.set.PartBytes = size, 1, 0
@@ -265,6 +266,58 @@ func TestBrokenRecord_IsFoundInHalves(t *testing.T) {
 		}
 		if asked := strings.Join(got, " "); asked != c.want {
 			t.Errorf("%s: asked for %s, want %s", c.paging, asked, c.want)
+		}
+	}
+}
+
+// TestFixedPages_StateEachRequest edits a list in pages of 7, whose size cannot
+// be chosen, before one request, and states each page asked for.
+func TestFixedPages_StateEachRequest(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		edit func(*list)
+		at   int // the request before which the list moves
+		want string
+		seen export.Drift
+	}{
+		{"still", func(*list) {}, 0, "1 2 2 1 3 2 4 3 5 4 6 5 6", export.Drift{}},
+		{"left by one", func(l *list) { l.remove(0) }, 5, "1 2 2 1 3 2 2 1 3 2 4 3 5 4 6 5 6", export.Drift{Shifts: 2}},
+		{"left by one before the second look", func(l *list) { l.remove(0) }, 6, "1 2 2 1 3 2 4 3 3 2 4 3 5 4 6 5 6", export.Drift{Shifts: 2}},
+		{"left by more than a page", func(l *list) { l.rows = slices.Delete(l.rows, 0, 10) }, 6, "1 2 2 1 3 2 4 3 3 2 2 1 3 2 4 3 5 4 5", export.Drift{Shifts: 2, Rewinds: 1}},
+		{"right by one", func(l *list) { l.rows = slices.Insert(l.rows, 0, 1) }, 5, "1 2 2 1 3 2 4 3 5 4 6 5 6", export.Drift{Shifts: 1}},
+		{"right by more than a page", func(l *list) { l.rows = slices.Insert(l.rows, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) }, 6, "1 2 2 1 3 2 4 3 5 4 6 5 7 6 8 7 8", export.Drift{Shifts: 2}},
+		{"grows at the end", func(l *list) { l.rows = append(l.rows, 90_000, 91_000, 92_000) }, 12, "1 2 2 1 3 2 4 3 5 4 6 5 6 6 5 5 4 6 5 7 6 7", export.Drift{Shifts: 3}},
+	} {
+		l := newList(export.ByPage, 33)
+		l.clamp, l.fixed = 7, true
+		lived := counts(nil)
+		l.edit = func(l *list, request int) {
+			if request == c.at {
+				c.edit(l)
+			}
+			if request == 0 || request == c.at {
+				clear(lived)
+				for _, n := range l.rows {
+					lived[id(n)]++
+				}
+			}
+		}
+		b := newBench(t, l)
+		b.set.InFlight = 1
+		a := b.extract(due)
+		got := counts(ids(t, b.lines(b.manifest(a.Manifest))))
+		for name := range lived {
+			if n := got[name]; n > 1 || n == 0 && name >= id(1000) {
+				t.Errorf("%s: %s is there %d times", c.name, name, n)
+			}
+		}
+		var pages []string
+		for _, q := range l.calls {
+			pages = append(pages, fmt.Sprint(q.Page))
+		}
+		if asked := strings.Join(pages, " "); asked != c.want || a.Drift != c.seen {
+			t.Errorf("%s: asked for pages %s with drift %+v, want %s with %+v", c.name, asked, a.Drift, c.want, c.seen)
 		}
 	}
 }

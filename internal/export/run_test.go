@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,15 @@ import (
 )
 
 var due = time.Date(2026, 11, 22, 0, 30, 0, 0, time.UTC)
+
+// sized is how much of a test runs: 'go test' takes the short form, and
+// HIKYAKU_PROVE=full the other.
+func sized(short, full int) int {
+	if os.Getenv("HIKYAKU_PROVE") == "full" {
+		return full
+	}
+	return short
+}
 
 // A bench is an exporter over a list and a store in memory.
 type bench struct {

@@ -101,6 +101,11 @@ func TestObjectsConform(t *testing.T) {
 			a := start(t, awslocal.Options{Dir: dir})
 			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(s3Client(a), awslocal.Bucket) })
 		})
+		t.Run("direct, "+name, func(t *testing.T) {
+			t.Parallel()
+			a := start(t, awslocal.Options{Dir: map[bool]string{true: t.TempDir()}[dir != ""]})
+			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(s3store.NewDirect(config(a)), awslocal.Bucket) })
+		})
 	}
 }
 

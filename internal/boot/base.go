@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"hikyaku/internal/objectstore"
@@ -39,7 +38,9 @@ type Base struct {
 	Out     io.Writer // of logs and metrics
 	Now     func() time.Time
 
-	invoker *awslambda.Client
+	// invoke is one method of the client and not the client itself, whose other
+	// methods the linker would then keep: see docs/decisions/0011-direct-s3.md.
+	invoke func(context.Context, *awslambda.InvokeInput, ...func(*awslambda.Options)) (*awslambda.InvokeOutput, error)
 }
 
 // Open wires the common settings. It makes no network call.
@@ -69,8 +70,8 @@ func Open(e Environ, c Common) *Base {
 		b.Now, b.Metrics.now = e.Now, e.Now
 	}
 	b.Secrets = smstore.New(secretsmanager.NewFromConfig(b.AWS))
-	b.Objects = s3store.New(s3.NewFromConfig(b.AWS, func(o *s3.Options) { o.UsePathStyle = c.Endpoint != "" }), c.Bucket)
-	b.invoker = awslambda.NewFromConfig(b.AWS)
+	b.Objects = s3store.New(s3store.NewDirect(b.AWS), c.Bucket)
+	b.invoke = awslambda.NewFromConfig(b.AWS).Invoke
 	return b
 }
 
@@ -115,7 +116,7 @@ func (b *Base) replace(ctx context.Context, provider, version string) error {
 	if err != nil {
 		return err
 	}
-	out, err := b.invoker.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &b.Common.Refresher, Payload: payload})
+	out, err := b.invoke(ctx, &awslambda.InvokeInput{FunctionName: &b.Common.Refresher, Payload: payload})
 	if err != nil {
 		return fmt.Errorf("%w: invoking %s", providers.ErrTemporary, b.Common.Refresher)
 	}

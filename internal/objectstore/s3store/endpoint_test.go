@@ -29,6 +29,13 @@ func client(address string) *s3.Client {
 	})
 }
 
+// direct is the client of the functions.
+func direct(address string) *s3store.Direct {
+	return s3store.NewDirect(aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(address), Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+	})
+}
+
 func TestEndpointConforms(t *testing.T) {
 	t.Parallel()
 	for _, address := range endpoints(t) {
@@ -40,7 +47,7 @@ func TestEndpointConforms(t *testing.T) {
 			if err != nil && !errors.As(err, &owned) {
 				t.Fatal(err)
 			}
-			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(api, bucket) })
+			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(direct(address), bucket) })
 		})
 	}
 }

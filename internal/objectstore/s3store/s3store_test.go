@@ -10,9 +10,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/s3store"
@@ -23,6 +21,7 @@ type service struct {
 	status   int
 	answer   string
 	fail     error
+	sum      string // x-amz-checksum-crc32
 	requests int
 	last     *http.Request
 }
@@ -40,18 +39,15 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return &http.Response{
 		StatusCode: s.status, Request: r,
-		Header: http.Header{"Etag": {`"e"`}, "X-Amz-Meta-Rows": {"7"}, "Content-Length": {strconv.Itoa(len(s.answer))}, "Last-Modified": {"Sun, 22 Nov 2026 00:00:00 GMT"}},
+		Header: http.Header{"X-Amz-Checksum-Crc32": {s.sum}, "Etag": {`"e"`}, "X-Amz-Meta-Rows": {"7"}, "Content-Length": {strconv.Itoa(len(s.answer))}, "Last-Modified": {"Sun, 22 Nov 2026 00:00:00 GMT"}},
 		Body:   io.NopCloser(strings.NewReader(s.answer)), ContentLength: int64(len(s.answer)),
 	}, nil
 }
 
 func (s *service) store() *s3store.Store {
-	return s3store.New(s3.New(s3.Options{
-		Region: "ap-northeast-1", BaseEndpoint: aws.String("http://s3.test"), UsePathStyle: true, HTTPClient: &http.Client{Transport: s},
+	return s3store.New(s3store.NewDirect(aws.Config{
+		Region: "ap-northeast-1", BaseEndpoint: aws.String("http://s3.test"), HTTPClient: &http.Client{Transport: s},
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-			o.Backoff = retry.NewExponentialJitterBackoff(1)
-		}),
 	}), "b")
 }
 

@@ -179,6 +179,24 @@ func (c *counts) all() map[string]float64 {
 	return maps.Clone(c.values)
 }
 
+// A lockedLog keeps what several loggers write.
+type lockedLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 const testMapping = `
 options: {zone: Asia/Tokyo, region: JP}
 login_id: email
@@ -196,7 +214,7 @@ type rig struct {
 	queue    *fifo
 	dead     *fifo
 	metrics  *counts
-	log      *bytes.Buffer
+	log      *lockedLog
 	settings webhookrelay.Settings
 	identity webhookrelay.Identity
 	mapping  string
@@ -211,7 +229,7 @@ func newRig(t testing.TB) *rig {
 		t:       t,
 		shop:    supersaastest.New(supersaastest.Options{Records: -1, Rate: -1}),
 		crm:     yapplitest.New(yapplitest.Options{Records: -1, Rate: -1}),
-		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &bytes.Buffer{},
+		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &lockedLog{},
 		settings: webhookrelay.Settings{Mode: webhookrelay.Write},
 		identity: webhookrelay.Identity{By: "id", Prefix: "ss-"},
 		mapping:  testMapping, quirks: `{"update":"partial"}`, rate: 1e6,

@@ -59,6 +59,8 @@ type world struct {
 	rotated  []string
 	log      bytes.Buffer
 	notify   error // what the event bus answers
+
+	store func(secretstore.Store) secretstore.Store // what refreshers see of the secrets; nil: all
 }
 
 // inBubble runs a test in virtual time, from a date on.
@@ -115,6 +117,9 @@ func (w *world) connection(name string) providers.Connection {
 // the given doors.
 func (w *world) deps(secrets secretstore.Store, objects objectstore.Store, transport http.RoundTripper) tokenrefresh.Deps {
 	o := &providers.Options{HTTP: &http.Client{Transport: transport}}
+	if w.store != nil {
+		secrets = w.store(secrets)
+	}
 	return tokenrefresh.Deps{
 		Secrets: secrets, Objects: objects,
 		Authorities: map[string]providers.Authority{

@@ -37,7 +37,7 @@ func guardedTransport(allowed []string) http.RoundTripper {
 }
 
 type egress struct {
-	next    http.RoundTripper
+	next    *http.Transport
 	allowed []string
 }
 
@@ -48,6 +48,9 @@ func (e egress) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return e.next.RoundTrip(r)
 }
+
+// CloseIdleConnections lets a token call begin on a new connection.
+func (e egress) CloseIdleConnections() { e.next.CloseIdleConnections() }
 
 // reserved are the ranges that netip's own predicates do not cover: shared
 // address space, IETF protocol assignments, documentation, benchmarking,

@@ -213,8 +213,8 @@ func (c *Client) failure(op string, status int, kind error) error {
 }
 
 // Once sends one request to a token endpoint: no retry, no replay by the
-// transport, no redirect, an answer of at most 1 MiB. The answer is returned
-// with the error, because the token may be in it.
+// transport, no redirect, an answer of at most 1 MiB, and a connection of its
+// own. The answer is returned with the error, because the token may be in it.
 func Once(ctx context.Context, provider, op string, o *providers.Options, r Request) (Response, error) {
 	if o == nil {
 		o = &providers.Options{}
@@ -224,8 +224,10 @@ func Once(ctx context.Context, provider, op string, o *providers.Options, r Requ
 		return Response{}, &providers.Error{Provider: provider, Op: op, Kind: err}
 	}
 	request.GetBody = nil // net/http replays a request only if it can get its body again
-	request.Close = true  // and an idle connection that the server has closed cannot be met
-	response, err := send(httpClient(o), request, tokenMaxBody)
+	request.Close = true
+	client := httpClient(o)
+	client.CloseIdleConnections() // one that the server has closed meanwhile would leave the outcome unknown
+	response, err := send(client, request, tokenMaxBody)
 	if err != nil {
 		return response, &providers.Error{Provider: provider, Op: op, Status: response.Status, Kind: err}
 	}

@@ -24,9 +24,12 @@ type Transport struct {
 
 // RoundTrip answers r.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	seen, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
+	var seen []byte
+	if r.Body != nil {
+		var err error
+		if seen, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
 	}
 	t.Sent, t.Seen = r, seen
 	if t.Err != nil {

@@ -1,0 +1,440 @@
+package repotest_test
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootexport"
+	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/export"
+	"hikyaku/internal/localstack"
+)
+
+// A stack is template.yaml. An intrinsic function's short form, such as !Ref X,
+// is read as its long form, {"Ref": "X"}.
+type stack map[string]any
+
+func readTemplate(t *testing.T) stack {
+	t.Helper()
+	text, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	return plain(t, document.Content[0]).(map[string]any)
+}
+
+// plain refuses what CloudFormation does not read: anchors, aliases, merges.
+func plain(t *testing.T, n *yaml.Node) any {
+	t.Helper()
+	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Tag == "!!merge" {
+		t.Fatalf("template.yaml:%d: CloudFormation reads no anchors, aliases or merge keys", n.Line)
+	}
+	var v any
+	switch n.Kind {
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			m[n.Content[i].Value] = plain(t, n.Content[i+1])
+		}
+		v = m
+	case yaml.SequenceNode:
+		l := []any{}
+		for _, c := range n.Content {
+			l = append(l, plain(t, c))
+		}
+		v = l
+	default:
+		v = n.Value
+	}
+	if name, short := strings.CutPrefix(n.Tag, "!"); short && !strings.HasPrefix(name, "!") {
+		return map[string]any{name: v}
+	}
+	return v
+}
+
+// at walks down; what is not there is nil.
+func (s stack) at(keys ...string) any {
+	var v any = map[string]any(s)
+	for _, k := range keys {
+		m, _ := v.(map[string]any)
+		v = m[k]
+	}
+	return v
+}
+
+func (s stack) number(t *testing.T, keys ...string) int {
+	t.Helper()
+	n, err := strconv.Atoi(fmt.Sprint(s.at(keys...)))
+	if err != nil {
+		t.Errorf("template.yaml: %s: %v", strings.Join(keys, "."), err)
+	}
+	return n
+}
+
+// resources returns the names of a type's resources.
+func (s stack) resources(kind string) []string {
+	var names []string
+	for name := range s["Resources"].(map[string]any) {
+		if s.at("Resources", name, "Type") == kind {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// value is what a variable has with every parameter's default; a resource is
+// known by an invented address.
+func (s stack) value(v any) string {
+	m, _ := v.(map[string]any)
+	for f, arg := range m {
+		switch a := arg.(type) {
+		case string:
+			if standard := s.at("Parameters", a, "Default"); f == "Ref" && standard != nil {
+				return fmt.Sprint(standard)
+			}
+			return "https://example.test/" + f
+		case []any:
+			return s.value(a[len(a)-1]) // of a Join: the list's default is joined by commas already
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+// variables are a function's, with their values.
+func (s stack) variables(function string) map[string]string {
+	all := map[string]string{}
+	for _, from := range []any{
+		s.at("Globals", "Function", "Environment", "Variables"),
+		s.at("Resources", localstack.Resource(function), "Properties", "Environment", "Variables"),
+	} {
+		m, _ := from.(map[string]any)
+		for name, v := range m {
+			all[name] = s.value(v)
+		}
+	}
+	return all
+}
+
+// settings returns the variables of a struct's env tags, those that Lambda
+// itself sets left out.
+func settings(of reflect.Type) map[string]bool {
+	names := map[string]bool{}
+	for i := range of.NumField() {
+		field := of.Field(i)
+		if field.Anonymous {
+			maps.Copy(names, settings(field.Type))
+			continue
+		}
+		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+		names[name] = true
+	}
+	for _, set := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		delete(names, set)
+	}
+	return names
+}
+
+// Settings that a role of webhookrelay does not read.
+var (
+	onlyIngest    = []string{"HIKYAKU_WEBHOOK_SECRET_FIELD"}
+	onlyRelay     = []string{"HIKYAKU_DEAD_LETTER_QUEUE_URL"}
+	onlyReconcile = []string{"HIKYAKU_WEBHOOK_URL"}
+	notIngest     = []string{
+		"HIKYAKU_MAPPING_FILE", "HIKYAKU_IDENTITY", "HIKYAKU_IDENTITY_PREFIX", "HIKYAKU_RELAY", "HIKYAKU_ROW_HOLD", "HIKYAKU_LIST_LAG",
+		"HIKYAKU_DISABLE_CAP", "HIKYAKU_CREATE_AFTER_LIST", "HIKYAKU_INSTANCES",
+		"HIKYAKU_SUPERSAAS_RATE", "HIKYAKU_SUPERSAAS_SHARE", "HIKYAKU_YAPPLI_RATE", "HIKYAKU_YAPPLI_SHARE",
+	}
+)
+
+// functionSettings is each function's settings, and which of them it may lack.
+var functionSettings = map[string]struct {
+	of   reflect.Type
+	lack []string
+}{
+	localstack.TokenRefresh: {reflect.TypeFor[bootrefresh.Settings](), nil},
+	localstack.Ingest:       {reflect.TypeFor[bootrelay.Settings](), slices.Concat(onlyRelay, onlyReconcile, notIngest)},
+	localstack.Relay:        {reflect.TypeFor[bootrelay.Settings](), slices.Concat(onlyIngest, onlyReconcile)},
+	localstack.Reconcile:    {reflect.TypeFor[bootrelay.Settings](), slices.Concat(onlyIngest, onlyRelay)},
+	localstack.Export:       {reflect.TypeFor[bootexport.Settings](), nil},
+}
+
+// Every setting stands in the template, and every variable there is a setting.
+func TestTemplate_VariablesAreTheSettings(t *testing.T) {
+	t.Parallel()
+	s := readTemplate(t)
+	for _, function := range localstack.Functions() {
+		want := settings(functionSettings[function].of)
+		for _, name := range functionSettings[function].lack {
+			if !want[name] {
+				t.Errorf("%s: %s is no setting any more", function, name)
+			}
+			delete(want, name)
+		}
+		got := s.variables(function)
+		for name := range want {
+			if _, ok := got[name]; !ok {
+				t.Errorf("template.yaml does not set %s of %s", name, function)
+			}
+		}
+		for name := range got {
+			if !want[name] {
+				t.Errorf("template.yaml sets %s of %s, which it does not read", name, function)
+			}
+		}
+	}
+}
+
+// Each function starts with the template's own values.
+func TestTemplate_DefaultsStart(t *testing.T) {
+	t.Parallel()
+	s := readTemplate(t)
+	for _, function := range localstack.Functions() {
+		vars := s.variables(function)
+		maps.Copy(vars, map[string]string{
+			"AWS_REGION": "ap-northeast-1", "AWS_ACCESS_KEY_ID": "invented", "AWS_SECRET_ACCESS_KEY": "invented",
+			"HIKYAKU_MAPPING_FILE": filepath.Join(root, "config", vars["HIKYAKU_MAPPING_FILE"]),
+		})
+		e := boot.Environ{Vars: vars}
+		var err error
+		switch localstack.Command(function) {
+		case "tokenrefresh":
+			_, err = bootrefresh.New(t.Context(), e)
+		case "webhookrelay":
+			_, err = bootrelay.New(t.Context(), e)
+		default:
+			_, err = bootexport.New(t.Context(), e)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", function, err)
+		}
+	}
+}
+
+// Functions, their event folders and what builds them belong together.
+func TestTemplate_FunctionsEventsAndBuilds(t *testing.T) {
+	t.Parallel()
+	s := readTemplate(t)
+	var want []string
+	for _, function := range localstack.Functions() {
+		want = append(want, localstack.Resource(function))
+		files, err := filepath.Glob(filepath.Join(root, "events", function, "*.json"))
+		if err != nil || len(files) == 0 {
+			t.Errorf("events/%s has no event: %v", function, err)
+		}
+	}
+	slices.Sort(want)
+	if got := s.resources("AWS::Serverless::Function"); !slices.Equal(got, want) {
+		t.Errorf("functions %v, want %v", got, want)
+	}
+	folders, err := os.ReadDir(filepath.Join(root, "events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		if !slices.Contains(localstack.Functions(), f.Name()) {
+			t.Errorf("events/%s is no function's", f.Name())
+		}
+	}
+	makefile, err := os.ReadFile(root + "/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range want {
+		if s.at("Resources", name, "Metadata", "BuildMethod") != "makefile" || !strings.Contains(string(makefile), "build-"+name+" ") && !strings.Contains(string(makefile), "build-"+name+":") {
+			t.Errorf("%s is not built by a target build-%s of the Makefile", name, name)
+		}
+	}
+}
+
+// The functions together never ask a provider for more than its limit.
+func TestTemplate_SharesOfARate(t *testing.T) {
+	t.Parallel()
+	s := readTemplate(t)
+	shares, rates := map[string]float64{}, map[string]string{}
+	for _, function := range localstack.Functions() {
+		for name, v := range s.variables(function) {
+			if provider, ok := strings.CutSuffix(name, "_SHARE"); ok {
+				n, err := strconv.ParseFloat(v, 64)
+				if err != nil {
+					t.Errorf("%s of %s: %v", name, function, err)
+				}
+				shares[provider] += n
+			}
+			if provider, ok := strings.CutSuffix(name, "_RATE"); ok {
+				if other, seen := rates[provider]; seen && other != v {
+					t.Errorf("%s is %s and %s", name, other, v)
+				}
+				rates[provider] = v
+			}
+		}
+	}
+	if len(shares) != 4 {
+		t.Errorf("shares of %v, want those of four providers", slices.Sorted(maps.Keys(shares)))
+	}
+	for provider, sum := range shares {
+		if sum > 1+1e-9 {
+			t.Errorf("the shares of %s sum to %.3f", provider, sum)
+		}
+	}
+	concurrency := s.at("Resources", localstack.Resource(localstack.Relay), "Properties", "Events", "Users", "Properties", "ScalingConfig", "MaximumConcurrency")
+	instances := s.at("Resources", localstack.Resource(localstack.Relay), "Properties", "Environment", "Variables", "HIKYAKU_INSTANCES")
+	if !reflect.DeepEqual(concurrency, instances) {
+		t.Errorf("the relay runs %v at once and divides its share by %v", concurrency, instances)
+	}
+}
+
+// Times that must outlive others do.
+func TestTemplate_Times(t *testing.T) {
+	t.Parallel()
+	s := readTemplate(t)
+	timeout := func(function string) time.Duration {
+		return time.Duration(s.number(t, "Resources", localstack.Resource(function), "Properties", "Timeout")) * time.Second
+	}
+	duration := func(function, name string) time.Duration {
+		d, err := time.ParseDuration(s.variables(function)[name])
+		if err != nil {
+			t.Error(err)
+		}
+		return d
+	}
+	if hold := duration(localstack.Relay, "HIKYAKU_ROW_HOLD"); timeout(localstack.Relay) >= hold {
+		t.Errorf("the relay may run for %s and its hold on a row ends after %s", timeout(localstack.Relay), hold)
+	}
+	visibility := time.Duration(s.number(t, "Resources", "UserQueue", "Properties", "VisibilityTimeout")) * time.Second
+	if visibility < 6*timeout(localstack.Relay) {
+		t.Errorf("visibility of %s, want six times the relay's %s", visibility, timeout(localstack.Relay))
+	}
+	if stop := duration(localstack.Export, "HIKYAKU_EXPORT_STOP_AHEAD"); stop*4 > timeout(localstack.Export) {
+		t.Errorf("export stops %s before its end at %s", stop, timeout(localstack.Export))
+	}
+	if timeout(localstack.Ingest) >= 30*time.Second {
+		t.Error("API Gateway gives up after 30 s")
+	}
+	if timeout(localstack.TokenRefresh) > 2*time.Minute {
+		t.Error("a refresher must end before its lease does, after two minutes")
+	}
+	if !reflect.DeepEqual(s.at("Resources", localstack.Resource(localstack.Relay), "Properties", "Events", "Users", "Properties", "FunctionResponseTypes"), []any{"ReportBatchItemFailures"}) {
+		t.Error("the relay's partial failures are not read")
+	}
+}
+
+// A message of a three-day outage is still there, and still below the receive
+// limit, though each of its pauses is as short as they get.
+func TestTemplate_QueueOutlastsThreeDays(t *testing.T) {
+	t.Parallel()
+	s := readTemplate(t)
+	const outage = 72 * time.Hour
+	receives := 0
+	for elapsed, pause := time.Duration(0), 5*time.Second; elapsed < outage; receives++ {
+		elapsed += time.Duration(math.Round(float64(pause) * 0.81))
+		if pause *= 2; receives >= 9 {
+			pause = time.Hour
+		}
+	}
+	if limit := s.number(t, "Resources", "UserQueue", "Properties", "RedrivePolicy", "maxReceiveCount"); limit < 2*receives {
+		t.Errorf("a receive limit of %d, want twice the %d receipts of three days", limit, receives)
+	}
+	for _, queue := range []string{"UserQueue", "DeadLetterQueue"} {
+		if kept := time.Duration(s.number(t, "Resources", queue, "Properties", "MessageRetentionPeriod")) * time.Second; kept < 4*outage {
+			t.Errorf("%s keeps messages for %s", queue, kept)
+		}
+	}
+}
+
+// The schedule, the tables and the code mean the same datasets.
+func TestTemplate_Datasets(t *testing.T) {
+	t.Parallel()
+	s := readTemplate(t)
+	var names, tables []string
+	for _, d := range export.Datasets() {
+		names = append(names, d.String())
+		tables = append(tables, strings.ReplaceAll(d.String(), "/", "_"))
+	}
+	if got := s.at("Parameters", "ExportDatasets", "Default"); got != strings.Join(names, ",") {
+		t.Errorf("ExportDatasets is %v, want %v", got, names)
+	}
+	for _, resource := range s.resources("AWS::Glue::Table") {
+		name := fmt.Sprint(s.at("Resources", resource, "Properties", "TableInput", "Name"))
+		location := s.value(s.at("Resources", resource, "Properties", "TableInput", "StorageDescriptor", "Location", "Sub"))
+		if i := slices.Index(tables, name); i < 0 || !strings.HasSuffix(location, "/athena/"+names[i]+"/") {
+			t.Errorf("table %s over %s", name, location)
+		} else {
+			tables, names = slices.Delete(tables, i, i+1), slices.Delete(names, i, i+1)
+		}
+	}
+	if len(tables) > 0 {
+		t.Errorf("no table for %v", tables)
+	}
+}
+
+var wildcard = regexp.MustCompile(`^\s+(Action|Resource|"s3:prefix"|- !Sub|Condition):?.*\*`)
+
+// Every wildcard of a role is explained, and no role reaches what is another's.
+func TestTemplate_Roles(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := false
+	for i, line := range strings.Split(string(text), "\n") {
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(trimmed, "#"):
+			explained = explained || strings.Contains(trimmed, "*")
+		case strings.HasPrefix(trimmed, "- Sid:"):
+			explained = strings.Contains(trimmed, "TlsOnly") // a denial: the wider, the stricter
+		case wildcard.MatchString(line) && !explained:
+			t.Errorf("template.yaml:%d: a wildcard without a comment that says what * stands for", i+1)
+		}
+	}
+	s := readTemplate(t)
+	forbidden := map[string][]string{
+		localstack.TokenRefresh: {"sqs:", "lambda:", "/exports/", "/state/relay/"},
+		localstack.Ingest:       {"/token", "/connection", "/refresh", "s3:", "lambda:", "sqs:ReceiveMessage"},
+		localstack.Relay:        {"/connection", "/refresh", "/webhook", "/exports/", "PutSecretValue"},
+		localstack.Reconcile:    {"/connection", "/refresh", "/webhook", "/exports/", "PutSecretValue", "DeadLetterQueue"},
+		localstack.Export:       {"/connection", "/refresh", "/webhook", "sqs:", "s3:DeleteObject", "PutSecretValue"},
+	}
+	for function, never := range forbidden {
+		policies := fmt.Sprint(s.at("Resources", localstack.Resource(function), "Properties", "Policies"))
+		for _, what := range never {
+			if strings.Contains(policies, what) {
+				t.Errorf("the role of %s reaches %s", function, what)
+			}
+		}
+	}
+}
+
+// Whoever is woken by an alarm finds it in the runbook.
+func TestTemplate_AlarmsAreInTheRunbook(t *testing.T) {
+	t.Parallel()
+	runbook, err := os.ReadFile(root + "/docs/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alarm := range readTemplate(t).resources("AWS::CloudWatch::Alarm") {
+		if !strings.Contains(string(runbook), "`"+alarm+"`") {
+			t.Errorf("docs/runbook.md does not say what to do about %s", alarm)
+		}
+	}
+}

@@ -12,8 +12,8 @@ import (
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
-// warnings runs the schedule every 5 minutes until after the end, and notes
-// how long before it each warning came.
+// warnings runs the schedule until the end, and notes how long before it each
+// warning came.
 func (w *world) warnings(provider string, end time.Time) (days []string) {
 	for time.Now().Before(end.Add(-time.Minute)) {
 		w.run(tokenrefresh.Request{Provider: provider})
@@ -23,7 +23,7 @@ func (w *world) warnings(provider string, end time.Time) (days []string) {
 			}
 		}
 		w.events = nil
-		time.Sleep(time.Hour)
+		time.Sleep(6 * time.Hour)
 	}
 	return days
 }

@@ -113,32 +113,36 @@ func (d Dataset) needs(path string) bool {
 	return uses(d.Shape.ID) || slices.ContainsFunc(d.Passes, func(p Pass) bool { return uses(p.Time) })
 }
 
-// keys are the places of a dataset's objects.
+// keys are the places of a dataset's objects. prefix ends with a slash, or is
+// empty.
 type keys struct{ prefix, dataset string }
 
 func (k keys) folder(r Run) string {
-	return fmt.Sprintf("%s/exports/%s/dt=%s/run=%s/", k.prefix, k.dataset, r.DT, r.ID)
+	return fmt.Sprintf("%sexports/%s/dt=%s/run=%s/", k.prefix, k.dataset, r.DT, r.ID)
 }
 
 func (k keys) manifest(r Run) string { return k.folder(r) + "_manifest.json" }
-func (k keys) latest() string        { return k.prefix + "/exports/" + k.dataset + "/latest.json" }
-func (k keys) watermark() string     { return k.prefix + "/state/export/" + k.dataset + "/watermark.json" }
+func (k keys) latest() string        { return k.prefix + "exports/" + k.dataset + "/latest.json" }
+func (k keys) watermark() string     { return k.prefix + "state/export/" + k.dataset + "/watermark.json" }
 
-func (k keys) lease(r Run) string {
-	return k.prefix + "/state/export/" + k.dataset + "/run=" + r.ID + ".json"
-}
+// leases is what the key of every run's lease begins with.
+func (k keys) leases() string { return k.prefix + "state/export/" + k.dataset + "/run=" }
+
+func (k keys) lease(r Run) string { return k.leases() + r.ID + leaseSuffix }
 
 func (k keys) part(r Run, n int, extension string) string {
 	return fmt.Sprintf("%spart-%05d.%s", k.folder(r), n, extension)
 }
 
 func (k keys) rejects(r Run, n int) string {
-	return fmt.Sprintf("%s/rejects/%s/dt=%s/run=%s/part-%05d", k.prefix, k.dataset, r.DT, r.ID, n)
+	return fmt.Sprintf("%srejects/%s/dt=%s/run=%s/part-%05d", k.prefix, k.dataset, r.DT, r.ID, n)
 }
 
 func (k keys) symlink(r Run) string {
-	return fmt.Sprintf("%s/athena/%s/dt=%s/symlink.txt", k.prefix, k.dataset, r.DT)
+	return fmt.Sprintf("%sathena/%s/dt=%s/symlink.txt", k.prefix, k.dataset, r.DT)
 }
+
+const leaseSuffix = ".json"
 
 // extension is how a part's name ends.
 func extension(compressed bool) string {

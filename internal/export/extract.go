@@ -26,7 +26,10 @@ type extraction struct {
 	number int // of the part being filled
 	pages  int64
 	known  *knownIDs // of a closing pass
-	whole  bool      // the part holds whole rows only: an error came from reading
+	told   Progress
+	start  Traffic // when this call began
+	sealed int64   // bytes of the parts that this call stored
+	whole  bool    // the part holds whole rows only: an error came from reading
 }
 
 // extract reads until the source ends, or until it is time to stop.
@@ -93,7 +96,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{job: j, feed: feed}
+	x := &extraction{job: j, feed: feed, start: feed.traffic()}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
@@ -228,6 +231,7 @@ func (x *extraction) readPass(ctx, reading context.Context, from place) error {
 		if err := x.consume(ctx, r, p); err != nil {
 			return err
 		}
+		x.tell()
 		if err := x.stayAlive(ctx); err != nil {
 			return err
 		}
@@ -236,6 +240,17 @@ func (x *extraction) readPass(ctx, reading context.Context, from place) error {
 			return err
 		}
 	}
+}
+
+// tell reports the call's progress.
+func (x *extraction) tell() {
+	if x.seams.Progress == nil {
+		return
+	}
+	x.told.Pages++
+	x.told.Bytes = x.sealed + x.part.point.Bytes
+	x.told.Parts, x.told.Traffic = x.number, x.feed.traffic().minus(x.start)
+	x.seams.Progress(x.told)
 }
 
 // feedPass returns the index in the feed of the pass that a step reads.
@@ -314,6 +329,7 @@ func (x *extraction) consume(ctx context.Context, r *reading, p *page) error {
 // note counts a row of the part.
 func (x *extraction) note(id []byte) {
 	x.part.note(id)
+	x.told.Rows++
 	if x.known != nil {
 		x.known.add(id)
 		x.part.point.Late++
@@ -375,6 +391,7 @@ func (x *extraction) store(ctx context.Context) error {
 		return err
 	}
 	x.number++
+	x.sealed += mine.Bytes
 	x.part.reset()
 	if there.same(mine) {
 		return nil

@@ -233,7 +233,7 @@ func (r *reading) nextByCursor(ctx context.Context) (*page, error) {
 		return nil, err
 	}
 	if len(p.rows) == 0 {
-		return nil, io.EOF
+		return r.cursorEnd(ctx)
 	}
 	r.blind = false
 	r.number(p, r.at.Rows)
@@ -247,6 +247,38 @@ func (r *reading) nextByCursor(ctx context.Context) (*page, error) {
 		r.ahead.push(ctx, r.frame(r.following()))
 	}
 	return p, nil
+}
+
+// cursorEnd asks behind rows before the last one. An empty page behind the last
+// row is the end of the list if that row is still there: a source may answer
+// the same for an id that has been deleted meanwhile, or has left the window.
+func (r *reading) cursorEnd(ctx context.Context) (*page, error) {
+	if r.blind || r.tail.count == 0 {
+		return nil, io.EOF
+	}
+	for _, id := range r.tail.before() {
+		p, err := r.fetch(ctx, Query{After: id, Limit: r.limit(), Start: r.at.Rows - 1})
+		if errors.Is(err, ErrUnsplittable) { // only rows behind the last one can be the cause
+			r.drift.Shifts++
+			return r.isolate(p), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(p.rows) == 0 {
+			r.drift.Rewinds++
+			continue
+		}
+		r.number(p, r.at.Rows)
+		r.takeNew(p, 0)
+		if len(p.rows) == 0 {
+			return nil, io.EOF
+		}
+		r.drift.Shifts++
+		return p, nil
+	}
+	r.drift.Unresolved++
+	return nil, io.EOF
 }
 
 // following is the query behind the last row, by number if that row was

@@ -253,7 +253,7 @@ func TestBrokenRecord_IsFoundInHalves(t *testing.T) {
 	}{
 		{export.ByOffset, "0+10 9+10 9+10 10+4 14+5 14+2 14+1 15+2 15+1 16+1 17+2 18+10 27+10 38+10"},
 		{export.ByPage, "0+10 9+9 9+9 10+2 12+4 12+2 14+2 14+1 15+1 16+1 17+1 16+8 20+10 27+9 30+10"},
-		{export.ByCursor, "0+10 10+10 10+10 10+5 15+5 15+2 15+1 16+1 17+2 19+1 20+10 30+10"},
+		{export.ByCursor, "0+10 10+10 10+10 10+5 15+5 15+2 15+1 16+1 17+2 19+1 20+10 30+10 29+10"},
 	} {
 		l := newList(c.paging, 30)
 		l.broken = map[int]bool{16000: true}
@@ -318,6 +318,49 @@ func TestFixedPages_StateEachRequest(t *testing.T) {
 		}
 		if asked := strings.Join(pages, " "); asked != c.want || a.Drift != c.seen {
 			t.Errorf("%s: asked for pages %s with drift %+v, want %s with %+v", c.name, asked, a.Drift, c.want, c.seen)
+		}
+	}
+}
+
+// TestCursor_WhoseRowIsGone deletes rows at the cursor of a source that answers
+// an unknown cursor with an empty page, which looks like the end.
+func TestCursor_WhoseRowIsGone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name      string
+		gone      int // of the 20 rows read
+		seen      export.Drift
+		forgotten bool
+	}{
+		{"none", 0, export.Drift{}, false},
+		{"the last", 1, export.Drift{Shifts: 1}, false},
+		{"the last two", 2, export.Drift{Shifts: 1, Rewinds: 1}, false},
+		{"the last eight", 8, export.Drift{Shifts: 1, Rewinds: 3}, false},
+		{"all", 20, export.Drift{Shifts: 1, Rewinds: 4}, false},
+		{"more than is remembered", 30, export.Drift{Rewinds: 5, Unresolved: 1}, true},
+	} {
+		l := newList(export.ByCursor, 50)
+		l.strict = true
+		b := newBench(t, l)
+		b.set.InFlight = 1
+		read := max(20, c.gone)
+		lived := append(slices.Clone(l.rows[:read]), l.rows[read:]...)
+		l.edit = func(l *list, request int) {
+			if request == read/10 {
+				l.rows = slices.Delete(l.rows, read-c.gone, read)
+			}
+		}
+		a := b.extract(due)
+		got := ids(t, b.lines(b.manifest(a.Manifest)))
+		if c.forgotten {
+			lived = lived[:read]
+		}
+		var want []string
+		for _, n := range lived {
+			want = append(want, id(n))
+		}
+		if !slices.Equal(got, want) || a.Drift != c.seen {
+			t.Errorf("%s: %d rows with drift %+v, want %d with %+v", c.name, len(got), a.Drift, len(want), c.seen)
 		}
 	}
 }

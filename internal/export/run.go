@@ -42,7 +42,7 @@ type Answer struct {
 
 // Settings are how an Exporter works. Zero numbers mean the defaults.
 type Settings struct {
-	Prefix    string // leads all keys
+	Prefix    string // leads all keys; may be empty
 	Bucket    string // stands in symlink.txt; the store knows its own
 	Zone      *time.Location
 	Gzip      bool
@@ -108,6 +108,18 @@ type Seams struct {
 	HashKey func(ctx context.Context) ([]byte, error)
 	Now     func() time.Time
 	NewID   func() string // a unique name for the holder of a lease
+	// Progress is told after each page how far the call has come; nil:
+	// nobody is. It must return quickly.
+	Progress func(Progress)
+}
+
+// Progress is how far one call has come, counted from its own beginning.
+type Progress struct {
+	Rows    int
+	Bytes   int64 // of the rows, uncompressed
+	Parts   int   // that are stored, by earlier calls too
+	Pages   int   // whose rows have been taken
+	Traffic Traffic
 }
 
 // An Exporter brings runs to their end, one call after another. It is safe
@@ -126,7 +138,12 @@ func New(s Settings, seams Seams) *Exporter {
 // NewRun names the run of a trigger in the exporter's time zone.
 func (e *Exporter) NewRun(t Trigger) (Run, error) { return NewRun(t, e.set.Zone) }
 
-func (e *Exporter) keys(r Run) keys { return keys{e.set.Prefix, r.Dataset.String()} }
+func (e *Exporter) keys(d Dataset) keys {
+	if e.set.Prefix == "" {
+		return keys{"", d.String()}
+	}
+	return keys{e.set.Prefix + "/", d.String()}
+}
 
 // plan is what a run has frozen at its start.
 type plan struct {
@@ -176,7 +193,7 @@ type job struct {
 
 // begin takes the run's lease. The answer is final if it is not nil.
 func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
-	j := &job{Exporter: e, run: r, keys: e.keys(r), began: e.seams.Now()}
+	j := &job{Exporter: e, run: r, keys: e.keys(r.Dataset), began: e.seams.Now()}
 	known, err := lease.Peek(ctx, e.seams.Store, j.keys.lease(r))
 	if err != nil {
 		return nil, nil, err
@@ -273,7 +290,7 @@ func (e *Exporter) fingerprint(d Dataset) string {
 // Plan answers what the run is and how far it has come, without a lease and
 // without a word to the provider.
 func (e *Exporter) Plan(ctx context.Context, r Run) (Answer, error) {
-	j := &job{Exporter: e, run: r, keys: e.keys(r)}
+	j := &job{Exporter: e, run: r, keys: e.keys(r.Dataset)}
 	known, err := lease.Peek(ctx, e.seams.Store, j.keys.lease(r))
 	if err != nil {
 		return Answer{}, err

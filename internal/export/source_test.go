@@ -23,6 +23,7 @@ type list struct {
 	render func(n int) string
 	wrap   func(rows []string) string
 	edit   func(l *list, request int) // before each request, the lock held
+	strict bool                       // an unknown cursor is answered with an empty page
 	broken map[int]bool               // rows that break the page they are on
 	cut    func(request int, body string) string
 	calls  []export.Query
@@ -87,6 +88,10 @@ func (l *list) page(q export.Query) []int {
 		start = 0
 		if q.After != "" {
 			n, _ := strconv.Atoi(strings.TrimPrefix(q.After, "r"))
+			var there bool
+			if _, there = slices.BinarySearch(l.rows, n); l.strict && !there {
+				return nil
+			}
 			start, _ = slices.BinarySearch(l.rows, n+1)
 		}
 	}

@@ -92,3 +92,17 @@ func (r *recent) ids(budget int) []string {
 	slices.Reverse(list)
 	return list
 }
+
+// before returns ids to ask behind again, that of the last row but one first:
+// each further back than the one before, and at the end the beginning of the
+// list if that is as near.
+func (r *recent) before() []string {
+	var list []string
+	for _, back := range []int{2, 4, 8, 16, lastIDs} {
+		if back > r.count {
+			return append(list, "")
+		}
+		list = append(list, string(r.last[(r.count-back)%lastIDs]))
+	}
+	return list
+}

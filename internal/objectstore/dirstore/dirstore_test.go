@@ -1,0 +1,67 @@
+package dirstore_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/objectstore/dirstore"
+	"hikyaku/internal/objectstore/objectstoretest"
+)
+
+func open(t *testing.T) *dirstore.Store {
+	t.Helper()
+	s, err := dirstore.Open(filepath.Join(t.TempDir(), "lake"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	objectstoretest.Run(t, func(t *testing.T) objectstore.Store { return open(t) })
+}
+
+func TestKeys_ThatLeaveTheDirectoryAreRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for _, key := range []string{"", "/a", "../a", "a/../../b", "a//b", "a/", ".", ".hikyaku/lock"} {
+		if _, err := s.Put(t.Context(), objectstore.Object{Key: key, Body: strings.NewReader("")}); err == nil {
+			t.Errorf("%q was written", key)
+		}
+		if _, err := s.Head(t.Context(), key); err == nil {
+			t.Errorf("%q was read", key)
+		}
+		if err := s.Delete(t.Context(), key); err == nil {
+			t.Errorf("%q was deleted", key)
+		}
+	}
+}
+
+// A file that a person put there is an object; one that was changed by hand
+// has another ETag, and nobody else's metadata.
+func TestFiles_AreSeenAsTheyAre(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	s, err := dirstore.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag, err := s.Put(t.Context(), objectstore.Object{Key: "a/b", Body: strings.NewReader("one"), Size: 3, Metadata: map[string]string{"rows": "1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "a", "b"), []byte("two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.Head(t.Context(), "a/b")
+	if err != nil || info.ETag == tag || info.Metadata != nil || info.Size != 3 {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(root, ".hikyaku", "new")); err != nil || len(left) > 0 {
+		t.Errorf("%d files are left over, %v", len(left), err)
+	}
+}

@@ -2,9 +2,10 @@ package secretstore
 
 import (
 	"maps"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // The service's limits on one secret.
@@ -38,10 +39,11 @@ func overQuota() error {
 	return fault("LimitExceededException", ErrLimit, "the secret has its quota of versions, all labeled or younger than 24 hours")
 }
 
-var nameSyntax = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
-
 func checkName(name string) error {
-	if !nameSyntax.MatchString(name) {
+	foreign := func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.In(r, unicode.Letter, unicode.Digit) && !strings.ContainsRune("/_+=.@-", r)
+	}
+	if name == "" || len(name) > 512 || strings.ContainsFunc(name, foreign) {
 		return invalid("a name has 1 to 512 characters, letters, digits and /_+=.@-")
 	}
 	return nil

@@ -1,0 +1,15 @@
+// Command export is the bare function beside export.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"hikyaku/scripts/coldstart/bare"
+)
+
+func main() {
+	c := bare.Config()
+	bare.Serve(secretsmanager.NewFromConfig(c), s3.NewFromConfig(c), lambda.NewFromConfig(c))
+}

@@ -1,0 +1,16 @@
+// Command tokenrefresh is the bare function beside tokenrefresh.
+package main
+
+import (
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"hikyaku/scripts/coldstart/bare"
+)
+
+func main() {
+	c := bare.Config()
+	bare.Serve(secretsmanager.NewFromConfig(c), s3.NewFromConfig(c), lambda.NewFromConfig(c), eventbridge.NewFromConfig(c))
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Mutation tests of the cores and the shared client. Prints, for each package,
+# the share of the mutants that the tests cover and kill, and fails below the
+# bar. Usage: mutants.sh [PACKAGE ...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bar=${BAR:-70}
+gremlins=${GREMLINS:-.cache/tools/gremlins}
+packages=("$@")
+[ ${#packages[@]} -gt 0 ] || packages=(pkg/providers/internal/call internal/tokenrefresh internal/webhookrelay internal/export)
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+failed=0
+for p in "${packages[@]}"; do
+	log=$out/$(basename "$p").log
+	"$gremlins" unleash --workers 2 --timeout-coefficient "${COEFFICIENT:-8}" "./$p" >"$log" 2>&1 || true
+	share=$(sed -n 's/^Test efficacy: \([0-9.]*\)%.*/\1/p' "$log")
+	counts=$(grep -E '^(Killed|Timed out)' "$log" | tr '\n' ' ')
+	echo "mutants $p: ${share:-none}% killed (bar $bar%) $counts"
+	if [ -z "$share" ] || awk "BEGIN{exit !($share < $bar)}"; then
+		grep -E '^ *(LIVED|NOT COVERED)' "$log" | head -40 || true
+		failed=1
+	fi
+done
+exit $failed

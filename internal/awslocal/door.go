@@ -170,6 +170,12 @@ func (t inProcess) RoundTrip(r *http.Request) (answer *http.Response, err error)
 		return nil, err
 	}
 	answer = w.Result()
+	for name, values := range answer.Header { // a socket's client writes names its own way
+		if canonical := http.CanonicalHeaderKey(name); canonical != name {
+			delete(answer.Header, name)
+			answer.Header[canonical] = values
+		}
+	}
 	answer.Request = r
 	return answer, nil
 }

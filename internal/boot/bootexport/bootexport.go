@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
 	"hikyaku/internal/boot"
 	"hikyaku/internal/export"
 	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers"
 )
 
 // minHashKey is the shortest key in bytes that hashes a field.
@@ -23,6 +26,11 @@ type Function struct {
 	base     *boot.Base
 	core     *export.Exporter
 	datasets []export.Dataset
+	tokens   map[string]providers.TokenSource
+
+	keyRead sync.Mutex
+	key     []byte // of hashed fields
+	keyAt   time.Time
 }
 
 // New checks the settings and wires the function, without network.
@@ -41,21 +49,27 @@ func compose(base *boot.Base, s Settings) (*Function, error) {
 		return nil, err
 	}
 	fields, _ := s.fields() // checked by Load
-	f := &Function{base: base, datasets: s.datasets()}
+	feeds := newFeeds(base, s, zone)
+	f := &Function{base: base, datasets: s.datasets(), tokens: feeds.tokens}
 	f.core = export.New(export.Settings{
 		Prefix: s.Prefix, Bucket: s.Bucket, Zone: zone, Gzip: s.Compression == useGzip, PartBytes: s.PartMiB << 20,
 		InFlight: s.InFlight, ReadAhead: s.ReadMiB << 20, MaxRecord: s.RecordMiB << 20,
 		LookBack: s.LookBack, StopAhead: s.StopAhead, Fields: fields,
 	}, export.Seams{
-		Store: base.Objects, Open: newFeeds(base, s, zone).open, HashKey: f.hashKey, Now: base.Now, NewID: uuid.NewString,
+		Store: base.Objects, Open: feeds.open, HashKey: f.hashKey, Now: base.Now, NewID: uuid.NewString,
 	})
 	return f, nil
 }
 
 // hashKey reads the key of hashed fields: {"key": "..."} in the secret
 // {prefix}/export/hmac. It must never change, or equal values no longer have
-// equal hashes.
+// equal hashes. A warm process reads it once in five minutes.
 func (f *Function) hashKey(ctx context.Context) ([]byte, error) {
+	f.keyRead.Lock()
+	defer f.keyRead.Unlock()
+	if f.key != nil && f.base.Now().Sub(f.keyAt) < 5*time.Minute {
+		return f.key, nil
+	}
 	name := secretstore.Name(f.base.Common.Prefix, "export", "hmac")
 	value, err := f.base.Secrets.Get(ctx, name, secretstore.Current)
 	if err != nil {
@@ -67,7 +81,8 @@ func (f *Function) hashKey(ctx context.Context) ([]byte, error) {
 	if json.Unmarshal(value.Data, &secret) != nil || len(secret.Key) < minHashKey {
 		return nil, fmt.Errorf(`reading the hashing key in %s: {"key": "..."} with at least %d bytes is expected`, name, minHashKey)
 	}
-	return []byte(secret.Key), nil
+	f.key, f.keyAt = []byte(secret.Key), f.base.Now()
+	return f.key, nil
 }
 
 // dataset finds an enabled dataset by name.

@@ -179,6 +179,10 @@ func (f *Function) one(ctx context.Context, action string, t export.Trigger) (ex
 // connected reports whether the provider has a token at all. One without is
 // off, which is no fault.
 func (f *Function) connected(ctx context.Context, provider string) (bool, error) {
+	if _, err := f.tokens[provider].Token(ctx); !errors.Is(err, providers.ErrUnauthorized) {
+		return err == nil, err
+	}
+	// There is none, or none that can be read: the secret says which.
 	name := secretstore.Name(f.base.Common.Prefix, provider, secretstore.TokenPart)
 	value, err := f.base.Secrets.Get(ctx, name, secretstore.Current)
 	if errors.Is(err, secretstore.ErrNotFound) {

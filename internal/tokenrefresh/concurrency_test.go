@@ -198,7 +198,7 @@ func TestLease_EndsAfterTwoMinutes(t *testing.T) {
 		w.held(providers.Yappli, 2*time.Minute)
 		time.Sleep(2*time.Minute - 1)
 		w.want(providers.Yappli, tokenrefresh.Waiting)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.want(providers.Yappli, tokenrefresh.Refreshed)
 		// and is given back at once
 		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, tokenrefresh.Refreshed)

@@ -29,7 +29,7 @@ func TestFailure_CoolsDownForFiftySeconds(t *testing.T) {
 			if asked := w.asked(providers.Yappli); asked != n+2 {
 				t.Fatalf("%d token calls after %d failures", asked, n+1)
 			}
-			time.Sleep(2)
+			time.Sleep(2 * time.Nanosecond)
 		}
 		w.want(providers.Yappli, tokenrefresh.Refreshed)
 		w.wantTold("")

@@ -236,7 +236,7 @@ func TestRotation_AStuckOneIsHealed(t *testing.T) {
 			if result := w.wantOf(force, tokenrefresh.Rotating); result.Reason != "a rotation is under way" || w.stages(c.provider, part)[secretstore.Pending] != version {
 				t.Errorf("%+v", result)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			w.wantOf(force, c.outcome)
 			stages, finished := w.stages(c.provider, part), c.outcome == tokenrefresh.Refreshed
 			if stages[secretstore.Pending] != "" || (stages[secretstore.Current] == version) != finished || (len(w.rotated) == 1) == finished {

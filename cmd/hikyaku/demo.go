@@ -158,7 +158,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err := os.WriteFile(mapping, config.Mapping, 0o600); err != nil {
 		return err
 	}
-	logs, err := os.OpenFile(filepath.Join(d.dir, "functions.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // the user names the directory
+	logs, err := os.OpenFile(filepath.Join(d.dir, "functions.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

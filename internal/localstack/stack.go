@@ -36,7 +36,7 @@ const (
 
 // hookSecret and hashKey are inventions that open nothing but a sandbox.
 const (
-	hookSecret = "local-webhook-secret-000000000000"
+	hookSecret = "local-webhook-secret-000000000000" //nolint:gosec // opens nothing but a sandbox
 	hashKey    = "local-hashing-key-0000000000000000"
 )
 

@@ -31,7 +31,7 @@ func TestSecret_NoVerbShowsIt(t *testing.T) {
 		"connection": providers.Connection{ClientSecrets: []providers.Secret{s}, APIKey: s, Code: s},
 		"grant":      providers.Grant{Access: s, Refresh: s},
 	}
-	forms := []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprintf("% x", canary), fmt.Sprint([]byte(canary)), fmt.Sprintf("%q", []byte(canary))}
+	forms := []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprintf("% x", canary), strings.Trim(fmt.Sprintf("%d", []byte(canary)), "[]"), fmt.Sprintf("%q", []byte(canary))}
 	for name, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%o", "%b", "%c", "%U", "%e", "%t", "%T", "%20s", "%.3s", "%-10v", "%w", "%!"} {
 			shown := fmt.Sprintf(verb, v)

@@ -301,7 +301,7 @@ func TestDo_Builds(t *testing.T) {
 func TestDo_Inspect(t *testing.T) {
 	t.Parallel()
 	inspect := func(c *call.Config, _ *providers.Options) {
-		c.Inspect = func(r call.Response) (error, string) { //nolint:revive // as Config has it
+		c.Inspect = func(r call.Response) (error, string) { //nolint:staticcheck // as Config has it
 			if strings.Contains(string(r.Body), "login") {
 				return providers.ErrUnauthorized, "a login page"
 			}

@@ -271,3 +271,9 @@ func valid(s localstack.Sandbox, token providers.Token) bool {
 	}
 	return false
 }
+
+// roundTrip is a function as a transport.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls it.
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -244,13 +244,13 @@ func (x *extraction) readPass(ctx, reading context.Context, from place) error {
 
 // tell reports the call's progress.
 func (x *extraction) tell() {
-	if x.seams.Progress == nil {
+	if x.seams.progress == nil {
 		return
 	}
 	x.told.Pages++
 	x.told.Bytes = x.sealed + x.part.point.Bytes
 	x.told.Parts, x.told.Traffic = x.number, x.feed.traffic().minus(x.start)
-	x.seams.Progress(x.told)
+	x.seams.progress(x.told)
 }
 
 // feedPass returns the index in the feed of the pass that a step reads.

@@ -108,9 +108,8 @@ type Seams struct {
 	HashKey func(ctx context.Context) ([]byte, error)
 	Now     func() time.Time
 	NewID   func() string // a unique name for the holder of a lease
-	// Progress is told after each page how far the call has come; nil:
-	// nobody is. It must return quickly.
-	Progress func(Progress)
+
+	progress func(Progress)
 }
 
 // Progress is how far one call has come, counted from its own beginning.
@@ -133,6 +132,14 @@ type Exporter struct {
 // hashed fields need.
 func New(s Settings, seams Seams) *Exporter {
 	return &Exporter{set: s.withDefaults(), seams: seams}
+}
+
+// Telling returns an exporter that tells f after each page how far its call has
+// come. f must return quickly.
+func (e *Exporter) Telling(f func(Progress)) *Exporter {
+	told := *e
+	told.seams.progress = f
+	return &told
 }
 
 // NewRun names the run of a trigger in the exporter's time zone.

@@ -63,10 +63,8 @@ func dataset(t testing.TB, name string) export.Dataset {
 
 var serial atomic.Int64
 
-func (b *bench) exporter() *export.Exporter { return b.exporterWith(func(*export.Seams) {}) }
-
-func (b *bench) exporterWith(change func(*export.Seams)) *export.Exporter {
-	seams := export.Seams{
+func (b *bench) exporter() *export.Exporter {
+	return export.New(b.set, export.Seams{
 		Store: b.store, Now: b.now,
 		NewID: func() string { return "holder-" + string(rune('a'+serial.Add(1)%26)) + time.Now().String() },
 		Open: func(context.Context, export.Dataset, []string) (export.Feed, error) {
@@ -74,9 +72,7 @@ func (b *bench) exporterWith(change func(*export.Seams)) *export.Exporter {
 			return b.feed, nil
 		},
 		HashKey: func(context.Context) ([]byte, error) { return []byte("0123456789abcdef0123456789abcdef"), nil },
-	}
-	change(&seams)
-	return export.New(b.set, seams)
+	})
 }
 
 func (b *bench) run(at time.Time) export.Run {

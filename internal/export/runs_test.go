@@ -57,9 +57,7 @@ func TestProgress_CountsTheCallsOwnWork(t *testing.T) {
 	l := newList(export.ByCursor, 45)
 	b := newBench(t, l)
 	var told []export.Progress
-	e := b.exporterWith(func(s *export.Seams) {
-		s.Progress = func(p export.Progress) { told = append(told, p) }
-	})
+	e := b.exporter().Telling(func(p export.Progress) { told = append(told, p) })
 	a, err := e.Extract(t.Context(), b.run(due))
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,334 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/boot/bootexport"
+	"hikyaku/internal/export"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/objectstore/dirstore"
+	"hikyaku/internal/secretstore"
+)
+
+// exportFlags say where an export's tokens come from and its files go.
+type exportFlags struct {
+	stack        stackFlags
+	to           string
+	sandbox      bool
+	records      int
+	logs, asJSON bool
+}
+
+func (f *exportFlags) add(c *cobra.Command) {
+	f.stack.add(c)
+	flags := c.Flags()
+	flags.StringVar(&f.to, "to", "", "s3://bucket/prefix or a directory (default: the stack's own bucket and prefix)")
+	flags.BoolVar(&f.sandbox, "sandbox", false, "read a sandbox that is started for this command, instead of the provider")
+	flags.IntVar(&f.records, "records", 120, "with --sandbox: records in each dataset")
+	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object")
+}
+
+const toPipe = "-"
+
+// open opens the export of a dataset. The directory is that of the files, if
+// they go into one.
+func (f *exportFlags) open(c *cobra.Command, name string) (*bootexport.Direct, export.Dataset, error) {
+	e, err := f.environ(c.Context())
+	if err != nil {
+		return nil, export.Dataset{}, err
+	}
+	e.Out = io.Discard
+	if f.logs {
+		e.Out = c.ErrOrStderr()
+	}
+	target, err := f.target()
+	if err != nil {
+		return nil, export.Dataset{}, err
+	}
+	if target != nil && e.Vars["HIKYAKU_BUCKET"] == "" {
+		e.Vars["HIKYAKU_BUCKET"] = "not-used-by-export"
+	}
+	direct, err := bootexport.Open(e, target)
+	if err != nil {
+		return nil, export.Dataset{}, err
+	}
+	dataset, err := direct.Dataset(name)
+	return direct, dataset, err
+}
+
+// target reads --to; nil is the stack's own bucket.
+func (f *exportFlags) target() (*bootexport.Target, error) {
+	rest, bucket := strings.CutPrefix(f.to, "s3://")
+	switch {
+	case bucket && f.sandbox:
+		return nil, &usageError{errors.New("--sandbox exports into a directory or to standard output; give --to DIR or --to -")}
+	case bucket:
+		name, prefix, _ := strings.Cut(rest, "/")
+		if name == "" {
+			return nil, &usageError{fmt.Errorf("--to %s: expected s3://bucket/prefix", f.to)}
+		}
+		return &bootexport.Target{Bucket: name, Prefix: strings.Trim(prefix, "/")}, nil
+	case f.to == "" && f.sandbox:
+		return nil, &usageError{errors.New("--to is missing: a directory, or - for standard output")}
+	case f.to == "":
+		return nil, nil
+	}
+	store, err := dirstore.Open(f.to)
+	if err != nil {
+		return nil, err
+	}
+	return &bootexport.Target{Objects: store, Bucket: filepath.Base(f.to)}, nil
+}
+
+// environ is the stack's, or a sandbox's.
+func (f *exportFlags) environ(ctx context.Context) (boot.Environ, error) {
+	if !f.sandbox {
+		return bootcli.Environ(ctx, f.stack.prefix, f.stack.bucket)
+	}
+	s, err := localstack.Start(ctx, localstack.Options{Sandbox: localstack.SandboxOptions{Records: f.records, Rate: demoRate}})
+	if err != nil {
+		return boot.Environ{}, err
+	}
+	for name, sandbox := range s.Sandboxes {
+		secret := secretstore.Name(localstack.Prefix, name, secretstore.TokenPart)
+		if err := s.AWS.Secrets.Create(ctx, secret, uuid.NewString(), sandbox.Token(s.URLs[name]).Document()); err != nil {
+			return boot.Environ{}, err
+		}
+	}
+	e := boot.OSEnviron()
+	e.Vars = maps.Clone(e.Vars)
+	maps.Copy(e.Vars, s.Vars(localstack.Export))
+	return e, nil
+}
+
+func datasetNames() []string {
+	var names []string
+	for _, d := range export.Datasets() {
+		names = append(names, d.String())
+	}
+	return names
+}
+
+// runFlags name one run.
+type runFlags struct{ at, from, till string }
+
+func (f *runFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.at, "at", "", "scheduled time that names the run, such as 2026-11-22T00:30:00Z (default: today's unfinished run, or now)")
+	c.Flags().StringVar(&f.from, "from", "", "beginning of a range to export, with --until; the watermark then stays where it is")
+	c.Flags().StringVar(&f.till, "until", "", "end of that range")
+}
+
+// trigger reads the flags; a time that is not given is zero.
+func (f *runFlags) trigger(d export.Dataset) (export.Trigger, error) {
+	t := export.Trigger{Dataset: d}
+	for _, one := range []struct {
+		name, text string
+		to         *time.Time
+	}{{"--at", f.at, &t.Scheduled}, {"--from", f.from, &t.From}, {"--until", f.till, &t.To}} {
+		if one.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, one.text)
+		if err != nil {
+			return t, &usageError{fmt.Errorf("%s %s: expected a time such as 2026-11-22T00:30:00Z", one.name, one.text)}
+		}
+		*one.to = at
+	}
+	return t, nil
+}
+
+// choose names the run: that of --at, the one of today that was begun and not
+// finished, or a new one.
+func (f *runFlags) choose(ctx context.Context, core *export.Exporter, d export.Dataset, now time.Time) (export.Run, error) {
+	t, err := f.trigger(d)
+	if err != nil {
+		return export.Run{}, err
+	}
+	given := !t.Scheduled.IsZero()
+	if !given {
+		t.Scheduled = now
+	}
+	fresh, err := core.NewRun(t)
+	if errors.Is(err, export.ErrTrigger) {
+		err = &usageError{err}
+	}
+	if err != nil || given {
+		return fresh, err
+	}
+	runs, err := core.Runs(ctx, d)
+	for _, a := range runs {
+		begun, _, _ := strings.Cut(a.Run, "_")
+		at, parseErr := time.Parse("20060102T150405Z", begun)
+		if t.Scheduled = at; parseErr != nil || a.Status == export.Done || a.DT != fresh.DT {
+			continue
+		}
+		if r, err := core.NewRun(t); err == nil && r.ID == a.Run {
+			fresh = r
+		}
+	}
+	return fresh, err
+}
+
+func newExport() *cobra.Command {
+	var f exportFlags
+	var run runFlags
+	c := &cobra.Command{
+		Use:   "export DATASET --to s3://bucket/prefix | DIR | -",
+		Short: "Export a dataset now, as files of JSON lines or to standard output",
+		Long: "Runs the export in this process with the stack's tokens. Ctrl-C stops it safely: what was read is\n" +
+			"stored, and the same command goes on with today's unfinished run. A run is published whole, by its\n" +
+			"_manifest.json, or not at all. Standard output gets the lines once all have been read.\n\n" +
+			"Into the stack's own bucket and prefix, a run is one like the function's: it moves the watermark and\n" +
+			"latest.json. Settings such as HIKYAKU_TIME_ZONE and HIKYAKU_EXPORT_DROP hold here too.\n\n" +
+			"Datasets:\n  " + strings.Join(datasetNames(), "\n  "),
+		Example: "  hikyaku export shopline/orders --to s3://my-lake/shop\n" +
+			"  hikyaku export yappli/users --to exports --at 2026-11-22T00:30:00Z\n" +
+			"  hikyaku export yappli/users --sandbox --to - | head",
+		ValidArgs: datasetNames(),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
+		RunE: func(c *cobra.Command, a []string) error {
+			if f.to == toPipe {
+				return exportToPipe(c, f, run, a[0])
+			}
+			_, answer, err := exportTo(c, f, run, a[0])
+			if err != nil {
+				return err
+			}
+			if f.asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(answer)
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s of %s in %s: %s\n", count(answer.Rows, "row"), a[0], count(answer.Parts, "part"), f.place(answer.Manifest))
+			return err
+		},
+	}
+	f.add(c)
+	run.add(c)
+	c.Flags().BoolVar(&f.logs, "logs", false, "show the log on standard error")
+	c.AddCommand(newExportPlan())
+	return c
+}
+
+// place shows where a key's object is.
+func (f *exportFlags) place(key string) string {
+	rest, bucket := strings.CutPrefix(f.to, "s3://")
+	switch {
+	case bucket:
+		name, _, _ := strings.Cut(rest, "/")
+		return "s3://" + name + "/" + key
+	case f.to == "":
+		return key
+	}
+	return filepath.Join(f.to, filepath.FromSlash(key))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// exportTo brings a run to its end.
+func exportTo(c *cobra.Command, f exportFlags, named runFlags, name string) (*bootexport.Direct, export.Answer, error) {
+	direct, dataset, err := f.open(c, name)
+	if err != nil {
+		return nil, export.Answer{}, err
+	}
+	ctx := c.Context()
+	run, err := named.choose(ctx, direct.Core, dataset, time.Now())
+	if err != nil {
+		return nil, export.Answer{}, err
+	}
+	_, _ = fmt.Fprintf(c.ErrOrStderr(), "Run %s of %s\n", run.ID, name)
+	meter := newMeter(ctx, c.ErrOrStderr(), direct, dataset)
+	answer, err := untilDone(ctx, direct.Core.Telling(meter.told), run, c.ErrOrStderr())
+	meter.end()
+	if errors.Is(err, errCutShort) && f.to != toPipe {
+		err = fmt.Errorf("%w; the same command with --at %s goes on", err, run.Scheduled.Format(time.RFC3339))
+	}
+	return direct, answer, err
+}
+
+var errCutShort = errors.New("stopped safely before the end")
+
+// untilDone calls Extract until the run is published or ctx ends.
+func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes io.Writer) (export.Answer, error) {
+	for {
+		answer, err := core.Extract(ctx, run)
+		switch {
+		case ctx.Err() != nil && answer.Status != export.Done:
+			return answer, errCutShort
+		case err != nil || answer.Status == export.Done:
+			return answer, err
+		case answer.Status != export.Busy:
+			continue
+		}
+		_, _ = fmt.Fprintf(notes, "Another process works on this run, or died in it; waiting until %s\n", answer.Until.Local().Format(time.TimeOnly))
+		select {
+		case <-time.After(time.Until(*answer.Until)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// exportToPipe exports into a directory of its own, and then prints the lines.
+func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) error {
+	if f.asJSON {
+		return &usageError{errors.New("--json and --to - both want standard output")}
+	}
+	dir, err := os.MkdirTemp("", "hikyaku-export-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	inside := f
+	inside.to = dir
+	direct, answer, err := exportTo(c, inside, run, name)
+	if err != nil {
+		return err
+	}
+	m, err := export.ReadManifest(c.Context(), direct.Objects, answer.Manifest)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(c.OutOrStdout())
+	for _, p := range m.Parts {
+		if err := writeLines(c.Context(), out, direct, p.Key); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// writeLines copies a part's lines.
+func writeLines(ctx context.Context, out io.Writer, direct *bootexport.Direct, key string) error {
+	_, body, err := direct.Objects.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	var lines io.Reader = body
+	if strings.HasSuffix(key, ".gz") {
+		if lines, err = gzip.NewReader(body); err != nil {
+			return err
+		}
+	}
+	_, err = io.Copy(out, lines)
+	return err
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/export"
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/objectstore/dirstore"
+	"hikyaku/internal/objectstore/s3store"
+)
+
+func newVerify() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "verify MANIFEST",
+		Short: "Read a published run again and prove every figure of its manifest",
+		Long: "Reads every object of the run: each part must exist, hold as many rows and bytes as the manifest says,\n" +
+			"have the same SHA-256, first and last id, and hold one JSON object a line; the rejects must be there;\n" +
+			"and the folder must hold nothing else. MANIFEST is an s3:// address, or a file below a directory that\n" +
+			"'hikyaku export --to DIR' wrote. Exits with 1 if anything is wrong.",
+		Example: "  hikyaku verify s3://my-lake/shop/exports/shopline/orders/dt=2026-11-22/run=20261122T003000Z/_manifest.json\n" +
+			"  hikyaku verify exports/exports/yappli/users/dt=2026-11-22/run=20261122T003000Z/_manifest.json --json",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error {
+			store, key, err := manifestAt(c.Context(), a[0])
+			if err != nil {
+				return err
+			}
+			v, err := export.Verify(c.Context(), store, key)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = json.NewEncoder(c.OutOrStdout()).Encode(v)
+			} else {
+				err = writeVerdict(c, v)
+			}
+			if err == nil && len(v.Faults) > 0 {
+				err = fmt.Errorf("%s: %s found; run the export of that time again under another --at", a[0], count(len(v.Faults), "fault"))
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
+}
+
+func writeVerdict(c *cobra.Command, v export.Verdict) error {
+	for _, fault := range v.Faults {
+		_, _ = fmt.Fprintln(c.OutOrStdout(), fault)
+	}
+	verdict := "proved"
+	if len(v.Faults) > 0 {
+		verdict = "not proved"
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s, %s, %d bytes\n", verdict, count(v.Parts, "part"), count(v.Rows, "row"), v.Bytes)
+	return err
+}
+
+// manifestAt finds the store that a manifest is in, and its key there.
+func manifestAt(ctx context.Context, place string) (objectstore.Store, string, error) {
+	const manifest = "/_manifest.json"
+	if rest, ok := strings.CutPrefix(place, "s3://"); ok {
+		bucket, key, _ := strings.Cut(rest, "/")
+		if bucket == "" || !strings.HasSuffix(key, manifest) {
+			return nil, "", &usageError{fmt.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json", place)}
+		}
+		e, err := bootcli.Environ(ctx, "not-used-by-verify", bucket)
+		if err != nil {
+			return nil, "", err
+		}
+		base, err := bootcli.Open(e)
+		if err != nil {
+			return nil, "", err
+		}
+		return s3store.New(s3store.NewDirect(base.AWS), bucket), key, nil
+	}
+	path, err := filepath.Abs(place)
+	if err != nil {
+		return nil, "", err
+	}
+	path = filepath.ToSlash(path)
+	at := strings.LastIndex(path, "/exports/")
+	if at < 0 || !strings.HasSuffix(path, manifest) {
+		return nil, "", &usageError{errors.New("expected DIR/exports/.../run=.../_manifest.json: the place of the other files follows from it")}
+	}
+	store, err := dirstore.Open(filepath.FromSlash(path[:at]))
+	return store, path[at+1:], err
+}

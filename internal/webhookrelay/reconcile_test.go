@@ -56,11 +56,11 @@ func TestReconcile_RepairsEveryDifferenceOnce(t *testing.T) {
 					r.crm.Generation = 3
 				}
 				r.shop.Knobs.Order = supersaastest.Shuffled
-				users := r.populate(300)
+				users := r.populate(110)
 				r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "not-ours", "column01": "他店"}})
 				first := r.reconcile()
-				if first.Users != 301 || first.Members != len(r.crm.Members()) || first.Unclaimed != 1 ||
-					first.Differing+first.Missing != first.Sent || first.Matched+first.Missing != 301 || first.Sent == 0 || first.Drift != 0 {
+				if first.Users != 111 || first.Members != len(r.crm.Members()) || first.Unclaimed != 1 ||
+					first.Differing+first.Missing != first.Sent || first.Matched+first.Missing != 111 || first.Sent == 0 || first.Drift != 0 {
 					t.Fatalf("report = %+v", first)
 				}
 				r.settleAll()
@@ -70,7 +70,7 @@ func TestReconcile_RepairsEveryDifferenceOnce(t *testing.T) {
 					}
 				}
 				second := r.reconcile()
-				if second.Sent != 0 || second.Matched != 301 || second.Unclaimed != 1 {
+				if second.Sent != 0 || second.Matched != 111 || second.Unclaimed != 1 {
 					t.Fatalf("second report = %+v, want nothing sent", second)
 				}
 			})
@@ -121,12 +121,12 @@ func TestReconcile_DistrustsIncompleteLists(t *testing.T) {
 			r.crm.Skip = func(string) bool { return true }
 		},
 		"another tenant": func(r *rig) {
-			r.crm = yapplitest.New(yapplitest.Options{Records: 60, Rate: -1})
+			r.crm = yapplitest.New(yapplitest.Options{Records: 24, Rate: -1})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.populate(60)
+				r.populate(24)
 				r.reconcile()
 				r.settleAll()
 				spoil(r)

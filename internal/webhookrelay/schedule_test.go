@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,9 +22,18 @@ import (
 )
 
 var (
-	schedules    = flag.Int("schedules", 12, "random schedules to run")
+	schedules    = flag.Int("schedules", defaultSchedules(), "random schedules to run")
 	scheduleSeed = flag.Uint64("schedule-seed", 1, "seed of the first schedule")
 )
+
+// defaultSchedules are few, because every change of the code runs them;
+// HIKYAKU_PROVE=full runs a twentieth of what the proof does.
+func defaultSchedules() int {
+	if os.Getenv("HIKYAKU_PROVE") == "full" {
+		return 5000
+	}
+	return 3
+}
 
 // jitterStore delays each call at random, so that workers interleave at every
 // one, and loses some answers after the effect.

@@ -41,6 +41,9 @@ func TestTable_FindsAndSurvivesStorage(t *testing.T) {
 		if *read.at(i) != rec {
 			t.Fatalf("record %d = %+v, want %+v", i, *read.at(i), rec)
 		}
+		if i%97 != 0 && i < slabLength {
+			continue // a sample of the first slab, and all of the second
+		}
 		if got := read.user(rec.id); got != read.at(i) {
 			t.Fatalf("user %d not found", rec.id)
 		}

@@ -28,7 +28,7 @@ func TestDue_ActiBookAtTwentyMinutes(t *testing.T) {
 		w.connect(providers.ActiBook)
 		w.want(providers.ActiBook, tokenrefresh.Refreshed)
 		for range 3 {
-			w.wantDueAt(providers.ActiBook, w.served(providers.ActiBook).ObtainedAt, 20*time.Minute, tokenrefresh.Refreshed)
+			w.wantDueAt(providers.ActiBook, w.served(providers.ActiBook).ObtainedAt, 19*time.Minute+30*time.Second, tokenrefresh.Refreshed)
 		}
 	})
 }

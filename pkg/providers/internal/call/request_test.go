@@ -61,6 +61,7 @@ func TestDo_Address(t *testing.T) {
 		"a slash at the end":    {"https://api.example/root///", call.Request{Path: "/x"}, "https://api.example/root/x"},
 		"no path":               {"http://api.example", call.Request{}, "http://api.example"},
 		"a whole URL":           {"https://api.example", call.Request{URL: "https://other.example/y?keep=1"}, "https://other.example/y?keep=1"},
+		"a query is left":       {"https://api.example", call.Request{URL: "https://other.example/y?b=%e8&a"}, "https://other.example/y?b=%e8&a"},
 		"a query is added":      {"https://api.example", call.Request{URL: "https://other.example/y?keep=1&b=old", Query: url.Values{"b": {"new"}}}, "https://other.example/y?b=new&keep=1"},
 		"Japanese in the query": {"https://api.example", call.Request{Path: "/x", Query: url.Values{"q": {"花 子"}}}, "https://api.example/x?q=%E8%8A%B1+%E5%AD%90"},
 		"nothing":               {"", call.Request{Path: "/x"}, ""},

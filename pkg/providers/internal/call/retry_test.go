@@ -51,6 +51,7 @@ func TestDo_RetryTable(t *testing.T) {
 		"200":               {reply{}, 1, 1, nil},
 		"201":               {reply{status: 201}, 1, 1, nil},
 		"299":               {reply{status: 299}, 1, 1, nil},
+		"300":               {reply{status: 300}, 1, 1, providers.ErrInvalid},
 	} {
 		for calls, requests := range map[*int][]call.Request{&c.harmless: harmless, &c.once: once} {
 			for _, r := range requests {

@@ -26,10 +26,13 @@ var (
 	scheduleSeed = flag.Uint64("schedule-seed", 1, "seed of the first schedule")
 )
 
+// full: the proof at full size, or what every change of the code can afford.
+func full() bool { return os.Getenv("HIKYAKU_PROVE") == "full" }
+
 // defaultSchedules are few, because every change of the code runs them;
 // HIKYAKU_PROVE=full runs a twentieth of what the proof does.
 func defaultSchedules() int {
-	if os.Getenv("HIKYAKU_PROVE") == "full" {
+	if full() {
 		return 5000
 	}
 	return 3

@@ -1,0 +1,386 @@
+package webhookrelay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hikyaku/internal/crash"
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// A wreck is what outlives the processes of one case: both sandboxes, objects
+// and queues, and what Yappli must hold in the end.
+type wreck struct {
+	*rig
+
+	users        []int64
+	want         map[int64]string // name; "" for a member who must be disabled
+	foreign      string           // id of a member that is not ours
+	untouched    bool             // nothing may be written at all
+	writes       int
+	unanswered   bool // the webhook was not answered 200: its users may stay without a member
+	redrives     bool // the recovery redrives, as a person does
+	acknowledges bool // before the work is done, as the twin does
+}
+
+// A crashQueue is a queue as a process sees it.
+type crashQueue struct {
+	p     *crash.Process
+	name  string
+	queue *fifo
+}
+
+func (q crashQueue) Send(ctx context.Context, e ...webhookrelay.Envelope) error {
+	return q.p.Effect(ctx, q.name+".Send", func() error { return q.queue.Send(ctx, e...) })
+}
+
+func (q crashQueue) Postpone(ctx context.Context, receipt string, d time.Duration) error {
+	return q.p.Effect(ctx, q.name+".Postpone", func() error { return q.queue.Postpone(ctx, receipt, d) })
+}
+
+func (q crashQueue) Receive(ctx context.Context) (batch []webhookrelay.Delivery, err error) {
+	err = q.p.Effect(ctx, q.name+".Receive", func() error {
+		batch = q.queue.receive(10)
+		return nil
+	})
+	return batch, err
+}
+
+func (q crashQueue) Delete(ctx context.Context, receipt string) error {
+	return q.p.Effect(ctx, q.name+".Delete", func() error {
+		q.queue.settle([]webhookrelay.Delivery{{ID: receipt}}, nil)
+		return nil
+	})
+}
+
+func (w *wreck) open(ctx context.Context, p *crash.Process) (*webhookrelay.Stack, error) {
+	c := w.config()
+	c.Objects = p.Objects(c.Objects)
+	c.Options.HTTP = &http.Client{Transport: p.Transport(both{w.shop, w.crm})}
+	return webhookrelay.Open(ctx, c)
+}
+
+// batch is one invocation: it ends with the acknowledgement of what is done.
+func (w *wreck) batch(ctx context.Context, p *crash.Process) error {
+	batch := w.queue.receive(10)
+	if w.acknowledges {
+		w.queue.settle(batch, nil)
+	}
+	stack, err := w.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	unfinished := stack.Relay(crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue}).Work(ctx, batch)
+	return p.Effect(ctx, "queue.Acknowledge", func() error {
+		w.queue.settle(batch, unfinished)
+		return nil
+	})
+}
+
+// redrive is what the command does.
+func (w *wreck) redrive(ctx context.Context, p *crash.Process) error {
+	_, err := webhookrelay.Redrive(ctx, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue})
+	return err
+}
+
+// recovers drains the queue, with a reconcile whenever the relay asks for one.
+// Every round is later than any row's hold, lease, lag and pause.
+func (w *wreck) recovers(ctx context.Context, p *crash.Process) error {
+	for range 12 {
+		time.Sleep(time.Hour + time.Minute)
+		if w.redrives {
+			if err := w.redrive(ctx, p); err != nil {
+				return err
+			}
+		}
+		if w.queue.len() == 0 {
+			return nil
+		}
+		if err := w.batch(ctx, p); err != nil {
+			return err
+		}
+		if w.queue.len() == 0 {
+			return nil
+		}
+		stack, err := w.open(ctx, p)
+		if err != nil {
+			return err
+		}
+		if _, err := stack.Reconciler(crashQueue{p, "queue", w.queue}).Run(ctx, true); err != nil {
+			return err
+		}
+	}
+	return errors.New("the queue does not empty")
+}
+
+func (w *wreck) check(o crash.Outcome) error {
+	if err := o.Errs[len(o.Errs)-1]; err != nil {
+		return fmt.Errorf("the last process failed: %w", err)
+	}
+	if n := w.queue.len() + w.dead.len(); n > 0 {
+		return fmt.Errorf("%d messages are left", n)
+	}
+	for user, name := range w.want {
+		found := w.crm.FindUnique(unique(user))
+		if len(found) == 0 && w.unanswered {
+			continue
+		}
+		if len(found) != 1 {
+			return fmt.Errorf("user %d has %d members, want 1", user, len(found))
+		}
+		m := found[0]
+		if enabled := m.Values["enabled"] == "1"; enabled != (name != "") || enabled && m.Values["column01"] != name {
+			return fmt.Errorf("user %d: member holds %q, enabled %s; want %q", user, m.Values["column01"], m.Values["enabled"], name)
+		}
+	}
+	if m, ok := w.crm.Find(w.foreign); !ok || m.Values["column01"] != "他店" || m.Values["enabled"] != "1" {
+		return errors.New("a member that is not ours changed")
+	}
+	if n := w.written() - w.writes; w.untouched && n != 0 {
+		return fmt.Errorf("%d writes to Yappli, want none", n)
+	}
+	return nil
+}
+
+func (w *wreck) written() int {
+	return w.crm.Count("PUT /api/ext/users/{id}") + w.crm.Count("POST /api/ext/users")
+}
+
+// rename changes a user and says so.
+func (w *wreck) rename(user int64, name string) {
+	w.shop.ChangeUser(user, map[string]any{"full_name": name})
+	w.want[user] = name
+	w.send(user, "change")
+}
+
+func (w *wreck) gone(user int64) {
+	w.shop.DeleteUser(user)
+	w.want[user] = ""
+	w.send(user, "delete")
+	w.send(user, "change") // late, out of order: no resurrection
+}
+
+func (w *wreck) back(user int64) {
+	w.shop.RestoreUser(user)
+	w.want[user] = "会員"
+	w.send(user, "change")
+}
+
+func (w *wreck) fresh(name string) int64 {
+	user := w.person(name)
+	w.want[user] = name
+	return user
+}
+
+// A voyage is a scenario: members linked people, and what happens to them
+// before the process starts.
+type voyage struct {
+	members int
+	large   bool // too many calls for all their deaths in go test
+	happens func(w *wreck)
+	run     func(w *wreck, ctx context.Context, p *crash.Process) error // nil: one batch
+}
+
+var voyages = map[string]voyage{
+	"first creation": {happens: func(w *wreck) { w.send(w.fresh("新人"), "new") }},
+	"update":         {members: 1, happens: func(w *wreck) { w.rename(w.users[0], "改名") }},
+	"update where updates replace": {members: 1, happens: func(w *wreck) {
+		w.crm.Replace, w.quirks = true, `{"update":"replace"}`
+		w.rename(w.users[0], "改名")
+	}},
+	"no-op": {members: 1, happens: func(w *wreck) {
+		w.untouched = true
+		w.send(w.users[0], "change")
+	}},
+	"delete":  {members: 1, happens: func(w *wreck) { w.gone(w.users[0]) }},
+	"restore": {members: 1, happens: func(w *wreck) { w.gone(w.users[0]); w.settleAll(); w.back(w.users[0]) }},
+	"disabled by a person": {members: 1, happens: func(w *wreck) {
+		m := w.member(unique(w.users[0]))
+		m.Values["enabled"] = "0"
+		w.crm.Put(m)
+		w.rename(w.users[0], "改名")
+		w.want[w.users[0]] = ""
+	}},
+	"array body": {members: 1, large: true, happens: func(w *wreck) {
+		w.unanswered = true
+		w.users = append(w.users, w.fresh("甲"), w.fresh("乙"))
+	}, run: (*wreck).ingests},
+	"mixed batch of 10": {members: 7, large: true, happens: func(w *wreck) {
+		w.gone(w.users[6])
+		w.settleAll()
+		w.send(w.fresh("甲"), "new")
+		w.rename(w.users[0], "改一")
+		w.rename(w.users[1], "改二")
+		w.send(w.fresh("乙"), "new")
+		w.send(w.users[2], "change")
+		w.send(w.users[3], "change")
+		w.gone(w.users[4])
+		w.back(w.users[6])
+		w.rename(w.users[5], "改三")
+	}},
+	"redrive": {members: 1, happens: func(w *wreck) {
+		w.redrives = true
+		w.rename(w.users[0], "改名")
+		w.queue, w.dead = &fifo{}, w.queue // it was given up, and lay there for a while
+		time.Sleep(48 * time.Hour)
+	}, run: func(w *wreck, ctx context.Context, p *crash.Process) error {
+		if err := w.redrive(ctx, p); err != nil {
+			return err
+		}
+		return w.batch(ctx, p)
+	}},
+}
+
+// ingests accepts a body of several users, and only then relays.
+func (w *wreck) ingests(ctx context.Context, p *crash.Process) error {
+	var elements []string
+	for _, user := range w.users {
+		elements = append(elements, fmt.Sprintf(`{"id":%d,"event":"change"}`, user))
+	}
+	in := newIngest(crashQueue{p, "queue", w.queue}, w.metrics, hookSecret)
+	in.Now = time.Now
+	answer := in.Accept(ctx, webhookrelay.Request{ID: "request", Secret: providers.NewSecret(hookSecret), Body: []byte("[" + strings.Join(elements, ",") + "]")})
+	if err := p.Effect(ctx, "answer", func() error { w.unanswered = answer.Status != http.StatusOK; return nil }); err != nil {
+		return err
+	}
+	return w.batch(ctx, p)
+}
+
+// setUp makes people with members, as they are after a quiet week.
+func (v voyage) setUp(t testing.TB) *wreck {
+	w := &wreck{rig: newRig(t), want: map[int64]string{}}
+	w.crm.Duplicate = yapplitest.SecondUser
+	w.foreign = w.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "other", "column01": "他店", "enabled": "1"}})
+	w.person("keeper")
+	for range v.members {
+		user := w.person("会員")
+		w.shop.ChangeUser(user, map[string]any{"name": fmt.Sprintf("user%d@mail.example", user)})
+		w.users, w.want[user] = append(w.users, user), "会員"
+	}
+	w.reconcile()
+	w.settleAll()
+	v.happens(w)
+	w.writes = w.written()
+	return w
+}
+
+func (v voyage) enumerate(t testing.TB, faults []crash.Fault, twice bool, change func(*wreck)) crash.Report {
+	t.Helper()
+	every := 97
+	if full() {
+		every = 1
+	}
+	return crash.Enumerate(t, crash.Scenario[*wreck]{
+		Setup: func(t testing.TB) *wreck {
+			w := v.setUp(t)
+			if change != nil {
+				change(w)
+			}
+			return w
+		},
+		Run: func(ctx context.Context, p *crash.Process, w *wreck) error {
+			if v.run != nil {
+				return v.run(w, ctx, p)
+			}
+			return w.batch(ctx, p)
+		},
+		Recover: func(ctx context.Context, p *crash.Process, w *wreck) error { return w.recovers(ctx, p) },
+		Faults:  faults, Twice: twice, Every: every,
+		Check: (*wreck).check,
+	})
+}
+
+// digests are of the stack's random key: they differ from case to case.
+var digests = regexp.MustCompile(`[0-9a-f]{16,}`)
+
+// TestCrash_LosesAndDoublesNothing is the table of docs/relay-protocol.md: the
+// process dies before and after the effect of every call, the next one drains
+// the queue, and dies at every call too; or a call fails, or loses its answer.
+// go test takes one second death in 97, and of large batches only the deaths
+// after a call; HIKYAKU_PROVE=full takes all.
+func TestCrash_LosesAndDoublesNothing(t *testing.T) {
+	for name, v := range voyages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var deaths, failures crash.Report
+			synctest.Test(t, func(t *testing.T) {
+				if v.large && !full() {
+					deaths = v.enumerate(t, []crash.Fault{crash.After}, false, nil)
+					return
+				}
+				deaths = v.enumerate(t, []crash.Fault{crash.Before, crash.After}, true, nil)
+				failures = v.enumerate(t, []crash.Fault{crash.Failed, crash.Lost}, false, nil)
+			})
+			t.Logf("%s: %d calls, %d cases of deaths in one run or two, %d of failed or lost calls\n%s", name, len(deaths.Calls),
+				deaths.Cases, failures.Cases, digests.ReplaceAllString(strings.Join(deaths.Calls, "\n"), "…"))
+			if deaths.Cases < len(deaths.Calls) || len(deaths.Calls) < 4 {
+				t.Errorf("only %d cases of %d calls", deaths.Cases, len(deaths.Calls))
+			}
+		})
+	}
+}
+
+// heedless is a row store whose swap always wins, and which keeps no row of a
+// write under way.
+type heedless struct{ objectstore.Store }
+
+func (h heedless) Put(ctx context.Context, o objectstore.Object) (string, error) {
+	if !strings.Contains(o.Key, "/rows/") {
+		return h.Store.Put(ctx, o)
+	}
+	o.Condition = objectstore.Condition{}
+	body, err := io.ReadAll(o.Body)
+	if err != nil || strings.Contains(string(body), `"state":"inflight"`) {
+		return `"won"`, err
+	}
+	o.Body = strings.NewReader(string(body))
+	return h.Store.Put(ctx, o)
+}
+
+// recorder collects errors instead of failing.
+type recorder struct {
+	testing.TB
+
+	errors []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+}
+
+func (*recorder) Helper() {}
+
+// The same checks fail without the row that says that a creation is under way,
+// and for a worker that acknowledges first.
+func TestCrash_IsFoundWithoutTheGuards(t *testing.T) {
+	for _, c := range []struct {
+		name, voyage, want string
+		change             func(*wreck)
+	}{
+		{"a row store whose swap always wins", "first creation", "has 2 members", func(w *wreck) { w.objects = heedless{w.objects} }},
+		{"acknowledging first", "update", "member holds", func(w *wreck) { w.acknowledges = true }},
+		{"acknowledging first", "first creation", "has 0 members", func(w *wreck) { w.acknowledges = true }},
+	} {
+		t.Run(c.name+", "+c.voyage, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				tb := &recorder{TB: t}
+				voyages[c.voyage].enumerate(tb, []crash.Fault{crash.After}, false, c.change)
+				if !strings.Contains(strings.Join(tb.errors, "\n"), c.want) {
+					t.Errorf("the missing guard was not found: %q", tb.errors)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,56 @@
+package webhookrelay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// An Outlet is the exit of a queue. Implementations are safe for concurrent
+// use.
+type Outlet interface {
+	// Receive hands out some messages and hides them from others for the
+	// queue's visibility time-out. None means that the queue shows none now.
+	Receive(ctx context.Context) ([]Delivery, error)
+	// Delete removes a message for good.
+	Delete(ctx context.Context, receipt string) error
+}
+
+// Redriven counts what Redrive found in a dead-letter queue.
+type Redriven struct {
+	Sent int `json:"sent"` // users put on the queue again
+	Kept int `json:"kept"` // messages that name no user: nothing could be done with them
+}
+
+// Redrive sends what lies in a dead-letter queue to the relay's queue. It is
+// safe at any later time and may be repeated: a message only says which user to
+// read anew, so an old one brings no old data. Each is deleted after it was
+// sent, with a deduplication id of its own, so a crash between the two sends it
+// once more and loses nothing. After an error the counts say what was done.
+func Redrive(ctx context.Context, from Outlet, to Queue) (done Redriven, err error) {
+	for {
+		batch, err := from.Receive(ctx)
+		if err != nil {
+			return done, fmt.Errorf("reading the dead-letter queue: %w", err)
+		}
+		if len(batch) == 0 {
+			return done, nil
+		}
+		for _, d := range batch {
+			m, err := ParseMessage(d.Body)
+			if err != nil {
+				done.Kept++
+				continue
+			}
+			m.Event, m.Class = "redrive", ""
+			if err := to.Send(ctx, m.Envelope(uuid.NewString())); err != nil {
+				return done, fmt.Errorf("sending user %d again: %w", m.User, err)
+			}
+			done.Sent++
+			if err := from.Delete(ctx, d.Receipt); err != nil {
+				return done, fmt.Errorf("removing the dead letter of user %d, which was sent again: %w", m.User, err)
+			}
+		}
+	}
+}

@@ -69,12 +69,14 @@ func (a *attempt) readRecord(ctx context.Context) (record, error) {
 	return r, nil
 }
 
-// newCode: a person has entered a code that none of the grants came from.
+// newCode: a person has entered a code that was not exchanged yet. The grants
+// say which codes they came from, and the state knows the last one, for a
+// person may have entered a grant without its origin.
 func (a *attempt) newCode(grants ...providers.Grant) bool {
-	if a.connection.Code.Empty() {
+	key := fingerprint(a.connection.Code)
+	if a.connection.Code.Empty() || key == a.state.Code {
 		return false
 	}
-	key := fingerprint(a.connection.Code)
 	for _, g := range grants {
 		if g.Origin == key {
 			return false
@@ -112,13 +114,12 @@ func (a *attempt) toSpend(ctx context.Context, r record) (credential providers.S
 			}
 		}
 	}
-	if s := a.state.Spent; s != nil && s.Key == fingerprint(credential) {
-		if a.deps.Now().Sub(s.At) < lag {
-			return none, false, verdict{Failed, "the refresh secret was read as it stood before the last grant", nil}
-		}
-		if !a.request.Force {
-			return none, false, verdict{Refused, "what the refresh secret holds was spent before; authorize again", nil}
-		}
+	switch s := a.state.Spent; {
+	case s == nil:
+	case !fromCode && s.Base == r.version && a.deps.Now().Sub(s.At) < lag:
+		return none, false, verdict{Failed, "the refresh secret was read as it stood before the last grant", nil}
+	case s.Key == fingerprint(credential) && !a.request.Force:
+		return none, false, verdict{Refused, "what the refresh secret holds was spent before; authorize again", nil}
 	}
 	return credential, fromCode, verdict{}
 }
@@ -164,7 +165,7 @@ func (a *attempt) spendOnce(ctx context.Context, r record, credential providers.
 	}
 	grant.Base, grant.Origin = r.version, r.grant.Origin
 	if fromCode {
-		grant.Origin = spending.Key
+		grant.Origin, a.state.Code = spending.Key, spending.Key
 	}
 	if id, err = a.store(ctx, secretstore.RefreshPart, grant.Document()); err != nil {
 		return "", grant, verdict{InDoubt, unanswered, err}

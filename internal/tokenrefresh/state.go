@@ -17,6 +17,7 @@ type state struct {
 	Connection string   `json:"connection,omitempty"` // version of the connection that the credential was made from
 	Intent     *intent  `json:"intent,omitempty"`     // a one-time credential is about to be spent, or may have been
 	Spent      *intent  `json:"spent,omitempty"`      // the last one-time credential that was spent for certain
+	Code       string   `json:"code,omitempty"`       // fingerprint of the last code that was exchanged
 	Renews     bool     `json:"renews,omitempty"`     // the grant has a refresh token
 	Moved      *move    `json:"moved,omitempty"`      // the last swap of the token secret
 	Pending    *sighted `json:"pending,omitempty"`    // a rotation that was seen unfinished

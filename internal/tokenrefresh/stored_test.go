@@ -1,0 +1,273 @@
+package tokenrefresh_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+const storedID = "hikyaku-00000000-0000-4000-8000-000000000001"
+
+// TestStored_ATokenIsServedOnlyIfItIsStillRight: what an earlier run stored
+// under HIKYAKU_NEXT and did not promote.
+func TestStored_ATokenIsServedOnlyIfItIsStillRight(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*providers.Token)
+		data   string
+		served bool
+	}{
+		"right":              {func(*providers.Token) {}, "", true},
+		"of an unknown life": {func(t *providers.Token) { t.ExpiresAt = time.Time{} }, "", true},
+		"due itself": {func(t *providers.Token) {
+			t.ObtainedAt, t.ExpiresAt = t.ObtainedAt.Add(-13*time.Hour), t.ExpiresAt.Add(-13*time.Hour)
+		}, "", false},
+		"of another base":     {func(t *providers.Token) { t.Base = "hikyaku-other" }, "", false},
+		"of another base URL": {func(t *providers.Token) { t.BaseURL = "https://elsewhere.test" }, "", false},
+		"of another login":    {func(t *providers.Token) { t.LoginURL = "https://elsewhere.test" }, "", false},
+		"of another account":  {func(t *providers.Token) { t.Account = "other" }, "", false},
+		"of another kind":     {func(t *providers.Token) { t.Kind = providers.Static }, "", false},
+		"with other quirks":   {func(t *providers.Token) { t.Quirks = []byte(`{"token":"json"}`) }, "", false},
+		"no document":         {nil, "no document", false},
+	} {
+		inBubbleNamed(t, name, func(w *world) {
+			w.connect(providers.Yappli)
+			w.want(providers.Yappli, tokenrefresh.Refreshed)
+			time.Sleep(13 * time.Hour)
+			next := w.served(providers.Yappli)
+			access, _ := w.yappli.Tokens.Issue(time.Now())
+			next.Credential, next.ObtainedAt, next.ExpiresAt, next.Base = providers.NewSecret(access), time.Now(), time.Now().Add(day), next.Version
+			data := []byte(c.data)
+			if c.change != nil {
+				c.change(&next)
+				data = next.Document()
+			}
+			w.must(w.secrets.Put(context.Background(), "shop/yappli/token", storedID, data, tokenrefresh.Next))
+			outcome, calls := tokenrefresh.Refreshed, 2
+			if c.served {
+				outcome, calls = tokenrefresh.Promoted, 1
+			}
+			w.want(providers.Yappli, outcome)
+			if (w.served(providers.Yappli).Version == storedID) != c.served || w.asked(providers.Yappli) != calls {
+				t.Errorf("version %s after %d token calls", w.served(providers.Yappli).Version, w.asked(providers.Yappli))
+			}
+			w.must(w.works(providers.Yappli))
+		})
+	}
+}
+
+// A derived token that an earlier run stored is used again, unless it says
+// something else.
+func TestStored_ADerivedToken(t *testing.T) {
+	for name, change := range map[string]func(*providers.Token){
+		"right": func(*providers.Token) {}, "of another key": func(t *providers.Token) { t.Credential = providers.NewSecret("other") },
+		"of another base": func(t *providers.Token) { t.Base = "hikyaku-other" },
+	} {
+		inBubbleNamed(t, name, func(w *world) {
+			provider := w.connect(staff)
+			w.want(provider, tokenrefresh.Refreshed)
+			w.shop.GenerateToken(time.Time{})
+			w.reconnect(w.connection(staff))
+			next := w.served(provider)
+			next.Credential, next.Base = w.connection(staff).APIKey, next.Version
+			change(&next)
+			w.must(w.secrets.Put(context.Background(), "shop/shopline/token", storedID, next.Document(), tokenrefresh.Next))
+			w.want(provider, tokenrefresh.Refreshed)
+			if served := w.served(provider); (served.Version == storedID) != (name == "right") || served.Credential != w.connection(staff).APIKey {
+				t.Errorf("version %s is served", served.Version)
+			}
+		})
+	}
+}
+
+// A grant that cannot be read is overwritten, and one that the other driver
+// left for another version is none.
+func TestStored_AGrantThatIsNone(t *testing.T) {
+	for name, stage := range map[string]string{"no document": tokenrefresh.Next, "of another base": secretstore.Pending} {
+		inBubbleNamed(t, name, func(w *world) {
+			provider := w.connect(providers.SHOPLINE)
+			w.want(provider, tokenrefresh.Refreshed)
+			data := []byte("no document")
+			if stage == secretstore.Pending {
+				data = w.entered(providers.SHOPLINE, secretstore.RefreshPart, true)
+			}
+			w.must(w.secrets.Put(context.Background(), "shop/shopline/refresh", storedID, data, stage))
+			w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.Refreshed)
+			if w.stages(provider, secretstore.RefreshPart)[secretstore.Current] == storedID || w.asked(provider) != 2 {
+				t.Errorf("%d token calls", w.asked(provider))
+			}
+		})
+	}
+}
+
+// duringCall does something while the token endpoint is asked.
+type duringCall struct {
+	http.RoundTripper
+
+	act func()
+}
+
+func (d duringCall) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost {
+		d.act()
+	}
+	return d.RoundTripper.RoundTrip(r)
+}
+
+// A refusal is believed only after the secret was read again: a person may
+// have entered another grant meanwhile.
+func TestSpend_ARefusalIsBelievedAfterARead(t *testing.T) {
+	for name, c := range map[string]struct {
+		act  func(w *world)
+		want tokenrefresh.Outcome
+		then tokenrefresh.Outcome
+	}{
+		"unchanged": {func(*world) {}, tokenrefresh.Refused, tokenrefresh.Refused},
+		"edited": {func(w *world) {
+			w.edit(providers.SHOPLINE, secretstore.RefreshPart, w.entered(providers.SHOPLINE, secretstore.RefreshPart, true))
+		}, tokenrefresh.Failed, tokenrefresh.Refreshed}, // the token is derived from what was entered
+		"unreadable": {func(w *world) {
+			down := time.Now().Add(time.Second)
+			w.secrets.Throttle = func(string, string) bool { return time.Now().Before(down) }
+		}, tokenrefresh.Failed, tokenrefresh.Refused},
+	} {
+		inBubbleNamed(t, name, func(w *world) {
+			provider := w.connect(providers.SHOPLINE)
+			w.want(provider, tokenrefresh.Refreshed)
+			w.shop.Tokens.Revoke("")
+			time.Sleep(time.Hour)
+			deps := w.deps(w.secrets, w.objects, duringCall{w, func() { c.act(w) }})
+			report, err := tokenrefresh.New(prefix, deps).Run(context.Background(), tokenrefresh.Request{Provider: provider})
+			w.must(err)
+			if got := report.Results[0]; got.Outcome != c.want {
+				t.Fatalf("%+v, want %s", got, c.want)
+			}
+			time.Sleep(time.Minute)
+			w.want(provider, c.then)
+		})
+	}
+}
+
+// A connection of which no request can be made has spent nothing.
+func TestSpend_AnUnusableConnectionIsNotInDoubt(t *testing.T) {
+	inBubble(t, func(w *world) {
+		provider := w.connect(providers.SHOPLINE, func(c *providers.Connection) { c.TokenURL = "ftp://shopline.test" })
+		w.want(provider, tokenrefresh.Unavailable)
+		w.wantTold("needs_human")
+		c := w.connection(providers.SHOPLINE)
+		w.reconnect(c)
+		w.want(provider, tokenrefresh.Refreshed)
+		w.wantTold("recovered")
+	})
+}
+
+// A code that runs out while it waits is refused; one that is missing, too.
+func TestSpend_NobodyHasAuthorized(t *testing.T) {
+	for _, name := range []string{providers.SHOPLINE, providers.AssistTencho} {
+		inBubbleNamed(t, name, func(w *world) {
+			provider := w.connect(name, func(c *providers.Connection) { c.Code = providers.Secret{} })
+			if result := w.want(provider, tokenrefresh.Unavailable); result.Reason != "nobody has authorized yet" || w.calls(provider) != 0 {
+				t.Errorf("%+v after %d calls", result, w.calls(provider))
+			}
+			w.connect(name)
+			w.want(provider, tokenrefresh.Refreshed)
+			w.wantTold("needs_human recovered")
+			w.connect(name, func(c *providers.Connection) { c.Code = providers.Secret{} }) // it was tidied away
+			w.want(provider, tokenrefresh.Probed)
+		})
+	}
+}
+
+// What Secrets Manager refuses to start is tried again by the next run.
+func TestRotation_ThatCannotBeStarted(t *testing.T) {
+	inBubble(t, func(w *world) {
+		secret, version := w.rotating(providers.Yappli)
+		for _, step := range steps {
+			w.must(w.step(secret, version, step))
+		}
+		deps := w.deps(w.secrets, w.objects, w)
+		deps.Rotate = func(context.Context, string) error { return errors.New("no") }
+		force := tokenrefresh.Request{Provider: providers.Yappli, Force: true}
+		for _, reason := range []string{"starting the rotation", "a rotation is under way", "starting the rotation again"} {
+			report, err := tokenrefresh.New(prefix, deps).Run(context.Background(), force)
+			w.must(err)
+			got := report.Results[0]
+			if got.Reason != reason || (len(report.Retry()) == 1) != (got.Outcome == tokenrefresh.Failed) {
+				t.Errorf("%+v, want %q, to be tried again: %v", got, reason, report.Retry())
+			}
+			if reason == "starting the rotation" {
+				w.rotate(secret)
+				continue
+			}
+			time.Sleep(10 * time.Minute)
+		}
+	})
+}
+
+// The old half of a code's grant has no refresh token: a token that is found
+// dead needs a person, and is tried each hour until it works again.
+func TestSpend_ADeadTokenWithoutRefreshToken(t *testing.T) {
+	inBubble(t, func(w *world) {
+		provider := w.connect(providers.AssistTencho)
+		version := w.want(provider, tokenrefresh.Refreshed).Version
+		w.assist.Inject(yapplitest.Fault{Kind: yapplitest.Denied, Route: "GET ", Times: 2})
+		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Denied)
+		w.want(provider, tokenrefresh.Denied)
+		time.Sleep(time.Hour)
+		w.want(provider, tokenrefresh.Denied)
+		time.Sleep(time.Hour)
+		w.want(provider, tokenrefresh.Probed)
+		w.wantTold("needs_human recovered")
+		if w.asked(provider) != 1 || w.served(provider).Version != version {
+			t.Errorf("%d token calls", w.asked(provider))
+		}
+	})
+}
+
+// A lease that cannot be given back ends by itself; the log says why the next
+// runs wait.
+func TestLease_ThatCannotBeReleasedIsInTheLog(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.Yappli)
+		puts := &failingPuts{Store: w.objects, after: 1}
+		run := func() tokenrefresh.Result {
+			report, err := tokenrefresh.New(prefix, w.deps(w.secrets, puts, w)).Run(context.Background(), tokenrefresh.Request{Provider: providers.Yappli})
+			w.must(err)
+			return report.Results[0]
+		}
+		if got := run(); got.Outcome != tokenrefresh.Refreshed || !strings.Contains(w.log.String(), `"err":"writing shop/state/tokens/yappli: no space"`) {
+			t.Errorf("%+v\n%s", got, w.log.String())
+		}
+		w.want(providers.Yappli, tokenrefresh.Waiting)
+		// The error of the run itself goes first.
+		time.Sleep(2 * time.Minute)
+		puts.after = 1
+		w.yappli.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "POST "})
+		w.log.Reset()
+		if got := run(); got.Outcome != tokenrefresh.Failed || strings.Contains(w.log.String(), "no space") || !strings.Contains(w.log.String(), "status 503") {
+			t.Errorf("%+v\n%s", got, w.log.String())
+		}
+	})
+}
+
+// failingPuts is an object store whose puts fail after the first few.
+type failingPuts struct {
+	objectstore.Store
+
+	after int
+}
+
+func (f *failingPuts) Put(ctx context.Context, o objectstore.Object) (string, error) {
+	if f.after--; f.after < 0 {
+		return "", errors.New("no space")
+	}
+	return f.Store.Put(ctx, o)
+}

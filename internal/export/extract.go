@@ -211,7 +211,7 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 
 // readPass reads one pass to its end.
 func (x *extraction) readPass(ctx, reading context.Context, from place) error {
-	ahead := &readahead{source: x.feed.Source, flight: x.set.InFlight, budget: x.set.ReadAhead, split: x.splitter}
+	ahead := newReadahead(x.feed.Source, x.splitter, x.set.InFlight, x.set.ReadAhead)
 	r := newReading(x.feed, x.journal.Plan.Window, from, ahead, &x.part.point.Drift)
 	r.feedPass = x.feedPass(from.Pass)
 	defer func() {

@@ -8,7 +8,7 @@ import (
 
 // stallsToFixed is after how many pages without a new row a server that pages
 // by number is taken to ignore the size asked for.
-const stallsToFixed = 4
+const stallsToFixed = 8
 
 // nextOverlapped reads by offset, or by page number with chosen sizes, so that
 // each page begins inside the one before.
@@ -20,7 +20,7 @@ func (r *reading) nextOverlapped(ctx context.Context) (*page, error) {
 		return r.becomeFixed(ctx)
 	}
 	r.fill(ctx)
-	p, err := r.ahead.pop(ctx)
+	p, err := r.ahead.pop(ctx, r.fill)
 	if errors.Is(err, ErrUnsplittable) {
 		p, err = r.again(ctx, p)
 	}

@@ -162,8 +162,11 @@ func (r *reading) nextUnpaged(ctx context.Context) (*page, error) {
 func (r *reading) fetch(ctx context.Context, q Query) (*page, error) {
 	r.ahead.drop()
 	r.ahead.push(ctx, r.frame(q))
-	return r.ahead.pop(ctx)
+	return r.ahead.pop(ctx, nothingMore)
 }
+
+// nothingMore queues nothing: what comes next is not known before this page is.
+func nothingMore(context.Context) {}
 
 // frame adds what all queries of the pass have in common.
 func (r *reading) frame(q Query) Query {
@@ -222,7 +225,7 @@ func (r *reading) nextByCursor(ctx context.Context) (*page, error) {
 	if len(r.ahead.queue) == 0 {
 		r.ahead.push(ctx, r.frame(r.following()))
 	}
-	p, err := r.ahead.pop(ctx)
+	p, err := r.ahead.pop(ctx, nothingMore)
 	if errors.Is(err, ErrUnsplittable) {
 		p, err = r.again(ctx, p)
 	}

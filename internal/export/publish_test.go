@@ -140,7 +140,7 @@ func TestLoops_AreRefused(t *testing.T) {
 		if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "ignores its paging parameters") {
 			t.Errorf("%s: %v", paging, err)
 		}
-		if n := l.requests(); n > 200 {
+		if n := l.requests(); n > 300 {
 			t.Errorf("%s: %d requests before the loop was seen", paging, n)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 
 // A readahead fetches and splits pages before they are asked for, and hands
 // them over in the order in which they were queued. At most flight pages are
-// on their way or waiting, and about budget bytes of them: the size of a page
+// on their way. With those that have come and wait for an earlier one, they are
+// at most maxWaiting times as many, and about budget bytes: the size of a page
 // to come is taken to be that of the largest so far. One page is always
 // allowed.
 type readahead struct {
@@ -23,7 +24,16 @@ type readahead struct {
 	running sync.WaitGroup
 	idle    []*splitter
 	mu      sync.Mutex
-	count   int64 // pages fetched
+	active  int           // requests on their way
+	landed  chan struct{} // holds a token if one has ended since it was last looked at
+	count   int64         // pages fetched
+}
+
+// maxWaiting bounds the pages kept for the sake of one that is late.
+const maxWaiting = 2
+
+func newReadahead(source Source, split func() *splitter, flight, budget int) *readahead {
+	return &readahead{source: source, split: split, flight: flight, budget: budget, landed: make(chan struct{}, 1)}
 }
 
 // A fetch is one page on its way.
@@ -37,8 +47,10 @@ type fetch struct {
 
 // full reports whether another page would be too much.
 func (r *readahead) full() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n := len(r.queue)
-	return n > 0 && (n >= r.flight || (n+1)*r.largest > r.budget)
+	return n > 0 && (r.active >= r.flight || n >= maxWaiting*r.flight || (n+1)*r.largest > r.budget)
 }
 
 // push queues a page and starts to fetch it.
@@ -49,13 +61,16 @@ func (r *readahead) push(ctx context.Context, q Query) {
 	f := &fetch{query: q, done: make(chan struct{})}
 	r.queue = append(r.queue, f)
 	r.count++
+	r.mu.Lock()
+	r.active++
+	r.mu.Unlock()
 	r.running.Add(1)
 	go r.run(r.ctx, f) //nolint:contextcheck // made from the ctx of the first push, so that drop can end them all
 }
 
 func (r *readahead) run(ctx context.Context, f *fetch) {
 	defer r.running.Done()
-	defer close(f.done)
+	defer r.land(f)
 	body, err := r.source.Page(ctx, f.query)
 	f.size = len(body)
 	if err != nil {
@@ -72,6 +87,18 @@ func (r *readahead) run(ctx context.Context, f *fetch) {
 	r.mu.Unlock()
 }
 
+// land notes that a request has ended.
+func (r *readahead) land(f *fetch) {
+	r.mu.Lock()
+	r.active--
+	r.mu.Unlock()
+	close(f.done)
+	select {
+	case r.landed <- struct{}{}:
+	default:
+	}
+}
+
 func (r *readahead) takeSplitter() *splitter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,14 +110,25 @@ func (r *readahead) takeSplitter() *splitter {
 	return r.split()
 }
 
-// pop waits for the oldest page. On an error that is ErrUnsplittable the page
+// pop waits for the oldest page. While others overtake it, it calls more, which
+// may queue pages in their place. On an error that is ErrUnsplittable the page
 // holds the whole answer, without rows.
-func (r *readahead) pop(ctx context.Context) (*page, error) {
+func (r *readahead) pop(ctx context.Context, more func(context.Context)) (*page, error) {
 	f := r.queue[0]
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for waiting := true; waiting; {
+		select {
+		case <-f.done: // first, so that nothing is asked for that is not needed yet
+			waiting = false
+			continue
+		default:
+		}
+		select {
+		case <-f.done:
+		case <-r.landed:
+			more(ctx)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	r.queue = r.queue[1:]
 	r.largest = max(r.largest, f.size)

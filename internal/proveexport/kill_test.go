@@ -1,0 +1,118 @@
+package proveexport
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/export"
+	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// build builds the real function.
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bootstrap")
+	command := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, "hikyaku/functions/export")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// TestKill kills the real binary again and again while it exports, and compares
+// what it leaves with an undisturbed run over the same range.
+func TestKill(t *testing.T) {
+	kills := sized(60, 4)
+	rows := sized(3000, 1500)
+	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: rows, Rate: anyRate, Faults: yapplitest.Faults{Latency: 2 * time.Millisecond}})
+	env := []string{"HIKYAKU_EXPORT_PART_MIB=1", "GOMAXPROCS=1"}
+	for name, value := range r.vars {
+		env = append(env, name+"="+value)
+	}
+	err := r.stack.AWS.Register(awslocal.Function{Name: "export", Binary: build(t), Env: env, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const dataset = "shopline/customers"
+	backfill := func(n int) (string, export.Run) {
+		trigger := export.Trigger{Scheduled: at(n), From: at(0).AddDate(-10, 0, 0), To: at(0).AddDate(1, 0, 0)}
+		return fmt.Sprintf(`{"action":"extract","dataset":%q,"scheduled_time":%q,"from":%q,"to":%q}`, dataset,
+			at(n).Format(time.RFC3339), trigger.From.Format(time.RFC3339), trigger.To.Format(time.RFC3339)), runOf(t, dataset, trigger)
+	}
+	r.vars["HIKYAKU_EXPORT_PART_MIB"] = "1"
+	payload, _ := backfill(0)
+	clean := r.verified(r.must(payload).Manifest)
+	if clean.Rows != rows || len(clean.Parts) < 2 {
+		t.Fatalf("undisturbed: %d rows in %d parts", clean.Rows, len(clean.Parts))
+	}
+	chance := random(1)
+	killed, runs := 0, 0
+	for killed < kills {
+		runs++
+		payload, run := backfill(runs)
+		manifest := ""
+		for manifest == "" {
+			done := make(chan awslocal.Result, 1)
+			go func() {
+				result, err := r.stack.AWS.Invoke(t.Context(), "export", []byte(payload))
+				if err != nil {
+					result.Error = err.Error()
+				}
+				done <- result
+			}()
+			var result awslocal.Result
+			select {
+			case result = <-done:
+			case <-time.After(time.Duration(10+chance.IntN(250)) * time.Millisecond):
+				for _, pid := range r.stack.AWS.Processes("export") {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+				if result = <-done; result.Error != "" {
+					killed++
+					r.expire(dataset, run)
+				}
+			}
+			if result.Error != "" {
+				continue
+			}
+			manifest = r.must(payload).Manifest
+		}
+		m := r.verified(manifest)
+		if !same(r, clean, m) {
+			t.Errorf("run %d differs from the undisturbed one after %d kills", runs, killed)
+		}
+	}
+	prove(t, !t.Failed(), "SIGKILL of the real binary", "at least 50 at full size, parts and manifest identical",
+		"%d kills in %d runs of %d rows in %d parts, all identical to the undisturbed run", killed, runs, clean.Rows, len(clean.Parts))
+}
+
+// same compares two runs over the same range byte by byte, but for their names.
+func same(r *rig, a, b export.Manifest) bool {
+	if len(a.Parts) != len(b.Parts) {
+		return false
+	}
+	for i := range a.Parts {
+		x, y := a.Parts[i], b.Parts[i]
+		if !bytes.Equal(r.object(x.Key), r.object(y.Key)) {
+			return false
+		}
+		x.Key, y.Key = "", ""
+		if x != y {
+			return false
+		}
+	}
+	name := func(m export.Manifest) string {
+		m.Run, m.DT, m.ScheduledTime, m.Parts, m.Observed = "", "", time.Time{}, nil, export.Observed{}
+		return fmt.Sprintf("%+v", m)
+	}
+	return name(a) == name(b)
+}

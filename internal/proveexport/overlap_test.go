@@ -1,0 +1,89 @@
+package proveexport
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hikyaku/internal/export"
+	"hikyaku/internal/objectstore"
+)
+
+// A slowList answers after a log-normal time, and counts what it has in flight.
+// Time is a bubble's.
+type slowList struct {
+	rows   int
+	after  func(request int) time.Duration
+	mu     sync.Mutex
+	asked  int
+	spent  time.Duration // the sum of all latencies
+	paging export.Paging
+}
+
+func (l *slowList) Page(ctx context.Context, q export.Query) ([]byte, error) {
+	l.mu.Lock()
+	wait := l.after(l.asked)
+	l.asked++
+	l.spent += wait
+	l.mu.Unlock()
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	start := q.Start
+	if l.paging == export.ByCursor {
+		start = 0
+		_, _ = fmt.Sscanf(q.After, "r%d", &start)
+	}
+	var out []string
+	for n := start; n < min(start+q.Limit, l.rows); n++ {
+		out = append(out, fmt.Sprintf(`{"id":"r%07d"}`, n+1))
+	}
+	return []byte(`{"items":[` + strings.Join(out, ",") + `]}`), nil
+}
+
+// exporter is one over a source, in memory.
+func exporter(t *testing.T, feed export.Feed, flight int) (*export.Exporter, *objectstore.Memory) {
+	t.Helper()
+	store := &objectstore.Memory{}
+	feed.Shape = export.Shape{Lists: []string{"items"}, ID: []string{"id"}}
+	n := 0
+	return export.New(export.Settings{Prefix: "p", Bucket: "b", InFlight: flight}, export.Seams{
+		Store: store, Now: time.Now, NewID: func() string { n++; return fmt.Sprint("holder", n) },
+		Open: func(context.Context, export.Dataset, []string) (export.Feed, error) { return feed, nil },
+	}), store
+}
+
+func TestOverlap(t *testing.T) {
+	for _, c := range []struct {
+		paging export.Paging
+		flight int
+	}{{export.ByOffset, 1}, {export.ByOffset, 2}, {export.ByOffset, 4}, {export.ByOffset, 8}, {export.ByOffset, 16}, {export.ByCursor, 4}} {
+		synctest.Test(t, func(t *testing.T) {
+			chance := random(uint64(c.flight))
+			list := &slowList{rows: sized(200_000, 40_000), paging: c.paging, after: func(int) time.Duration {
+				return time.Duration(100 * math.Exp(0.5*chance.NormFloat64()) * float64(time.Millisecond))
+			}}
+			e, _ := exporter(t, export.Feed{Source: list, Paging: c.paging, PageSize: 100}, c.flight)
+			began := time.Now()
+			a, err := e.Extract(t.Context(), runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)}))
+			if err != nil || a.Rows != list.rows {
+				t.Fatalf("%d rows, %v", a.Rows, err)
+			}
+			took := time.Since(began)
+			if c.paging == export.ByCursor {
+				ratio := float64(took) / float64(list.spent)
+				prove(t, ratio <= 1.05, "cursor source", "at most 1.05 of the sum of latencies", "%.3f over %d requests", ratio, list.asked)
+				return
+			}
+			mean := float64(list.spent) / float64(took)
+			prove(t, mean >= 0.9*float64(c.flight), fmt.Sprintf("overlap with %d in flight", c.flight), "at least 0.9 of what is asked", "mean %.2f over %d requests", mean, list.asked)
+		})
+	}
+}

@@ -1,0 +1,200 @@
+package proveexport
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/boot/bootexport"
+	"hikyaku/internal/export"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/secretstore"
+)
+
+// sized is how much of a proof runs.
+func sized(full, short int) int {
+	if os.Getenv("HIKYAKU_PROVE") == "full" {
+		return full
+	}
+	return short
+}
+
+func seed() uint64 {
+	n, err := strconv.ParseUint(os.Getenv("HIKYAKU_SEED"), 10, 64)
+	if err != nil {
+		return 20261122
+	}
+	return n
+}
+
+func random(part uint64) *rand.Rand { return rand.New(rand.NewPCG(seed(), part)) }
+
+// prove prints a line, and fails the test if it does not hold.
+func prove(t *testing.T, holds bool, name, bar, format string, values ...any) {
+	t.Helper()
+	line := fmt.Sprintf("%s: %s (%s)", name, fmt.Sprintf(format, values...), bar)
+	if !holds {
+		t.Errorf("%s does not hold; seed %d", line, seed())
+	}
+	_, _ = fmt.Fprintf(os.Stdout, "prove: %s\n", line)
+}
+
+// A rig is a stack on sockets, whose providers have tokens.
+type rig struct {
+	testing.TB
+
+	stack *localstack.Stack
+	vars  map[string]string // of the export
+	store objectstore.Store
+}
+
+const anyRate = 1e5 // requests per second
+
+func newRig(t testing.TB, o localstack.SandboxOptions) *rig {
+	t.Helper()
+	s, err := localstack.Start(t.Context(), localstack.Options{Sandbox: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.AWS.Close() })
+	r := &rig{TB: t, stack: s, vars: maps.Clone(s.Vars(localstack.Export))}
+	for name, sandbox := range s.Sandboxes {
+		secret := secretstore.Name(localstack.Prefix, name, secretstore.TokenPart)
+		if err := s.AWS.Secrets.Create(t.Context(), secret, uuid.NewString(), sandbox.Token(s.URLs[name]).Document()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	base, err := bootcli.Open(boot.Environ{Vars: r.vars, Out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store = base.Objects
+	return r
+}
+
+// function composes the export anew, as a cold start does.
+func (r *rig) function() *bootexport.Function {
+	r.Helper()
+	f, err := bootexport.New(r.Context(), boot.Environ{Vars: r.vars, Out: io.Discard})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return f
+}
+
+func (r *rig) invoke(ctx context.Context, event string) (export.Answer, error) {
+	r.Helper()
+	var a export.Answer
+	raw, err := r.function().Invoke(ctx, []byte(event))
+	if err == nil {
+		err = json.Unmarshal(raw, &a)
+	}
+	return a, err
+}
+
+func (r *rig) must(event string) export.Answer {
+	r.Helper()
+	a, err := r.invoke(r.Context(), event)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return a
+}
+
+// event asks for a run of a dataset n minutes after midnight.
+func event(dataset string, n int) string {
+	return fmt.Sprintf(`{"action":"extract","dataset":%q,"scheduled_time":%q}`, dataset, at(n).Format(time.RFC3339))
+}
+
+func at(n int) time.Time {
+	return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Minute)
+}
+
+// verified returns a manifest all of whose figures are proved.
+func (r *rig) verified(key string) export.Manifest {
+	r.Helper()
+	v, err := export.Verify(r.Context(), r.store, key)
+	if err != nil || len(v.Faults) > 0 {
+		r.Fatal(key, err, v.Faults)
+	}
+	return v.Manifest
+}
+
+func (r *rig) object(key string) []byte {
+	r.Helper()
+	_, body, err := r.store.Get(r.Context(), key)
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer func() { _ = body.Close() }()
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return raw
+}
+
+// rows returns the lines of a run.
+func (r *rig) rows(m export.Manifest) []string {
+	r.Helper()
+	var all []string
+	for _, p := range m.Parts {
+		z, err := gzip.NewReader(bytes.NewReader(r.object(p.Key)))
+		if err != nil {
+			r.Fatal(err)
+		}
+		plain, err := io.ReadAll(z)
+		if err != nil {
+			r.Fatal(err)
+		}
+		all = append(all, strings.Split(strings.TrimSuffix(string(plain), "\n"), "\n")...)
+	}
+	return all
+}
+
+// expire lets the lease of a dead holder end, as if its time had passed.
+func (r *rig) expire(dataset string, run export.Run) {
+	r.Helper()
+	key := localstack.Prefix + "/state/export/" + dataset + "/run=" + run.ID + ".json"
+	document, err := objectstore.ReadDocument(r.Context(), r.store, key)
+	if err != nil || !document.Exists() {
+		return // it died before it took one
+	}
+	var held map[string]json.RawMessage
+	if err := document.Decode(&held); err != nil {
+		r.Fatal(err)
+	}
+	held["until"] = json.RawMessage(`"2026-01-01T00:00:00Z"`)
+	if _, err := document.Replace(r.Context(), r.store, held); err != nil {
+		r.Fatal(err)
+	}
+}
+
+func runOf(t testing.TB, dataset string, trigger export.Trigger) export.Run {
+	t.Helper()
+	d, err := export.FindDataset(dataset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trigger.Dataset = d
+	run, err := export.NewRun(trigger, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}

@@ -1,0 +1,85 @@
+package proveexport
+
+import (
+	"testing"
+	"time"
+
+	"hikyaku/internal/export"
+	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/shopline/shoplinetest"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// traffic is what the store and the provider were asked for.
+type traffic struct{ gets, puts, lists, provider int }
+
+func (r *rig) traffic() traffic {
+	calls := r.stack.AWS.Calls()
+	shop := r.stack.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server)
+	return traffic{
+		calls["s3.GetObject"] + calls["s3.HeadObject"], calls["s3.PutObject"],
+		calls["s3.ListObjectsV2"] + calls["s3.DeleteObject"], len(shop.Calls()),
+	}
+}
+
+func (t traffic) minus(u traffic) traffic {
+	return traffic{t.gets - u.gets, t.puts - u.puts, t.lists - u.lists, t.provider - u.provider}
+}
+
+func TestTriggers(t *testing.T) {
+	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 200, Rate: anyRate})
+	const dataset = "shopline/customers"
+	shop := r.stack.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server)
+
+	// During the run: the holder waits for a slow answer meanwhile.
+	shop.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: time.Second})
+	finished := make(chan export.Answer)
+	second := r.function() // another cold start
+	go func() { finished <- r.must(event(dataset, 1)) }()
+	for r.traffic().puts < 2 { // the lease and the plan
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // it has asked by now, and waits
+	before := r.traffic()
+	raw, err := second.Invoke(t.Context(), []byte(event(dataset, 1)))
+	during := r.traffic().minus(before)
+	busy := err == nil && len(raw) > 0 && string(raw[:16]) == `{"status":"busy"`
+	prove(t, busy && during.gets <= 2 && during.puts <= 1 && during.lists == 0 && during.provider == 0,
+		"duplicate trigger during the run", "busy, no provider request, at most 2 reads and 1 refused write", "busy %t, %+v", busy, during)
+	first := <-finished
+
+	// After it.
+	before = r.traffic()
+	again := r.must(event(dataset, 1))
+	after := r.traffic().minus(before)
+	prove(t, again.Manifest == first.Manifest && after.gets <= 2 && after.puts == 0 && after.lists == 0 && after.provider == 0,
+		"duplicate trigger after the run", "same answer, no provider request, at most 2 reads, no write", "%+v", after)
+
+	r.deadHolder(t, "shopline/orders", shop)
+}
+
+// deadHolder: a holder dies; a retry that comes too early does not end the run,
+// and one after the lease goes on with it.
+func (r *rig) deadHolder(t *testing.T, dataset string, shop *shoplinetest.Server) {
+	t.Helper()
+	shop.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: 2 * time.Second, After: 2})
+	dying := r.function()
+	run := runOf(t, dataset, export.Trigger{Scheduled: at(2)})
+	before := r.traffic().puts
+	ended := make(chan error, 1)
+	go func() {
+		_, err := dying.Invoke(t.Context(), []byte(event(dataset, 2)))
+		ended <- err
+	}()
+	for r.traffic().puts < before+2 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond)
+	early := r.must(event(dataset, 2))
+	r.expire(dataset, run) // as if the holder hung beyond its lease
+	late := r.must(event(dataset, 2))
+	<-ended
+	prove(t, early.Status == export.Busy && late.Status == export.Done && r.verified(late.Manifest).Rows == late.Rows,
+		"retry before and after a dead holder's lease ends", "busy, then done", "%s, then %s with %d rows", early.Status, late.Status, late.Rows)
+}

@@ -51,6 +51,22 @@ bench: ## time to ready and to the first answer of each function, beside a bare 
 mutants: tools ## mutation tests of the cores and the shared client; prints the share killed
 	scripts/mutants.sh
 
+# Prints each promise as name: figure (bar). The simulated months run apart and
+# one after the other, because they are held to a minute of real time each.
+PROVE := HIKYAKU_PROVE=full go test -count=1 -timeout 40m -v
+FIGURES := sed -nE -e 's/^prove: //p' -e 's/^ +crash_test.go:[0-9]+: //p' -e '/FAIL|panic:|_test.go:/p'
+
+.PHONY: prove-tokens
+prove-tokens: ## prove at full size what is promised about tokens
+	@$(PROVE) -parallel 1 -run 'Month|Recovery' ./internal/provetokens | $(FIGURES)
+	@$(PROVE) -skip 'Month|Recovery' ./internal/provetokens | $(FIGURES)
+	@$(PROVE) -run '^TestCrash_' ./internal/tokenrefresh | $(FIGURES)
+
+.PHONY: prove-export
+prove-export: ## prove at full size what is promised about exports
+	@$(PROVE) ./internal/proveexport | $(FIGURES)
+	@$(PROVE) ./internal/export | $(FIGURES)
+
 .PHONY: sam-local
 sam-local: ## run every function with every event in Docker and compare with 'hikyaku invoke'
 	scripts/sam-local.sh

@@ -127,6 +127,7 @@ func TestCrash_AnywhereLeavesTheSameFiles(t *testing.T) {
 					return s.sameRows()
 				},
 			})
+			t.Logf("crash and failure of every call, %s, unordered %t: %d calls, %d points, all with the rows of an undisturbed run", c.paging, c.unordered, len(report.Calls), report.Cases)
 			if len(report.Calls) < 20 {
 				t.Errorf("only %s", report)
 			}

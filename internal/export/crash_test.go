@@ -192,6 +192,9 @@ func TestStops_MoveTheCutsOnly(t *testing.T) {
 				if m.Observed.Invocations != stops+1 {
 					t.Errorf("%s: %d invocations are observed, %d were made", paging, m.Observed.Invocations, stops+1)
 				}
+				if int(m.Observed.Pages) != b.list.requests() || m.Observed.Seconds <= 0 {
+					t.Errorf("%s: observed %+v, %d pages were asked for", paging, m.Observed, b.list.requests())
+				}
 				b.verify(answer.Manifest)
 			}
 		}

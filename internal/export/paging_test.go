@@ -364,3 +364,17 @@ func TestCursor_WhoseRowIsGone(t *testing.T) {
 		}
 	}
 }
+
+// The second look at a source without order finds the broken records again,
+// and knows them.
+func TestSecondLook_KnowsTheRejects(t *testing.T) {
+	t.Parallel()
+	l := newList(export.ByOffset, 40)
+	l.broken = map[int]bool{13000: true, 40000: true}
+	b := newBench(t, l)
+	b.feed.Unordered = true
+	b.extract(due)
+	if m := b.expectAll("unordered"); m.Rejects != 2 || m.Late != 0 {
+		t.Errorf("%d rejects and %d late rows, want 2 and none", m.Rejects, m.Late)
+	}
+}

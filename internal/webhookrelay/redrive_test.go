@@ -1,0 +1,88 @@
+package webhookrelay_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"hikyaku/internal/webhookrelay"
+)
+
+// outlet hands out what is there, once, and can fail.
+type outlet struct {
+	*fifo
+
+	noReceive, noDelete error
+}
+
+func (o outlet) Receive(context.Context) ([]webhookrelay.Delivery, error) {
+	return o.receive(10), o.noReceive
+}
+
+func (o outlet) Delete(_ context.Context, receipt string) error {
+	if o.noDelete == nil {
+		o.settle([]webhookrelay.Delivery{{ID: receipt}}, nil)
+	}
+	return o.noDelete
+}
+
+func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		at := time.Now().UTC()
+		for _, m := range []webhookrelay.Message{
+			{User: 7, Event: "change", At: at, Class: "refused", Force: true}, {User: 8, Event: "delete", Deleted: true, At: at, Class: "mapping"},
+			{At: at, Class: "malformed"},
+		} {
+			if err := r.dead.Send(context.Background(), m.Envelope(m.Class)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, dead := context.Background(), outlet{fifo: r.dead}
+		got, err := webhookrelay.Redrive(ctx, dead, r.queue)
+		if want := (webhookrelay.Redriven{Sent: 2, Kept: 1}); err != nil || got != want {
+			t.Fatalf("Redrive = %+v, %v, want %+v", got, err, want)
+		}
+		sent := r.queue.bodies()
+		want := []webhookrelay.Message{{User: 7, Event: "redrive", At: at, Force: true}, {User: 8, Event: "redrive", Deleted: true, At: at}}
+		if len(sent) != 2 || sent[0] != want[0] || sent[1] != want[1] || r.dead.len() != 1 {
+			t.Fatalf("sent %+v with %d kept, want %+v", sent, r.dead.len(), want)
+		}
+		if got, err := webhookrelay.Redrive(ctx, dead, r.queue); err != nil || got != (webhookrelay.Redriven{}) {
+			t.Fatalf("second Redrive = %+v, %v, want nothing", got, err)
+		}
+	})
+}
+
+// Wherever it fails, nothing is lost, and another run sends it.
+func TestRedrive_MayBeRepeated(t *testing.T) {
+	lost := errors.New("connection lost")
+	for name, c := range map[string]struct {
+		spoil func(r *rig, o *outlet)
+		sent  int
+	}{
+		"receive fails": {func(_ *rig, o *outlet) { o.noReceive = lost }, 0},
+		"send fails":    {func(r *rig, _ *outlet) { r.queue.refuse = true }, 0},
+		"delete fails":  {func(_ *rig, o *outlet) { o.noDelete = lost }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				m := webhookrelay.Message{User: 7, At: time.Now().UTC(), Class: "refused"}
+				if err := r.dead.Send(context.Background(), m.Envelope("x")); err != nil {
+					t.Fatal(err)
+				}
+				o := outlet{fifo: r.dead}
+				c.spoil(r, &o)
+				if got, err := webhookrelay.Redrive(context.Background(), o, r.queue); err == nil || got.Sent != c.sent || r.dead.len() != 1 {
+					t.Fatalf("Redrive = %+v, %v with %d dead letters, want an error and the letter kept", got, err, r.dead.len())
+				}
+				r.queue.refuse = false
+				time.Sleep(visibility)
+				got, err := webhookrelay.Redrive(context.Background(), outlet{fifo: r.dead}, r.queue)
+				if err != nil || got.Sent != 1 || r.dead.len() != 0 || r.queue.len() != c.sent+1 {
+					t.Fatalf("second Redrive = %+v, %v, %d in the queue", got, err, r.queue.len())
+				}
+			})
+		})
+	}
+}

@@ -44,7 +44,7 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	client := sqs.NewFromConfig(base.AWS)
 	f := &Function{settings: settings, base: base, queue: &queue{client, settings.Queue}, dead: &queue{client, settings.DeadLetter}}
 	if settings.Role == Ingest {
-		secrets := &inbound{store: base.Secrets, name: settings.Prefix + "/" + providers.SuperSaaS + "/webhook", now: base.Now}
+		secrets := newInbound(base)
 		f.ingest = &webhookrelay.Ingest{
 			Secrets: secrets.current, SecretField: settings.SecretField,
 			Queue: f.queue, Log: base.Log, Metrics: base.Metrics, Now: base.Now,
@@ -120,6 +120,14 @@ func (f *Function) Reconciler(ctx context.Context) (*webhookrelay.Reconciler, er
 		return nil, err
 	}
 	return stack.Reconciler(f.queue), nil
+}
+
+// Redrive sends what lies in the dead-letter queue to the queue again.
+func (f *Function) Redrive(ctx context.Context) (webhookrelay.Redriven, error) {
+	if f.settings.DeadLetter == "" {
+		return webhookrelay.Redriven{}, errors.New("HIKYAKU_DEAD_LETTER_QUEUE_URL: required: the URL of the dead-letter queue")
+	}
+	return webhookrelay.Redrive(ctx, f.dead, f.queue)
 }
 
 // kind holds just enough of an event to tell whose it is. It is the union of

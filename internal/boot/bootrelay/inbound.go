@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"hikyaku/internal/boot"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 )
@@ -33,6 +34,22 @@ type inbound struct {
 	mu     sync.Mutex
 	values []providers.Secret
 	readAt time.Time // zero: never
+}
+
+func newInbound(base *boot.Base) *inbound {
+	return &inbound{store: base.Secrets, name: secretstore.Name(base.Common.Prefix, providers.SuperSaaS, "webhook"), now: base.Now}
+}
+
+// InboundSecret reads the secret that a webhook's address has to end in.
+func InboundSecret(ctx context.Context, base *boot.Base) (providers.Secret, error) {
+	secrets, err := newInbound(base).read(ctx, secretstore.Current)
+	if err == nil && len(secrets) == 0 {
+		err = errors.New("the inbound secret holds nothing yet; the stack sets it when it is deployed")
+	}
+	if err != nil {
+		return providers.Secret{}, err
+	}
+	return secrets[0], nil
 }
 
 // current returns the current secret and, while it rotates, the previous one.

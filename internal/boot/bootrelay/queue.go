@@ -18,6 +18,7 @@ import (
 const (
 	mostInBatch       = 10
 	longestVisibility = 12 * time.Hour
+	patience          = 1 // seconds that Receive waits for a first message
 )
 
 // A queue is an SQS FIFO queue.
@@ -27,8 +28,9 @@ type queue struct {
 }
 
 var (
-	_ webhookrelay.Queue = (*queue)(nil)
-	_ webhookrelay.Inbox = (*queue)(nil)
+	_ webhookrelay.Queue  = (*queue)(nil)
+	_ webhookrelay.Inbox  = (*queue)(nil)
+	_ webhookrelay.Outlet = (*queue)(nil)
 )
 
 // Send implements webhookrelay.Queue.
@@ -60,6 +62,27 @@ func (q *queue) Postpone(ctx context.Context, receipt string, d time.Duration) e
 	})
 	if err != nil {
 		return fmt.Errorf("postponing a message: %w", err)
+	}
+	return nil
+}
+
+// Receive implements webhookrelay.Outlet.
+func (q *queue) Receive(ctx context.Context) ([]webhookrelay.Delivery, error) {
+	out, err := q.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.url, MaxNumberOfMessages: mostInBatch, WaitTimeSeconds: patience})
+	if err != nil {
+		return nil, fmt.Errorf("receiving messages: %w", err)
+	}
+	batch := make([]webhookrelay.Delivery, len(out.Messages))
+	for i, m := range out.Messages {
+		batch[i] = webhookrelay.Delivery{ID: aws.ToString(m.MessageId), Receipt: aws.ToString(m.ReceiptHandle), Body: []byte(aws.ToString(m.Body))}
+	}
+	return batch, nil
+}
+
+// Delete implements webhookrelay.Outlet.
+func (q *queue) Delete(ctx context.Context, receipt string) error {
+	if _, err := q.client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: &receipt}); err != nil {
+		return fmt.Errorf("deleting a message: %w", err)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func newRoot() *cobra.Command {
 		Args:          noCommand,
 		RunE:          showHelp,
 	}
-	root.AddCommand(newAuthorize(), newConnect(), newDemo(), newExport(), newInvoke(), newMapping(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	root.AddCommand(newAuthorize(), newConnect(), newDemo(), newExport(), newHooks(), newInvoke(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
 	return root
 }
 

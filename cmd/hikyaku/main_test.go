@@ -300,7 +300,7 @@ func cmdOneJSON(ts *testscript.TestScript, _ bool, _ []string) {
 // call have --json.
 func TestEveryCommandIsExplained(t *testing.T) {
 	t.Parallel()
-	plain := []string{"hikyaku", "hikyaku invoke", "hikyaku mapping", "hikyaku mapping init"}
+	plain := []string{"hikyaku", "hikyaku hooks", "hikyaku invoke", "hikyaku mapping", "hikyaku mapping init", "hikyaku relay"}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		if c.Short == "" || len(c.Long) < len(c.Short) || c.Example == "" || strings.HasSuffix(c.Short, ".") {

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/webhookrelay"
+)
+
+// relayFlags say with which settings a command works in the relay's place.
+type relayFlags struct {
+	stack         stackFlags
+	vars, mapping string
+	logs, asJSON  bool
+}
+
+func (f *relayFlags) add(c *cobra.Command) {
+	f.stack.add(c)
+	c.Flags().StringVar(&f.vars, "env-vars", "", "file with the function's variables, as 'sam local invoke --env-vars' takes it; they replace the environment's")
+	c.Flags().BoolVar(&f.logs, "logs", false, "show the function's log and metrics on standard error")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
+}
+
+func (f *relayFlags) addMapping(c *cobra.Command) {
+	c.Flags().StringVar(&f.mapping, "mapping", "", "the stack's mapping file (default: HIKYAKU_MAPPING_FILE)")
+}
+
+// ownSettings says where the settings come from.
+const ownSettings = "It needs the settings of the stack's own function: the queues, HIKYAKU_IDENTITY and the others, from the\n" +
+	"environment or from --env-vars FILE. With other settings it would work on other state than the function."
+
+// open composes a role in this process, with the caller's own credentials.
+func (f *relayFlags) open(c *cobra.Command, role bootrelay.Role, function string) (*bootrelay.Function, error) {
+	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+	if err != nil {
+		return nil, err
+	}
+	if f.vars != "" {
+		vars, err := readVars(f.vars, function)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(e.Vars, vars)
+	}
+	e.Vars["HIKYAKU_ROLE"] = string(role)
+	for name, value := range map[string]string{
+		"HIKYAKU_PREFIX": f.stack.prefix, "HIKYAKU_BUCKET": f.stack.bucket, "HIKYAKU_MAPPING_FILE": f.mapping,
+	} {
+		if value != "" {
+			e.Vars[name] = value
+		}
+	}
+	e.Out = io.Discard
+	if f.logs {
+		e.Out = c.ErrOrStderr()
+	}
+	return bootrelay.New(c.Context(), e)
+}
+
+// say prints an answer as JSON, or as the sentence.
+func (f *relayFlags) say(c *cobra.Command, answer any, sentence string, a ...any) error {
+	if f.asJSON {
+		return json.NewEncoder(c.OutOrStdout()).Encode(answer)
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), sentence+"\n", a...)
+	return err
+}
+
+func newRelay() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "relay",
+		Short:   "Decide what the relay leaves to a person",
+		Long:    "The relay stops by itself where a mistake would lock out many people at once. These commands let it go on.",
+		Example: "  hikyaku relay release",
+		Args:    noCommand,
+		RunE:    showHelp,
+	}
+	c.AddCommand(newRelayRelease())
+	return c
+}
+
+func newRelayRelease() *cobra.Command {
+	var f relayFlags
+	c := &cobra.Command{
+		Use:   "release",
+		Short: "Let disablings go on after the cap stopped them",
+		Long: "More than HIKYAKU_DISABLE_CAP disablings in an hour stop all of them: so many people rarely leave at\n" +
+			"once. Look at what was deleted in SuperSaaS first ('hikyaku reconcile --dry-run'). Then this starts the\n" +
+			"count from zero; the messages wait in the queue, and go on within the hour.\n\n" + ownSettings,
+		Example: "  hikyaku relay release\n  hikyaku relay release --env-vars relay.json --json",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
+			if err != nil {
+				return err
+			}
+			stack, err := function.Stack(c.Context())
+			if err != nil {
+				return err
+			}
+			stopped, err := stack.Release(c.Context())
+			if err != nil {
+				return fmt.Errorf("releasing the cap on disablings: %w", err)
+			}
+			sentence := "Disabling was not stopped; its count starts from zero."
+			if stopped {
+				sentence = "Disabling goes on; its count starts from zero."
+			}
+			return f.say(c, map[string]bool{"was_stopped": stopped}, sentence)
+		},
+	}
+	f.add(c)
+	f.addMapping(c)
+	return c
+}
+
+func newRedrive() *cobra.Command {
+	var f relayFlags
+	c := &cobra.Command{
+		Use:   "redrive",
+		Short: "Send the dead letters to the relay again",
+		Long: "Moves every message of the dead-letter queue to the users' queue. Safe at any later time, and as often\n" +
+			"as you like: a message only names the user, whom the relay then reads anew. What names no user stays\n" +
+			"where it is, and is counted.\n\n" + ownSettings,
+		Example: "  hikyaku redrive\n  hikyaku redrive --env-vars relay.json --json",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			// The role ingest needs the queues, and neither tokens nor a mapping.
+			function, err := f.open(c, bootrelay.Ingest, localstack.Relay)
+			if err != nil {
+				return err
+			}
+			done, err := function.Redrive(c.Context())
+			said := f.say(c, done, "%d sent to the relay again, %d kept because they name no user.", done.Sent, done.Kept)
+			return errors.Join(err, said)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func newReconcile() *cobra.Command {
+	var f relayFlags
+	var dry bool
+	c := &cobra.Command{
+		Use:   "reconcile",
+		Short: "Compare SuperSaaS with Yappli, and send the users that differ to the relay",
+		Long: "Does what the scheduled function does, in this process and until it is done: it lists both sides, links\n" +
+			"members who exist, and puts the users who differ on the queue. It never writes to Yappli. With --dry-run\n" +
+			"it changes nothing at all and names the users, by id and reason: missing (to be created), differing,\n" +
+			"gone (to be read singly, then disabled) and unresolved.\n\n" + ownSettings,
+		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --env-vars reconcile.json --json",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
+			if err != nil {
+				return err
+			}
+			reconciler, err := function.Reconciler(c.Context())
+			if err != nil {
+				return err
+			}
+			if dry {
+				return f.dryRun(c, reconciler)
+			}
+			report, err := reconcileAll(c.Context(), reconciler)
+			if err != nil {
+				return err
+			}
+			return f.say(c, map[string]any{"status": "done", "report": report}, "%s", sentences(*report))
+		},
+	}
+	f.add(c)
+	f.addMapping(c)
+	c.Flags().BoolVar(&dry, "dry-run", false, "compare and print, and change nothing")
+	return c
+}
+
+func (f *relayFlags) dryRun(c *cobra.Command, r *webhookrelay.Reconciler) error {
+	report, differences, err := r.DryRun(c.Context())
+	if err != nil {
+		return fmt.Errorf("comparing both sides: %w", err)
+	}
+	if f.asJSON {
+		return f.say(c, map[string]any{"status": "dry_run", "report": report, "differences": differences}, "")
+	}
+	for _, d := range differences {
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\t%s\n", d.User, d.Reason); err != nil {
+			return err
+		}
+	}
+	return f.say(c, nil, "%s", sentences(report))
+}
+
+// oneGo is how long a part of a run may take. The lease of a part ends with
+// it, so a command that is killed keeps the schedule out no longer than that.
+const oneGo = 10 * time.Minute
+
+// reconcileAll runs until the run is done.
+func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler) (*webhookrelay.Report, error) {
+	for {
+		part, cancel := context.WithTimeout(ctx, oneGo)
+		result, err := r.Run(part, false)
+		cancel()
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", err)
+		case result.Status == "busy":
+			return nil, fmt.Errorf("another run is under way until %s at the latest; try again then", result.Until.UTC().Format(time.RFC3339))
+		case result.Report != nil:
+			return result.Report, nil
+		}
+	}
+}
+
+func sentences(r webhookrelay.Report) string {
+	text := fmt.Sprintf("%d users, %d members: %d matched, %d missing, %d differing, %d gone, %d members nobody claims.\n%d to be written by the relay.",
+		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, r.Sent)
+	if r.NoIdentity+r.DuplicateIdentity+r.Unmappable > 0 {
+		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has, %d whom the mapping fails for.",
+			r.NoIdentity, r.DuplicateIdentity, r.Unmappable)
+	}
+	if r.Drift > 0 {
+		text += fmt.Sprintf("\nThe lists changed while they were read (%d places), so nobody counts as missing or gone.", r.Drift)
+	}
+	if r.Check != nil && r.Check.Webhooks >= 0 && r.Check.Webhooks != 1 {
+		text += fmt.Sprintf("\n%d webhooks for changed users point at the relay; there must be exactly one ('hikyaku hooks register').", r.Check.Webhooks)
+	}
+	return text
+}

@@ -118,6 +118,33 @@ func TestRotation_TestBlocksByKind(t *testing.T) {
 	}
 }
 
+// What is tested is the new credential, not the one that is served.
+func TestRotation_TestsTheNewCredential(t *testing.T) {
+	for name, tokens := range map[string]func(w *world) interface{ Revoke(string) }{
+		providers.Yappli:   func(w *world) interface{ Revoke(string) } { return w.yappli.Tokens },
+		providers.SHOPLINE: func(w *world) interface{ Revoke(string) } { return w.shop.Tokens },
+	} {
+		inBubbleNamed(t, name, func(w *world) {
+			secret, version := w.rotating(name)
+			w.must(w.step(secret, version, tokenrefresh.CreateSecret))
+			value, err := w.secrets.GetVersion(context.Background(), secret, version)
+			w.must(err)
+			access := ""
+			if token, err := providers.ParseToken(value.Data); err == nil {
+				access = token.Credential.Reveal()
+			} else if grant, err := providers.ParseGrant(value.Data); err == nil {
+				access = grant.Access.Reveal()
+			}
+			w.must(w.step(secret, version, tokenrefresh.TestSecret))
+			tokens(w).Revoke(access)
+			if err := w.step(secret, version, tokenrefresh.TestSecret); access == "" || err == nil || !strings.Contains(err.Error(), "the new credential does not work") {
+				t.Errorf("a new credential that is dead: %v", err)
+			}
+			w.must(w.works(name))
+		})
+	}
+}
+
 func TestRotation_RefusesWhatIsNotRotated(t *testing.T) {
 	inBubble(t, func(w *world) {
 		for _, name := range []string{staff, providers.SuperSaaS, providers.Yappli} {

@@ -31,7 +31,7 @@ func build(t *testing.T) string {
 // TestKill kills the real binary again and again while it exports, and compares
 // what it leaves with an undisturbed run over the same range.
 func TestKill(t *testing.T) {
-	kills := sized(60, 4)
+	kills := sized(60, 3)
 	rows := sized(3000, 1500)
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: rows, Rate: anyRate, Faults: yapplitest.Faults{Latency: 2 * time.Millisecond}})
 	env := []string{"HIKYAKU_EXPORT_PART_MIB=1", "GOMAXPROCS=1"}

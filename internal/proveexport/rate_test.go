@@ -18,9 +18,9 @@ import (
 // in any sliding second.
 func TestRate(t *testing.T) {
 	// A short run waits a moment at its start and its end, and has few requests.
-	least, most := float64(sized(95, 60))/100, float64(sized(1, 10))/100
+	least, most := float64(sized(95, 50))/100, float64(sized(1, 10))/100
 	const allowed, share = 20.0, 0.9 // the default of HIKYAKU_SHOPLINE_SHARE; the rest is for jitter on the way
-	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: sized(2000, 400), Rate: allowed})
+	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: sized(2000, 200), Rate: allowed})
 	r.vars["HIKYAKU_EXPORT_PAGE_SIZE"] = "10"
 	r.vars["HIKYAKU_SHOPLINE_RATE"], r.vars["HIKYAKU_SHOPLINE_SHARE"] = fmt.Sprint(allowed), fmt.Sprint(share)
 	began := time.Now()

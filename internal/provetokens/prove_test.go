@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"testing"
@@ -81,8 +82,10 @@ func binary(t *testing.T, function string) string {
 // built is the folder of the binaries, once they are asked for.
 var built string
 
-// TestMain removes the binaries.
+// TestMain removes the binaries. The simulated months make much garbage and
+// keep little, so it is collected more rarely.
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
 	code := m.Run()
 	if built != "" {
 		_ = os.RemoveAll(built)

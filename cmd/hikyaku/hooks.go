@@ -15,7 +15,7 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/boot/bootrelay"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 )
@@ -34,8 +34,8 @@ func (f *hookFlags) add(c *cobra.Command) {
 }
 
 // open opens the stack's account. Only list works without an address.
-func (f *hookFlags) open(c *cobra.Command, needsURL bool) (*boot.Base, webhookrelay.Hooks, error) {
-	none := webhookrelay.Hooks{}
+func (f *hookFlags) open(c *cobra.Command, needsURL bool) (*boot.Base, operate.Hooks, error) {
+	none := operate.Hooks{}
 	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
 	if err != nil {
 		return nil, none, err
@@ -54,7 +54,7 @@ func (f *hookFlags) open(c *cobra.Command, needsURL bool) (*boot.Base, webhookre
 	if err != nil {
 		return nil, none, err
 	}
-	return base, webhookrelay.Hooks{Client: supersaas.New(base.Tokens(providers.SuperSaaS), base.Options()), URL: address}, nil
+	return base, operate.Hooks{Client: supersaas.New(base.Tokens(providers.SuperSaaS), base.Options()), URL: address}, nil
 }
 
 func newHooks() *cobra.Command {

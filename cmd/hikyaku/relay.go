@@ -15,6 +15,7 @@ import (
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
 )
 
 // relayFlags say with which settings a command works in the relay's place.
@@ -140,7 +141,11 @@ func newRedrive() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			done, err := function.Redrive(c.Context())
+			dead, users, err := function.Queues()
+			if err != nil {
+				return err
+			}
+			done, err := operate.Redrive(c.Context(), dead, users)
 			said := f.say(c, done, "%d sent to the relay again, %d kept because they name no user.", done.Sent, done.Kept)
 			return errors.Join(err, said)
 		},

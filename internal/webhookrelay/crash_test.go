@@ -15,6 +15,7 @@ import (
 	"hikyaku/internal/crash"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -90,7 +91,7 @@ func (w *wreck) batch(ctx context.Context, p *crash.Process) error {
 
 // redrive is what the command does.
 func (w *wreck) redrive(ctx context.Context, p *crash.Process) error {
-	_, err := webhookrelay.Redrive(ctx, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue})
+	_, err := operate.Redrive(ctx, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue})
 	return err
 }
 

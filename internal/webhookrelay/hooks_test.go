@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
@@ -43,14 +43,14 @@ func TestHooks_LeavesOneOfOursAndAllOfOthers(t *testing.T) {
 		}
 		c := r.config()
 		client := supersaas.New(c.SuperSaaS, &c.Options)
-		hooks := webhookrelay.Hooks{Client: client, URL: relayURL}
+		hooks := operate.Hooks{Client: client, URL: relayURL}
 		for _, step := range []struct {
 			secret string
-			want   webhookrelay.Registered
+			want   operate.Registered
 		}{
-			{"s3cret-2", webhookrelay.Registered{Removed: 2}},
-			{"s3cret-2", webhookrelay.Registered{}},
-			{"s3cret-3", webhookrelay.Registered{Created: true, Removed: 1}},
+			{"s3cret-2", operate.Registered{Removed: 2}},
+			{"s3cret-2", operate.Registered{}},
+			{"s3cret-3", operate.Registered{Created: true, Removed: 1}},
 		} {
 			got, err := hooks.Register(context.Background(), providers.NewSecret(step.secret))
 			if err != nil || got != step.want {
@@ -69,7 +69,7 @@ func TestHooks_LeavesOneOfOursAndAllOfOthers(t *testing.T) {
 		if got := targets(t, client); !slices.Equal(got, want) {
 			t.Fatalf("webhooks = %q, want those of others", got)
 		}
-		none := webhookrelay.Hooks{Client: client}
+		none := operate.Hooks{Client: client}
 		if n, err := none.Remove(context.Background()); err != nil || n != 0 {
 			t.Fatalf("Remove without an address = %d, %v, want none", n, err)
 		}
@@ -88,8 +88,8 @@ func TestHooks_KeepsTheOldOneUntilTheNewIsThere(t *testing.T) {
 		r.shop.AddHook(supersaastest.Hook{Trigger: "M", Target: local + "old"})
 		c := r.config()
 		client := supersaas.New(c.SuperSaaS, &c.Options)
-		hooks := webhookrelay.Hooks{Client: client, URL: local}
-		if got, err := hooks.Register(context.Background(), providers.NewSecret("new")); !errors.Is(err, providers.ErrInvalid) || got != (webhookrelay.Registered{}) {
+		hooks := operate.Hooks{Client: client, URL: local}
+		if got, err := hooks.Register(context.Background(), providers.NewSecret("new")); !errors.Is(err, providers.ErrInvalid) || got != (operate.Registered{}) {
 			t.Fatalf("Register = %+v, %v, want ErrInvalid", got, err)
 		}
 		if got := targets(t, client); !slices.Equal(got, []string{"M " + local + "old"}) {

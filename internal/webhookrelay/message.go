@@ -61,6 +61,16 @@ type Inbox interface {
 	Postpone(ctx context.Context, receipt string, d time.Duration) error
 }
 
+// An Outlet is the exit of a queue. Implementations are safe for concurrent
+// use.
+type Outlet interface {
+	// Receive hands out some messages and hides them from others for the
+	// queue's visibility time-out. None means that the queue shows none now.
+	Receive(ctx context.Context) ([]Delivery, error)
+	// Delete removes a message for good.
+	Delete(ctx context.Context, receipt string) error
+}
+
 // A Delivery is one message as the queue handed it out.
 type Delivery struct {
 	ID       string // names it in the answer to the queue

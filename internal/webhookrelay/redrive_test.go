@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
 )
 
 // outlet hands out what is there, once, and can fail.
@@ -39,8 +40,8 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 			}
 		}
 		ctx, dead := context.Background(), outlet{fifo: r.dead}
-		got, err := webhookrelay.Redrive(ctx, dead, r.queue)
-		if want := (webhookrelay.Redriven{Sent: 2, Kept: 1}); err != nil || got != want {
+		got, err := operate.Redrive(ctx, dead, r.queue)
+		if want := (operate.Redriven{Sent: 2, Kept: 1}); err != nil || got != want {
 			t.Fatalf("Redrive = %+v, %v, want %+v", got, err, want)
 		}
 		sent := r.queue.bodies()
@@ -48,7 +49,7 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 		if len(sent) != 2 || sent[0] != want[0] || sent[1] != want[1] || r.dead.len() != 1 {
 			t.Fatalf("sent %+v with %d kept, want %+v", sent, r.dead.len(), want)
 		}
-		if got, err := webhookrelay.Redrive(ctx, dead, r.queue); err != nil || got != (webhookrelay.Redriven{}) {
+		if got, err := operate.Redrive(ctx, dead, r.queue); err != nil || got != (operate.Redriven{}) {
 			t.Fatalf("second Redrive = %+v, %v, want nothing", got, err)
 		}
 	})
@@ -73,12 +74,12 @@ func TestRedrive_MayBeRepeated(t *testing.T) {
 				}
 				o := outlet{fifo: r.dead}
 				c.spoil(r, &o)
-				if got, err := webhookrelay.Redrive(context.Background(), o, r.queue); err == nil || got.Sent != c.sent || r.dead.len() != 1 {
+				if got, err := operate.Redrive(context.Background(), o, r.queue); err == nil || got.Sent != c.sent || r.dead.len() != 1 {
 					t.Fatalf("Redrive = %+v, %v with %d dead letters, want an error and the letter kept", got, err, r.dead.len())
 				}
 				r.queue.refuse = false
 				time.Sleep(visibility)
-				got, err := webhookrelay.Redrive(context.Background(), outlet{fifo: r.dead}, r.queue)
+				got, err := operate.Redrive(context.Background(), outlet{fifo: r.dead}, r.queue)
 				if err != nil || got.Sent != 1 || r.dead.len() != 0 || r.queue.len() != c.sent+1 {
 					t.Fatalf("second Redrive = %+v, %v, %d in the queue", got, err, r.queue.len())
 				}

@@ -122,12 +122,13 @@ func (f *Function) Reconciler(ctx context.Context) (*webhookrelay.Reconciler, er
 	return stack.Reconciler(f.queue), nil
 }
 
-// Redrive sends what lies in the dead-letter queue to the queue again.
-func (f *Function) Redrive(ctx context.Context) (webhookrelay.Redriven, error) {
+// Queues returns the dead-letter queue's exit and the queue's entrance, for the
+// command that redrives.
+func (f *Function) Queues() (dead webhookrelay.Outlet, users webhookrelay.Queue, err error) {
 	if f.settings.DeadLetter == "" {
-		return webhookrelay.Redriven{}, errors.New("HIKYAKU_DEAD_LETTER_QUEUE_URL: required: the URL of the dead-letter queue")
+		return nil, nil, errors.New("HIKYAKU_DEAD_LETTER_QUEUE_URL: required: the URL of the dead-letter queue")
 	}
-	return webhookrelay.Redrive(ctx, f.dead, f.queue)
+	return f.dead, f.queue, nil
 }
 
 // kind holds just enough of an event to tell whose it is. It is the union of

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
 )
 
 // Dead letters go back over SQS, and what names no user stays.
@@ -17,20 +17,23 @@ func TestRedrive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	function := w.function("ingest", nil)
-	done, err := function.Redrive(context.Background())
-	if want := (webhookrelay.Redriven{Sent: 1, Kept: 1}); err != nil || done != want {
+	dead, users, err := w.function("ingest", nil).Queues()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := operate.Redrive(context.Background(), dead, users)
+	if want := (operate.Redriven{Sent: 1, Kept: 1}); err != nil || done != want {
 		t.Fatalf("Redrive = %+v, %v, want %+v", done, err, want)
 	}
 	sent := w.take(w.queue)
 	if len(sent) != 1 || sent[0].User == 0 || sent[0].Event != "redrive" || sent[0].Class != "" {
 		t.Errorf("sent %+v", sent)
 	}
-	done, err = function.Redrive(context.Background())
-	if err != nil || done != (webhookrelay.Redriven{}) {
+	done, err = operate.Redrive(context.Background(), dead, users)
+	if err != nil || done != (operate.Redriven{}) {
 		t.Errorf("second Redrive = %+v, %v, want nothing shown", done, err)
 	}
-	if _, err := w.function("ingest", map[string]string{"HIKYAKU_DEAD_LETTER_QUEUE_URL": ""}).Redrive(context.Background()); err == nil || !strings.Contains(err.Error(), "HIKYAKU_DEAD_LETTER_QUEUE_URL") {
+	if _, _, err := w.function("ingest", map[string]string{"HIKYAKU_DEAD_LETTER_QUEUE_URL": ""}).Queues(); err == nil || !strings.Contains(err.Error(), "HIKYAKU_DEAD_LETTER_QUEUE_URL") {
 		t.Errorf("err = %v, want the setting named", err)
 	}
 }

@@ -1,21 +1,18 @@
-package webhookrelay
+// Package operate is what a person does with the relay from the command line:
+// redrive dead letters, and manage the webhook. None of it is deployed.
+//
+//	done, err := operate.Redrive(ctx, deadLetters, queue)
+//	registered, err := operate.Hooks{Client: client, URL: url}.Register(ctx, secret)
+package operate
 
 import (
 	"context"
 	"fmt"
 
 	"github.com/google/uuid"
-)
 
-// An Outlet is the exit of a queue. Implementations are safe for concurrent
-// use.
-type Outlet interface {
-	// Receive hands out some messages and hides them from others for the
-	// queue's visibility time-out. None means that the queue shows none now.
-	Receive(ctx context.Context) ([]Delivery, error)
-	// Delete removes a message for good.
-	Delete(ctx context.Context, receipt string) error
-}
+	"hikyaku/internal/webhookrelay"
+)
 
 // Redriven counts what Redrive found in a dead-letter queue.
 type Redriven struct {
@@ -28,7 +25,7 @@ type Redriven struct {
 // read anew, so an old one brings no old data. Each is deleted after it was
 // sent, with a deduplication id of its own, so a crash between the two sends it
 // once more and loses nothing. After an error the counts say what was done.
-func Redrive(ctx context.Context, from Outlet, to Queue) (done Redriven, err error) {
+func Redrive(ctx context.Context, from webhookrelay.Outlet, to webhookrelay.Queue) (done Redriven, err error) {
 	for {
 		batch, err := from.Receive(ctx)
 		if err != nil {
@@ -38,7 +35,7 @@ func Redrive(ctx context.Context, from Outlet, to Queue) (done Redriven, err err
 			return done, nil
 		}
 		for _, d := range batch {
-			m, err := ParseMessage(d.Body)
+			m, err := webhookrelay.ParseMessage(d.Body)
 			if err != nil {
 				done.Kept++
 				continue

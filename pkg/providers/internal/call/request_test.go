@@ -28,7 +28,7 @@ func TestDo_Request(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := s.sent[0]
-	if got := r.Method + " " + r.URL.String(); got != "PUT https://api.example/root/users/a%2Fb?limit=5&tag=a&tag=b" {
+	if got := r.Method + " " + r.URL.String(); got != "PUT https://api.example/base/users/a%2Fb?limit=5&tag=a&tag=b" {
 		t.Error(got)
 	}
 	for name, want := range map[string]string{
@@ -58,7 +58,7 @@ func TestDo_Address(t *testing.T) {
 		r    call.Request
 		want string // empty: refused
 	}{
-		"a slash at the end":    {"https://api.example/root///", call.Request{Path: "/x"}, "https://api.example/root/x"},
+		"a slash at the end":    {"https://api.example/base///", call.Request{Path: "/x"}, "https://api.example/base/x"},
 		"no path":               {"http://api.example", call.Request{}, "http://api.example"},
 		"a whole URL":           {"https://api.example", call.Request{URL: "https://other.example/y?keep=1"}, "https://other.example/y?keep=1"},
 		"a query is left":       {"https://api.example", call.Request{URL: "https://other.example/y?b=%e8&a"}, "https://other.example/y?b=%e8&a"},

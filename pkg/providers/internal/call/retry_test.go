@@ -284,7 +284,7 @@ func TestDo_Builds(t *testing.T) {
 			built = append(built, t.Version)
 			return call.Request{Path: "/" + t.Version}, nil
 		})
-		if err != nil || strings.Join(built, " ") != "first second second" || s.sent[2].URL.Path != "/root/second" {
+		if err != nil || strings.Join(built, " ") != "first second second" || s.sent[2].URL.Path != "/base/second" {
 			t.Errorf("%v: built %v", err, built)
 		}
 		if s.sent[0].Header.Get("Authorization") != "" {

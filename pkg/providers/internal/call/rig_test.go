@@ -101,7 +101,7 @@ type noLimit struct{}
 
 func (noLimit) Wait(ctx context.Context) error { return ctx.Err() }
 
-const base = "https://api.example/root"
+const base = "https://api.example/base"
 
 func token(credential string) providers.Token {
 	return providers.Token{Provider: "test", BaseURL: base, Credential: providers.NewSecret(credential), Version: credential}

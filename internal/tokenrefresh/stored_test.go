@@ -271,3 +271,51 @@ func (f *failingPuts) Put(ctx context.Context, o objectstore.Object) (string, er
 	}
 	return f.Store.Put(ctx, o)
 }
+
+// A label that a dead run left on the version that is current goes; AWSPENDING
+// there is the service's own.
+func TestStored_ALabelOnTheCurrentVersion(t *testing.T) {
+	inBubble(t, func(w *world) {
+		provider := w.connect(providers.AssistTencho)
+		w.want(provider, tokenrefresh.Refreshed)
+		current := w.stages(provider, secretstore.RefreshPart)[secretstore.Current]
+		for _, label := range []string{tokenrefresh.Next, secretstore.Pending} {
+			w.must(w.secrets.Promote(context.Background(), "shop/assisttencho/refresh", label, current, ""))
+		}
+		time.Sleep(time.Hour)
+		w.want(provider, tokenrefresh.Probed)
+		if stages := w.stages(provider, secretstore.RefreshPart); stages[tokenrefresh.Next] != "" || stages[secretstore.Pending] != current || stages[secretstore.Current] != current {
+			t.Errorf("stages %v", stages)
+		}
+	})
+}
+
+// A request that the endpoint cannot read (400) has spent nothing.
+func TestSpend_ABadRequestIsRefusedNotInDoubt(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.shop.FormTokens = true // and is sent JSON
+		provider := w.connect(providers.SHOPLINE, func(c *providers.Connection) { c.Quirks = nil })
+		w.want(provider, tokenrefresh.Refused)
+		if w.shop.Tokens.Redeemed() != 0 || w.asked(provider) != 1 {
+			t.Errorf("%d redemptions in %d calls", w.shop.Tokens.Redeemed(), w.asked(provider))
+		}
+	})
+}
+
+// The 24 hours of the budgets end to the nanosecond.
+func TestRun_BudgetsLastADay(t *testing.T) {
+	for after, want := range map[time.Duration]tokenrefresh.Outcome{day - 1: tokenrefresh.OverBudget, day: tokenrefresh.Refreshed} {
+		inBubbleNamed(t, string(want), func(w *world) {
+			w.connect(providers.ActiBook)
+			w.want(providers.ActiBook, tokenrefresh.Refreshed)
+			rejected := func() tokenrefresh.Request {
+				return tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}
+			}
+			for range 18 {
+				w.wantOf(rejected(), tokenrefresh.Refreshed)
+			}
+			time.Sleep(after)
+			w.wantOf(rejected(), want)
+		})
+	}
+}

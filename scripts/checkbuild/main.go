@@ -25,7 +25,7 @@ func run(dirs []string) error {
 	found := 0
 	var faults []error
 	for _, dir := range dirs {
-		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { //nolint:gosec // the build names the directory
 			if err != nil || entry.Name() != "bootstrap" {
 				return err
 			}

@@ -32,7 +32,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: compareexport DIR, where DIR is what 'hikyaku demo --dir' wrote")
 		os.Exit(2)
 	}
-	var faults []error
+	faults := make([]error, 0, len(datasets))
 	for name, source := range datasets {
 		faults = append(faults, compare(os.Args[1], name, source[0], source[1]))
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
@@ -61,7 +62,7 @@ func NewDirect(config aws.Config) *Direct {
 // GetObject opens an object. Where S3 has its CRC32, reading to the end checks it.
 func (d *Direct) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
 	r := request{method: http.MethodGet, bucket: *in.Bucket, key: *in.Key, header: http.Header{"X-Amz-Checksum-Mode": {"ENABLED"}}}
-	response, err := d.read(ctx, r)
+	response, err := d.read(ctx, r) //nolint:bodyclose // the caller closes it, as of any object
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +310,7 @@ type checked struct {
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	_, _ = c.sum.Write(p[:n])
-	if err == io.EOF && c.sum.Sum32() != c.want { //nolint:errorlint // readers return it bare
+	if errors.Is(err, io.EOF) && c.sum.Sum32() != c.want {
 		return n, fmt.Errorf("the object's bytes do not match its checksum: %w", io.ErrUnexpectedEOF)
 	}
 	return n, err

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Runs every function with every event file in a container, by 'sam local
+# invoke', and compares each answer with 'hikyaku invoke'. Needs sam, Docker and
+# busybox-static; .ci/run installs them. No image is pulled: the base image is
+# made here of busybox alone, since a bootstrap that is linked statically needs
+# nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || docker info >/dev/null 2>&1 || { echo 'sam-local: needs a Docker daemon, or root to start one' >&2; exit 1; }
+export SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true
+for sam in sam .cache/venv-sam/bin/sam; do command -v "$sam" >/dev/null && break; done
+command -v "$sam" >/dev/null || { echo 'sam-local: sam is not installed; .ci/run install does' >&2; exit 1; }
+
+cache=$PWD/.cache/sam-local
+rm -rf "$cache"
+mkdir -p "$cache"
+pids=()
+stop() {
+	local p
+	for p in "${pids[@]}"; do
+		kill "$p" 2>/dev/null || true
+		wait "$p" 2>/dev/null || true
+	done
+}
+trap stop EXIT
+
+# The machine's own architecture, so that nothing is emulated.
+case $(uname -m) in
+x86_64) arch=x86_64 goarch=amd64 ;;
+aarch64 | arm64) arch=arm64 goarch=arm64 ;;
+*) echo "sam-local: no Lambda runs on $(uname -m)" >&2; exit 1 ;;
+esac
+
+if ! docker info >/dev/null 2>&1; then
+	dockerd >"$cache/dockerd.log" 2>&1 &
+	pids+=($!)
+	for _ in $(seq 150); do docker info >/dev/null 2>&1 && break; sleep 0.2; done
+	docker info >/dev/null 2>&1 || { echo 'sam-local: dockerd did not start' >&2; tail -20 "$cache/dockerd.log" >&2; exit 1; }
+fi
+
+# The base image: a shell and what SAM's runtime emulator calls.
+image=public.ecr.aws/lambda/provided
+busybox=$(command -v busybox)
+fs=$cache/root
+mkdir -p "$fs"/{bin,etc,tmp,var/task,var/runtime}
+cp "$busybox" "$fs/bin/busybox"
+for tool in sh mv chmod ls cat mkdir rm; do ln -s busybox "$fs/bin/$tool"; done
+printf 'root:x:0:0::/root:/bin/sh\n' >"$fs/etc/passwd"
+chmod 1777 "$fs/tmp"
+tar -C "$fs" -c . | docker import --change 'ENTRYPOINT ["/bin/sh"]' - "$image:hikyaku" >/dev/null
+for tag in al2023 "al2023-$arch"; do docker tag "$image:hikyaku" "$image:$tag"; done
+
+# The template with this machine's architecture; paths stay the repository's.
+sed "s/Architectures: \[arm64\]/Architectures: [$arch]/" template.yaml >"$cache/template.yaml"
+GOARCH=$goarch "$sam" build --template-file "$cache/template.yaml" --base-dir "$PWD" --build-dir "$cache/build" >"$cache/build.log" 2>&1 ||
+	{ tail -40 "$cache/build.log" >&2; exit 1; }
+go run ./scripts/checkbuild "$cache/build"
+
+# Two equal stacks: one that the containers reach, one for the command line.
+go build -o "$cache/hikyaku" ./cmd/hikyaku
+gateway=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+stack() { # name, flags
+	local name=$1
+	shift
+	"$cache/hikyaku" sandbox --connected --json --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
+	pids+=($!)
+	for _ in $(seq 100); do [ -s "$cache/$name.json" ] && return; sleep 0.1; done
+	echo "sam-local: the stack '$name' did not start" >&2
+	cat "$cache/$name.log" >&2
+	exit 1
+}
+stack container --addr "$gateway:0" --public host.docker.internal
+stack process
+
+go run ./scripts/samlocal -sam "$sam" -dir "$cache"

@@ -1,0 +1,181 @@
+// Command samlocal sends every event file through its function twice, in a
+// container by 'sam local invoke' and in a process by 'hikyaku invoke', on two
+// equal stacks and in the same order, and compares the answers. It is the
+// second half of scripts/sam-local.sh, which prepares the directory it is
+// given: build/ (of 'sam build'), hikyaku, container.json and process.json (of
+// 'hikyaku sandbox --connected').
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"hikyaku/internal/eventstest"
+	"hikyaku/internal/localstack"
+)
+
+// patience bounds one invocation, the container's start included.
+const patience = 2 * time.Minute
+
+// A comparer knows where everything lies.
+type comparer struct{ sam, dir string }
+
+func main() {
+	var c comparer
+	flag.StringVar(&c.sam, "sam", "sam", "the SAM command line")
+	flag.StringVar(&c.dir, "dir", "", "the prepared directory")
+	flag.Parse()
+	if err := c.run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "samlocal:", err)
+		os.Exit(1)
+	}
+}
+
+func (c comparer) run(ctx context.Context) error {
+	for _, name := range []string{"container", "process"} {
+		if err := c.writeVars(name); err != nil {
+			return err
+		}
+	}
+	compared := 0
+	var faults []error
+	for _, function := range localstack.Functions() {
+		paths, err := filepath.Glob(filepath.Join("events", function, "*.json"))
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		// The events of a schedule come first, so that there are tokens, an
+		// index and a run for the others.
+		for _, path := range scheduleFirst(paths) {
+			if err := c.compare(ctx, function, path); err != nil {
+				faults = append(faults, fmt.Errorf("%s: %w", path, err))
+				continue
+			}
+			compared++
+		}
+		fmt.Printf("%-22s %3d events, %.0f s\n", function, len(paths), time.Since(began).Seconds())
+	}
+	fmt.Printf("sam-local: %d answers of containers equal those of the command line, %d differ\n", compared, len(faults))
+	if compared == 0 {
+		faults = append(faults, errors.New("no events found; run it at the root of the repository"))
+	}
+	return errors.Join(faults...)
+}
+
+func scheduleFirst(paths []string) []string {
+	var first, rest []string
+	for _, p := range paths {
+		if filepath.Base(p) == "schedule.json" {
+			first = append(first, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	return append(first, rest...)
+}
+
+// writeVars writes a stack's variables in the form that SAM takes. In a
+// container the mapping lies beside the bootstrap.
+func (c comparer) writeVars(stack string) error {
+	raw, err := os.ReadFile(filepath.Join(c.dir, stack+".json")) //nolint:gosec // the script names the directory
+	if err != nil {
+		return err
+	}
+	var ready struct {
+		EnvVars map[string]map[string]string `json:"env_vars"`
+	}
+	if err := json.Unmarshal(raw, &ready); err != nil {
+		return fmt.Errorf("%s.json: %w", stack, err)
+	}
+	for _, vars := range ready.EnvVars {
+		if vars["HIKYAKU_MAPPING_FILE"] != "" && stack == "container" {
+			vars["HIKYAKU_MAPPING_FILE"] = "mapping.yaml"
+		}
+	}
+	out, err := json.Marshal(ready.EnvVars)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.vars(stack), out, 0o600)
+}
+
+func (c comparer) vars(stack string) string { return filepath.Join(c.dir, stack+"-vars.json") }
+
+// compare runs one event both ways.
+func (c comparer) compare(ctx context.Context, function, event string) error {
+	container, err := c.inContainer(ctx, function, event)
+	if err != nil {
+		return err
+	}
+	process, err := c.inProcess(ctx, function, event)
+	if err != nil {
+		return err
+	}
+	if container != process {
+		return fmt.Errorf("the answers differ\n  container: %s\n  process:   %s", container, process)
+	}
+	return nil
+}
+
+// inContainer returns the normalized answer, an error's text for a failure.
+func (c comparer) inContainer(ctx context.Context, function, event string) (string, error) {
+	out, log, err := execute(ctx, c.sam, "local", "invoke", localstack.Resource(function), "--event", event,
+		"--template", filepath.Join(c.dir, "build", "template.yaml"), "--env-vars", c.vars("container"),
+		"--skip-pull-image", "--add-host", "host.docker.internal:host-gateway")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	answer := []byte(lines[len(lines)-1])
+	var failure struct {
+		Message *string `json:"errorMessage"`
+	}
+	if json.Unmarshal(answer, &failure) == nil && failure.Message != nil {
+		return "error: " + eventstest.Normalize([]byte(*failure.Message)), nil
+	}
+	if err != nil || len(answer) == 0 {
+		return "", fmt.Errorf("sam local invoke: %w\n%s", errors.Join(err, errors.New("no answer")), tail(log))
+	}
+	return eventstest.Normalize(answer), nil
+}
+
+// inProcess does the same on the command line, which prints a failure as its
+// last line of standard error.
+func (c comparer) inProcess(ctx context.Context, function, event string) (string, error) {
+	out, log, err := execute(ctx, filepath.Join(c.dir, "hikyaku"), "invoke", function, "--event", event, "--env-vars", c.vars("process"))
+	if err == nil {
+		return eventstest.Normalize([]byte(out)), nil
+	}
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	if text, ok := strings.CutPrefix(lines[len(lines)-1], "hikyaku: "); ok {
+		return "error: " + eventstest.Normalize([]byte(text)), nil
+	}
+	return "", fmt.Errorf("hikyaku invoke: %w\n%s", err, tail(log))
+}
+
+func execute(ctx context.Context, name string, args ...string) (out, log string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // a developer names the command
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	command.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_REGION=ap-northeast-1", "AWS_DEFAULT_REGION=ap-northeast-1")
+	err = command.Run()
+	return stdout.String(), stderr.String(), err
+}
+
+// tail is the end of a log, where the reason is.
+func tail(log string) string {
+	const most = 2000
+	if len(log) > most {
+		log = log[len(log)-most:]
+	}
+	return log
+}

@@ -41,8 +41,6 @@ type desk struct {
 	name     string // of the credential: a provider's, or staff
 	provider string
 	calls    int
-	at       int // edit after this call of the run, counted from 1
-	act      func()
 	now      time.Duration // by which the function's clock is ahead
 	lax      bool          // AWSCURRENT moves from wherever it stands
 	mu       sync.Mutex
@@ -326,7 +324,7 @@ func TestProveEdits(t *testing.T) {
 			t.Run(place+" "+name, func(t *testing.T) {
 				t.Parallel()
 				edits, wrong := 0, 0
-				stride := 1
+				stride := size(1, 4)
 				if endpoint != "" {
 					stride = size(1, 15) // each of its calls takes milliseconds
 				}

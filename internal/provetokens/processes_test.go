@@ -179,11 +179,11 @@ var appTarget = target{providers.SHOPLINE, "app's refresh token", 1, func(f *fle
 // short form, all at once.
 func TestProveOneRedemption(t *testing.T) {
 	t.Parallel()
-	n := size(100, 8)
+	n := size(100, 5)
 	t.Run("all but the app", func(t *testing.T) {
 		t.Parallel()
 		s := newStack(t)
-		f := newFleet(t, s, s.AWS.URL, localstack.Prefix, size(n, 3*n))
+		f := newFleet(t, s, s.AWS.URL, localstack.Prefix, size(n, 15))
 		groups := [][]target{targets}
 		if full() {
 			groups = slices.Collect(slices.Chunk(targets, 1))
@@ -280,7 +280,7 @@ func TestProveOneRedemption_WithoutTheSwap(t *testing.T) {
 		}
 	}})
 	t.Cleanup(proxy.Close)
-	n := size(40, 8)
+	n := size(40, 6)
 	f := newFleet(t, s, proxy.URL, appPrefix, n)
 	most := 0
 	for range 10 {

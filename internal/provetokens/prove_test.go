@@ -1,6 +1,7 @@
 package provetokens
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -60,7 +61,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	for _, name := range []string{"tokenrefresh", "webhookrelay", "export"} {
-		build := exec.Command("go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(dir, name, "bootstrap"), "hikyaku/functions/"+name) //nolint:gosec,noctx // our own
+		build := exec.Command("go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(dir, name, "bootstrap"), "hikyaku/functions/"+name) //nolint:noctx // our own
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return dir, fmt.Errorf("building %s: %w\n%s", name, err, out)
@@ -86,6 +87,12 @@ var built string
 // keep little, so it is collected more rarely.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen && !full() { // most of the tests wait for processes and pauses
+		_ = flag.Set("test.parallel", "8")
+	}
 	code := m.Run()
 	if built != "" {
 		_ = os.RemoveAll(built)

@@ -136,7 +136,7 @@ func TestProveReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
 		defer func() { _ = g.aws.Close() }()
-		hour := time.Duration(size(60, 15)) * time.Minute
+		hour := time.Duration(size(60, 10)) * time.Minute
 		bar := int(hour / (5 * time.Minute))
 		for _, r := range newReaders(g) {
 			f := r.start(g)
@@ -212,7 +212,7 @@ func TestProveReads_WithoutTheCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
 		defer func() { _ = g.aws.Close() }()
-		const minutes = 15
+		const minutes = 6
 		for _, r := range newReaders(g) {
 			before := g.aws.Secrets.Calls()
 			for n := range int(minutes * time.Minute / r.every) {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -201,27 +200,6 @@ func step(to string, r *http.Request) string {
 		return to + " " + target
 	}
 	return to + " " + r.Method + " " + r.URL.Path
-}
-
-// A tally collects what several goroutines find.
-type tally struct {
-	mu    sync.Mutex
-	count map[string]int
-}
-
-func (c *tally) add(name string, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.count == nil {
-		c.count = map[string]int{}
-	}
-	c.count[name] += n
-}
-
-func (c *tally) of(name string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.count[name]
 }
 
 // claimOf reads the id out of an ActiBookOne token, which is a JWT.

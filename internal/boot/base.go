@@ -53,6 +53,7 @@ func Open(e Environ, c Common) *Base {
 	if e.Out != nil {
 		out = e.Out
 	}
+	out = &lines{to: out}
 	level, _ := logLevel(c.LogLevel) // checked by Validate
 	b := &Base{
 		Common:  c,

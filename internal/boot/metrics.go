@@ -18,7 +18,6 @@ const namespace = "Hikyaku"
 type Metrics struct {
 	out io.Writer
 	now func() time.Time
-	mu  sync.Mutex
 }
 
 // Add writes one value. unit is one of CloudWatch's: Count, Seconds, Bytes,
@@ -47,7 +46,18 @@ func (m *Metrics) Add(name, unit string, value float64, dimensions map[string]st
 	if err != nil {
 		return // a NaN cannot be shown, and no measurement is worth failing an event
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	_, _ = m.out.Write(append(b, '\n'))
+}
+
+// lines is where logs and metrics meet: each line is written whole.
+type lines struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write writes one line.
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(line)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,9 +181,9 @@ func TestUnordered_SecondLookTakesWhatTheFirstMissed(t *testing.T) {
 func TestLease_IsExtendedWhileReading(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newList(export.ByCursor, 80))
-	now := due
-	b.now = func() time.Time { return now }
-	b.list.edit = func(*list, int) { now = now.Add(50 * time.Second) }
+	var passed atomic.Int64
+	b.now = func() time.Time { return due.Add(time.Duration(passed.Load())) }
+	b.list.edit = func(*list, int) { passed.Add(int64(50 * time.Second)) }
 	b.set.PartBytes = 0 // nothing but the extension writes
 	counting := &countingStore{Store: b.store}
 	b.store = counting
@@ -195,20 +196,20 @@ func TestLease_IsExtendedWhileReading(t *testing.T) {
 func TestLease_LostMeansBusy(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newList(export.ByCursor, 80))
-	now := due
-	b.now = func() time.Time { return now }
+	var passed atomic.Int64
+	b.now = func() time.Time { return due.Add(time.Duration(passed.Load())) }
 	b.list.edit = func(_ *list, request int) {
 		if request != 3 {
 			return
 		}
-		now = now.Add(time.Hour) // asleep, while another takes over
+		passed.Add(int64(time.Hour)) // asleep, while another takes over
 		_, err := lease.Acquire(t.Context(), b.store, "shop/state/export/shopline/customers/run=20261122T003000Z.json", "rival", time.Hour, b.now)
 		if err != nil {
 			t.Error(err)
 		}
 	}
 	a, err := b.exporter().Extract(t.Context(), b.run(due))
-	if err != nil || a.Status != export.Busy || !a.Until.Equal(now.Add(3*time.Minute)) {
+	if err != nil || a.Status != export.Busy || !a.Until.Equal(b.now().Add(3*time.Minute)) {
 		t.Errorf("got %+v, %v; want busy", a, err)
 	}
 }

@@ -357,7 +357,7 @@ func TestProveCanaries_Demo(t *testing.T) {
 		return // it takes as long as all the rest: 'make prove-tokens' and CI run it
 	}
 	dir := filepath.Join(t.TempDir(), "demo")
-	demo := exec.Command("go", "run", "hikyaku/cmd/hikyaku", "demo", "--dir", dir) //nolint:noctx // our own
+	demo := exec.Command("go", "run", "hikyaku/cmd/hikyaku", "demo", "--dir", dir)
 	out, err := demo.CombinedOutput()
 	if err != nil {
 		t.Fatalf("the demo: %v\n%s", err, out)

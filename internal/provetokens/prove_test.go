@@ -61,7 +61,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	for _, name := range []string{"tokenrefresh", "webhookrelay", "export"} {
-		build := exec.Command("go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(dir, name, "bootstrap"), "hikyaku/functions/"+name) //nolint:noctx // our own
+		build := exec.Command("go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(dir, name, "bootstrap"), "hikyaku/functions/"+name)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return dir, fmt.Errorf("building %s: %w\n%s", name, err, out)

@@ -87,8 +87,10 @@ func TestFaults(t *testing.T) {
 			s.Inject(sandbox.Fault{Kind: kind, RetryAfter: "7"})
 			// A POST, because net/http repeats a GET on a connection that broke.
 			status, body, err := fetch(t.Context(), client, "POST", base+"/things")
-			if status != c.status || !strings.Contains(body, c.body) || (err != nil) != c.broken || s.effects != c.effects {
-				t.Errorf("%s %q: %d %q %v, %d effects", over, kind, status, body, err, s.effects)
+			effects := 0
+			s.Do(func() { effects = s.effects })
+			if status != c.status || !strings.Contains(body, c.body) || (err != nil) != c.broken || effects != c.effects {
+				t.Errorf("%s %q: %d %q %v, %d effects", over, kind, status, body, err, effects)
 			}
 			calls := s.Calls()
 			want := c.status

@@ -3,7 +3,7 @@
 # invoke', and compares each answer with 'hikyaku invoke'. Needs sam, Docker and
 # busybox-static; .ci/run installs them. No image is pulled: the base image is
 # made here of busybox alone, since a bootstrap that is linked statically needs
-# nothing else.
+# nothing else. Arguments name the functions to try; none means all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || docker info >/dev/null 2>&1 || { echo 'sam-local: needs a Docker daemon, or root to start one' >&2; exit 1; }
@@ -72,4 +72,4 @@ stack() { # name, flags
 stack container --addr "$gateway:0" --public host.docker.internal
 stack process
 
-go run ./scripts/samlocal -sam "$sam" -dir "$cache"
+go run ./scripts/samlocal -sam "$sam" -dir "$cache" "$@"

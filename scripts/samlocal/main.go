@@ -34,13 +34,17 @@ func main() {
 	flag.StringVar(&c.sam, "sam", "sam", "the SAM command line")
 	flag.StringVar(&c.dir, "dir", "", "the prepared directory")
 	flag.Parse()
-	if err := c.run(context.Background()); err != nil {
+	functions := flag.Args()
+	if len(functions) == 0 {
+		functions = localstack.Functions()
+	}
+	if err := c.run(context.Background(), functions); err != nil {
 		fmt.Fprintln(os.Stderr, "samlocal:", err)
 		os.Exit(1)
 	}
 }
 
-func (c comparer) run(ctx context.Context) error {
+func (c comparer) run(ctx context.Context, functions []string) error {
 	for _, name := range []string{"container", "process"} {
 		if err := c.writeVars(name); err != nil {
 			return err
@@ -48,7 +52,7 @@ func (c comparer) run(ctx context.Context) error {
 	}
 	compared := 0
 	var faults []error
-	for _, function := range localstack.Functions() {
+	for _, function := range functions {
 		paths, err := filepath.Glob(filepath.Join("events", function, "*.json"))
 		if err != nil {
 			return err

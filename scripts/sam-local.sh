@@ -7,11 +7,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$(id -u)" = 0 ] || docker info >/dev/null 2>&1 || { echo 'sam-local: needs a Docker daemon, or root to start one' >&2; exit 1; }
-export SAM_CLI_TELEMETRY=0 AWS_EC2_METADATA_DISABLED=true
-for sam in sam .cache/venv-sam/bin/sam; do command -v "$sam" >/dev/null && break; done
-command -v "$sam" >/dev/null || { echo 'sam-local: sam is not installed; .ci/run install does' >&2; exit 1; }
+export SAM_CLI_TELEMETRY=0
+# Outside the checkout, which 'sam build' copies whole for each function.
+home=${XDG_CACHE_HOME:-$HOME/.cache}/hikyaku-ci
+for sam in sam "$home/venv-sam/bin/sam"; do command -v "$sam" >/dev/null && break; done
+command -v "$sam" >/dev/null || { echo "sam-local: sam is not installed; '.ci/run install' does" >&2; exit 1; }
 
-cache=$PWD/.cache/sam-local
+cache=$home/sam-local
 rm -rf "$cache"
 mkdir -p "$cache"
 pids=()

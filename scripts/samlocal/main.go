@@ -16,7 +16,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"hikyaku/internal/eventstest"
@@ -44,38 +47,59 @@ func main() {
 	}
 }
 
+// stages are run one after the other; the functions of one side by side, since
+// they touch nothing of each other's. What a stage needs was made before it:
+// tokens by the first, the relay's index by the third.
+var stages = [][]string{
+	{localstack.TokenRefresh}, {localstack.Ingest, localstack.Export}, {localstack.Reconcile}, {localstack.Relay},
+}
+
 func (c comparer) run(ctx context.Context, functions []string) error {
 	for _, name := range []string{"container", "process"} {
 		if err := c.writeVars(name); err != nil {
 			return err
 		}
 	}
-	compared := 0
+	var compared atomic.Int64
 	var faults []error
-	for _, function := range functions {
-		paths, err := filepath.Glob(filepath.Join("events", function, "*.json"))
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		// The events of a schedule come first, so that there are tokens, an
-		// index and a run for the others.
-		for _, path := range scheduleFirst(paths) {
-			if err := c.compare(ctx, function, path); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %w", path, err))
-				continue
+	for _, stage := range stages {
+		found := make([][]error, len(stage))
+		var group sync.WaitGroup
+		for i, function := range stage {
+			if slices.Contains(functions, function) {
+				group.Go(func() { found[i] = c.function(ctx, function, &compared) })
 			}
-			compared++
 		}
-		fmt.Printf("%-22s %3d events, %.0f s\n", function, len(paths), time.Since(began).Seconds())
+		group.Wait()
+		faults = append(faults, slices.Concat(found...)...)
 	}
-	fmt.Printf("sam-local: %d answers of containers equal those of the command line, %d differ\n", compared, len(faults))
-	if compared == 0 {
-		faults = append(faults, errors.New("no events found; run it at the root of the repository"))
+	fmt.Printf("sam-local: %d answers of containers equal those of the command line, %d differ\n", compared.Load(), len(faults))
+	if compared.Load() == 0 {
+		faults = append(faults, errors.New("no event compared; run it at the root of the repository, with names of functions"))
 	}
 	return errors.Join(faults...)
 }
 
+// function compares every event of one function.
+func (c comparer) function(ctx context.Context, function string, compared *atomic.Int64) (faults []error) {
+	paths, err := filepath.Glob(filepath.Join("events", function, "*.json"))
+	if err != nil {
+		return []error{err}
+	}
+	began := time.Now()
+	for _, path := range scheduleFirst(paths) {
+		if err := c.compare(ctx, function, path); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", path, err))
+			continue
+		}
+		compared.Add(1)
+	}
+	fmt.Printf("%-22s %3d events, %.0f s\n", function, len(paths), time.Since(began).Seconds())
+	return faults
+}
+
+// scheduleFirst puts the event of a schedule before the others, which then have
+// tokens, an index or a run to work on.
 func scheduleFirst(paths []string) []string {
 	var first, rest []string
 	for _, p := range paths {
@@ -170,9 +194,16 @@ func execute(ctx context.Context, name string, args ...string) (out, log string,
 	command := exec.CommandContext(ctx, name, args...) //nolint:gosec // a developer names the command
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	command.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "AWS_REGION=ap-northeast-1", "AWS_DEFAULT_REGION=ap-northeast-1")
+	command.Env = withoutAccount(os.Environ())
 	err = command.Run()
 	return stdout.String(), stderr.String(), err
+}
+
+// withoutAccount hides whatever AWS account the machine has: SAM would ask it
+// for its number, and wait for the answer, before each invocation.
+func withoutAccount(environment []string) []string {
+	kept := slices.DeleteFunc(environment, func(pair string) bool { return strings.HasPrefix(pair, "AWS_") })
+	return append(kept, "AWS_REGION=ap-northeast-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 }
 
 // tail is the end of a log, where the reason is.

@@ -89,7 +89,7 @@ type Report struct {
 
 // A Result is the answer of one invocation.
 type Result struct {
-	Status string    `json:"status"`          // done, continue or busy
+	Status string    `json:"status"`          // done, continue or busy; off where a provider is not connected
 	Until  time.Time `json:"until,omitzero"`  // of busy: when the holder's lease ends
 	Report *Report   `json:"report,omitzero"` // of done; nil if there was nothing to do
 }

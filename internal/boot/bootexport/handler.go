@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"hikyaku/internal/export"
-	"hikyaku/internal/secretstore"
-	"hikyaku/pkg/providers"
 )
 
 // event is the union of what the function takes.
@@ -157,7 +155,7 @@ func (f *Function) one(ctx context.Context, action string, t export.Trigger) (ex
 		return export.Answer{}, err
 	}
 	began := f.base.Now()
-	connected, err := f.connected(ctx, t.Dataset.Provider)
+	connected, err := f.base.Connected(ctx, t.Dataset.Provider)
 	if err != nil {
 		return export.Answer{}, err
 	}
@@ -174,27 +172,6 @@ func (f *Function) one(ctx context.Context, action string, t export.Trigger) (ex
 	}
 	f.report(ctx, run, answer, err, f.base.Now().Sub(began))
 	return answer, err
-}
-
-// connected reports whether the provider has a token at all. One without is
-// off, which is no fault.
-func (f *Function) connected(ctx context.Context, provider string) (bool, error) {
-	if _, err := f.tokens[provider].Token(ctx); !errors.Is(err, providers.ErrUnauthorized) {
-		return err == nil, err
-	}
-	// There is none, or none that can be read: the secret says which.
-	name := secretstore.Name(f.base.Common.Prefix, provider, secretstore.TokenPart)
-	value, err := f.base.Secrets.Get(ctx, name, secretstore.Current)
-	if errors.Is(err, secretstore.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading %s: %w", name, err)
-	}
-	if _, err := providers.ParseToken(value.Data); errors.Is(err, providers.ErrNotFound) {
-		return false, nil
-	}
-	return true, nil // a broken document is a fault, and is reported by who reads it next
 }
 
 // report logs a call and measures it.

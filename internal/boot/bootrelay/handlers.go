@@ -79,8 +79,21 @@ type dryRun struct {
 	Differences []webhookrelay.Difference `json:"differences"`
 }
 
+// off is the answer of a reconcile where one of the two providers is not
+// connected: there is nothing to compare, and nobody to be woken for it.
+var off = webhookrelay.Result{Status: "off"}
+
 // reconcile does one invocation's part of a run.
 func (f *Function) reconcile(ctx context.Context, e kind) (any, error) {
+	for _, provider := range []string{providers.SuperSaaS, providers.Yappli} {
+		connected, err := f.base.Connected(ctx, provider)
+		if err != nil {
+			return nil, err
+		}
+		if !connected {
+			return off, nil
+		}
+	}
 	reconciler, err := f.Reconciler(ctx)
 	if err != nil {
 		return nil, err

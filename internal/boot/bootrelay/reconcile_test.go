@@ -51,6 +51,25 @@ func TestReconcile_EveryEventFile(t *testing.T) {
 	}
 }
 
+// Either provider may be missing: its token absent, or a placeholder.
+func TestReconcile_WithoutAConnectionIsOff(t *testing.T) {
+	t.Parallel()
+	for _, provider := range []string{"supersaas", "yappli"} {
+		w := newWorld(t)
+		name := "t/" + provider + "/token"
+		if err := w.aws.Secrets.Put(context.Background(), name, "55555555-5555-5555-5555-555555555555", []byte(`{}`), secretstore.Current); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := w.function("reconcile", nil).Invoke(context.Background(), event(t, "reconcile", "schedule"))
+		if err != nil || string(raw) != `{"status":"off"}` {
+			t.Errorf("without %s: %s, %v, want off and no fault", provider, raw, err)
+		}
+		if raw, err = w.function("reconcile", map[string]string{"HIKYAKU_PREFIX": "new"}).Invoke(context.Background(), event(t, "reconcile", "dry-run")); err != nil || string(raw) != `{"status":"off"}` {
+			t.Errorf("in a new stack: %s, %v, want off and no fault", raw, err)
+		}
+	}
+}
+
 func TestStack_IsOpenedAnewForAnotherAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -27,6 +27,9 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
+	_ "hikyaku/internal/boot/bootexport"  // these three are in the binaries: a
+	_ "hikyaku/internal/boot/bootrefresh" // change of them must not be answered
+	_ "hikyaku/internal/boot/bootrelay"   // from the test cache
 	"hikyaku/internal/eventstest"
 	"hikyaku/internal/localstack"
 )

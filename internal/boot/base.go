@@ -107,23 +107,6 @@ func (b *Base) Tokens(provider string) *secretstore.Tokens {
 	}
 }
 
-// Connected reports whether the provider has a token at all. One without is
-// off, which is no fault.
-func (b *Base) Connected(ctx context.Context, provider string) (bool, error) {
-	name := secretstore.Name(b.Common.Prefix, provider, secretstore.TokenPart)
-	value, err := b.Secrets.Get(ctx, name, secretstore.Current)
-	if errors.Is(err, secretstore.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading %s: %w", name, err)
-	}
-	if _, err := providers.ParseToken(value.Data); errors.Is(err, providers.ErrNotFound) {
-		return false, nil
-	}
-	return true, nil // a broken document is a fault, and is reported by who reads it next
-}
-
 // replace invokes the token refresher for one rejected version and waits for
 // its answer.
 func (b *Base) replace(ctx context.Context, provider, version string) error {

@@ -64,6 +64,9 @@ type Tokens struct {
 
 var _ providers.TokenSource = (*Tokens)(nil)
 
+// errOff: the provider is not connected, or its first token is yet to come.
+var errOff = errors.New("holds no token yet")
+
 // A reading is a token and when the secret is to be read next.
 type reading struct {
 	token providers.Token
@@ -180,16 +183,32 @@ func (s *Tokens) fetch(ctx context.Context) (providers.Token, error) {
 	value, err := s.Store.Get(ctx, s.Name, Current)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return providers.Token{}, s.unauthorized("no secret " + s.Name + " yet: see the token refresher's log")
+		return providers.Token{}, s.off()
 	case err != nil:
 		return providers.Token{}, fmt.Errorf("reading the token of %s: %w: %w", s.Provider, providers.ErrTemporary, err)
 	}
 	token, err := providers.ParseToken(value.Data)
-	if err != nil {
-		return providers.Token{}, s.unauthorized("secret " + s.Name + " holds none yet: see the token refresher's log")
+	switch {
+	case errors.Is(err, providers.ErrNotFound):
+		return providers.Token{}, s.off()
+	case err != nil:
+		return providers.Token{}, s.unauthorized("secret " + s.Name + " cannot be read: see the token refresher's log")
 	}
 	token.Version = value.ID
 	return token, nil
+}
+
+// Connected reports whether the provider has a token at all, as Token sees it.
+// One without is off, which is no fault.
+func (s *Tokens) Connected(ctx context.Context) (bool, error) {
+	_, err := s.Token(ctx)
+	if errors.Is(err, errOff) {
+		return false, nil
+	}
+	if errors.Is(err, providers.ErrUnauthorized) { // a broken document is reported by who uses it next
+		return true, nil
+	}
+	return err == nil, err
 }
 
 // fresh returns the cached reading unless it is time to read again.
@@ -220,6 +239,11 @@ func (s *Tokens) leave() { <-s.slot }
 
 func (s *Tokens) unauthorized(why string) error {
 	return fmt.Errorf("token of %s: %w: %s", s.Provider, providers.ErrUnauthorized, why)
+}
+
+// off is unauthorized for want of any token.
+func (s *Tokens) off() error {
+	return fmt.Errorf("%w: secret %s: %w: see the token refresher's log", providers.ErrUnauthorized, s.Name, errOff)
 }
 
 func (s *Tokens) now() time.Time {

@@ -15,7 +15,6 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/export"
 	"hikyaku/internal/secretstore"
-	"hikyaku/pkg/providers"
 )
 
 // minHashKey is the shortest key in bytes that hashes a field.
@@ -26,7 +25,7 @@ type Function struct {
 	base     *boot.Base
 	core     *export.Exporter
 	datasets []export.Dataset
-	tokens   map[string]providers.TokenSource
+	tokens   map[string]*secretstore.Tokens
 
 	keyRead sync.Mutex
 	key     []byte // of hashed fields

@@ -155,7 +155,7 @@ func (f *Function) one(ctx context.Context, action string, t export.Trigger) (ex
 		return export.Answer{}, err
 	}
 	began := f.base.Now()
-	connected, err := f.base.Connected(ctx, t.Dataset.Provider)
+	connected, err := f.tokens[t.Dataset.Provider].Connected(ctx)
 	if err != nil {
 		return export.Answer{}, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"hikyaku/internal/boot"
 	"hikyaku/internal/export"
+	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/shopline"
@@ -31,12 +32,12 @@ type feeds struct {
 	base     *boot.Base
 	settings Settings
 	zone     *time.Location
-	tokens   map[string]providers.TokenSource
+	tokens   map[string]*secretstore.Tokens
 	limits   map[string]*ratelimit.Limiter // by dataset
 }
 
 func newFeeds(base *boot.Base, s Settings, zone *time.Location) *feeds {
-	f := &feeds{base: base, settings: s, zone: zone, tokens: map[string]providers.TokenSource{}, limits: map[string]*ratelimit.Limiter{}}
+	f := &feeds{base: base, settings: s, zone: zone, tokens: map[string]*secretstore.Tokens{}, limits: map[string]*ratelimit.Limiter{}}
 	shared := map[string]float64{}
 	for _, d := range s.datasets() {
 		shared[d.Provider]++

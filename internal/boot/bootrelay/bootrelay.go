@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"hikyaku/internal/boot"
+	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay"
 	"hikyaku/pkg/providers"
 )
@@ -29,7 +30,8 @@ type Function struct {
 	dead     *queue
 	ingest   *webhookrelay.Ingest // of the role ingest
 
-	config webhookrelay.Config // of the other roles
+	config webhookrelay.Config   // of the other roles
+	tokens []*secretstore.Tokens // in config
 	mu     sync.Mutex
 	stack  *webhookrelay.Stack // nil until the first event
 }
@@ -72,9 +74,11 @@ func (f *Function) coreConfig(mapping *webhookrelay.Mapping) webhookrelay.Config
 	governor := func(rate, share float64) *webhookrelay.Governor {
 		return webhookrelay.NewGovernor(rate, share, s.Instances, base.Now)
 	}
+	supersaas, yappli := base.Tokens(providers.SuperSaaS), base.Tokens(providers.Yappli)
+	f.tokens = []*secretstore.Tokens{supersaas, yappli}
 	return webhookrelay.Config{
 		Objects: base.Objects, Prefix: s.Prefix,
-		SuperSaaS: base.Tokens(providers.SuperSaaS), Yappli: base.Tokens(providers.Yappli), Options: options,
+		SuperSaaS: supersaas, Yappli: yappli, Options: options,
 		Governors: webhookrelay.Governors{
 			SuperSaaS: governor(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: governor(s.YappliRate, s.YappliShare),
 		},

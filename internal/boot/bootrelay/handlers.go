@@ -85,8 +85,8 @@ var off = webhookrelay.Result{Status: "off"}
 
 // reconcile does one invocation's part of a run.
 func (f *Function) reconcile(ctx context.Context, e kind) (any, error) {
-	for _, provider := range []string{providers.SuperSaaS, providers.Yappli} {
-		connected, err := f.base.Connected(ctx, provider)
+	for _, tokens := range f.tokens {
+		connected, err := tokens.Connected(ctx)
 		if err != nil {
 			return nil, err
 		}

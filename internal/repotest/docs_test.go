@@ -89,7 +89,9 @@ func TestBudget(t *testing.T) {
 		if f.test {
 			continue
 		}
-		of := slices.IndexFunc(budgets, func(b *budget) bool { return b == product || matchesAny(b.rooms, module+"/"+path.Dir(f.path)) || slices.Contains(b.rooms, f.path) })
+		of := slices.IndexFunc(budgets, func(b *budget) bool {
+			return b == product || matchesAny(b.rooms, module+"/"+path.Dir(f.path)) || slices.Contains(b.rooms, f.path)
+		})
 		budgets[of].lines += strings.Count(f.text, "\n")
 	}
 	for _, b := range budgets {

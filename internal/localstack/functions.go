@@ -69,8 +69,11 @@ func (s *Stack) ownExport(rate string) map[string]string {
 // rate is what the sandboxes allow each account, so that the clients keep to
 // the same.
 func (s *Stack) rate() float64 {
-	if r := s.options.Sandbox.Rate; r > 0 {
+	switch r := s.options.Sandbox.Rate; {
+	case r > 0:
 		return r
+	case r < 0: // no limit
+		return 1000
 	}
 	return 1
 }

@@ -3,6 +3,7 @@ package supersaas_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -94,7 +95,7 @@ func raw(t *testing.T, s http.Handler, request string) (*http.Response, string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.RemoteAddr = "127.0.0.1:9"
+	r.RemoteAddr, r.TLS = "127.0.0.1:9", &tls.ConnectionState{} // the provider's own host is reached by https alone
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	answer := w.Result()

@@ -191,7 +191,11 @@ func (s *Server) createUser(w http.ResponseWriter, r *sandbox.Request, fk string
 	}
 	u := s.add(fk, fields)
 	s.fireUser(u, "new", r.Param("webhook") == "true")
-	w.Header().Set("Location", "https://"+r.Host+"/api/users/"+itoa(u.id)+".json")
+	scheme := "http://" // so that a client can follow it
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	w.Header().Set("Location", scheme+r.Host+"/api/users/"+itoa(u.id)+".json")
 	w.WriteHeader(http.StatusCreated)
 }
 

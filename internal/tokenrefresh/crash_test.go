@@ -26,6 +26,9 @@ type plan struct {
 	name     string // of the connection
 	refresh  bool   // not the first run: one that replaces what there is
 	rotation bool   // driven by Secrets Manager
+	approved bool   // by 'hikyaku authorize', with a code that a person has just obtained
+
+	table *table // of docs/token-protocol.md; nil: it is not asked
 
 	// blind is what the refresher sees of the objects; nil: all.
 	blind func(objectstore.Store) objectstore.Store
@@ -36,8 +39,11 @@ func (p plan) String() string {
 	if p.refresh {
 		run = "refresh"
 	}
-	if p.rotation {
+	switch {
+	case p.rotation:
 		driver = "rotation"
+	case p.approved:
+		driver = "authorize"
 	}
 	return p.name + ", " + run + " by " + driver
 }
@@ -48,7 +54,10 @@ type shipwreck struct {
 	plan
 
 	provider string
-	rotation string // version id that the service chose
+	rotation string               // version id that the service chose
+	dead     bool                 // the first life has ended
+	begun    providers.Connection // which a person authorizes
+	code     providers.Secret     // that they obtained
 	result   tokenrefresh.Result
 	before   int // redemptions before the run
 }
@@ -62,10 +71,18 @@ func (p plan) setUp(t testing.TB) *shipwreck {
 	}
 	s.shop.Tokens.Life = 2 * time.Hour // all cases of a plan share one clock, which ends in 2262
 	s.provider = s.connect(p.name)
+	if p.approved && !p.refresh {
+		s.withoutCode(p.name)
+	}
+	if p.refresh {
+		s.want(s.provider, tokenrefresh.Refreshed)
+	}
+	if p.approved {
+		s.begun, s.code = s.connection(p.name), s.connection(p.name).Code
+	}
 	if !p.refresh {
 		return s
 	}
-	s.want(s.provider, tokenrefresh.Refreshed)
 	switch p.name {
 	case staff:
 		s.shop.GenerateToken(time.Time{})
@@ -74,7 +91,9 @@ func (p plan) setUp(t testing.TB) *shipwreck {
 		s.bookings.RollKey()
 		s.connect(p.name)
 	default: // until it is due
-		time.Sleep(s.dueAge())
+		if !p.approved {
+			time.Sleep(s.dueAge())
+		}
 	}
 	s.before = s.redeemed()
 	s.told()
@@ -111,7 +130,8 @@ func (s *shipwreck) recordName() string {
 	return secretstore.Name(prefix, s.provider, s.recordPart())
 }
 
-// live is one life of a process: a run, or the four steps of a rotation.
+// live is one life of a process: a run, the four steps of a rotation, or what
+// 'hikyaku authorize' does once it has received a code.
 func live(ctx context.Context, p *crash.Process, s *shipwreck) error {
 	objects := p.Objects(s.objects)
 	if s.blind != nil {
@@ -131,6 +151,11 @@ func live(ctx context.Context, p *crash.Process, s *shipwreck) error {
 		}
 		return nil
 	}
+	if s.approved && !s.dead {
+		var err error
+		s.result, err = r.Authorize(ctx, s.provider, s.begun, s.code)
+		return err
+	}
 	report, err := r.Run(ctx, tokenrefresh.Request{Provider: s.provider})
 	if err == nil {
 		s.result = report.Results[0]
@@ -138,31 +163,25 @@ func live(ctx context.Context, p *crash.Process, s *shipwreck) error {
 	return err
 }
 
-// survive is live after the lease of the dead has ended.
+// survive is live after the lease of the dead has ended. What a person began is
+// the function's to end.
 func survive(ctx context.Context, p *crash.Process, s *shipwreck) error {
 	time.Sleep(2 * time.Minute)
+	s.dead = true
 	return live(ctx, p, s)
-}
-
-// inDoubt is the table of docs/token-protocol.md: whether a fault at a point,
-// the last of these calls if it killed, leaves a one-time credential in doubt.
-// That is between the effect of the journal's write, which follows the proof,
-// and the effect of the first put of the answer, which follows the request.
-func inDoubt(p crash.Point, calls []string) bool {
-	previous := ""
-	if p.Index > 0 {
-		previous = calls[p.Index-1]
-	}
-	asks, asked := strings.HasPrefix(p.Call, "http.POST"), strings.HasPrefix(previous, "http.POST")
-	journals := strings.HasPrefix(p.Call, "objects.Put") && strings.HasSuffix(previous, " HIKYAKU_PROOF")
-	return asks || asked && p.Fault == crash.Before || journals && p.Fault == crash.After
 }
 
 // check compares what a crashed and recovered plan left behind with the table.
 func (s *shipwreck) check(o crash.Outcome) error {
 	doubtful := false
-	for life, p := range o.Points {
-		doubtful = doubtful || s.oneTime() && inDoubt(p, o.Calls[life])
+	for life := range o.Points {
+		doubtful = doubtful || s.inDoubt(o, life)
+	}
+	if err := s.checkTable(o); err != nil {
+		return err
+	}
+	if s.approved && !s.handedOver(o) {
+		return s.checkBegunAgain()
 	}
 	if spent := s.redeemed() - s.before; s.oneTime() && (spent > 1 || spent == 0 && !doubtful) {
 		return fmt.Errorf("%d redemptions", spent)
@@ -270,6 +289,9 @@ func plans() []plan {
 	for _, name := range []string{providers.Yappli, providers.ActiBook, providers.SHOPLINE, providers.AssistTencho, staff, providers.SuperSaaS} {
 		plans = append(plans, plan{name: name}, plan{name: name, refresh: true})
 	}
+	for _, name := range []string{providers.SHOPLINE, providers.AssistTencho} {
+		plans = append(plans, plan{name: name, approved: true}, plan{name: name, refresh: true, approved: true})
+	}
 	return plans
 }
 
@@ -278,11 +300,15 @@ func plans() []plan {
 // secrets, provider and event bus, the next one finds what is there, and dies
 // at every call too; or the calls fail, or lose their answer.
 func TestCrash_HasOneOutcomeAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	protocol := readTable(t)
+	t.Cleanup(func() { protocol.wantAllSeen(t) })
 	for _, p := range plans() {
 		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
 			var deaths, failures crash.Report
 			synctest.Test(t, func(t *testing.T) {
+				p.table = protocol
 				deaths = p.enumerate(t, []crash.Fault{crash.Before, crash.After}, true)
 				failures = p.enumerate(t, []crash.Fault{crash.Failed, crash.Lost}, false)
 			})
@@ -323,11 +349,13 @@ func (*recorder) Helper() {}
 // TestCrash_IsFoundWithoutTheJournal: the same check fails for a refresher
 // whose lease is always granted and whose journal is lost.
 func TestCrash_IsFoundWithoutTheJournal(t *testing.T) {
-	for _, name := range []string{providers.SHOPLINE, providers.AssistTencho} {
-		t.Run(name, func(t *testing.T) {
+	for _, p := range plans() {
+		if p.rotation || !p.refresh || p.name != providers.SHOPLINE && p.name != providers.AssistTencho {
+			continue
+		}
+		t.Run(p.String(), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				p := plan{name: name, refresh: true}
 				p.blind = func(s objectstore.Store) objectstore.Store { return forgetful{s} }
 				r := &recorder{TB: t}
 				crash.Enumerate(r, crash.Scenario[*shipwreck]{

@@ -1,0 +1,219 @@
+package tokenrefresh_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"hikyaku/internal/crash"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
+	"hikyaku/pkg/providers"
+)
+
+// A table is that of docs/token-protocol.md: by the last thing that took
+// effect before a death, and by kind, the word in bold that says what the next
+// run does.
+type table struct {
+	rows []string
+	want map[string]string
+
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+var bold = regexp.MustCompile(`^\*\*([a-z ]+)\*\*`)
+
+func readTable(t *testing.T) *table {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "token-protocol.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(page), "\n| death |")
+	if !found {
+		t.Fatal("the page has no table of deaths")
+	}
+	x := &table{want: map[string]string{}, seen: map[string]bool{}}
+	for _, line := range strings.Split(text, "\n")[2:] {
+		if !strings.HasPrefix(line, "| ") {
+			break
+		}
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		x.rows = append(x.rows, cells[0])
+		for i, kind := range []string{"renewable", "one-time", "static"} {
+			if word := bold.FindStringSubmatch(cells[i+1]); word != nil {
+				x.want[cells[0]+" / "+kind] = word[1]
+			} else if cells[i+1] != "-" {
+				t.Fatalf("row %q, %s: no word in bold, nor a dash", cells[0], kind)
+			}
+		}
+	}
+	return x
+}
+
+// wantAllSeen fails if the page states an outcome that no death had.
+func (x *table) wantAllSeen(t *testing.T) {
+	t.Helper()
+	for cell := range x.want {
+		if !x.seen[cell] {
+			t.Errorf("no death is in the table's %s", cell)
+		}
+	}
+}
+
+// The rows of the table.
+const (
+	beforeSwap    = "0, before the swap"
+	beforeLease   = "up to 2, before"
+	beforeJournal = "2 after .. 7 before"
+	beforeCall    = "7 after .. 8, call before"
+	beforePut     = "8, call after .. put before"
+	beforePromote = "8, put after .. 10 before"
+	beforeUnlabel = "10 after .. 11 before"
+	beforeDerived = "11 after .. 12, swap before"
+	beforeRelease = "12, swap after .. 13, release before"
+	afterRelease  = "13, release after"
+)
+
+// row is the table's for a fault in a life: that of the last call that took
+// effect.
+func (s *shipwreck) row(o crash.Outcome, life int) string {
+	effects := o.Calls[life][:o.Points[life].Index]
+	if f := o.Points[life].Fault; f == crash.After || f == crash.Lost {
+		effects = append(slices.Clip(effects), o.Points[life].Call)
+	}
+	record, token := s.recordName(), secretstore.Name(prefix, s.provider, secretstore.TokenPart)
+	row, previous := beforeLease, ""
+	if s.approved && life == 0 {
+		row = beforeSwap
+	}
+	for _, call := range effects {
+		switch {
+		case strings.HasSuffix(call, secretstore.ConnectionPart+" "+secretstore.Current) && strings.HasPrefix(call, "secrets.Promote"):
+			row = beforeLease
+		case strings.HasPrefix(call, "objects.Put") && strings.HasSuffix(previous, " HIKYAKU_PROOF"):
+			row = beforeCall
+		case strings.HasPrefix(call, "objects.Put") && row == beforeLease:
+			row = beforeJournal
+		case strings.HasPrefix(call, "objects.Put") && row == beforeRelease:
+			row = afterRelease
+		case strings.HasPrefix(call, "http.POST"):
+			row = beforePut
+		case call == "secrets.Put "+record+" "+tokenrefresh.Next, call == "secrets.Put "+record+" "+secretstore.Pending:
+			row = beforePromote
+		case call == "secrets.Promote "+record+" "+secretstore.Current:
+			row = beforeUnlabel
+		case call == "secrets.Promote "+token+" "+secretstore.Current:
+			row = beforeRelease
+		case call == "secrets.Promote "+record+" "+tokenrefresh.Next && row == beforeUnlabel:
+			row = map[bool]string{true: beforeDerived, false: beforeRelease}[s.oneTime()]
+		}
+		previous = call
+	}
+	return row
+}
+
+// inDoubt: the fault of a life leaves a one-time credential in doubt. Of those
+// that do not kill, the ones of the request itself do.
+func (s *shipwreck) inDoubt(o crash.Outcome, life int) bool {
+	if p := o.Points[life]; p.Fault == crash.Failed || p.Fault == crash.Lost {
+		return s.oneTime() && strings.HasPrefix(p.Call, "http.POST")
+	}
+	row := s.row(o, life)
+	return s.oneTime() && (row == beforeCall || row == beforePut)
+}
+
+// handedOver: the code had become part of the connection when the first life
+// ended.
+func (s *shipwreck) handedOver(o crash.Outcome) bool {
+	return len(o.Points) == 0 || s.row(o, 0) != beforeSwap
+}
+
+// checkTable compares what the run after one death did with the table. The
+// steps of a rotation are not in it.
+func (s *shipwreck) checkTable(o crash.Outcome) error {
+	if len(o.Points) != 1 || s.table == nil || s.rotation != "" || o.Points[0].Fault != crash.Before && o.Points[0].Fault != crash.After {
+		return nil
+	}
+	row, kind := s.row(o, 0), "renewable"
+	switch {
+	case s.oneTime():
+		kind = "one-time"
+	case s.connection(s.name).Kind == providers.Static:
+		kind = "static"
+	}
+	cell, did := row+" / "+kind, s.did(o, kind)
+	want := s.table.want[cell]
+	if want == "served" && kind == "renewable" && !s.refresh && row != afterRelease { // a first run has not noted its connection
+		want = "asked again"
+	}
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	s.table.seen[cell] = true
+	if did != want {
+		return fmt.Errorf("%s: the run after it did %q, the table says %q", cell, did, want)
+	}
+	return nil
+}
+
+// did names what the run after a death did, as the table does.
+func (s *shipwreck) did(o crash.Outcome, kind string) string {
+	has := func(calls []string, start string) bool {
+		return slices.ContainsFunc(calls, func(call string) bool { return strings.HasPrefix(call, start) })
+	}
+	first := o.Calls[0]
+	if o.Points[0].Fault == crash.Before {
+		first = first[:o.Points[0].Index]
+	}
+	next, record := o.Calls[1], s.recordName()
+	switch {
+	case s.result.Outcome == tokenrefresh.InDoubt:
+		return "in doubt"
+	case s.approved && !s.handedOver(o) && !has(next, "http.POST"):
+		return "nothing spent"
+	case has(next, "http.POST") && has(first, "http.POST"):
+		return "asked again"
+	case has(next, "http.POST"), kind == "static" && has(next, "secrets.Put "+record+" "+tokenrefresh.Next):
+		return "repeated"
+	case has(next, "secrets.Promote "+record+" "+secretstore.Current):
+		return "found"
+	case has(next, "secrets.Promote "+secretstore.Name(prefix, s.provider, secretstore.TokenPart)+" "+secretstore.Current):
+		return "derived"
+	}
+	return "served"
+}
+
+// checkBegunAgain: a code that was not handed over is spent nowhere, what was
+// served still is, and the person who begins again succeeds.
+func (s *shipwreck) checkBegunAgain() error {
+	if n := s.redeemed() - s.before; n != 0 {
+		return fmt.Errorf("%d redemptions of a code that was not handed over", n)
+	}
+	if stored, err := providers.ParseConnection(s.value(s.provider, secretstore.ConnectionPart, secretstore.Current).Data); err != nil || stored.Code == s.code {
+		return fmt.Errorf("the connection has the code, or cannot be read: %w", err)
+	}
+	if s.refresh {
+		if err := s.works(s.provider); err != nil {
+			return fmt.Errorf("the old token is not served: %w", err)
+		}
+	}
+	r := s.refresher()
+	for range 2 { // the second time is a replay
+		result, err := r.Authorize(context.Background(), s.provider, s.begun, s.code)
+		if s.redeemed()-s.before != 1 || (err == nil) != (result.Outcome == tokenrefresh.Refreshed) {
+			return fmt.Errorf("begun again: %q, %d redemptions, %w", result.Outcome, s.redeemed()-s.before, err)
+		}
+	}
+	if told := s.told(); !s.refresh && told != tokenrefresh.NeedsHuman+" "+tokenrefresh.Recovered && told != "" || s.refresh && told != "" {
+		return errors.New("told " + told)
+	}
+	return s.works(s.provider)
+}

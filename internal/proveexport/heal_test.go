@@ -65,7 +65,7 @@ func TestHeal(t *testing.T) {
 	r.stack.Yappli().Inject(yapplitest.Fault{Kind: yapplitest.Denied, After: 3, Times: 1})
 	a := r.must(event("yappli/users", 1))
 	got, want := r.rows(r.verified(a.Manifest)), r.held(providers.Yappli, "users")
-	prove(t, a.Status == export.Done && slices.Equal(got, want), "401 in the middle of a run", "every row, and the refresher asked",
+	figure(t, a.Status == export.Done && slices.Equal(got, want), "401 in the middle of a run", "every row, and the refresher asked",
 		"%s with %d of %d rows, %d invocations of the refresher", a.Status, len(got), len(want), refreshes()-before)
 }
 
@@ -90,7 +90,7 @@ func TestDelivery(t *testing.T) {
 	r.vars["HIKYAKU_EXPORT_LOOK_BACK"] = "3h"
 	second := r.must(scheduled(3 * time.Hour))
 	found := strings.Count(strings.Join(r.rows(r.verified(second.Manifest)), "\n"), id)
-	prove(t, found > 0, "an order whose delivery alone changed", "in the next incremental run", "there, among %d of %d rows", second.Rows, first.Rows)
+	figure(t, found > 0, "an order whose delivery alone changed", "in the next incremental run", "there, among %d of %d rows", second.Rows, first.Rows)
 }
 
 // TestVerify tampers with a published run.
@@ -124,7 +124,7 @@ func TestVerify(t *testing.T) {
 	tamper(key, whole[:bytes.LastIndexByte(whole[:len(whole)-1], '\n')+1])
 	tamper(key, whole)
 	tamper(strings.Replace(key, "part-00000", "part-00001", 1), whole)
-	prove(t, caught == 3, "verify: a flipped byte, a missing row, a part too many; not the untouched run", "3 of 3", "%d", caught)
+	figure(t, caught == 3, "verify: a flipped byte, a missing row, a part too many; not the untouched run", "3 of 3", "%d", caught)
 }
 
 // TestFieldsLeave drops and hashes, and looks for what is left.
@@ -148,7 +148,7 @@ func TestFieldsLeave(t *testing.T) {
 			left += strings.Count(lines, value)
 		}
 	}
-	prove(t, left == 0 && values >= 120 && strings.Contains(lines, "hmac-sha256:"), "dropped and hashed fields", "no value left", "%d of %d left", left, values)
+	figure(t, left == 0 && values >= 120 && strings.Contains(lines, "hmac-sha256:"), "dropped and hashed fields", "no value left", "%d of %d left", left, values)
 }
 
 // TestDays names runs around midnight and across changes of summer time.
@@ -176,5 +176,5 @@ func TestDays(t *testing.T) {
 			right++
 		}
 	}
-	prove(t, right == len(cases), "dt at 00:30 in Tokyo and across summer time", "all", "%d of %d", right, len(cases))
+	figure(t, right == len(cases), "dt at 00:30 in Tokyo and across summer time", "all", "%d of %d", right, len(cases))
 }

@@ -3,9 +3,6 @@ package proveexport
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -13,20 +10,9 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
-
-// build builds the real function.
-func build(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "bootstrap")
-	command := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, "hikyaku/functions/export")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return path
-}
 
 // TestKill kills the real binary again and again while it exports, and compares
 // what it leaves with an undisturbed run over the same range.
@@ -38,7 +24,11 @@ func TestKill(t *testing.T) {
 	for name, value := range r.vars {
 		env = append(env, name+"="+value)
 	}
-	err := r.stack.AWS.Register(awslocal.Function{Name: "export", Binary: build(t), Env: env, Timeout: time.Minute})
+	binary, err := prove.Build(t.Context(), t.TempDir(), "export")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.stack.AWS.Register(awslocal.Function{Name: "export", Binary: binary, Env: env, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +81,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("run %d differs from the undisturbed one after %d kills", runs, killed)
 		}
 	}
-	prove(t, !t.Failed(), "SIGKILL of the real binary", "at least 50 at full size, parts and manifest identical",
+	figure(t, !t.Failed(), "SIGKILL of the real binary", "at least 50 at full size, parts and manifest identical",
 		"%d kills in %d runs of %d rows in %d parts, all identical to the undisturbed run", killed, runs, clean.Rows, len(clean.Parts))
 }
 

@@ -79,11 +79,11 @@ func TestOverlap(t *testing.T) {
 			took := time.Since(began)
 			if c.paging == export.ByCursor {
 				ratio := float64(took) / float64(list.spent)
-				prove(t, ratio <= 1.05, "cursor source", "at most 1.05 of the sum of latencies", "%.3f over %d requests", ratio, list.asked)
+				figure(t, ratio <= 1.05, "cursor source", "at most 1.05 of the sum of latencies", "%.3f over %d requests", ratio, list.asked)
 				return
 			}
 			mean := float64(list.spent) / float64(took)
-			prove(t, mean >= 0.9*float64(c.flight), fmt.Sprintf("overlap with %d in flight", c.flight), "at least 0.9 of what is asked", "mean %.2f over %d requests", mean, list.asked)
+			figure(t, mean >= 0.9*float64(c.flight), fmt.Sprintf("overlap with %d in flight", c.flight), "at least 0.9 of what is asked", "mean %.2f over %d requests", mean, list.asked)
 		})
 	}
 }

@@ -44,6 +44,6 @@ func TestRate(t *testing.T) {
 	}
 	used := float64(accepted) / (took * allowed * share)
 	lost := float64(refused) / float64(accepted+refused)
-	prove(t, used >= least && lost <= most, "two runs that share the rate", "at least 95 % of their share used at full size, at most 1 % refused",
+	figure(t, used >= least && lost <= most, "two runs that share the rate", "at least 95 % of their share used at full size, at most 1 % refused",
 		"%.1f %% used, %.1f %% of %d refused", 100*used, 100*lost, accepted+refused)
 }

@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,36 +20,16 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 )
 
-// sized is how much of a proof runs.
-func sized(full, short int) int {
-	if os.Getenv("HIKYAKU_PROVE") == "full" {
-		return full
-	}
-	return short
-}
+// What all proofs share, under shorter names.
+var (
+	sized, seed, random = prove.Size, prove.Seed, prove.Random
 
-func seed() uint64 {
-	n, err := strconv.ParseUint(os.Getenv("HIKYAKU_SEED"), 10, 64)
-	if err != nil {
-		return 20261122
-	}
-	return n
-}
-
-func random(part uint64) *rand.Rand { return rand.New(rand.NewPCG(seed(), part)) }
-
-// prove prints a line, and fails the test if it does not hold.
-func prove(t *testing.T, holds bool, name, bar, format string, values ...any) {
-	t.Helper()
-	line := fmt.Sprintf("%s: %s (%s)", name, fmt.Sprintf(format, values...), bar)
-	if !holds {
-		t.Errorf("%s does not hold; seed %d", line, seed())
-	}
-	_, _ = fmt.Fprintf(os.Stdout, "prove: %s\n", line)
-}
+	figure = prove.Figure
+)
 
 // A rig is a stack on sockets, whose providers have tokens.
 type rig struct {

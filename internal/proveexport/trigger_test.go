@@ -45,7 +45,7 @@ func TestTriggers(t *testing.T) {
 	raw, err := second.Invoke(t.Context(), []byte(event(dataset, 1)))
 	during := r.traffic().minus(before)
 	busy := err == nil && len(raw) > 0 && string(raw[:16]) == `{"status":"busy"`
-	prove(t, busy && during.gets <= 2 && during.puts <= 1 && during.lists == 0 && during.provider == 0,
+	figure(t, busy && during.gets <= 2 && during.puts <= 1 && during.lists == 0 && during.provider == 0,
 		"duplicate trigger during the run", "busy, no provider request, at most 2 reads and 1 refused write", "busy %t, %+v", busy, during)
 	first := <-finished
 
@@ -53,7 +53,7 @@ func TestTriggers(t *testing.T) {
 	before = r.traffic()
 	again := r.must(event(dataset, 1))
 	after := r.traffic().minus(before)
-	prove(t, again.Manifest == first.Manifest && after.gets <= 2 && after.puts == 0 && after.lists == 0 && after.provider == 0,
+	figure(t, again.Manifest == first.Manifest && after.gets <= 2 && after.puts == 0 && after.lists == 0 && after.provider == 0,
 		"duplicate trigger after the run", "same answer, no provider request, at most 2 reads, no write", "%+v", after)
 
 	r.deadHolder(t, "shopline/orders", shop)
@@ -82,6 +82,6 @@ func (r *rig) deadHolder(t *testing.T, dataset string, shop *shoplinetest.Server
 	if err := <-ended; err != nil {
 		t.Log(err) // the hung holder may have lost its lease
 	}
-	prove(t, early.Status == export.Busy && late.Status == export.Done && r.verified(late.Manifest).Rows == late.Rows,
+	figure(t, early.Status == export.Busy && late.Status == export.Done && r.verified(late.Manifest).Rows == late.Rows,
 		"retry before and after a dead holder's lease ends", "busy, then done", "%s, then %s with %d rows", early.Status, late.Status, late.Rows)
 }

@@ -71,7 +71,7 @@ var doors = []door{
 		"pkg/providers/assisttencho/assisttenchotest", "pkg/providers/yappli/yapplitest", "pkg/providers/shopline/shoplinetest",
 		"pkg/providers/actibook/actibooktest", "pkg/providers/supersaas/supersaastest",
 	}, []string{"internal/localstack", "cmd/hikyaku"}, "sandboxes are for the command line and tests"},
-	{[]string{"internal/crash", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest"}, nil, "these are for tests alone"},
+	{[]string{"internal/crash", "internal/prove", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest"}, nil, "these are for tests alone"},
 	{[]string{"cmd/...", "functions/..."}, nil, "nothing imports a command"},
 }
 
@@ -217,8 +217,8 @@ func mustExist(t *testing.T, rooms map[string]room, patterns []string) {
 }
 
 // environmentReaders may read the process's environment: the wiring, the
-// command line, and the file that the seed map's test asks for.
-var environmentReaders = []string{"internal/boot/", "cmd/hikyaku/", "pkg/providers/internal/sandbox/seenfile/"}
+// command line, the file that the seed map's test asks for, and the proofs.
+var environmentReaders = []string{"internal/boot/", "cmd/hikyaku/", "pkg/providers/internal/sandbox/seenfile/", "internal/prove/"}
 
 // The environment is read in one place, so that every setting is checked at
 // start and listed with the others.

@@ -14,125 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 )
-
-// A stack is template.yaml. An intrinsic function's short form, such as !Ref X,
-// is read as its long form, {"Ref": "X"}.
-type stack map[string]any
-
-func readTemplate(t *testing.T) stack {
-	t.Helper()
-	text, err := os.ReadFile(root + "/template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
-	return plain(t, document.Content[0]).(map[string]any)
-}
-
-// plain refuses what CloudFormation does not read: anchors, aliases, merges.
-func plain(t *testing.T, n *yaml.Node) any {
-	t.Helper()
-	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Tag == "!!merge" {
-		t.Fatalf("template.yaml:%d: CloudFormation reads no anchors, aliases or merge keys", n.Line)
-	}
-	var v any
-	switch n.Kind {
-	case yaml.MappingNode:
-		m := map[string]any{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			m[n.Content[i].Value] = plain(t, n.Content[i+1])
-		}
-		v = m
-	case yaml.SequenceNode:
-		l := []any{}
-		for _, c := range n.Content {
-			l = append(l, plain(t, c))
-		}
-		v = l
-	default:
-		v = n.Value
-	}
-	if name, short := strings.CutPrefix(n.Tag, "!"); short && !strings.HasPrefix(name, "!") {
-		return map[string]any{name: v}
-	}
-	return v
-}
-
-// at walks down; what is not there is nil.
-func (s stack) at(keys ...string) any {
-	var v any = map[string]any(s)
-	for _, k := range keys {
-		m, _ := v.(map[string]any)
-		v = m[k]
-	}
-	return v
-}
-
-func (s stack) number(t *testing.T, keys ...string) int {
-	t.Helper()
-	n, err := strconv.Atoi(fmt.Sprint(s.at(keys...)))
-	if err != nil {
-		t.Errorf("template.yaml: %s: %v", strings.Join(keys, "."), err)
-	}
-	return n
-}
-
-// resources returns the names of a type's resources.
-func (s stack) resources(kind string) []string {
-	var names []string
-	for name := range s["Resources"].(map[string]any) {
-		if s.at("Resources", name, "Type") == kind {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// value is what a variable has with every parameter's default; a resource is
-// known by an invented address.
-func (s stack) value(v any) string {
-	m, _ := v.(map[string]any)
-	for f, arg := range m {
-		switch a := arg.(type) {
-		case string:
-			if standard := s.at("Parameters", a, "Default"); f == "Ref" && standard != nil {
-				return fmt.Sprint(standard)
-			}
-			return "https://example.test/" + f
-		case []any:
-			return s.value(a[len(a)-1]) // of a Join: the list's default is joined by commas already
-		}
-	}
-	return fmt.Sprint(v)
-}
-
-// variables are a function's, with their values.
-func (s stack) variables(function string) map[string]string {
-	all := map[string]string{}
-	for _, from := range []any{
-		s.at("Globals", "Function", "Environment", "Variables"),
-		s.at("Resources", localstack.Resource(function), "Properties", "Environment", "Variables"),
-	} {
-		m, _ := from.(map[string]any)
-		for name, v := range m {
-			all[name] = s.value(v)
-		}
-	}
-	return all
-}
 
 // settings returns the variables of a struct's env tags, those that Lambda
 // itself sets left out.
@@ -180,7 +69,7 @@ var functionSettings = map[string]struct {
 // Every setting stands in the template, and every variable there is a setting.
 func TestTemplate_VariablesAreTheSettings(t *testing.T) {
 	t.Parallel()
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	for _, function := range localstack.Functions() {
 		want := settings(functionSettings[function].of)
 		for _, name := range functionSettings[function].lack {
@@ -189,7 +78,7 @@ func TestTemplate_VariablesAreTheSettings(t *testing.T) {
 			}
 			delete(want, name)
 		}
-		got := s.variables(function)
+		got := s.Variables(localstack.Resource(function))
 		for name := range want {
 			if _, ok := got[name]; !ok {
 				t.Errorf("template.yaml does not set %s of %s", name, function)
@@ -206,9 +95,9 @@ func TestTemplate_VariablesAreTheSettings(t *testing.T) {
 // Each function starts with the template's own values.
 func TestTemplate_DefaultsStart(t *testing.T) {
 	t.Parallel()
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	for _, function := range localstack.Functions() {
-		vars := s.variables(function)
+		vars := s.Variables(localstack.Resource(function))
 		maps.Copy(vars, map[string]string{
 			"AWS_REGION": "ap-northeast-1", "AWS_ACCESS_KEY_ID": "invented", "AWS_SECRET_ACCESS_KEY": "invented",
 			"HIKYAKU_MAPPING_FILE": filepath.Join(root, "config", vars["HIKYAKU_MAPPING_FILE"]),
@@ -232,7 +121,7 @@ func TestTemplate_DefaultsStart(t *testing.T) {
 // Functions, their event folders and what builds them belong together.
 func TestTemplate_FunctionsEventsAndBuilds(t *testing.T) {
 	t.Parallel()
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	var want []string
 	for _, function := range localstack.Functions() {
 		want = append(want, localstack.Resource(function))
@@ -242,7 +131,7 @@ func TestTemplate_FunctionsEventsAndBuilds(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	if got := s.resources("AWS::Serverless::Function"); !slices.Equal(got, want) {
+	if got := s.Resources("AWS::Serverless::Function"); !slices.Equal(got, want) {
 		t.Errorf("functions %v, want %v", got, want)
 	}
 	folders, err := os.ReadDir(filepath.Join(root, "events"))
@@ -259,7 +148,7 @@ func TestTemplate_FunctionsEventsAndBuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range want {
-		if s.at("Resources", name, "Metadata", "BuildMethod") != "makefile" || !strings.Contains(string(makefile), "build-"+name+" ") && !strings.Contains(string(makefile), "build-"+name+":") {
+		if s.At("Resources", name, "Metadata", "BuildMethod") != "makefile" || !strings.Contains(string(makefile), "build-"+name+" ") && !strings.Contains(string(makefile), "build-"+name+":") {
 			t.Errorf("%s is not built by a target build-%s of the Makefile", name, name)
 		}
 	}
@@ -268,10 +157,10 @@ func TestTemplate_FunctionsEventsAndBuilds(t *testing.T) {
 // The functions together never ask a provider for more than its limit.
 func TestTemplate_SharesOfARate(t *testing.T) {
 	t.Parallel()
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	shares, rates := map[string]float64{}, map[string]string{}
 	for _, function := range localstack.Functions() {
-		for name, v := range s.variables(function) {
+		for name, v := range s.Variables(localstack.Resource(function)) {
 			if provider, ok := strings.CutSuffix(name, "_SHARE"); ok {
 				n, err := strconv.ParseFloat(v, 64)
 				if err != nil {
@@ -295,8 +184,8 @@ func TestTemplate_SharesOfARate(t *testing.T) {
 			t.Errorf("the shares of %s sum to %.3f", provider, sum)
 		}
 	}
-	concurrency := s.at("Resources", localstack.Resource(localstack.Relay), "Properties", "Events", "Users", "Properties", "ScalingConfig", "MaximumConcurrency")
-	instances := s.at("Resources", localstack.Resource(localstack.Relay), "Properties", "Environment", "Variables", "HIKYAKU_INSTANCES")
+	concurrency := s.At("Resources", localstack.Resource(localstack.Relay), "Properties", "Events", "Users", "Properties", "ScalingConfig", "MaximumConcurrency")
+	instances := s.At("Resources", localstack.Resource(localstack.Relay), "Properties", "Environment", "Variables", "HIKYAKU_INSTANCES")
 	if !reflect.DeepEqual(concurrency, instances) {
 		t.Errorf("the relay runs %v at once and divides its share by %v", concurrency, instances)
 	}
@@ -305,12 +194,12 @@ func TestTemplate_SharesOfARate(t *testing.T) {
 // Times that must outlive others do.
 func TestTemplate_Times(t *testing.T) {
 	t.Parallel()
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	timeout := func(function string) time.Duration {
-		return time.Duration(s.number(t, "Resources", localstack.Resource(function), "Properties", "Timeout")) * time.Second
+		return time.Duration(s.Number(t, "Resources", localstack.Resource(function), "Properties", "Timeout")) * time.Second
 	}
 	duration := func(function, name string) time.Duration {
-		d, err := time.ParseDuration(s.variables(function)[name])
+		d, err := time.ParseDuration(s.Variables(localstack.Resource(function))[name])
 		if err != nil {
 			t.Error(err)
 		}
@@ -319,7 +208,7 @@ func TestTemplate_Times(t *testing.T) {
 	if hold := duration(localstack.Relay, "HIKYAKU_ROW_HOLD"); timeout(localstack.Relay) >= hold {
 		t.Errorf("the relay may run for %s and its hold on a row ends after %s", timeout(localstack.Relay), hold)
 	}
-	visibility := time.Duration(s.number(t, "Resources", "UserQueue", "Properties", "VisibilityTimeout")) * time.Second
+	visibility := time.Duration(s.Number(t, "Resources", "UserQueue", "Properties", "VisibilityTimeout")) * time.Second
 	if visibility < 6*timeout(localstack.Relay) {
 		t.Errorf("visibility of %s, want six times the relay's %s", visibility, timeout(localstack.Relay))
 	}
@@ -332,7 +221,7 @@ func TestTemplate_Times(t *testing.T) {
 	if timeout(localstack.TokenRefresh) > 2*time.Minute {
 		t.Error("a refresher must end before its lease does, after two minutes")
 	}
-	if !reflect.DeepEqual(s.at("Resources", localstack.Resource(localstack.Relay), "Properties", "Events", "Users", "Properties", "FunctionResponseTypes"), []any{"ReportBatchItemFailures"}) {
+	if !reflect.DeepEqual(s.At("Resources", localstack.Resource(localstack.Relay), "Properties", "Events", "Users", "Properties", "FunctionResponseTypes"), []any{"ReportBatchItemFailures"}) {
 		t.Error("the relay's partial failures are not read")
 	}
 }
@@ -341,7 +230,7 @@ func TestTemplate_Times(t *testing.T) {
 // limit, though each of its pauses is as short as they get.
 func TestTemplate_QueueOutlastsThreeDays(t *testing.T) {
 	t.Parallel()
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	const outage = 72 * time.Hour
 	receives := 0
 	for elapsed, pause := time.Duration(0), 5*time.Second; elapsed < outage; receives++ {
@@ -350,11 +239,11 @@ func TestTemplate_QueueOutlastsThreeDays(t *testing.T) {
 			pause = time.Hour
 		}
 	}
-	if limit := s.number(t, "Resources", "UserQueue", "Properties", "RedrivePolicy", "maxReceiveCount"); limit < 2*receives {
+	if limit := s.Number(t, "Resources", "UserQueue", "Properties", "RedrivePolicy", "maxReceiveCount"); limit < 2*receives {
 		t.Errorf("a receive limit of %d, want twice the %d receipts of three days", limit, receives)
 	}
 	for _, queue := range []string{"UserQueue", "DeadLetterQueue"} {
-		if kept := time.Duration(s.number(t, "Resources", queue, "Properties", "MessageRetentionPeriod")) * time.Second; kept < 4*outage {
+		if kept := time.Duration(s.Number(t, "Resources", queue, "Properties", "MessageRetentionPeriod")) * time.Second; kept < 4*outage {
 			t.Errorf("%s keeps messages for %s", queue, kept)
 		}
 	}
@@ -363,18 +252,18 @@ func TestTemplate_QueueOutlastsThreeDays(t *testing.T) {
 // The schedule, the tables and the code mean the same datasets.
 func TestTemplate_Datasets(t *testing.T) {
 	t.Parallel()
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	var names, tables []string
 	for _, d := range export.Datasets() {
 		names = append(names, d.String())
 		tables = append(tables, strings.ReplaceAll(d.String(), "/", "_"))
 	}
-	if got := s.at("Parameters", "ExportDatasets", "Default"); got != strings.Join(names, ",") {
+	if got := s.At("Parameters", "ExportDatasets", "Default"); got != strings.Join(names, ",") {
 		t.Errorf("ExportDatasets is %v, want %v", got, names)
 	}
-	for _, resource := range s.resources("AWS::Glue::Table") {
-		name := fmt.Sprint(s.at("Resources", resource, "Properties", "TableInput", "Name"))
-		location := s.value(s.at("Resources", resource, "Properties", "TableInput", "StorageDescriptor", "Location", "Sub"))
+	for _, resource := range s.Resources("AWS::Glue::Table") {
+		name := fmt.Sprint(s.At("Resources", resource, "Properties", "TableInput", "Name"))
+		location := s.Value(s.At("Resources", resource, "Properties", "TableInput", "StorageDescriptor", "Location", "Sub"))
 		if i := slices.Index(tables, name); i < 0 || !strings.HasSuffix(location, "/athena/"+names[i]+"/") {
 			t.Errorf("table %s over %s", name, location)
 		} else {
@@ -407,7 +296,7 @@ func TestTemplate_Roles(t *testing.T) {
 			t.Errorf("template.yaml:%d: a wildcard without a comment that says what * stands for", i+1)
 		}
 	}
-	s := readTemplate(t)
+	s := prove.ReadTemplate(t, root)
 	forbidden := map[string][]string{
 		localstack.TokenRefresh: {"sqs:", "lambda:", "/exports/", "/state/relay/"},
 		localstack.Ingest:       {"/token", "/connection", "/refresh", "s3:", "lambda:", "sqs:ReceiveMessage"},
@@ -416,7 +305,7 @@ func TestTemplate_Roles(t *testing.T) {
 		localstack.Export:       {"/connection", "/refresh", "/webhook", "sqs:", "s3:DeleteObject", "PutSecretValue"},
 	}
 	for function, never := range forbidden {
-		policies := fmt.Sprint(s.at("Resources", localstack.Resource(function), "Properties", "Policies"))
+		policies := fmt.Sprint(s.At("Resources", localstack.Resource(function), "Properties", "Policies"))
 		for _, what := range never {
 			if strings.Contains(policies, what) {
 				t.Errorf("the role of %s reaches %s", function, what)
@@ -432,7 +321,7 @@ func TestTemplate_AlarmsAreInTheRunbook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, alarm := range readTemplate(t).resources("AWS::CloudWatch::Alarm") {
+	for _, alarm := range prove.ReadTemplate(t, root).Resources("AWS::CloudWatch::Alarm") {
 		if !strings.Contains(string(runbook), "`"+alarm+"`") {
 			t.Errorf("docs/runbook.md does not say what to do about %s", alarm)
 		}

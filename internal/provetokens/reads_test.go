@@ -21,6 +21,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootexport"
+	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
@@ -34,7 +35,7 @@ const (
 	hashKey    = "local-hashing-key-0000000000000000"
 )
 
-// A reader is a function that reads secrets but never writes one.
+// A reader is a function that reads secrets.
 type reader struct {
 	name    string
 	vars    map[string]string
@@ -93,6 +94,11 @@ func newReaders(g *rig) []reader {
 			func(int) []byte {
 				return fmt.Appendf(nil, `{"action":"extract","scheduled_time":%q}`, time.Now().UTC().Format(time.RFC3339))
 			}, time.Minute,
+		},
+		{
+			localstack.TokenRefresh, nil,
+			func(ctx context.Context, e boot.Environ) (lambda.Handler, error) { return bootrefresh.New(ctx, e) },
+			func(int) []byte { return schedule }, templateCadence(g.t).tick,
 		},
 	}
 }
@@ -154,7 +160,11 @@ func TestProveReads(t *testing.T) {
 			reads, of := most(before, g.aws.Secrets.Calls())
 			figure(t, reads <= bar && failed == 0, "reads of one secret and stage by a warm "+r.name, fmt.Sprintf("%d in %d minutes", bar, int(hour.Minutes())),
 				"%d in %d invocations, of %s %s", reads, n, of.Name, of.Stage)
-			took := g.untilUsed(r, f)
+			until := g.untilUsed
+			if r.name == localstack.TokenRefresh {
+				until = g.untilConnected
+			}
+			took := until(r, f)
 			figure(t, took <= 5*time.Minute, "a changed value in use by a warm "+r.name, "300 s", "%.0f s", took.Seconds())
 		}
 	})
@@ -194,6 +204,30 @@ func (g *rig) untilUsed(r reader, f lambda.Handler) time.Duration {
 		}
 		longest = max(longest, time.Since(at))
 		time.Sleep(time.Second)
+	}
+	return time.Hour
+}
+
+// untilConnected changes a connection just after a tick that read it, and
+// returns the time until the callers' token is made of it.
+func (g *rig) untilConnected(r reader, f lambda.Handler) time.Duration {
+	g.t.Helper()
+	read := secretstore.Call{Op: secretstore.OpGet, Name: "shop/yappli/connection", Stage: secretstore.Current}
+	for seen := g.aws.Secrets.Calls()[read]; g.aws.Secrets.Calls()[read] == seen; {
+		time.Sleep(r.every)
+		_, _ = invoke(g.t.Context(), f, r.event(0))
+	}
+	before, err := served(g.t, g.aws.Secrets, "shop", providers.Yappli)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	put(g.t, g.aws.Secrets, read.Name, g.sandboxes[providers.Yappli].Connection(base(providers.Yappli)).Document())
+	for began := time.Now(); time.Since(began) < time.Hour; {
+		time.Sleep(r.every)
+		_, _ = invoke(g.t.Context(), f, r.event(0))
+		if now, err := served(g.t, g.aws.Secrets, "shop", providers.Yappli); err == nil && now.Version != before.Version {
+			return time.Since(began)
+		}
 	}
 	return time.Hour
 }

@@ -20,16 +20,21 @@ type attempt struct {
 	request  Request
 	label    string // of what is stored but not promoted: Next, or AWSPENDING in a rotation
 	id       string // of the version to write; empty: a new one each time
+	began    time.Time
 
+	view
+	lease  *lease.Lease
+	result Result
+}
+
+// A view is what was read of a credential.
+type view struct {
 	connection        providers.Connection
 	connectionVersion string
 	unreadable        error           // why the connection document cannot be used
 	token             providers.Token // what callers read now; no credential if there is none
 	tokenVersion      string          // the version that AWSCURRENT is on, placeholder or not
-
-	lease  *lease.Lease
-	state  state
-	result Result
+	state             state
 }
 
 // A verdict is how an attempt ends.
@@ -40,11 +45,18 @@ type verdict struct {
 }
 
 func (a *attempt) run(ctx context.Context) verdict {
-	v, done := a.look(ctx)
-	if done && !a.untold(a.deps.Now()) {
-		return v
+	due, rests := a.recall()
+	if rests {
+		return verdict{Resting, "", nil}
 	}
-	if !done {
+	if !due {
+		v, done := a.look(ctx)
+		if done && !a.untold(a.deps.Now()) {
+			return v
+		}
+		due = !done
+	}
+	if due {
 		d, err := a.deps.Secrets.Describe(ctx, a.secret(a.provider, a.record()))
 		switch {
 		case errors.Is(err, secretstore.ErrNotFound):
@@ -151,7 +163,7 @@ func (a *attempt) remember(v verdict) {
 	default:
 		return
 	}
-	a.state.Outcome, a.state.Reason, a.state.At, a.state.Tried = v.outcome, v.reason, a.deps.Now(), a.key()
+	a.state.Outcome, a.state.Reason, a.state.At, a.state.Tried = v.outcome, v.reason, a.began, a.key()
 }
 
 // release tells people what they do not know yet and ends the lease, with the
@@ -167,9 +179,9 @@ func (a *attempt) release(ctx context.Context, v verdict) verdict {
 }
 
 // conclude makes the report of an attempt, measures and logs it.
-func (a *attempt) conclude(ctx context.Context, began time.Time, v verdict) Result {
+func (a *attempt) conclude(ctx context.Context, v verdict) Result {
 	x := &a.result
-	x.Provider, x.Kind, x.Outcome, x.Seconds = a.provider, a.connection.Kind, v.outcome, a.deps.Now().Sub(began).Seconds()
+	x.Provider, x.Kind, x.Outcome, x.Seconds = a.provider, a.connection.Kind, v.outcome, a.deps.Now().Sub(a.began).Seconds()
 	if v.reason != "" {
 		x.Reason = v.reason
 	}
@@ -179,6 +191,10 @@ func (a *attempt) conclude(ctx context.Context, began time.Time, v verdict) Resu
 			x.ExpiresAt = &expires
 		}
 	}
+	if x.Outcome == Resting {
+		return *x
+	}
+	a.memorize(v)
 	if x.Outcome != Off {
 		a.measure(*x)
 	}

@@ -95,6 +95,8 @@ func TestDue_UnknownExpiry(t *testing.T) {
 			t.Fatalf("an end is known: %+v", result)
 		}
 		w.wantMeasured("UnknownExpiry Count 1 map[provider:shopline]", true)
+		w.want(w.connect(providers.SuperSaaS), tokenrefresh.Refreshed) // whose keys have none
+		w.wantMeasured("UnknownExpiry", false)
 		obtained := w.served(provider).ObtainedAt
 		time.Sleep(time.Until(obtained.Add(151 * day)))
 		w.want(provider, tokenrefresh.Probed)
@@ -112,7 +114,7 @@ func TestDue_StaticIsProbedEachHour(t *testing.T) {
 				version := w.want(provider, tokenrefresh.Refreshed).Version
 				for range 3 {
 					probes, began := w.calls(provider), time.Now()
-					w.wantDueAt(provider, began, time.Hour, tokenrefresh.Probed)
+					w.wantDueAt(provider, began, time.Hour-30*time.Second, tokenrefresh.Probed)
 					if n := w.calls(provider) - probes; n != 1 {
 						t.Errorf("%d calls for a probe", n)
 					}
@@ -177,6 +179,9 @@ func TestMeasures(t *testing.T) {
 		}
 		w.connect(providers.SuperSaaS, func(c *providers.Connection) { c.APIKey = providers.NewSecret("wrong") })
 		w.want(providers.SuperSaaS, tokenrefresh.Denied)
+		if n := len(w.measured); n == 0 || w.measured[n-1] != "NeedsHuman Count 1 map[]" {
+			t.Errorf("measured %q of a provider that needs a person", w.measured)
+		}
 		w.wantMeasured("UnknownExpiry", false) // there is no credential whose end could be unknown
 	})
 }

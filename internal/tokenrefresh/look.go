@@ -21,6 +21,11 @@ func (a *attempt) look(ctx context.Context) (verdict, bool) {
 	if rejected := a.request.RejectedVersion; rejected != "" && !a.token.Credential.Empty() && a.tokenVersion != rejected {
 		return verdict{Replaced, "another version is served already", nil}, true
 	}
+	return a.decide()
+}
+
+// decide says from what was read whether there is anything to do.
+func (a *attempt) decide() (verdict, bool) {
 	now := a.deps.Now()
 	reason, unchanged := a.due(now), a.state.Tried == a.key()
 	cooling := unchanged && now.Before(a.state.coolUntil(a.connection.Kind))

@@ -29,16 +29,16 @@ func PolicyOf(provider string, kind providers.Kind) Policy {
 		}
 		return Policy{Life: day, Half: true}
 	case providers.OneTimePair:
-		return Policy{Life: 182 * day, Before: 30 * day, Probe: time.Hour}
+		return Policy{Life: 182 * day, Before: 30 * day, Probe: time.Hour - tickSlack}
 	default:
-		return Policy{Before: 30 * day, Probe: time.Hour}
+		return Policy{Before: 30 * day, Probe: time.Hour - tickSlack}
 	}
 }
 
-// tickSlack is how much sooner a token is due than its age says. A token's life
-// begins a moment after the tick that asked for it: without slack, the tick
-// exactly 20 minutes later would come that moment too soon, and the one that
-// replaces the token would be the next, at 25 of its 30 minutes.
+// tickSlack is how much sooner a token is due than its age says, and a probe
+// than its hour. A token's life begins a moment after the tick that asked for
+// it: without slack, the tick exactly 20 minutes later would come that moment
+// too soon, and the next would be the first to act.
 const tickSlack = 30 * time.Second
 
 // dueAt returns when a credential is to be replaced; zero: not by age. None

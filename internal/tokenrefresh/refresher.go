@@ -56,12 +56,18 @@ type Deps struct {
 type Refresher struct {
 	prefix string
 	deps   Deps
+
+	mu     sync.Mutex
+	memory map[string]memory // by provider
 }
 
 // New returns a Refresher of the credentials under prefix.
-func New(prefix string, deps Deps) *Refresher { return &Refresher{prefix: prefix, deps: deps} }
+func New(prefix string, deps Deps) *Refresher {
+	return &Refresher{prefix: prefix, deps: deps, memory: map[string]memory{}}
+}
 
-// A Request asks for a run. The zero Request looks at every provider.
+// A Request asks for a run. The zero Request is a tick, which looks at every
+// provider that this process did not find well within the last minutes.
 type Request struct {
 	Provider string // only this one
 	// RejectedVersion is the version of the token secret to which the
@@ -115,17 +121,19 @@ func (e *UnknownProviderError) Error() string {
 
 // one runs the protocol for one provider and reports on it.
 func (r *Refresher) one(ctx context.Context, provider string, q Request) Result {
-	began := r.deps.Now()
-	a := &attempt{Refresher: r, provider: provider, request: q, label: Next}
-	return a.conclude(ctx, began, a.run(ctx))
+	a := &attempt{Refresher: r, provider: provider, request: q, label: Next, began: r.deps.Now()}
+	return a.conclude(ctx, a.run(ctx))
 }
 
 func (r *Refresher) measure(x Result) {
 	r.deps.Measure("RefreshOutcome", "Count", 1, map[string]string{"provider": x.Provider, "outcome": string(x.Outcome)})
 	r.deps.Measure("RefreshSeconds", "Seconds", x.Seconds, map[string]string{"provider": x.Provider})
+	if x.Outcome.needsHuman() {
+		r.deps.Measure("NeedsHuman", "Count", 1, nil)
+	}
 	if x.ExpiresAt != nil {
 		r.deps.Measure("SecondsToExpiry", "Seconds", x.ExpiresAt.Sub(r.deps.Now()).Seconds(), map[string]string{"provider": x.Provider})
-	} else if x.Version != "" {
+	} else if x.Version != "" && (x.Kind == providers.ClientCredentials || x.Kind == providers.OneTimePair) { // of the others none is promised
 		r.deps.Measure("UnknownExpiry", "Count", 1, map[string]string{"provider": x.Provider})
 	}
 }

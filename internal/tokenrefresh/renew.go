@@ -14,11 +14,14 @@ import (
 // secret is its record: the new token is stored there under the label,
 // probed, and promoted. A crash before the store costs one unused token.
 func (a *attempt) renew(ctx context.Context) verdict {
-	current, err := a.current(ctx, secretstore.TokenPart)
-	if err != nil {
-		return verdict{Failed, "reading the token secret", err}
+	current := secretstore.Value{Version: secretstore.Version{ID: a.tokenVersion}} // read a moment ago, under the lease
+	if current.ID == "" {
+		var err error
+		if current, err = a.current(ctx, secretstore.TokenPart); err != nil {
+			return verdict{Failed, "reading the token secret", err}
+		}
+		a.tokenVersion = current.ID
 	}
-	a.tokenVersion = current.ID
 	next, id, err := a.storedToken(ctx, current)
 	if err != nil {
 		return verdict{Failed, "reading the stored token", err}

@@ -13,6 +13,7 @@ type Outcome string
 const (
 	Off         Outcome = "off"          // no connection: nothing to do, no fault
 	Fresh       Outcome = "fresh"        // not due
+	Resting     Outcome = "resting"      // a tick that read nothing: all was well within the last 5 minutes, and nothing is due
 	Probed      Outcome = "probed"       // not replaceable, tried, works
 	Refreshed   Outcome = "refreshed"    // a new credential is served
 	Promoted    Outcome = "promoted"     // one that an earlier run had stored is served now

@@ -27,13 +27,12 @@ const (
 // secret is a name under the prefix, version the id that the service chose. An
 // error makes the service try again.
 func (r *Refresher) Rotation(ctx context.Context, secret, version, step string) error {
-	began := r.deps.Now()
 	rest, ok := strings.CutPrefix(secret, r.prefix+"/")
 	provider, part, cut := strings.Cut(rest, "/")
 	if !ok || !cut || r.deps.Authorities[provider] == nil {
 		return fmt.Errorf("rotation of %s: not a token or refresh secret under the prefix %q", secret, r.prefix)
 	}
-	a := &attempt{Refresher: r, provider: provider, label: secretstore.Pending, id: version}
+	a := &attempt{Refresher: r, provider: provider, label: secretstore.Pending, id: version, began: r.deps.Now()}
 	if err := a.read(ctx); err != nil {
 		return fmt.Errorf("rotation of %s: %w", secret, err)
 	}
@@ -53,7 +52,7 @@ func (r *Refresher) Rotation(ctx context.Context, secret, version, step string) 
 	default:
 		return fmt.Errorf("rotation of %s: unknown step; expected createSecret, setSecret, testSecret or finishSecret", secret)
 	}
-	a.conclude(ctx, began, v)
+	a.conclude(ctx, v)
 	if v.outcome.settled() || v.outcome == Rotating {
 		return v.err
 	}

@@ -116,8 +116,8 @@ const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws
 // Invoke handles one event.
 //
 // A schedule runs every provider and answers with the report; if any
-// credential is not what it should be the invocation fails, so that Lambda's
-// own retry of asynchronous invocations looks again a minute later. A request
+// credential is not what it should be the invocation fails, so that an alarm
+// counts it; the next tick, a minute later, looks again. A request
 // for one provider answers with its report and fails for the caller only if
 // the request makes no sense.
 func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {

@@ -125,7 +125,7 @@ var files = map[string]func(s *stack, file string){
 		for _, provider := range providers.Names() {
 			s.works(provider)
 		}
-		if got, want := s.outcomes(s.invoke(file)), fmt.Sprintf(all, "fresh", "fresh"); got != want {
+		if got, want := s.outcomes(s.invoke(file)), fmt.Sprintf(all, "resting", "resting"); got != want {
 			s.t.Errorf("outcomes the second time %q, want %q", got, want)
 		}
 	},
@@ -312,7 +312,10 @@ func TestInvoke_TellsPeopleOnTheBus(t *testing.T) {
 	// A bus that fails does not lose the event.
 	s.connect(wrong)
 	s.AWS.Inject(awslocal.Fault{Operation: "events.PutEvents", Kind: awslocal.Failed, Times: -1})
-	s.outcomes(s.invoke("schedule.json"))
+	answer, err := s.function.Invoke(t.Context(), []byte(`{"provider":"yappli"}`)) // a tick would rest
+	if got := s.outcomes(string(answer), err); got != "yappli refused" {
+		t.Errorf("outcomes %q", got)
+	}
 	s.AWS.Behave()
 	s.outcomes(s.invoke("schedule.json"))
 	if n := len(s.AWS.Events()); n != 3 {

@@ -1,0 +1,146 @@
+package tokenrefresh_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// tickOf runs r as the schedule does and returns what became of one provider.
+func (w *world) tickOf(r *tokenrefresh.Refresher, provider string) tokenrefresh.Outcome {
+	w.t.Helper()
+	report, err := r.Run(context.Background(), tokenrefresh.Request{})
+	w.must(err)
+	for _, x := range report.Results {
+		if x.Provider == provider {
+			return x.Outcome
+		}
+	}
+	w.t.Fatalf("nothing about %s", provider)
+	return ""
+}
+
+// reads counts all calls of Secrets Manager so far.
+func (w *world) reads() (n int) {
+	for _, times := range w.secrets.Calls() {
+		n += times
+	}
+	return n
+}
+
+// wantTicks ticks each minute and compares the outcomes.
+func (w *world) wantTicks(r *tokenrefresh.Refresher, provider string, outcomes ...tokenrefresh.Outcome) {
+	w.t.Helper()
+	for minute, want := range outcomes {
+		time.Sleep(time.Minute)
+		before, calls := w.reads(), w.calls(provider)
+		if got := w.tickOf(r, provider); got != want {
+			w.t.Errorf("tick %d: %q, want %q", minute+1, got, want)
+		}
+		if rested := w.reads() == before && w.calls(provider) == calls; rested != (want == tokenrefresh.Resting) {
+			w.t.Errorf("tick %d, %q: called nobody: %t", minute+1, want, rested)
+		}
+	}
+}
+
+const (
+	resting   = tokenrefresh.Resting
+	fresh     = tokenrefresh.Fresh
+	failed    = tokenrefresh.Failed
+	refreshed = tokenrefresh.Refreshed
+)
+
+// While all is well, one tick in five reads; a due credential is replaced on
+// its tick, and nobody looks more often for it.
+func TestRest_OneTickInFiveReads(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.ActiBook)
+		r := w.refresher()
+		if got := w.tickOf(r, providers.ActiBook); got != refreshed {
+			t.Fatalf("first tick: %q", got)
+		}
+		before := w.secrets.Calls()
+		for range 3 {
+			w.wantTicks(r, providers.ActiBook,
+				resting, resting, resting, resting, fresh, resting, resting, resting, resting, fresh,
+				resting, resting, resting, resting, fresh, resting, resting, resting, resting, refreshed)
+		}
+		for call, n := range w.secrets.Calls() {
+			if n -= before[call]; call.Op == secretstore.OpGet && n > 12 {
+				t.Errorf("%d reads of %s %s in an hour", n, call.Name, call.Stage)
+			}
+		}
+	})
+}
+
+// After a failure each tick looks, until all is well.
+func TestRest_NotAfterAFailure(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.ActiBook)
+		r := w.refresher()
+		for range 3 {
+			w.actibook.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail})
+		}
+		w.wantTicks(r, providers.ActiBook, failed, failed, failed, refreshed, resting)
+	})
+	inBubbleNamed(t, "that took half a minute", func(w *world) {
+		w.connect(providers.ActiBook)
+		r := w.refresher()
+		w.actibook.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: time.Hour})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // half of it for the call
+		defer cancel()
+		began := time.Now()
+		report, err := r.Run(ctx, tokenrefresh.Request{})
+		w.must(err)
+		if took := time.Since(began); report.Results[3].Outcome != failed || took < 29*time.Second {
+			t.Fatalf("%+v after %v", report.Results[3], took)
+		}
+		time.Sleep(time.Until(began.Add(time.Minute)))
+		if got := w.tickOf(r, providers.ActiBook); got != refreshed {
+			t.Errorf("the tick a minute later: %q", got)
+		}
+	})
+}
+
+// What a person asks for, and a process that has just started, always look;
+// what a person changes is in use within five minutes.
+func TestRest_OnlyTicksOfAWarmProcess(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.Yappli)
+		r := w.refresher()
+		w.wantTicks(r, providers.Yappli, refreshed, resting)
+		for _, q := range []tokenrefresh.Request{
+			{Provider: providers.Yappli},
+			{Provider: providers.Yappli, RejectedVersion: "another"},
+			{Provider: providers.Yappli, Force: true},
+			{Force: true},
+		} {
+			report, err := r.Run(context.Background(), q)
+			w.must(err)
+			for _, x := range report.Results {
+				if x.Outcome == resting {
+					t.Errorf("%+v: %q", q, x.Outcome)
+				}
+			}
+		}
+		w.wantTicks(r, providers.Yappli, resting)
+		if got := w.tickOf(w.refresher(), providers.Yappli); got != fresh {
+			t.Errorf("a process that has just started: %q", got)
+		}
+		w.wantTicks(r, providers.SuperSaaS, resting, resting, resting) // off
+		w.connect(providers.SuperSaaS)
+		began := time.Now()
+		for w.served(providers.SuperSaaS).Credential.Empty() {
+			time.Sleep(time.Minute)
+			w.tickOf(r, providers.SuperSaaS)
+		}
+		if took := time.Since(began); took > 5*time.Minute {
+			t.Errorf("a connection is in use after %v", took)
+		}
+	})
+}

@@ -62,11 +62,13 @@ go run ./scripts/checkbuild "$cache/build"
 go build -o "$cache/hikyaku" ./cmd/hikyaku
 gateway=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
 stack() { # name, flags
-	local name=$1
+	local name=$1 pid
 	shift
 	"$cache/hikyaku" sandbox --connected --json --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
-	pids+=($!)
-	for _ in $(seq 100); do [ -s "$cache/$name.json" ] && return; sleep 0.1; done
+	pid=$!
+	pids+=("$pid")
+	for _ in $(seq 100); do [ -s "$cache/$name.json" ] && break; sleep 0.1; done
+	[ -s "$cache/$name.json" ] && kill -0 "$pid" && return
 	echo "sam-local: the stack '$name' did not start" >&2
 	cat "$cache/$name.log" >&2
 	exit 1
@@ -74,4 +76,10 @@ stack() { # name, flags
 stack container --addr "$gateway:0" --public host.docker.internal
 stack process
 
-go run ./scripts/samlocal -sam "$sam" -dir "$cache" "$@"
+status=0
+go run ./scripts/samlocal -sam "$sam" -dir "$cache" "$@" || status=$?
+for p in "${pids[@]}"; do # an answer that differs may only say that somebody ended a stack
+	kill -0 "$p" 2>/dev/null && continue
+	wait "$p" || echo "sam-local: a stack or the daemon (process $p) had ended before, with status $?" >&2
+done
+exit "$status"

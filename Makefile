@@ -60,6 +60,7 @@ FIGURES := sed -nE -e 's/^prove: //p' -e 's/^ +crash_test.go:[0-9]+: //p' -e '/F
 prove-tokens: ## prove at full size what is promised about tokens
 	@$(PROVE) -parallel 1 -run Month ./internal/provetokens | $(FIGURES)
 	@$(PROVE) -skip Month ./internal/provetokens | $(FIGURES)
+	@$(PROVE) -run '^TestAuthorizeOver' ./cmd/hikyaku | $(FIGURES)
 	@$(PROVE) -run '^TestCrash_' ./internal/tokenrefresh | $(FIGURES)
 
 .PHONY: prove-export

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
@@ -209,7 +210,7 @@ func TestAuthorizeOverARedirect(t *testing.T) {
 	t.Parallel()
 	s, shop := appStack(t)
 	x := begin(t, s, "shopline")
-	for what, c := range map[string]struct {
+	strangers := map[string]struct {
 		method, address string
 		status          int
 	}{
@@ -221,14 +222,17 @@ func TestAuthorizeOverARedirect(t *testing.T) {
 		"another path":    {"GET", strings.TrimSuffix(shop.RedirectURI, "/callback") + "/favicon.ico", 404},
 		"another method":  {"POST", shop.RedirectURI + "?code=stolen&state=" + x.state(), 405},
 		"a guessed error": {"GET", shop.RedirectURI + "?error=access_denied&state=guessed", 400},
-	} {
+	}
+	refused := 0
+	for what, c := range strangers {
 		if status, body := visit(t, c.method, c.address); status != c.status || strings.Contains(body, "stolen") {
 			t.Errorf("%s: %d %s", what, status, body)
+		} else {
+			refused++
 		}
 	}
-	if shop.Tokens.Redeemed() != 0 {
-		t.Error("a refused redirect spent a code")
-	}
+	prove.Figure(t, refused == len(strangers) && shop.Tokens.Redeemed() == 0, "authorize, redirects of strangers: wrong, no or two states, no or two codes, another path or method", "all refused, 0 codes spent",
+		"%d of %d, %d", refused, len(strangers), shop.Tokens.Redeemed())
 	status, body := visit(t, "GET", x.page) // the sandbox approves, and the client follows
 	if status != 200 || !strings.Contains(body, "Received") {
 		t.Errorf("%d %s", status, body)
@@ -253,9 +257,14 @@ func TestAuthorizeOverARedirect(t *testing.T) {
 	again := begin(t, s, "shopline", "--json")
 	again.paste(shop.RedirectURI + "?state=" + again.state() + "&code=" + url.QueryEscape(c.Code.Reveal()))
 	again.end(1, "used before", "the code was not sent")
-	if shop.Tokens.Redeemed() != 1 {
-		t.Errorf("%d redemptions", shop.Tokens.Redeemed())
-	}
+	prove.Figure(t, shop.Tokens.Redeemed() == 1 && shop.Count("POST /developers/oauth/token") == 1, "authorize, a code and then its replay with the right state", "1 redemption, 1 call of the token endpoint",
+		"%d, %d", shop.Tokens.Redeemed(), shop.Count("POST /developers/oauth/token"))
+
+	// The state is what stopped the strangers: one who knew it would not be.
+	leaked := begin(t, s, "shopline")
+	visit(t, "GET", shop.RedirectURI+"?state="+leaked.state()+"&code="+url.QueryEscape(shop.AppConnection("").Code.Reveal()))
+	leaked.end(0, "refreshed")
+	prove.Figure(t, shop.Tokens.Redeemed() == 2, "guard removed: a stranger who knows the state, codes spent", "must be one more", "%d", shop.Tokens.Redeemed())
 }
 
 // A redirect URL on another machine: the person pastes what the browser shows.

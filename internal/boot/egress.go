@@ -2,19 +2,20 @@ package boot
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"syscall"
 	"time"
+
+	"hikyaku/pkg/providers"
 )
 
 // Egress errors. They name no URL, because a query may hold a key.
-var (
-	errPlainHTTP = errors.New("refusing plain http to a provider: use https, or name the host in HIKYAKU_ALLOW_HOSTS together with AWS_ENDPOINT_URL")
-	errPrivate   = errors.New("refusing a private, local or reserved address: name the host in HIKYAKU_ALLOW_HOSTS together with AWS_ENDPOINT_URL")
+const (
+	errPlainHTTP = providers.BlockedError("refusing plain http to a provider: use https, or name the host in HIKYAKU_ALLOW_HOSTS together with AWS_ENDPOINT_URL")
+	errPrivate   = providers.BlockedError("refusing a private, local or reserved address: name the host in HIKYAKU_ALLOW_HOSTS together with AWS_ENDPOINT_URL")
 )
 
 // guardedTransport sends requests over https to public addresses only. The

@@ -131,6 +131,19 @@ func TestGuard_RefusesPlainHTTP(t *testing.T) {
 	}
 }
 
+// What the guard stops was never sent: a one-time credential is not in doubt.
+func TestGuard_WhatItStopsIsUnsent(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]error{"http://127.0.0.1:9": errPlainHTTP, "https://127.0.0.1:9": errPrivate} {
+		base := Open(Environ{Out: io.Discard}, Common{Region: "x", LogLevel: "INFO"})
+		c := providers.Connection{Provider: providers.Yappli, Kind: providers.ClientCredentials, BaseURL: target}
+		_, err := yappli.NewAuthority(base.Options()).Obtain(t.Context(), c, providers.NewSecret("canary"), providers.Secret{}, false)
+		if !errors.Is(err, providers.ErrUnsent) || !errors.Is(err, want) || strings.Contains(err.Error(), "127.0.0.1") {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
 // A proxy in the environment would resolve names where nobody can check them.
 func TestGuard_UsesNoProxy(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package provetokens
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -10,11 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,6 +21,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -126,28 +123,19 @@ type cadence struct {
 	retries int // by Lambda, after one minute and then after two
 }
 
-var (
-	scheduled = regexp.MustCompile(`ScheduleExpression: rate\((\d+) minutes?\)`)
-	retried   = regexp.MustCompile(`EventInvokeConfig: \{MaximumRetryAttempts: (\d)`)
-)
-
 // templateCadence reads what is deployed.
-func templateCadence(t *testing.T) cadence {
+func templateCadence(t *testing.T) (c cadence) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "template.yaml"))
-	if err != nil {
-		t.Fatal(err)
+	template := prove.ReadTemplate(t, filepath.Join("..", ".."))
+	function := []string{"Resources", localstack.Resource(localstack.TokenRefresh), "Properties"}
+	c.retries = template.Number(t, append(function, "EventInvokeConfig", "MaximumRetryAttempts")...)
+	rate := template.Value(template.At(append(function, "Events", "Tick", "Properties", "ScheduleExpression")...))
+	var minutes int
+	if _, err := fmt.Sscanf(rate, "rate(%d minute", &minutes); err != nil {
+		t.Fatalf("template.yaml: the schedule is %q: %v", rate, err)
 	}
-	_, function, _ := bytes.Cut(text, []byte("\n  TokenRefreshFunction:\n"))
-	number := func(of *regexp.Regexp) int {
-		found := of.FindSubmatch(function)
-		if found == nil {
-			t.Fatalf("template.yaml: no %s in TokenRefreshFunction", of)
-		}
-		n, _ := strconv.Atoi(string(found[1])) // digits
-		return n
-	}
-	return cadence{time.Duration(number(scheduled)) * time.Minute, number(retried)}
+	c.tick = time.Duration(minutes) * time.Minute
+	return c
 }
 
 // cpu is the processor time that this process has used.

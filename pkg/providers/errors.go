@@ -40,6 +40,16 @@ var (
 	ErrDuplicate = fmt.Errorf("%w: exists already", ErrInvalid)
 )
 
+// A BlockedError is an ErrUnsent of a request to where none may go. Whoever
+// guards the way out says why, in a constant text without the URL.
+type BlockedError string
+
+// Error is the guard's text.
+func (e BlockedError) Error() string { return string(e) }
+
+// Unwrap makes it an ErrUnsent.
+func (BlockedError) Unwrap() error { return ErrUnsent }
+
 // An Error says which call to which provider failed. It never holds a body,
 // a URL or a token.
 type Error struct {

@@ -280,6 +280,10 @@ func send(client *http.Client, request *http.Request, maxBody int64) (Response, 
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
 	}
 	answer, err := client.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
+	var blocked providers.BlockedError
+	if errors.As(err, &blocked) {
+		return Response{}, blocked
+	}
 	if err != nil {
 		if dialed && !connected && request.Context().Err() == nil {
 			return Response{}, providers.ErrUnsent

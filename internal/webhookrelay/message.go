@@ -33,11 +33,21 @@ func ParseMessage(body []byte) (Message, error) {
 }
 
 // Envelope addresses the message: its group is the user, so that a FIFO queue
-// hands out one user's messages in order and to one worker at a time.
+// hands out one user's messages in order and to one worker at a time. Those of
+// a reconcile have a group of their own: they bring what an earlier message may
+// be waiting for, up to an hour, with its whole group behind it. The row keeps
+// two workers apart.
 func (m Message) Envelope(dedup string) Envelope {
 	body, _ := json.Marshal(m) // a struct of plain fields always marshals
-	return Envelope{Group: strconv.FormatInt(m.User, 10), Dedup: dedup, Body: body}
+	group := strconv.FormatInt(m.User, 10)
+	if m.Event == fromReconcile {
+		group = fromReconcile + "-" + group
+	}
+	return Envelope{Group: group, Dedup: dedup, Body: body}
 }
+
+// fromReconcile is the event of the messages that a reconcile sends.
+const fromReconcile = "reconcile"
 
 // An Envelope is a message as a FIFO queue takes it.
 type Envelope struct {

@@ -66,7 +66,7 @@ func (r *Reconciler) send(ctx context.Context) error {
 		case r.dry:
 			r.found = append(r.found, Difference{User: rec.id, Reason: reason})
 		default:
-			m := Message{User: rec.id, Event: "reconcile", Force: true, At: r.state.Users.Began}
+			m := Message{User: rec.id, Event: fromReconcile, Force: true, At: r.state.Users.Began}
 			pending = append(pending, m.Envelope(uuid.NewString()))
 		}
 		if len(pending) == batch {

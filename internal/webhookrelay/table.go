@@ -67,7 +67,7 @@ func decodeRecord(b []byte) record {
 	}
 }
 
-const slabLength = 1 << 16
+const slabLength = 1 << 13
 
 // A table holds records in slabs, so that growing copies none, and finds them
 // by user, identity or member once indexed. Records get their places for good.
@@ -160,7 +160,7 @@ func (t *table) linkedTo(member uint64) *record {
 
 // save writes the table under a prefix, a slab an object.
 func (t *table) save(ctx context.Context, objects objectstore.Store, prefix string) error {
-	buffer := make([]byte, 0, slabLength*recordSize)
+	buffer := make([]byte, 0, min(slabLength, t.len())*recordSize)
 	for i, slab := range t.slabs {
 		buffer = buffer[:0]
 		for j := range slab {

@@ -124,7 +124,7 @@ func (s *Server) admit(route string) Fault {
 	return s.roll()
 }
 
-// overLimit is true if the last second, this request included, holds more
+// overLimit is true if the last period, this request included, holds more
 // requests than the limit. A refused request does not count.
 func (s *Server) overLimit() bool {
 	if s.limit < 0 {
@@ -133,12 +133,12 @@ func (s *Server) overLimit() bool {
 	now := s.now()
 	kept := s.window[:0]
 	for _, t := range s.window {
-		if now.Sub(t) < time.Second {
+		if now.Sub(t) < s.period {
 			kept = append(kept, t)
 		}
 	}
 	s.window = kept
-	if float64(len(kept)+1) > max(s.limit, 1) {
+	if float64(len(kept)+1-s.spare) > max(s.limit*s.period.Seconds(), 1) {
 		return true
 	}
 	s.window = append(s.window, now)

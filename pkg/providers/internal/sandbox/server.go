@@ -12,6 +12,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
@@ -25,7 +26,9 @@ import (
 type Options struct {
 	Seed    uint64           // seeds data and random faults; equal seeds, equal sandboxes
 	Records int              // records of each dataset; 0: 120, negative: none
-	Rate    float64          // requests allowed in any sliding second; 0: the provider's limit, negative: no limit
+	Rate    float64          // requests allowed per second; 0: the provider's limit, negative: no limit
+	Window  time.Duration    // over which they are counted, and slide; 0: a second
+	Spare   int              // requests allowed beyond in any window, for callers that do not know of each other
 	Now     func() time.Time // nil: time.Now
 	Faults  Faults           // random misbehavior; see also Server.Inject
 }
@@ -59,8 +62,10 @@ type Server struct {
 	random *rand.Rand
 	faults Faults
 	queued []*Fault
-	limit  float64
-	window []time.Time // of the requests in the last second
+	limit  float64       // requests per second; negative: none
+	period time.Duration // over which they are counted
+	spare  int           // more of them
+	window []time.Time   // of the requests in the last period
 	calls  []Call
 }
 
@@ -82,7 +87,8 @@ func NewServer(provider string, rate float64, o Options) *Server {
 		rate = o.Rate
 	}
 	return &Server{
-		provider: provider, mux: http.NewServeMux(), unlimited: map[string]bool{}, now: o.Now, limit: rate, faults: o.Faults,
+		provider: provider, mux: http.NewServeMux(), unlimited: map[string]bool{}, now: o.Now, faults: o.Faults,
+		limit: rate, period: cmp.Or(o.Window, time.Second), spare: o.Spare,
 		random: rand.New(rand.NewPCG(o.Seed, 0x68696b79616b75)),
 	}
 }

@@ -3,6 +3,7 @@ package providers
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // Options configure a provider's client. The zero value, and a nil *Options,
@@ -25,7 +26,14 @@ type Options struct {
 }
 
 // A Limiter delays a request until it may be sent, or until ctx ends.
-// *rate.Limiter of golang.org/x/time is one.
+// *rate.Limiter of golang.org/x/time is one, Pace another.
 type Limiter interface {
 	Wait(ctx context.Context) error
+}
+
+// A Learner is a Limiter that clients tell the outcome of each request, with the
+// time at which Wait let it go.
+type Learner interface {
+	Limiter
+	Learn(sent time.Time, err error)
 }

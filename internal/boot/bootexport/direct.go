@@ -75,6 +75,6 @@ func (d *Direct) Pace(ctx context.Context, dataset export.Dataset) (Pace, error)
 	feed, err := d.feeds.open(ctx, dataset, []string{})
 	return Pace{
 		Paging: feed.Paging, PageSize: cmp.Or(feed.PageSize, defaultPage),
-		PerSecond: float64(d.feeds.limits[dataset.String()].Limit()), StopAhead: d.settings.StopAhead,
+		PerSecond: d.feeds.limits[dataset.String()].Rate(), StopAhead: d.settings.StopAhead,
 	}, err
 }

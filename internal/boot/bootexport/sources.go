@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	ratelimit "golang.org/x/time/rate"
-
 	"hikyaku/internal/boot"
 	"hikyaku/internal/export"
 	"hikyaku/internal/secretstore"
@@ -33,11 +31,11 @@ type feeds struct {
 	settings Settings
 	zone     *time.Location
 	tokens   map[string]*secretstore.Tokens
-	limits   map[string]*ratelimit.Limiter // by dataset
+	limits   map[string]*providers.Pace // by dataset
 }
 
 func newFeeds(base *boot.Base, s Settings, zone *time.Location) *feeds {
-	f := &feeds{base: base, settings: s, zone: zone, tokens: map[string]*secretstore.Tokens{}, limits: map[string]*ratelimit.Limiter{}}
+	f := &feeds{base: base, settings: s, zone: zone, tokens: map[string]*secretstore.Tokens{}, limits: map[string]*providers.Pace{}}
 	shared := map[string]float64{}
 	for _, d := range s.datasets() {
 		shared[d.Provider]++
@@ -45,7 +43,7 @@ func newFeeds(base *boot.Base, s Settings, zone *time.Location) *feeds {
 	}
 	for _, d := range s.datasets() {
 		r := s.rates()[d.Provider]
-		f.limits[d.String()] = ratelimit.NewLimiter(ratelimit.Limit(r.rate*r.share/shared[d.Provider]), 1)
+		f.limits[d.String()] = providers.NewPace(r.rate * r.share / shared[d.Provider])
 	}
 	return f
 }

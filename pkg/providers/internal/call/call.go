@@ -26,7 +26,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"golang.org/x/time/rate"
 
 	"hikyaku/pkg/providers"
 )
@@ -74,7 +73,7 @@ func New(config Config, source providers.TokenSource, o *providers.Options) *Cli
 		limiter: o.Limiter, attempts: o.Attempts, maxBody: o.MaxBody,
 	}
 	if c.limiter == nil {
-		c.limiter = rate.NewLimiter(rate.Limit(config.Rate), 1)
+		c.limiter = providers.NewPace(config.Rate)
 	}
 	if c.attempts <= 0 {
 		c.attempts = defaultAttempts
@@ -193,11 +192,16 @@ func (c *Client) once(ctx context.Context, op string, r Request, t providers.Tok
 	if c.config.Authorize != nil {
 		c.config.Authorize(request, t)
 	}
+	sent := time.Now()
 	response, err := send(c.http, request, c.maxBody)
 	if err != nil {
 		return response, c.failure(op, response.Status, err)
 	}
-	if err := classify(c.config.Provider, op, response); err != nil {
+	err = classify(c.config.Provider, op, response)
+	if l, ok := c.limiter.(providers.Learner); ok {
+		l.Learn(sent, err)
+	}
+	if err != nil {
 		return response, err
 	}
 	if c.config.Inspect != nil {

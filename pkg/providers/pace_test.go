@@ -1,0 +1,87 @@
+package providers_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hikyaku/pkg/providers"
+)
+
+// pass lets n requests go and returns how long that took.
+func pass(t *testing.T, p *providers.Pace, n int, err error) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for range n {
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.Learn(time.Now(), err)
+	}
+	return time.Since(began)
+}
+
+func TestPace_SpacesRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := providers.NewPace(4)
+		if took := pass(t, p, 9, nil); took != 2*time.Second {
+			t.Errorf("9 requests took %v", took)
+		}
+		time.Sleep(time.Minute) // saves nothing up
+		if took := pass(t, p, 3, nil); took != 500*time.Millisecond {
+			t.Errorf("3 requests after a pause took %v", took)
+		}
+	})
+}
+
+func TestPace_EndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := providers.NewPace(1)
+		pass(t, p, 1, nil)
+		soon, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		if err := p.Wait(soon); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		first := make(chan error, 1)
+		go func() { first <- p.Wait(t.Context()) }()
+		synctest.Wait()
+		if err := p.Wait(soon); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 500*time.Millisecond {
+			t.Errorf("in a queue: %v after %v", err, time.Since(began))
+		}
+		if err := <-first; err != nil || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestPace_Learns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tooMany := &providers.Error{Kind: providers.ErrRateLimited, RetryAfter: 3 * time.Second}
+		p := providers.NewPace(20)
+		pass(t, p, 10, nil)
+		pass(t, p, 1, tooMany)
+		near := func(what string, want float64) {
+			t.Helper()
+			if math.Abs(p.Rate()-want) > 1e-6 {
+				t.Errorf("%s: %v requests/s, want %v", what, p.Rate(), want)
+			}
+		}
+		near("half of it was allowed", 0.96*10)
+		p.Learn(time.Now(), tooMany)
+		near("refused again before anything was sent", 0.96*10)
+		if took := pass(t, p, 1, nil); took != 3*time.Second {
+			t.Errorf("a request after Retry-After of 3 s waited %v", took)
+		}
+		pass(t, p, 399, nil)
+		near("a first probe", 0.96*10*1.005)
+		pass(t, p, 1, tooMany)
+		near("a refused probe", 0.98*0.96*10)
+		pass(t, p, 400*12, nil)
+		near("never above what it was given", 20)
+	})
+}

@@ -63,6 +63,11 @@ prove-tokens: ## prove at full size what is promised about tokens
 	@$(PROVE) -run '^TestAuthorizeOver' ./cmd/hikyaku | $(FIGURES)
 	@$(PROVE) -run '^TestCrash_' ./internal/tokenrefresh | $(FIGURES)
 
+.PHONY: prove-relay
+prove-relay: ## prove at full size what is promised about the relay
+	@$(PROVE) ./internal/proverelay | $(FIGURES)
+	@$(PROVE) -run 'Crash|Schedule' ./internal/webhookrelay | $(FIGURES)
+
 .PHONY: prove-export
 prove-export: ## prove at full size what is promised about exports
 	@$(PROVE) ./internal/proveexport | $(FIGURES)

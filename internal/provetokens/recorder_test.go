@@ -71,11 +71,11 @@ func gather(t *testing.T, secrets *secretstore.Memory) canaries {
 			}
 			for _, field := range []string{"api_key", "code", "credential", "access_token", "refresh_token", "current", "key"} {
 				text, _ := document[field].(string)
-				forms(c.secrets, entry.Name+" "+field, text)
+				forms(c.secrets, entry.Name+" "+version.ID+" "+field, text)
 			}
 			list, _ := document["client_secrets"].([]any)
-			for _, secret := range list {
-				forms(c.secrets, entry.Name+" client_secret", fmt.Sprint(secret))
+			for i, secret := range list {
+				forms(c.secrets, fmt.Sprintf("%s %s client_secret %d", entry.Name, version.ID, i), fmt.Sprint(secret))
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -116,11 +117,11 @@ func (r *rig) wrong(ids []int64) (faults []string) {
 	return faults
 }
 
-// foreign are the bytes of members that no user of ours has.
+// foreign are the bytes of the sandbox's invented members, who are nobody's user.
 func (r *rig) foreign() []byte {
 	var b bytes.Buffer
 	for _, m := range r.crm.Members() {
-		if id := m.Values["unique_id"]; len(id) < 3 || id[:3] != "ss-" {
+		if strings.HasPrefix(m.Values["unique_id"], "shop-") {
 			b.Write(m.JSON())
 			b.WriteByte('\n')
 		}

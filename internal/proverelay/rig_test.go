@@ -52,6 +52,7 @@ type options struct {
 	workers        int               // RelayConcurrency; 0: the template's
 	vars           map[string]string // of relay and reconcile, instead of the template's
 	spare          int               // of Yappli's limit; see sandbox.Options
+	lookup         bool              // Yappli finds members by unique_id
 	unlimited      bool              // sandboxes without a limit, and functions that know it
 	latency        time.Duration     // of a provider; up to twice as much
 	aws            func(http.RoundTripper) http.RoundTripper
@@ -69,9 +70,12 @@ type rig struct {
 	crm      *yapplitest.Server
 	relays   *instances
 	vars     map[string]string // common to all functions
-	ctx      context.Context   // of the schedules and pollers
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	// instead answers a request in a provider's place; nil, or no answer: the
+	// provider does.
+	instead func(q *http.Request) *http.Response
+	ctx     context.Context // of the schedules and pollers
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 // inBubble runs f on a new rig in virtual time.
@@ -103,6 +107,7 @@ func newRig(t *testing.T, o options) *rig {
 		shop: supersaastest.New(supersaastest.Options{Seed: prove.Seed(), Records: o.users, Rate: rate, Window: 10 * time.Second, Spare: o.spare}),
 		crm:  yapplitest.New(yapplitest.Options{Seed: prove.Seed(), Records: o.members, Rate: rate, Window: 10 * time.Second, Spare: o.spare}),
 	}
+	r.crm.Lookup = o.lookup
 	r.ctx, r.stop = context.WithCancel(t.Context())
 	r.shop.Poster = roundTrip(func(q *http.Request) (*http.Response, error) {
 		w := httptest.NewRecorder()
@@ -280,6 +285,11 @@ func (r *rig) toAWS() http.RoundTripper {
 
 func (r *rig) toProviders() http.RoundTripper {
 	var next http.RoundTripper = roundTrip(func(q *http.Request) (*http.Response, error) {
+		if r.instead != nil {
+			if answer := r.instead(q); answer != nil {
+				return answer, nil
+			}
+		}
 		if provider, _, _ := strings.Cut(q.URL.Host, "."); provider == providers.Yappli {
 			return r.crm.Client().Transport.RoundTrip(q)
 		}

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
+	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // The test binary is the command too, under the name "hikyaku", so the scripts
@@ -73,7 +75,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "breaks": cmdBreaks, "one-json": cmdOneJSON,
+			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
 		},
 	})
 }
@@ -131,18 +133,18 @@ func stackOf(ts *testscript.TestScript) *localstack.Stack {
 }
 
 // cmdSecret succeeds if the secret exists, and negated if it does not. With a
-// stage and a text, the value under that stage must contain the text.
+// stage and a text, the value under that stage must contain the text, or not.
 func cmdSecret(ts *testscript.TestScript, neg bool, a []string) {
 	entries := stackOf(ts).AWS.Secrets.Entries()
 	found := slices.ContainsFunc(entries, func(e secretstore.Entry) bool { return e.Name == a[0] })
-	if found == neg {
+	if wanted := !neg || len(a) == 3; found != wanted {
 		ts.Fatalf("secret %s: exists is %v", a[0], found)
 	}
 	if len(a) == 3 {
 		value, err := stackOf(ts).AWS.Secrets.Get(context.Background(), a[0], a[1])
 		ts.Check(err)
-		if !strings.Contains(string(value.Data), a[2]) {
-			ts.Fatalf("secret %s does not hold %s", a[0], a[2])
+		if strings.Contains(string(value.Data), a[2]) == neg {
+			ts.Fatalf("secret %s: that it holds %s is %v", a[0], a[2], neg)
 		}
 	}
 }
@@ -272,6 +274,41 @@ func cmdBook(ts *testscript.TestScript, _ bool, _ []string) {
 		"name": "script@mail.example", "email": "script@mail.example", "full_name": "見本 試子", "mobile": "090-0000-0001",
 	})
 	ts.Setenv("USER_ID", strconv.FormatInt(id, 10))
+}
+
+// cmdTenant makes Yappli's tenant one whose rule for omitted fields nobody has
+// seen, with a member for USER_ID: "tenant partial", "tenant replace". "tenant
+// fails N" makes all updates be refused after the next N, "tenant mends" ends that.
+func cmdTenant(ts *testscript.TestScript, _ bool, a []string) {
+	s, ctx := stackOf(ts), context.Background()
+	crm := s.Yappli()
+	switch a[0] {
+	case "fails":
+		n, err := strconv.Atoi(a[1])
+		ts.Check(err)
+		crm.Inject(yapplitest.Fault{Kind: yapplitest.Denied, Route: "PUT ", After: n, Times: -1})
+		return
+	case "mends":
+		crm.SetFaults(yapplitest.Faults{})
+		return
+	}
+	crm.Do(func() { crm.Replace = a[0] == "replace" })
+	ts.Setenv("MEMBER", crm.Put(yapplitest.Member{ID: ts.Getenv("MEMBER"), Values: map[string]string{
+		"unique_id": ts.Getenv("USER_ID"), "column01": "見本 試子", "column40": "会員番号 0001", "logined": "1", "logined_at": "2026-11-22 10:00:00", "rank": "3",
+	}}))
+	name := secretstore.Name(localstack.Prefix, providers.Yappli, secretstore.ConnectionPart)
+	connection := crm.Connection(s.URLs[providers.Yappli])
+	connection.Quirks = json.RawMessage(`{"body":"multipart"}`)
+	ts.Check(s.AWS.Secrets.Put(ctx, name, uuid.NewString(), connection.Document(), secretstore.Current))
+}
+
+// cmdHolds compares a field of the script's member: "holds column40 TEXT".
+func cmdHolds(ts *testscript.TestScript, neg bool, a []string) {
+	for _, m := range stackOf(ts).Yappli().Members() {
+		if m.ID == ts.Getenv("MEMBER") && (m.Values[a[0]] == a[1]) == neg {
+			ts.Fatalf("%s is %q", a[0], m.Values[a[0]])
+		}
+	}
 }
 
 // cmdBreaks makes a provider refuse what it has accepted: "breaks supersaas".

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -99,16 +100,26 @@ func writeStarter(out io.Writer, fields []supersaas.Field) error {
 func newMappingCheck() *cobra.Command {
 	var f stackFlags
 	var user int64
-	var asJSON bool
+	var write, asJSON bool
 	c := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Compile a mapping, and show what it makes of one user",
 		Long: "Compiles the mapping and reports every fault with its line. With --user it reads that user from\n" +
 			"SuperSaaS and their member from Yappli, writes nothing, and prints what the relay would send and which\n" +
-			"fields would change. The output then holds that person's data.",
-		Example: "  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml --user 20450001",
-		Args:    cobra.ExactArgs(1),
+			"fields would change. The output then holds that person's data.\n\n" +
+			"With --write it also finds out, once you agree, what an update does to the fields that it omits: it\n" +
+			"writes one field of the member with the value that it has, looks at the others, writes back what is\n" +
+			"gone, and stores the quirk update, partial or replace, in Yappli's connection. The relay writes\n" +
+			"nothing before that. Take a member made for tests: a password cannot be read, nor written back. If\n" +
+			"the check is interrupted, hikyaku-member-ID.json in the working folder holds what was read; run the\n" +
+			"command there again, and it writes that back first.",
+		Example: "  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml --user 20450001\n" +
+			"  hikyaku mapping check config/mapping.yaml --user 20450001 --write",
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
+			if write && user == 0 {
+				return &usageError{errors.New("--write needs --user ID: the user whose member is written")}
+			}
 			source, err := os.ReadFile(a[0])
 			if err != nil {
 				return err
@@ -120,6 +131,9 @@ func newMappingCheck() *cobra.Command {
 			if user == 0 {
 				return printMapping(c.OutOrStdout(), mapping, asJSON)
 			}
+			if write {
+				return learnUpdate(c, f, a[0], user, asJSON)
+			}
 			preview, err := previewUser(c.Context(), f, a[0], user)
 			if err != nil {
 				return err
@@ -129,6 +143,7 @@ func newMappingCheck() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().Int64Var(&user, "user", 0, "SuperSaaS id of a user to try it on")
+	c.Flags().BoolVar(&write, "write", false, "with --user: find out what an update does to omitted fields, and store it")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
 }

@@ -24,7 +24,7 @@ var pathParameter = regexp.MustCompile(`\{([A-Za-z0-9_]+)\+?\}`)
 
 // Gateway returns an API Gateway HTTP API before a function: each request
 // becomes an event of payload format 2.0. Routes are API Gateway's route keys,
-// such as "POST /webhooks/{secret}" or "ANY /{proxy+}"; what none matches is
+// such as "POST /webhook/{secret}" or "ANY /{proxy+}"; what none matches is
 // answered 404.
 func (a *AWS) Gateway(function string, routes ...string) http.Handler {
 	mux := http.NewServeMux()

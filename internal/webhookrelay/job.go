@@ -53,7 +53,7 @@ func (r *Relay) do(ctx context.Context, j *job) outcome {
 	return wait("restless", 0)
 }
 
-var errUpdateUnknown = errors.New("whether an update keeps omitted fields is not known; run 'hikyaku mapping check --user ID --write' or set the quirk update")
+var errUpdateUnknown = errors.New("whether an update keeps omitted fields is not known; run 'hikyaku mapping check FILE --user ID --write' or set the quirk update")
 
 // person reads a user and says whether it is live or gone. Anything doubtful
 // is an error.

@@ -21,15 +21,10 @@ func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome 
 // would says what the relay would do for a user, and which fields of the
 // member that would change.
 func (s *Stack) would(ctx context.Context, p person, row row) (class string, fields []string, err error) {
-	member := row.Member
-	if member == "" && p.unique != "" {
-		b, err := s.bearerOf(ctx, p.unique)
-		if err != nil {
-			return "", nil, err
-		}
-		member = b.Member
-	}
+	member, err := s.memberOf(ctx, p, row)
 	switch {
+	case err != nil:
+		return "", nil, err
 	case member == "" && !p.live:
 		return "gone_unlinked", nil, nil
 	case member == "" && p.unique == "":
@@ -56,6 +51,15 @@ func (s *Stack) would(ctx context.Context, p person, row row) (class string, fie
 	return "would_update", fields, nil
 }
 
+// memberOf returns the member whom a job would write to; "" if none is known.
+func (s *Stack) memberOf(ctx context.Context, p person, row row) (string, error) {
+	if row.Member != "" || p.unique == "" {
+		return row.Member, nil
+	}
+	b, err := s.bearerOf(ctx, p.unique)
+	return b.Member, err
+}
+
 // expected is what an update would send.
 func (s *Stack) expected(p person, row row) yappli.Fields {
 	fields := yappli.Fields{}
@@ -74,6 +78,7 @@ type Preview struct {
 	Outcome  string // what the relay would do
 	UniqueID string // empty: the user has none
 	Gone     bool   // the user is deleted
+	Member   string // Yappli's id of the linked member; empty: none is known
 	Wish     yappli.Fields
 	Changes  []string // fields that would change
 }
@@ -89,6 +94,9 @@ func (s *Stack) Preview(ctx context.Context, user int64) (Preview, error) {
 		return Preview{}, err
 	}
 	v := Preview{UniqueID: p.unique, Gone: !p.live, Wish: p.wish}
+	if v.Member, err = s.memberOf(ctx, p, held.row); err != nil {
+		return Preview{}, err
+	}
 	v.Outcome, v.Changes, err = s.would(ctx, p, held.row)
 	return v, err
 }

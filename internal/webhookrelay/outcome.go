@@ -90,8 +90,8 @@ const (
 
 // pauseFor grows with the number of receipts, from 5 s to an hour, and varies
 // by a fifth from user to user, so that an outage does not end in a stampede.
-// With a receive limit of 150 and 14 days of retention, an outage of three
-// days loses nothing.
+// With the receive limit and the retention of template.yaml, an outage of
+// three days loses nothing.
 func pauseFor(o outcome, receives int, user int64) time.Duration {
 	pause := longestPause
 	if n := max(receives, 1) - 1; n < 10 {

@@ -1,5 +1,6 @@
 // Package operate is what a person does with the relay from the command line:
-// redrive dead letters, and manage the webhook. None of it is deployed.
+// redrive dead letters, manage the webhook, and find out what an update does to
+// the fields that it omits. None of it is deployed.
 //
 //	done, err := operate.Redrive(ctx, deadLetters, queue)
 //	registered, err := operate.Hooks{Client: client, URL: url}.Register(ctx, secret)

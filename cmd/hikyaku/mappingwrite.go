@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli"
+)
+
+// learnUpdate sees with one write what an update does to omitted fields, and
+// stores that as the connection's quirk.
+func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJSON bool) error {
+	e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)
+	if err != nil {
+		return err
+	}
+	base, err := bootcli.Open(e)
+	if err != nil {
+		return err
+	}
+	connection, err := updatable(c.Context(), base)
+	if err != nil {
+		return err
+	}
+	preview, err := previewIn(c.Context(), e, mapping, user)
+	if err != nil {
+		return err
+	}
+	if preview.Member == "" {
+		return fmt.Errorf("user %d has no member that is known: run 'hikyaku reconcile' first, or choose another user", user)
+	}
+	check := operate.UpdateCheck{
+		Client: yappli.New(base.Tokens(providers.Yappli), base.Options()),
+		Keep:   "hikyaku-member-" + preview.Member + ".json",
+	}
+	if err := consent(c, user, preview, check.Keep); err != nil {
+		return err
+	}
+	seen, err := check.Run(c.Context(), preview.Member, slices.Sorted(maps.Keys(preview.Wish)))
+	if err != nil {
+		return err
+	}
+	// An interruption would only lose what was learned.
+	if err := storeUpdate(context.WithoutCancel(c.Context()), base, connection, seen.Update); err != nil {
+		return fmt.Errorf("updates were seen to be %q: %w", seen.Update, err)
+	}
+	if asJSON {
+		return json.NewEncoder(c.OutOrStdout()).Encode(seen)
+	}
+	what := "keeps the fields that it omits: partial."
+	if len(seen.Lost) > 0 {
+		what = fmt.Sprintf("resets the fields that it omits: replace. %d were written back.", len(seen.Lost))
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "An update %s\nStored as the quirk update. The token has it within 5 minutes; from then on RelayMode=write may write.\n", what)
+	return err
+}
+
+// updatable reads the connection whose quirk is to be learned. As long as the
+// token does not have the quirk, the relay writes nothing, so the check is the
+// only writer.
+func updatable(ctx context.Context, base *boot.Base) (value secretstore.Value, err error) {
+	name := secretstore.Name(base.Common.Prefix, providers.Yappli, secretstore.ConnectionPart)
+	value, err = base.Secrets.Get(ctx, name, secretstore.Current)
+	if err != nil {
+		return value, fmt.Errorf("reading %s: %w", name, err)
+	}
+	connection, err := providers.ParseConnection(value.Data)
+	if err != nil {
+		return value, fmt.Errorf("reading %s: %w", name, err)
+	}
+	configured, err := yappli.ParseQuirks(connection.Quirks)
+	if err != nil {
+		return value, err
+	}
+	token, err := base.Tokens(providers.Yappli).Token(ctx)
+	if err != nil {
+		return value, err
+	}
+	served, err := yappli.ParseQuirks(token.Quirks)
+	switch {
+	case err != nil:
+		return value, err
+	case configured.Update != yappli.UpdateUnknown:
+		return value, fmt.Errorf("the connection has the quirk update already (%q); store one without it ('hikyaku connect yappli') to look again", configured.Update)
+	case configured != served || connection.BaseURL != token.BaseURL:
+		return value, errors.New("the connection changed, and its token has not followed yet: wait 10 minutes, until every reader has the new one")
+	}
+	return value, nil
+}
+
+// consent asks a person before anything is written.
+func consent(c *cobra.Command, user int64, p webhookrelay.Preview, keep string) error {
+	say(c.ErrOrStderr(), "This writes one field of member %s (user %d) with the value that it has, and looks at the others.\n"+
+		"If they are gone, all that the member shows is written back at once; until then %s holds it.\n"+
+		"A password or secret answer cannot be read, so it could not be written back: take a member made for tests.\n"+
+		"If that file is there, an earlier check was interrupted, and what it holds is written back first.\n"+
+		"Type yes to go on: ", p.Member, user, keep)
+	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("not confirmed; nothing was written")
+	}
+	return nil
+}
+
+// storeUpdate puts the quirk into the connection by a swap from the version
+// that was read, and leaves everything else as the operator wrote it.
+func storeUpdate(ctx context.Context, base *boot.Base, from secretstore.Value, rule yappli.Update) error {
+	document, quirks := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	if err := json.Unmarshal(from.Data, &document); err != nil {
+		return err
+	}
+	if raw := document["quirks"]; raw != nil {
+		if err := json.Unmarshal(raw, &quirks); err != nil {
+			return err
+		}
+	}
+	var err error
+	if quirks == nil { // "quirks": null
+		quirks = map[string]json.RawMessage{}
+	}
+	quirks["update"], _ = json.Marshal(rule)
+	if document["quirks"], err = json.Marshal(quirks); err != nil {
+		return err
+	}
+	data, err := json.Marshal(document)
+	if err != nil {
+		return err
+	}
+	name, id := secretstore.Name(base.Common.Prefix, providers.Yappli, secretstore.ConnectionPart), uuid.NewString()
+	err = base.Secrets.Put(ctx, name, id, data, tokenrefresh.Next)
+	if err == nil {
+		err = base.Secrets.Promote(ctx, name, secretstore.Current, id, from.ID)
+	}
+	if errors.Is(err, secretstore.ErrConflict) {
+		return errors.New("but the connection changed meanwhile, and was left as it is: run the command again")
+	}
+	if err != nil {
+		return fmt.Errorf("storing the quirk in %s: %w; run the command again", name, err)
+	}
+	_ = base.Secrets.Promote(ctx, name, tokenrefresh.Next, "", id) // nothing depends on the label
+	return nil
+}

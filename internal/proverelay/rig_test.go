@@ -325,10 +325,10 @@ type invoker interface {
 // at a time, used again while it is warm.
 type instances struct {
 	compose func(context.Context) (invoker, error)
+	alter   func(event []byte) []byte // nil: as it is
 
 	mu   sync.Mutex
 	idle []invoker
-	made int
 }
 
 // Invoke implements lambda.Handler.
@@ -337,14 +337,15 @@ func (i *instances) Invoke(ctx context.Context, event []byte) (answer []byte, er
 	var f invoker
 	if n := len(i.idle); n > 0 {
 		f, i.idle = i.idle[n-1], i.idle[:n-1]
-	} else {
-		i.made++
 	}
 	i.mu.Unlock()
 	if f == nil {
 		if f, err = i.compose(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if i.alter != nil {
+		event = i.alter(event)
 	}
 	answer, err = f.Invoke(ctx, event)
 	i.mu.Lock()

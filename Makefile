@@ -61,6 +61,7 @@ prove-tokens: ## prove at full size what is promised about tokens
 	@$(PROVE) -parallel 1 -run Month ./internal/provetokens | $(FIGURES)
 	@$(PROVE) -skip Month ./internal/provetokens | $(FIGURES)
 	@$(PROVE) -run '^TestAuthorizeOver' ./cmd/hikyaku | $(FIGURES)
+	@$(PROVE) -run 'Conform' ./internal/secretstore/... ./internal/awslocal | $(FIGURES)
 	@$(PROVE) -run '^TestCrash_' ./internal/tokenrefresh | $(FIGURES)
 
 .PHONY: prove-relay

@@ -93,7 +93,7 @@ const (
 func steps(provider string, kind providers.Kind) string {
 	switch {
 	case provider == providers.SHOPLINE && kind == providers.Static:
-		return "In SHOPLINE: Settings > Staff Settings > the API staff > API Auth. Copy the token's IP whitelist first: it is deleted with the token. Delete the token, generate a new one, enter the up to 20 addresses again, then paste the token with 'hikyaku connect shopline'. It is live on the next run."
+		return "In SHOPLINE: Settings > Staff Settings > the API staff > API Auth. Copy the token's IP whitelist first: it is deleted with the token. Delete the token, generate a new one, enter the up to 20 addresses again, then paste the token with 'hikyaku connect shopline'. It is live within 5 minutes."
 	case provider == providers.SHOPLINE:
 		return "Authorize the app again: 'hikyaku authorize shopline', or put the new code into the connection secret."
 	case provider == providers.AssistTencho:

@@ -14,10 +14,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
 
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 )
 
@@ -75,9 +77,18 @@ func Run(t *testing.T, open func(*testing.T) secretstore.Store, departures Depar
 		"quota of versions":      quotaOfVersions,
 		"cancelled":              cancelled,
 	}
+	var passed atomic.Int32
+	t.Cleanup(func() {
+		prove.Figure(t, int(passed.Load()) == len(cases), "secrets conformance, "+t.Name()+", cases", "all", "%d of %d", passed.Load(), len(cases))
+	})
 	for name, run := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			t.Cleanup(func() {
+				if !t.Failed() {
+					passed.Add(1)
+				}
+			})
 			run(t, &fixture{Store: open(t), name: "hikyaku-conformance/" + uuid.NewString(), departures: departures})
 		})
 	}

@@ -57,13 +57,17 @@ func (r *rig) settled() {
 	r.drained(10 * day)
 }
 
+// manyLeave lifts the cap on disablings: those of four days come within an hour,
+// and a person would have to release it.
+var manyLeave = map[string]string{"HIKYAKU_DISABLE_CAP": "1000000"}
+
 // TestOutage takes Yappli away for a day and then the booking account's key
 // for three. No nightly reconcile mends what the queue might lose.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	n := prove.Size(1000, 50)
 	silent, rejected := time.Duration(prove.Size(24, 4))*time.Hour, time.Duration(prove.Size(72, 8))*time.Hour
-	inBubble(t, options{users: n, members: 20, spare: workers, latency: 300 * time.Millisecond}, func(r *rig) {
+	inBubble(t, options{users: n, members: 20, spare: workers, latency: 300 * time.Millisecond, vars: manyLeave}, func(r *rig) {
 		r.settled()
 		foreign := r.foreign()
 		r.crm.SetFaults(yapplitest.Faults{ServerFail: 0.6, Dropped: 0.2, Lost: 0.2})

@@ -78,7 +78,7 @@ type repaired struct {
 
 func repair(t *testing.T, n int, alter func([]byte) []byte) (d repaired) {
 	t.Helper()
-	o := options{users: n, members: n / 5, unlimited: true, workers: workers, vars: map[string]string{"HIKYAKU_DISABLE_CAP": "1000000"}}
+	o := options{users: n, members: n / 5, unlimited: true, workers: workers, vars: manyLeave}
 	inBubble(t, o, func(r *rig) {
 		chance := prove.Random(5)
 		r.shop.Knobs.Order = supersaastest.Shuffled

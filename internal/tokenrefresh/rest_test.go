@@ -2,6 +2,7 @@ package tokenrefresh_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -78,6 +79,21 @@ func TestRest_OneTickInFiveReads(t *testing.T) {
 	})
 }
 
+// A look is believed for less than four and a half minutes.
+func TestRest_Ends(t *testing.T) {
+	for age, want := range map[time.Duration]tokenrefresh.Outcome{4*time.Minute + 30*time.Second - 1: resting, 4*time.Minute + 30*time.Second: fresh} {
+		inBubbleNamed(t, age.String(), func(w *world) {
+			w.connect(providers.Yappli)
+			r := w.refresher()
+			w.tickOf(r, providers.Yappli)
+			time.Sleep(age)
+			if got := w.tickOf(r, providers.Yappli); got != want {
+				t.Errorf("at the age of %v: %q", age, got)
+			}
+		})
+	}
+}
+
 // After a failure each tick looks, until all is well.
 func TestRest_NotAfterAFailure(t *testing.T) {
 	inBubble(t, func(w *world) {
@@ -87,6 +103,30 @@ func TestRest_NotAfterAFailure(t *testing.T) {
 			w.actibook.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail})
 		}
 		w.wantTicks(r, providers.ActiBook, failed, failed, failed, refreshed, resting)
+	})
+	inBubbleNamed(t, "of a request", func(w *world) {
+		w.connect(providers.ActiBook)
+		r := w.refresher()
+		w.wantTicks(r, providers.ActiBook, refreshed, resting)
+		w.actibook.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail})
+		report, err := r.Run(context.Background(), tokenrefresh.Request{Provider: providers.ActiBook, Force: true})
+		w.must(err)
+		if got := report.Results[0].Outcome; got != failed {
+			t.Fatalf("forced: %q", got)
+		}
+		w.wantTicks(r, providers.ActiBook, refreshed)
+	})
+	inBubbleNamed(t, "to tell that all is well", func(w *world) {
+		w.connect(providers.Yappli, func(c *providers.Connection) { c.ClientSecrets = []providers.Secret{providers.NewSecret("wrong")} })
+		r := w.refresher()
+		w.wantTicks(r, providers.Yappli, tokenrefresh.Refused)
+		w.wantTold(tokenrefresh.NeedsHuman)
+		w.connect(providers.Yappli)
+		w.notify = errors.New("the bus is down")
+		w.wantTicks(r, providers.Yappli, refreshed, fresh)
+		w.notify = nil
+		w.wantTicks(r, providers.Yappli, fresh, resting)
+		w.wantTold(tokenrefresh.Recovered)
 	})
 	inBubbleNamed(t, "that took half a minute", func(w *world) {
 		w.connect(providers.ActiBook)

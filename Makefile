@@ -67,6 +67,7 @@ prove-tokens: ## prove at full size what is promised about tokens
 .PHONY: prove-relay
 prove-relay: ## prove at full size what is promised about the relay
 	@$(PROVE) ./internal/proverelay | $(FIGURES)
+	@$(PROVE) -run 'ProveIngest' ./internal/boot/bootrelay | $(FIGURES)
 	@$(PROVE) -run 'Crash|Schedule' ./internal/webhookrelay | $(FIGURES)
 
 .PHONY: prove-export

@@ -14,6 +14,7 @@ import (
 
 	"hikyaku/internal/crash"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/pkg/providers"
@@ -279,7 +280,7 @@ func (v voyage) setUp(t testing.TB) *wreck {
 func (v voyage) enumerate(t testing.TB, faults []crash.Fault, twice bool, change func(*wreck)) crash.Report {
 	t.Helper()
 	every := 97
-	if full() {
+	if prove.Full() {
 		every = 1
 	}
 	return crash.Enumerate(t, crash.Scenario[*wreck]{
@@ -316,7 +317,7 @@ func TestCrash_LosesAndDoublesNothing(t *testing.T) {
 			t.Parallel()
 			var deaths, failures crash.Report
 			synctest.Test(t, func(t *testing.T) {
-				if v.large && !full() {
+				if v.large && !prove.Full() {
 					deaths = v.enumerate(t, []crash.Fault{crash.After}, false, nil)
 					return
 				}

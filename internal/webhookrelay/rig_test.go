@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +30,8 @@ type fifo struct {
 	serial   int
 	sent     int
 	refuse   bool
-	failing  error // of Postpone
+	failing  error         // of Postpone
+	news     chan struct{} // nil: nobody rests
 }
 
 type queued struct {
@@ -60,8 +62,17 @@ func (q *fifo) Send(_ context.Context, envelopes ...webhookrelay.Envelope) error
 		q.sent++
 		e.Body = bytes.Clone(e.Body)
 		q.messages = append(q.messages, &queued{Envelope: e, id: "m" + strconv.Itoa(q.serial), visible: time.Now()})
+		q.tell()
 	}
 	return nil
+}
+
+// tell wakes one who rests.
+func (q *fifo) tell() {
+	select {
+	case q.news <- struct{}{}:
+	default:
+	}
 }
 
 func (q *fifo) Postpone(_ context.Context, receipt string, d time.Duration) error {
@@ -70,6 +81,7 @@ func (q *fifo) Postpone(_ context.Context, receipt string, d time.Duration) erro
 	for _, m := range q.messages {
 		if m.id == receipt {
 			m.visible = time.Now().Add(d)
+			q.tell()
 		}
 	}
 	return q.failing
@@ -115,6 +127,19 @@ func (q *fifo) settle(batch []webhookrelay.Delivery, unfinished []string) {
 		}
 	}
 	q.messages = kept
+	q.tell()
+}
+
+// move gives a message up, as a queue does after too many receipts.
+func (q *fifo) move(to *fifo) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.messages) == 0 {
+		return
+	}
+	m := q.messages[0]
+	q.messages = q.messages[1:]
+	_ = to.Send(context.Background(), webhookrelay.Envelope{Group: m.Group, Dedup: m.id, Body: m.Body})
 }
 
 func (q *fifo) len() int {
@@ -123,16 +148,28 @@ func (q *fifo) len() int {
 	return len(q.messages)
 }
 
-// idle returns how long a worker may sleep: until a message becomes visible,
-// but a minute at most, and a second at least.
-func (q *fifo) idle() time.Duration {
+// rest waits until there may be something to receive: until the first group is
+// free, or somebody tells, but a minute at most.
+func (q *fifo) rest(ctx context.Context) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	d := time.Minute
+	free := map[string]time.Time{}
 	for _, m := range q.messages {
-		d = min(d, time.Until(m.visible))
+		if m.visible.After(free[m.Group]) {
+			free[m.Group] = m.visible
+		}
 	}
-	return max(d, time.Second)
+	q.mu.Unlock()
+	d := time.Minute
+	for _, at := range free {
+		d = min(d, time.Until(at))
+	}
+	timer := time.NewTimer(max(d, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-q.news:
+	}
 }
 
 // bodies returns the messages as they lie there.
@@ -207,20 +244,21 @@ column03: field_1
 
 // A rig is both sandboxes, a store and queues around one stack.
 type rig struct {
-	t        testing.TB
-	shop     *supersaastest.Server
-	crm      *yapplitest.Server
-	objects  objectstore.Store
-	queue    *fifo
-	dead     *fifo
-	metrics  *counts
-	log      *lockedLog
-	settings webhookrelay.Settings
-	identity webhookrelay.Identity
-	mapping  string
-	quirks   string
-	rate     float64
-	patient  bool // errors of the store and of the providers are tried again
+	t         testing.TB
+	shop      *supersaastest.Server
+	crm       *yapplitest.Server
+	objects   objectstore.Store
+	queue     *fifo
+	dead      *fifo
+	metrics   *counts
+	log       *lockedLog
+	settings  webhookrelay.Settings
+	identity  webhookrelay.Identity
+	mapping   string
+	quirks    string
+	rate      float64
+	transport http.RoundTripper // nil: both sandboxes
+	patient   bool              // errors of the store and of the providers are tried again
 }
 
 func newRig(t testing.TB) *rig {
@@ -236,23 +274,33 @@ func newRig(t testing.TB) *rig {
 	}
 }
 
+// mappings are parsed once, by text.
+var mappings sync.Map
+
 func (r *rig) config() webhookrelay.Config {
 	r.t.Helper()
-	mapping, err := webhookrelay.ParseMapping("mapping.yaml", []byte(r.mapping))
-	if err != nil {
-		r.t.Fatal(err)
+	mapping, ok := mappings.Load(r.mapping)
+	if !ok {
+		parsed, err := webhookrelay.ParseMapping("mapping.yaml", []byte(r.mapping))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		mapping, _ = mappings.LoadOrStore(r.mapping, parsed)
 	}
 	crm := r.crm.Token("http://yappli.test")
 	crm.Quirks = json.RawMessage(r.quirks)
 	governor := func() *webhookrelay.Governor { return webhookrelay.NewGovernor(r.rate, 1, 1, time.Now) }
 	client := r.shop.Client()
 	client.Transport = both{r.shop, r.crm}
+	if r.transport != nil {
+		client.Transport = r.transport
+	}
 	return webhookrelay.Config{
 		Objects: r.objects, Prefix: "test",
 		SuperSaaS: providers.Fixed(r.shop.Token("http://supersaas.test")), Yappli: providers.Fixed(crm),
 		Options:   providers.Options{HTTP: client, Attempts: 1},
 		Governors: webhookrelay.Governors{SuperSaaS: governor(), Yappli: governor()},
-		Mapping:   mapping, Identity: r.identity, Settings: r.settings,
+		Mapping:   mapping.(*webhookrelay.Mapping), Identity: r.identity, Settings: r.settings,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: r.metrics, Now: time.Now,
 	}
 }
@@ -295,8 +343,15 @@ func (r *rig) work() int {
 // reconcile runs to the end and returns the report.
 func (r *rig) reconcile() webhookrelay.Report {
 	r.t.Helper()
+	return *r.reconciles(false)
+}
+
+// reconciles runs to the end, or ends a run that was left, and otherwise, if only
+// that is wanted, does nothing unless the relay asks for it.
+func (r *rig) reconciles(onlyIfWanted bool) *webhookrelay.Report {
+	r.t.Helper()
 	for range 50 {
-		result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+		result, err := r.stack().Reconciler(r.queue).Run(context.Background(), onlyIfWanted)
 		if err != nil && !r.patient {
 			r.t.Fatal(err)
 		}
@@ -304,11 +359,11 @@ func (r *rig) reconcile() webhookrelay.Report {
 			time.Sleep(time.Minute)
 		}
 		if err == nil && result.Status == "done" {
-			return *result.Report
+			return result.Report
 		}
 	}
 	r.t.Fatal("reconcile does not end")
-	return webhookrelay.Report{}
+	return nil
 }
 
 // outcomes returns how jobs ended, by class, and forgets them.

@@ -3,6 +3,7 @@ package webhookrelay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -39,13 +40,20 @@ func NewGovernor(perSecond, share float64, instances int, now func() time.Time) 
 	return &Governor{limiter: rate.NewLimiter(rate.Limit(perSecond*share/float64(max(instances, 1))), 1), now: now}
 }
 
+// errHeldBack: the governor itself let a request wait for another time. It says
+// nothing of the provider, or every try would lengthen the break.
+var errHeldBack = fmt.Errorf("%w: held back", providers.ErrUnsent)
+
 // Wait returns when a request may be sent. It is an error at once if the
 // provider is to be left alone for now.
 func (g *Governor) Wait(ctx context.Context) error {
 	if g.Held() > 0 {
-		return providers.ErrUnsent
+		return errHeldBack
 	}
-	return g.limiter.Wait(ctx)
+	if err := g.limiter.Wait(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errHeldBack, err)
+	}
+	return nil
 }
 
 // Held returns for how long nothing should be sent; 0 if something may be.
@@ -64,7 +72,7 @@ func (g *Governor) Note(err error) {
 	switch {
 	case errors.Is(err, providers.ErrRateLimited):
 		wait = max(wait, leastHold)
-	case errors.Is(err, context.Canceled), errors.Is(err, errOtherPlace):
+	case errors.Is(err, context.Canceled), errors.Is(err, errOtherPlace), errors.Is(err, errHeldBack):
 		return // our own doing
 	case errors.Is(err, providers.ErrTemporary):
 		g.failures++

@@ -95,7 +95,9 @@ func TestOutage(t *testing.T) {
 func TestOutage_WithoutGrowingPauses(t *testing.T) {
 	t.Parallel()
 	inBubble(t, options{users: 20, members: -1, spare: workers}, func(r *rig) {
-		r.settled()
+		r.reconcile()
+		r.poll()
+		r.drained(day)
 		r.aws.Inject(awslocal.Fault{Operation: "sqs.ChangeMessageVisibility", Kind: awslocal.Failed, Times: -1})
 		r.crm.SetFaults(yapplitest.Faults{ServerFail: 1})
 		r.life(1, 20, day)

@@ -36,13 +36,17 @@ func (r *rig) serve(token providers.Token) {
 	}
 }
 
-// at answers everything that is sent to a host by a handler.
-func (r *rig) at(host string, f func(q *http.Request) *http.Response) {
+// at sends what is for a host to another server.
+func (r *rig) at(host string, there http.RoundTripper) {
 	r.instead = func(q *http.Request) *http.Response {
-		if q.URL.Host == host {
-			return f(q)
+		if q.URL.Host != host {
+			return nil
 		}
-		return nil
+		response, err := there.RoundTrip(q)
+		if err != nil {
+			r.Error(err)
+		}
+		return response
 	}
 }
 
@@ -50,9 +54,8 @@ func (r *rig) at(host string, f func(q *http.Request) *http.Response) {
 // of them alike.
 func elsewhere(status int, body string) func(r *rig) {
 	return func(r *rig) {
-		r.at("elsewhere.test", func(*http.Request) *http.Response { return answer(status, body) })
-		token := r.shop.Token("https://elsewhere.test")
-		r.serve(token)
+		r.at("elsewhere.test", roundTrip(func(*http.Request) (*http.Response, error) { return answer(status, body), nil }))
+		r.serve(r.shop.Token("https://elsewhere.test"))
 	}
 }
 
@@ -67,13 +70,7 @@ func otherAccount(r *rig) {
 		r.Fatal(err)
 	}
 	other.Account = "other_salon"
-	r.at("other.test", func(q *http.Request) *http.Response {
-		response, err := other.Client().Transport.RoundTrip(q)
-		if err != nil {
-			r.Error(err)
-		}
-		return response
-	})
+	r.at("other.test", other.Client().Transport)
 	r.serve(other.Token("https://other.test"))
 }
 
@@ -127,13 +124,7 @@ var situations = map[string]func(r *rig){
 func otherTenant(r *rig) {
 	other := yapplitest.New(yapplitest.Options{Seed: 7, Records: 30, Rate: -1})
 	before := other.Members()
-	r.at("tenant.test", func(q *http.Request) *http.Response {
-		response, err := other.Client().Transport.RoundTrip(q)
-		if err != nil {
-			r.Error(err)
-		}
-		return response
-	})
+	r.at("tenant.test", other.Client().Transport)
 	r.serve(other.Token("https://tenant.test"))
 	r.Cleanup(func() {
 		for _, m := range before {
@@ -145,7 +136,7 @@ func otherTenant(r *rig) {
 }
 
 // astray is how many members of a stack that was well are disabled after a
-// situation and a day of reconciles, and of webhooks that say that everybody is
+// situation, two reconciles until they give up, and webhooks that say that everybody is
 // gone; and whether the members of others are as they were.
 func astray(t *testing.T, situation func(r *rig)) (disabled int, untouched bool) {
 	t.Helper()
@@ -160,7 +151,7 @@ func astray(t *testing.T, situation func(r *rig)) (disabled int, untouched bool)
 		for _, id := range ids {
 			r.webhook(map[string]any{"id": id, "event": "delete", "deleted": true})
 		}
-		for range 3 {
+		for range 2 {
 			r.running.Go(func() { _, _, _ = r.loop().run(r.ctx, `{"action":"reconcile"}`) })
 			time.Sleep(5 * time.Hour)
 		}

@@ -3,8 +3,13 @@
 package main
 
 import (
+	"runtime/debug"
+
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootexport"
 )
 
-func main() { boot.Main(bootexport.New) }
+func main() {
+	debug.SetGCPercent(10) // pages are used again, so there is little to collect, and memory is what a run is paid for
+	boot.Main(bootexport.New)
+}

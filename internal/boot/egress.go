@@ -27,7 +27,8 @@ func guardedTransport(allowed []string) http.RoundTripper {
 	guarded := *open
 	guarded.Control = func(_, address string, _ syscall.RawConn) error { return checkAddress(address) }
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // a proxy would resolve the name where it cannot be checked
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // one host gets all requests
+	transport.Proxy = nil                                  // a proxy would resolve the name where it cannot be checked
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if host, _, err := net.SplitHostPort(address); err == nil && slices.Contains(allowed, host) {
 			return open.DialContext(ctx, network, address)

@@ -231,6 +231,7 @@ func (x *extraction) readPass(ctx, reading context.Context, from place) error {
 		if err := x.consume(ctx, r, p); err != nil {
 			return err
 		}
+		ahead.recycle(p)
 		x.tell()
 		if err := x.stayAlive(ctx); err != nil {
 			return err

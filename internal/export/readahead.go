@@ -23,6 +23,7 @@ type readahead struct {
 	largest int
 	running sync.WaitGroup
 	idle    []*splitter
+	spare   [][]byte // memory of pages that have been consumed
 	mu      sync.Mutex
 	active  int           // requests on their way
 	landed  chan struct{} // holds a token if one has ended since it was last looked at
@@ -57,6 +58,10 @@ func (r *readahead) full() bool {
 func (r *readahead) push(ctx context.Context, q Query) {
 	if r.ctx == nil {
 		r.ctx, r.cancel = context.WithCancel(ctx)
+	}
+	q.Into = nil // of an earlier request
+	if n := len(r.spare); n > 0 {
+		q.Into, r.spare = r.spare[n-1], r.spare[:n-1]
 	}
 	f := &fetch{query: q, done: make(chan struct{})}
 	r.queue = append(r.queue, f)
@@ -133,6 +138,13 @@ func (r *readahead) pop(ctx context.Context, more func(context.Context)) (*page,
 	r.queue = r.queue[1:]
 	r.largest = max(r.largest, f.size)
 	return f.page, f.err
+}
+
+// recycle takes back a page that nobody needs any more.
+func (r *readahead) recycle(p *page) {
+	if cap(p.buf) > 0 && len(r.spare) <= len(r.queue) {
+		r.spare = append(r.spare, p.buf)
+	}
 }
 
 // drop forgets all pages that are queued, cancels their requests and waits

@@ -34,6 +34,7 @@ type Query struct {
 	After string // id of the row before the page
 	From  time.Time
 	To    time.Time // both inclusive; zero: open
+	Into  []byte    // memory that the answer may be read into
 }
 
 // A Pass is one list that a run reads. Most datasets have one.

@@ -52,7 +52,9 @@ func newFeeds(base *boot.Base, s Settings, zone *time.Location) *feeds {
 type pages func(ctx context.Context, q export.Query) ([]byte, error)
 
 // Page asks for one page.
-func (p pages) Page(ctx context.Context, q export.Query) ([]byte, error) { return p(ctx, q) }
+func (p pages) Page(ctx context.Context, q export.Query) ([]byte, error) {
+	return p(providers.ReadInto(ctx, q.Into), q)
+}
 
 // open returns the feed of a dataset, as its account's quirks have it.
 func (f *feeds) open(ctx context.Context, d export.Dataset, passes []string) (export.Feed, error) {

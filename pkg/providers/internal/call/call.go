@@ -35,6 +35,7 @@ const (
 	defaultAttempts = 4
 	defaultMaxBody  = 64 << 20
 	tokenMaxBody    = 1 << 20
+	believed        = 8 << 20 // of an announced length; a longer answer grows as it comes
 	firstWait       = 500 * time.Millisecond
 	longestWait     = 2 * time.Minute // a longer Retry-After is the caller's to schedule
 )
@@ -296,7 +297,13 @@ func send(client *http.Client, request *http.Request, maxBody int64) (Response, 
 	}
 	defer func() { _ = answer.Body.Close() }()
 	response := Response{Status: answer.StatusCode, Header: answer.Header}
-	response.Body, err = io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
+	memory := providers.Memory(request.Context())
+	if n := int(min(answer.ContentLength, maxBody, believed)) + bytes.MinRead; n > cap(memory) {
+		memory = make([]byte, 0, n+n/16) // whole from the start, with room for the next answer
+	}
+	body := bytes.NewBuffer(memory)
+	_, err = body.ReadFrom(io.LimitReader(answer.Body, maxBody+1))
+	response.Body = body.Bytes()
 	if err != nil {
 		return response, unknownOutcome(request.Context())
 	}

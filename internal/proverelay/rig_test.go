@@ -55,6 +55,7 @@ type options struct {
 	lookup         bool              // Yappli finds members by unique_id
 	unlimited      bool              // sandboxes without a limit, and functions that know it
 	latency        time.Duration     // of a provider; up to twice as much
+	logs           io.Writer         // of ingest and relay; nil: nobody
 	aws            func(http.RoundTripper) http.RoundTripper
 	providers      func(http.RoundTripper) http.RoundTripper
 }
@@ -69,6 +70,7 @@ type rig struct {
 	shop     *supersaastest.Server
 	crm      *yapplitest.Server
 	relays   *instances
+	ingests  *instances
 	vars     map[string]string // common to all functions
 	// instead answers a request in a provider's place; nil, or no answer: the
 	// provider does.
@@ -174,6 +176,9 @@ func (r *rig) register(function string) {
 		maps.Copy(vars, r.options.vars)
 	}
 	e := boot.Environ{Vars: vars, Out: io.Discard, HTTP: r.toProviders(), AWS: r.toAWS()}
+	if r.options.logs != nil && (function == localstack.Ingest || function == localstack.Relay) {
+		e.Out = r.options.logs
+	}
 	made := &instances{compose: func(ctx context.Context) (invoker, error) {
 		switch function {
 		case localstack.TokenRefresh:
@@ -183,8 +188,11 @@ func (r *rig) register(function string) {
 		}
 		return bootrelay.New(ctx, e)
 	}}
-	if function == localstack.Relay {
+	switch function {
+	case localstack.Relay:
 		r.relays = made
+	case localstack.Ingest:
+		r.ingests = made
 	}
 	timeout := time.Duration(r.template.Number(r, "Resources", resource, "Properties", "Timeout")) * time.Second
 	if err := r.aws.Register(awslocal.Function{Name: function, Handler: made, Timeout: timeout, Concurrency: 1000}); err != nil {
@@ -327,8 +335,10 @@ type instances struct {
 	compose func(context.Context) (invoker, error)
 	alter   func(event []byte) []byte // nil: as it is
 
-	mu   sync.Mutex
-	idle []invoker
+	mu     sync.Mutex
+	idle   []invoker
+	served int
+	took   time.Duration // of all that were served, as Lambda bills it
 }
 
 // Invoke implements lambda.Handler.
@@ -347,9 +357,12 @@ func (i *instances) Invoke(ctx context.Context, event []byte) (answer []byte, er
 	if i.alter != nil {
 		event = i.alter(event)
 	}
+	began := time.Now()
 	answer, err = f.Invoke(ctx, event)
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.served++
+	i.took += (time.Since(began) + time.Millisecond - 1).Truncate(time.Millisecond)
 	i.idle = append(i.idle, f)
 	return bytes.Clone(answer), err
 }

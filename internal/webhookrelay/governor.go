@@ -21,7 +21,7 @@ const (
 )
 
 // A Governor paces one account's requests from one instance of a function: a
-// fixed rate without bursts, a pause while the provider asks for one, and a
+// fixed rate without bursts (but see AllowPair), a pause while the provider asks for one, and a
 // breaker that leaves a dead provider alone for growing times. It is safe for
 // concurrent use and is a providers.Limiter.
 type Governor struct {
@@ -43,6 +43,10 @@ func NewGovernor(perSecond, share float64, instances int, now func() time.Time) 
 // errHeldBack: the governor itself let a request wait for another time. It says
 // nothing of the provider, or every try would lengthen the break.
 var errHeldBack = fmt.Errorf("%w: held back", providers.ErrUnsent)
+
+// AllowPair lets two requests follow each other at once after a pause: a job
+// reads its user twice, and between the two Lambda would bill the waiting.
+func (g *Governor) AllowPair() { g.limiter.SetBurst(2) }
 
 // Wait returns when a request may be sent. It is an error at once if the
 // provider is to be left alone for now.

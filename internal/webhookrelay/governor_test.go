@@ -27,6 +27,21 @@ func TestGovernor_PacesAnInstancesPart(t *testing.T) {
 	})
 }
 
+func TestGovernor_AllowsAPair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := webhookrelay.NewGovernor(4, 0.5, 2, time.Now)
+		g.AllowPair()
+		time.Sleep(2 * time.Second)
+		for i, want := range []time.Duration{0, 0, time.Second, time.Second} {
+			began := time.Now()
+			if err := g.Wait(context.Background()); err != nil || time.Since(began) != want {
+				t.Errorf("request %d waited %v, %v, want %v", i, time.Since(began), err, want)
+			}
+		}
+	})
+}
+
 func TestGovernor_HoldsBack(t *testing.T) {
 	t.Parallel()
 	fault := func(kind error, after time.Duration) error { return &providers.Error{Kind: kind, RetryAfter: after} }

@@ -74,16 +74,20 @@ func (f *Function) coreConfig(mapping *webhookrelay.Mapping) webhookrelay.Config
 	governor := func(rate, share float64) *webhookrelay.Governor {
 		return webhookrelay.NewGovernor(rate, share, s.Instances, base.Now)
 	}
+	governors := webhookrelay.Governors{SuperSaaS: governor(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: governor(s.YappliRate, s.YappliShare)}
+	if s.Role == Relay && s.Instances <= 2 {
+		// Two requests more in any ten seconds: as many as the shares of all
+		// functions, which sum to 0.95 in the template, leave of 4 a second.
+		governors.SuperSaaS.AllowPair()
+	}
 	supersaas, yappli := base.Tokens(providers.SuperSaaS), base.Tokens(providers.Yappli)
 	f.tokens = []*secretstore.Tokens{supersaas, yappli}
 	return webhookrelay.Config{
 		Objects: base.Objects, Prefix: s.Prefix,
 		SuperSaaS: supersaas, Yappli: yappli, Options: options,
-		Governors: webhookrelay.Governors{
-			SuperSaaS: governor(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: governor(s.YappliRate, s.YappliShare),
-		},
-		Mapping:  mapping,
-		Identity: webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
+		Governors: governors,
+		Mapping:   mapping,
+		Identity:  webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
 		Settings: webhookrelay.Settings{
 			Mode: s.Mode, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
 		},

@@ -1,0 +1,36 @@
+package prove
+
+// Prices are the list prices of an AWS region in US dollars for each single
+// request, second or byte: of arm64, of the first tier, without free ones.
+type Prices struct {
+	Region      string
+	HTTPRequest float64 // API Gateway, HTTP API, up to 512 KB
+	Invocation  float64 // Lambda
+	GBSecond    float64 // Lambda, arm64
+	Queue       float64 // SQS, FIFO
+	Write, Read float64 // S3 Standard
+	LogByte     float64 // CloudWatch Logs, taken in
+	Transition  float64 // Step Functions
+	Secret      float64 // Secrets Manager, a call of its API
+}
+
+const (
+	million  = 1e6
+	gigabyte = 1e9
+)
+
+// PriceList returns the regions that the cost models count with; the dearer one
+// decides. Of November 2026, as the official price pages are known to have them
+// (unverified).
+func PriceList() []Prices {
+	return []Prices{
+		{
+			Region: "Tokyo", HTTPRequest: 1.29 / million, Invocation: 0.20 / million, GBSecond: 0.0000133334, Queue: 0.50 / million,
+			Write: 4.70 / million, Read: 0.37 / million, LogByte: 0.76 / gigabyte, Transition: 25 / million, Secret: 5 / million,
+		},
+		{
+			Region: "N. Virginia", HTTPRequest: 1.00 / million, Invocation: 0.20 / million, GBSecond: 0.0000133334, Queue: 0.50 / million,
+			Write: 5.00 / million, Read: 0.40 / million, LogByte: 0.50 / gigabyte, Transition: 25 / million, Secret: 5 / million,
+		},
+	}
+}

@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
+			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
 		},
 	})
 }
@@ -113,7 +113,9 @@ func cmdStack(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, name := range localstack.Functions() {
 		byFunction[localstack.Resource(name)] = s.Vars(name)
 	}
-	for name, form := range map[string]any{"vars.json": byFunction, "stack.json": map[string]any{"services": []string{}, "env_vars": byFunction}} {
+	toDead := s.Vars(localstack.Ingest)
+	toDead["HIKYAKU_QUEUE_URL"] = toDead["HIKYAKU_DEAD_LETTER_QUEUE_URL"]
+	for name, form := range map[string]any{"vars.json": byFunction, "to-dead.json": map[string]any{"Parameters": toDead}, "stack.json": map[string]any{"services": []string{}, "env_vars": byFunction}} {
 		raw, err := json.Marshal(form)
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(name), raw, 0o600))
@@ -274,6 +276,14 @@ func cmdBook(ts *testscript.TestScript, _ bool, _ []string) {
 		"name": "script@mail.example", "email": "script@mail.example", "full_name": "見本 試子", "mobile": "090-0000-0001",
 	})
 	ts.Setenv("USER_ID", strconv.FormatInt(id, 10))
+}
+
+// cmdHooked gives the account webhooks that are none of the relay's business.
+func cmdHooked(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, trigger := range []string{"H", "R", "F", "P"} {
+		stackOf(ts).SuperSaaS().AddHook(supersaastest.Hook{Trigger: trigger, Target: "https://relay.example/webhook/of-" + trigger})
+	}
+	stackOf(ts).SuperSaaS().AddHook(supersaastest.Hook{Trigger: "M", Target: "https://elsewhere.example/webhook/mine"})
 }
 
 // cmdTenant makes Yappli's tenant one whose rule for omitted fields nobody has

@@ -48,7 +48,12 @@ func (r *reading) join(ctx context.Context, p *page) (*page, error) {
 		r.at.Rows = q.Start + n
 	case q.Start < r.at.Rows && q.Start+n >= r.at.Rows && r.tail.isLast(p.rows[r.at.Rows-1-q.Start].id):
 		p.rows = p.rows[r.at.Rows-q.Start:]
-		r.fitted(p, q.Start+n)
+		if r.cautious {
+			r.takeNew(p, 0)
+		} else {
+			r.taken(p)
+		}
+		r.at.Rows = q.Start + n
 	case r.beyond: // the page before was short, yet more follows: ask for what lies between
 		r.restart()
 		return &page{query: q}, nil
@@ -59,17 +64,6 @@ func (r *reading) join(ctx context.Context, p *page) (*page, error) {
 	}
 	r.beyond = n < q.Limit
 	return p, nil
-}
-
-// fitted takes the rows of a page that begins as it should.
-func (r *reading) fitted(p *page, behind int) {
-	if r.cautious == 0 {
-		r.taken(p)
-		return
-	}
-	left := r.cautious - 1
-	r.takeNew(p, 0)
-	r.at.Rows, r.cautious = behind, left
 }
 
 // first takes the first page whole. An empty one ends the pass.

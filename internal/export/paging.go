@@ -38,9 +38,6 @@ const (
 	// maxSearch bounds how far a lost place is looked for, in pages to
 	// either side.
 	maxSearch = 16
-	// cautiousPages is for how many pages after a shift the list is taken to
-	// be out of order.
-	cautiousPages = 5
 )
 
 // errLoop: a source that sends the same rows again and again.
@@ -60,8 +57,8 @@ type reading struct {
 	ended    bool // Unpaged: the one page was read
 	beyond   bool // the next page lies behind all rows of a short one
 	stalls   int
-	cautious int // pages whose rows are looked up even where they fit exactly
-	page     int // ByFixedPage: number of the page taken last
+	cautious bool // the list has moved: rows are looked up even where a page fits exactly
+	page     int  // ByFixedPage: number of the page taken last
 
 	partial bool // ByFixedPage: an earlier call stopped inside that page
 
@@ -192,8 +189,8 @@ func (r *reading) taken(p *page) {
 }
 
 // takeNew keeps the rows from index i on that are not remembered. Some of them
-// may lie before rows taken earlier, so the next few pages are looked through
-// in the same way.
+// may lie before rows taken earlier, so the pages of the rest of the pass are
+// looked through in the same way.
 func (r *reading) takeNew(p *page, i int) {
 	kept := p.rows[:0]
 	for _, row := range p.rows[i:] {
@@ -202,7 +199,7 @@ func (r *reading) takeNew(p *page, i int) {
 		}
 	}
 	p.rows = kept
-	r.cautious = cautiousPages
+	r.cautious = true
 	r.taken(p)
 }
 

@@ -378,3 +378,43 @@ func TestSecondLook_KnowsTheRejects(t *testing.T) {
 		t.Errorf("%d rejects and %d late rows, want 2 and none", m.Rejects, m.Late)
 	}
 }
+
+// TestRejoin_FindsThePlace moves the last row taken by a distance, by deletions
+// far before it or by insertions right before it, and counts the requests of
+// the search: one step to the left, one to the right, in turn. Rows taken
+// before the insertions come again behind them, and are not taken twice.
+func TestRejoin_FindsThePlace(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ by, rewinds int }{
+		{-9, 1}, {-10, 3}, {-18, 3}, {-19, 5}, {-49, 11},
+		{9, 0}, {10, 1}, {46, 1}, {99, 1}, // more pages than one of new rows, then the last row again
+	} {
+		l := newList(export.ByOffset, 200)
+		b := newBench(t, l)
+		b.set.InFlight = 1
+		all := slices.Clone(l.rows)
+		l.edit = func(l *list, request int) {
+			if request != 6 {
+				return
+			}
+			last := l.calls[request].Start // the row of the overlap
+			if tc.by < 0 {
+				l.rows = slices.Delete(l.rows, last/2+tc.by/2, last/2+tc.by/2-tc.by)
+				return
+			}
+			for i := range tc.by {
+				l.rows = slices.Insert(l.rows, last+i, all[last]-tc.by+i)
+			}
+		}
+		a := b.extract(due)
+		got := counts(ids(t, b.lines(b.manifest(a.Manifest))))
+		for _, n := range all {
+			if got[id(n)] != 1 {
+				t.Errorf("by %d: row %d is there %d times", tc.by, n, got[id(n)])
+			}
+		}
+		if a.Drift != (export.Drift{Shifts: a.Drift.Shifts, Rewinds: tc.rewinds}) || a.Drift.Shifts == 0 {
+			t.Errorf("by %d: drift %+v, want %d rewinds", tc.by, a.Drift, tc.rewinds)
+		}
+	}
+}

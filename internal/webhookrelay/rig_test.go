@@ -2,6 +2,7 @@ package webhookrelay_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,7 @@ type fifo struct {
 	refuse   bool
 	failing  error         // of Postpone
 	news     chan struct{} // nil: nobody rests
+	hides    time.Duration // what is received; 0: visibility
 }
 
 type queued struct {
@@ -102,7 +104,7 @@ func (q *fifo) receive(n int) []webhookrelay.Delivery {
 	for _, m := range q.messages {
 		if len(batch) < n && !blocked[m.Group] {
 			m.receives++
-			m.visible = now.Add(visibility)
+			m.visible = now.Add(cmp.Or(q.hides, visibility))
 			batch = append(batch, webhookrelay.Delivery{ID: m.id, Receipt: m.id, Receives: m.receives, Body: m.Body})
 		}
 	}

@@ -42,7 +42,11 @@ func (j *jitter) one(n int) bool {
 	return j.random.IntN(n) == 0 && !j.calm
 }
 
+// pause is short, but for one in twenty, in which others do whole jobs.
 func (j *jitter) pause(most time.Duration) {
+	if j.one(20) {
+		most = time.Minute
+	}
 	j.mu.Lock()
 	d := time.Duration(j.random.Int64N(int64(most)))
 	j.mu.Unlock()
@@ -100,8 +104,8 @@ func variantOf(n int) variant {
 	}
 	return variant{
 		generation: []int{1, 3}[digit(2)], lookup: digit(2) == 1, body: []string{"multipart", "json", "form"}[digit(3)],
-		duplicate: []yapplitest.Duplicate{yapplitest.SecondUser, yapplitest.Refuse, yapplitest.Overwrite}[digit(3)],
-		replace:   digit(2) == 1, goneAsUser: digit(2) == 1, sharedFields: digit(2) == 1,
+		sharedFields: digit(2) == 1, duplicate: []yapplitest.Duplicate{yapplitest.SecondUser, yapplitest.Refuse, yapplitest.Overwrite}[digit(3)],
+		replace: digit(2) == 1, goneAsUser: digit(2) == 1,
 	}
 }
 
@@ -117,17 +121,20 @@ type schedule struct {
 	random *rand.Rand // of what happens in the shop
 	model  model
 	users  map[*modelPerson]int64
+	last   *modelPerson // to whom something happened
 	jitter *jitter
 	ingest *webhookrelay.Ingest
-	posts  sync.WaitGroup // webhooks and redrives on their way
-	hasty  bool           // a worker acknowledges before it works, as a twin does
+	posts  sync.WaitGroup         // webhooks and redrives on their way
+	hasty  bool                   // a worker acknowledges before it works, as a twin does
+	begin  func() context.Context // of one batch's work
 }
 
 func newSchedule(t testing.TB, n int) *schedule {
 	seed := prove.Seed() + uint64(n)
-	s := &schedule{rig: newRig(t), variant: variantOf(n), random: rand.New(rand.NewPCG(seed, 7)), users: map[*modelPerson]int64{}}
+	s := &schedule{rig: newRig(t), variant: variantOf(n), random: rand.New(rand.NewPCG(seed, 7)), users: map[*modelPerson]int64{}, begin: context.Background}
 	s.model.foreign, s.model.before = map[string]string{}, map[string]before{}
-	s.patient, s.settings.Lag, s.queue.news = true, time.Minute, make(chan struct{}, 4)
+	s.patient, s.settings.Lag = true, time.Minute
+	s.queue.news, s.queue.hides = make(chan struct{}, 4), 15*time.Second // shorter than many a batch takes
 	s.crm = yapplitest.New(yapplitest.Options{Records: -1, Rate: -1, Seed: seed})
 	s.shop = supersaastest.New(supersaastest.Options{Records: -1, Rate: -1, Seed: seed})
 	s.jitter = &jitter{Store: s.objects, RoundTripper: both{s.shop, s.crm}, random: rand.New(rand.NewPCG(seed, 8)), calm: true}
@@ -205,7 +212,10 @@ func (s *schedule) hadMember(p *modelPerson) {
 
 // step changes something at random and tells the relay, mostly.
 func (s *schedule) step() {
-	p := s.model.people[1+s.random.IntN(len(s.model.people)-1)] // not the first: the account always shows somebody
+	if s.last == nil || s.random.IntN(2) == 0 {
+		s.last = s.model.people[1+s.random.IntN(len(s.model.people)-1)] // not the first: the account always shows somebody
+	}
+	p := s.last
 	event := "change"
 	switch s.random.IntN(9) {
 	case 0:
@@ -284,7 +294,7 @@ func (s *schedule) later(most time.Duration, f func()) {
 // once, and some come back though they were handled.
 func (s *schedule) worker(ctx context.Context, most int, stacks ...*webhookrelay.Stack) {
 	handle := func(batch []webhookrelay.Delivery, stack *webhookrelay.Stack) []string {
-		return stack.Relay(s.dead, s.queue).Work(context.Background(), batch)
+		return stack.Relay(s.dead, s.queue).Work(s.begin(), batch)
 	}
 	for ctx.Err() == nil {
 		batch := s.queue.receive(most)
@@ -311,10 +321,10 @@ func (s *schedule) worker(ctx context.Context, most int, stacks ...*webhookrelay
 // relay asks for it, and sometimes anyway.
 func (s *schedule) wishes(ctx context.Context, stack *webhookrelay.Stack) {
 	for ctx.Err() == nil {
-		_, _ = stack.Reconciler(s.queue).Run(context.Background(), !s.jitter.one(6))
+		_, _ = stack.Reconciler(s.queue).Run(context.Background(), !s.jitter.one(8))
 		select {
 		case <-ctx.Done():
-		case <-time.After(2 * time.Minute):
+		case <-time.After(3 * time.Minute):
 		}
 	}
 }
@@ -341,7 +351,7 @@ func (s *schedule) run() error {
 	}
 	reconciles.Go(func() { s.wishes(ask, s.stack()) })
 	s.faults(0.02)
-	for range 8 + s.random.IntN(16) {
+	for range 5 + s.random.IntN(10) {
 		s.step()
 		time.Sleep(time.Duration(s.random.IntN(int(20*time.Second))) + time.Millisecond)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -47,7 +48,7 @@ func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJ
 	}
 	check := operate.UpdateCheck{
 		Client: yappli.New(base.Tokens(providers.Yappli), base.Options()),
-		Keep:   "hikyaku-member-" + preview.Member + ".json",
+		Keep:   "hikyaku-member-" + url.PathEscape(preview.Member) + ".json",
 	}
 	if err := consent(c, user, preview, check.Keep); err != nil {
 		return err
@@ -97,7 +98,7 @@ func updatable(ctx context.Context, base *boot.Base) (value secretstore.Value, e
 	case err != nil:
 		return value, err
 	case configured.Update != yappli.UpdateUnknown:
-		return value, fmt.Errorf("the connection has the quirk update already (%q); store one without it ('hikyaku connect yappli') to look again", configured.Update)
+		return value, fmt.Errorf("the connection has the quirk update already (%q); to look again, store one without it ('hikyaku connect yappli') and wait 10 minutes", configured.Update)
 	case configured != served || connection.BaseURL != token.BaseURL:
 		return value, errors.New("the connection changed, and its token has not followed yet: wait 10 minutes, until every reader has the new one")
 	}

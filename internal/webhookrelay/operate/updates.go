@@ -41,6 +41,8 @@ const (
 	secondLook = time.Second     // so that no cached answer is taken for a member that kept its fields
 )
 
+var errBlind = errors.New("the tenant reset the very field that was written, so it did not read the body: correct the quirk body")
+
 var errTooFew = errors.New("the member shows fewer than two texts beside its unique_id, so nothing could be seen: choose another user, or fill in a field in Yappli")
 
 // Run writes one field of the member with the value that it has, and sees
@@ -73,13 +75,16 @@ func (u UpdateCheck) Run(ctx context.Context, member string, preferred []string)
 	if err == nil && len(lost) > 0 {
 		err = u.restore(ctx, member, before)
 	}
+	blind := slices.Contains(lost, field)
 	switch {
+	case err != nil && blind:
+		return Seen{}, u.unfinished(fmt.Errorf("%w; %w", errBlind, err))
 	case err != nil:
 		return Seen{}, u.unfinished(err)
 	case wrote != nil:
 		err = fmt.Errorf("writing one field: %w; the member is as it was, and nothing was learned", wrote)
-	case slices.Contains(lost, field):
-		err = errors.New("the tenant reset the very field that was written, so it does not read the body: correct the quirk body; the member is as it was")
+	case blind:
+		err = fmt.Errorf("%w; the member is as it was", errBlind)
 	}
 	seen := Seen{Update: yappli.UpdatePartial, Sent: field, Lost: lost}
 	if len(lost) > 0 {

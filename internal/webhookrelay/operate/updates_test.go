@@ -1,0 +1,92 @@
+package operate_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// blind loses what a PUT says, as a server does that reads no body of it.
+type blind struct{ next http.RoundTripper }
+
+func (b blind) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPut {
+		r = r.Clone(r.Context())
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(`{}`)), 2
+	}
+	return b.next.RoundTrip(r)
+}
+
+func TestUpdateCheck(t *testing.T) {
+	t.Parallel()
+	full := map[string]string{"unique_id": "ss-1", "login_id": "a@mail.example", "column01": "見本 試子", "column40": "会員 1", "enabled": "0", "rank": "2"}
+	for name, c := range map[string]struct {
+		member         map[string]string
+		replace, blind bool
+		left           string // by an earlier check
+		want           yappli.Update
+		sent, err      string
+		kept           bool // the file stays
+	}{
+		"partial":        {member: full, want: yappli.UpdatePartial, sent: "column40"},
+		"replace":        {member: full, replace: true, want: yappli.UpdateReplace, sent: "column40"},
+		"too few fields": {member: map[string]string{"unique_id": "ss-1", "column01": "見本", "rank": "2"}, replace: true, err: "fewer than two texts"},
+		"body not read":  {member: full, replace: true, blind: true, err: "correct the quirk body", kept: true},
+		"of another":     {member: full, replace: true, left: `{"member":"1","fields":{"column02":"x"}}`, err: "end the check of the other user first", kept: true},
+		"no such file":   {member: full, replace: true, left: `column02`, err: "is not what an interrupted check keeps", kept: true},
+		"interrupted":    {member: map[string]string{"unique_id": "ss-1", "column40": "会員 1"}, replace: true, left: `{"member":"ID","fields":{"login_id":"a@mail.example","column01":"見本 試子","column40":"会員 1","enabled":"0","rank":"2"}}`, want: yappli.UpdateReplace, sent: "column40"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				crm := yapplitest.New(yapplitest.Options{Records: -1, Rate: -1})
+				crm.Replace, crm.Body = c.replace, "json"
+				id := crm.Put(yapplitest.Member{Values: c.member})
+				client := crm.Client()
+				if c.blind {
+					client.Transport = blind{client.Transport}
+				}
+				check := operate.UpdateCheck{
+					Client: yappli.New(providers.Fixed(crm.Token("http://yappli.test")), &providers.Options{HTTP: client}),
+					Keep:   filepath.Join(t.TempDir(), "kept.json"),
+				}
+				if c.left != "" {
+					if err := os.WriteFile(check.Keep, []byte(strings.ReplaceAll(c.left, "ID", id)), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				before := crm.Members()
+				seen, err := check.Run(t.Context(), id, []string{"column40", "column41"})
+				if c.err != "" {
+					if err == nil || !strings.Contains(err.Error(), c.err) {
+						t.Errorf("err = %v, want %q", err, c.err)
+					}
+				} else if err != nil || seen.Update != c.want || seen.Sent != c.sent || (len(seen.Lost) > 0) != c.replace {
+					t.Errorf("seen %+v, %v", seen, err)
+				}
+				raw, err := os.ReadFile(check.Keep)
+				if (err == nil) != c.kept || c.blind && !strings.Contains(string(raw), "会員 1") {
+					t.Errorf("the file holds %s, %v", raw, err)
+				}
+				want := before[0].Values
+				if name == "interrupted" {
+					want = full
+				}
+				for field, value := range want {
+					if got := crm.Members()[0].Values[field]; got != value && !c.blind && field != "updated_at" {
+						t.Errorf("%s is %q, was %q", field, got, value)
+					}
+				}
+			})
+		})
+	}
+}

@@ -123,23 +123,13 @@ func consent(c *cobra.Command, user int64, p webhookrelay.Preview, keep string) 
 // that was read, and leaves everything else as the operator wrote it.
 func storeUpdate(ctx context.Context, base *boot.Base, from secretstore.Value, rule yappli.Update) error {
 	document, quirks := map[string]json.RawMessage{}, map[string]json.RawMessage{}
-	if err := json.Unmarshal(from.Data, &document); err != nil {
-		return err
-	}
-	if raw := document["quirks"]; raw != nil {
-		if err := json.Unmarshal(raw, &quirks); err != nil {
-			return err
-		}
-	}
-	var err error
-	if quirks == nil { // "quirks": null
-		quirks = map[string]json.RawMessage{}
+	err := json.Unmarshal(from.Data, &document)
+	if raw := document["quirks"]; raw != nil && string(raw) != "null" {
+		err = errors.Join(err, json.Unmarshal(raw, &quirks))
 	}
 	quirks["update"], _ = json.Marshal(rule)
-	if document["quirks"], err = json.Marshal(quirks); err != nil {
-		return err
-	}
-	data, err := json.Marshal(document)
+	document["quirks"], _ = json.Marshal(quirks) // what was read can be written
+	data, _ := json.Marshal(document)
 	if err != nil {
 		return err
 	}

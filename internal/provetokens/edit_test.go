@@ -87,7 +87,7 @@ func newDesk(t *testing.T, name, endpoint string) *desk {
 	if endpoint == "" {
 		e.AWS = d.aws.Client().Transport // the person's calls are not the run's
 	} else {
-		e.AWS = nil
+		e.AWS = http.DefaultTransport
 		makeBucket(t, endpoint)
 	}
 	b, err := bootcli.Open(e)

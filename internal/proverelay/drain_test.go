@@ -170,3 +170,35 @@ func (r *rig) export() {
 		})
 	}
 }
+
+// lowerLimit lets a backlog go to an account that allows half of what the
+// settings say, and returns which part of the requests it refused, and which of
+// those that it allows were made.
+func lowerLimit(t *testing.T, n int, cold bool) (refused, used float64) {
+	t.Helper()
+	const allowed = 0.5
+	seen := &traffic{}
+	seen.reset()
+	inBubble(t, options{users: n, members: 40, workers: workers, spare: 1, allowed: allowed, latency: 300 * time.Millisecond, providers: seen.watch}, func(r *rig) {
+		r.relays.cold = cold
+		r.backlog(0)
+		seen.reset()
+		r.poll()
+		took := r.drained(5 * day)
+		used, refused = float64(n)/took.Seconds()/allowed, float64(seen.refused)/float64(seen.single["PUT"])
+		if faults := r.wrong(r.ids()); len(faults) > 0 || r.waiting(dead) > 0 {
+			t.Errorf("%d dead letters, %d users are wrong: %.300q", r.waiting(dead), len(faults), faults)
+		}
+	})
+	return refused, used
+}
+
+func TestDrain_LowerLimit(t *testing.T) {
+	t.Parallel()
+	most := float64(prove.Size(5, 10)) / 100 // a short run learns for much of its time
+	refused, used := lowerLimit(t, prove.Size(2000, 500), false)
+	prove.Figure(t, used >= 0.7 && refused <= most, "an account that allows half of the relay's share", "at full size at most 5 % of the requests refused, 70 % of those it allows made",
+		"%.1f %% refused, %.1f %% made", 100*refused, 100*used)
+	refused, used = lowerLimit(t, prove.Size(500, 100), true)
+	prove.Figure(t, used < 0.7 && refused > most, "guard removed: what was refused is forgotten", "must be refused more, and make less of it", "%.1f %% refused, %.1f %% made", 100*refused, 100*used)
+}

@@ -53,6 +53,7 @@ type options struct {
 	vars           map[string]string // of relay and reconcile, instead of the template's
 	spare          int               // of Yappli's limit; see sandbox.Options
 	lookup         bool              // Yappli finds members by unique_id
+	allowed        float64           // requests per second that Yappli allows; 0: as the settings have it
 	unlimited      bool              // sandboxes without a limit, and functions that know it
 	latency        time.Duration     // of a provider; up to twice as much
 	logs           io.Writer         // of ingest and relay; nil: nobody
@@ -107,7 +108,7 @@ func newRig(t *testing.T, o options) *rig {
 	r := &rig{
 		T: t, options: o, aws: local, template: prove.ReadTemplate(t, root),
 		shop: supersaastest.New(supersaastest.Options{Seed: prove.Seed(), Records: o.users, Rate: rate, Window: 10 * time.Second, Spare: o.spare}),
-		crm:  yapplitest.New(yapplitest.Options{Seed: prove.Seed(), Records: o.members, Rate: rate, Window: 10 * time.Second, Spare: o.spare}),
+		crm:  yapplitest.New(yapplitest.Options{Seed: prove.Seed(), Records: o.members, Rate: cmp.Or(o.allowed, rate), Window: 10 * time.Second, Spare: o.spare}),
 	}
 	r.crm.Lookup = o.lookup
 	r.ctx, r.stop = context.WithCancel(t.Context())
@@ -334,6 +335,7 @@ type invoker interface {
 type instances struct {
 	compose func(context.Context) (invoker, error)
 	alter   func(event []byte) []byte // nil: as it is
+	cold    bool                      // each invocation starts a new one
 
 	mu     sync.Mutex
 	idle   []invoker
@@ -363,7 +365,9 @@ func (i *instances) Invoke(ctx context.Context, event []byte) (answer []byte, er
 	defer i.mu.Unlock()
 	i.served++
 	i.took += (time.Since(began) + time.Millisecond - 1).Truncate(time.Millisecond)
-	i.idle = append(i.idle, f)
+	if !i.cold {
+		i.idle = append(i.idle, f)
+	}
 	return bytes.Clone(answer), err
 }
 

@@ -96,6 +96,42 @@ func TestGovernor_HoldsBack(t *testing.T) {
 	}
 }
 
+func TestGovernor_LearnsFromRefusals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := webhookrelay.NewGovernor(2, 1, 1, time.Now)
+		gap := func() time.Duration {
+			began := time.Now()
+			if err := g.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(began).Round(time.Millisecond)
+		}
+		gap()
+		refuse := func() {
+			g.Note(&providers.Error{Kind: providers.ErrRateLimited})
+			time.Sleep(10 * time.Second)
+			gap() // what was saved up meanwhile
+		}
+		refuse()
+		if got := gap(); got != 625*time.Millisecond {
+			t.Errorf("after a refusal: a request each %s, want 0.8 of 2 a second", got)
+		}
+		for range 30 {
+			refuse()
+		}
+		if got := gap(); got != 5*time.Second {
+			t.Errorf("after many: a request each %s, want a tenth of 2 a second", got)
+		}
+		for range 50 * 30 {
+			g.Note(nil)
+		}
+		if got := gap(); got != 500*time.Millisecond {
+			t.Errorf("after many answers: a request each %s, want 2 a second again", got)
+		}
+	})
+}
+
 func TestRelay_LeavesARestingProviderAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		config := r.config()

@@ -166,7 +166,7 @@ func ratio(t *testing.T, do func([]byte) error, list [][]byte, rounds int) float
 }
 
 func TestProveIngest(t *testing.T) {
-	list, rounds := invocations(t, 1024), prove.Size(4000, 400)
+	list, rounds := invocations(t, 1024), prove.Size(4000, 200)
 	queue := &copying{}
 	f, _ := newIngest(t, queue)
 	got := ratio(t, invoke(f), list, rounds)
@@ -198,7 +198,7 @@ func TestProveIngest_DecodingTwice(t *testing.T) {
 		var all any
 		return errors.Join(json.Unmarshal(raw, &all), invoke(f)(raw))
 	}
-	got := ratio(t, again, invocations(t, 1024), prove.Size(1000, 100))
+	got := ratio(t, again, invocations(t, 1024), prove.Size(1000, 50))
 	prove.Figure(t, got < 0.7, "guard removed: an ingest that decodes the event twice", "must fall below 0.7", "%.2f", got)
 }
 

@@ -196,7 +196,7 @@ func lowerLimit(t *testing.T, n int, cold bool) (refused, used float64) {
 func TestDrain_LowerLimit(t *testing.T) {
 	t.Parallel()
 	most := float64(prove.Size(5, 10)) / 100 // a short run learns for much of its time
-	refused, used := lowerLimit(t, prove.Size(2000, 500), false)
+	refused, used := lowerLimit(t, prove.Size(2000, 1000), false)
 	prove.Figure(t, used >= 0.7 && refused <= most, "an account that allows half of the relay's share", "at full size at most 5 % of the requests refused, 70 % of those it allows made",
 		"%.1f %% refused, %.1f %% made", 100*refused, 100*used)
 	refused, used = lowerLimit(t, prove.Size(500, 100), true)

@@ -128,7 +128,7 @@ func (a *attempt) run(ctx context.Context, first person) (o outcome, again bool)
 	if err := a.acquire(ctx, a.held, identity, disabling); err != nil { // 5
 		return faultOf(err), false
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.Settings.hold()*8/9)
+	ctx, cancel := context.WithTimeout(ctx, a.held.Until.Sub(a.Now())-a.Settings.hold()/9) // however long the swap took
 	defer cancel()
 	second, err := a.person(ctx, a.job.user) // 6
 	if err != nil {

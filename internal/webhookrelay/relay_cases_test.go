@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -243,4 +244,43 @@ func TestMessage_RefusesOtherShapes(t *testing.T) {
 	if !json.Valid(e.Body) {
 		t.Error("the envelope's body is not JSON")
 	}
+}
+
+// slowSwaps are rows that take their time.
+type slowSwaps struct{ objectstore.Store }
+
+func (s slowSwaps) Put(ctx context.Context, o objectstore.Object) (string, error) {
+	time.Sleep(30 * time.Second)
+	return s.Store.Put(ctx, o)
+}
+
+// writesUntil notes when requests that write give up.
+type writesUntil struct {
+	http.RoundTripper
+
+	last *time.Time
+}
+
+func (w writesUntil) RoundTrip(r *http.Request) (*http.Response, error) {
+	if deadline, ok := r.Context().Deadline(); ok && r.Method != http.MethodGet {
+		*w.last = deadline
+	}
+	return w.RoundTripper.RoundTrip(r)
+}
+
+// However long the swap that takes a row took, nothing is written after the hold
+// that it says.
+func TestRelay_WritesEndBeforeTheHold(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("山田 花子")
+		r.shop.ChangeUser(user, map[string]any{"full_name": "山田 はな子"})
+		var last time.Time
+		r.objects, r.transport = slowSwaps{r.objects}, writesUntil{both{r.shop, r.crm}, &last}
+		began := time.Now()
+		r.relay(user, "change")
+		r.wantField(unique(user), "column01", "山田 はな子")
+		if left := began.Add(90 * time.Second).Sub(last); left < 10*time.Second {
+			t.Errorf("a write may last until %v before the end of the hold, want 10 s", left)
+		}
+	})
 }

@@ -119,6 +119,23 @@ func TestRun_RejectedStaticIsProbedAndNothingWritten(t *testing.T) {
 	})
 }
 
+// A connection as a person types it into the console is not a changed one at
+// every look, each of which would cost a version.
+func TestRun_QuirksWithWhiteSpaceAreWrittenOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		provider := w.connect(providers.SuperSaaS, func(c *providers.Connection) { c.Quirks = []byte(`{"hook_parent":"<10>"}`) })
+		pretty := strings.Replace(string(w.connection(providers.SuperSaaS).Document()), "{", "{\n  \"quirks\": { \"hook_parent\" : \"<10>\" },\n  ", 1)
+		w.edit(provider, secretstore.ConnectionPart, []byte(pretty))
+		version := w.want(provider, tokenrefresh.Refreshed).Version
+		w.wantOf(tokenrefresh.Request{Provider: provider}, tokenrefresh.Fresh)
+		time.Sleep(2 * time.Hour)
+		w.wantOf(tokenrefresh.Request{Provider: provider}, tokenrefresh.Probed)
+		if w.served(provider).Version != version {
+			t.Errorf("version %q, was %q", w.served(provider).Version, version)
+		}
+	})
+}
+
 // TestRun_CallersCannotUseUpTheBudget: what is left of the 90 versions after
 // 18 rejections is enough for the schedule, of which ActiBookOne needs 72.
 func TestRun_CallersCannotUseUpTheBudget(t *testing.T) {

@@ -75,7 +75,7 @@ func ParseConnection(doc []byte) (Connection, error) {
 	c := Connection{
 		Provider: d.Provider, Kind: d.Kind, BaseURL: d.BaseURL, TokenURL: d.TokenURL, LoginURL: d.LoginURL,
 		Account: d.Account, ClientID: d.ClientID, APIKey: NewSecret(d.APIKey), Code: NewSecret(d.Code),
-		RedirectURI: d.RedirectURI, ProbeOrder: d.ProbeOrder, ProbeKeyword: d.ProbeKeyword, Quirks: d.Quirks,
+		RedirectURI: d.RedirectURI, ProbeOrder: d.ProbeOrder, ProbeKeyword: d.ProbeKeyword, Quirks: normalized(d.Quirks),
 	}
 	for _, s := range d.ClientSecrets {
 		c.ClientSecrets = append(c.ClientSecrets, NewSecret(s))

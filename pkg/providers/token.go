@@ -100,7 +100,7 @@ func ParseToken(doc []byte) (Token, error) {
 	}
 	t := Token{
 		Provider: d.Provider, Kind: d.Kind, BaseURL: d.BaseURL, LoginURL: d.LoginURL, Account: d.Account,
-		Credential: NewSecret(d.Credential), ObtainedAt: d.ObtainedAt, Quirks: d.Quirks, Base: d.Base,
+		Credential: NewSecret(d.Credential), ObtainedAt: d.ObtainedAt, Quirks: normalized(d.Quirks), Base: d.Base,
 	}
 	if d.ExpiresAt != nil {
 		t.ExpiresAt = *d.ExpiresAt
@@ -134,6 +134,15 @@ func timeOrNil(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
+}
+
+// normalized is raw as a document that is written holds it, so that quirks
+// which a person typed with white space equal those that were copied.
+func normalized(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return nil
+	}
+	return mustJSON(raw)
 }
 
 // mustJSON marshals documents that consist of strings, times and valid raw

@@ -47,6 +47,10 @@ tools: ## install the linters into .cache/tools
 bench: ## time to ready and to the first answer of each function, beside a bare handler
 	go run ./scripts/coldstart
 
+.PHONY: bench-export
+bench-export: ## processor time of an export beside the least that any needs, and beside other ways
+	@$(PROVE) -run '^TestCPU$$' ./internal/proveexport | $(FIGURES)
+
 .PHONY: mutants
 mutants: tools ## mutation tests of the cores and the shared client; prints the share killed
 	scripts/mutants.sh

@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	debug.SetGCPercent(10) // pages are used again, so there is little to collect, and memory is what a run is paid for
+	debug.SetGCPercent(5) // pages are used again, so there is little to collect, and memory is what a run is paid for
 	boot.Main(bootexport.New)
 }

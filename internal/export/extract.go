@@ -38,7 +38,7 @@ func (j *job) extract(ctx context.Context) (stopped bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer x.part.spool.reset()
+	defer x.part.spool.close()
 	reading, cancel := x.untilStop(ctx)
 	defer cancel()
 	for err = errAdopted; errors.Is(err, errAdopted); {

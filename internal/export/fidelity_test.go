@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -33,23 +35,14 @@ func exportBody(b *bench, shape export.Shape, body []byte) ([]string, export.Man
 
 var plain = export.Shape{ID: []string{"id"}}
 
-// corpus are records whose bytes a decoder would change.
-var corpus = []string{
-	`{"id":"1","n":9223372036854775885,"f":3975.00,"e":1.10e2,"E":-0.0E-0,"big":123456789012345678901234567890.1234567890}`,
-	`{"z":1,"a":2,"id":"2","m":{"z":1,"a":2}}`,
-	`{"id":"3","id":"3b","dup":1,"dup":2}`,
-	`{"id":"4","s":"\u0041\/\"\\\b\f\n\r\t\u2028<>&"}`,
-	`{"id":"5","lone":"\ud800","pair":"\ud83d\ude00","reversed":"\ude00\ud83d"}`,
-	`{"id":"6","ja":"山田 花子","zh":"王小明","emoji":"😀","sep":" "}`,
-	`{"id":"7","empty":{},"list":[],"deep":[[[[{"a":[{}]}]]]],"t":true,"f":false,"n":null}`,
-	`{"id":8,"a b":" x  y ","\u0069d2":"escaped name"}`,
-	`{"\u0069d":"9","name":"the id's own name is escaped"}`,
-	`{"id":"","name":"empty id"}`,
-	`{"name":"no id"}`,
-	`{"id":null,"name":"null id"}`,
-	`{"id":"` + strings.Repeat("長", 60) + `"}`,
-	`{"id":"10","backslashes":"\\\\","quote":"\\\"","end":"\\"}`,
-}
+// corpus are records whose bytes a decoder would change, a line each.
+var corpus = func() []string {
+	raw, err := os.ReadFile("testdata/corpus.jsonl")
+	if err != nil {
+		panic(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n")
+}()
 
 func TestLines_AreTheRecordsOwnBytes(t *testing.T) {
 	t.Parallel()
@@ -304,4 +297,26 @@ func TestLongRecord_GoesThroughWhole(t *testing.T) {
 		t.Errorf("%d bytes in %d parts", m.Bytes, len(m.Parts))
 	}
 	b.verify(b.key("_manifest.json"))
+}
+
+// The spool's file serves one part after the other, longer and shorter ones.
+func TestSpool_IsUsedAgain(t *testing.T) {
+	t.Parallel()
+	for _, packed := range []bool{true, false} {
+		b := newBench(t, newList(export.Unpaged, 0))
+		b.set.PartBytes, b.set.Spool, b.set.SpoolDir, b.set.Gzip = 3000, 200, t.TempDir(), packed
+		var records []string
+		for n, size := range []int{2500, 2000, 10, 900, 2500, 100, 2900, 2000} {
+			noise := make([]byte, size)
+			for i := range noise {
+				noise[i] = byte('a' + (i*i+n)%26)
+			}
+			records = append(records, fmt.Sprintf(`{"id":"%d","s":"%s"}`, n, noise))
+		}
+		got, m, err := exportBody(b, plain, []byte("["+strings.Join(records, ",")+"]"))
+		if err != nil || len(m.Parts) < 5 || !slices.Equal(got, records) {
+			t.Errorf("packed %v: %d rows in %d parts, %v", packed, m.Rows, len(m.Parts), err)
+		}
+		b.verify(b.key("_manifest.json"))
+	}
 }

@@ -101,15 +101,13 @@ func (p *part) put(ctx context.Context, store objectstore.Store, key string) (ch
 	if err != nil {
 		return checkpoint{}, err
 	}
-	body, err := p.spool.reader()
-	if err != nil {
-		return checkpoint{}, err
-	}
 	object := objectstore.Object{
-		Key: key, Body: body, Size: p.spool.size, ContentType: "application/x-ndjson",
+		Key: key, Body: p.spool.reader(), Size: p.spool.size, ContentType: "application/x-ndjson",
 		Metadata: metadata, Condition: objectstore.Condition{Absent: true},
 	}
-	if p.zip != nil {
+	if p.zip == nil {
+		object.SHA256 = p.point.SHA256
+	} else {
 		// Not a content encoding: the object is a gzip file, and a client
 		// that unpacked it on the way would break its size and its name.
 		object.ContentType = "application/gzip"

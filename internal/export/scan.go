@@ -87,6 +87,9 @@ func skipScalar(b []byte, i int) int {
 // insignificant white space, and returns the index behind it. Bytes that need
 // not move are not copied, which is the usual case: APIs send compact JSON.
 func compactInto(b []byte, w, start, end int) int {
+	if surelyCompact(b[start:end]) {
+		return move(b, w, start, end)
+	}
 	run := start
 	for i := start; i < end; {
 		switch c := b[i]; {
@@ -101,6 +104,36 @@ func compactInto(b []byte, w, start, end int) int {
 		}
 	}
 	return move(b, w, run, end)
+}
+
+// surelyCompact reports whether a value has no white space between its tokens,
+// from the neighbors of its spaces alone: outside a string one of them is a
+// bracket, comma or colon. Where that is so inside a string, too, it is not sure.
+func surelyCompact(b []byte) bool {
+	for _, c := range []byte("\n\r\t") { // which no string may hold
+		if bytes.IndexByte(b, c) >= 0 {
+			return false
+		}
+	}
+	for i := 0; ; {
+		j := bytes.IndexByte(b[i:], ' ')
+		if j < 0 {
+			return true
+		}
+		before := i + j - 1
+		i = skipSpace(b, i+j)
+		if before < 0 || i == len(b) {
+			return false
+		}
+		switch b[before] {
+		case '{', '[', ',', ':':
+			return false
+		}
+		switch b[i] {
+		case '}', ']', ',', ':':
+			return false
+		}
+	}
 }
 
 func move(b []byte, w, start, end int) int {

@@ -13,29 +13,24 @@ type spool struct {
 	dir   string
 	limit int
 	mem   []byte
-	file  *os.File
+	file  *os.File // kept from part to part: to write over it costs far less than a new one
+	full  bool     // the part lies in file
 	size  int64
 }
 
 // Write adds to the part.
 func (s *spool) Write(b []byte) (int, error) {
 	s.size += int64(len(b))
-	if s.file == nil && len(s.mem)+len(b) <= s.limit {
+	if !s.full && len(s.mem)+len(b) <= s.limit {
 		if s.mem == nil {
 			s.mem = make([]byte, 0, s.limit) // pages that stay unused cost no memory
 		}
 		s.mem = append(s.mem, b...)
 		return len(b), nil
 	}
-	if s.file == nil {
-		file, err := os.CreateTemp(s.dir, "hikyaku-part-*")
-		if err != nil {
-			return 0, fmt.Errorf("opening a spool file: %w", err)
-		}
-		_ = os.Remove(file.Name()) // nothing is left behind, whatever happens
-		s.file = file
-		if _, err := file.Write(s.mem); err != nil {
-			return 0, fmt.Errorf("spooling a part: %w", err)
+	if !s.full {
+		if err := s.spill(); err != nil {
+			return 0, err
 		}
 	}
 	n, err := s.file.Write(b)
@@ -45,21 +40,41 @@ func (s *spool) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// reader returns the whole part, from its beginning.
-func (s *spool) reader() (io.ReadSeeker, error) {
+// spill moves what is in memory to the beginning of the file.
+func (s *spool) spill() error {
 	if s.file == nil {
-		return bytes.NewReader(s.mem), nil
+		file, err := os.CreateTemp(s.dir, "hikyaku-part-*")
+		if err != nil {
+			return fmt.Errorf("opening a spool file: %w", err)
+		}
+		_ = os.Remove(file.Name()) // nothing is left behind, whatever happens
+		s.file = file
 	}
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("reading a spool file: %w", err)
+	_, err := s.file.Seek(0, io.SeekStart)
+	if err == nil {
+		_, err = s.file.Write(s.mem)
 	}
-	return io.NewSectionReader(s.file, 0, s.size), nil
+	if err != nil {
+		return fmt.Errorf("spooling a part: %w", err)
+	}
+	s.full = true
+	return nil
+}
+
+// reader returns the whole part, from its beginning.
+func (s *spool) reader() io.ReadSeeker {
+	if !s.full {
+		return bytes.NewReader(s.mem)
+	}
+	return io.NewSectionReader(s.file, 0, s.size)
 }
 
 // reset forgets the part.
-func (s *spool) reset() {
+func (s *spool) reset() { s.full, s.mem, s.size = false, s.mem[:0], 0 }
+
+// close gives the file back.
+func (s *spool) close() {
 	if s.file != nil {
 		_ = s.file.Close()
 	}
-	s.file, s.mem, s.size = nil, s.mem[:0], 0
 }

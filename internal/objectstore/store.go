@@ -52,6 +52,7 @@ type Object struct {
 	ContentEncoding string
 	Metadata        map[string]string // keys in lower case, ASCII values
 	Condition       Condition
+	SHA256          string // of Body in hex, where the writer knows it: it need not be read twice
 }
 
 // A Store keeps objects.

@@ -56,6 +56,15 @@ func newBulk(t testing.TB, rows int) *bulk {
 	return b
 }
 
+// size is that of all lines, newlines included.
+func (b *bulk) size() float64 {
+	size := 0
+	for n := range b.rows {
+		size += len(`{"id":"123456789`) + len(b.tails[n%len(b.tails)]) + 1
+	}
+	return float64(size)
+}
+
 // page is the answer for the rows from start on.
 func (b *bulk) page(start, limit int) []byte {
 	page := make([]byte, 0, (len(b.tails[0])+100)*limit)
@@ -169,7 +178,6 @@ type haul struct {
 
 	aws  *awslocal.AWS
 	vars map[string]string
-	url  string // of the bulk
 	runs int
 }
 
@@ -181,25 +189,32 @@ func newHaul(t testing.TB, rows int) *haul {
 	}
 	t.Cleanup(func() { _ = local.Close() })
 	h := &haul{bulk: newBulk(t, rows), sink: &sink{rest: local.Handler(), parts: map[string]http.Header{}}, aws: local}
-	h.url, err = localstack.Serve(t.Context(), "127.0.0.1:0", h.bulk)
+	h.vars = connected(t, h.bulk, local, h.sink)
+	return h
+}
+
+// connected serves a member list and a local AWS behind a door, and returns the
+// environment of an export that reads one into the other as fast as it can.
+func connected(t testing.TB, list http.Handler, local *awslocal.AWS, door http.Handler) map[string]string {
+	t.Helper()
+	source, err := localstack.Serve(t.Context(), "127.0.0.1:0", list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint, err := localstack.Serve(t.Context(), "127.0.0.1:0", h.sink)
+	endpoint, err := localstack.Serve(t.Context(), "127.0.0.1:0", door)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := localstack.NewSandbox(providers.Yappli, localstack.SandboxOptions{}).Token(h.url)
+	token := localstack.NewSandbox(providers.Yappli, localstack.SandboxOptions{}).Token(source)
 	if err := local.Secrets.Create(t.Context(), secretstore.Name(localstack.Prefix, providers.Yappli, secretstore.TokenPart), uuid.NewString(), token.Document()); err != nil {
 		t.Fatal(err)
 	}
-	h.vars = map[string]string{
+	return map[string]string{
 		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": awslocal.Region, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
 		"HIKYAKU_PREFIX": localstack.Prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "HIKYAKU_ALLOW_HOSTS": "127.0.0.1",
 		"HIKYAKU_EXPORT_PAGE_SIZE": strconv.Itoa(bulkPage), "HIKYAKU_EXPORT_IN_FLIGHT": "16",
 		"HIKYAKU_YAPPLI_RATE": strconv.Itoa(anyRate), "HIKYAKU_YAPPLI_SHARE": "1",
 	}
-	return h
 }
 
 // trigger is the event of a new run.

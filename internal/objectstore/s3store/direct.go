@@ -87,21 +87,29 @@ func (d *Direct) HeadObject(ctx context.Context, in *s3.HeadObjectInput, _ ...fu
 	return &s3.HeadObjectOutput{ETag: optional(h.Get("ETag")), ContentLength: aws.Int64(response.ContentLength), LastModified: modified(h), Metadata: metadata(h)}, nil
 }
 
-// PutObject writes an object with its CRC32. The body must be an io.Seeker: it
-// is read once for its digests before it is sent.
+// PutObject writes an object with its checksum: the SHA-256 that in has, or its
+// CRC32. For that the body, which must be an io.Seeker, is read once before it
+// is sent.
 func (d *Direct) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
 	body, ok := in.Body.(io.ReadSeeker)
 	if !ok {
 		return nil, fmt.Errorf("the body of %s cannot be read twice", *in.Key)
 	}
-	digest, sum := sha256.New(), crc32.NewIEEE()
-	if _, err := io.Copy(io.MultiWriter(digest, sum), body); err != nil {
-		return nil, err
+	h := http.Header{}
+	digest, err := base64.StdEncoding.DecodeString(aws.ToString(in.ChecksumSHA256))
+	if err == nil && len(digest) > 0 {
+		h.Set("X-Amz-Checksum-Sha256", *in.ChecksumSHA256)
+	} else {
+		whole, sum := sha256.New(), crc32.NewIEEE()
+		if _, err := io.Copy(io.MultiWriter(whole, sum), body); err != nil {
+			return nil, err
+		}
+		if _, err := body.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		digest = whole.Sum(nil)
+		h.Set("X-Amz-Checksum-Crc32", base64.StdEncoding.EncodeToString(sum.Sum(nil)))
 	}
-	if _, err := body.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	h := http.Header{"X-Amz-Checksum-Crc32": {base64.StdEncoding.EncodeToString(sum.Sum(nil))}}
 	for name, value := range map[string]*string{
 		"Content-Type": in.ContentType, "Content-Encoding": in.ContentEncoding, "If-Match": in.IfMatch, "If-None-Match": in.IfNoneMatch,
 	} {
@@ -114,7 +122,7 @@ func (d *Direct) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func
 	}
 	response, err := d.send(ctx, request{
 		method: http.MethodPut, bucket: *in.Bucket, key: *in.Key, header: h,
-		body: body, size: aws.ToInt64(in.ContentLength), digest: hex.EncodeToString(digest.Sum(nil)),
+		body: body, size: aws.ToInt64(in.ContentLength), digest: hex.EncodeToString(digest),
 	})
 	if err != nil {
 		return nil, err

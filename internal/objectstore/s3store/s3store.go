@@ -11,6 +11,8 @@ package s3store
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -81,6 +83,9 @@ func (s *Store) Put(ctx context.Context, o objectstore.Object) (string, error) {
 		ContentType: optional(o.ContentType), ContentEncoding: optional(o.ContentEncoding),
 		Metadata: o.Metadata, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 		IfMatch: optional(o.Condition.ETag),
+	}
+	if sum, err := hex.DecodeString(o.SHA256); err == nil && len(sum) > 0 {
+		in.ChecksumAlgorithm, in.ChecksumSHA256 = types.ChecksumAlgorithmSha256, aws.String(base64.StdEncoding.EncodeToString(sum))
 	}
 	kinds := plainKinds
 	if o.Condition.Absent {

@@ -13,7 +13,7 @@ import (
 )
 
 // knownIDs is the set of the rows that a run has stored, as 64-bit hashes. It
-// is held only for a source without order: such a source is listed a second
+// is held only for a source without order or with fixed pages: it is listed a second
 // time, and rows that the first list did not show are taken then.
 type knownIDs struct {
 	seed maphash.Seed

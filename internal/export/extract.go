@@ -151,10 +151,11 @@ func (x *extraction) choosePasses() error {
 	return nil
 }
 
-// steps is how many readings the run takes: each pass, and for a source
-// without order each pass again.
+// steps is how many readings the run takes: each pass, and each again for a
+// source without order and for one with fixed pages, of which edits that cancel
+// out between three requests can hide a row.
 func (x *extraction) steps() int {
-	if x.feed.Unordered {
+	if x.feed.Unordered || x.part.point.Next.Fixed {
 		return 2 * len(x.passes)
 	}
 	return len(x.passes)
@@ -203,7 +204,7 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 		if err := x.readPass(ctx, reading, x.part.point.Next); err != nil {
 			return err
 		}
-		x.part.point.Next = place{Pass: step + 1}
+		x.part.point.Next = x.part.point.Next.after(step)
 		x.part.ids = recent{}
 	}
 	return nil

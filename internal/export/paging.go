@@ -31,6 +31,15 @@ type place struct {
 	Blind bool `json:"blind,omitempty"`
 }
 
+// after is the beginning of the pass behind one that has been read.
+func (p place) after(step int) place {
+	next := place{Pass: step + 1, Fixed: p.Fixed}
+	if p.Fixed {
+		next.Size = p.Size
+	}
+	return next
+}
+
 const (
 	// maxStalls bounds the pages in a row that bring nothing new before a
 	// source is called broken: it ignores its paging parameters.

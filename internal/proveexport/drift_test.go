@@ -1,6 +1,7 @@
 package proveexport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +18,11 @@ type movingList struct {
 	rows  []int
 	edit  func(*movingList)
 	asked int
+
+	paging export.Paging // ByPage: by number
+	clamp  int           // the largest page, whatever is asked for; 0: any
+	fixed  int           // the only size of a page; 0: any
+	beyond int           // requests for pages behind the end
 }
 
 func (l *movingList) Page(_ context.Context, q export.Query) ([]byte, error) {
@@ -25,19 +31,33 @@ func (l *movingList) Page(_ context.Context, q export.Query) ([]byte, error) {
 	if l.asked++; l.asked > 1 {
 		l.edit(l)
 	}
-	start := min(q.Start, len(l.rows))
+	size := q.Limit
+	if l.fixed > 0 {
+		size = l.fixed
+	}
+	if l.clamp > 0 {
+		size = min(size, l.clamp)
+	}
+	start := q.Start
+	if l.paging == export.ByPage {
+		start = (q.Page - 1) * size
+	}
+	if start >= len(l.rows) {
+		l.beyond++
+	}
+	start = min(start, len(l.rows))
 	var out []string
-	for _, n := range l.rows[start:min(start+q.Limit, len(l.rows))] {
+	for _, n := range l.rows[start:min(start+size, len(l.rows))] {
 		out = append(out, fmt.Sprintf(`{"id":"%d"}`, n))
 	}
 	return []byte(`{"items":[` + strings.Join(out, ",") + `]}`), nil
 }
 
 // moving returns a list of rows, and those that will have lived through.
-func moving(part uint64) (*movingList, map[int]bool) {
+func moving(paging export.Paging, clamp int, part uint64) (*movingList, map[int]bool) {
 	chance := random(1000 + part)
 	lived := map[int]bool{}
-	l := &movingList{}
+	l := &movingList{paging: paging, clamp: clamp}
 	for n := range 300 {
 		l.rows = append(l.rows, 1000*(n+1))
 		lived[1000*(n+1)] = true
@@ -61,45 +81,51 @@ func moving(part uint64) (*movingList, map[int]bool) {
 
 // TestDrift reads moving lists with overlap, and by a reader without any.
 func TestDrift(t *testing.T) {
-	seeds := sized(1000, 50)
-	missing, doubled, naive, shifted := 0, 0, 0, 0
-	for s := range seeds {
-		l, lived := moving(uint64(s))
-		e, store := exporter(t, export.Feed{Source: l, Paging: export.ByOffset, PageSize: 10}, 3)
-		a, err := e.Extract(t.Context(), runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &rig{TB: t, store: store}
-		seen := map[string]int{}
-		for _, line := range strings.FieldsFunc(string(r.object(r.verified(a.Manifest).Parts[0].Key)), func(c rune) bool { return c == '\n' }) {
-			if seen[line]++; seen[line] > 1 {
-				doubled++
+	for _, c := range []struct {
+		paging export.Paging
+		clamp  int // of pages of 10 rows
+	}{{export.ByOffset, 0}, {export.ByOffset, 7}, {export.ByPage, 0}, {export.ByPage, 7}} {
+		seeds := sized(1000, 50)
+		missing, doubled, naive, shifted := 0, 0, 0, 0
+		for s := range seeds {
+			l, lived := moving(c.paging, c.clamp, uint64(s))
+			e, store := exporter(t, export.Feed{Source: l, Paging: c.paging, PageSize: 10}, 3)
+			a, err := e.Extract(t.Context(), runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)}))
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		for n := range lived {
-			if seen[fmt.Sprintf(`{"id":"%d"}`, n)] == 0 {
-				missing++
+			r := &rig{TB: t, store: store}
+			seen := map[string]int{}
+			for _, line := range r.rows(r.verified(a.Manifest)) {
+				if seen[line]++; seen[line] > 1 {
+					doubled++
+				}
 			}
+			for n := range lived {
+				if seen[fmt.Sprintf(`{"id":"%d"}`, n)] == 0 {
+					missing++
+				}
+			}
+			if a.Drift.Shifts > 0 {
+				shifted++
+			}
+			naive += withoutOverlap(t, c.paging, c.clamp, uint64(s))
 		}
-		if a.Drift.Shifts > 0 {
-			shifted++
-		}
-		naive += withoutOverlap(t, uint64(s))
+		name := fmt.Sprintf("drift, %s, pages of %d", c.paging, cmp.Or(c.clamp, 10))
+		figure(t, missing == 0 && doubled == 0, name, "no row that lived through missing or doubled",
+			"%d missing, %d doubled in %d seeds, %d of which noticed a shift", missing, doubled, seeds, shifted)
+		figure(t, naive*10 >= seeds*9, name+", without overlap", "rows lost or doubled in at least 90 % of the seeds", "in %d of %d", naive, seeds)
 	}
-	figure(t, missing == 0 && doubled == 0, "drift", "no row that lived through missing or doubled",
-		"%d missing, %d doubled in %d seeds, %d of which noticed a shift", missing, doubled, seeds, shifted)
-	figure(t, naive*10 >= seeds*9, "drift without overlap", "rows lost or doubled in at least 90 % of the seeds", "in %d of %d", naive, seeds)
 }
 
 // withoutOverlap is the guard removed: each page begins where the one before
 // ended. It returns 1 if a row is missing or there twice.
-func withoutOverlap(t *testing.T, part uint64) int {
+func withoutOverlap(t *testing.T, paging export.Paging, clamp int, part uint64) int {
 	t.Helper()
-	l, lived := moving(part)
+	l, lived := moving(paging, clamp, part)
 	seen := map[string]int{}
-	for start := 0; ; {
-		body, err := l.Page(t.Context(), export.Query{Start: start, Limit: 10})
+	for start, page := 0, 1; ; page++ {
+		body, err := l.Page(t.Context(), export.Query{Start: start, Page: page, Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}

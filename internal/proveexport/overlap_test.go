@@ -52,12 +52,16 @@ func (l *slowList) Page(ctx context.Context, q export.Query) ([]byte, error) {
 func exporter(t *testing.T, feed export.Feed, flight int) (*export.Exporter, *objectstore.Memory) {
 	t.Helper()
 	store := &objectstore.Memory{}
+	return exporterTo(store, feed, export.Settings{Prefix: "p", Bucket: "b", InFlight: flight}), store
+}
+
+func exporterTo(store objectstore.Store, feed export.Feed, s export.Settings) *export.Exporter {
 	feed.Shape = export.Shape{Lists: []string{"items"}, ID: []string{"id"}}
 	n := 0
-	return export.New(export.Settings{Prefix: "p", Bucket: "b", InFlight: flight}, export.Seams{
+	return export.New(s, export.Seams{
 		Store: store, Now: time.Now, NewID: func() string { n++; return fmt.Sprint("holder", n) },
 		Open: func(context.Context, export.Dataset, []string) (export.Feed, error) { return feed, nil },
-	}), store
+	})
 }
 
 func TestOverlap(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/prove"
 )
 
 // TestFidelity sends records whose bytes a decoder would change, and as many
@@ -50,8 +51,13 @@ func TestFidelity(t *testing.T) {
 	if len(records) > 900 {
 		t.Fatal("more than one page") // whose limit the forms ignore
 	}
-	for _, form := range forms {
-		for _, compression := range []string{"gzip", "none"} {
+	tried := 0
+	for i, form := range forms {
+		for j, compression := range []string{"gzip", "none"} {
+			if !prove.Full() && (i+j)%2 == 1 {
+				continue
+			}
+			tried++
 			local, err := awslocal.New(awslocal.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -82,8 +88,8 @@ func TestFidelity(t *testing.T) {
 			}
 		}
 	}
-	figure(t, same == 2*len(forms), "fidelity at the S3 door", "all forms equal the records byte for byte",
-		"%d of %d forms of %d records", same, 2*len(forms), len(records))
+	figure(t, same == tried, "fidelity at the S3 door", "all forms equal the records byte for byte",
+		"%d of %d forms of %d records", same, tried, len(records))
 	figure(t, decoded < len(records), "fidelity of decoding and encoding again", "not all", "%d of %d records", decoded, len(records))
 }
 

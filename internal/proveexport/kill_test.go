@@ -14,24 +14,29 @@ import (
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
+// register runs the real binary as the function "export".
+func (r *rig) register(env ...string) {
+	r.Helper()
+	for name, value := range r.vars {
+		env = append(env, name+"="+value)
+	}
+	binary, err := prove.Build(r.Context(), r.TempDir(), "export")
+	if err != nil {
+		r.Fatal(err)
+	}
+	err = r.stack.AWS.Register(awslocal.Function{Name: "export", Binary: binary, Env: env, Timeout: time.Minute})
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
 // TestKill kills the real binary again and again while it exports, and compares
 // what it leaves with an undisturbed run over the same range.
 func TestKill(t *testing.T) {
 	kills := sized(60, 3)
 	rows := sized(3000, 1500)
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: rows, Rate: anyRate, Faults: yapplitest.Faults{Latency: 2 * time.Millisecond}})
-	env := []string{"HIKYAKU_EXPORT_PART_MIB=1", "GOMAXPROCS=1"}
-	for name, value := range r.vars {
-		env = append(env, name+"="+value)
-	}
-	binary, err := prove.Build(t.Context(), t.TempDir(), "export")
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = r.stack.AWS.Register(awslocal.Function{Name: "export", Binary: binary, Env: env, Timeout: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.register("HIKYAKU_EXPORT_PART_MIB=1", "GOMAXPROCS=1")
 	const dataset = "shopline/customers"
 	backfill := func(n int) (string, export.Run) {
 		trigger := export.Trigger{Scheduled: at(n), From: at(0).AddDate(-10, 0, 0), To: at(0).AddDate(1, 0, 0)}

@@ -80,7 +80,7 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 	case r.Settings.Mode == Observe:
 		return r.keepIdentity(m, bearers)
 	}
-	return func(ctx context.Context) error { return r.link(ctx, rec, m) }
+	return func(ctx context.Context) error { return r.link(ctx, rec, m, bearers) }
 }
 
 // claimant is the user to whom a member without a row belongs: the one whose
@@ -128,8 +128,9 @@ func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record) func(conte
 }
 
 // link makes a member that its identity alone gives to a user the user's own:
-// first the identity, which is the lock, then the row.
-func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member) error {
+// first the identity, which is the lock, then the row. If another of its bearers
+// holds the lock, and that one's creation is in doubt, the member is that one's.
+func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bearers []*record) error {
 	if !rec.is(known) {
 		if err := r.note(ctx, m.UniqueID, bearer{Member: m.ID, Owner: rec.id}); err != nil {
 			return err
@@ -137,9 +138,18 @@ func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member) err
 	}
 	switch member, err := r.claim(ctx, m.UniqueID, rec.id); {
 	case errors.Is(err, errOtherOwner):
+		found := rec.flags & (claimed | matched | enabled)
 		rec.flags &^= claimed | matched | differ
 		rec.set(duplicate)
-		return nil
+		b, err := r.bearerOf(ctx, m.UniqueID)
+		for _, other := range bearers {
+			if err == nil && other.id == b.Owner && other.is(unresolved) {
+				other.member = rec.member
+				other.set(found)
+				return r.link(ctx, other, m, nil)
+			}
+		}
+		return err
 	case err != nil:
 		return err
 	case member != "" && member != m.ID:

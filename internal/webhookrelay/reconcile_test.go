@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -432,4 +433,34 @@ func TestReconcile_StartsOverWhatIsTooOld(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Of two users with one identity, one of whom a worker has in hand while the
+// list is read, the member is the one's who made it.
+func TestReconcile_LinksTheOneWhoClaimed(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.identity.By = "field_2"
+		r.reconcile()
+		var users []int64
+		for _, name := range []string{"a@mail.example", "b@mail.example"} {
+			users = append(users, r.shop.AddUser(map[string]any{"name": name, "email": name, "full_name": name, "field_2": "7"}))
+		}
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST"})
+		r.relay(users[0], "new")
+		r.wantOutcome("unresolved")
+		time.Sleep(10 * time.Minute)
+		r.drop()
+		r.shop.Inject(supersaastest.Fault{Kind: supersaastest.Slow, Route: "GET /api/users/{key}", After: 1, Delay: time.Minute})
+		r.send(users[1], "new")
+		var other sync.WaitGroup
+		other.Go(func() { r.work() })
+		time.Sleep(time.Second) // the second user's row is taken
+		report := r.reconcile()
+		other.Wait()
+		r.work()
+		r.member("ss-7")
+		if report.Linked != 1 || report.Absent != 0 {
+			t.Errorf("report = %+v, want the first user linked", report)
+		}
+	})
 }

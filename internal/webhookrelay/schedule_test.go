@@ -133,7 +133,7 @@ func newSchedule(t testing.TB, n int) *schedule {
 	seed := prove.Seed() + uint64(n)
 	s := &schedule{rig: newRig(t), variant: variantOf(n), random: rand.New(rand.NewPCG(seed, 7)), users: map[*modelPerson]int64{}, begin: context.Background}
 	s.model.foreign, s.model.before = map[string]string{}, map[string]before{}
-	s.patient, s.settings.Lag = true, time.Minute
+	s.patient, s.settings.Lag = true, 4*time.Minute
 	s.queue.news, s.queue.hides = make(chan struct{}, 4), 15*time.Second // shorter than many a batch takes
 	s.crm = yapplitest.New(yapplitest.Options{Records: -1, Rate: -1, Seed: seed})
 	s.shop = supersaastest.New(supersaastest.Options{Records: -1, Rate: -1, Seed: seed})
@@ -382,7 +382,7 @@ func (s *schedule) faults(f float64) {
 	s.jitter.mu.Unlock()
 	s.crm.SetFaults(yapplitest.Faults{ServerFail: f, Lost: 2 * f, Reset: f, Dropped: f, TooMany: f, RetryAfter: "2", Jitter: 500 * time.Millisecond})
 	s.shop.SetFaults(supersaastest.Faults{ServerFail: f, Reset: f, Dropped: f, TooMany: f, Jitter: 500 * time.Millisecond})
-	s.crm.Do(func() { s.crm.Lag = time.Minute })
+	s.crm.Do(func() { s.crm.Lag = 4 * time.Minute })
 	s.shop.Do(func() { s.shop.Knobs.Lag = 30 * time.Second })
 }
 

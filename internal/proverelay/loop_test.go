@@ -43,11 +43,12 @@ func (l loop) run(ctx context.Context, event string) (answer webhookrelay.Result
 		if !ok {
 			return answer, calls, fmt.Errorf("no state %s", name)
 		}
+		next := state["Next"] // the template is shared: other executions read it
 		switch state["Type"] {
 		case "Task":
 			answer, err = l.call(ctx, state, event, &calls)
 		case "Choice":
-			state["Next"] = choose(state, answer.Status)
+			next = choose(state, answer.Status)
 		case "Wait":
 			time.Sleep(time.Until(answer.Until))
 		case "Succeed":
@@ -56,7 +57,7 @@ func (l loop) run(ctx context.Context, event string) (answer webhookrelay.Result
 		if err != nil || ctx.Err() != nil {
 			return answer, calls, err
 		}
-		name = fmt.Sprint(state["Next"])
+		name = fmt.Sprint(next)
 	}
 }
 

@@ -123,6 +123,16 @@ func TestGovernor_LearnsFromRefusals(t *testing.T) {
 		if got := gap(); got != 5*time.Second {
 			t.Errorf("after many: a request each %s, want a tenth of 2 a second", got)
 		}
+		for range 49 {
+			g.Note(nil)
+		}
+		if got := gap(); got != 5*time.Second {
+			t.Errorf("after 49 answers: a request each %s, want no change yet", got)
+		}
+		g.Note(nil)
+		if got, want := gap(), (5 * time.Second * 10 / 11).Round(time.Millisecond); got != want {
+			t.Errorf("after 50 answers: a request each %s, want %s", got, want)
+		}
 		for range 50 * 30 {
 			g.Note(nil)
 		}

@@ -27,7 +27,7 @@ func newMapping() *cobra.Command {
 		Short: "Write and check the mapping from booking fields to Yappli fields",
 		Long: "The mapping says what each field of a Yappli user is made of: a SuperSaaS field, or an expression over\n" +
 			"several. The relay refuses to start without one, because no choice would be right for every shop.",
-		Example: "  hikyaku mapping init > config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml",
+		Example: "  hikyaku mapping init > mapping.yaml\n  hikyaku mapping check config/mapping.yaml",
 		Args:    noCommand,
 		RunE:    showHelp,
 	}
@@ -51,7 +51,7 @@ func newMappingInit() *cobra.Command {
 		Long: "Asks SuperSaaS for the account's fields and prints a mapping to edit, with every line commented out:\n" +
 			"which field goes into which column is the shop's own decision, and the relay refuses to start without\n" +
 			"one. Uses the token of the stack, so 'hikyaku connect supersaas' and one run of tokenrefresh come first.",
-		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket > config/mapping.yaml",
+		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket > mapping.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)

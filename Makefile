@@ -57,7 +57,7 @@ mutants: tools ## mutation tests of the cores and the shared client; prints the 
 
 # Prints each promise as name: figure (bar). The simulated months run apart and
 # one after the other, because they are held to a minute of real time each.
-PROVE := HIKYAKU_PROVE=full go test -count=1 -timeout 40m -v
+PROVE := HIKYAKU_PROVE=full go test -count=1 -timeout 90m -v
 FIGURES := sed -nE -e 's/^prove: //p' -e 's/^ +crash_test.go:[0-9]+: //p' -e '/FAIL|panic:|_test.go:/p'
 
 .PHONY: prove-tokens

@@ -9,7 +9,8 @@ import (
 	"hikyaku/internal/boot/bootexport"
 )
 
-func main() {
-	debug.SetGCPercent(5) // pages are used again, so there is little to collect, and memory is what a run is paid for
-	boot.Main(bootexport.New)
-}
+func main() { boot.Main(bootexport.New, collectOften) }
+
+// collectOften: pages are used again, so there is little to collect, and memory
+// is what a run is paid for.
+func collectOften() { debug.SetGCPercent(5) }

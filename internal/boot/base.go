@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -129,13 +130,34 @@ func (b *Base) replace(ctx context.Context, provider, version string) error {
 
 // Main runs a composition as a Lambda function. A fault in the settings ends
 // the process with the whole list on standard error, before any event.
-func Main[F lambda.Handler](compose func(context.Context, Environ) (F, error)) {
+//
+// What first does is done when the first event has come, so that it delays no
+// start.
+func Main[F lambda.Handler](compose func(context.Context, Environ) (F, error), first ...func()) {
 	function, err := compose(context.Background(), OSEnviron())
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	lambda.StartWithOptions(function, lambda.WithEnableSIGTERM())
+	lambda.StartWithOptions(&prepared{Handler: function, first: first}, lambda.WithEnableSIGTERM())
+}
+
+// prepared does something before its first event.
+type prepared struct {
+	lambda.Handler
+
+	once  sync.Once
+	first []func()
+}
+
+// Invoke handles an event.
+func (p *prepared) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	p.once.Do(func() {
+		for _, f := range p.first {
+			f()
+		}
+	})
+	return p.Handler.Invoke(ctx, payload)
 }
 
 func logLevel(name string) (slog.Level, error) {

@@ -25,7 +25,7 @@ type crashState struct {
 
 func newCrashState(t testing.TB, paging export.Paging, unordered bool) *crashState {
 	t.Helper()
-	l := newList(paging, sized(27, 47))
+	l := newList(paging, sized(27, 97))
 	l.broken = map[int]bool{}
 	if paging == export.ByOffset {
 		l.broken[13000] = true

@@ -1,6 +1,7 @@
 package proveexport
 
 import (
+	"fmt"
 	"testing"
 
 	"hikyaku/internal/localstack"
@@ -8,13 +9,18 @@ import (
 )
 
 // TestCost counts the calls of a run, and extends them to a million rows: one
-// that asks for 2 pages a second with 128 MB, in the dearest region.
+// that asks for 2 pages a second with 128 MB, in the dearest region. Smaller
+// pages than a bar was made for must cost more than it.
 func TestCost(t *testing.T) {
 	rows := sized(20_000, 2_000)
 	for _, c := range []struct {
-		page string
-		most float64
-	}{{"250", 0.01}, {"50", 0.02}} {
+		name, page string
+		most       float64
+		over       bool
+	}{
+		{"cost of a million rows at 250 a page", "250", 0.01, false}, {"cost of a million rows at 50 a page", "50", 0.02, false},
+		{"guard removed: a million rows at 25 a page", "25", 0.02, true},
+	} {
 		r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: rows, Rate: anyRate})
 		r.vars["HIKYAKU_EXPORT_PAGE_SIZE"] = c.page
 		a := r.must(event("shopline/customers", 1))
@@ -32,7 +38,11 @@ func TestCost(t *testing.T) {
 			reads := float64(calls["s3.GetObject"]+calls["s3.HeadObject"]) * invocations
 			usd = max(usd, seconds*0.125*p.GBSecond+invocations*(p.Invocation+transitions*p.Transition)+writes*p.Write+reads*p.Read)
 		}
-		figure(t, m.Rows == rows && usd <= c.most, "cost of a million rows at "+c.page+" a page", "at most $"+map[string]string{"250": "0.01", "50": "0.02"}[c.page],
+		bar := fmt.Sprintf("at most $%.2f", c.most)
+		if c.over {
+			bar = fmt.Sprintf("must cost more than $%.2f", c.most)
+		}
+		figure(t, m.Rows == rows && usd > c.most == c.over, c.name, bar,
 			"$%.4f: %.0f requests, %.0f s, %.1f invocations, %.0f writes", usd, requests, seconds, invocations, writes)
 	}
 }

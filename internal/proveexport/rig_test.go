@@ -155,6 +155,11 @@ func (r *rig) rows(m export.Manifest) []string {
 // expire lets the lease of a dead holder end, as if its time had passed.
 func (r *rig) expire(dataset string, run export.Run) {
 	r.Helper()
+	r.rewriteLease(dataset, run, func(held map[string]json.RawMessage) { held["until"] = json.RawMessage(`"2026-01-01T00:00:00Z"`) })
+}
+
+func (r *rig) rewriteLease(dataset string, run export.Run, change func(held map[string]json.RawMessage)) {
+	r.Helper()
 	key := localstack.Prefix + "/state/export/" + dataset + "/run=" + run.ID + ".json"
 	document, err := objectstore.ReadDocument(r.Context(), r.store, key)
 	if err != nil || !document.Exists() {
@@ -164,7 +169,7 @@ func (r *rig) expire(dataset string, run export.Run) {
 	if err := document.Decode(&held); err != nil {
 		r.Fatal(err)
 	}
-	held["until"] = json.RawMessage(`"2026-01-01T00:00:00Z"`)
+	change(held)
 	if _, err := document.Replace(r.Context(), r.store, held); err != nil {
 		r.Fatal(err)
 	}

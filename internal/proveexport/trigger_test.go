@@ -1,6 +1,7 @@
 package proveexport
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,12 @@ func TestTriggers(t *testing.T) {
 	after := r.traffic().minus(before)
 	figure(t, again.Manifest == first.Manifest && after.gets <= 2 && after.puts == 0 && after.lists == 0 && after.provider == 0,
 		"duplicate trigger after the run", "same answer, no provider request, at most 2 reads, no write", "%+v", after)
+
+	r.rewriteLease(dataset, runOf(t, dataset, export.Trigger{Scheduled: at(1)}), func(held map[string]json.RawMessage) { delete(held, "journal") })
+	before = r.traffic()
+	r.must(event(dataset, 1))
+	forgot := r.traffic().minus(before)
+	figure(t, forgot.gets > 2 && forgot.puts > 0, "guard removed: the lease has forgotten that the run is done", "must read and write again", "%+v", forgot)
 
 	r.deadHolder(t, "shopline/orders", shop)
 }

@@ -14,17 +14,6 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// recorder collects the errors that Enumerate reports.
-type recorder struct {
-	testing.TB
-
-	errors []string
-}
-
-func (r *recorder) Errorf(format string, args ...any) {
-	r.errors = append(r.errors, fmt.Sprintf(format, args...))
-}
-
 // An inbox is a queue of one message that is taken away by ack, and the place
 // where its content must end.
 type inbox struct {
@@ -112,7 +101,7 @@ func TestRightProtocolPasses(t *testing.T) {
 
 func TestPlantedBugIsFound(t *testing.T) {
 	t.Parallel()
-	tb := &recorder{TB: t}
+	tb := &crash.Recorder{TB: t}
 	crash.Enumerate(tb, crash.Scenario[*inbox]{Setup: newInbox, Run: hasty, Check: nothingLost})
 	want := []string{
 		"crash after call 0, queue.Ack: the message is lost",
@@ -124,8 +113,8 @@ func TestPlantedBugIsFound(t *testing.T) {
 		"crash before call 2, objects.Put delivered: the message is lost",
 		"failure of call 2, objects.Put delivered: the message is lost",
 	}
-	if !slices.Equal(tb.errors, want) {
-		t.Errorf("errors =\n%s\nwant\n%s", strings.Join(tb.errors, "\n"), strings.Join(want, "\n"))
+	if !slices.Equal(tb.Errors, want) {
+		t.Errorf("errors =\n%s\nwant\n%s", strings.Join(tb.Errors, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -133,7 +122,7 @@ func TestPlantedBugIsFound(t *testing.T) {
 // it forgets its journal before it has done what the journal says.
 func TestSecondCrashIsFound(t *testing.T) {
 	t.Parallel()
-	tb := &recorder{TB: t}
+	tb := &crash.Recorder{TB: t}
 	recover := func(ctx context.Context, p *crash.Process, i *inbox) error {
 		if i.stored() {
 			return p.Effect(ctx, "queue.Ack", i.ack)
@@ -143,10 +132,10 @@ func TestSecondCrashIsFound(t *testing.T) {
 	report := crash.Enumerate(tb, crash.Scenario[*inbox]{
 		Setup: newInbox, Run: deliver, Recover: recover, Check: nothingLost, Faults: []crash.Fault{crash.Before}, Twice: true,
 	})
-	if len(tb.errors) == 0 || tb.errors[0] != "crash before call 0, objects.Get delivered, then in the recovery crash after call 0, queue.Ack: the message is lost" {
-		t.Errorf("errors = %v", tb.errors)
+	if len(tb.Errors) == 0 || tb.Errors[0] != "crash before call 0, objects.Get delivered, then in the recovery crash after call 0, queue.Ack: the message is lost" {
+		t.Errorf("errors = %v", tb.Errors)
 	}
-	for _, e := range tb.errors {
+	for _, e := range tb.Errors {
 		if !strings.Contains(e, ", then in the recovery crash ") {
 			t.Errorf("found without a second crash: %s", e)
 		}
@@ -158,20 +147,20 @@ func TestSecondCrashIsFound(t *testing.T) {
 
 func TestUndisturbedRunIsChecked(t *testing.T) {
 	t.Parallel()
-	tb := &recorder{TB: t}
+	tb := &crash.Recorder{TB: t}
 	crash.Enumerate(tb, crash.Scenario[*inbox]{
 		Setup: newInbox,
 		Run:   func(context.Context, *crash.Process, *inbox) error { return errors.New("did nothing") },
 		Check: func(_ *inbox, o crash.Outcome) error { return errors.Join(o.Errs...) },
 	})
-	if want := []string{"undisturbed: did nothing"}; !slices.Equal(tb.errors, want) {
-		t.Errorf("errors = %q, want %q", tb.errors, want)
+	if want := []string{"undisturbed: did nothing"}; !slices.Equal(tb.Errors, want) {
+		t.Errorf("errors = %q, want %q", tb.Errors, want)
 	}
 }
 
 func TestScenarioThatDiffersIsRefused(t *testing.T) {
 	t.Parallel()
-	tb := &recorder{TB: t}
+	tb := &crash.Recorder{TB: t}
 	runs := 0
 	crash.Enumerate(tb, crash.Scenario[int]{
 		Setup: func(testing.TB) int { runs++; return runs },
@@ -184,8 +173,8 @@ func TestScenarioThatDiffersIsRefused(t *testing.T) {
 		Check:  func(int, crash.Outcome) error { return nil },
 		Faults: []crash.Fault{crash.Lost},
 	})
-	if len(tb.errors) != 1 || !strings.HasPrefix(tb.errors[0], "lost answer of call 0, only once: never reached") {
-		t.Errorf("errors = %q", tb.errors)
+	if len(tb.Errors) != 1 || !strings.HasPrefix(tb.Errors[0], "lost answer of call 0, only once: never reached") {
+		t.Errorf("errors = %q", tb.Errors)
 	}
 }
 

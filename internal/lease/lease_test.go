@@ -281,23 +281,12 @@ func TestEveryCrashAndUnknownOutcome(t *testing.T) {
 // TestJournalIsNeeded shows that the test above can fail.
 func TestJournalIsNeeded(t *testing.T) {
 	t.Parallel()
-	tb := &recorder{TB: t}
+	tb := &crash.Recorder{TB: t}
 	enumerate(tb, func(ctx context.Context, p *crash.Process, d *desk) error { return holding(ctx, p, d, "") })
 	want := "crash after call 3, spend: spent, and nobody knows"
-	if !slices.Contains(tb.errors, want) {
-		t.Errorf("errors = %q, want %q among them", tb.errors, want)
+	if !slices.Contains(tb.Errors, want) {
+		t.Errorf("errors = %q, want %q among them", tb.Errors, want)
 	}
-}
-
-// recorder collects errors instead of failing.
-type recorder struct {
-	testing.TB
-
-	errors []string
-}
-
-func (r *recorder) Errorf(format string, args ...any) {
-	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
 func enumerate(t testing.TB, run func(context.Context, *crash.Process, *desk) error) crash.Report {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hikyaku/internal/crash"
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/secretstore"
@@ -131,14 +132,14 @@ func (a alwaysWins) Promote(ctx context.Context, name, stage, to, from string) e
 func TestEdit_IsFoundWithoutTheSwap(t *testing.T) {
 	for _, name := range []string{providers.Yappli, providers.SHOPLINE} {
 		inBubbleNamed(t, name, func(w *world) {
-			found := &recorder{TB: w.t}
+			found := &crash.Recorder{TB: w.t}
 			for n, points := 1, 1; n <= points; n++ {
 				blind := newWorld(found)
 				blind.store = func(s secretstore.Store) secretstore.Store { return alwaysWins{s} }
 				points = blind.editAfter(name, secretstore.TokenPart, true, n)
 			}
-			if len(found.errors) == 0 || !strings.Contains(found.errors[0], "overwritten") {
-				t.Errorf("a swap that always wins passes: %q", found.errors)
+			if len(found.Errors) == 0 || !strings.Contains(found.Errors[0], "overwritten") {
+				t.Errorf("a swap that always wins passes: %q", found.Errors)
 			}
 		})
 	}

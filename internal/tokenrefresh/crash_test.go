@@ -336,19 +336,6 @@ func (f forgetful) Put(ctx context.Context, o objectstore.Object) (string, error
 	return f.Store.Put(ctx, o)
 }
 
-// recorder collects errors instead of failing.
-type recorder struct {
-	testing.TB
-
-	errors []string
-}
-
-func (r *recorder) Errorf(format string, args ...any) {
-	r.errors = append(r.errors, fmt.Sprintf(format, args...))
-}
-
-func (*recorder) Helper() {}
-
 // TestCrash_IsFoundWithoutTheJournal: the same check fails for a refresher
 // whose lease is always granted and whose journal is lost.
 func TestCrash_IsFoundWithoutTheJournal(t *testing.T) {
@@ -360,12 +347,12 @@ func TestCrash_IsFoundWithoutTheJournal(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p.blind = func(s objectstore.Store) objectstore.Store { return forgetful{s} }
-				r := &recorder{TB: t}
+				r := &crash.Recorder{TB: t}
 				crash.Enumerate(r, crash.Scenario[*shipwreck]{
 					Setup: p.setUp, Run: live, Recover: survive, Faults: []crash.Fault{crash.Before, crash.After},
 					Check: (*shipwreck).check,
 				})
-				if len(r.errors) == 0 {
+				if len(r.Errors) == 0 {
 					t.Error("a refresher without journal passes")
 				}
 			})

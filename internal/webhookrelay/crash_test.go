@@ -343,19 +343,6 @@ func (h heedless) Put(ctx context.Context, o objectstore.Object) (string, error)
 	return h.Store.Put(ctx, o)
 }
 
-// recorder collects errors instead of failing.
-type recorder struct {
-	testing.TB
-
-	errors []string
-}
-
-func (r *recorder) Errorf(format string, args ...any) {
-	r.errors = append(r.errors, fmt.Sprintf(format, args...))
-}
-
-func (*recorder) Helper() {}
-
 // The same checks fail without the row that says that a creation is under way,
 // and for a worker that acknowledges first.
 func TestCrash_IsFoundWithoutTheGuards(t *testing.T) {
@@ -370,10 +357,10 @@ func TestCrash_IsFoundWithoutTheGuards(t *testing.T) {
 		t.Run(c.name+", "+c.voyage, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				tb := &recorder{TB: t}
+				tb := &crash.Recorder{TB: t}
 				report := voyages[c.voyage].enumerate(tb, []crash.Fault{crash.After}, false, c.change)
-				prove.Figure(t, strings.Contains(strings.Join(tb.errors, "\n"), c.want), "deaths that "+c.name+" does not survive, "+c.voyage,
-					"more than 0: "+c.want, "%d of %d", len(tb.errors), report.Cases)
+				prove.Figure(t, strings.Contains(strings.Join(tb.Errors, "\n"), c.want), "deaths that "+c.name+" does not survive, "+c.voyage,
+					"more than 0: "+c.want, "%d of %d", len(tb.Errors), report.Cases)
 			})
 		})
 	}

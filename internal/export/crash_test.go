@@ -3,6 +3,7 @@ package export_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"hikyaku/internal/crash"
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 )
 
 // A crashState outlives the processes of a crash case.
@@ -21,6 +23,7 @@ type crashState struct {
 
 	memory *objectstore.Memory
 	clock  time.Time
+	blind  func(objectstore.Store) objectstore.Store // takes a guard away; nil: none
 }
 
 func newCrashState(t testing.TB, paging export.Paging, unordered bool) *crashState {
@@ -40,6 +43,9 @@ func newCrashState(t testing.TB, paging export.Paging, unordered bool) *crashSta
 // life calls Extract as a fresh process until the run is done or fails.
 func (s *crashState) life(ctx context.Context, p *crash.Process) error {
 	s.store = p.Objects(s.memory)
+	if s.blind != nil {
+		s.store = s.blind(s.store)
+	}
 	s.feed.Source = effects{p, s.list}
 	for {
 		a, err := s.exporter().Extract(ctx, s.run(due))
@@ -99,40 +105,78 @@ func TestCrash_AnywhereLeavesTheSameFiles(t *testing.T) {
 	}{{export.ByOffset, false}, {export.ByPage, false}, {export.ByCursor, false}, {export.ByFixedPage, false}, {export.ByCursor, true}} {
 		t.Run(fmt.Sprintf("%s unordered %t", c.paging, c.unordered), func(t *testing.T) {
 			t.Parallel()
-			want := ""
-			report := crash.Enumerate(t, crash.Scenario[*crashState]{
-				Setup: func(t testing.TB) *crashState { return newCrashState(t, c.paging, c.unordered) },
-				Run:   func(ctx context.Context, p *crash.Process, s *crashState) error { return s.life(ctx, p) },
-				Recover: func(ctx context.Context, p *crash.Process, s *crashState) error {
-					s.clock = s.clock.Add(10 * time.Minute) // past the dead holder's lease
-					return s.life(ctx, p)
-				},
-				Check: func(s *crashState, o crash.Outcome) error {
-					got, err := s.picture()
-					if err != nil {
-						return err
-					}
-					if err := o.Errs[len(o.Errs)-1]; err != nil {
-						return err
-					}
-					if want == "" {
-						want = got
-					}
-					// A failed call may make the run save a part early, which moves the
-					// cuts; the rows stay. After a crash nothing may differ.
-					crashed := len(o.Points) == 0 || o.Points[0].Fault == crash.Before || o.Points[0].Fault == crash.After
-					if got != want && crashed {
-						return errors.New("the files differ from those of an undisturbed run")
-					}
-					return s.sameRows()
-				},
-			})
+			report := enumerate(t, func(t testing.TB) *crashState { return newCrashState(t, c.paging, c.unordered) })
 			t.Logf("crash and failure of every call, %s, unordered %t: %d calls, %d points, all with the rows of an undisturbed run", c.paging, c.unordered, len(report.Calls), report.Cases)
 			if len(report.Calls) < 20 {
 				t.Errorf("only %s", report)
 			}
 		})
 	}
+}
+
+func enumerate(t testing.TB, setUp func(testing.TB) *crashState) crash.Report {
+	t.Helper()
+	want := ""
+	return crash.Enumerate(t, crash.Scenario[*crashState]{
+		Setup: setUp,
+		Run:   func(ctx context.Context, p *crash.Process, s *crashState) error { return s.life(ctx, p) },
+		Recover: func(ctx context.Context, p *crash.Process, s *crashState) error {
+			s.clock = s.clock.Add(10 * time.Minute) // past the dead holder's lease
+			return s.life(ctx, p)
+		},
+		Check: func(s *crashState, o crash.Outcome) error {
+			got, err := s.picture()
+			if err != nil {
+				return err
+			}
+			if err := o.Errs[len(o.Errs)-1]; err != nil {
+				return err
+			}
+			if want == "" {
+				want = got
+			}
+			// A failed call may make the run save a part early, which moves the
+			// cuts; the rows stay. After a crash nothing may differ.
+			crashed := len(o.Points) == 0 || o.Points[0].Fault == crash.Before || o.Points[0].Fault == crash.After
+			if got != want && crashed {
+				return errors.New("the files differ from those of an undisturbed run")
+			}
+			return s.sameRows()
+		},
+	})
+}
+
+// placeless shows stored parts without the place at which a run goes on.
+type placeless struct{ objectstore.Store }
+
+func (p placeless) Head(ctx context.Context, key string) (objectstore.Info, error) {
+	info, err := p.Store.Head(ctx, key)
+	if raw, ok := info.Metadata["checkpoint"]; ok {
+		var c map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(raw), &c); err != nil {
+			return info, err
+		}
+		delete(c, "next")
+		bare, err := json.Marshal(c)
+		if err != nil {
+			return info, err
+		}
+		info.Metadata["checkpoint"] = string(bare)
+	}
+	return info, err
+}
+
+// TestCrash_IsFoundWithoutTheCheckpoint: the same check fails for a run that
+// finds its parts, but not where they end.
+func TestCrash_IsFoundWithoutTheCheckpoint(t *testing.T) {
+	t.Parallel()
+	r := &crash.Recorder{TB: t}
+	report := enumerate(r, func(t testing.TB) *crashState {
+		s := newCrashState(t, export.ByOffset, false)
+		s.blind = func(store objectstore.Store) objectstore.Store { return placeless{store} }
+		return s
+	})
+	prove.Figure(t, len(r.Errors) > 0, "guard removed: parts without the place at which a run goes on", "must fail", "%d of %d points fail", len(r.Errors), report.Cases)
 }
 
 // sameRows compares the stored rows with the source.

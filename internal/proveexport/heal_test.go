@@ -3,6 +3,7 @@ package proveexport
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -67,6 +68,11 @@ func TestHeal(t *testing.T) {
 	got, want := r.rows(r.verified(a.Manifest)), r.held(providers.Yappli, "users")
 	figure(t, a.Status == export.Done && slices.Equal(got, want), "401 in the middle of a run", "every row, and the refresher asked",
 		"%s with %d of %d rows, %d invocations of the refresher", a.Status, len(got), len(want), refreshes()-before)
+
+	delete(r.vars, "HIKYAKU_TOKENREFRESH_FUNCTION")
+	r.stack.Yappli().Inject(yapplitest.Fault{Kind: yapplitest.Denied, After: 3, Times: 1})
+	_, err = r.invoke(t.Context(), event("yappli/users", 2))
+	figure(t, err != nil, "guard removed: a 401 without a refresher to ask", "must fail", "%v", err)
 }
 
 // TestDelivery changes nothing of an order but its delivery.
@@ -89,8 +95,41 @@ func TestDelivery(t *testing.T) {
 	}
 	r.vars["HIKYAKU_EXPORT_LOOK_BACK"] = "3h"
 	second := r.must(scheduled(3 * time.Hour))
-	found := strings.Count(strings.Join(r.rows(r.verified(second.Manifest)), "\n"), id)
-	figure(t, found > 0, "an order whose delivery alone changed", "in the next incremental run", "there, among %d of %d rows", second.Rows, first.Rows)
+	found := func(a export.Answer) int {
+		return strings.Count(strings.Join(r.rows(r.verified(a.Manifest)), "\n"), id)
+	}
+	figure(t, found(second) > 0, "an order whose delivery alone changed", "in the next incremental run", "there, among %d of %d rows", second.Rows, first.Rows)
+
+	const dataset = "shopline/orders"
+	r.planLike(dataset, runOf(t, dataset, export.Trigger{Scheduled: now.Add(3 * time.Hour)}),
+		runOf(t, dataset, export.Trigger{Scheduled: now.Add(4 * time.Hour)}), `["updated"]`)
+	third := r.must(scheduled(4 * time.Hour))
+	figure(t, found(third) == 0, "guard removed: the same window by updated_at alone", "must miss it", "%d times there, among %d rows", found(third), third.Rows)
+}
+
+// planLike plans a run as another was, but with these passes.
+func (r *rig) planLike(dataset string, other, run export.Run, passes string) {
+	r.Helper()
+	document, err := objectstore.ReadDocument(r.Context(), r.store, leaseKey(dataset, other))
+	if err != nil {
+		r.Fatal(err)
+	}
+	var held struct {
+		Journal struct {
+			Plan map[string]json.RawMessage `json:"plan"`
+		} `json:"journal"`
+	}
+	if err := document.Decode(&held); err != nil {
+		r.Fatal(err)
+	}
+	held.Journal.Plan["passes"] = json.RawMessage(passes)
+	document, err = objectstore.ReadDocument(r.Context(), r.store, leaseKey(dataset, run))
+	if err != nil {
+		r.Fatal(err)
+	}
+	if _, err := document.Replace(r.Context(), r.store, held); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // TestVerify tampers with a published run.
@@ -107,7 +146,7 @@ func TestVerify(t *testing.T) {
 	whole := r.object(key)
 	flipped := bytes.Clone(whole)
 	flipped[len(flipped)/2] ^= 1
-	caught := 0
+	caught, seen := 0, 0
 	tamper := func(key string, body []byte) {
 		if _, err := r.store.Put(t.Context(), objectstore.Object{Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), Metadata: info.Metadata}); err != nil {
 			t.Fatal(err)
@@ -119,41 +158,55 @@ func TestVerify(t *testing.T) {
 		if len(v.Faults) > 0 {
 			caught++
 		}
+		if key != m.Parts[0].Key || len(body) != len(whole) {
+			seen++
+		}
 	}
 	tamper(key, flipped)
 	tamper(key, whole[:bytes.LastIndexByte(whole[:len(whole)-1], '\n')+1])
 	tamper(key, whole)
 	tamper(strings.Replace(key, "part-00000", "part-00001", 1), whole)
 	figure(t, caught == 3, "verify: a flipped byte, a missing row, a part too many; not the untouched run", "3 of 3", "%d", caught)
+	figure(t, seen < caught, "guard removed: the same by names and sizes alone", "must miss some", "%d", seen)
 }
 
 // TestFieldsLeave drops and hashes, and looks for what is left.
 func TestFieldsLeave(t *testing.T) {
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 60, Rate: anyRate})
+	whole, _, values := r.fieldsLeft(1)
 	r.vars["HIKYAKU_EXPORT_DROP"] = "shopline/customers: email"
 	r.vars["HIKYAKU_EXPORT_HASH"] = "shopline/customers: mobile_phone"
-	a := r.must(event("shopline/customers", 1))
-	lines := strings.Join(r.rows(r.verified(a.Manifest)), "\n")
-	left, values := 0, 0
+	left, lines, _ := r.fieldsLeft(2)
+	figure(t, left == 0 && values >= 120 && strings.Contains(lines, "hmac-sha256:"), "dropped and hashed fields", "no value left", "%d of %d left", left, values)
+	figure(t, whole == values, "guard removed: the same fields, neither dropped nor hashed", "must all be left", "%d of %d left", whole, values)
+}
+
+// fieldsLeft exports the customers by a backfill n minutes after midnight, and
+// counts the e-mails and phones of the sandbox that stand in the lines.
+func (r *rig) fieldsLeft(n int) (left int, lines string, values int) {
+	r.Helper()
+	a := r.must(fmt.Sprintf(`{"action":"extract","dataset":"shopline/customers","scheduled_time":%q,"from":"2000-01-01T00:00:00Z","to":"2040-01-01T00:00:00Z"}`,
+		at(n).Format(time.RFC3339)))
+	lines = strings.Join(r.rows(r.verified(a.Manifest)), "\n")
 	for _, line := range r.held(providers.SHOPLINE, "customers") {
 		var customer struct {
 			Email string `json:"email"`
 			Phone string `json:"mobile_phone"`
 		}
 		if err := json.Unmarshal([]byte(line), &customer); err != nil {
-			t.Fatal(err)
+			r.Fatal(err)
 		}
 		for _, value := range []string{`"email":"` + customer.Email + `"`, `"mobile_phone":"` + customer.Phone + `"`} {
 			values++
 			left += strings.Count(lines, value)
 		}
 	}
-	figure(t, left == 0 && values >= 120 && strings.Contains(lines, "hmac-sha256:"), "dropped and hashed fields", "no value left", "%d of %d left", left, values)
+	return left, lines, values
 }
 
 // TestDays names runs around midnight and across changes of summer time.
 func TestDays(t *testing.T) {
-	right := 0
+	right, inUTC := 0, 0
 	cases := []struct{ zone, utc, want string }{
 		{"Asia/Tokyo", "2026-11-21T15:30:00Z", "2026-11-22"}, // 00:30 there
 		{"Asia/Tokyo", "2026-11-21T14:59:59Z", "2026-11-21"},
@@ -175,6 +228,10 @@ func TestDays(t *testing.T) {
 		if err == nil && run.DT == c.want {
 			right++
 		}
+		if due.Format(time.DateOnly) == c.want {
+			inUTC++
+		}
 	}
 	figure(t, right == len(cases), "dt at 00:30 in Tokyo and across summer time", "all", "%d of %d", right, len(cases))
+	figure(t, inUTC < len(cases), "guard removed: the same days counted in UTC", "must miss some", "%d of %d", inUTC, len(cases))
 }

@@ -160,8 +160,7 @@ func (r *rig) expire(dataset string, run export.Run) {
 
 func (r *rig) rewriteLease(dataset string, run export.Run, change func(held map[string]json.RawMessage)) {
 	r.Helper()
-	key := localstack.Prefix + "/state/export/" + dataset + "/run=" + run.ID + ".json"
-	document, err := objectstore.ReadDocument(r.Context(), r.store, key)
+	document, err := objectstore.ReadDocument(r.Context(), r.store, leaseKey(dataset, run))
 	if err != nil || !document.Exists() {
 		return // it died before it took one
 	}
@@ -173,6 +172,10 @@ func (r *rig) rewriteLease(dataset string, run export.Run, change func(held map[
 	if _, err := document.Replace(r.Context(), r.store, held); err != nil {
 		r.Fatal(err)
 	}
+}
+
+func leaseKey(dataset string, run export.Run) string {
+	return localstack.Prefix + "/state/export/" + dataset + "/run=" + run.ID + ".json"
 }
 
 func runOf(t testing.TB, dataset string, trigger export.Trigger) export.Run {

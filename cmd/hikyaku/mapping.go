@@ -43,6 +43,16 @@ func (f *stackFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.bucket, "bucket", "", "the stack's bucket (default: HIKYAKU_BUCKET)")
 }
 
+// open opens the stack with the caller's own credentials.
+func (f *stackFlags) open(c *cobra.Command) (boot.Environ, *boot.Base, error) {
+	e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)
+	if err != nil {
+		return e, nil, err
+	}
+	base, err := bootcli.Open(e)
+	return e, base, err
+}
+
 func newMappingInit() *cobra.Command {
 	var f stackFlags
 	c := &cobra.Command{
@@ -54,11 +64,7 @@ func newMappingInit() *cobra.Command {
 		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket > mapping.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)
-			if err != nil {
-				return err
-			}
-			base, err := bootcli.Open(e)
+			_, base, err := f.open(c)
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/webhookrelay"
@@ -27,11 +26,7 @@ import (
 // learnUpdate sees with one write what an update does to omitted fields, and
 // stores that as the connection's quirk.
 func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJSON bool) error {
-	e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)
-	if err != nil {
-		return err
-	}
-	base, err := bootcli.Open(e)
+	e, base, err := f.open(c)
 	if err != nil {
 		return err
 	}

@@ -178,6 +178,33 @@ func TestRelay_RestoreUnderTheRelayStartsAgain(t *testing.T) {
 	})
 }
 
+// TestRelay_ChangedIdentityUnderTheRelayStartsAgain: between the reads a new
+// user takes the identity of a member who exists. What was claimed is another.
+func TestRelay_ChangedIdentityUnderTheRelayStartsAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		id := r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "later", "column01": "旧"}})
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.reconcile()
+		user := r.person("四郎")
+		r.shop.ChangeUser(user, map[string]any{"field_2": "sooner"})
+		reads := 0
+		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
+			if strings.Contains(q.URL.Path, "/api/users/") {
+				if reads++; reads == 2 {
+					r.shop.Quiet().ChangeUser(user, map[string]any{"field_2": "later"})
+				}
+			}
+			return both{r.shop, r.crm}.RoundTrip(q)
+		})
+		r.relay(user, "new")
+		r.wantOutcome("linked")
+		m, _ := r.crm.Find(id)
+		if m.Values["column01"] != "四郎" || r.crm.Count("POST /api/ext/users") != 0 || reads != 4 {
+			t.Fatalf("member holds %q, %d creations, %d reads; want the member linked by the second attempt", m.Values["column01"], r.crm.Count("POST /api/ext/users"), reads)
+		}
+	})
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

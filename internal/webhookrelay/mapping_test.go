@@ -38,6 +38,7 @@ func TestMapping_Evaluates(t *testing.T) {
 		"number":                     {"id", ``, yappli.Text("7"), false},
 		"expression of a number":     {"id + 1", ``, yappli.Text("8"), false},
 		"fraction":                   {"id / 2", ``, yappli.Text("3.5"), false},
+		"longer fraction":            {"id / 8", ``, yappli.Text("0.875"), false},
 		"large number":               {"group", `"group":123456789012345678901`, yappli.Text("123456789012345678901"), false},
 		"boolean":                    {"role == 4", `"role":4`, yappli.Text("1"), false},
 		"false":                      {"role == 4", `"role":3`, yappli.Text("0"), false},

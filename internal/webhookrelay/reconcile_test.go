@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -191,6 +192,72 @@ func TestReconcile_ContinuesAcrossDeadlines(t *testing.T) {
 			if err != nil || strings.Contains(info.Key, "/reconcile/") {
 				t.Fatalf("%s, %v: a finished run leaves no tables", info.Key, err)
 			}
+		}
+	})
+}
+
+// A run that lasts longer than a lease keeps it, and leaves one saved table.
+func TestReconcile_KeepsItsLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(2000)
+		r.crm.SetFaults(yapplitest.Faults{Latency: 20 * time.Second})
+		first := make(chan webhookrelay.Result)
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+			defer cancel()
+			result, err := r.stack().Reconciler(r.queue).Run(ctx, false)
+			if err != nil {
+				t.Error(err)
+			}
+			first <- result
+		}()
+		for minute := range 4 {
+			time.Sleep(time.Minute)
+			if result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err != nil || result.Status != "busy" {
+				t.Fatalf("minute %d: second run = %+v, %v, want busy", minute, result, err)
+			}
+		}
+		if result := <-first; result.Status != "continue" {
+			t.Fatalf("first run = %+v, want it cut", result)
+		}
+		for range 2 {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			if _, err := r.stack().Reconciler(r.queue).Run(ctx, false); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		saved := map[string]bool{}
+		for info, err := range r.objects.List(context.Background(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, after, ok := strings.Cut(info.Key, "/reconcile/"); ok {
+				saved[path.Dir(after)] = true
+			}
+		}
+		if len(saved) != 1 {
+			t.Fatalf("tables of %v, want those of the last save", saved)
+		}
+	})
+}
+
+// At its end a run measures and logs what only a person can mend.
+func TestReconcile_TellsOfWebhooksAndFields(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.reconcile() // without an address there is nothing to count
+		if _, there := r.metrics.all()["WebhooksRegistered"]; there || !strings.Contains(r.log.String(), "fields that the account does not have") {
+			t.Fatalf("measured %v\n%s", r.metrics.all(), r.log)
+		}
+		r.settings.WebhookURL = "https://relay.example/webhooks/"
+		r.mapping = "column01: full_name\n"
+		before := strings.Count(r.log.String(), "does not have")
+		r.reconcile()
+		if n, there := r.metrics.all()["WebhooksRegistered"]; !there || n != 0 {
+			t.Fatalf("measured %v, want that no webhook points here", r.metrics.all())
+		}
+		if strings.Count(r.log.String(), "does not have") != before || strings.Contains(r.log.String(), "not checked") {
+			t.Fatalf("told of fields that are there:\n%s", r.log)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package operate_test
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"os"
@@ -26,24 +27,50 @@ func (b blind) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
+// late answers the first read after a write with what was there before it, as
+// a cache does.
+type late struct {
+	next  http.RoundTripper
+	reads int
+	old   []byte
+}
+
+func (l *late) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := l.next.RoundTrip(r)
+	if err != nil || r.Method != http.MethodGet {
+		return answer, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	switch l.reads++; l.reads {
+	case 1:
+		l.old = body
+	case 2:
+		body = l.old
+	}
+	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return answer, err
+}
+
 func TestUpdateCheck(t *testing.T) {
 	t.Parallel()
 	full := map[string]string{"unique_id": "ss-1", "login_id": "a@mail.example", "column01": "見本 試子", "column40": "会員 1", "enabled": "0", "rank": "2"}
 	for name, c := range map[string]struct {
 		member         map[string]string
 		replace, blind bool
+		late           bool
 		left           string // by an earlier check
 		want           yappli.Update
 		sent, err      string
 		kept           bool // the file stays
 	}{
-		"partial":        {member: full, want: yappli.UpdatePartial, sent: "column40"},
-		"replace":        {member: full, replace: true, want: yappli.UpdateReplace, sent: "column40"},
-		"too few fields": {member: map[string]string{"unique_id": "ss-1", "column01": "見本", "rank": "2"}, replace: true, err: "fewer than two texts"},
-		"body not read":  {member: full, replace: true, blind: true, err: "correct the quirk body", kept: true},
-		"of another":     {member: full, replace: true, left: `{"member":"1","fields":{"column02":"x"}}`, err: "end the check of the other user first", kept: true},
-		"no such file":   {member: full, replace: true, left: `column02`, err: "is not what an interrupted check keeps", kept: true},
-		"interrupted":    {member: map[string]string{"unique_id": "ss-1", "column40": "会員 1"}, replace: true, left: `{"member":"ID","fields":{"login_id":"a@mail.example","column01":"見本 試子","column40":"会員 1","enabled":"0","rank":"2"}}`, want: yappli.UpdateReplace, sent: "column40"},
+		"partial":            {member: full, want: yappli.UpdatePartial, sent: "column40"},
+		"replace":            {member: full, replace: true, want: yappli.UpdateReplace, sent: "column40"},
+		"replace, seen late": {member: full, replace: true, late: true, want: yappli.UpdateReplace, sent: "column40"},
+		"too few fields":     {member: map[string]string{"unique_id": "ss-1", "column01": "見本", "rank": "2"}, replace: true, err: "fewer than two texts"},
+		"body not read":      {member: full, replace: true, blind: true, err: "correct the quirk body", kept: true},
+		"of another":         {member: full, replace: true, left: `{"member":"1","fields":{"column02":"x"}}`, err: "end the check of the other user first", kept: true},
+		"no such file":       {member: full, replace: true, left: `column02`, err: "is not what an interrupted check keeps", kept: true},
+		"interrupted":        {member: map[string]string{"unique_id": "ss-1", "column40": "会員 1"}, replace: true, left: `{"member":"ID","fields":{"login_id":"a@mail.example","column01":"見本 試子","column40":"会員 1","enabled":"0","rank":"2"}}`, want: yappli.UpdateReplace, sent: "column40"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,6 +81,9 @@ func TestUpdateCheck(t *testing.T) {
 				client := crm.Client()
 				if c.blind {
 					client.Transport = blind{client.Transport}
+				}
+				if c.late {
+					client.Transport = &late{next: client.Transport}
 				}
 				check := operate.UpdateCheck{
 					Client: yappli.New(providers.Fixed(crm.Token("http://yappli.test")), &providers.Options{HTTP: client}),

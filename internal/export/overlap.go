@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 )
 
 // stallsToFixed is after how many pages without a new row a server that pages
@@ -41,10 +42,17 @@ func (r *reading) join(ctx context.Context, p *page) (*page, error) {
 	case r.at.Rows == 0:
 		return r.first(p)
 	case n == 0 && (r.beyond || r.blind):
-		return nil, io.EOF
+		if q.Start > r.at.Rows { // asked for before the short page came: rows may lie between
+			r.ahead.drop()
+			return p, nil
+		}
+		return r.end(ctx)
 	case r.blind:
+		if at, err := r.seam(ctx); at != nil || err != nil {
+			return r.goBack(ctx, at, err)
+		}
 		r.blind = false
-		r.takeNew(p, max(0, r.at.Rows-q.Start))
+		r.takeNew(p, min(n, max(0, r.at.Rows-q.Start)))
 		r.at.Rows = q.Start + n
 	case q.Start < r.at.Rows && q.Start+n >= r.at.Rows && r.tail.isLast(p.rows[r.at.Rows-1-q.Start].id):
 		p.rows = p.rows[r.at.Rows-q.Start:]
@@ -66,6 +74,19 @@ func (r *reading) join(ctx context.Context, p *page) (*page, error) {
 	return p, nil
 }
 
+// end ends the pass, unless the last row is not where it should be: it has
+// moved, or a server that pages by number has lowered the size.
+func (r *reading) end(ctx context.Context) (*page, error) {
+	if !r.blind && (r.feed.Paging == ByOffset || !r.cautious) {
+		return nil, io.EOF
+	}
+	at, err := r.seam(ctx)
+	if at == nil && err == nil {
+		return nil, io.EOF
+	}
+	return r.goBack(ctx, at, err)
+}
+
 // first takes the first page whole. An empty one ends the pass.
 func (r *reading) first(p *page) (*page, error) {
 	if len(p.rows) == 0 {
@@ -73,6 +94,7 @@ func (r *reading) first(p *page) (*page, error) {
 	}
 	r.learn(p)
 	r.taken(p)
+	r.beyond = r.feed.Paging != ByFixedPage && len(p.rows) < p.query.Limit
 	return p, nil
 }
 
@@ -89,11 +111,14 @@ func (r *reading) fill(ctx context.Context) {
 				return
 			}
 			q, gain = r.reach(r.at.Rows)
+		case r.beyond:
+			if n > 0 {
+				return
+			}
+			q = r.chunk(max(1, r.limit()))
 		case n > 0:
 			last := r.ahead.queue[n-1].query
 			q, gain = r.reach(last.Start + last.Limit - 1)
-		case r.beyond:
-			q = r.behind()
 		default:
 			q, gain = r.reach(r.at.Rows - 1)
 		}
@@ -105,31 +130,23 @@ func (r *reading) fill(ctx context.Context) {
 }
 
 // reach returns the query that holds the row of index i and reaches furthest
-// behind it, and how many rows it has from that row on. By page number a page
-// of size s begins at a multiple of s.
-func (r *reading) reach(i int) (q Query, gain int) {
-	size := max(1, r.limit())
+// behind it, and how many rows it has from that row on.
+func (r *reading) reach(i int) (q Query, gain int) { return r.reachWithin(i, max(1, r.limit()), 0) }
+
+// reachWithin is reach with pages of at most size rows, none of which lies
+// before the row of index first. By page number a page of size s begins at a
+// multiple of s.
+func (r *reading) reachWithin(i, size, first int) (q Query, gain int) {
 	if r.feed.Paging == ByOffset {
 		return Query{Start: i, Limit: size}, size
 	}
 	for s := size; s > gain; s-- {
-		if s-i%s > gain {
+		if s-i%s > gain && i-i%s >= first {
 			gain = s - i%s
 			q = Query{Start: i - i%s, Limit: s, Page: i/s + 1}
 		}
 	}
 	return q, gain
-}
-
-// behind returns a query that begins behind all rows read so far: none there
-// means that the list has ended.
-func (r *reading) behind() Query {
-	size := max(1, r.limit())
-	if r.feed.Paging == ByOffset {
-		return Query{Start: r.at.Rows + max(0, size-2), Limit: size}
-	}
-	page := (r.at.Rows + size - 1) / size
-	return Query{Start: page * size, Limit: size, Page: page + 1}
 }
 
 // stuck reports that no page can show a new row beside the last one: pages of
@@ -201,10 +218,24 @@ func (r *reading) giveUp(ctx context.Context, home int) (*page, error) {
 }
 
 // resume takes the unknown rows of a page from index i on, and goes on behind
-// the page.
+// the page. What was rejected may come again.
 func (r *reading) resume(p *page, i int) {
 	n := len(p.rows)
-	r.takeNew(p, i)
+	r.takeTo(p, i)
 	r.restart()
 	r.at.Rows, r.beyond = p.query.Start+n, n < p.query.Limit
+	r.doubled = slices.Clone(r.rejected)
+}
+
+// takeTo is takeNew, behind which the page's last row counts as the last one,
+// also if it was known: the next page begins with it.
+func (r *reading) takeTo(p *page, i int) {
+	var last []byte
+	if n := len(p.rows); n > 0 {
+		last = p.rows[n-1].id
+	}
+	r.takeNew(p, i)
+	if len(last) > 0 && !r.tail.isLast(last) {
+		r.tail.add(last)
+	}
 }

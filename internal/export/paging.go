@@ -71,9 +71,17 @@ type reading struct {
 
 	partial bool // ByFixedPage: an earlier call stopped inside that page
 
-	shrunk    int  // rows of a chunk of a broken range; 0: not in one
-	brokenEnd int  // the row behind that range
-	blind     bool // the row before was unreadable, so nothing can overlap it
+	shrunk    int      // rows of a chunk of a broken range; 0: not in one
+	brokenEnd int      // the row behind that range
+	clear     int      // rows behind the last one that was unreadable
+	lone      bool     // the next record is read alone: with the row before it, it could not be
+	unread    int      // records in a row that were unreadable
+	good      int      // rows up to the last readable one before those
+	rejected  []string // ids of the unreadable records, of the last ones at least
+	doubled   []string // those of them that may come again, the list having moved
+	blind     bool     // the row before was unreadable, so nothing can overlap it
+
+	marks marks // ByCursor
 }
 
 // newReading goes on from a place.
@@ -82,6 +90,7 @@ func newReading(feed Feed, w Window, from place, ahead *readahead, drift *Drift)
 	if from.Fixed {
 		r.feed.Paging = ByFixedPage
 	}
+	r.good = max(0, from.Rows-1)
 	r.tail = newTail(4 * max(feed.PageSize, from.Size))
 	for _, id := range from.Last {
 		r.tail.add([]byte(id))
@@ -114,6 +123,9 @@ func (r *reading) next(ctx context.Context) (*page, error) {
 	}
 	if err == nil && len(p.rows) > 0 {
 		r.stalls = 0
+		if p.rows[0].reason != unreadable {
+			r.unread = 0
+		}
 	}
 	return p, err
 }
@@ -253,9 +265,33 @@ func (r *reading) nextByCursor(ctx context.Context) (*page, error) {
 		r.taken(p)
 	}
 	if len(p.rows) > 0 {
+		if r.marks.again(r.tail.lastID()) {
+			return nil, errLoop
+		}
 		r.ahead.push(ctx, r.frame(r.following()))
 	}
 	return p, nil
+}
+
+// marks finds a cursor that leads back to where it was, in constant memory:
+// one id is remembered, and another after twice as many pages. To meet it once
+// more may be a row that was moved to the end; to meet it twice is a loop.
+type marks struct {
+	id          string
+	page, renew int
+	met         bool
+}
+
+func (m *marks) again(id string) bool {
+	if id == m.id {
+		loop := m.met
+		m.met = true
+		return loop
+	}
+	if m.page++; m.page > m.renew {
+		*m = marks{id: id, page: m.page, renew: 2 * m.page}
+	}
+	return false
 }
 
 // cursorEnd asks behind rows before the last one. An empty page behind the last
@@ -278,16 +314,40 @@ func (r *reading) cursorEnd(ctx context.Context) (*page, error) {
 			r.drift.Rewinds++
 			continue
 		}
-		r.number(p, r.at.Rows)
-		r.takeNew(p, 0)
-		if len(p.rows) == 0 {
-			return nil, io.EOF
-		}
-		r.drift.Shifts++
-		return p, nil
+		return r.behindKnown(ctx, p)
 	}
 	r.drift.Unresolved++
 	return nil, io.EOF
+}
+
+// behindKnown goes on behind a page of rows that are known, until one is new or
+// the list ends.
+func (r *reading) behindKnown(ctx context.Context, p *page) (*page, error) {
+	for range maxStalls {
+		if len(p.rows) == 0 {
+			return nil, io.EOF
+		}
+		last := string(p.rows[len(p.rows)-1].id)
+		r.number(p, r.at.Rows)
+		r.takeNew(p, 0)
+		if len(p.rows) > 0 {
+			r.drift.Shifts++
+			return p, nil
+		}
+		if last == r.tail.lastID() { // behind it nothing came a moment ago
+			return nil, io.EOF
+		}
+		var err error
+		p, err = r.fetch(ctx, Query{After: last, Limit: r.limit(), Start: r.at.Rows})
+		if errors.Is(err, ErrUnsplittable) {
+			r.drift.Shifts++
+			return r.isolate(p), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, errLoop
 }
 
 // following is the query behind the last row, by number if that row was

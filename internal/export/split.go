@@ -113,7 +113,7 @@ func (s *splitter) plain(body []byte) ([]byte, error) {
 	return bytes.TrimPrefix(body, []byte(byteOrderMark)), nil
 }
 
-// errShape: valid JSON, but no list of records where Shape says.
+// errShape: no JSON of a list at all, or no list of records where Shape says.
 var errShape = fmt.Errorf("%w: no list of records in it", ErrUnsplittable)
 
 // walk validates the answer and notes where the records lie.
@@ -129,8 +129,8 @@ func (s *splitter) walk(body []byte, lists []string, strict bool) error {
 		found, err = s.envelope(lists, true)
 	case 'n':
 		found, err = s.shape.Nothing, s.decoder.SkipValue()
-	default:
-		err = s.decoder.SkipValue()
+	default: // nothing, or a page for people
+		return errShape
 	}
 	if err == nil {
 		if _, tail := s.decoder.ReadToken(); !errors.Is(tail, io.EOF) {

@@ -1,0 +1,271 @@
+package export_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"hikyaku/internal/export"
+	"hikyaku/pkg/providers"
+)
+
+// TestShortPage_IsNoEnd: a server may send fewer rows than it was asked for,
+// once or from some page on, without being at its end.
+func TestShortPage_IsNoEnd(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage} {
+		for _, inFlight := range []int{1, 3} {
+			for rows := 11; rows < 36; rows++ {
+				for request := range 5 {
+					for _, short := range []int{4, 7} {
+						for _, once := range []bool{true, false} {
+							if paging == export.ByPage && !once {
+								continue // such a server's pages are others; TestClamp_LoweredByPage
+							}
+							l := newList(paging, rows)
+							l.edit = func(l *list, n int) {
+								if l.clamp = 0; n == request+1 || n > request && !once {
+									l.clamp = short
+								}
+							}
+							b := newBench(t, l)
+							b.set.InFlight = inFlight
+							b.must(paging, inFlight, rows, request, short, once)
+							b.expectAll(fmt.Sprintf("%s, %d in flight, %d rows, pages of %d at %d, once %t", paging, inFlight, rows, short, request, once))
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestClamp_LoweredByPage: where a server that pages by number lowers the size
+// in the middle, its pages are no longer where they were. That is told, or
+// overcome, but no row is left out.
+func TestClamp_LoweredByPage(t *testing.T) {
+	t.Parallel()
+	for rows := 11; rows < 60; rows++ {
+		for _, short := range []int{4, 7} {
+			for from := 1; from < 5; from++ {
+				l := newList(export.ByPage, rows)
+				l.edit = func(l *list, n int) {
+					if n >= from {
+						l.clamp = short
+					}
+				}
+				b := newBench(t, l)
+				if _, err := b.exporter().Extract(t.Context(), b.run(due)); err == nil {
+					b.expectAll(fmt.Sprintf("%d rows, pages of %d from request %d on", rows, short, from))
+				} else if !errors.Is(err, providers.ErrInvalid) {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}
+
+// TestNoList_IsNoRecord: what a provider out of order says instead of a list
+// ends the call, and is no record that could be rejected.
+func TestNoList_IsNoRecord(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.ByCursor} {
+		for _, said := range []string{"", " ", "<html>保守中</html>", `{"error":"maintenance"}`, `{}`, `null`, `"no"`, `7`} {
+			for _, from := range []int{0, 3} {
+				l := newList(paging, 40)
+				down := true
+				l.cut = func(request int, body string) string {
+					if down && request >= from {
+						return said
+					}
+					return body
+				}
+				b := newBench(t, l)
+				_, err := b.exporter().Extract(t.Context(), b.run(due))
+				if err == nil || !errors.Is(err, providers.ErrTemporary) && !strings.Contains(err.Error(), "no smaller pages") {
+					t.Fatalf("%s said %q: %v", paging, said, err)
+				}
+				if n := l.requests(); n > 3+from+4 {
+					t.Errorf("%s said %q: %d requests", paging, said, n)
+				}
+				down = false
+				if a := b.extract(due); a.Rejects != 0 {
+					t.Errorf("%s said %q: %d rejects", paging, said, a.Rejects)
+				}
+				b.expectAll(fmt.Sprintf("%s said %q from request %d on", paging, said, from))
+			}
+		}
+	}
+}
+
+// TestCutAlways_Ends: a source whose answers are always cut is not read for
+// ever, behind its end.
+func TestCutAlways_Ends(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+		l := newList(paging, 40)
+		l.cut = func(_ int, body string) string { return body[:len(body)-1] }
+		b := newBench(t, l)
+		_, err := b.exporter().Extract(t.Context(), b.run(due))
+		if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "cannot be split") {
+			t.Fatalf("%s: %v", paging, err)
+		}
+		if n := l.requests(); n > 1000 {
+			t.Errorf("%s: %d requests", paging, n)
+		}
+	}
+}
+
+// TestTornNowAndThen_RejectsNothing cuts every third answer.
+func TestTornNowAndThen_RejectsNothing(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+		l := newList(paging, 60)
+		l.broken = map[int]bool{17000: true}
+		l.cut = func(request int, body string) string {
+			if request%3 == 1 {
+				return body[:len(body)/2]
+			}
+			return body
+		}
+		b := newBench(t, l)
+		b.set.InFlight = 1
+		b.extract(due)
+		if m := b.expectAll(string(paging)); m.Rejects != 1 {
+			t.Errorf("%s: %d rejects, want the broken record alone", paging, m.Rejects)
+		}
+	}
+}
+
+// TestBrokenRange_NoticesDrift deletes a row before each request in turn while
+// a broken record is looked for. Only the row right behind that record can be
+// hidden by it: nothing can overlap there.
+func TestBrokenRange_NoticesDrift(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+		for request := 1; request < 25; request++ {
+			for _, gone := range []int{0, 4} {
+				l := newList(paging, 40)
+				l.broken = map[int]bool{16000: true}
+				l.edit = func(l *list, n int) {
+					if n == request {
+						l.remove(gone)
+					}
+				}
+				b := newBench(t, l)
+				b.set.InFlight = 1
+				b.must(paging, request, gone)
+				got := counts(ids(t, b.lines(b.manifest(b.extract(due).Manifest))))
+				for _, n := range l.rows {
+					if want := 1; n != 16000 && n != 17000 && got[id(n)] != want {
+						t.Errorf("%s, row %d deleted before request %d: %d is there %d times", paging, gone, request, n, got[id(n)])
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestBrokenRecord_ThatGoesBeforeTheNextCall: a call stops behind a broken last
+// record, which is deleted before the run goes on.
+func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+		for stop := 2; stop < 16; stop++ {
+			l := newList(paging, 12)
+			l.broken = map[int]bool{12000: true}
+			b := newBench(t, l)
+			b.set.InFlight = 1
+			ctx, cancel := context.WithCancel(t.Context())
+			l.edit = func(_ *list, n int) {
+				if n == stop {
+					cancel()
+				}
+			}
+			a, err := b.exporter().Extract(ctx, b.run(due))
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Status == export.Done {
+				continue
+			}
+			l.edit = nil
+			l.rows = l.rows[:11]
+			b.must(paging, stop)
+			b.expectAll(fmt.Sprintf("%s, stopped at request %d", paging, stop))
+		}
+	}
+}
+
+// roundabout goes back to its beginning at its end.
+type roundabout struct{ *list }
+
+func (r roundabout) Page(ctx context.Context, q export.Query) ([]byte, error) {
+	if q.After == id(r.list.rows[len(r.list.rows)-1]) {
+		q.After = ""
+	}
+	return r.list.Page(ctx, q)
+}
+
+// TestCursor_LongLoopIsRefused: a list too long to be remembered begins anew.
+func TestCursor_LongLoopIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []int{990, 1000, 1010, 5000} {
+		l := newList(export.ByCursor, rows)
+		b := newBench(t, l)
+		b.feed.Source = roundabout{l}
+		_, err := b.exporter().Extract(t.Context(), b.run(due))
+		if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "repeats rows") {
+			t.Fatalf("%d rows: %v", rows, err)
+		}
+		if n := l.requests(); n > rows/10*8 {
+			t.Errorf("%d rows: %d requests before the loop was seen", rows, n)
+		}
+	}
+}
+
+// TestCursor_SmallPagesWhoseRowsAreGone deletes the rows read last, of a source
+// that answers an unknown cursor with an empty page.
+func TestCursor_SmallPagesWhoseRowsAreGone(t *testing.T) {
+	t.Parallel()
+	for size := 1; size < 6; size++ {
+		for gone := range 20 {
+			l := newList(export.ByCursor, 60)
+			l.strict = true
+			b := newBench(t, l)
+			b.feed.PageSize, b.set.InFlight = size, 1
+			lived := slices.Clone(l.rows)
+			l.edit = func(l *list, request int) {
+				if request*size/30 == 1 && len(l.rows) == 60 && gone > 0 {
+					read := request * size
+					l.rows = slices.Delete(l.rows, read-gone, read)
+				}
+			}
+			a := b.extract(due)
+			got := ids(t, b.lines(b.manifest(a.Manifest)))
+			var want []string
+			for _, n := range lived {
+				want = append(want, id(n))
+			}
+			if !slices.Equal(got, want) || a.Drift.Unresolved != 0 {
+				t.Errorf("pages of %d, %d gone: %d rows with drift %+v, want all 60", size, gone, len(got), a.Drift)
+			}
+		}
+	}
+}
+
+// must runs to the end, and on a failure tells what was asked for.
+func (b *bench) must(what ...any) {
+	b.Helper()
+	if _, err := b.exporter().Extract(b.Context(), b.run(due)); err != nil {
+		var asked []string
+		for _, q := range b.list.calls[:min(40, len(b.list.calls))] {
+			asked = append(asked, fmt.Sprintf("%d+%d", q.Start, q.Limit))
+		}
+		b.Fatal(what, err, asked)
+	}
+}

@@ -15,10 +15,10 @@ import (
 
 const (
 	tailLength = 8  // ids remembered of a page's end
-	overlap    = 4  // of them that the next page begins with
+	overlap    = 4  // of them that the next page begins with, where pages are large enough
 	stepsBack  = 4  // tries to find them further back
 	stepLength = 40 // positions of one such step
-	smallest   = 30 // page size: of two million positions, none then lacks a page that reaches 6 behind it
+	mostIdle   = 5  // looks in a row that show nobody new and no end
 )
 
 // A listing is how far one side has been listed. It survives in the lease's
@@ -28,55 +28,105 @@ const (
 type listing struct {
 	Began time.Time `json:"began"`
 	Rows  int       `json:"rows"`            // positions passed
+	Size  int       `json:"size,omitempty"`  // rows of the first page: servers lower a size silently
 	Tail  []string  `json:"tail,omitempty"`  // the last ids seen
 	Drift int       `json:"drift,omitempty"` // boundaries that could not be matched
 	Ended bool      `json:"ended,omitempty"`
 }
 
-// A pager fetches the page that contains a position, and says where it starts
-// and how many records it could hold.
+// A pager fetches pages. By number, start is a multiple of limit.
 type pager[T any] struct {
-	fetch func(ctx context.Context, position int) (page []T, start, size int, err error)
-	id    func(T) string
+	size   int    // rows to ask for first
+	byPage bool   // the server takes numbers of pages, not positions
+	advice string // what to mend if the pages cannot be what they claim
+	fetch  func(ctx context.Context, start, limit int) ([]T, error)
+	id     func(T) string
 }
 
 // next returns the records after those already seen, until l.Ended. A boundary
 // that does not match is looked for further back; where it stays lost, that is
-// drift, and reading goes on from the position.
+// drift, and reading goes on from the position. After an error l is as before.
 func (p pager[T]) next(ctx context.Context, l *listing) ([]T, error) {
+	ahead := *l
+	fresh, err := p.read(ctx, &ahead)
+	if err == nil {
+		*l = ahead
+	}
+	return fresh, err
+}
+
+func (p pager[T]) read(ctx context.Context, l *listing) ([]T, error) {
+	size := p.size
+	if l.Size > 0 {
+		size = min(size, l.Size)
+	}
 	var lost []T // the page at the position itself
-	lostEnd := 0
-	for step := 0; step <= stepsBack; {
-		page, start, size, err := p.fetch(ctx, max(0, l.Rows-overlap-step*stepLength))
+	lostEnd, step := 0, 0
+	for idle := 0; step <= stepsBack; {
+		start, limit := p.around(max(min(1, l.Rows), l.Rows-step*min(stepLength, size)), size)
+		page, err := p.fetch(ctx, start, limit)
+		end := start + len(page)
 		if err != nil {
 			return nil, err
 		}
 		if l.Rows == 0 {
-			l.Ended = len(page) == 0
-			return p.pass(l, page, len(page)), nil
+			l.Ended, l.Size = len(page) == 0, len(page)
+			return p.pass(l, page, end), nil
+		}
+		if idle == mostIdle || p.byPage && len(page) > limit {
+			return nil, fmt.Errorf("listing %d rows: %w: the pages do not go on: %s", l.Rows, providers.ErrInvalid, p.advice)
 		}
 		at := p.find(page, l.Tail)
 		switch {
 		case at < 0:
 			if step == 0 {
-				lost, lostEnd = page, start+len(page)
+				lost, lostEnd = page, end
 			}
 			step++
 		case at < len(page)-1:
-			return p.pass(l, page[at+1:], start+len(page)), nil
-		case len(page) < size:
-			l.Ended = true
-			return nil, nil
-		default: // the page ends where the last one did: look behind it
-			if start+len(page) == l.Rows {
-				return nil, fmt.Errorf("listing %d rows: %w: the pages do not go on", l.Rows, providers.ErrInvalid)
+			return p.pass(l, page[at+1:], end), nil
+		case end != l.Rows: // the page ends where the last one did: look behind it
+			l.Rows, step = end, 0
+			idle++
+		default:
+			if l.Ended, err = p.endsAt(ctx, end, start, limit); err != nil || l.Ended {
+				return nil, err
 			}
-			l.Rows, step = start+len(page), 0
+			idle++
 		}
 	}
 	l.Drift++
 	l.Ended = len(lost) == 0
 	return p.pass(l, lost, lostEnd), nil
+}
+
+// endsAt reports whether the list ends with a page that showed nobody new. That
+// the page is short proves nothing: only an empty one behind it does.
+func (p pager[T]) endsAt(ctx context.Context, end, start, limit int) (bool, error) {
+	if p.byPage {
+		end = start + limit
+	}
+	page, err := p.fetch(ctx, end, limit)
+	return len(page) == 0, err
+}
+
+// around chooses the page to read behind so many rows: it begins with some of
+// them and reaches as far behind them as one of at most size can. By number
+// that is a matter of the size; among very small ones there may be none.
+func (p pager[T]) around(rows, size int) (start, limit int) {
+	if !p.byPage || rows == 0 {
+		return max(0, rows-max(1, min(overlap, size-1))), size
+	}
+	gain := -size
+	for known := min(overlap, rows); known > 0 && gain < 1; known-- {
+		at := rows - known
+		for s := size; s > 0; s-- {
+			if g := s - at%s - known; g > gain {
+				start, limit, gain = at-at%s, s, g
+			}
+		}
+	}
+	return start, limit
 }
 
 // pass moves the listing behind fresh, the last of which is before end.
@@ -110,52 +160,39 @@ func (p pager[T]) find(page []T, tail []string) int {
 
 func (s *Stack) userPages() pager[supersaas.User] {
 	return pager[supersaas.User]{
+		size: supersaas.MaxLimit, advice: "SuperSaaS ignores limit or offset",
 		id: func(u supersaas.User) string { return strconv.FormatInt(u.ID, 10) },
-		fetch: func(ctx context.Context, position int) ([]supersaas.User, int, int, error) {
-			body, err := s.users.UsersPage(ctx, supersaas.UsersQuery{Limit: supersaas.MaxLimit, Offset: position, Form: s.Mapping.UsesForm()})
+		fetch: func(ctx context.Context, start, limit int) (page []supersaas.User, err error) {
+			body, err := s.users.UsersPage(ctx, supersaas.UsersQuery{Limit: limit, Offset: start, Form: s.Mapping.UsesForm()})
 			s.Governors.SuperSaaS.Note(err)
 			if err != nil {
-				return nil, 0, 0, err
+				return nil, err
 			}
-			var page []supersaas.User
-			if err := json.Unmarshal(body, &page); err != nil {
-				return nil, 0, 0, fmt.Errorf("listing users: %w: not the documented JSON", providers.ErrInvalid)
+			if json.Unmarshal(body, &page) != nil {
+				return nil, fmt.Errorf("listing users: %w: not the documented JSON", providers.ErrInvalid)
 			}
-			return page, position, supersaas.MaxLimit, nil
+			return page, nil
 		},
 	}
 }
 
 func (s *Stack) memberPages() pager[yappli.Member] {
+	byPage := s.quirks.Paging == yappli.ByPage
 	return pager[yappli.Member]{
-		id: func(m yappli.Member) string { return m.ID },
-		fetch: func(ctx context.Context, position int) ([]yappli.Member, int, int, error) {
-			size := max(s.quirks.PageSize, smallest)
-			q, start := yappli.UsersQuery{Limit: size, Offset: position}, position
-			if s.quirks.Paging == yappli.ByPage {
-				q, start = pageAround(position, size)
+		size: s.quirks.PageSize, byPage: byPage,
+		advice: "set Yappli's quirk paging to offset or page, whichever the tenant obeys, and page_size to as many rows as it gives on a page, 30 or more",
+		id:     func(m yappli.Member) string { return m.ID },
+		fetch: func(ctx context.Context, start, limit int) ([]yappli.Member, error) {
+			q := yappli.UsersQuery{Limit: limit, Offset: start}
+			if byPage {
+				q = yappli.UsersQuery{Limit: limit, Page: start/limit + 1}
 			}
 			body, err := s.members.UsersPage(ctx, q)
 			s.Governors.Yappli.Note(err)
 			if err != nil {
-				return nil, 0, 0, err
+				return nil, err
 			}
-			page, err := yappli.DecodeUsers(body)
-			return page, start, q.Limit, err
+			return yappli.DecodeUsers(body)
 		},
 	}
-}
-
-// pageAround chooses, for a server that pages by number, the page size between
-// half of size and size whose page that contains the position reaches farthest
-// behind it.
-func pageAround(position, size int) (yappli.UsersQuery, int) {
-	best, reach := size, 0
-	for s := size; s > size/2; s-- {
-		if r := s - position%s; r > reach {
-			best, reach = s, r
-		}
-	}
-	page := position / best
-	return yappli.UsersQuery{Limit: best, Page: page + 1}, page * best
 }

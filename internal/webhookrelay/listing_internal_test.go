@@ -2,6 +2,7 @@ package webhookrelay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -15,6 +16,9 @@ type roll struct {
 	ids     []int
 	fetches int
 	change  func(r *roll) // before a page is read; nil: nothing changes
+	byPage  bool          // it is asked for numbers of pages
+	most    int           // rows of a page, whatever is asked for; 0: any
+	obeys   string        // what of a request it looks at: "" is all of it, "size" the limit alone, "nothing"
 }
 
 func rollOf(n int) *roll {
@@ -25,15 +29,28 @@ func rollOf(n int) *roll {
 	return r
 }
 
-// pager reads the roll in pages of size, by offset.
+// pager reads the roll in pages of size.
 func (r *roll) pager(size int) pager[int] {
-	return pager[int]{id: strconv.Itoa, fetch: func(_ context.Context, position int) ([]int, int, int, error) {
+	return pager[int]{id: strconv.Itoa, size: size, byPage: r.byPage, fetch: func(_ context.Context, start, limit int) ([]int, error) {
 		if r.change != nil {
 			r.change(r)
 		}
 		r.fetches++
-		from := min(position, len(r.ids))
-		return slices.Clone(r.ids[from:min(from+size, len(r.ids))]), position, size, nil
+		page := start / limit
+		if r.obeys == "nothing" {
+			limit = 50
+		}
+		if r.most > 0 {
+			limit = min(limit, r.most)
+		}
+		if r.byPage { // a lowered limit moves the page
+			start = page * limit
+		}
+		if r.obeys != "" {
+			start = 0
+		}
+		from := min(start, len(r.ids))
+		return slices.Clone(r.ids[from:min(from+limit, len(r.ids))]), nil
 	}}
 }
 
@@ -60,8 +77,37 @@ func TestListing_OfAStillList(t *testing.T) {
 		if !slices.Equal(all, r.ids) || l.Drift != 0 || l.Rows != n {
 			t.Errorf("%d rows: %v, %+v", n, all, l)
 		}
-		if want := (max(0, n-overlap)+5)/6 + 2; r.fetches > want {
+		if want := (max(0, n-overlap)+5)/6 + 3; r.fetches > want {
 			t.Errorf("%d rows: %d pages of 10, at most %d were enough", n, r.fetches, want)
+		}
+	}
+}
+
+// TestListing_LearnsThePageSize: whatever a server makes of the size asked for,
+// everybody is read once, also if each page is read by another process.
+func TestListing_LearnsThePageSize(t *testing.T) {
+	t.Parallel()
+	for _, byPage := range []bool{false, true} {
+		for _, most := range []int{10, 13, 37, 50, 0} {
+			for _, n := range []int{0, 1, 2, 3, 4, 5, 9, 10, 11, 49, 50, 51, 60, 100, 199, 200, 201, 960, 1301} {
+				r := rollOf(n)
+				r.byPage, r.most = byPage, most
+				var all []int
+				var l listing
+				for !l.Ended && r.fetches < 1000 {
+					fresh, err := r.pager(200).next(t.Context(), &l)
+					if err != nil {
+						t.Fatalf("by page %v, at most %d of %d rows: %v", byPage, most, n, err)
+					}
+					all = append(all, fresh...)
+					journal, _ := json.Marshal(l)
+					l = listing{}
+					_ = json.Unmarshal(journal, &l)
+				}
+				if !slices.Equal(all, r.ids) || l.Drift != 0 || !l.Ended {
+					t.Errorf("by page %v, at most %d: %d of %d rows, %+v", byPage, most, len(all), n, l)
+				}
+			}
 		}
 	}
 }
@@ -132,34 +178,84 @@ func TestListing_LosesItsPlace(t *testing.T) {
 	}
 }
 
-// TestListing_RefusesPagesThatDoNotGoOn: a server that shows the same page
-// again and again is not listed for ever.
+// TestListing_RefusesPagesThatDoNotGoOn: a server that does not go where it is
+// asked to is neither listed for ever nor taken to have no more, and what the
+// journal says stays what was seen.
 func TestListing_RefusesPagesThatDoNotGoOn(t *testing.T) {
 	t.Parallel()
-	ids := rollOf(8).ids
-	p := pager[int]{id: strconv.Itoa, fetch: func(context.Context, int) ([]int, int, int, error) { return ids, 0, len(ids), nil }}
-	var l listing
-	for range 3 {
-		if _, err := p.next(t.Context(), &l); errors.Is(err, providers.ErrInvalid) {
-			return
-		}
-	}
-	t.Errorf("still reading: %+v", l)
-}
-
-// TestPageAround: by number, the page that holds the position reaches at least
-// 6 behind it, so that each page shows somebody new behind the overlap.
-func TestPageAround(t *testing.T) {
-	t.Parallel()
-	for _, size := range []int{smallest, 31, 50, 100, 250} {
-		for position := range 20_000 {
-			q, start := pageAround(position, size)
-			if start != (q.Page-1)*q.Limit || start > position || start+q.Limit < position+6 || q.Limit > size || q.Limit <= size/2 {
-				t.Fatalf("position %d, size %d: page %d of %d, from %d", position, size, q.Page, q.Limit, start)
+	for _, byPage := range []bool{false, true} {
+		for _, size := range []int{1, 10, 50, 200} {
+			for _, n := range []int{1, 2, 3, 5, 8, 46, 50, 51, 92, 100, 1000} {
+				for _, obeys := range []string{"size", "nothing"} {
+					r := rollOf(n)
+					r.byPage, r.obeys = byPage, obeys
+					p := r.pager(size)
+					var l listing
+					var err error
+					calls := 0
+					for ; err == nil && !l.Ended && calls < 5; calls++ {
+						_, err = p.next(t.Context(), &l)
+					}
+					if !errors.Is(err, providers.ErrInvalid) || l.Rows > n || r.fetches > 15 {
+						t.Errorf("by page %v, %d of %d, obeys %s: %v after %d requests, %+v", byPage, size, n, obeys, err, r.fetches, l)
+					}
+				}
 			}
 		}
 	}
-	if q, start := pageAround(90, 100); q.Limit != 90 || q.Page != 2 || start != 90 {
-		t.Errorf("position 90: page %d of %d from %d; want the second of 90, which reaches farthest", q.Page, q.Limit, start)
+	r := rollOf(9) // pages too small to begin inside one another
+	r.most = 1
+	for _, r.byPage = range []bool{false, true} {
+		var l listing
+		_, first := r.pager(50).next(t.Context(), &l)
+		if _, err := r.pager(50).next(t.Context(), &l); first != nil || !errors.Is(err, providers.ErrInvalid) {
+			t.Errorf("by page %v, pages of one row: %v, %+v; want ErrInvalid", r.byPage, err, l)
+		}
+	}
+}
+
+// TestListing_ShrinksBetweenTwoPages: the last rows of a page vanish before the
+// next is read.
+func TestListing_ShrinksBetweenTwoPages(t *testing.T) {
+	t.Parallel()
+	for _, byPage := range []bool{false, true} {
+		r := rollOf(120)
+		r.byPage = byPage
+		r.change = func(r *roll) {
+			if r.fetches == 1 {
+				r.ids = r.ids[:45]
+			}
+		}
+		all, l := r.read(t, 50)
+		if l.Drift != 0 || len(all) != 50 || l.Rows != 45 {
+			t.Errorf("by page %v: %d rows, %+v; want the first page and no drift", byPage, len(all), l)
+		}
+	}
+}
+
+// TestPageAround: by number, the page holds the end of what was seen and, but
+// for very small pages, somebody behind it: most often half a page.
+func TestPageAround(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{16, 30, 31, 50, 100, 250} {
+		p, sum := pager[int]{byPage: true}, 0
+		for i := 1; i < 20_000; i++ {
+			rows := i
+			if i >= 19_000 {
+				rows = 1_436_395 - 500 + i - 19_000 // where pages of 30 reach least
+			}
+			start, limit := p.around(rows, size)
+			known, gain := rows-start, start+limit-rows
+			if start%limit != 0 || limit > size || known < 1 || gain < 1 || size >= 30 && rows >= overlap && (known < overlap || gain < 2) {
+				t.Fatalf("%d rows, size %d: %d from %d", rows, size, limit, start)
+			}
+			sum += gain
+		}
+		if mean := sum / 20_000; mean < size/2 {
+			t.Errorf("size %d: pages of %d new rows on average", size, mean)
+		}
+	}
+	if start, limit := (pager[int]{byPage: true}).around(94, 100); start != 90 || limit != 90 {
+		t.Errorf("94 rows: %d from %d; want the second page of 90, which reaches farthest", limit, start)
 	}
 }

@@ -93,19 +93,3 @@ func BenchmarkTable_Million(b *testing.B) {
 		tab.index()
 	}
 }
-
-func TestPageAround_ReachesBehindThePosition(t *testing.T) {
-	t.Parallel()
-	for _, size := range []int{smallest, 50, 1000} {
-		for i := range 4000 {
-			position := i
-			if i >= 3000 {
-				position = 1_436_395 - 500 + i - 3000 // where smallest reaches least
-			}
-			q, start := pageAround(position, size)
-			if q.Limit > size || q.Limit <= size/2 || start != (q.Page-1)*q.Limit || start > position || start+q.Limit <= position+overlap {
-				t.Fatalf("pageAround(%d, %d) = %+v from %d", position, size, q, start)
-			}
-		}
-	}
-}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"hikyaku/pkg/providers"
 )
 
@@ -42,7 +44,7 @@ type Ingest struct {
 
 // A Request is one webhook. Who makes it has not looked into the body.
 type Request struct {
-	ID     string           // unique to the request, such as API Gateway's request id
+	ID     string           // unique to the request, such as API Gateway's request id; empty: one is made
 	At     time.Time        // when it arrived, so that equal requests make equal messages; zero: now
 	Secret providers.Secret // from the path
 	Body   []byte           // decoded, at most MaxBody and a byte of it
@@ -95,6 +97,10 @@ func (in *Ingest) Accept(ctx context.Context, r Request) Response {
 
 func (in *Ingest) enqueue(ctx context.Context, request string, at time.Time, payloads []payload) Response {
 	var envelopes []Envelope
+	var objects []string
+	if request == "" { // else the queue would take different events for one
+		request = uuid.NewString()
+	}
 	for i, p := range payloads {
 		kind, known := p.kind()
 		user := p.user(kind)
@@ -104,7 +110,7 @@ func (in *Ingest) enqueue(ctx context.Context, request string, at time.Time, pay
 		case user == 0:
 			in.count("WebhookIgnored", "reason", "no_user")
 		default:
-			in.count("WebhookAccepted", "object", kind.object)
+			objects = append(objects, kind.object)
 			message := Message{User: user, Event: string(p.Event), Deleted: bool(p.Deleted), At: at}
 			envelopes = append(envelopes, message.Envelope(request+"-"+strconv.Itoa(i)))
 		}
@@ -114,6 +120,9 @@ func (in *Ingest) enqueue(ctx context.Context, request string, at time.Time, pay
 			in.Log.ErrorContext(ctx, "webhook not stored", "rows", len(envelopes), "err", err)
 			return in.answer(http.StatusServiceUnavailable, "queue")
 		}
+	}
+	for _, object := range objects {
+		in.count("WebhookAccepted", "object", object)
 	}
 	return Response{Status: http.StatusOK, Text: "accepted"}
 }

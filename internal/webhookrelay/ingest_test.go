@@ -46,6 +46,8 @@ func TestIngest_QueuesWhatNamesAUser(t *testing.T) {
 		"stand-alone form":        {`{"id":9,"super_form_id":3,"user_id":7,"event":"change"}`, change(7), "WebhookAccepted form"},
 		"form body of a form":     {`event=change&id=9&super_form_id=3&user_id=7`, change(7), "WebhookAccepted form"},
 		"form without a user":     {`{"id":9,"super_form_id":3,"user_id":null,"event":"change"}`, nil, "WebhookIgnored no_user"},
+		"user with null fields":   {`{"id":7,"user_id":null,"super_form_id": null ,"event":"change"}`, change(7), "WebhookAccepted user"},
+		"form body with blanks":   {`event=change&id=7&user_id=&super_form_id=`, change(7), "WebhookAccepted user"},
 		"administrator's booking": {`{"id":9,"user_id":0,"event":"create"}`, nil, "WebhookIgnored no_user"},
 		"purchase by e-mail":      {`{"id":9,"email":"a@mail.example","event":"purchase"}`, nil, "WebhookIgnored no_user"},
 		"user without an id":      {`{"event":"new"}`, nil, "WebhookIgnored no_user"},
@@ -133,6 +135,20 @@ func TestIngest_DeduplicatesByRequestAndPlace(t *testing.T) {
 	}
 }
 
+// Requests without an id are different ones: one user's event must not hide
+// another's.
+func TestIngest_KeepsRequestsWithoutAnIDApart(t *testing.T) {
+	t.Parallel()
+	q := &fifo{}
+	in := newIngest(q, &counts{}, hookSecret)
+	for _, body := range []string{`{"id":7,"event":"change"}`, `{"id":8,"event":"change"}`} {
+		in.Accept(context.Background(), webhookrelay.Request{Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
+	}
+	if got := q.bodies(); len(got) != 2 || got[0].User != 7 || got[1].User != 8 {
+		t.Errorf("queued %+v, want both users", got)
+	}
+}
+
 func TestIngest_Rejects(t *testing.T) {
 	t.Parallel()
 	valid := `{"id":7,"event":"change"}`
@@ -189,7 +205,7 @@ func TestIngest_Rejects(t *testing.T) {
 			if c.reason != "" && (m.get("WebhookRejected "+c.reason) != 1 || q.len() != 0) {
 				t.Errorf("metrics = %v, %d queued; want one %s and nothing queued", m.all(), q.len(), c.reason)
 			}
-			if c.reason == "" && m.get("WebhookRejected queue") != 0 {
+			if accepted := m.get("WebhookAccepted user"); c.reason == "" && m.get("WebhookRejected queue") != 0 || c.status != 200 && accepted != 0 {
 				t.Errorf("metrics = %v", m.all())
 			}
 		})

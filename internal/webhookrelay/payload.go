@@ -29,13 +29,14 @@ var events = map[string]eventKind{
 }
 
 // A payload is the little that is taken from one webhook. Deleted wins over
-// the event's name: real samples say "create" and deleted at once.
+// the event's name: real samples say "create" and deleted at once. Null is as
+// good as absent.
 type payload struct {
-	Event     providers.Text  `json:"event"`
-	ID        providers.Text  `json:"id"`
-	UserID    json.RawMessage `json:"user_id"`
-	SuperForm json.RawMessage `json:"super_form_id"`
-	Deleted   providers.Flag  `json:"deleted"`
+	Event     providers.Text   `json:"event"`
+	ID        providers.Text   `json:"id"`
+	UserID    *json.RawMessage `json:"user_id"`
+	SuperForm *json.RawMessage `json:"super_form_id"`
+	Deleted   providers.Flag   `json:"deleted"`
 
 	secret string // of the configured field
 }
@@ -56,7 +57,7 @@ func (p payload) user(k eventKind) int64 {
 	id := p.ID
 	if k.userID {
 		id = ""
-		if p.UserID != nil && id.UnmarshalJSON(p.UserID) != nil {
+		if p.UserID != nil && id.UnmarshalJSON(*p.UserID) != nil {
 			return 0
 		}
 	}
@@ -120,11 +121,11 @@ func parseForm(body, secretField string) ([]payload, bool) {
 		Event: providers.Text(values.Get("event")), ID: providers.Text(values.Get("id")),
 		Deleted: values.Get("deleted") == "true" || values.Get("deleted") == "1",
 	}
-	if values.Has("user_id") {
-		p.UserID, _ = json.Marshal(values.Get("user_id"))
-	}
-	if values.Has("super_form_id") {
-		p.SuperForm, _ = json.Marshal(values.Get("super_form_id"))
+	for name, field := range map[string]**json.RawMessage{"user_id": &p.UserID, "super_form_id": &p.SuperForm} {
+		if v := values.Get(name); v != "" { // a form's null
+			raw, _ := json.Marshal(v)
+			*field = (*json.RawMessage)(&raw)
+		}
 	}
 	if secretField != "" {
 		p.secret = values.Get(secretField)

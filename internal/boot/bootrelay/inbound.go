@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 const inboundFor = 5 * time.Minute
 
 // rereadAfter is when a store that failed is asked again, while webhooks are
-// answered with what was read before.
+// answered with what was read.
 const rereadAfter = 30 * time.Second
 
 // inbound reads the inbound secret {prefix}/supersaas/webhook, a document
@@ -30,6 +31,7 @@ type inbound struct {
 	store secretstore.Store
 	name  string
 	now   func() time.Time
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	values []providers.Secret
@@ -37,7 +39,7 @@ type inbound struct {
 }
 
 func newInbound(base *boot.Base) *inbound {
-	return &inbound{store: base.Secrets, name: secretstore.Name(base.Common.Prefix, providers.SuperSaaS, "webhook"), now: base.Now}
+	return &inbound{store: base.Secrets, name: secretstore.Name(base.Common.Prefix, providers.SuperSaaS, "webhook"), now: base.Now, log: base.Log}
 }
 
 // InboundSecret reads the secret that a webhook's address has to end in.
@@ -53,28 +55,32 @@ func InboundSecret(ctx context.Context, base *boot.Base) (providers.Secret, erro
 }
 
 // current returns the current secret and, while it rotates, the previous one.
-// If the store fails, the last answer stands.
+// If the store fails, the last answer stands; if only the previous one cannot
+// be read, the current one serves alone.
 func (i *inbound) current(ctx context.Context) ([]providers.Secret, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if !i.readAt.IsZero() && i.now().Sub(i.readAt) < inboundFor {
 		return i.values, nil
 	}
-	var values []providers.Secret
-	for _, stage := range []string{secretstore.Current, secretstore.Previous} {
-		secrets, err := i.read(ctx, stage)
+	good := inboundFor
+	values, err := i.read(ctx, secretstore.Current)
+	switch {
+	case err == nil:
+		previous, err := i.read(ctx, secretstore.Previous)
 		if err != nil {
-			if len(i.values) > 0 {
-				i.readAt = i.now().Add(rereadAfter - inboundFor)
-				return i.values, nil
-			}
-			return nil, err
+			i.log.WarnContext(ctx, "only the current inbound secret is accepted: the previous one cannot be read", "err", err)
+			good = rereadAfter
 		}
-		values = append(values, secrets...)
+		values = append(values, previous...)
+	case len(i.values) > 0:
+		values, good = i.values, rereadAfter
+	default:
+		return nil, err
 	}
 	i.values = values
 	if len(values) > 0 { // a secret that is still to be set is looked for again at once
-		i.readAt = i.now()
+		i.readAt = i.now().Add(good - inboundFor)
 	}
 	return values, nil
 }

@@ -1,10 +1,14 @@
 package bootrelay_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +19,7 @@ import (
 
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -115,6 +120,99 @@ func TestIngest_EveryShapeWithEitherSecret(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// A previous secret that cannot be read leaves the current one valid, and is
+// looked for again after half a minute.
+func TestIngest_AnUnreadablePreviousSecretHidesNotTheCurrent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	put := func(id, document string) {
+		if err := w.aws.Secrets.Put(context.Background(), "t/supersaas/webhook", strings.Repeat(id, 32), []byte(document), secretstore.Current); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("5", "invented-and-not-JSON")
+	put("6", `{"current":"`+hookSecret+`"}`)
+	f := w.function("ingest", nil)
+	reads := func() int { return w.aws.Calls()["secretsmanager.GetSecretValue"] }
+	for _, step := range []struct {
+		after time.Duration
+		reads int
+	}{{0, 2}, {29 * time.Second, 2}, {time.Second, 4}} {
+		w.now = w.now.Add(step.after)
+		raw, err := f.Invoke(context.Background(), event(t, "ingest", "user-change"))
+		if err != nil || !strings.Contains(string(raw), `"statusCode":200`) || reads() != step.reads {
+			t.Errorf("answer %s, %v, after %d reads; want 200 and %d", raw, err, reads(), step.reads)
+		}
+	}
+	if log := w.out.String(); !strings.Contains(log, "the previous one cannot be read") || strings.Contains(log, "invented-and") || strings.Contains(log, hookSecret) {
+		t.Errorf("log: %s", log)
+	}
+}
+
+// Of an array of which the queue takes one message and refuses the other,
+// nothing is acknowledged.
+func TestIngest_AMessageThatTheQueueRefusesIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.environ("ingest", nil)
+	e.AWS = partly{e.AWS}
+	f, err := bootrelay.New(context.Background(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := f.Invoke(context.Background(), event(t, "ingest", "user-array"))
+	if err != nil || !strings.Contains(string(raw), `"statusCode":503`) || !strings.Contains(w.out.String(), "the queue refused 1 (InternalError)") {
+		t.Errorf("answer %s, %v, want 503\n%s", raw, err, w.out)
+	}
+}
+
+// partly says of the last message of each batch that it was not taken.
+type partly struct{ http.RoundTripper }
+
+func (p partly) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := p.RoundTripper.RoundTrip(r)
+	if err != nil || !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".SendMessageBatch") {
+		return response, err
+	}
+	var answer struct{ Successful, Failed []map[string]any }
+	err = errors.Join(json.NewDecoder(response.Body).Decode(&answer), response.Body.Close())
+	last := len(answer.Successful) - 1
+	answer.Failed = []map[string]any{{"Id": answer.Successful[last]["Id"], "Code": "InternalError", "SenderFault": false}}
+	answer.Successful = answer.Successful[:last]
+	raw, _ := json.Marshal(answer)
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+	response.Header.Del("Content-Length")
+	return response, err
+}
+
+// A body in base64 above the cap is refused by its length: what is behind the
+// cap is not even looked at, and does not make a shorter one of it.
+func TestIngest_RefusesALargeBodyInBase64(t *testing.T) {
+	t.Parallel()
+	const valid = `{"event":"change","id":7}`
+	encoded := func(n int) string {
+		return base64.StdEncoding.EncodeToString([]byte(valid + strings.Repeat(" ", n-len(valid))))
+	}
+	for name, c := range map[string]struct{ body, want, queued string }{
+		"at the cap":         {encoded(webhookrelay.MaxBody), `"statusCode":200`, "7 change"},
+		"a byte above":       {encoded(webhookrelay.MaxBody + 1), `"statusCode":400`, ""},
+		"garbage far behind": {encoded(2*webhookrelay.MaxBody) + "!", `"statusCode":400`, ""},
+	} {
+		w := newWorld(t)
+		payload, _ := json.Marshal(map[string]any{
+			"version": "2.0", "requestContext": map[string]any{"http": map[string]any{}, "requestId": "r"},
+			"pathParameters": map[string]string{"secret": hookSecret}, "body": c.body, "isBase64Encoded": true,
+		})
+		raw, err := w.function("ingest", nil).Invoke(context.Background(), payload)
+		if got := short(w.take(w.queue)); err != nil || !strings.Contains(string(raw), c.want) || got != c.queued {
+			t.Errorf("%s: answer %s, %v, queued %q; want %s and %q", name, raw, err, got, c.want, c.queued)
+		}
+		if tooLarge := strings.Contains(w.out.String(), `"reason":"too_large"`); tooLarge != (c.queued == "") {
+			t.Errorf("%s: counted as too large: %v", name, tooLarge)
 		}
 	}
 }

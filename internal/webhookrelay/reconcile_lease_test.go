@@ -1,0 +1,124 @@
+package webhookrelay_test
+
+import (
+	"context"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+func TestReconcile_ContinuesAcrossDeadlines(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(500)
+		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		parts := 0
+		var report *webhookrelay.Report
+		for report == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+			result, err := r.stack().Reconciler(r.queue).Run(ctx, parts > 0) // a run under way goes on, wanted or not
+			cancel()
+			if err != nil || result.Status != "continue" && result.Status != "done" {
+				t.Fatalf("part %d: %+v, %v", parts, result, err)
+			}
+			report = result.Report
+			parts++
+		}
+		if parts < 3 || report.Users != 501 || report.Matched+report.Missing != 501 || report.Sent != r.queue.len() {
+			t.Fatalf("%d parts, report %+v, %d in the queue", parts, *report, r.queue.len())
+		}
+		for info, err := range r.objects.List(context.Background(), "", "") {
+			if err != nil || strings.Contains(info.Key, "/reconcile/") {
+				t.Fatalf("%s, %v: a finished run leaves no tables", info.Key, err)
+			}
+		}
+	})
+}
+
+// A run that lasts longer than a lease keeps it, and leaves one saved table.
+func TestReconcile_KeepsItsLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(2000)
+		r.crm.SetFaults(yapplitest.Faults{Latency: 20 * time.Second})
+		first := make(chan webhookrelay.Result)
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+			defer cancel()
+			result, err := r.stack().Reconciler(r.queue).Run(ctx, false)
+			if err != nil {
+				t.Error(err)
+			}
+			first <- result
+		}()
+		for minute := range 4 {
+			time.Sleep(time.Minute)
+			if result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err != nil || result.Status != "busy" {
+				t.Fatalf("minute %d: second run = %+v, %v, want busy", minute, result, err)
+			}
+		}
+		if result := <-first; result.Status != "continue" {
+			t.Fatalf("first run = %+v, want it cut", result)
+		}
+		for range 2 {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			if _, err := r.stack().Reconciler(r.queue).Run(ctx, false); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		saved := map[string]bool{}
+		for info, err := range r.objects.List(context.Background(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, after, ok := strings.Cut(info.Key, "/reconcile/"); ok {
+				saved[path.Dir(after)] = true
+			}
+		}
+		if len(saved) != 1 {
+			t.Fatalf("tables of %v, want those of the last save", saved)
+		}
+	})
+}
+
+func TestReconcile_OneAtATime(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.crm.SetFaults(yapplitest.Faults{Latency: 10 * time.Second})
+		first := make(chan error)
+		go func() {
+			_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+			first <- err
+		}()
+		time.Sleep(5 * time.Second)
+		result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+		if err != nil || result.Status != "busy" || !result.Until.After(time.Now()) {
+			t.Fatalf("second run = %+v, %v, want busy", result, err)
+		}
+		if err := <-first; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestReconcile_StartsOverWhatIsTooOld(t *testing.T) {
+	for age, again := range map[time.Duration]bool{11 * time.Hour: false, 13 * time.Hour: true} {
+		t.Run(age.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.populate(100)
+				r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users"})
+				if _, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err == nil {
+					t.Fatal("no error")
+				}
+				time.Sleep(age)
+				lists := r.shop.Count("GET /api/users.json")
+				r.reconcile()
+				if got := r.shop.Count("GET /api/users.json") > lists; got != again {
+					t.Errorf("users listed again: %v, want %v", got, again)
+				}
+			})
+		})
+	}
+}

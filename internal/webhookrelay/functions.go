@@ -1,7 +1,7 @@
 package webhookrelay
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +10,7 @@ import (
 	_ "time/tzdata" // a function's image may hold no zones
 
 	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/types"
 	"golang.org/x/text/unicode/norm"
 	"golang.org/x/text/width"
@@ -32,7 +33,9 @@ var builtins = []string{"split", "replace", "hasPrefix", "hasSuffix", "indexOf",
 //	default(s...)           the first that is not empty
 //
 // A nil (null, or a field the user does not have) gives nil. A phone number or
-// date that cannot be read gives "".
+// date that cannot be read gives "", and so does a region or zone that a user's
+// own field names and that does not exist; one that the mapping itself names is
+// refused when it is read.
 func Functions() []string {
 	names := slices.Clone(builtins)
 	for name := range textFunctions {
@@ -42,10 +45,6 @@ func Functions() []string {
 	slices.Sort(names)
 	return names
 }
-
-// errSetting: a function was given a zone or region that does not exist, which
-// shows before any user is mapped.
-var errSetting = errors.New("wrong argument")
 
 var textFunctions = map[string]func(string) string{
 	"fold": fold, "katakana": katakana, "hiragana": hiragana,
@@ -71,27 +70,56 @@ func (o mappingOptions) functions() []expr.Option {
 	phone := func(format func(string, region) string) func(...any) (any, error) {
 		return func(args ...any) (any, error) {
 			r, ok := regions[option(args, o.Region)]
-			if !ok {
-				return nil, fmt.Errorf("%w: the region is not one of %s", errSetting, regionNames())
-			}
-			return onText(args[0], func(s string) string { return format(s, r) })
+			return onText(args[0], func(s string) string {
+				if !ok {
+					return ""
+				}
+				return format(s, r)
+			})
 		}
 	}
 	date := func(args ...any) (any, error) {
-		zone := o.zone
+		zone, err := o.zone, error(nil)
 		if len(args) > 1 {
-			var err error
-			if zone, err = time.LoadLocation(fmt.Sprint(args[1])); err != nil {
-				return nil, fmt.Errorf("%w: the zone is not an IANA time zone such as Asia/Tokyo", errSetting)
-			}
+			zone, err = time.LoadLocation(cmp.Or(option(args, ""), "none")) // an empty name would be UTC
 		}
-		return onText(args[0], func(s string) string { return localTime(s, zone) })
+		return onText(args[0], func(s string) string {
+			if err != nil {
+				return ""
+			}
+			return localTime(s, zone)
+		})
 	}
 	one, two, many := new(func(any) any), new(func(any, string) any), new(func(...any) any)
 	return append(options,
 		expr.Function("e164", phone(e164), one, two), expr.Function("domestic", phone(domestic), one, two),
 		expr.Function("date", date, one, two),
 		expr.Function("join", joinTexts, new(func(string, ...any) any)), expr.Function("default", firstText, many))
+}
+
+// wrongArgument says what is wrong with a zone or region that a call names by
+// itself, or for want of it the options do; "" if nothing is, or if only a user
+// can tell.
+func (o mappingOptions) wrongArgument(call *ast.CallNode) string {
+	given := o.Region
+	if len(call.Arguments) > 1 {
+		literal, ok := call.Arguments[1].(*ast.StringNode)
+		if !ok {
+			return ""
+		}
+		given = literal.Value
+	}
+	switch call.Callee.String() {
+	case "e164", "domestic":
+		if _, ok := regions[given]; !ok {
+			return "wrong argument: the region is not one of " + regionNames()
+		}
+	case "date":
+		if _, err := time.LoadLocation(given); err != nil && len(call.Arguments) > 1 {
+			return "wrong argument: the zone is not an IANA time zone such as Asia/Tokyo"
+		}
+	}
+	return ""
 }
 
 // option returns the second argument, or the configured value.
@@ -162,13 +190,15 @@ func hiragana(s string) string {
 
 // A region is a country's way to write telephone numbers.
 type region struct {
-	code  string // after the plus
-	trunk string // before a domestic number; empty: none
+	code   string // after the plus
+	trunk  string // before a domestic number; empty: none
+	digits int    // of a domestic number without a trunk
 }
 
 var regions = map[string]region{
-	"JP": {"81", "0"}, "TW": {"886", "0"}, "HK": {"852", ""}, "MO": {"853", ""}, "SG": {"65", ""},
-	"KR": {"82", "0"}, "CN": {"86", "0"}, "TH": {"66", "0"}, "VN": {"84", "0"}, "MY": {"60", "0"}, "US": {"1", ""},
+	"JP": {code: "81", trunk: "0"}, "TW": {code: "886", trunk: "0"}, "KR": {code: "82", trunk: "0"}, "CN": {code: "86", trunk: "0"},
+	"TH": {code: "66", trunk: "0"}, "VN": {code: "84", trunk: "0"}, "MY": {code: "60", trunk: "0"},
+	"HK": {code: "852", digits: 8}, "MO": {code: "853", digits: 8}, "SG": {code: "65", digits: 8}, "US": {code: "1", digits: 10},
 }
 
 func regionNames() string { return strings.Join(slices.Sorted(maps.Keys(regions)), ", ") }
@@ -180,7 +210,8 @@ const (
 )
 
 // e164 takes a number without a plus as domestic, or as one that lacks only
-// the plus if it does not begin with the trunk prefix.
+// the plus if it does not begin with the trunk prefix, or where there is none,
+// begins with the code and is longer than a domestic one.
 func e164(s string, r region) string {
 	s = strings.ReplaceAll(fold(s), "(0)", "") // +81 (0)90 ...
 	digits := strings.Map(func(c rune) rune {
@@ -195,6 +226,7 @@ func e164(s string, r region) string {
 		digits = digits[2:]
 	case r.trunk != "" && strings.HasPrefix(digits, r.trunk):
 		digits = r.code + digits[len(r.trunk):]
+	case r.trunk == "" && len(digits) > r.digits && strings.HasPrefix(digits, r.code):
 	case r.trunk == "":
 		digits = r.code + digits
 	case !strings.HasPrefix(digits, r.code):

@@ -2,6 +2,7 @@ package webhookrelay
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -222,24 +223,32 @@ func (p *mappingParser) compile(t *target, source string, line int) bool {
 		p.fault(line, t.name, "%s", text)
 		return false
 	}
-	if _, err := expr.Run(program, map[string]any{}); errors.Is(err, errSetting) {
-		text, _, _ := strings.Cut(err.Error(), " (1:")
-		p.fault(line, t.name, "%s", text)
+	t.program = program
+	node, calls := program.Node(), visitor{target: t, options: p.options}
+	ast.Walk(&node, &calls)
+	if calls.fault != "" {
+		p.fault(line, t.name, "%s", calls.fault)
 		return false
 	}
-	t.program = program
-	node := program.Node()
-	ast.Walk(&node, usesVisitor{t})
 	p.mapping.form = p.mapping.form || slices.Contains(t.uses, "form")
 	return true
 }
 
-type usesVisitor struct{ t *target }
+type visitor struct {
+	target  *target
+	options mappingOptions
+	fault   string
+}
 
-// Visit notes each source field that the expression names.
-func (v usesVisitor) Visit(node *ast.Node) {
-	if id, ok := (*node).(*ast.IdentifierNode); ok && slices.Contains(SourceFields(), id.Value) {
-		v.t.uses = append(v.t.uses, id.Value)
+// Visit notes each source field that the expression names, and a wrong argument.
+func (v *visitor) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		if slices.Contains(SourceFields(), n.Value) {
+			v.target.uses = append(v.target.uses, n.Value)
+		}
+	case *ast.CallNode:
+		v.fault = cmp.Or(v.fault, v.options.wrongArgument(n))
 	}
 }
 

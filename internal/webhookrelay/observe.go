@@ -3,6 +3,7 @@ package webhookrelay
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
@@ -14,7 +15,11 @@ func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome 
 	if err != nil {
 		return faultOf(err)
 	}
-	r.Log.InfoContext(ctx, "observed", "user_id", j.user, "outcome", class, "fields", fields)
+	level := slog.LevelWarn // what people deploy observe to read
+	if class == "unchanged" {
+		level = slog.LevelDebug
+	}
+	r.Log.Log(ctx, level, "observed", "user_id", j.user, "outcome", class, "fields", fields)
 	return done(class)
 }
 

@@ -101,6 +101,9 @@ func (r *Relay) settle(ctx context.Context, j *job, o outcome) (unfinished []str
 		if !j.oldest.IsZero() {
 			r.Metrics.Add("RelayLag", "Seconds", r.Now().Sub(j.oldest).Seconds(), nil)
 		}
+		if o.class == "no_identity" || o.class == "duplicate_identity" {
+			level = slog.LevelWarn // these are listed: nothing else names who is never written
+		}
 	case retry:
 		level = slog.LevelWarn
 		var postponeErr error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,8 +70,13 @@ func TestRelay_ObserveReportsAndWritesNothing(t *testing.T) {
 		if !slices.EqualFunc(before, r.crm.Members(), func(a, b yapplitest.Member) bool { return string(a.JSON()) == string(b.JSON()) }) {
 			t.Fatal("observing changed a member")
 		}
-		if !strings.Contains(r.log.String(), `fields="[column01 column02 login_id]"`) {
-			t.Fatalf("the log names no changed fields:\n%s", r.log)
+		for _, want := range []string{
+			fmt.Sprintf(`level=WARN msg=observed user_id=%d outcome=would_create `, fresh),
+			fmt.Sprintf(`level=WARN msg=observed user_id=%d outcome=would_update fields="[column01 column02 login_id]"`, known),
+		} {
+			if !strings.Contains(r.log.String(), want) {
+				t.Fatalf("the log lacks %s:\n%s", want, r.log)
+			}
 		}
 		if strings.Contains(r.log.String(), "壬") || strings.Contains(r.log.String(), "9000000000") {
 			t.Fatal("the log holds personal data")

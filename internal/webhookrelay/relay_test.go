@@ -2,6 +2,7 @@ package webhookrelay_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -163,6 +164,14 @@ func TestRelay_WritesNoNullOrDuplicateIdentity(t *testing.T) {
 		r.wantOutcome("created")
 		r.relay(second, "change")
 		r.wantOutcome("duplicate_identity")
+		for user, class := range map[int64]string{none: "no_identity", second: "duplicate_identity"} {
+			if want := fmt.Sprintf(`level=WARN msg="user handled" user_id=%d outcome=%s`, user, class); !strings.Contains(r.log.String(), want) {
+				t.Fatalf("the log lacks %s:\n%s", want, r.log)
+			}
+		}
+		if written := fmt.Sprintf(`msg="user handled" user_id=%d outcome=created`, first); !strings.Contains(r.log.String(), "level=DEBUG "+written) {
+			t.Fatalf("the log of an ordinary user is not DEBUG:\n%s", r.log)
+		}
 		r.wantField("A-100", "column01", "先")
 		r.shop.ChangeUser(first, map[string]any{"field_2": "A-200", "full_name": "先 改"})
 		r.relay(first, "change")

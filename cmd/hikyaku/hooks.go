@@ -132,7 +132,8 @@ func newHooksRegister() *cobra.Command {
 		Use:   "register",
 		Short: "Make exactly one webhook for changed users point at the relay",
 		Long: "Reads the stack's inbound secret and registers the address with it. One that is right already stays; one\n" +
-			"with an older secret, and duplicates, are removed after the new one is there.",
+			"with an older secret, and duplicates, are removed after the new one is there. The secret must consist of\n" +
+			"letters, digits and . _ ~ - alone, as 'openssl rand -hex 32' prints it: an address would change others.",
 		Example: "  hikyaku hooks register --url https://api.example/webhook/",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -152,7 +153,7 @@ func newHooksRegister() *cobra.Command {
 			if done.Created {
 				created = "The webhook is registered"
 			}
-			return (&relayFlags{asJSON: f.asJSON}).say(c, done, "%s; %d old ones removed.", created, done.Removed)
+			return (&relayFlags{asJSON: f.asJSON}).say(c, done, "%s; %d old ones removed.\nInstances that run already may take up to five minutes to accept a new secret.", created, done.Removed)
 		},
 	}
 	f.add(c)

@@ -182,7 +182,7 @@ func newReconcile() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.say(c, map[string]any{"status": "done", "report": report}, "%s", sentences(*report))
+			return f.say(c, map[string]any{"status": "done", "report": report}, "%s", sentences(*report, report.Sent))
 		},
 	}
 	f.add(c)
@@ -204,7 +204,7 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *webhookrelay.Reconciler) error 
 			return err
 		}
 	}
-	return f.say(c, nil, "%s", sentences(report))
+	return f.say(c, nil, "%s", sentences(report, len(differences)))
 }
 
 // oneGo is how long a part of a run may take. The lease of a part ends with
@@ -228,9 +228,9 @@ func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler) (*webhookrela
 	}
 }
 
-func sentences(r webhookrelay.Report) string {
+func sentences(r webhookrelay.Report, due int) string {
 	text := fmt.Sprintf("%d users, %d members: %d matched, %d missing, %d differing, %d gone, %d members nobody claims.\n%d to be written by the relay.",
-		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, r.Sent)
+		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, due)
 	if r.NoIdentity+r.DuplicateIdentity+r.Unmappable > 0 {
 		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has, %d whom the mapping fails for.",
 			r.NoIdentity, r.DuplicateIdentity, r.Unmappable)

@@ -300,7 +300,7 @@ func TestTemplate_Roles(t *testing.T) {
 	forbidden := map[string][]string{
 		localstack.TokenRefresh: {"sqs:", "lambda:", "/exports/", "/state/relay/"},
 		localstack.Ingest:       {"/token", "/connection", "/refresh", "s3:", "lambda:", "sqs:ReceiveMessage"},
-		localstack.Relay:        {"/connection", "/refresh", "/webhook", "/exports/", "PutSecretValue"},
+		localstack.Relay:        {"s3:DeleteObject", "/connection", "/refresh", "/webhook", "/exports/", "PutSecretValue"},
 		localstack.Reconcile:    {"/connection", "/refresh", "/webhook", "/exports/", "PutSecretValue", "DeadLetterQueue"},
 		localstack.Export:       {"/connection", "/refresh", "/webhook", "sqs:", "s3:DeleteObject", "PutSecretValue"},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 
@@ -42,11 +43,15 @@ func newInbound(base *boot.Base) *inbound {
 	return &inbound{store: base.Secrets, name: secretstore.Name(base.Common.Prefix, providers.SuperSaaS, "webhook"), now: base.Now, log: base.Log}
 }
 
-// InboundSecret reads the secret that a webhook's address has to end in.
+// InboundSecret reads the secret that a webhook's address has to end in. One
+// that an address would change, so that no webhook could match it, is an error.
 func InboundSecret(ctx context.Context, base *boot.Base) (providers.Secret, error) {
 	secrets, err := newInbound(base).read(ctx, secretstore.Current)
 	if err == nil && len(secrets) == 0 {
-		err = errors.New("the inbound secret holds nothing yet; the stack sets it when it is deployed")
+		err = errors.New("the inbound secret holds nothing yet; make one of letters and digits, such as 'openssl rand -hex 32' prints")
+	}
+	if err == nil && url.QueryEscape(secrets[0].Reveal()) != secrets[0].Reveal() {
+		err = errors.New("the inbound secret holds characters that an address changes, but only letters, digits and . _ ~ - are safe; store another, such as 'openssl rand -hex 32' prints")
 	}
 	if err != nil {
 		return providers.Secret{}, err

@@ -18,7 +18,7 @@ const (
 	overlap    = 4  // of them that the next page begins with, where pages are large enough
 	stepsBack  = 4  // tries to find them further back
 	stepLength = 40 // positions of one such step
-	mostIdle   = 5  // looks in a row that show nobody new and no end
+	mostIdle   = 5  // looks in a row that may show nobody new and no end
 )
 
 // A listing is how far one side has been listed. It survives in the lease's
@@ -28,10 +28,13 @@ const (
 type listing struct {
 	Began time.Time `json:"began"`
 	Rows  int       `json:"rows"`            // positions passed
-	Size  int       `json:"size,omitempty"`  // rows of the first page: servers lower a size silently
+	Size  int       `json:"size,omitempty"`  // rows of a first page: servers lower a size silently
 	Tail  []string  `json:"tail,omitempty"`  // the last ids seen
 	Drift int       `json:"drift,omitempty"` // boundaries that could not be matched
 	Ended bool      `json:"ended,omitempty"`
+
+	Idle   int    `json:"idle,omitempty"`  // looks in a row that showed nobody new
+	Behind [2]int `json:"behind,omitzero"` // where to look whether somebody follows, and for how many
 }
 
 // A pager fetches pages. By number, start is a multiple of limit.
@@ -43,26 +46,30 @@ type pager[T any] struct {
 	id     func(T) string
 }
 
-// next returns the records after those already seen, until l.Ended. A boundary
-// that does not match is looked for further back; where it stays lost, that is
-// drift, and reading goes on from the position. After an error l is as before.
-func (p pager[T]) next(ctx context.Context, l *listing) ([]T, error) {
-	ahead := *l
-	fresh, err := p.read(ctx, &ahead)
-	if err == nil {
-		*l = ahead
-	}
-	return fresh, err
-}
+// errPages: a run that meets it ends, since what it has listed may be wrong.
+var errPages = fmt.Errorf("%w: the pages do not go on", providers.ErrInvalid)
 
-func (p pager[T]) read(ctx context.Context, l *listing) ([]T, error) {
+// next returns the records after those already seen, until l.Ended; perhaps
+// none. A boundary that does not match is looked for further back; where it
+// stays lost, that is drift, and reading goes on from the position.
+func (p pager[T]) next(ctx context.Context, l *listing) ([]T, error) {
+	if l.Behind[0] > 0 {
+		return nil, p.lookBehind(ctx, l)
+	}
+	if l.Idle == 1 { // the first page may have been small because the list was
+		page, err := p.fetch(ctx, 0, p.size)
+		if err != nil {
+			return nil, err
+		}
+		l.Size = max(l.Size, len(page))
+	}
 	size := p.size
 	if l.Size > 0 {
 		size = min(size, l.Size)
 	}
 	var lost []T // the page at the position itself
-	lostEnd, step := 0, 0
-	for idle := 0; step <= stepsBack; {
+	lostEnd := 0
+	for step := range stepsBack + 1 {
 		start, limit := p.around(max(min(1, l.Rows), l.Rows-step*min(stepLength, size)), size)
 		page, err := p.fetch(ctx, start, limit)
 		end := start + len(page)
@@ -73,26 +80,25 @@ func (p pager[T]) read(ctx context.Context, l *listing) ([]T, error) {
 			l.Ended, l.Size = len(page) == 0, len(page)
 			return p.pass(l, page, end), nil
 		}
-		if idle == mostIdle || p.byPage && len(page) > limit {
-			return nil, fmt.Errorf("listing %d rows: %w: the pages do not go on: %s", l.Rows, providers.ErrInvalid, p.advice)
+		if l.Idle == mostIdle || p.byPage && len(page) > limit {
+			return nil, fmt.Errorf("listing %d rows: %w: %s", l.Rows, errPages, p.advice)
 		}
-		at := p.find(page, l.Tail)
-		switch {
+		switch at := p.find(page, l.Tail); {
+		case at < 0 && step == 0:
+			lost, lostEnd = page, end
 		case at < 0:
-			if step == 0 {
-				lost, lostEnd = page, end
-			}
-			step++
 		case at < len(page)-1:
 			return p.pass(l, page[at+1:], end), nil
-		case end != l.Rows: // the page ends where the last one did: look behind it
-			l.Rows, step = end, 0
-			idle++
+		case end != l.Rows: // the page ends where the last one did, but elsewhere
+			l.Rows = end
+			l.Idle++
+			return nil, nil
 		default:
-			if l.Ended, err = p.endsAt(ctx, end, start, limit); err != nil || l.Ended {
-				return nil, err
+			l.Behind = [2]int{end, limit}
+			if p.byPage {
+				l.Behind[0] = start + limit
 			}
-			idle++
+			return nil, nil
 		}
 	}
 	l.Drift++
@@ -100,14 +106,16 @@ func (p pager[T]) read(ctx context.Context, l *listing) ([]T, error) {
 	return p.pass(l, lost, lostEnd), nil
 }
 
-// endsAt reports whether the list ends with a page that showed nobody new. That
-// the page is short proves nothing: only an empty one behind it does.
-func (p pager[T]) endsAt(ctx context.Context, end, start, limit int) (bool, error) {
-	if p.byPage {
-		end = start + limit
+// lookBehind ends the list if nothing is behind a page that showed nobody new.
+// That the page was short proves nothing.
+func (p pager[T]) lookBehind(ctx context.Context, l *listing) error {
+	page, err := p.fetch(ctx, l.Behind[0], l.Behind[1])
+	if err != nil {
+		return err
 	}
-	page, err := p.fetch(ctx, end, limit)
-	return len(page) == 0, err
+	l.Ended, l.Behind = len(page) == 0, [2]int{}
+	l.Idle++
+	return nil
 }
 
 // around chooses the page to read behind so many rows: it begins with some of
@@ -135,7 +143,7 @@ func (p pager[T]) pass(l *listing, fresh []T, end int) []T {
 		l.Tail = append(l.Tail, p.id(item))
 	}
 	l.Tail = slices.Clone(l.Tail[max(0, len(l.Tail)-tailLength):])
-	l.Rows = max(l.Rows, end)
+	l.Rows, l.Idle = max(l.Rows, end), 0
 	return fresh
 }
 

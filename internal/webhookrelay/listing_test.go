@@ -63,6 +63,10 @@ func TestReconcile_RefusesTheWrongQuirk(t *testing.T) {
 				if n := r.crm.Count("GET /api/ext/users") - before; n > 20 || r.queue.len() > 0 {
 					t.Fatalf("%d requests, %d messages", n, r.queue.len())
 				}
+				r.quirks, r.crm.Generation = `{"update":"partial"}`, 1 // mended: what was read is not gone on with
+				if report := r.reconcile(); report.Members != len(r.crm.Members()) || report.Drift != 0 || report.Matched+report.Missing != 121 {
+					t.Fatalf("report after the repair = %+v", report)
+				}
 			})
 		})
 	}

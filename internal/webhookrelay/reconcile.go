@@ -128,6 +128,9 @@ func (r *Reconciler) Run(ctx context.Context, onlyIfWanted bool) (Result, error)
 	if err == nil {
 		return Result{Status: "done", Report: &r.state.Report}, r.finish(ctx)
 	}
+	if errors.Is(err, errPages) {
+		return Result{}, errors.Join(err, l.Release(context.WithoutCancel(ctx), nil)) // the next run starts over
+	}
 	saveErr := r.save(context.WithoutCancel(ctx))
 	if errors.Is(err, errPause) && saveErr == nil {
 		return Result{Status: "continue"}, nil

@@ -100,12 +100,19 @@ func swap[T any](ctx context.Context, store objectstore.Store, key string, next 
 	}
 }
 
+// moveWatermark notes how far the dataset is covered: never beyond the time at
+// which the run was planned. A scheduled time in the future, given by mistake,
+// would leave each later run nothing but its look-back.
 func (j *job) moveWatermark(ctx context.Context, m Manifest) error {
+	to := m.Window.To
+	if planned := j.journal.Plan.Started.Truncate(time.Second); planned.Before(to) {
+		to = planned
+	}
 	return swap(ctx, j.seams.Store, j.keys.watermark(), func(old covered) *covered {
-		if !old.To.Before(m.Window.To) {
+		if !old.To.Before(to) {
 			return nil
 		}
-		return &covered{To: m.Window.To, Run: m.Run}
+		return &covered{To: to, Run: m.Run}
 	})
 }
 
@@ -168,15 +175,15 @@ func (j *job) link(ctx context.Context, m Manifest) error {
 }
 
 // nextLink returns the lines of the new symlink, or nil if it is right. A
-// snapshot's names the newest run's parts, an incremental one those of all
-// runs of the day.
+// snapshot's names the newest run's parts, never those of a mere range; an
+// incremental one those of all runs of the day.
 func (j *job) nextLink(m Manifest, info objectstore.Info, lines []string) []string {
 	mine := make([]string, 0, len(m.Parts))
 	for _, p := range m.Parts {
 		mine = append(mine, "s3://"+j.set.Bucket+"/"+p.Key+"\n")
 	}
 	if m.Kind == "snapshot" {
-		if info.ETag != "" && info.Metadata[linkRun] >= m.Run {
+		if m.Backfill || info.ETag != "" && info.Metadata[linkRun] >= m.Run {
 			return nil
 		}
 		return mine

@@ -53,6 +53,34 @@ func TestPublish_NewestSnapshotOfTheDayWins(t *testing.T) {
 	}
 }
 
+// TestPublish_ARangeIsNoSnapshot: a backfill of a snapshot's range does not
+// stand for the day.
+func TestPublish_ARangeIsNoSnapshot(t *testing.T) {
+	t.Parallel()
+	b, _ := incremental(t, "supersaas/appointments")
+	const key = "shop/athena/supersaas/appointments/dt=2026-11-22/symlink.txt"
+	backfill := func(n int) {
+		t.Helper()
+		run, err := export.NewRun(export.Trigger{Dataset: b.dataset, Scheduled: due.Add(time.Duration(n) * time.Second), From: due.AddDate(0, -1, 0), To: due}, time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := b.exporter().Extract(t.Context(), run); err != nil || a.Status != export.Done || a.Rows != 5 {
+			t.Fatal(a, err)
+		}
+	}
+	backfill(0)
+	if _, err := b.store.Head(t.Context(), key); !errors.Is(err, objectstore.ErrNotFound) {
+		t.Error("a range stands for the day", err)
+	}
+	b.extract(due)
+	before := b.object(key)
+	backfill(1)
+	if got := b.object(key); string(got) != string(before) || strings.Count(string(got), "\n") != 1 {
+		t.Errorf("after a backfill the symlink is %q, and was %q", got, before)
+	}
+}
+
 func TestPublish_NoticesObjectsAddedByHand(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newList(export.ByCursor, 30))

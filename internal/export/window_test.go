@@ -81,6 +81,7 @@ func incremental(t *testing.T, name string) (*bench, *list) {
 	b.dataset = dataset(t, name)
 	b.feed.Passes = b.dataset.Passes
 	b.set.LookBack = time.Hour
+	b.now = func() time.Time { return due.AddDate(0, 1, 0) }
 	return b, l
 }
 
@@ -135,6 +136,20 @@ func TestWindow_FollowsTheWatermark(t *testing.T) {
 	link := string(b.object("shop/athena/shopline/customers/dt=2026-11-22/symlink.txt"))
 	if strings.Count(link, "s3://lake/shop/exports/shopline/customers/dt=2026-11-22/run=20261122T") != 2 || strings.Count(link, "\n") != 2 {
 		t.Errorf("an incremental day's symlink names\n%s", link)
+	}
+}
+
+// TestWindow_OfAMistakenTime: a run of a time to come covers what is there, and
+// not what will be.
+func TestWindow_OfAMistakenTime(t *testing.T) {
+	t.Parallel()
+	b, _ := incremental(t, "shopline/customers")
+	b.now = func() time.Time { return due.Add(90*time.Second + time.Millisecond) }
+	b.extract(due.AddDate(1, 0, 0))
+	next := due.AddDate(0, 0, 1)
+	a, err := b.exporter().Plan(t.Context(), b.run(next))
+	if want := (export.Window{From: due.Add(90*time.Second - time.Hour), To: next}); err != nil || *a.Window != want {
+		t.Errorf("the next window is %+v, want %+v (%v)", a.Window, want, err)
 	}
 }
 

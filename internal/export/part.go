@@ -53,7 +53,7 @@ func (p *part) empty() bool { return p.point.Rows == 0 && p.point.Rejects == 0 }
 // fits reports whether another n bytes may go into the part. The first row
 // always may.
 func (p *part) fits(n int, limit int64) bool {
-	return p.empty() || p.point.Bytes+p.rejects.size()+int64(n) <= limit
+	return p.empty() || p.rejects.size() < maxRejects && p.point.Bytes+p.rejects.size()+int64(n) <= limit
 }
 
 // write adds lines that stand one behind the other.

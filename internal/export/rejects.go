@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"hikyaku/internal/objectstore"
 )
+
+// maxRejects is how many bytes of rejects end a part: they are held in memory.
+const maxRejects = 4 << 20
 
 // rejects collects the records that a part leaves out.
 type rejects struct{ lines bytes.Buffer }
@@ -31,7 +33,12 @@ type reject struct {
 
 func (r *rejects) size() int64 { return int64(r.lines.Len()) }
 
-func (r *rejects) reset() { r.lines.Reset() }
+func (r *rejects) reset() {
+	r.lines.Reset()
+	if r.lines.Cap() > 2*maxRejects { // of one huge record
+		r.lines = bytes.Buffer{}
+	}
+}
 
 // add notes one record.
 func (r *rejects) add(pass string, bad row, data []byte, withData bool) error {
@@ -52,18 +59,21 @@ func (r *rejects) add(pass string, bad row, data []byte, withData bool) error {
 }
 
 // put stores the rejects of a part and returns their key, which names the
-// content: equal ones are stored once, and no writer replaces another's.
+// content: equal ones are stored once, and no writer replaces another's. A
+// refused write proves nothing: it may have raced one that failed.
 func (r *rejects) put(ctx context.Context, store objectstore.Store, stem string) (string, error) {
 	sum := sha256.Sum256(r.lines.Bytes())
-	key := fmt.Sprintf("%s-%s.jsonl", stem, hex.EncodeToString(sum[:8]))
+	key := rejectsKey(stem, sum[:])
 	_, err := store.Put(ctx, objectstore.Object{
 		Key: key, Body: bytes.NewReader(r.lines.Bytes()), Size: r.size(), ContentType: "application/x-ndjson",
 		Condition: objectstore.Condition{Absent: true},
 	})
-	if err != nil && !errors.Is(err, objectstore.ErrConflict) {
-		if _, headErr := store.Head(ctx, key); headErr != nil {
+	if err != nil {
+		if info, headErr := store.Head(ctx, key); headErr != nil || info.Size != r.size() {
 			return "", fmt.Errorf("writing %s: %w", key, err)
 		}
 	}
 	return key, nil
 }
+
+func rejectsKey(stem string, sum []byte) string { return fmt.Sprintf("%s-%x.jsonl", stem, sum[:8]) }

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,8 +14,9 @@ import (
 // checkpointKey names the metadata of a part that holds its checkpoint.
 const checkpointKey = "checkpoint"
 
-// idBudget bounds the ids in a checkpoint in bytes, so that with every one of
-// them escaped the whole stays under the 2 KB of metadata that S3 allows.
+// idBudget bounds the width of the last ids in a checkpoint, so that with two
+// more ids and a rejects key the whole stays under the 2 KB of metadata that S3
+// allows.
 const idBudget = 480
 
 // A checkpoint is what a part's metadata says of it, and how a run goes on
@@ -23,6 +25,7 @@ type checkpoint struct {
 	Rows    int    `json:"rows"`
 	Bytes   int64  `json:"bytes"`  // of the uncompressed lines
 	SHA256  string `json:"sha256"` // of the uncompressed lines
+	CRC32C  string `json:"crc32c"` // of the stored bytes
 	First   string `json:"first"`  // id of the first row
 	Last    string `json:"last"`
 	Rejects int    `json:"rejects,omitempty"`
@@ -46,19 +49,50 @@ func (c checkpoint) same(d checkpoint) bool {
 
 // metadata renders the checkpoint for a part. Only ASCII may stand there.
 func (c checkpoint) metadata() (map[string]string, error) {
-	raw, err := json.Marshal(c)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(c); err != nil {
 		return nil, err
 	}
-	return map[string]string{checkpointKey: ascii(string(raw))}, nil
+	return map[string]string{checkpointKey: ascii(strings.TrimSpace(b.String()))}, nil
 }
 
-// ascii writes all other characters of a JSON text as \uNNNN.
+// part is what a manifest says of a stored part.
+func (c checkpoint) part() Part {
+	return Part{
+		Key: c.key, Rows: c.Rows, Bytes: c.Bytes, StoredBytes: c.stored, StoredCRC32C: c.CRC32C, SHA256: c.SHA256,
+		FirstID: c.First, LastID: c.Last, Rejects: c.Rejects, RejectsKey: c.RejectsKey,
+	}
+}
+
+// width is how many bytes of metadata an id takes at most. One that is not
+// UTF-8 would come back as another, so it is too wide for any.
+func width(id []byte) int {
+	n := 0
+	for _, r := range string(id) {
+		switch {
+		case r == utf8.RuneError:
+			return maxID + 1
+		case r > 0xffff:
+			n += 12
+		case r < ' ' || r > '~':
+			n += 6
+		case r == '"' || r == '\\':
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// ascii writes all characters of a JSON text that no header can carry as \uNNNN.
 func ascii(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
-		case r < utf8.RuneSelf:
+		case r <= '~':
 			b.WriteRune(r)
 		case r > 0xffff:
 			r -= 0x10000

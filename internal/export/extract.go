@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -283,13 +284,16 @@ func (x *extraction) stayAlive(ctx context.Context) error {
 func (x *extraction) consume(ctx context.Context, r *reading, p *page) error {
 	start, end := 0, 0 // lines of the page that wait to be written
 	for i, one := range p.rows {
-		line := p.line(one)
-		if one.reason == "" && x.leaveOut(r.at.Pass, one, line) {
-			x.part.ids.add(one.id)
-			continue
-		}
+		line, id := p.line(one), one.id
 		if one.reason == "" && x.redact != nil {
 			line = x.redact.apply(line)
+			if bytes.HasPrefix(id, []byte(digestPrefix)) { // as whoever reads the stored line will find it
+				id = x.splitter().rowID(line[:len(line)-1])
+			}
+		}
+		if one.reason == "" && x.leaveOut(r.at.Pass, id, line) {
+			x.part.ids.add(one.id)
+			continue
 		}
 		if !x.part.fits(end-start+len(line), x.set.PartBytes) {
 			if err := x.part.write(p.buf[start:end]); err != nil {
@@ -303,15 +307,16 @@ func (x *extraction) consume(ctx context.Context, r *reading, p *page) error {
 				return err
 			}
 		}
+		x.part.ids.add(one.id)
 		var err error
 		switch {
 		case one.reason != "":
 			err = x.reject(r.at.Pass, one, line)
 		case x.redact != nil:
-			x.note(one.id)
+			x.note(id)
 			err = x.part.write(line)
 		default:
-			x.note(one.id)
+			x.note(id)
 			if one.start != end {
 				err = x.part.write(p.buf[start:end])
 				start = one.start
@@ -339,9 +344,9 @@ func (x *extraction) note(id []byte) {
 }
 
 // leaveOut reports whether a row has been delivered by an earlier pass.
-func (x *extraction) leaveOut(step int, one row, line []byte) bool {
+func (x *extraction) leaveOut(step int, id, line []byte) bool {
 	if step >= len(x.passes) {
-		return x.known.has(one.id)
+		return x.known.has(id)
 	}
 	for _, earlier := range x.passes[:step] {
 		if len(earlier.Time) == 0 {
@@ -364,7 +369,6 @@ func (x *extraction) reject(step int, one row, line []byte) error {
 		return nil
 	}
 	x.part.point.Rejects++
-	x.part.ids.add(one.id)
 	data := line
 	if n := len(data); n > 0 && data[n-1] == '\n' && one.reason != unreadable {
 		data = data[:n-1]
@@ -431,8 +435,11 @@ func (x *extraction) finish(ctx context.Context) error {
 	x.observe()
 	x.journal.Resume = nil
 	x.journal.Extracted = &extracted{
-		Parts: x.number, Drift: x.part.point.Drift,
+		Parts: x.number, Drift: x.part.point.Drift, Repeats: x.part.point.Repeats,
 		Source: Origin{Account: x.feed.Account, Paging: x.feed.Paging, PageSize: x.feed.PageSize},
+	}
+	if x.part.point.Next.Fixed {
+		x.journal.Extracted.Source.Paging = ByFixedPage
 	}
 	return x.keep(context.WithoutCancel(ctx))
 }

@@ -40,6 +40,7 @@ type Manifest struct {
 	StoredBytes   int64     `json:"stored_bytes"`
 	Rejects       int       `json:"rejects"`
 	Repeats       int       `json:"repeats"`
+	RepeatsAtEnd  int       `json:"repeats_at_end"` // of them, behind the last part
 	Late          int       `json:"late"`
 	Drift         Drift     `json:"drift"`
 	Parts         []Part    `json:"parts"`
@@ -55,15 +56,16 @@ type Origin struct {
 
 // A Part is one file of a run.
 type Part struct {
-	Key         string `json:"key"`
-	Rows        int    `json:"rows"`
-	Bytes       int64  `json:"bytes"` // uncompressed
-	StoredBytes int64  `json:"stored_bytes"`
-	SHA256      string `json:"sha256"` // of the uncompressed bytes, hex
-	FirstID     string `json:"first_id"`
-	LastID      string `json:"last_id"`
-	Rejects     int    `json:"rejects"`
-	RejectsKey  string `json:"rejects_key,omitempty"`
+	Key          string `json:"key"`
+	Rows         int    `json:"rows"`
+	Bytes        int64  `json:"bytes"` // uncompressed
+	StoredBytes  int64  `json:"stored_bytes"`
+	StoredCRC32C string `json:"stored_crc32c"` // hex
+	SHA256       string `json:"sha256"`        // of the uncompressed bytes, hex
+	FirstID      string `json:"first_id"`
+	LastID       string `json:"last_id"`
+	Rejects      int    `json:"rejects"`
+	RejectsKey   string `json:"rejects_key,omitempty"`
 }
 
 // Observed is what depends on a run's luck.
@@ -92,13 +94,11 @@ func (j *job) manifest(points []checkpoint) Manifest {
 		Compression: map[bool]string{true: "gzip", false: "none"}[j.set.Gzip],
 		Dropped:     nonNil(fields.Drop), Hashed: nonNil(fields.Hash),
 		Source: j.journal.Extracted.Source, Drift: j.journal.Extracted.Drift,
+		Repeats: j.journal.Extracted.Repeats, RepeatsAtEnd: j.journal.Extracted.Repeats,
 		Parts: []Part{}, Observed: j.journal.Observed,
 	}
 	for _, c := range points {
-		m.Parts = append(m.Parts, Part{
-			Key: c.key, Rows: c.Rows, Bytes: c.Bytes, StoredBytes: c.stored, SHA256: c.SHA256,
-			FirstID: c.First, LastID: c.Last, Rejects: c.Rejects, RejectsKey: c.RejectsKey,
-		})
+		m.Parts = append(m.Parts, c.part())
 		m.Rows += c.Rows
 		m.Bytes += c.Bytes
 		m.StoredBytes += c.stored

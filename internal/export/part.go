@@ -76,7 +76,6 @@ func (p *part) note(id []byte) {
 	}
 	p.point.Rows++
 	p.lastRow = append(p.lastRow[:0], id...)
-	p.ids.add(id)
 }
 
 // seal completes the part's bytes and its checkpoint.
@@ -87,6 +86,7 @@ func (p *part) seal() error {
 		}
 	}
 	p.point.SHA256 = hex.EncodeToString(p.sum.Sum(nil))
+	p.point.CRC32C = fmt.Sprintf("%08x", p.spool.crc)
 	if p.point.Rows > 0 {
 		p.point.Last = string(p.lastRow)
 	}

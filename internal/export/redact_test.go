@@ -83,3 +83,27 @@ func TestFields_FaultsAreAllNamed(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(all, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// TestFields_RowsWithoutIDAreStoredOnce: the second look at an unordered source
+// knows them again, although they are stored without what was dropped.
+func TestFields_RowsWithoutIDAreStoredOnce(t *testing.T) {
+	t.Parallel()
+	for _, f := range []export.Fields{{Drop: []string{"a"}}, {Hash: []string{"a"}}, {}} {
+		b := newBench(t, newList(export.ByOffset, 25))
+		b.list.render = func(n int) string {
+			switch n / 1000 % 3 {
+			case 0:
+				return `{"a":"x","b":` + id(n)[4:] + `0}`
+			case 1:
+				return `{"id":"` + strings.Repeat("long", 50) + id(n) + `","a":"x"}`
+			}
+			return `{"a":7,"id":"` + id(n) + `"}`
+		}
+		b.feed.Unordered = true
+		b.set.Fields = map[string]export.Fields{b.dataset.String(): f}
+		if m := b.manifest(b.extract(due).Manifest); m.Rows != 25 || m.Late != 0 {
+			t.Errorf("%+v: %d rows of 25, %d of them late", f, m.Rows, m.Late)
+		}
+		b.verify(b.key("_manifest.json"))
+	}
+}

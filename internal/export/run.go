@@ -162,9 +162,10 @@ type plan struct {
 
 // extracted says that all rows of a run are stored.
 type extracted struct {
-	Parts  int    `json:"parts"`
-	Drift  Drift  `json:"drift"`
-	Source Origin `json:"source"`
+	Parts   int    `json:"parts"`
+	Drift   Drift  `json:"drift"`
+	Source  Origin `json:"source"`
+	Repeats int    `json:"repeats,omitempty"` // behind the last part
 }
 
 // resume is where a call stopped that had nothing to store.

@@ -293,7 +293,7 @@ func (s *splitter) add(p *page, body []byte, w int, one span, strict bool) int {
 // of the record if it has none that a checkpoint could hold.
 func (s *splitter) rowID(record []byte) []byte {
 	id, ok := s.id(record)
-	if !ok || len(id) > maxID {
+	if !ok || width(id) > maxID {
 		return digestID(record)
 	}
 	return id
@@ -308,7 +308,7 @@ func (s *splitter) id(record []byte) ([]byte, bool) {
 	return text(value)
 }
 
-// maxID is the longest id in bytes that a checkpoint can hold a few of.
+// maxID is the width of the longest id that a checkpoint can hold a few of.
 const maxID = 128
 
 // digestPrefix begins the ids that are none of the provider's.

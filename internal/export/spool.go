@@ -3,6 +3,7 @@ package export
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 )
@@ -16,11 +17,16 @@ type spool struct {
 	file  *os.File // kept from part to part: to write over it costs far less than a new one
 	full  bool     // the part lies in file
 	size  int64
+	crc   uint32
 }
+
+// castagnoli is the CRC-32C that processors reckon themselves.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Write adds to the part.
 func (s *spool) Write(b []byte) (int, error) {
 	s.size += int64(len(b))
+	s.crc = crc32.Update(s.crc, castagnoli, b)
 	if !s.full && len(s.mem)+len(b) <= s.limit {
 		if s.mem == nil {
 			s.mem = make([]byte, 0, s.limit) // pages that stay unused cost no memory
@@ -70,7 +76,7 @@ func (s *spool) reader() io.ReadSeeker {
 }
 
 // reset forgets the part.
-func (s *spool) reset() { s.full, s.mem, s.size = false, s.mem[:0], 0 }
+func (s *spool) reset() { s.full, s.mem, s.size, s.crc = false, s.mem[:0], 0, 0 }
 
 // close gives the file back.
 func (s *spool) close() {

@@ -78,13 +78,13 @@ func (r *recent) lastID() string {
 	return string(r.last[(r.count-1)%lastIDs])
 }
 
-// ids returns the last ids, oldest first, at most budget bytes of them, but
+// ids returns the last ids, oldest first, as many as budget is wide for, but
 // always one.
 func (r *recent) ids(budget int) []string {
 	var list []string
 	for i := r.count - 1; i >= max(0, r.count-lastIDs); i-- {
 		id := r.last[i%lastIDs]
-		if budget -= len(id) + 3; budget < 0 && len(list) > 0 {
+		if budget -= width(id) + 3; budget < 0 && len(list) > 0 {
 			break
 		}
 		list = append(list, string(id))

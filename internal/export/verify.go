@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"path"
 	"strings"
@@ -40,12 +41,16 @@ func Verify(ctx context.Context, store objectstore.Store, key string) (Verdict, 
 	}
 	v.split = splitter{shape: d.Shape}
 	folder := strings.TrimSuffix(key, "_manifest.json")
-	extension := extension(m.Compression == "gzip")
+	run, k := v.run(d), keys{dataset: d.String()}
+	var found bool
+	if k.prefix, found = strings.CutSuffix(folder, k.folder(run)); !found {
+		v.fault("manifest: provider, dataset, dt and run are not those of its folder")
+	}
 	for i, p := range m.Parts {
-		if want := fmt.Sprintf("%spart-%05d.%s", folder, i, extension); p.Key != want {
+		if want := fmt.Sprintf("%spart-%05d.%s", folder, i, extension(m.Compression == "gzip")); p.Key != want {
 			v.fault("part %d is %s; %s is expected", i, p.Key, want)
 		}
-		if err := v.part(ctx, p); err != nil {
+		if err := v.part(ctx, p, k.rejects(run, i)); err != nil {
 			return v.Verdict, err
 		}
 	}
@@ -56,10 +61,10 @@ func Verify(ctx context.Context, store objectstore.Store, key string) (Verdict, 
 type verifier struct {
 	Verdict
 
-	store   objectstore.Store
-	split   splitter
-	rejects int
-	stored  int64
+	store objectstore.Store
+	split splitter
+	sums  Manifest   // of what was found
+	last  checkpoint // of the last part
 }
 
 func (v *verifier) fault(format string, args ...any) {
@@ -73,17 +78,29 @@ func equal[T comparable](v *verifier, what, figure string, stated, found T) {
 	}
 }
 
-// id compares ids. The digest that stands for a missing id was made before
-// fields were dropped or hashed, and cannot be made again from what is left.
-func (v *verifier) id(what, figure, stated, found string) {
-	if strings.HasPrefix(stated, digestPrefix) && len(v.Manifest.Dropped)+len(v.Manifest.Hashed) > 0 {
-		return
+// run names the run anew by when it was due.
+func (v *verifier) run(d Dataset) Run {
+	m := v.Manifest
+	t := Trigger{Dataset: d, Scheduled: m.ScheduledTime}
+	if m.Backfill {
+		t.From, t.To = m.Window.From, m.Window.To
 	}
-	equal(v, what, figure, stated, found)
+	var run Run
+	zone, err := LoadZone(m.TimeZone)
+	if err == nil {
+		run, err = NewRun(t, zone)
+	}
+	if err != nil {
+		v.fault("manifest: %v", err)
+	}
+	equal(v, "manifest", "run", m.Run, run.ID)
+	equal(v, "manifest", "dt", m.DT, run.DT)
+	equal(v, "manifest", "backfill", m.Backfill, run.IsBackfill())
+	return run
 }
 
 // part proves one part and its rejects.
-func (v *verifier) part(ctx context.Context, p Part) error {
+func (v *verifier) part(ctx context.Context, p Part, rejects string) error {
 	name := path.Base(p.Key)
 	info, body, err := v.store.Get(ctx, p.Key)
 	if errors.Is(err, objectstore.ErrNotFound) {
@@ -94,84 +111,106 @@ func (v *verifier) part(ctx context.Context, p Part) error {
 		return fmt.Errorf("reading %s: %w", p.Key, err)
 	}
 	defer func() { _ = body.Close() }()
-	equal(v, name, "stored_bytes", p.StoredBytes, info.Size)
-	v.stored += info.Size
-	found, err := v.lines(body, name, strings.HasSuffix(p.Key, ".gz"))
-	if err != nil {
+	found := Part{Key: p.Key, StoredBytes: info.Size}
+	stored := crc32.New(castagnoli)
+	if err := v.lines(io.TeeReader(body, stored), &found); err != nil {
 		v.fault("%s: cannot be read to its end: %v", name, err)
 		return nil
 	}
-	equal(v, name, "rows", p.Rows, found.Rows)
-	equal(v, name, "bytes", p.Bytes, found.Bytes)
-	equal(v, name, "sha256", p.SHA256, found.SHA256)
-	v.id(name, "first_id", p.FirstID, found.First)
-	v.id(name, "last_id", p.LastID, found.Last)
+	found.StoredCRC32C = hex.EncodeToString(stored.Sum(nil))
+	if err := v.rejected(ctx, p, rejects, &found); err != nil {
+		return err
+	}
+	v.same(name, p, found)
 	v.Parts++
 	v.Rows += found.Rows
 	v.Bytes += found.Bytes
+	v.sums.StoredBytes += found.StoredBytes
+	v.sums.Rejects += found.Rejects
 	c, err := readCheckpoint(info)
 	if err != nil {
 		v.fault("%s: no checkpoint in its metadata", name)
 		return nil
 	}
-	equal(v, name, "sha256 in its metadata", c.SHA256, found.SHA256)
-	equal(v, name, "rejects", p.Rejects, c.Rejects)
-	equal(v, name, "rejects_key", p.RejectsKey, c.RejectsKey)
-	return v.rejected(ctx, name, p)
+	c.stored = info.Size // which it does not state
+	v.same(name+"'s checkpoint", c.part(), found)
+	v.sums.Repeats += c.Repeats
+	v.sums.Late += c.Late
+	v.last = c
+	return nil
+}
+
+// same notes the figures of a part that are not what was found.
+func (v *verifier) same(what string, stated, found Part) {
+	equal(v, what, "rows", stated.Rows, found.Rows)
+	equal(v, what, "bytes", stated.Bytes, found.Bytes)
+	equal(v, what, "stored_bytes", stated.StoredBytes, found.StoredBytes)
+	equal(v, what, "stored_crc32c", stated.StoredCRC32C, found.StoredCRC32C)
+	equal(v, what, "sha256", stated.SHA256, found.SHA256)
+	equal(v, what, "first_id", stated.FirstID, found.FirstID)
+	equal(v, what, "last_id", stated.LastID, found.LastID)
+	equal(v, what, "rejects", stated.Rejects, found.Rejects)
+	equal(v, what, "rejects_key", stated.RejectsKey, found.RejectsKey)
 }
 
 // lines reads a part's lines and sums them up.
-func (v *verifier) lines(body io.Reader, name string, zipped bool) (checkpoint, error) {
-	var c checkpoint
+func (v *verifier) lines(body io.Reader, found *Part) error {
 	sum := sha256.New()
-	err := eachLine(body, zipped, func(line []byte) error {
+	err := eachLine(body, strings.HasSuffix(found.Key, ".gz"), func(line []byte) error {
 		_, _ = sum.Write(line) // never fails
-		c.Bytes += int64(len(line))
-		c.Rows++
+		found.Bytes += int64(len(line))
+		found.Rows++
 		record, whole := bytes.CutSuffix(line, []byte("\n"))
 		if !whole || len(record) == 0 || record[0] != '{' || !jsontext.Value(record).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
-			v.fault("%s: line %d is not one JSON object with a newline", name, c.Rows)
+			v.fault("%s: line %d is not one JSON object with a newline", path.Base(found.Key), found.Rows)
 			return nil
 		}
-		id := v.split.rowID(record)
-		if c.Rows == 1 {
-			c.First = string(id)
+		found.LastID = string(v.split.rowID(record))
+		if found.Rows == 1 {
+			found.FirstID = found.LastID
 		}
-		c.Last = string(id)
 		return nil
 	})
-	c.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return c, err
+	found.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return err
 }
 
-// rejected proves the number of a part's rejects.
-func (v *verifier) rejected(ctx context.Context, name string, p Part) error {
-	v.rejects += p.Rejects
-	if p.Rejects == 0 {
+// rejected counts a part's rejects, and names them by what they hold.
+func (v *verifier) rejected(ctx context.Context, p Part, stem string, found *Part) error {
+	if p.RejectsKey == "" {
 		return nil
 	}
 	_, body, err := v.store.Get(ctx, p.RejectsKey)
 	if errors.Is(err, objectstore.ErrNotFound) {
-		v.fault("%s: its rejects are not at %s", name, p.RejectsKey)
+		v.fault("%s: its rejects are not at %s", path.Base(p.Key), p.RejectsKey)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", p.RejectsKey, err)
 	}
 	defer func() { _ = body.Close() }()
-	n := 0
-	if err := eachLine(body, false, func([]byte) error { n++; return nil }); err != nil {
+	sum := sha256.New()
+	if err := eachLine(io.TeeReader(body, sum), false, func([]byte) error { found.Rejects++; return nil }); err != nil {
 		return fmt.Errorf("reading %s: %w", p.RejectsKey, err)
 	}
-	equal(v, name, "rejects", p.Rejects, n)
+	found.RejectsKey = rejectsKey(stem, sum.Sum(nil))
 	return nil
 }
 
+// totals proves the sums. Rows left out behind the last part are in no
+// checkpoint, nor is drift that was met there: the manifest states the former
+// twice, and of the latter never less than the last part does.
 func (v *verifier) totals() {
-	equal(v, "manifest", "rows", v.Manifest.Rows, v.Rows)
-	equal(v, "manifest", "bytes", v.Manifest.Bytes, v.Bytes)
-	equal(v, "manifest", "stored_bytes", v.Manifest.StoredBytes, v.stored)
-	equal(v, "manifest", "rejects", v.Manifest.Rejects, v.rejects)
+	m := v.Manifest
+	equal(v, "manifest", "rows", m.Rows, v.Rows)
+	equal(v, "manifest", "bytes", m.Bytes, v.Bytes)
+	equal(v, "manifest", "stored_bytes", m.StoredBytes, v.sums.StoredBytes)
+	equal(v, "manifest", "rejects", m.Rejects, v.sums.Rejects)
+	equal(v, "manifest", "repeats", m.Repeats, v.sums.Repeats+m.RepeatsAtEnd)
+	equal(v, "manifest", "late", m.Late, v.sums.Late)
+	if d, last := m.Drift, v.last.Drift; d.Shifts < last.Shifts || d.Rewinds < last.Rewinds || d.Unresolved < last.Unresolved {
+		v.fault("manifest: drift is stated as %+v, less than the last part's %+v", d, last)
+	}
 }
 
 // listing proves that the run's folder holds what the manifest names, and

@@ -1,6 +1,7 @@
 package export_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -199,6 +200,33 @@ func TestPasses_LeaveOutWhatEarlierOnesDelivered(t *testing.T) {
 	}
 	if strings.Join(m.Passes, " ") != "updated shipped arrived collected returned" {
 		t.Errorf("passes %v", m.Passes)
+	}
+	b.verify(b.exporterManifest(at))
+}
+
+// TestPasses_CountWhatTheyLeaveOutBehindTheLastPart stops a run where all that
+// is still to come has been delivered.
+func TestPasses_CountWhatTheyLeaveOutBehindTheLastPart(t *testing.T) {
+	t.Parallel()
+	b, l := incremental(t, "shopline/orders")
+	b.extract(due)
+	at := due.Add(time.Hour)
+	l.render = func(n int) string {
+		return `{"id":"` + id(n) + `","updated_at":"` + at.Format(time.RFC3339) + `","order_delivery":{}}`
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l.edit = func(_ *list, request int) {
+		if request == 3+3 { // the first one of the second pass
+			cancel()
+		}
+	}
+	if a, err := b.exporter().Extract(ctx, b.run(at)); err != nil || a.Status != export.Continue || a.Rows != 5 {
+		t.Fatalf("got %+v, %v; want the first pass, and to be called again", a, err)
+	}
+	m := b.manifest(b.extract(at).Manifest)
+	if m.Rows != 5 || m.Repeats != 20 || m.RepeatsAtEnd != 20 || len(m.Parts) != 1 {
+		t.Errorf("%d rows in %d parts, %d repeats, %d of them at the end", m.Rows, len(m.Parts), m.Repeats, m.RepeatsAtEnd)
 	}
 	b.verify(b.exporterManifest(at))
 }

@@ -89,12 +89,8 @@ func (p pager[T]) next(ctx context.Context, l *listing) ([]T, error) {
 		case at < 0:
 		case at < len(page)-1:
 			return p.pass(l, page[at+1:], end), nil
-		case end != l.Rows: // the page ends where the last one did, but elsewhere
-			l.Rows = end
-			l.Idle++
-			return nil, nil
-		default:
-			l.Behind = [2]int{end, limit}
+		default: // it ends where the last one did, be that elsewhere by now
+			l.Rows, l.Behind = end, [2]int{end, limit}
 			if p.byPage {
 				l.Behind[0] = start + limit
 			}
@@ -106,14 +102,16 @@ func (p pager[T]) next(ctx context.Context, l *listing) ([]T, error) {
 	return p.pass(l, lost, lostEnd), nil
 }
 
-// lookBehind ends the list if nothing is behind a page that showed nobody new.
-// That the page was short proves nothing.
+// lookBehind ends the list if nothing is behind a page that showed nobody new:
+// that it was short proves nothing. Where the list grew meanwhile, the last few
+// of the known stand there, and again nobody behind them.
 func (p pager[T]) lookBehind(ctx context.Context, l *listing) error {
 	page, err := p.fetch(ctx, l.Behind[0], l.Behind[1])
 	if err != nil {
 		return err
 	}
-	l.Ended, l.Behind = len(page) == 0, [2]int{}
+	moved := len(page) < min(tailLength, l.Behind[1]) && p.find(page, l.Tail) == len(page)-1
+	l.Ended, l.Behind = len(page) == 0 || moved, [2]int{}
 	l.Idle++
 	return nil
 }

@@ -192,10 +192,10 @@ func TestListing_RefusesPagesThatDoNotGoOn(t *testing.T) {
 					var l listing
 					var err error
 					calls := 0
-					for ; err == nil && !l.Ended && calls < 20; calls++ {
+					for ; err == nil && !l.Ended && calls < 50; calls++ {
 						_, err = p.next(t.Context(), &l)
 					}
-					if !errors.Is(err, providers.ErrInvalid) || r.fetches > 15 {
+					if !errors.Is(err, providers.ErrInvalid) || r.fetches > 30 {
 						t.Errorf("by page %v, %d of %d, obeys %s: %v after %d requests, %+v", byPage, size, n, obeys, err, r.fetches, l)
 					}
 				}
@@ -207,7 +207,7 @@ func TestListing_RefusesPagesThatDoNotGoOn(t *testing.T) {
 	for _, r.byPage = range []bool{false, true} {
 		var l listing
 		var err error
-		for r.fetches = 0; err == nil && r.fetches < 20; {
+		for r.fetches = 0; err == nil && r.fetches < 50; {
 			_, err = r.pager(50).next(t.Context(), &l)
 		}
 		if !errors.Is(err, providers.ErrInvalid) || l.Ended {
@@ -234,6 +234,24 @@ func TestListing_GrowsFromAlmostNothing(t *testing.T) {
 					t.Errorf("by page %v, %d rows at first, %d after page %d: %d, %+v", byPage, n, len(r.ids), at, len(all), l)
 				}
 			}
+		}
+	}
+}
+
+// TestListing_GrowsInFrontAllTheTime: a list into which somebody is put before
+// each request comes to its end all the same.
+func TestListing_GrowsInFrontAllTheTime(t *testing.T) {
+	t.Parallel()
+	for _, each := range []int{1, 4, 7} {
+		r := rollOf(230)
+		r.change = func(r *roll) {
+			for range each {
+				r.ids = slices.Insert(r.ids, 0, -len(r.ids))
+			}
+		}
+		all, l := r.read(t, 50)
+		if l.Drift != 0 || !slices.Equal(all[len(all)-230:], rollOf(230).ids) {
+			t.Errorf("%d each time: %d rows, %+v", each, len(all), l)
 		}
 	}
 }

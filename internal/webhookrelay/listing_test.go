@@ -60,7 +60,7 @@ func TestReconcile_RefusesTheWrongQuirk(t *testing.T) {
 				if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "quirk paging") {
 					t.Fatalf("result = %+v, %v; want ErrInvalid that names the quirk", result, err)
 				}
-				if n := r.crm.Count("GET /api/ext/users") - before; n > 20 || r.queue.len() > 0 {
+				if n := r.crm.Count("GET /api/ext/users") - before; n > 30 || r.queue.len() > 0 {
 					t.Fatalf("%d requests, %d messages", n, r.queue.len())
 				}
 				r.quirks, r.crm.Generation = `{"update":"partial"}`, 1 // mended: what was read is not gone on with

@@ -326,31 +326,35 @@ func TestCrash_LosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-// heedless is a row store whose swap always wins, and which keeps no row of a
-// write under way.
+// heedless is a store whose swap of a row always wins, and which keeps neither
+// the row nor the claim of a write under way: each alone tells the next process
+// that a member may have come to be.
 type heedless struct{ objectstore.Store }
 
 func (h heedless) Put(ctx context.Context, o objectstore.Object) (string, error) {
-	if !strings.Contains(o.Key, "/rows/") {
+	row, claim := strings.Contains(o.Key, "/rows/"), strings.Contains(o.Key, "/identities/")
+	if !row && !claim {
 		return h.Store.Put(ctx, o)
 	}
-	o.Condition = objectstore.Condition{}
 	body, err := io.ReadAll(o.Body)
-	if err != nil || strings.Contains(string(body), `"state":"inflight"`) {
+	if err != nil || row && strings.Contains(string(body), `"state":"inflight"`) || claim && !strings.Contains(string(body), `"member"`) {
 		return `"won"`, err
+	}
+	if row {
+		o.Condition = objectstore.Condition{}
 	}
 	o.Body = strings.NewReader(string(body))
 	return h.Store.Put(ctx, o)
 }
 
-// The same checks fail without the row that says that a creation is under way,
+// The same checks fail without what says that a creation is under way,
 // and for a worker that acknowledges first.
 func TestCrash_IsFoundWithoutTheGuards(t *testing.T) {
 	for _, c := range []struct {
 		name, voyage, want string
 		change             func(*wreck)
 	}{
-		{"a row store whose swap always wins", "first creation", "has 2 members", func(w *wreck) { w.objects = heedless{w.objects} }},
+		{"a store that keeps neither row nor claim of a creation", "first creation", "has 2 members", func(w *wreck) { w.objects = heedless{w.objects} }},
 		{"acknowledging first", "update", "member holds", func(w *wreck) { w.acknowledges = true }},
 		{"acknowledging first", "first creation", "has 0 members", func(w *wreck) { w.acknowledges = true }},
 	} {

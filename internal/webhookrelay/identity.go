@@ -1,6 +1,7 @@
 package webhookrelay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 )
 
@@ -55,36 +57,104 @@ type bearer struct {
 // errOtherOwner: another user owns the identity.
 var errOtherOwner = errors.New("another user has this identity")
 
-// claim takes the identity for owner and returns the member that bears it; ""
-// if none does, so that the caller may create one. Whoever gets nil has it
-// alone: the document is swapped, never overwritten.
-func (s *Stack) claim(ctx context.Context, unique string, owner int64) (member string, err error) {
-	document, err := objectstore.ReadDocument(ctx, s.Objects, s.identityKey(unique))
+// errInDoubt: the identity is the caller's, but what was known of its bearer is
+// not true any more, so that only a list tells whether a member bears it.
+var errInDoubt = errors.New("only a list tells who bears this identity")
+
+// claim takes the identity for the user whose row the attempt holds, and returns
+// the member that bears it; "" if none does, so that the caller may create one.
+// Each claim swaps the document, also one that only confirms an earlier: of two
+// who read the same, one gets it. Whatever else made the user its owner than a
+// claim which this row tells of leaves a doubt, and the row stays inflight.
+func (a *attempt) claim(ctx context.Context, unique string) (member string, err error) {
+	document, b, err := a.identified(ctx, unique)
 	if err != nil {
 		return "", err
 	}
-	var b bearer
-	if err := document.Decode(&b); err != nil {
+	ours := b.Owner == a.job.user
+	certain := !document.Exists() || ours && a.before.Identity == a.held.Identity
+	switch {
+	case b.Owner != 0 && !ours:
+		err = a.abandoned(ctx, unique, b)
+	case b.Member != "":
+		certain, err = a.bears(ctx, b.Member, unique)
+	}
+	if err != nil {
 		return "", err
 	}
-	switch b.Owner {
-	case owner:
-		return b.Member, nil
-	case 0:
-		b.Owner = owner
-		_, err := document.Replace(ctx, s.Objects, b)
-		return b.Member, err
+	if !certain {
+		b.Member = ""
 	}
-	return "", errOtherOwner
+	b.Owner = a.job.user
+	_, err = document.Replace(ctx, a.Objects, b)
+	if !certain {
+		return "", errors.Join(errInDoubt, err)
+	}
+	if err == nil {
+		a.before.Identity = a.held.Identity // to stay in the row, whatever comes of it
+	}
+	return b.Member, err
+}
+
+// abandoned returns nil if the owner neither has nor may have made a member of
+// the identity, and does not ask for one. The row is read after the document: a
+// claim of the owner that this does not see makes the swap fail.
+func (a *attempt) abandoned(ctx context.Context, unique string, b bearer) error {
+	if b.Member != "" {
+		return errOtherOwner
+	}
+	held, err := a.readRow(ctx, b.Owner)
+	if err != nil {
+		return err
+	}
+	if held.Identity == a.held.Identity && (held.Member != "" || held.State == rowInflight) {
+		return errOtherOwner
+	}
+	p, err := a.person(ctx, b.Owner)
+	if errors.Is(err, ErrMapping) || err == nil && p.unique == unique {
+		return errOtherOwner
+	}
+	return err
+}
+
+// bears asks Yappli whether the member that was once seen to bear the identity
+// still does.
+func (a *attempt) bears(ctx context.Context, member, unique string) (bool, error) {
+	m, err := a.members.User(ctx, member)
+	a.Governors.Yappli.Note(err)
+	if errors.Is(err, providers.ErrNotFound) {
+		return false, nil
+	}
+	return m.UniqueID == unique, err
+}
+
+// own makes the owner's a member that a list shows, and returns who bears the
+// identity then.
+func (s *Stack) own(ctx context.Context, unique, member string, owner int64) (bearer, error) {
+	document, b, err := s.identified(ctx, unique)
+	switch {
+	case err != nil, b.Owner == owner && b.Member != "":
+		return b, err
+	case b.Owner != owner && b.Owner != 0:
+		return b, errOtherOwner
+	}
+	b = bearer{Member: cmp.Or(b.Member, member), Owner: owner}
+	_, err = document.Replace(ctx, s.Objects, b)
+	return b, err
 }
 
 // bearerOf reads who bears an identity, without claiming it.
-func (s *Stack) bearerOf(ctx context.Context, unique string) (b bearer, err error) {
-	document, err := objectstore.ReadDocument(ctx, s.Objects, s.identityKey(unique))
-	if err != nil {
-		return b, err
+func (s *Stack) bearerOf(ctx context.Context, unique string) (bearer, error) {
+	_, b, err := s.identified(ctx, unique)
+	return b, err
+}
+
+func (s *Stack) identified(ctx context.Context, unique string) (document objectstore.Document, b bearer, err error) {
+	document, err = objectstore.ReadDocument(ctx, s.Objects, s.identityKey(unique))
+	if err == nil {
+		err = document.Decode(&b)
 	}
-	return b, document.Decode(&b)
+	return document, b, err
 }
 
 // note keeps a member that a list showed, unless the identity is known.

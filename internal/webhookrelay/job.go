@@ -219,9 +219,15 @@ func (a *attempt) askReconcile(ctx context.Context, class string) outcome {
 	return wait(class, time.Minute).with(err)
 }
 
-// giveUp releases the row after an attempt without any effect. What the row
-// said of disabled before stands again.
-func (a *attempt) giveUp(ctx context.Context) { a.release(ctx, a.held, a.before.Disabled) }
+// giveUp releases the row after an attempt that certainly wrote nothing. What
+// the row said of disabled before stands again, and of the identity unless it
+// was claimed. If it fails, the row only stays inflight until its end.
+func (a *attempt) giveUp(ctx context.Context) {
+	r := a.held.row
+	r.State, r.Owner, r.Until = rowIdle, "", time.Time{}
+	r.Disabled, r.Identity = a.before.Disabled, a.before.Identity
+	_ = a.swap(context.WithoutCancel(ctx), a.held, r)
+}
 
 // conclude is step 8.
 func (a *attempt) conclude(ctx context.Context, p person, class string) outcome {

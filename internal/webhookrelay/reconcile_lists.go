@@ -127,9 +127,6 @@ func (r *Reconciler) takeRows(ctx context.Context, users []int64) error {
 	}
 	for i, user := range users {
 		rec := r.table.user(user)
-		if d, ok := parseDigest(rows[i].Identity); ok && rows[i].Member != "" && rec != nil && rec.unique != d {
-			r.table.add(record{unique: d, flags: duplicate}) // the link stays, whatever the user's identity is now
-		}
 		if rec == nil {
 			r.table.add(r.rowRecord(record{id: user}, rows[i]))
 			continue
@@ -149,10 +146,12 @@ func (r *Reconciler) rowRecord(rec record, row row) record {
 	if row.Member != "" {
 		rec.member = r.memberHash(row.Member)
 	}
-	if d, ok := parseDigest(row.Identity); ok && (rec.unique == (digest{}) || row.unresolved()) {
-		rec.unique = d // a creation in doubt is found by the identity it was to bear
-	} else if row.Member != "" && row.Identity != "" && row.Identity != rec.unique.String() {
+	d, ok := parseDigest(row.Identity)
+	if ok && row.Member != "" && rec.unique != (digest{}) && rec.unique != d {
 		r.state.Report.IdentityChanged++
+	}
+	if ok && (row.Member != "" || row.unresolved() || rec.unique == (digest{})) {
+		rec.unique = d // the link stays, whatever the user's identity is now; a creation in doubt is found by the identity it was to bear
 	}
 	return rec
 }

@@ -3,6 +3,7 @@ package webhookrelay
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -62,7 +63,7 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 	}
 	if rec == nil {
 		r.state.Report.Unclaimed++
-		return r.keepIdentity(m, bearers)
+		return r.keepIdentity(m, bearers, 0)
 	}
 	rec.set(matched)
 	if m.Enabled {
@@ -76,9 +77,9 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 	case r.dry:
 		return nil
 	case !byIdentity:
-		return r.keepIdentity(m, bearers)
+		return r.keepIdentity(m, bearers, rec.id)
 	case r.Settings.Mode == Observe:
-		return r.keepIdentity(m, bearers)
+		return r.keepIdentity(m, bearers, 0)
 	}
 	return func(ctx context.Context) error { return r.link(ctx, rec, m, bearers) }
 }
@@ -91,7 +92,7 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 	var first *record
 	for _, rec := range bearers {
 		switch {
-		case rec.is(linked | duplicate):
+		case rec.is(linked):
 			return nil
 		case rec.is(claimed):
 			if rec.member == r.memberHash(m.ID) {
@@ -110,50 +111,50 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 }
 
 // keepIdentity stores a member's identity if it is not known, so that nobody
-// creates a second member of it.
-func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record) func(context.Context) error {
-	if m.UniqueID == "" || r.dry {
+// creates a second member of it; with the user whose row links the member, even
+// if by another identity, so that nobody else is linked to it.
+func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int64) func(context.Context) error {
+	if m.UniqueID == "" || r.dry || slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) }) {
 		return nil
 	}
-	b := bearer{Member: m.ID}
-	for _, rec := range bearers {
-		if rec.is(known) {
-			return nil
-		}
-		if rec.is(linked) && rec.member == r.memberHash(m.ID) && r.Settings.Mode == Write {
-			b.Owner = rec.id
-		}
-	}
-	return func(ctx context.Context) error { return r.note(ctx, m.UniqueID, b) }
+	return func(ctx context.Context) error { return r.note(ctx, m.UniqueID, bearer{Member: m.ID, Owner: owner}) }
 }
 
 // link makes a member that its identity alone gives to a user the user's own:
 // first the identity, which is the lock, then the row. If another of its bearers
 // holds the lock, and that one's creation is in doubt, the member is that one's.
+// An owner without a member who bears it no more has abandoned it: the relay,
+// which is sent the user, takes it over.
 func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bearers []*record) error {
 	if !rec.is(known) {
 		if err := r.note(ctx, m.UniqueID, bearer{Member: m.ID, Owner: rec.id}); err != nil {
 			return err
 		}
 	}
-	switch member, err := r.claim(ctx, m.UniqueID, rec.id); {
+	switch b, err := r.own(ctx, m.UniqueID, m.ID, rec.id); {
 	case errors.Is(err, errOtherOwner):
 		found := rec.flags & (claimed | matched | enabled)
 		rec.flags &^= claimed | matched | differ
-		rec.set(duplicate)
-		b, err := r.bearerOf(ctx, m.UniqueID)
+		if b.Member != "" {
+			rec.set(duplicate)
+		}
 		for _, other := range bearers {
-			if err == nil && other.id == b.Owner && other.is(unresolved) {
+			switch {
+			case other.id != b.Owner:
+			case other.is(unresolved):
+				rec.set(duplicate)
 				other.member = rec.member
 				other.set(found)
 				return r.link(ctx, other, m, nil)
+			case other.is(listed):
+				rec.set(duplicate)
 			}
 		}
-		return err
+		return nil
 	case err != nil:
 		return err
-	case member != "" && member != m.ID:
-		rec.flags &^= matched | differ // the owner's member is another one
+	case b.Member != m.ID:
+		rec.flags &^= matched | differ // another one was seen first: the relay, which is sent the user, looks whether it still is
 		return nil
 	}
 	row := row{State: rowIdle, Member: m.ID, Identity: r.digest("identity", m.UniqueID).String()}
@@ -178,7 +179,10 @@ func (r *Reconciler) resolve(ctx context.Context, rec *record, found row) error 
 	if held.unresolved() && r.state.Members.Began.Before(held.Until.Add(r.Settings.lag())) {
 		return nil
 	}
-	found.Identity, found.Tombstone, found.Disabled = held.Identity, held.Tombstone, held.Disabled
+	found.Tombstone, found.Disabled = held.Tombstone, held.Disabled
+	if found.Member == "" {
+		found.Identity = held.Identity
+	}
 	if err := r.swap(ctx, &held, found); err != nil {
 		return err
 	}

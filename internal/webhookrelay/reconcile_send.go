@@ -138,13 +138,11 @@ func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersCo
 }
 
 // taken reports whether another user has the record's identity: one who is
-// linked to it or was before being gone, or, of several new ones, the one with the
-// smallest number.
+// linked to it or in doubt, listed or not, or, of several new ones, the one with
+// the smallest number. One who is gone without a member has nothing.
 func (r *Reconciler) taken(rec *record) bool {
 	for _, other := range r.table.bearers(rec.unique) {
-		switch {
-		case other == rec, other.id == 0 && !other.is(duplicate):
-		case other.id < rec.id, other.is(linked | claimed), !other.is(listed):
+		if other != rec && (other.is(linked|claimed|unresolved) || other.is(listed) && other.id < rec.id) {
 			return true
 		}
 	}

@@ -324,33 +324,6 @@ func TestCheck_CountsWebhooksAndUnknownFields(t *testing.T) {
 	})
 }
 
-// An identity object may belong to a user who never got a member.
-func TestReconcile_LeavesAnIdentityToItsOwner(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity = webhookrelay.Identity{By: "field_2"}
-		owner, other := r.person("戌"), r.person("亥")
-		r.shop.ChangeUser(owner, map[string]any{"field_2": "C-1"})
-		r.reconcile()
-		r.drop()
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /api/ext/users"})
-		r.relay(owner, "new") // claims, and creates nothing
-		r.wantOutcome("rate_limited")
-		r.shop.ChangeUser(owner, map[string]any{"field_2": "C-2"})
-		r.shop.ChangeUser(other, map[string]any{"field_2": "C-1"})
-		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "C-1", "column01": "手"}})
-		if report := r.reconcile(); report.DuplicateIdentity != 1 || report.Missing != 1 || report.Sent != 1 {
-			t.Fatalf("report = %+v, want the other user a duplicate, and the owner missing", report)
-		}
-		time.Sleep(time.Hour)
-		r.settleAll()
-		r.wantField("C-1", "column01", "手")
-		r.wantField("C-2", "column01", "戌")
-		if report := r.reconcile(); report.Sent != 0 || report.DuplicateIdentity != 1 {
-			t.Fatalf("second report = %+v, want nothing sent", report)
-		}
-	})
-}
-
 // A second member of one identity is nobody's.
 func TestReconcile_LinksOneOfTwoMembers(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

@@ -28,7 +28,7 @@ type row struct {
 	Until     time.Time `json:"until,omitzero"`      // of inflight
 	Hash      string    `json:"hash,omitempty"`      // of clean: of the wish that was written
 	Member    string    `json:"member,omitempty"`    // Yappli id, once known
-	Identity  string    `json:"identity,omitempty"`  // digest of the unique_id that linked the member, or that a creation is to bear
+	Identity  string    `json:"identity,omitempty"`  // digest of the unique_id that linked the member, or that was claimed or is being claimed for one
 	Tombstone bool      `json:"tombstone,omitempty"` // the user was gone at the last write
 	Disabled  bool      `json:"disabled,omitempty"`  // the relay itself set enabled=0, or was about to
 	Absent    bool      `json:"absent,omitempty"`    // a complete list proved that no member bears the identity
@@ -80,14 +80,6 @@ func (s *Stack) acquire(ctx context.Context, held *heldRow, identity string, dis
 	r.State, r.Hash, r.Owner, r.Until = rowInflight, "", uuid.NewString(), s.Now().Add(s.Settings.hold()).UTC()
 	r.Disabled = r.Disabled || disabling
 	return s.swap(ctx, held, r)
-}
-
-// release gives the row up after an attempt that certainly wrote nothing. If
-// it fails, the row only stays inflight until its end.
-func (s *Stack) release(ctx context.Context, held *heldRow, disabled bool) {
-	r := held.row
-	r.State, r.Owner, r.Until, r.Disabled = rowIdle, "", time.Time{}, disabled
-	_ = s.swap(context.WithoutCancel(ctx), held, r)
 }
 
 // createRow links a member to a user who has no row; a row that exists stays.

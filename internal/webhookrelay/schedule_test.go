@@ -341,9 +341,9 @@ func (s *schedule) run() error {
 	ctx, stop := context.WithCancel(context.Background())
 	ask, enough := context.WithCancel(ctx)
 	var workers, reconciles sync.WaitGroup
+	defer reconciles.Wait()
 	defer workers.Wait()
 	defer stop()
-	defer reconciles.Wait()
 	defer enough()
 	stacks := []*webhookrelay.Stack{s.stack(), s.stack(), s.stack(), s.stack()}
 	for n := range stacks {
@@ -368,6 +368,7 @@ func (s *schedule) run() error {
 	s.reconciles(true) // what was begun ends: it may have listed too early
 	time.Sleep(s.crm.Lag + time.Second)
 	s.reconcile()
+	reconciles.Go(func() { s.wishes(ctx, s.stack()) }) // who takes a claim over waits for another
 	if err := s.drained(); err != nil {
 		return err
 	}

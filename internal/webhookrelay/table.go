@@ -29,7 +29,7 @@ const (
 	matched                     // the linked member was in Yappli's list
 	enabled                     // and shows enabled=1
 	differ                      // and shows other values than the mapping gives
-	duplicate                   // another user owns the identity; of an identity alone: some user's row does
+	duplicate                   // another user owns the identity
 	resolved                    // this run ended the doubt about the row
 	superseded                  // the same user came again, later in the list
 )

@@ -25,7 +25,7 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome {
 		}
 		return a.update(ctx, p, class)
 	}
-	member, err := a.claim(ctx, p.unique, a.job.user)
+	member, err := a.claim(ctx, p.unique)
 	if err == nil && member == "" && a.quirks.Lookup == yappli.LookupUniqueID {
 		member, err = a.lookUp(ctx, p.unique)
 	}
@@ -33,6 +33,8 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome {
 	case errors.Is(err, errOtherOwner):
 		a.giveUp(ctx)
 		return done("duplicate_identity")
+	case errors.Is(err, errInDoubt):
+		return a.unresolved(ctx, err)
 	case err != nil:
 		a.giveUp(ctx)
 		return faultOf(err)
@@ -78,6 +80,11 @@ func (a *attempt) create(ctx context.Context, p person) outcome {
 		a.giveUp(ctx)
 		return dead("refused", err)
 	}
+	return a.unresolved(ctx, err)
+}
+
+// unresolved leaves the row inflight, for a list begun after that to resolve.
+func (a *attempt) unresolved(ctx context.Context, err error) outcome {
 	return a.askReconcile(ctx, "unresolved").atLeast(a.held.Until.Sub(a.Now())).with(err)
 }
 

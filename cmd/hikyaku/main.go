@@ -3,7 +3,8 @@
 // refreshes tokens, runs a function with an event, and serves the providers'
 // sandboxes.
 //
-// Exit codes: 0 success; 1 the command failed; 2 it was called wrongly.
+// Exit codes: 0 success, also where the reader of the output ends early, as
+// head does; 1 the command failed; 2 it was called wrongly.
 package main
 
 import (
@@ -26,12 +27,14 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
+	signal.Ignore(syscall.SIGPIPE) // a reader that has enough must not leave an export's folder behind
 	root, started := newRoot(), false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	err := root.ExecuteContext(ctx)
 	var usage *usageError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, syscall.EPIPE): // the reader of the output has enough
 		return 0
 	case !started || errors.As(err, &usage): // cobra checks names, flags and arguments before it starts a command
 		_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %v\nRun with --help to see how it is called.\n", err)
@@ -55,8 +58,8 @@ func newRoot() *cobra.Command {
 			"environment), and find the stack by --prefix and --bucket, or HIKYAKU_PREFIX and HIKYAKU_BUCKET.\n" +
 			"With --json a command prints one JSON object on standard output; everything else it has to say goes\n" +
 			"to standard error.\n\n" +
-			"Exit codes: 0 success; 1 the command failed, or found what it looks for to be wrong; 2 it was called\n" +
-			"wrongly.",
+			"Exit codes: 0 success, also where the reader of the output ends early, as head does; 1 the command\n" +
+			"failed, or found what it looks for to be wrong; 2 it was called wrongly.",
 		Example:       "  hikyaku demo\n  hikyaku connect yappli --prefix hikyaku\n  hikyaku tokens",
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -199,20 +199,21 @@ type job struct {
 	counted Observed
 }
 
-// begin takes the run's lease. The answer is final if it is not nil.
+// begin takes the run's lease, by a swap from the one reading that shows whether
+// the run is done. The answer is final if it is not nil.
 func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
 	j := &job{Exporter: e, run: r, keys: e.keys(r.Dataset), began: e.seams.Now()}
-	known, err := lease.Peek(ctx, e.seams.Store, j.keys.lease(r))
+	seen, err := lease.Read(ctx, e.seams.Store, j.keys.lease(r))
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := j.read(known); err != nil {
+	if err := j.read(seen.Journal); err != nil {
 		return nil, nil, err
 	}
 	if j.journal.Done != nil {
 		return nil, j.journal.Done, nil
 	}
-	j.lease, err = lease.Acquire(ctx, e.seams.Store, j.keys.lease(r), e.seams.NewID(), e.set.LeaseTTL, e.seams.Now)
+	j.lease, err = seen.Acquire(ctx, e.seams.NewID(), e.set.LeaseTTL, e.seams.Now)
 	var held *lease.HeldError
 	if errors.As(err, &held) {
 		answer := j.answer(Busy)
@@ -222,12 +223,6 @@ func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
 	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if err := j.read(j.lease.Journal); err != nil {
-		return nil, nil, err
-	}
-	if j.journal.Done != nil { // between the two reads
-		return nil, j.journal.Done, j.lease.Release(ctx, j.lease.Journal)
 	}
 	j.journal.Observed.Invocations++
 	j.counted.Invocations = 1

@@ -61,71 +61,91 @@ type Lease struct {
 // must be unique to the caller, such as a UUID: the same owner acquires its
 // own lease again.
 func Acquire(ctx context.Context, store objectstore.Store, key, owner string, ttl time.Duration, now func() time.Time) (*Lease, error) {
-	document, err := objectstore.ReadDocument(ctx, store, key)
+	v, err := Read(ctx, store, key)
 	if err != nil {
 		return nil, err
 	}
-	var held record
-	if err := document.Decode(&held); err != nil {
-		return nil, err
+	return v.Acquire(ctx, owner, ttl, now)
+}
+
+// Peek reads the journal of the last holder without acquiring the lease.
+func Peek(ctx context.Context, store objectstore.Store, key string) (json.RawMessage, error) {
+	v, err := Read(ctx, store, key)
+	return v.Journal, err
+}
+
+// A View is a lease as it was read, for callers that decide by its journal
+// whether they want to have it.
+type View struct {
+	Journal json.RawMessage // the last holder's
+
+	held     record
+	store    objectstore.Store
+	document objectstore.Document
+}
+
+// Read reads the lease under key.
+func Read(ctx context.Context, store objectstore.Store, key string) (View, error) {
+	document, err := objectstore.ReadDocument(ctx, store, key)
+	if err != nil {
+		return View{}, err
 	}
-	if held.Owner != owner && now().Before(held.Until) {
-		return nil, &HeldError{Key: key, Owner: held.Owner, Until: held.Until}
+	return view(store, document)
+}
+
+func view(store objectstore.Store, document objectstore.Document) (View, error) {
+	v := View{store: store, document: document}
+	err := document.Decode(&v.held)
+	v.Journal = v.held.Journal
+	return v, err
+}
+
+// Acquire is like the function, by a swap from what v has read.
+func (v View) Acquire(ctx context.Context, owner string, ttl time.Duration, now func() time.Time) (*Lease, error) {
+	if v.held.Owner != owner && now().Before(v.held.Until) {
+		return nil, v.refusal()
 	}
-	l := &Lease{Owner: owner, Journal: held.Journal, store: store, document: document, now: now}
-	switch err := l.Keep(ctx, ttl, held.Journal); {
-	case errors.Is(err, ErrLost):
-		return nil, winner(ctx, store, key)
+	l := &Lease{Owner: owner, store: v.store, document: v.document, now: now}
+	switch found, err := l.write(ctx, record{Owner: owner, Until: now().Add(ttl), Journal: v.Journal}); {
+	case errors.Is(err, ErrLost) && found.Key != "": // the swap has read who was first
+		winner, err := view(v.store, found)
+		if err != nil {
+			return nil, err
+		}
+		return nil, winner.refusal()
 	case err != nil:
 		return nil, err
 	}
 	return l, nil
 }
 
-// Peek reads the journal of the last holder without acquiring the lease.
-func Peek(ctx context.Context, store objectstore.Store, key string) (json.RawMessage, error) {
-	document, err := objectstore.ReadDocument(ctx, store, key)
-	if err != nil {
-		return nil, err
-	}
-	var held record
-	err = document.Decode(&held)
-	return held.Journal, err
-}
-
-// winner names whoever took the lease first.
-func winner(ctx context.Context, store objectstore.Store, key string) error {
-	document, err := objectstore.ReadDocument(ctx, store, key)
-	if err != nil {
-		return err
-	}
-	var held record
-	if err := document.Decode(&held); err != nil {
-		return err
-	}
-	return &HeldError{Key: key, Owner: held.Owner, Until: held.Until}
+func (v View) refusal() error {
+	return &HeldError{Key: v.document.Key, Owner: v.held.Owner, Until: v.held.Until}
 }
 
 // Keep extends the lease to ttl from now and replaces its journal, in one
 // swap. ErrLost if another holder has it.
 func (l *Lease) Keep(ctx context.Context, ttl time.Duration, journal json.RawMessage) error {
-	return l.write(ctx, record{Owner: l.Owner, Until: l.now().Add(ttl), Journal: journal})
+	_, err := l.write(ctx, record{Owner: l.Owner, Until: l.now().Add(ttl), Journal: journal})
+	return err
 }
 
 // Release ends the lease and leaves journal to the next holder; nil leaves
 // none.
 func (l *Lease) Release(ctx context.Context, journal json.RawMessage) error {
-	return l.write(ctx, record{Owner: l.Owner, Journal: journal})
+	_, err := l.write(ctx, record{Owner: l.Owner, Journal: journal})
+	return err
 }
 
-func (l *Lease) write(ctx context.Context, r record) error {
+// write returns the document that is there, if it is known.
+func (l *Lease) write(ctx context.Context, r record) (objectstore.Document, error) {
 	document, err := l.document.Replace(ctx, l.store, r)
 	if errors.Is(err, objectstore.ErrConflict) {
-		return fmt.Errorf("%w: %s", ErrLost, l.document.Key)
+		return document, fmt.Errorf("%w: %s: %w", ErrLost, l.document.Key, err)
 	}
 	if err != nil {
-		return err
+		return document, err
 	}
 	l.document, l.Until, l.Journal = document, r.Until, r.Journal
-	return nil
+	return document, nil
 }

@@ -221,6 +221,65 @@ func TestLostRaceNamesTheWinner(t *testing.T) {
 	}
 }
 
+// TestReadAndAcquire: a lease is acquired from what was read before, whatever
+// has become of it.
+func TestReadAndAcquire(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	if err := d.acquire(t, "z").Release(t.Context(), json.RawMessage(`"done"`)); err != nil {
+		t.Fatal(err)
+	}
+	read := func() lease.View {
+		v, err := lease.Read(t.Context(), &d.objects, key)
+		if err != nil || string(v.Journal) != `"done"` {
+			t.Fatalf("Read = %s, %v", v.Journal, err)
+		}
+		return v
+	}
+	early, late := read(), read()
+	a, err := early.Acquire(t.Context(), "a", time.Minute, d.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantJournal(t, a, `"done"`)
+	for what, v := range map[string]lease.View{"read before a had it": late, "read after": read()} {
+		var held *lease.HeldError
+		if l, err := v.Acquire(t.Context(), "b", time.Minute, d.now); l != nil || !errors.As(err, &held) || *held != (lease.HeldError{Key: key, Owner: "a", Until: a.Until}) {
+			t.Errorf("%s: Acquire = %v, want it held by a", what, err)
+		}
+	}
+	if err := a.Keep(t.Context(), time.Minute, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadAndAcquire_ALostAnswerIsOurs: the write took place, and its answer
+// says that it conflicts.
+func TestReadAndAcquire_ALostAnswerIsOurs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	v, err := lease.Read(t.Context(), conflicting{&d.objects}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := v.Acquire(t.Context(), "a", time.Minute, d.now)
+	if err != nil {
+		t.Fatalf("Acquire = %v, want the lease", err)
+	}
+	wantJournal(t, l, "")
+	d.wantHeld(t, "b", "a")
+}
+
+// conflicting writes, and reports a conflict with that.
+type conflicting struct{ *objectstore.Memory }
+
+func (c conflicting) Put(ctx context.Context, o objectstore.Object) (string, error) {
+	if _, err := c.Memory.Put(ctx, o); err != nil {
+		return "", err
+	}
+	return "", objectstore.ErrConflict
+}
+
 func TestForeignObjectIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{

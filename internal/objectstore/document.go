@@ -60,8 +60,9 @@ func ReadDocument(ctx context.Context, s Store, key string) (Document, error) {
 }
 
 // Replace writes data in place of d and returns the new document. It is
-// ErrConflict if the key no longer holds d. After a doubtful answer it reads
-// again: finding its own nonce, it succeeded.
+// ErrConflict if the key no longer holds d, and the document is then the one
+// that was found there. After a doubtful answer it reads again: finding its own
+// nonce, it succeeded.
 func (d Document) Replace(ctx context.Context, s Store, data any) (Document, error) {
 	raw, err := json.Marshal(data)
 	if err != nil {
@@ -89,7 +90,7 @@ func (d Document) Replace(ctx context.Context, s Store, data any) (Document, err
 	case found.nonce == next.nonce:
 		return found, nil
 	case found.ETag != d.ETag:
-		return Document{}, fmt.Errorf("writing %s: %w", d.Key, ErrConflict)
+		return found, fmt.Errorf("writing %s: %w", d.Key, ErrConflict)
 	}
 	return Document{}, fmt.Errorf("writing %s: %w", d.Key, err)
 }

@@ -2,10 +2,15 @@ package proveexport
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"hikyaku/internal/boot"
+	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
@@ -74,7 +79,89 @@ func TestTriggers(t *testing.T) {
 	forgot := r.traffic().minus(before)
 	figure(t, forgot.gets > 2 && forgot.puts > 0, "guard removed: the lease has forgotten that the run is done", "must read and write again", "%+v", forgot)
 
+	r.sameMoment(t, "supersaas/users")
 	r.deadHolder(t, "shopline/orders", shop)
+}
+
+// A toll counts what one trigger asks for, and holds its writes back until
+// every trigger has come to its first.
+type toll struct {
+	mu    sync.Mutex
+	count map[string]int
+	first sync.Once
+	all   *sync.WaitGroup
+}
+
+func (c *toll) add(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count[what]++
+}
+
+// A lane is a way out that takes a toll.
+type lane func(*http.Request) (*http.Response, error)
+
+func (l lane) RoundTrip(r *http.Request) (*http.Response, error) { return l(r) }
+
+func (c *toll) toAWS(r *http.Request) (*http.Response, error) {
+	c.add(r.Method)
+	if r.Method == http.MethodPut {
+		c.first.Do(func() {
+			c.all.Done()
+			c.all.Wait()
+		})
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && r.Method == http.MethodPut && response.StatusCode >= 300 {
+		c.add("refused")
+	}
+	return response, err
+}
+
+func (c *toll) toProvider(r *http.Request) (*http.Response, error) {
+	c.add("provider")
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// sameMoment: two triggers have both read the lease when they write it.
+func (r *rig) sameMoment(t *testing.T, dataset string) {
+	t.Helper()
+	var both sync.WaitGroup
+	both.Add(2)
+	tolls, answers := [2]toll{}, [2]export.Answer{}
+	var triggers sync.WaitGroup
+	for n := range tolls {
+		c := &tolls[n]
+		c.count, c.all = map[string]int{}, &both
+		f, err := bootexport.New(t.Context(), boot.Environ{Vars: r.vars, Out: io.Discard, AWS: lane(c.toAWS), HTTP: lane(c.toProvider)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		warmUp := strings.Replace(event(dataset, 3), "extract", "plan", 1)
+		if _, err := f.Invoke(t.Context(), []byte(warmUp)); err != nil {
+			t.Fatal(err)
+		}
+		c.count = map[string]int{}
+		triggers.Go(func() {
+			raw, err := f.Invoke(t.Context(), []byte(event(dataset, 3)))
+			if err == nil {
+				err = json.Unmarshal(raw, &answers[n])
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	triggers.Wait()
+	busy := 0
+	if answers[1].Status == export.Busy {
+		busy = 1
+	}
+	c, winner := tolls[busy].count, answers[1-busy]
+	figure(t, answers[busy].Status == export.Busy && winner.Status == export.Done && r.verified(winner.Manifest).Rows == winner.Rows &&
+		c["GET"]+c["HEAD"] <= 2 && c["PUT"] == 1 && c["refused"] == 1 && c["POST"] == 0 && c["provider"] == 0,
+		"duplicate trigger at the same moment", "busy, no provider request, at most 2 reads and 1 refused write",
+		"%s and %s, the former with %v", answers[busy].Status, winner.Status, c)
 }
 
 // deadHolder: a holder dies; a retry that comes too early does not end the run,

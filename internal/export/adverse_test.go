@@ -269,3 +269,51 @@ func (b *bench) must(what ...any) {
 		b.Fatal(what, err, asked)
 	}
 }
+
+// capped refuses answers above a size, as the client does.
+type capped struct {
+	*list
+
+	most int
+}
+
+func (c capped) Page(ctx context.Context, q export.Query) ([]byte, error) {
+	body, err := c.list.Page(ctx, q)
+	if len(body) > c.most {
+		return nil, &providers.Error{Op: "list", Status: 200, Kind: fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, c.most)}
+	}
+	return body, err
+}
+
+// TestLargePage_IsReadInParts: records that are each small enough may be too
+// much together, and one that is too large alone is rejected.
+func TestLargePage_IsReadInParts(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+		l := newList(paging, 60)
+		l.render = func(n int) string {
+			if n == 20_000 || n == 21_000 || n == 50_000 {
+				return fmt.Sprintf(`{"id":"r%07d","x":"%s"}`, n, strings.Repeat("x", 5000))
+			}
+			return fmt.Sprintf(`{"id":"r%07d","x":"%s"}`, n, strings.Repeat("x", n/100))
+		}
+		b := newBench(t, l)
+		b.feed.Source = capped{l, 2000}
+		b.set.InFlight = 1
+		b.must(paging)
+		l.rows = slices.DeleteFunc(l.rows, func(n int) bool { return n == 20_000 || n == 21_000 || n == 50_000 })
+		m := b.expectAll(string(paging))
+		if m.Rejects != 3 {
+			t.Errorf("%s: %d rejects, want 3", paging, m.Rejects)
+		}
+		reasons := 0
+		for _, p := range m.Parts {
+			if p.RejectsKey != "" {
+				reasons += strings.Count(string(b.object(p.RejectsKey)), "larger than an answer may be")
+			}
+		}
+		if reasons != 3 {
+			t.Errorf("%s: %d say why", paging, reasons)
+		}
+	}
+}

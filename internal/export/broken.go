@@ -250,12 +250,15 @@ func (r *reading) reject(p *page) *page {
 	}
 	r.at.Rows++
 	r.blind, r.shrunk, r.lone, r.clear = true, 1, false, r.at.Rows
-	id := digestID(p.buf)
+	id, reason := digestID(p.buf), unreadable
+	if len(p.buf) == 0 { // not even its bytes are known
+		id, reason = digestID(fmt.Appendf(nil, "row %d", r.at.Rows)), tooLarge
+	}
 	r.rejected = append(r.rejected[max(0, len(r.rejected)-maxUnreadable):], string(id))
 	if i := slices.Index(r.doubled, string(id)); i >= 0 {
 		r.doubled = slices.Delete(r.doubled, i, i+1)
 		return &page{query: p.query}
 	}
-	p.rows = []row{{end: len(p.buf), id: id, reason: unreadable, at: r.at.Rows}}
+	p.rows = []row{{end: len(p.buf), id: id, reason: reason, at: r.at.Rows}}
 	return p
 }

@@ -370,7 +370,7 @@ func (x *extraction) reject(step int, one row, line []byte) error {
 	}
 	x.part.point.Rejects++
 	data := line
-	if n := len(data); n > 0 && data[n-1] == '\n' && one.reason != unreadable {
+	if n := len(data); n > 0 && data[n-1] == '\n' && one.whole() {
 		data = data[:n-1]
 	}
 	return x.part.rejects.add(x.passes[step%len(x.passes)].Name, one, data, x.redact == nil)

@@ -123,7 +123,7 @@ func (r *reading) next(ctx context.Context) (*page, error) {
 	}
 	if err == nil && len(p.rows) > 0 {
 		r.stalls = 0
-		if p.rows[0].reason != unreadable {
+		if p.rows[0].whole() {
 			r.unread = 0
 		}
 	}
@@ -137,12 +137,18 @@ func (r *reading) close() { r.ahead.drop() }
 func (r *reading) stand(last row) place {
 	return place{
 		Pass: r.at.Pass, Rows: last.at, Size: r.at.Size,
-		Fixed: r.feed.Paging == ByFixedPage, Blind: last.reason == unreadable,
+		Fixed: r.feed.Paging == ByFixedPage, Blind: !last.whole(),
 	}
 }
 
-// unreadable is the reason of a record that cannot even be split off.
-const unreadable = "not valid JSON"
+// The reasons of a record that cannot even be split off.
+const (
+	unreadable = "not valid JSON"
+	tooLarge   = "larger than an answer may be"
+)
+
+// whole reports that a record could be split off.
+func (r row) whole() bool { return r.reason != unreadable && r.reason != tooLarge }
 
 func (r *reading) nextUnpaged(ctx context.Context) (*page, error) {
 	if r.ended {

@@ -2,7 +2,11 @@ package export
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
+
+	"hikyaku/pkg/providers"
 )
 
 // A readahead fetches and splits pages before they are asked for, and hands
@@ -78,6 +82,9 @@ func (r *readahead) run(ctx context.Context, f *fetch) {
 	defer r.land(f)
 	body, err := r.source.Page(ctx, f.query)
 	f.size = len(body)
+	if errors.Is(err, providers.ErrTooLarge) { // smaller pages may fit
+		f.page, err = &page{query: f.query}, fmt.Errorf("%w: %w", ErrUnsplittable, err)
+	}
 	if err != nil {
 		f.err = err
 		return

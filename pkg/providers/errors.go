@@ -38,6 +38,9 @@ var (
 	// ErrDuplicate: the object exists already (409, or 422 after
 	// duplicate=raise). It is also an ErrInvalid.
 	ErrDuplicate = fmt.Errorf("%w: exists already", ErrInvalid)
+	// ErrTooLarge: the answer passes the cap of Options.MaxBody. It is also
+	// an ErrInvalid; a smaller page may fit.
+	ErrTooLarge = fmt.Errorf("%w: larger than the cap", ErrInvalid)
 )
 
 // A BlockedError is an ErrUnsent of a request to where none may go. Whoever

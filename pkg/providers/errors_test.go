@@ -11,7 +11,7 @@ import (
 
 var vocabulary = []error{
 	providers.ErrUnauthorized, providers.ErrRevoked, providers.ErrForbidden, providers.ErrRateLimited, providers.ErrTemporary,
-	providers.ErrUnsent, providers.ErrNotFound, providers.ErrGone, providers.ErrInvalid, providers.ErrDuplicate,
+	providers.ErrUnsent, providers.ErrNotFound, providers.ErrGone, providers.ErrInvalid, providers.ErrDuplicate, providers.ErrTooLarge,
 }
 
 func TestError_Text(t *testing.T) {
@@ -34,7 +34,7 @@ func TestError_Text(t *testing.T) {
 // are others too.
 func TestError_KindsAreApart(t *testing.T) {
 	t.Parallel()
-	also := map[error]error{providers.ErrUnsent: providers.ErrTemporary, providers.ErrDuplicate: providers.ErrInvalid}
+	also := map[error]error{providers.ErrUnsent: providers.ErrTemporary, providers.ErrDuplicate: providers.ErrInvalid, providers.ErrTooLarge: providers.ErrInvalid}
 	retryable := map[error]bool{providers.ErrRateLimited: true, providers.ErrTemporary: true, providers.ErrUnsent: true}
 	for _, kind := range vocabulary {
 		err := fmt.Errorf("doing: %w", &providers.Error{Kind: kind})

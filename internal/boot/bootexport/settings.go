@@ -23,6 +23,7 @@ type Settings struct {
 	Compression string        `env:"HIKYAKU_EXPORT_COMPRESSION" envDefault:"gzip"`  // gzip or none
 	PartMiB     int64         `env:"HIKYAKU_EXPORT_PART_MIB" envDefault:"64"`       // of a part, uncompressed
 	RecordMiB   int           `env:"HIKYAKU_EXPORT_RECORD_MIB" envDefault:"16"`     // a larger record is rejected
+	BodyMiB     int64         `env:"HIKYAKU_EXPORT_BODY_MIB" envDefault:"64"`       // of an answer, unpacked; a larger one is asked for in smaller pages
 	PageSize    int           `env:"HIKYAKU_EXPORT_PAGE_SIZE" envDefault:"0"`       // rows asked for at once; 0: the provider's default or quirk
 	InFlight    int           `env:"HIKYAKU_EXPORT_IN_FLIGHT" envDefault:"4"`       // pages fetched ahead
 	ReadMiB     int           `env:"HIKYAKU_EXPORT_READ_AHEAD_MIB" envDefault:"16"` // and about how much of them
@@ -73,6 +74,7 @@ func (s Settings) Validate() []error {
 	need(s.Compression == useGzip || s.Compression == useNone, "HIKYAKU_EXPORT_COMPRESSION", "must be gzip or none")
 	need(s.PartMiB >= 1 && s.PartMiB <= 64, "HIKYAKU_EXPORT_PART_MIB", "must be from 1 to 64")
 	need(s.RecordMiB >= 1 && s.RecordMiB <= 64, "HIKYAKU_EXPORT_RECORD_MIB", "must be from 1 to 64")
+	need(s.BodyMiB >= 1 && s.BodyMiB <= 1024, "HIKYAKU_EXPORT_BODY_MIB", "must be from 1 to 1024")
 	need(s.PageSize >= 0 && s.PageSize <= supersaas.MaxLimit, "HIKYAKU_EXPORT_PAGE_SIZE", "must be from 0 to 1000")
 	need(s.InFlight >= 1 && s.InFlight <= 64, "HIKYAKU_EXPORT_IN_FLIGHT", "must be from 1 to 64")
 	need(s.ReadMiB >= 1, "HIKYAKU_EXPORT_READ_AHEAD_MIB", "must be at least 1")

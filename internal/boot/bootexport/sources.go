@@ -65,6 +65,7 @@ func (f *feeds) open(ctx context.Context, d export.Dataset, passes []string) (ex
 	}
 	count := &counting{next: cmp.Or[http.RoundTripper](f.base.HTTP.Transport, http.DefaultTransport)}
 	options := f.base.Options()
+	options.MaxBody = f.settings.BodyMiB << 20
 	options.HTTP = &http.Client{Timeout: f.base.HTTP.Timeout, Transport: count}
 	options.Limiter = f.limits[d.String()]
 	feed := export.Feed{

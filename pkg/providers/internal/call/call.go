@@ -309,7 +309,7 @@ func send(client *http.Client, request *http.Request, maxBody int64) (Response, 
 	}
 	if int64(len(response.Body)) > maxBody {
 		return Response{Status: answer.StatusCode, Header: answer.Header},
-			fmt.Errorf("%w: the answer is larger than the cap of %d bytes", providers.ErrInvalid, maxBody)
+			fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, maxBody)
 	}
 	return response, nil
 }

@@ -42,6 +42,9 @@ func (x *extraction) openClosing(ctx context.Context) error {
 		return err
 	}
 	for _, c := range points {
+		if err := x.stayAlive(ctx); err != nil {
+			return err
+		}
 		err := x.eachLine(ctx, c.key, x.set.Gzip, func(line []byte) error {
 			k.add(s.rowID(bytes.TrimSuffix(line, []byte("\n"))))
 			return nil

@@ -49,7 +49,7 @@ func (j *job) extract(ctx context.Context) (stopped bool, err error) {
 		return false, x.finish(ctx)
 	}
 	x.observe()
-	if !x.whole {
+	if !x.whole || errors.Is(err, lease.ErrLost) {
 		return false, err
 	}
 	if cutShort(reading, err) {
@@ -214,6 +214,7 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 // readPass reads one pass to its end.
 func (x *extraction) readPass(ctx, reading context.Context, from place) error {
 	ahead := newReadahead(x.feed.Source, x.splitter, x.set.InFlight, x.set.ReadAhead)
+	ahead.awake, ahead.pulse = func() error { return x.stayAlive(ctx) }, x.set.LeaseTTL/8
 	r := newReading(x.feed, x.journal.Plan.Window, from, ahead, &x.part.point.Drift)
 	r.feedPass = x.feedPass(from.Pass)
 	defer func() {
@@ -235,9 +236,6 @@ func (x *extraction) readPass(ctx, reading context.Context, from place) error {
 		}
 		ahead.recycle(p)
 		x.tell()
-		if err := x.stayAlive(ctx); err != nil {
-			return err
-		}
 		if err := reading.Err(); err != nil {
 			x.whole = true
 			return err
@@ -271,7 +269,8 @@ func (x *extraction) splitter() *splitter {
 	return &splitter{shape: x.feed.Shape, maxRecord: x.set.MaxRecord, maxBody: x.set.MaxBody}
 }
 
-// stayAlive extends the lease in good time.
+// stayAlive extends the lease in good time: wherever the run waits, lest a
+// second holder asks the provider too.
 func (x *extraction) stayAlive(ctx context.Context) error {
 	if x.lease.Until.Sub(x.seams.Now()) < x.set.LeaseTTL/2 {
 		x.observe()

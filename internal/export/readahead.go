@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"hikyaku/pkg/providers"
 )
@@ -20,6 +21,8 @@ type readahead struct {
 	split  func() *splitter
 	flight int
 	budget int
+	awake  func() error // called by pop before it waits, and while it does
+	pulse  time.Duration
 
 	cancel  context.CancelFunc
 	ctx     context.Context
@@ -122,11 +125,16 @@ func (r *readahead) takeSplitter() *splitter {
 	return r.split()
 }
 
-// pop waits for the oldest page. While others overtake it, it calls more, which
-// may queue pages in their place. On an error that is ErrUnsplittable the page
-// holds the whole answer, without rows.
+// pop waits for the oldest page, and stays awake meanwhile. While others
+// overtake it, it calls more, which may queue pages in their place. On an error
+// that is ErrUnsplittable the page holds the whole answer, without rows.
 func (r *readahead) pop(ctx context.Context, more func(context.Context)) (*page, error) {
 	f := r.queue[0]
+	if err := r.awake(); err != nil {
+		return nil, err
+	}
+	beat := time.NewTicker(r.pulse)
+	defer beat.Stop()
 	for waiting := true; waiting; {
 		select {
 		case <-f.done: // first, so that nothing is asked for that is not needed yet
@@ -138,6 +146,10 @@ func (r *readahead) pop(ctx context.Context, more func(context.Context)) (*page,
 		case <-f.done:
 		case <-r.landed:
 			more(ctx)
+		case <-beat.C:
+			if err := r.awake(); err != nil {
+				return nil, err
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

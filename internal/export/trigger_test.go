@@ -2,8 +2,13 @@ package export_test
 
 import (
 	"context"
+	"io"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
@@ -61,4 +66,99 @@ func TestExtract_TriggersAtTheSameMoment(t *testing.T) {
 	if first, second := <-done, <-done; first != export.Busy || second != export.Done {
 		t.Errorf("got %s and %s, want busy and done", first, second)
 	}
+}
+
+// A pausing source lets one request wait, as for a Retry-After.
+type pausing struct {
+	*list
+
+	at    int64
+	pause time.Duration
+	count atomic.Int64
+}
+
+func (p *pausing) Page(ctx context.Context, q export.Query) ([]byte, error) {
+	if p.count.Add(1) == p.at {
+		select {
+		case <-time.After(p.pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return p.list.Page(ctx, q)
+}
+
+// TestLease_IsKeptWhileAPageIsAwaited: a page takes five minutes, a lease three.
+func TestLease_IsKeptWhileAPageIsAwaited(t *testing.T) {
+	t.Parallel()
+	for _, paging := range []export.Paging{export.ByOffset, export.ByFixedPage, export.ByCursor} {
+		writes := map[time.Duration]int{}
+		for _, pause := range []time.Duration{0, 5 * time.Minute} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, newList(paging, 60))
+				b.feed.Source = &pausing{list: b.list, at: 3, pause: pause}
+				rival, counting := newBench(t, b.list), &countingStore{Store: b.store}
+				rival.store, b.store = b.store, counting
+				var triggers sync.WaitGroup
+				if pause > 0 {
+					triggers.Go(func() {
+						time.Sleep(4 * time.Minute)
+						if a, err := rival.exporter().Extract(t.Context(), rival.run(due)); err != nil || a.Status != export.Busy {
+							t.Errorf("%s: the duplicate got %s, %v; want busy", paging, a.Status, err)
+						}
+					})
+				}
+				b.extract(due)
+				triggers.Wait()
+				writes[pause] = counting.writes
+				b.expectAll(string(paging))
+			})
+		}
+		if more := writes[5*time.Minute] - writes[0]; more < 1 || more > 4 {
+			t.Errorf("%s: %d writes more while a page was awaited, want one each half of a lease", paging, more)
+		}
+	}
+}
+
+// A slowStore takes a minute to hand out a part.
+type slowStore struct{ objectstore.Store }
+
+func (s slowStore) Get(ctx context.Context, key string) (objectstore.Info, io.ReadCloser, error) {
+	if strings.Contains(key, "/part-") {
+		time.Sleep(time.Minute)
+	}
+	return s.Store.Get(ctx, key)
+}
+
+// TestLease_IsKeptWhilePartsAreReadBack, for the closing check.
+func TestLease_IsKeptWhilePartsAreReadBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, newList(export.ByOffset, 80))
+		b.feed.Unordered = true
+		plain := b.store
+		b.store = slowStore{plain}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			b.extract(due)
+		}()
+		busy := 0
+		for ; ; busy++ {
+			select {
+			case <-done:
+			case <-time.After(time.Minute - time.Second):
+				if a, err := b.exporter().Extract(t.Context(), b.run(due)); err != nil || a.Status != export.Busy {
+					t.Fatalf("the duplicate got %s, %v after %d minutes; want busy", a.Status, err, busy)
+				}
+				continue
+			}
+			break
+		}
+		if busy < 4 {
+			t.Errorf("the parts were read back within %d minutes", busy)
+		}
+		b.store = plain
+		b.expectAll("read back slowly")
+	})
 }

@@ -317,3 +317,41 @@ func TestLargePage_IsReadInParts(t *testing.T) {
 		}
 	}
 }
+
+// passes are the lists of one feed, one for each pass.
+type passes []*list
+
+func (p passes) Page(ctx context.Context, q export.Query) ([]byte, error) {
+	return capped{p[q.Pass], 2000}.Page(ctx, q)
+}
+
+// TestTooLarge_IsCountedOnce: nothing is known of a record above the cap but
+// where it stands. When the list is read again it is known although it has
+// moved, and another one is not taken for it.
+func TestTooLarge_IsCountedOnce(t *testing.T) {
+	t.Parallel()
+	huge := map[int]bool{1000: true, 7000: true, 8000: true}
+	lists := passes{newList(export.ByOffset, 15), newList(export.ByOffset, 15)}
+	for _, l := range lists {
+		l.render = func(n int) string {
+			if huge[n] {
+				return strings.Repeat(" ", 3000) + record(n)
+			}
+			return record(n)
+		}
+	}
+	lists[1].rows = lists[1].rows[1:]
+	lists[1].edit = func(l *list, _ int) { // once it has been read to its end
+		if l.calls[len(l.calls)-1].Start > 13 && len(l.rows) == 14 {
+			l.rows = slices.Delete(slices.Insert(l.rows, 0, 1000), 2, 5)
+		}
+	}
+	b := newBench(t, lists[0])
+	b.feed.Source, b.feed.Unordered, b.feed.Passes = lists, true, []export.Pass{{Name: "a"}, {Name: "b"}}
+	b.set.InFlight = 1
+	m := b.manifest(b.extract(due).Manifest)
+	if m.Rejects != 6 {
+		t.Errorf("%d rejects, want 3 of each list", m.Rejects)
+	}
+	b.verify(b.key("_manifest.json"))
+}

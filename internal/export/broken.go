@@ -245,15 +245,15 @@ func (r *reading) chunk(size int) Query {
 // reject makes a row of an answer that holds one broken record. One that comes
 // again after the list has moved is counted once.
 func (r *reading) reject(p *page) *page {
+	id, reason := digestID(p.buf), unreadable
+	if len(p.buf) == 0 { // not even its bytes are known
+		id, reason = r.neighborID(), tooLarge
+	}
 	if !r.blind {
 		r.good = r.at.Rows
 	}
 	r.at.Rows++
 	r.blind, r.shrunk, r.lone, r.clear = true, 1, false, r.at.Rows
-	id, reason := digestID(p.buf), unreadable
-	if len(p.buf) == 0 { // not even its bytes are known
-		id, reason = digestID(fmt.Appendf(nil, "row %d", r.at.Rows)), tooLarge
-	}
 	r.rejected = append(r.rejected[max(0, len(r.rejected)-maxUnreadable):], string(id))
 	if i := slices.Index(r.doubled, string(id)); i >= 0 {
 		r.doubled = slices.Delete(r.doubled, i, i+1)
@@ -261,4 +261,15 @@ func (r *reading) reject(p *page) *page {
 	}
 	p.rows = []row{{end: len(p.buf), id: id, reason: reason, at: r.at.Rows}}
 	return p
+}
+
+// neighborID stands for the id of a record of which nothing is known: the pass,
+// and the row that it follows. That stays when the list moves, and no two
+// records share it.
+func (r *reading) neighborID() []byte {
+	before := r.tail.lastID()
+	if n := len(r.rejected); r.blind && n > 0 {
+		before = r.rejected[n-1]
+	}
+	return digestID(fmt.Appendf(nil, "behind %s of %d", before, r.feedPass))
 }

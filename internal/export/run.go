@@ -287,7 +287,7 @@ func (j *job) answer(s Status) Answer {
 func (e *Exporter) fingerprint(d Dataset) string {
 	f := e.set.Fields[d.String()]
 	sorted := func(list []string) string { return strings.Join(slices.Sorted(slices.Values(list)), ",") }
-	return fmt.Sprintf("gzip=%t part=%d record=%d drop=%s hash=%s", e.set.Gzip, e.set.PartBytes, e.set.MaxRecord, sorted(f.Drop), sorted(f.Hash))
+	return fmt.Sprintf("gzip=%t part=%d record=%d body=%d drop=%s hash=%s", e.set.Gzip, e.set.PartBytes, e.set.MaxRecord, e.set.MaxBody, sorted(f.Drop), sorted(f.Hash))
 }
 
 // Plan answers what the run is and how far it has come, without a lease and

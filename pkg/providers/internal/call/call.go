@@ -308,8 +308,10 @@ func send(client *http.Client, request *http.Request, maxBody int64) (Response, 
 		return response, unknownOutcome(request.Context())
 	}
 	if int64(len(response.Body)) > maxBody {
-		return Response{Status: answer.StatusCode, Header: answer.Header},
-			fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, maxBody)
+		response.Body = nil
+		if response.Status/100 == 2 { // of any other the status alone says what it is
+			return response, fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, maxBody)
+		}
 	}
 	return response, nil
 }

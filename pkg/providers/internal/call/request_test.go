@@ -2,12 +2,14 @@ package call_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -92,8 +94,23 @@ func TestDo_CapsAnAnswer(t *testing.T) {
 	}
 	s = &scripted{replies: []reply{{body: "0123456789a", status: 201}}}
 	r, err := send(t.Context(), client(s, capped), call.Request{})
-	if !errors.Is(err, providers.ErrInvalid) || kindOf(err).Status != 201 || len(r.Body) != 0 || s.count() != 1 || !strings.Contains(err.Error(), "cap of 10 bytes") {
+	if !errors.Is(err, providers.ErrTooLarge) || kindOf(err).Status != 201 || len(r.Body) != 0 || s.count() != 1 || !strings.Contains(err.Error(), "cap of 10 bytes") {
 		t.Errorf("above the cap: %v, %d bytes, %d requests", err, len(r.Body), s.count())
+	}
+	s = &scripted{replies: []reply{{body: "an error page", status: 503}, {body: "too many of you", status: 429}, {body: "{}"}}}
+	if r, err := send(t.Context(), client(s, capped), call.Request{}); err != nil || string(r.Body) != "{}" || s.count() != 3 {
+		t.Errorf("long answers of an outage and a rate limit, then a short one: %v, %q after %d requests", err, r.Body, s.count())
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = z.Write(make([]byte, 100_000)) // a few hundred bytes on their way
+		_ = z.Close()
+	}))
+	defer server.Close()
+	unpacked := call.New(call.Config{Provider: "test"}, providers.Fixed(providers.Token{BaseURL: server.URL}), &providers.Options{Limiter: noLimit{}, MaxBody: 10_000})
+	if _, err := send(t.Context(), unpacked, call.Request{}); !errors.Is(err, providers.ErrTooLarge) {
+		t.Errorf("above the cap once unpacked: %v", err)
 	}
 	s = &scripted{replies: []reply{{body: strings.Repeat("x", 2<<20)}}}
 	if r, err := send(t.Context(), client(s), call.Request{}); err != nil || len(r.Body) != 2<<20 {

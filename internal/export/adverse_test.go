@@ -205,7 +205,7 @@ func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
 type roundabout struct{ *list }
 
 func (r roundabout) Page(ctx context.Context, q export.Query) ([]byte, error) {
-	if q.After == id(r.list.rows[len(r.list.rows)-1]) {
+	if q.After == id(r.rows[len(r.rows)-1]) {
 		q.After = ""
 	}
 	return r.list.Page(ctx, q)

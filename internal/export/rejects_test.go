@@ -81,8 +81,8 @@ func TestRejects_ARefusedWriteProvesNothing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.fails {
-			for info := range memory.List(t.Context(), "shop/exports/", "") {
-				t.Errorf("%s: %s is stored, and its rejects are not", name, info.Key)
+			for info, err := range memory.List(t.Context(), "shop/exports/", "") {
+				t.Errorf("%s: %s is stored (%v), and its rejects are not", name, info.Key, err)
 			}
 			continue
 		}

@@ -16,17 +16,18 @@ const longestLife = 10 * 365 * 24 * time.Hour
 
 // ParseGrant reads a token endpoint's answer. sent is when the request left.
 // err is what Once returned: an OAuth error code that no repetition can mend
-// becomes ErrRevoked.
+// becomes ErrRevoked. Only the access token is required: what stands beside it
+// and cannot be read counts as absent, because the answer may be to a code that
+// is spent, and the token in it is the only one there will be.
 func ParseGrant(provider, op string, r Response, sent time.Time, err error) (providers.Grant, error) {
 	if err != nil {
 		return providers.Grant{}, terminal(err)
 	}
 	var body struct {
-		Access    providers.Text   `json:"access_token"`
-		Refresh   providers.Text   `json:"refresh_token"`
-		ExpiresIn providers.Number `json:"expires_in"`
-		Owner     providers.Text   `json:"resource_owner_id"`
-		Error     json.RawMessage  `json:"error"`
+		Access    providers.Text         `json:"access_token"`
+		Refresh   side[providers.Text]   `json:"refresh_token"`
+		ExpiresIn side[providers.Number] `json:"expires_in"`
+		Owner     side[providers.Text]   `json:"resource_owner_id"`
 	}
 	if json.Unmarshal(bytes.TrimPrefix(r.Body, []byte("\xef\xbb\xbf")), &body) != nil {
 		return providers.Grant{}, Malformed(provider, op, r, "the token answer is not JSON")
@@ -37,13 +38,25 @@ func ParseGrant(provider, op string, r Response, sent time.Time, err error) (pro
 		return providers.Grant{}, terminal(e)
 	}
 	g := providers.Grant{
-		Access: providers.NewSecret(strings.TrimSpace(string(body.Access))), Refresh: providers.NewSecret(string(body.Refresh)),
-		ObtainedAt: sent, Account: string(body.Owner),
+		Access: providers.NewSecret(strings.TrimSpace(string(body.Access))), Refresh: providers.NewSecret(string(body.Refresh.value)),
+		ObtainedAt: sent, Account: string(body.Owner.value),
 	}
-	if life := time.Duration(body.ExpiresIn) * time.Second; life > 0 && body.ExpiresIn <= providers.Number(longestLife/time.Second) {
-		g.ExpiresAt = sent.Add(life)
+	if seconds := body.ExpiresIn.value; seconds > 0 && seconds <= providers.Number(longestLife/time.Second) {
+		g.ExpiresAt = sent.Add(time.Duration(seconds) * time.Second)
 	}
 	return g, nil
+}
+
+// A side value is zero where its JSON is not of the kind that T reads.
+type side[T any] struct{ value T }
+
+// UnmarshalJSON never fails.
+func (s *side[T]) UnmarshalJSON(b []byte) error {
+	var v T
+	if json.Unmarshal(b, &v) == nil {
+		s.value = v
+	}
+	return nil
 }
 
 // terminal turns the codes of RFC 6749 section 5.2 that blame the credential

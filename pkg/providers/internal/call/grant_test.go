@@ -28,6 +28,11 @@ func TestParseGrant(t *testing.T) {
 		`{"access_token":"a","expires_in":9223372036854775807}`:                                {Access: providers.NewSecret("a")},
 		`{"access_token":123,"token_type":"bearer","scope":""}`:                                {Access: providers.NewSecret("123")},
 		`{"access_token":"a","error":"invalid_grant"}`:                                         {Access: providers.NewSecret("a")},
+		// The code is spent: a token is kept whatever stands beside it.
+		`{"access_token":"a","refresh_token":"r","expires_in":"2026-12-31 23:59:59"}`:  {Access: providers.NewSecret("a"), Refresh: providers.NewSecret("r")},
+		`{"access_token":"a","expires_in":"soon","resource_owner_id":{"id":1}}`:        {Access: providers.NewSecret("a")},
+		`{"access_token":"a","expires_in":{},"resource_owner_id":"x"}`:                 {Access: providers.NewSecret("a"), Account: "x"},
+		`{"access_token":"a","refresh_token":["r"],"expires_in":60,"token_type":[{}]}`: {Access: providers.NewSecret("a"), ExpiresAt: sent.Add(time.Minute)},
 	} {
 		want.ObtainedAt = sent
 		got, err := call.ParseGrant("test", "op", call.Response{Status: 200, Body: []byte(body)}, sent, nil)
@@ -43,17 +48,18 @@ func TestParseGrant_Failures(t *testing.T) {
 		kind error
 		code string
 	}{
-		`{"error":"invalid_grant"}`:       {providers.ErrRevoked, "invalid_grant"},
-		`{"error":"invalid_client"}`:      {providers.ErrRevoked, "invalid_client"},
-		`{"error":"unauthorized_client"}`: {providers.ErrRevoked, "unauthorized_client"},
-		`{"error":"invalid_scope"}`:       {providers.ErrInvalid, "invalid_scope"},
-		`{"error":"canary"}`:              {providers.ErrInvalid, ""},
-		`{"access_token":""}`:             {providers.ErrInvalid, ""},
-		`{"access_token":{}}`:             {providers.ErrInvalid, ""},
-		`{}`:                              {providers.ErrInvalid, ""},
-		`<html>canary</html>`:             {providers.ErrInvalid, ""},
-		``:                                {providers.ErrInvalid, ""},
-		`{"access_token":"a","expires_in":"soon"}`: {providers.ErrInvalid, ""},
+		`{"error":"invalid_grant"}`:             {providers.ErrRevoked, "invalid_grant"},
+		`{"error":"invalid_client"}`:            {providers.ErrRevoked, "invalid_client"},
+		`{"error":"unauthorized_client"}`:       {providers.ErrRevoked, "unauthorized_client"},
+		`{"error":"invalid_scope"}`:             {providers.ErrInvalid, "invalid_scope"},
+		`{"error":"canary"}`:                    {providers.ErrInvalid, ""},
+		`{"access_token":""}`:                   {providers.ErrInvalid, ""},
+		`{"access_token":{}}`:                   {providers.ErrInvalid, ""},
+		`{}`:                                    {providers.ErrInvalid, ""},
+		`<html>canary</html>`:                   {providers.ErrInvalid, ""},
+		``:                                      {providers.ErrInvalid, ""},
+		`{"access_token":["a"],"expires_in":1}`: {providers.ErrInvalid, ""},
+		`{"access_token":"a","expires_in":"soon"} and something`: {providers.ErrInvalid, ""},
 	} {
 		g, err := call.ParseGrant("test", "op", call.Response{Status: 200, Body: []byte(body)}, sent, nil)
 		if e := kindOf(err); !errors.Is(err, c.kind) || e.Code != c.code || e.Status != 200 || e.Provider != "test" || e.Op != "op" || !g.Access.Empty() || strings.Contains(err.Error(), "canary") {

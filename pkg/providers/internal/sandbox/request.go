@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // maxBody caps what a sandbox reads of a request.
@@ -97,17 +99,48 @@ func readRequest(provider, route string, r *http.Request) *Request {
 		q.Fields, err = readMultipart(body, params["boundary"])
 	case "application/json":
 		kind = "json"
-		if len(body) > 0 {
-			dec := json.NewDecoder(bytes.NewReader(body))
-			dec.UseNumber()
-			err = dec.Decode(&q.JSON)
-		}
+		q.JSON, err = readJSON(body)
+	}
+	if err == nil {
+		err = checkText(q.Fields)
 	}
 	if err != nil {
 		q.Bad = err
 	}
 	q.note(provider, route, kind)
 	return q
+}
+
+// readJSON reads one object and refuses what follows it, as well as bytes that
+// encoding/json would silently replace.
+func readJSON(body []byte) (object map[string]any, err error) {
+	if len(body) == 0 {
+		return nil, nil
+	}
+	if !utf8.Valid(body) {
+		return nil, errNotText
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if err := dec.Decode(&object); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the JSON of the body")
+	}
+	return object, nil
+}
+
+var errNotText = errors.New("the body is not UTF-8")
+
+// checkText refuses names and values that could not be answered as JSON.
+func checkText(fields url.Values) error {
+	for name, values := range fields {
+		if !utf8.ValidString(name) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return errNotText
+		}
+	}
+	return nil
 }
 
 func readMultipart(body []byte, boundary string) (url.Values, error) {

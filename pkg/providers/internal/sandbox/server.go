@@ -139,9 +139,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h H
 	if fault.happensFirst() {
 		fault.refuse(answer)
 	} else {
-		s.handling.Lock()
-		h(answer, request)
-		s.handling.Unlock()
+		s.Do(func() { h(answer, request) })
 	}
 	if fault.Kind == Garbage {
 		answer = garbage()
@@ -183,7 +181,8 @@ func (s *Server) Count(route string) int {
 }
 
 // Do runs f while no handler runs, for tests and commands that change records
-// by hand.
+// by hand. A panic of f leaves the sandbox usable: net/http survives it, and
+// the next request must not wait for ever.
 func (s *Server) Do(f func()) {
 	s.handling.Lock()
 	defer s.handling.Unlock()

@@ -87,6 +87,24 @@ func TestRequest_BrokenBodies(t *testing.T) {
 			}
 		}, "POST", "/users/1", media, body)
 	}
+	for _, c := range [][2]string{
+		{"application/json", `{"a":1} x`}, {"application/json", `{"a":1}{"b":2}`}, {"application/json", `{"a":1}]`},
+		{"application/json", "{\"a\":\"\xff\"}"}, {"application/json", "{\"\xff\":1}"},
+		{"application/x-www-form-urlencoded", "a=%ff"}, {"application/x-www-form-urlencoded", "%ff=a"},
+		{"application/x-www-form-urlencoded", "a=1&a=%E8%8A"}, {"application/x-www-form-urlencoded", "a=\xff"},
+		{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\xff\r\n--x--\r\n"},
+	} {
+		serve(t, func(r *sandbox.Request) {
+			if r.Bad == nil {
+				t.Errorf("%s %q: accepted", c[0], c[1])
+			}
+		}, "POST", "/users/1", c[0], c[1])
+	}
+	serve(t, func(r *sandbox.Request) {
+		if r.Bad != nil || r.Param("a") != "1" {
+			t.Errorf("white space after JSON: %v", r.Bad)
+		}
+	}, "POST", "/users/1", "application/json", "{\"a\":1}\r\n\t ")
 	serve(t, func(r *sandbox.Request) {
 		if r.Bad == nil {
 			t.Error("a huge body was accepted")
@@ -139,6 +157,34 @@ func TestServer_Clock(t *testing.T) {
 	s.Do(func() { ran = true })
 	if !ran {
 		t.Error("Do did nothing")
+	}
+}
+
+// A handler that panics takes its own request down, and no other.
+func TestServer_SurvivesAPanic(t *testing.T) {
+	t.Parallel()
+	s := newShop(-1, sandbox.Options{})
+	s.Handle("GET /panics", func(http.ResponseWriter, *sandbox.Request) { panic("on purpose") })
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", "/panics", nil))
+	}()
+	done := make(chan int, 1)
+	go func() {
+		status, _, _ := s.get(t.Context(), "GET", "/things")
+		done <- status
+	}()
+	select {
+	case status := <-done:
+		if status != 200 {
+			t.Errorf("the next request: %d", status)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the next request waits for ever")
 	}
 }
 

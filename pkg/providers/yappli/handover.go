@@ -44,9 +44,9 @@ func (c *Client) CheckHandover(ctx context.Context, token providers.Secret, id s
 func decodeHandover(answer call.Response, id string) (Handover, error) {
 	const op = "handover.check"
 	var body struct {
-		Status *providers.Flag `json:"status"`
-		Member json.RawMessage `json:"member"`
-		ID     json.RawMessage `json:"id"`
+		Status *providers.Flag  `json:"status"`
+		Member *json.RawMessage `json:"member"` // nil also for null, which a tenant may write for "no member"
+		ID     *json.RawMessage `json:"id"`
 	}
 	if err := call.Decode(providers.Yappli, op, answer, &body); err != nil {
 		return Handover{}, err

@@ -122,7 +122,7 @@ func (f Fields) body(encoding Encoding) (call.Body, error) {
 	case Form:
 		values := make(url.Values, len(f))
 		for name, v := range f {
-			values.Set(name, v.Text)
+			values.Set(name, v.plain(name))
 		}
 		return call.Form(values), nil
 	case Multipart:
@@ -130,7 +130,7 @@ func (f Fields) body(encoding Encoding) (call.Body, error) {
 	parts := make([]call.Field, 0, len(f))
 	for _, name := range requestFields {
 		if v, ok := f[name]; ok {
-			parts = append(parts, call.Field{Name: name, Value: v.Text})
+			parts = append(parts, call.Field{Name: name, Value: v.plain(name)})
 		}
 	}
 	return call.Multipart(parts)
@@ -141,10 +141,24 @@ func (v Value) json(name string) any {
 	if v.Null {
 		return nil
 	}
-	if name == "rank" || name == "logined" || name == "enabled" {
-		if n, err := strconv.ParseInt(v.Text, 10, 64); err == nil {
-			return n
-		}
+	if n, ok := v.integer(name); ok {
+		return n
 	}
 	return v.Text
+}
+
+// plain writes +5 and 05 as 5, the one form that every encoding has.
+func (v Value) plain(name string) string {
+	if n, ok := v.integer(name); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	return v.Text
+}
+
+func (v Value) integer(name string) (n int64, ok bool) {
+	if name != "rank" && name != "logined" && name != "enabled" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(v.Text, 10, 64)
+	return n, err == nil
 }

@@ -142,6 +142,24 @@ func TestBodiesOnTheWire(t *testing.T) {
 	}
 }
 
+// A rank is sent in its plain form, whatever the caller wrote and in whatever
+// encoding.
+func TestRankOnTheWire(t *testing.T) {
+	t.Parallel()
+	for encoding, want := range map[string]string{"json": `"rank":5}`, "form": "rank=5", "multipart": "\r\n\r\n5\r\n"} {
+		for _, rank := range []string{"5", "05", "+5"} {
+			s := quick(1)
+			s.Body = encoding
+			var body string
+			client := &http.Client{Transport: tap{s.Client().Transport, func(_ *http.Request, b string) { body = b }}}
+			c := yappli.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: client})
+			if _, err := c.UpdateUser(t.Context(), "1001", yappli.Fields{"rank": yappli.Text(rank)}); err != nil || !strings.Contains(body, want) {
+				t.Errorf("%s, %s: %v, sent %q", encoding, rank, err, body)
+			}
+		}
+	}
+}
+
 func TestWritesThatAreRefusedBeforeTheyAreSent(t *testing.T) {
 	t.Parallel()
 	s := quick(1)

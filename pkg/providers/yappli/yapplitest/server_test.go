@@ -140,6 +140,42 @@ func TestRefusesWhatTheDocumentsDoNotAllow(t *testing.T) {
 	}
 }
 
+// However a caller writes a rank, the member's JSON holds a JSON number.
+func TestRankIsAnsweredAsANumber(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]string{"05": "5", "%2B5": "5", "-0": "0", "-007": "-7"} {
+		s := quick(1)
+		s.Body = "form"
+		status, body := ask(t, s, "PUT", "/api/ext/users/1001", form, "rank="+sent)
+		if status != 200 || !strings.Contains(body, `"rank":`+want+`,`) {
+			t.Errorf("rank=%s: %d %s", sent, status, body)
+		}
+		if _, list := ask(t, s, "GET", "/api/ext/users", "", ""); !json.Valid([]byte(list)) {
+			t.Errorf("rank=%s: the list is no JSON: %s", sent, list)
+		}
+		if err := s.Dump(io.Discard); err != nil {
+			t.Errorf("rank=%s: %v", sent, err)
+		}
+	}
+}
+
+// A place beyond any list is refused, not multiplied past the largest integer.
+func TestPagesFarAway(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{"page=9223372036854775807", "page=9223372036854775807&per_page=2", "page=2147483649", "per_page=9223372036854775807"} {
+		s := quick(2)
+		s.Generation = 3
+		if status, body := ask(t, s, "GET", "/api/ext/users?"+query, "", ""); status != 400 {
+			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
+	s := quick(2)
+	s.Generation = 3
+	if got := listed(t, s, "?page=2147483648"); len(got) != 0 {
+		t.Errorf("the last page that is allowed: %q", got)
+	}
+}
+
 func TestNullAndEmptyStayApart(t *testing.T) {
 	t.Parallel()
 	s := quick(1)

@@ -18,6 +18,10 @@ func answer(w http.ResponseWriter, body []byte) {
 	_, _ = w.Write(body)
 }
 
+// farthest bounds a place in the list, so that no product of a page and its
+// size overflows.
+const farthest = 1 << 31
+
 // count reads an integer parameter of the query.
 func count(r *sandbox.Request, name string, fallback, least int) (int, error) {
 	text, ok := r.Lookup(name)
@@ -25,8 +29,8 @@ func count(r *sandbox.Request, name string, fallback, least int) (int, error) {
 		return fallback, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < least {
-		return 0, fmt.Errorf("%s must be an integer of at least %d", name, least)
+	if err != nil || n < least || n > farthest {
+		return 0, fmt.Errorf("%s must be an integer from %d to %d", name, least, farthest)
 	}
 	return n, nil
 }
@@ -303,9 +307,12 @@ func (s *Server) take(set map[string]*string, name string, text *string) error {
 	case text != nil && name == "rank" && *text == "":
 		text = nil
 	case text != nil && name == "rank":
-		if _, err := strconv.ParseInt(*text, 10, 64); err != nil {
+		n, err := strconv.ParseInt(*text, 10, 64)
+		if err != nil {
 			return fmt.Errorf("rank must be an integer")
 		}
+		plain := strconv.FormatInt(n, 10) // answers hold it without quotes, and 05 is no JSON
+		text = &plain
 	case text != nil && s.Generation >= 3 && name == "password" && len(*text) < 4:
 		return fmt.Errorf("password is too short")
 	case text != nil && s.Generation >= 3 && name == "logined_at" && *text != "" && !timeForm.MatchString(*text):

@@ -2,8 +2,10 @@ package assisttencho_test
 
 import (
 	"errors"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -118,6 +120,38 @@ func TestApprovalAndExchange(t *testing.T) {
 	}
 	if n := s.Tokens.Redeemed(); n != 1 {
 		t.Errorf("%d redemptions; want 1", n)
+	}
+}
+
+// At each address that the documents give, the form leads back to the
+// application when it is filled in as a browser does.
+func TestApprovalFormCanBeFollowed(t *testing.T) {
+	t.Parallel()
+	s, _ := newShop(0, nil)
+	connection := s.Connection(base)
+	documented, err := assisttencho.AuthorizeURL(connection, "state-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
+	for _, page := range []string{documented, strings.Replace(documented, "/api/oauth/", "/oauth/", 1)} {
+		u, err := url.Parse(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := bodyOf(t, replay(t, s, "GET "+u.RequestURI()+" HTTP/1.1\r\nHost: a\r\n\r\n"))
+		if !strings.Contains(shown, `<form method="post">`) {
+			t.Fatalf("%s: the form posts elsewhere: %s", u.Path, shown)
+		}
+		fields := url.Values{"login_id": {s.AdminID}, "password": {s.AdminPassword}, "approve": {"1"}}
+		for _, input := range hidden.FindAllStringSubmatch(shown, -1) {
+			fields.Set(input[1], html.UnescapeString(input[2]))
+		}
+		u.RawQuery = ""
+		answer := approve(t, s, u.String(), fields)
+		if target, err := answer.Location(); err != nil || answer.StatusCode != http.StatusFound || target.Query().Get("code") == "" || target.Query().Get("state") != "state-1" {
+			t.Errorf("%s: status %d, to %v", u.Path, answer.StatusCode, target)
+		}
 	}
 }
 

@@ -95,9 +95,10 @@ func New(o Options) *Server {
 	for s.nextID = 1; s.nextID <= o.Count(); s.nextID++ {
 		s.orders = append(s.orders, record{id: s.nextID})
 	}
-	s.HandleUnlimited("GET /api/oauth/authorize.php", s.authorizePage)
-	s.HandleUnlimited("GET /oauth/authorize.php", s.authorizePage) // as one example has it
-	s.HandleUnlimited("POST /api/oauth/authorize.php", s.approve)
+	for _, path := range []string{"/api/oauth/authorize.php", "/oauth/authorize.php"} { // the second as one example has it
+		s.HandleUnlimited("GET "+path, s.authorizePage)
+		s.HandleUnlimited("POST "+path, s.approve) // the page's form has no address of its own
+	}
 	s.HandleUnlimited("POST /api/oauth/token.php", s.token)
 	s.Handle("GET /api/v1/orders.php", s.authorized(s.list))
 	s.Handle("POST /api/v1/orders.php", s.authorized(s.written(s.create)))

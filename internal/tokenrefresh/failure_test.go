@@ -203,7 +203,7 @@ func TestFailure_ANewCodeGoesBeforeADeniedGrant(t *testing.T) {
 // token, once.
 func TestFailure_ADeadPairIsRenewed(t *testing.T) {
 	inBubble(t, func(w *world) {
-		w.shop.AnyAgent = true
+		w.shop.StrictAgent = false
 		provider := w.connect(providers.SHOPLINE)
 		version := w.want(provider, tokenrefresh.Refreshed).Version
 		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Probed)

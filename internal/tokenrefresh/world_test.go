@@ -75,10 +75,12 @@ func inBubble(t *testing.T, test func(w *world)) {
 
 func newWorld(t testing.TB) *world {
 	o := yapplitest.Options{Rate: -1, Records: -1}
-	return &world{
+	w := &world{
 		t: t, secrets: new(secretstore.Memory), objects: new(objectstore.Memory),
 		yappli: yapplitest.New(o), actibook: actibooktest.New(o), shop: shoplinetest.New(o), assist: assisttenchotest.New(o), bookings: supersaastest.New(o),
 	}
+	w.shop.StrictAgent = true // the refresher sends the handle with every call
+	return w
 }
 
 // RoundTrip sends a request to the sandbox whose host it names.

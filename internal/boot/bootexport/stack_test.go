@@ -61,6 +61,7 @@ func newStack(t testing.TB) *stack {
 			"HIKYAKU_TIME_ZONE": "Asia/Tokyo", "HIKYAKU_USER_AGENT": shoplinetest.Handle, "HIKYAKU_EXPORT_PAGE_SIZE": "17",
 		},
 	}
+	s.shopline.StrictAgent = true // HIKYAKU_USER_AGENT is what the export sends
 	for _, name := range []string{"YAPPLI", "SUPERSAAS", "SHOPLINE", "ASSISTTENCHO"} {
 		s.vars["HIKYAKU_"+name+"_RATE"] = "1000000"
 	}

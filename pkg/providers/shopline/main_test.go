@@ -38,6 +38,7 @@ func unhurried(shop *shoplinetest.Server) *providers.Options {
 // open returns a shop without a rate limit, and a client for it.
 func open(records int) (*shoplinetest.Server, *shopline.Client) {
 	shop := shoplinetest.New(shoplinetest.Options{Seed: 7, Records: records, Rate: -1})
+	shop.StrictAgent = true
 	return shop, shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
 }
 

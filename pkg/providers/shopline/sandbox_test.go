@@ -1,6 +1,7 @@
 package shopline_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -104,8 +105,8 @@ func TestEditsByHand(t *testing.T) {
 	}
 }
 
-// A client with a User-Agent of its own is refused, unless the shop is told
-// to accept every one.
+// A client with a User-Agent of its own is served, unless the shop insists on
+// its handle; one without any is refused.
 func TestForeignAgent(t *testing.T) {
 	t.Parallel()
 	shop, _ := open(1)
@@ -115,8 +116,18 @@ func TestForeignAgent(t *testing.T) {
 	if _, err := client.TokenInfo(ctx); err == nil {
 		t.Error("a caller without the handle was served")
 	}
-	shop.Do(func() { shop.AnyAgent = true })
+	shop.Do(func() { shop.StrictAgent = false })
 	if info, err := client.TokenInfo(ctx); err != nil || info.Merchant.ID != shoplinetest.MerchantID || info.Merchant.Handle != shoplinetest.Handle {
 		t.Errorf("%+v, %v", info, err)
+	}
+	for agent, status := range map[string]int{"curl/8.5.0": 200, "Go-http-client/1.1": 200, shoplinetest.Handle: 200, "": 400} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", base+"/v1/token/info", nil)
+		r.Header.Set("Authorization", "Bearer "+token.Credential.Reveal())
+		r.Header.Set("User-Agent", agent)
+		w := httptest.NewRecorder()
+		shoplinetest.New(shoplinetest.Options{Records: 1}).ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("User-Agent %q: %d %s", agent, w.Code, w.Body)
+		}
 	}
 }

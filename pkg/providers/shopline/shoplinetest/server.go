@@ -13,9 +13,10 @@
 // Like the original it ignores parameters that it does not know, takes both
 // ends of a time range as included, answers 410 for an archived order and for
 // whatever is no order id, and leaves updated_at alone when a delivery
-// changes. It refuses a caller whose User-Agent is not the shop's handle: the
-// documents call the header a must, and name no error, so that 400 is ours.
-// What the documents leave open is a field of Server.
+// changes. It refuses a caller without a User-Agent: the documents call the
+// header a must, and name no error, so that 400 is ours. They also want the
+// shop's handle in it, but clients report that any text is served: StrictAgent
+// says which. What the documents leave open is a field of Server.
 package shoplinetest
 
 import (
@@ -41,7 +42,7 @@ type (
 
 // What identifies the sandbox's shop and app.
 const (
-	Handle       = "example-shop"             // the shop's handle, expected as User-Agent
+	Handle       = "example-shop"             // the shop's handle, and the User-Agent that StrictAgent expects
 	MerchantID   = "64aa0000000000000000000a" // the shop's id
 	ClientID     = "sandbox-app"              // the app's client id
 	ClientSecret = "sandbox-app-secret"       //nolint:gosec // opens the sandbox only: the first of Server.ClientSecrets
@@ -65,7 +66,7 @@ type Server struct {
 
 	ClientSecrets []string       // all are accepted, as during a rotation
 	RedirectURI   string         // the one registered
-	AnyAgent      bool           // accept every User-Agent, as clients report
+	StrictAgent   bool           // refuse every User-Agent but Handle, as the documents' "must" reads
 	FormTokens    bool           // the token endpoint reads a form and no JSON
 	RefusedStatus int            // for an address outside the IP whitelist; 0: 401
 	ClampPerPage  int            // lower per_page to this without a word; 0: never

@@ -83,7 +83,7 @@ func (s *Server) newestToken() (token string, expires time.Time) {
 // and for an API that the token allows.
 func (s *Server) authorized(next sandbox.Handler) sandbox.Handler {
 	return func(w http.ResponseWriter, r *sandbox.Request) {
-		if !s.AnyAgent && r.UserAgent() != Handle {
+		if agent := r.UserAgent(); agent == "" || s.StrictAgent && agent != Handle {
 			sandbox.JSON(w, http.StatusBadRequest, map[string]string{"error": "User-Agent must be the handle code", "code": "BadRequest"})
 			return
 		}

@@ -26,6 +26,7 @@ type sandboxFlags struct {
 	public           string
 	asJSON           bool
 	connected        bool
+	localHooks       bool
 	options          localstack.SandboxOptions
 }
 
@@ -37,11 +38,12 @@ func newSandbox() *cobra.Command {
 		Short: "Serve the providers' sandboxes and a local AWS for any client",
 		Long: "Serves the named services, or all of them, until interrupted. A sandbox behaves as the provider's\n" +
 			"documents say, holds invented records, and misbehaves on request. The credentials it prints are\n" +
-			"its own inventions and work nowhere else. GET /_sandbox/records of a sandbox returns its records\n" +
+			"its own inventions and work nowhere else; the hand-over token, which the Yappli app would make,\n" +
+			"is one of them. GET /_sandbox/records of a sandbox returns its records\n" +
 			"as JSON, PUT replaces them; the local AWS has no such path.",
 		Example: "  hikyaku sandbox yappli --addr 127.0.0.1:8080 --records 1000\n" +
 			"  hikyaku sandbox --json                      # all six on free ports, one line of JSON when ready\n" +
-			"  hikyaku sandbox supersaas --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
+			"  hikyaku sandbox supersaas --allow-local-hooks --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
 		ValidArgs: names,
 		Args:      known,
 		RunE: func(c *cobra.Command, chosen []string) error {
@@ -62,6 +64,7 @@ func newSandbox() *cobra.Command {
 	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
 	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
 	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made and each function's environment printed")
+	flags.BoolVar(&f.localHooks, "allow-local-hooks", false, "let webhooks be registered that point at this machine, which SuperSaaS could not reach; with --connected always so")
 	flags.StringVar(&f.public, "public", "", "with --connected: host name by which the functions reach this machine (default: the host of --addr)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON with each service's address and credentials once it is ready")
 	o := &f.options
@@ -109,6 +112,14 @@ type serviceLine struct {
 	Connection  json.RawMessage   `json:"connection,omitempty"`  // a sandbox: what 'hikyaku connect' would store
 	Token       json.RawMessage   `json:"token,omitempty"`       // a sandbox: a token that works now
 	Environment map[string]string `json:"environment,omitempty"` // the local AWS
+
+	Handover *localstack.Handover `json:"handover,omitempty"` // Yappli: a token that its check confirms for one member
+}
+
+func lineOf(name, url string, s localstack.Sandbox) serviceLine {
+	return serviceLine{
+		Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document(), Handover: localstack.NewHandover(s),
+	}
 }
 
 func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandboxFlags) error {
@@ -131,6 +142,9 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 			continue
 		}
 		s := localstack.NewSandbox(name, f.options)
+		if f.localHooks {
+			localstack.AllowLocalHooks(s)
+		}
 		if err := loadRecords(s, f.load, name); err != nil {
 			return err
 		}
@@ -139,7 +153,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 			return err
 		}
 		sandboxes[name] = s
-		lines = append(lines, serviceLine{Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document()})
+		lines = append(lines, lineOf(name, url, s))
 	}
 	if err := printServices(out, lines, f.asJSON); err != nil {
 		return err
@@ -170,7 +184,7 @@ func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
 		if err := loadRecords(s, f.load, name); err != nil {
 			return err
 		}
-		lines = append(lines, serviceLine{Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document()})
+		lines = append(lines, lineOf(name, url, s))
 	}
 	if f.asJSON {
 		err = json.NewEncoder(out).Encode(map[string]any{"services": lines, "webhook": stack.Webhook, "env_vars": vars})
@@ -198,7 +212,11 @@ func printServices(out io.Writer, lines []serviceLine, asJSON bool) error {
 		return json.NewEncoder(out).Encode(map[string]any{"services": lines})
 	}
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(out, "%-13s %s\n", l.Name, l.URL); err != nil {
+		note := ""
+		if l.Handover != nil {
+			note = fmt.Sprintf("  (hand-over token %s of user %s)", l.Handover.Token, l.Handover.ID)
+		}
+		if _, err := fmt.Fprintf(out, "%-13s %s%s\n", l.Name, l.URL, note); err != nil {
 			return err
 		}
 	}

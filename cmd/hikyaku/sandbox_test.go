@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,4 +82,84 @@ func TestConnectedStack(t *testing.T) {
 			t.Errorf("%s was not dumped: %v", name, err)
 		}
 	}
+}
+
+// Another person's client can do with a sandbox what the documents describe,
+// although it has neither the app nor an address that the internet reaches.
+func TestSandboxForForeignClients(t *testing.T) {
+	t.Parallel()
+	for flag, status := range map[string]int{"--json": http.StatusBadRequest, "--allow-local-hooks": http.StatusOK} {
+		services := startSandboxes(t, "sandbox", "yappli", "supersaas", "--json", "--records", "2", flag)
+		users, bookings := services[0], services[1]
+		if users.Handover == nil || bookings.Handover != nil {
+			t.Fatalf("hand-over tokens: %v, %v", users.Handover, bookings.Handover)
+		}
+		token, err := providers.ParseToken(users.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := users.URL + "/api/ext/check/" + users.Handover.Token + "?id=" + users.Handover.ID
+		if got, body := bearing(t, http.MethodGet, check, token); got != http.StatusOK || !strings.Contains(body, `"status":true`) {
+			t.Errorf("the hand-over token: %d %s", got, body)
+		}
+		if token, err = providers.ParseToken(bookings.Token); err != nil {
+			t.Fatal(err)
+		}
+		query := url.Values{"event": {"M"}, "parent_id": {token.Account}, "target_url": {"http://127.0.0.1:1/hook"}, "api_key": {token.Credential.Reveal()}, "account": {token.Account}}
+		if got, body := visit(t, http.MethodPost, bookings.URL+"/api/hooks?"+query.Encode()); got != status {
+			t.Errorf("%s: a local webhook: %d %s", flag, got, body)
+		}
+	}
+}
+
+func TestPrintServices_ShowsTheHandOverToken(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	line := serviceLine{Name: "yappli", URL: "http://127.0.0.1:1", Handover: &localstack.Handover{Token: "HO-1", ID: "1001"}}
+	if err := printServices(&out, []serviceLine{line, {Name: "aws", URL: "http://127.0.0.1:2"}}, false); err != nil ||
+		!strings.Contains(out.String(), "http://127.0.0.1:1  (hand-over token HO-1 of user 1001)\n") || strings.Count(out.String(), "hand-over") != 1 {
+		t.Errorf("%v: %s", err, &out)
+	}
+}
+
+// startSandboxes runs the program until the test ends, and returns what its
+// line of JSON says.
+func startSandboxes(t *testing.T, args ...string) []serviceLine {
+	t.Helper()
+	running := program(t.Context(), args...)
+	out, err := running.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = running.Wait() }) // t.Context has ended it
+	var ready struct {
+		Services []serviceLine `json:"services"`
+	}
+	if err := json.NewDecoder(out).Decode(&ready); err != nil || len(ready.Services) != 2 {
+		t.Fatalf("%v: %+v", err, ready)
+	}
+	return ready.Services
+}
+
+// bearing is visit with a token in the header.
+func bearing(t *testing.T, method, address string, token providers.Token) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token.Credential.Reveal())
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(b)
 }

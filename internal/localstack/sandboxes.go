@@ -47,6 +47,37 @@ func NewSandbox(provider string, o SandboxOptions) Sandbox {
 	return nil
 }
 
+// AllowLocalHooks lets clients register webhooks that point at this machine,
+// which the provider could not reach. Other sandboxes than SuperSaaS's have no
+// webhooks, and are left alone. Call it before s serves.
+func AllowLocalHooks(s Sandbox) {
+	if bookings, ok := s.(*supersaastest.Server); ok {
+		bookings.Knobs.AllowLocal = true
+	}
+}
+
+// A Handover is a token of Yappli's app and the member whom it was made for.
+type Handover struct {
+	Token string `json:"token"`
+	ID    string `json:"id"`
+}
+
+// NewHandover makes a hand-over token for a sandbox's first member, because a
+// client cannot: the app makes them, and no sandbox has an app. It is nil if
+// the sandbox is not Yappli's or has no members.
+func NewHandover(s Sandbox) *Handover {
+	app, ok := s.(*yapplitest.Server)
+	if !ok {
+		return nil
+	}
+	members := app.Members()
+	if len(members) == 0 {
+		return nil
+	}
+	id := members[0].ID
+	return &Handover{Token: app.IssueHandover(id), ID: id}
+}
+
 // WithRecords serves a sandbox, and beside the provider's own routes its
 // records: GET /_sandbox/records returns them, PUT replaces them.
 func WithRecords(s Sandbox) http.Handler {

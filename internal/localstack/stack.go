@@ -82,9 +82,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	s.URLs["aws"] = s.reach(local.URL)
 	for _, name := range providers.Names() {
 		sandbox := NewSandbox(name, o.Sandbox)
-		if b, ok := sandbox.(*supersaastest.Server); ok {
-			b.Knobs.AllowLocal = true
-		}
+		AllowLocalHooks(sandbox)
 		address, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), WithRecords(sandbox))
 		if err != nil {
 			return nil, err

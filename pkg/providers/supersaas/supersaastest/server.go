@@ -75,7 +75,7 @@ type Knobs struct {
 	ParentByID  bool // hooks on the account want its number as parent_id
 	Tuples      bool // schedules are listed as [id, name]
 	BareLists   bool // changes and range answer a bare array
-	AllowLocal  bool // hooks may point at this machine
+	AllowLocal  bool // hooks may point at this machine; hikyaku sandbox --allow-local-hooks
 
 	Skip      func(id int64) bool // lists of users leave these out
 	FailsFrom int                 // lists of users answer 503 from this offset on; 0: never

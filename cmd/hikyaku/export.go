@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -29,7 +30,7 @@ import (
 // exportFlags say where an export's tokens come from and its files go.
 type exportFlags struct {
 	stack        stackFlags
-	to           string
+	to, dir      string // dir: the one that --to - is made from
 	sandbox      bool
 	records      int
 	logs, asJSON bool
@@ -89,7 +90,7 @@ func (f *exportFlags) target() (*bootexport.Target, error) {
 	case f.to == "":
 		return nil, nil
 	}
-	store, err := dirstore.Open(f.to)
+	store, err := dirstore.Open(cmp.Or(f.dir, f.to))
 	if err != nil {
 		return nil, err
 	}
@@ -112,16 +113,14 @@ func (f *exportFlags) environ(ctx context.Context) (boot.Environ, error) {
 		}
 	}
 	e := boot.OSEnviron()
-	e.Vars = maps.Clone(e.Vars)
 	maps.Copy(e.Vars, s.Vars(localstack.Export))
 	return e, nil
 }
 
 func datasetNames() []string {
-	datasets := export.Datasets()
-	names := make([]string, len(datasets))
-	for i, d := range datasets {
-		names[i] = d.String()
+	var names []string
+	for _, d := range export.Datasets() {
+		names = append(names, d.String())
 	}
 	return names
 }
@@ -298,9 +297,8 @@ func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) er
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	inside := f
-	inside.to = dir
-	direct, answer, err := exportTo(c, inside, run, name)
+	f.dir = dir
+	direct, answer, err := exportTo(c, f, run, name)
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,7 @@
 // refreshes tokens, runs a function with an event, and serves the providers'
 // sandboxes.
 //
-// Exit codes: 0 success, also where the reader of the output ends early, as
-// head does; 1 the command failed; 2 it was called wrongly.
+// Exit codes: 0 success, or a reader that has enough; 1 failure; 2 wrong call.
 package main
 
 import (
@@ -34,7 +33,7 @@ func run() int {
 	err := root.ExecuteContext(ctx)
 	var usage *usageError
 	switch {
-	case err == nil, errors.Is(err, syscall.EPIPE): // the reader of the output has enough
+	case err == nil || hasEnough(err):
 		return 0
 	case !started || errors.As(err, &usage): // cobra checks names, flags and arguments before it starts a command
 		_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %v\nRun with --help to see how it is called.\n", err)
@@ -42,6 +41,12 @@ func run() int {
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %v\n", err)
 	return 1
+}
+
+// hasEnough reports that the reader of the output ended, and not a connection.
+func hasEnough(err error) bool {
+	var file *os.PathError
+	return errors.As(err, &file) && file.Path == os.Stdout.Name() && errors.Is(file, syscall.EPIPE)
 }
 
 // A usageError says that the command was called wrongly.

@@ -218,6 +218,19 @@ func TestFields_AreDroppedAndHashed(t *testing.T) {
 	}
 }
 
+// TestBodyCap_IsASetting: an answer above it is asked for in smaller pages.
+func TestBodyCap_IsASetting(t *testing.T) {
+	t.Parallel()
+	for mib, halved := range map[string]bool{"1": true, "2": false} {
+		s := newStack(t)
+		s.vars["HIKYAKU_EXPORT_BODY_MIB"], s.padding = mib, strings.Repeat(" ", 1<<20)
+		a := s.mustInvoke(`{"action":"extract","dataset":"yappli/users","scheduled_time":"2026-11-22T00:30:00Z"}`)
+		if got, want := s.lines(a.Manifest), s.held("yappli/users"); !same(got, want) || a.Rejects != 0 || s.halved.Load() != halved {
+			t.Errorf("%s MiB: %d of %d records, %d rejects, asked for smaller pages: %t", mib, len(got), len(want), a.Rejects, s.halved.Load())
+		}
+	}
+}
+
 func TestNew_ListsEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
 	vars := map[string]string{

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,8 @@ type stack struct {
 	objects *objectstore.Memory
 	out     bytes.Buffer
 	latency time.Duration // of every request
+	padding string        // before the rows of a page of the full size
+	halved  atomic.Bool   // a smaller page was asked for
 }
 
 const records = 60
@@ -92,7 +95,20 @@ func (s *stack) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("no sandbox at %s", r.URL.Host)
 	}
 	time.Sleep(s.latency)
-	return client.Transport.RoundTrip(r)
+	response, err := client.Transport.RoundTrip(r)
+	if full := r.URL.Query().Get("limit") == s.vars["HIKYAKU_EXPORT_PAGE_SIZE"]; !full {
+		s.halved.Store(true)
+	} else if err == nil && s.padding != "" {
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			return nil, err
+		}
+		if len(body) > 1000 { // it has rows
+			response.ContentLength, body = -1, append([]byte(s.padding), body...)
+		}
+		response.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return response, err
 }
 
 // function composes the function anew, as a cold start does.

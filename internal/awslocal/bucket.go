@@ -112,19 +112,22 @@ func (b blob) remove() {
 	}
 }
 
-// find returns an object as it is now. A file that is replaced while it is
-// read stays what it was.
-func (o *objects) find(at place) (*object, error) {
+// find returns an object as it is now, opened under the lock: its path is its
+// key's, so that a file opened later might be another version's or gone. One
+// that is replaced while it is read stays what it was.
+func (o *objects) find(at place) (*object, io.ReadSeekCloser, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b, ok := o.buckets[at.bucket]
 	if !ok {
-		return nil, errNoSuchBucket
+		return nil, nil, errNoSuchBucket
 	}
-	if found, ok := b.objects[at.key]; ok {
-		return found, nil
+	found, ok := b.objects[at.key]
+	if !ok {
+		return nil, nil, errNoSuchKey
 	}
-	return nil, errNoSuchKey
+	body, err := found.open()
+	return found, body, err
 }
 
 // store puts an object under its key if the request's conditions hold.

@@ -80,11 +80,7 @@ func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
 
 // get serves GetObject and HeadObject.
 func (o *objects) get(w http.ResponseWriter, r *http.Request, at place) error {
-	found, err := o.find(at)
-	if err != nil {
-		return err
-	}
-	body, err := found.open()
+	found, body, err := o.find(at)
 	if err != nil {
 		return err
 	}

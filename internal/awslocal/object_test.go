@@ -1,6 +1,9 @@
 package awslocal_test
 
 import (
+	"context"
+	"crypto/md5" //nolint:gosec // S3's ETag
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -315,4 +319,44 @@ func TestObjectsLieInTheDirectory(t *testing.T) {
 	left, err := os.ReadDir(filepath.Join(dir, ".odd"))
 	ok(t, "read", err)
 	equal(t, "left", len(left), 0)
+}
+
+// An object of a directory has its key's path, whichever version it is. The
+// path is deep, so that opening it takes long enough for a writer to come in
+// between.
+func TestAReaderBesideWritersSeesOneVersion(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{Dir: t.TempDir()})
+	key := strings.Repeat("d/", 400) + "k"
+	ctx, stop := context.WithCancel(t.Context())
+	var writers, readers sync.WaitGroup
+	for range 2 {
+		writers.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				r := post(t, a.URL+"/"+awslocal.Bucket+"/"+key, strings.Repeat("v", i%100))
+				r.Method = http.MethodPut
+				if i%5 == 4 {
+					r.Method = http.MethodDelete
+				}
+				do(t, r)
+			}
+		})
+	}
+	for range 4 {
+		readers.Go(func() {
+			for range 150 {
+				r := post(t, a.URL+"/"+awslocal.Bucket+"/"+key, "")
+				r.Method = http.MethodGet
+				response, body := do(t, r)
+				sum := md5.Sum([]byte(body)) //nolint:gosec // S3's ETag
+				whole := response.Header.Get("Etag") == fmt.Sprintf("%q", hex.EncodeToString(sum[:]))
+				if response.StatusCode != http.StatusNotFound && (response.StatusCode != http.StatusOK || !whole) {
+					t.Errorf("%d, %s of %d bytes", response.StatusCode, response.Header.Get("Etag"), len(body))
+				}
+			}
+		})
+	}
+	readers.Wait()
+	stop()
+	writers.Wait()
 }

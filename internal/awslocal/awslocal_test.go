@@ -170,6 +170,8 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 	_, old := s3Client(a).ListObjects(ctx, &s3.ListObjectsInput{Bucket: bucket})
 	_, copied := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a")})
 	_, tagging := s3Client(a).PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Tagging: aws.String("a=b")})
+	_, part := s3Client(a).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1)})
+	_, uploaded := s3Client(a).UploadPart(ctx, &s3.UploadPartInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1), UploadId: key})
 	for _, c := range []struct {
 		err         error
 		code, named string
@@ -183,6 +185,8 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 		{acl, "NotImplemented", "GetBucketAcl"},
 		{old, "NotImplemented", "ListObjects;"},
 		{copied, "NotImplemented", "CopyObject"},
+		{part, "NotImplemented", "partNumber of s3 GetObject"},
+		{uploaded, "NotImplemented", "UploadPart;"},
 		{tagging, "NotImplemented", "X-Amz-Tagging of s3 PutObject"},
 	} {
 		code(t, c.named, c.err, c.code)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -26,12 +27,9 @@ func kept(h http.Header) (http.Header, error) {
 			headers.Set(name, v)
 		}
 	}
-	if coding := h.Get("Content-Encoding"); coding != "" { // aws-chunked is of the transport
-		coding = strings.Trim(strings.TrimPrefix(coding, "aws-chunked"), ", ")
+	headers.Del("Content-Encoding")
+	if coding := keptCoding(h); coding != "" {
 		headers.Set("Content-Encoding", coding)
-		if coding == "" {
-			headers.Del("Content-Encoding")
-		}
 	}
 	if headers.Get("Content-Type") == "" {
 		headers.Set("Content-Type", "binary/octet-stream")
@@ -47,6 +45,14 @@ func kept(h http.Header) (http.Header, error) {
 		return nil, refuse("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
 	}
 	return headers, nil
+}
+
+// keptCoding is the Content-Encoding without aws-chunked, which is of the
+// transport; SDKs put it first or last.
+func keptCoding(h http.Header) string {
+	codings := strings.Split(strings.Join(h.Values("Content-Encoding"), ","), ",")
+	codings = slices.DeleteFunc(codings, func(c string) bool { return strings.EqualFold(strings.TrimSpace(c), "aws-chunked") })
+	return strings.TrimSpace(strings.Join(codings, ","))
 }
 
 func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
@@ -93,12 +99,12 @@ func (o *objects) get(w http.ResponseWriter, r *http.Request, at place) error {
 	if none := r.Header.Get("If-None-Match"); none != "" && matches(none, found.etag) {
 		return errNotModified
 	}
-	first, length, err := rangeOf(r.Header.Get("Range"), found.size)
+	first, length, part, err := rangeOf(r.Header.Get("Range"), found.size)
 	if err != nil {
 		return err
 	}
 	status := http.StatusOK
-	if length < found.size {
+	if part {
 		status = http.StatusPartialContent
 		h.Set("Content-Range", "bytes "+strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(first+length-1, 10)+"/"+strconv.FormatInt(found.size, 10))
 	} else if strings.EqualFold(r.Header.Get(checksumHeader+"Mode"), "ENABLED") {
@@ -121,11 +127,11 @@ func (o *objects) get(w http.ResponseWriter, r *http.Request, at place) error {
 var rangeSyntax = regexp.MustCompile(`^bytes=(\d*)-(\d*)$`)
 
 // rangeOf reads a Range header. As on S3, one that is no single range of
-// bytes means the whole object.
-func rangeOf(header string, size int64) (first, length int64, err error) {
+// bytes means the whole object; part says that it is one, if only of them all.
+func rangeOf(header string, size int64) (first, length int64, part bool, err error) {
 	m := rangeSyntax.FindStringSubmatch(header)
 	if m == nil || m[1]+m[2] == "" {
-		return 0, size, nil
+		return 0, size, false, nil
 	}
 	first, _ = strconv.ParseInt(m[1], 10, 64)
 	last, bad := strconv.ParseInt(m[2], 10, 64)
@@ -136,9 +142,9 @@ func rangeOf(header string, size int64) (first, length int64, err error) {
 		last = size - 1
 	}
 	if first > last {
-		return 0, 0, &refusal{Status: 416, Code: "InvalidRange", Message: "The requested range is not satisfiable"}
+		return 0, 0, false, &refusal{Status: 416, Code: "InvalidRange", Message: "The requested range is not satisfiable"}
 	}
-	return first, last - first + 1, nil
+	return first, last - first + 1, true, nil
 }
 
 func (o *objects) delete(w http.ResponseWriter, r *http.Request, at place) error {

@@ -53,6 +53,9 @@ func (o *objects) service() service {
 			if name := unservedHeader(r.Header); name != "" {
 				return &refusal{Status: 501, Code: "NotImplemented", Message: "the local AWS does not serve the header " + name + " of s3 " + operation}
 			}
+			if r.URL.Query().Has("partNumber") {
+				return &refusal{Status: 501, Code: "NotImplemented", Message: "the local AWS does not serve the parameter partNumber of s3 " + operation}
+			}
 			w.Header().Set("X-Amz-Request-Id", w.Header().Get("X-Amzn-Requestid"))
 			return run(w, r, placeOf(r))
 		},
@@ -68,7 +71,8 @@ var s3Names = map[string]string{
 	"POST Bucket delete": "DeleteObjects",
 }
 
-// plainParameters choose no operation.
+// plainParameters choose no operation; partNumber is refused where it is not
+// of an upload.
 var plainParameters = []string{"x-id", "prefix", "delimiter", "max-keys", "continuation-token", "start-after", "encoding-type", "fetch-owner", "partNumber"}
 
 // s3Name names the operation that a request asks for, served or not. AWS names

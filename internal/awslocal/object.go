@@ -63,7 +63,10 @@ func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
 	if err != nil {
 		return err
 	}
-	p := newPayload(r)
+	p, err := newPayload(r)
+	if err != nil {
+		return err
+	}
 	body, err := o.spool(p)
 	if err != nil {
 		return err

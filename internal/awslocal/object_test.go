@@ -89,9 +89,18 @@ func TestBodiesAreCheckedByEveryDigest(t *testing.T) {
 			t.Errorf("%s of %s: %d %s", c.header, c.body, status, answer)
 		}
 	}
-	status, _ := put(t, a, strings.Repeat("k", 1024), "x")
+	status, answer := put(t, a, "k", "123456789", "X-Amz-Checksum-Sha512", "AAAA")
+	equal(t, answer, status, http.StatusNotImplemented)
+	equal(t, answer, strings.Contains(answer, "X-Amz-Checksum-Sha512"), true)
+	for range 20 { // the order of a map decides which is seen
+		_, answer = put(t, a, "k", "123456789", "X-Amz-Checksum-Crc32", "y/Q5Jg==", "X-Amz-Checksum-Sha1", "AAAA")
+		equal(t, answer, strings.Contains(answer, "<Code>InvalidRequest</Code>"), true)
+	}
+	_, answer = put(t, a, "k", "123456789", "X-Amz-Checksum-Crc32", "y/Q5Jg==", "X-Amz-Checksum-Algorithm", "CRC32", "X-Amz-Checksum-Type", "FULL_OBJECT")
+	equal(t, "known names", answer, "")
+	status, _ = put(t, a, strings.Repeat("k", 1024), "x")
 	equal(t, "longest key", status, http.StatusOK)
-	_, answer := put(t, a, strings.Repeat("k", 1025), "x")
+	_, answer = put(t, a, strings.Repeat("k", 1025), "x")
 	equal(t, "longer key", strings.Contains(answer, "KeyTooLongError"), true)
 }
 
@@ -116,6 +125,37 @@ func TestChunkedBodies(t *testing.T) {
 			t.Errorf("%q: %s", broken, answer)
 		}
 	}
+}
+
+func TestADeclaredTrailerMustCome(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	const crc, begin = "x-amz-checksum-crc32", "9\r\n123456789\r\n0\r\n"
+	for _, c := range []struct{ declared, trailer, code string }{
+		{crc, crc + ":y/Q5Jg==\r\n", ""},
+		{crc, crc + ":y/Q5Jg==\r\nx-amz-trailer-signature:0\r\n", ""},
+		{"", "", ""},
+		{crc, "", "MalformedTrailerError"},
+		{crc, "x-amz-checksum-sha1:98O8HYCOBHMq32eZZczDTKeuNEE=\r\n", "MalformedTrailerError"},
+		{crc, crc + ":y/Q5Jg==\r\n" + crc + ":AAAAAA==\r\n", "MalformedTrailerError"},
+		{"", crc + ":AAAAAA==\r\n", "MalformedTrailerError"},
+		{crc, crc + ":\r\n", "BadDigest"},
+		{"x-amz-checksum-sha512", "x-amz-checksum-sha512:AAAA\r\n", "InvalidRequest"},
+		{"x-amz-meta-late", "x-amz-meta-late:1\r\n", "InvalidRequest"},
+	} {
+		headers := []string{"X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}
+		if c.declared != "" {
+			headers = append(headers, "X-Amz-Trailer", c.declared)
+		}
+		status, answer := put(t, a, "k", begin+c.trailer+"\r\n", headers...)
+		if c.code == "" && status != http.StatusOK || c.code != "" && !strings.Contains(answer, "<Code>"+c.code+"</Code>") {
+			t.Errorf("%+v: %d %s", c, status, answer)
+		}
+	}
+	_, answer := put(t, a, "k", begin+crc+":y/Q5Jg==\r\n\r\n", "X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "X-Amz-Trailer", crc, "X-Amz-Checksum-Sha1", "AAAA")
+	equal(t, answer, strings.Contains(answer, "<Code>InvalidRequest</Code>"), true)
+	_, answer = put(t, a, "k", "123456789", "X-Amz-Trailer", crc)
+	equal(t, answer, strings.Contains(answer, "<Code>MalformedTrailerError</Code>"), true)
 }
 
 func TestTheTransportsCodingIsNotKept(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"hash/crc64"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,7 +30,12 @@ var checksums = map[string]func() hash.Hash{
 	defaultChecksum: func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
 }
 
-const checksumHeader = "X-Amz-Checksum-"
+const (
+	checksumHeader = "X-Amz-Checksum-"
+	trailerHeader  = "X-Amz-Trailer"
+)
+
+var errTrailer = refuse("MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema.")
 
 // A payload is a request's body as it is read: out of its aws-chunked coding,
 // and hashed by all that the request names.
@@ -38,23 +44,22 @@ type payload struct {
 
 	request   *http.Request
 	trailer   http.Header // after an aws-chunked body
+	trailing  bool        // whether the checksum is to come in the trailer
 	algorithm string      // key of checksums
 	sum       hash.Hash
 	md5       hash.Hash
 	sha256    hash.Hash // nil if the body is not signed
 }
 
-func newPayload(r *http.Request) *payload {
+func newPayload(r *http.Request) (*payload, error) {
 	p := &payload{request: r, trailer: http.Header{}, algorithm: defaultChecksum, md5: md5.New()} //nolint:gosec // as above
+	if err := p.choose(r.Header); err != nil {
+		return nil, err
+	}
 	body := io.Reader(r.Body)
 	signed := r.Header.Get("X-Amz-Content-Sha256")
 	if strings.HasPrefix(signed, "STREAMING-") {
 		body = &chunked{in: bufio.NewReader(r.Body), trailer: p.trailer}
-	}
-	for name := range checksums {
-		if r.Header.Get(checksumHeader+name) != "" || strings.EqualFold(r.Header.Get("X-Amz-Trailer"), checksumHeader+name) {
-			p.algorithm = name
-		}
 	}
 	p.sum = checksums[p.algorithm]()
 	hashes := []io.Writer{p.md5, p.sum}
@@ -63,19 +68,57 @@ func newPayload(r *http.Request) *payload {
 		hashes = append(hashes, p.sha256)
 	}
 	p.Reader = io.TeeReader(body, io.MultiWriter(hashes...))
-	return p
+	return p, nil
+}
+
+// choose finds the one checksum that a request may bring, in a header or in
+// the trailer that it declares.
+func (p *payload) choose(h http.Header) error {
+	brought := 0
+	for name := range checksums {
+		if n := len(h.Values(checksumHeader + name)); n > 0 {
+			p.algorithm, brought = name, brought+n
+		}
+	}
+	for _, declared := range h.Values(trailerHeader) {
+		name, ok := strings.CutPrefix(http.CanonicalHeaderKey(declared), checksumHeader)
+		if !ok || checksums[name] == nil {
+			return refuse("InvalidRequest", "The value specified in the x-amz-trailer header is not supported: %s", declared)
+		}
+		p.algorithm, p.trailing, brought = name, true, brought+1
+	}
+	if brought > 1 {
+		return refuse("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+	}
+	return nil
+}
+
+// brought returns the checksum that came with the request, if any did. The
+// trailer must have what was declared, and nothing else but a signature.
+func (p *payload) brought() ([]string, error) {
+	p.trailer.Del("X-Amz-Trailer-Signature")
+	if !p.trailing {
+		if len(p.trailer) > 0 {
+			return nil, errTrailer
+		}
+		return p.request.Header.Values(checksumHeader + p.algorithm), nil
+	}
+	sums := p.trailer.Values(checksumHeader + p.algorithm)
+	if len(p.trailer) != 1 || len(sums) != 1 {
+		return nil, errTrailer
+	}
+	return sums, nil
 }
 
 // check compares the digests that the client sent with the body, which has
 // been read to its end.
 func (p *payload) check() error {
 	h := p.request.Header
-	want := h.Get(checksumHeader + p.algorithm)
-	if want == "" {
-		want = p.trailer.Get(checksumHeader + p.algorithm)
-	}
+	sums, err := p.brought()
 	switch {
-	case want != "" && want != p.checksum():
+	case err != nil:
+		return err
+	case len(sums) > 0 && !slices.Contains(sums, p.checksum()):
 		return refuse("BadDigest", "The %s you specified did not match the calculated checksum.", p.algorithm)
 	case h.Get("Content-Md5") != "" && h.Get("Content-Md5") != base64.StdEncoding.EncodeToString(p.md5.Sum(nil)):
 		return refuse("BadDigest", "The Content-MD5 you specified did not match what we received.")
@@ -145,7 +188,7 @@ func (c *chunked) next() error {
 			return nil
 		}
 		name, value, _ := strings.Cut(line, ":")
-		c.trailer.Set(strings.TrimSpace(name), strings.TrimSpace(value))
+		c.trailer.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	return nil
 }

@@ -104,13 +104,15 @@ func s3Name(r *http.Request) string {
 // servedHeaders are the x-amz headers that mean something here, or that are
 // of the transport only.
 var servedHeaders = []string{
-	"X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token", "X-Amz-User-Agent", "X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Trailer",
+	"X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token", "X-Amz-User-Agent", "X-Amz-Sdk-Checksum-Algorithm", trailerHeader,
+	checksumHeader + "Mode", checksumHeader + "Type", checksumHeader + "Algorithm",
 	"X-Amz-Decoded-Content-Length", "X-Amz-Te", "X-Amz-Target",
 }
 
 func unservedHeader(h http.Header) string {
 	for name := range h {
-		served := strings.HasPrefix(name, "X-Amz-Meta-") || strings.HasPrefix(name, "X-Amz-Checksum-") || slices.Contains(servedHeaders, name)
+		served := strings.HasPrefix(name, metadataHeader) || slices.Contains(servedHeaders, name) ||
+			checksums[strings.TrimPrefix(name, checksumHeader)] != nil
 		if strings.HasPrefix(name, "X-Amz-") && !served || name == "If-Modified-Since" || name == "If-Unmodified-Since" {
 			return name
 		}

@@ -253,7 +253,7 @@ func (q *queue) changeVisibility(handle string, seconds int, now time.Time) erro
 		return err
 	}
 	if m == nil {
-		return refuse("MessageNotInflight", "The specified message isn't in flight.")
+		return refuseQueue("MessageNotInflight", "The specified message isn't in flight.")
 	}
 	m.visible, m.inFlight = now.Add(time.Duration(seconds)*time.Second), seconds > 0
 	q.wake()

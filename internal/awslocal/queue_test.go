@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -275,7 +277,7 @@ func TestReceiptHandles(t *testing.T) {
 		code(t, "that is none", remove("garbage"), "ReceiptHandleIsInvalid")
 		ok(t, "current", remove(*current.ReceiptHandle))
 		ok(t, "of a deleted message", remove(*current.ReceiptHandle))
-		code(t, "hide a deleted message", q.hide(current, 5), "MessageNotInflight")
+		code(t, "hide a deleted message", q.hide(current, 5), "AWS.SimpleQueueService.MessageNotInflight")
 	})
 }
 
@@ -301,14 +303,14 @@ func TestBatches(t *testing.T) {
 		eleven[i] = entry(fmt.Sprint(i), fmt.Sprint(i), "a")
 	}
 	_, err = send(eleven...)
-	code(t, "eleven", err, "TooManyEntriesInBatchRequest")
+	code(t, "eleven", err, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest")
 	_, err = send(eleven[:0]...)
-	code(t, "none", err, "EmptyBatchRequest")
+	code(t, "none", err, "AWS.SimpleQueueService.EmptyBatchRequest")
 	_, err = send(entry("1", "a", "a"), entry("1", "b", "a"))
-	code(t, "one id twice", err, "BatchEntryIdsNotDistinct")
+	code(t, "one id twice", err, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct")
 	half := strings.Repeat("x", 1<<19)
 	_, err = send(entry("1", half, "b"), entry("2", half+"y", "b"))
-	code(t, "too large", err, "BatchRequestTooLong")
+	code(t, "too large", err, "AWS.SimpleQueueService.BatchRequestTooLong")
 	got := q.expect(10, "x y")
 	hidden, err := q.client.ChangeMessageVisibilityBatch(t.Context(), &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &q.url, Entries: []types.ChangeMessageVisibilityBatchRequestEntry{
 		{Id: aws.String("1"), ReceiptHandle: got[0].ReceiptHandle, VisibilityTimeout: 0},
@@ -350,6 +352,15 @@ func TestMessageAttributes(t *testing.T) {
 	ok(t, "receive", err)
 	equal(t, "only what was asked for", fmt.Sprint(plain.Messages[0].Attributes), "map[MessageGroupId:a]")
 	equal(t, "only what was asked for", len(plain.Messages[0].MessageAttributes), 1)
+	for _, c := range []struct{ names, want string }{
+		{".*", "binary test_attribute_name_1"}, {"All", "binary test_attribute_name_1"}, {"test_attribute.*", "test_attribute_name_1"},
+		{"test_attribute", ""}, {"attribute.*", ""}, {"b.*,test.*", "binary test_attribute_name_1"},
+	} {
+		ok(t, "give back", q.hide(plain.Messages[0], 0))
+		plain, err = q.client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q.url, MessageAttributeNames: strings.Split(c.names, ",")})
+		ok(t, c.names, err)
+		equal(t, c.names, strings.Join(slices.Sorted(maps.Keys(plain.Messages[0].MessageAttributes)), " "), c.want)
+	}
 }
 
 func TestQueuesRefuseWhatTheServiceDoes(t *testing.T) {

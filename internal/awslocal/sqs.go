@@ -17,8 +17,17 @@ import (
 
 const queuePath = "/" + Account + "/"
 
+const queryPrefix = "AWS.SimpleQueueService."
+
 var errNoSuchQueue = &refusal{
-	Code: "QueueDoesNotExist", Message: "The specified queue does not exist.", Query: "AWS.SimpleQueueService.NonExistentQueue;Sender",
+	Code: "QueueDoesNotExist", Message: "The specified queue does not exist.", Query: queryPrefix + "NonExistentQueue;Sender",
+}
+
+// refuseQueue is a refusal whose code has a prefix in the query protocol.
+func refuseQueue(code, format string, args ...any) *refusal {
+	no := refuse(code, format, args...)
+	no.Query = queryPrefix + code + ";Sender"
+	return no
 }
 
 func invalidValue(format string, args ...any) *refusal {
@@ -276,11 +285,20 @@ func (s *queues) receiveMessage(r *http.Request, in receiveInput) (deliveries, e
 	for i := range found {
 		found[i].Attributes = chosen(found[i].Attributes, append(in.AttributeNames, in.MessageSystemAttributeNames...))
 		maps.DeleteFunc(found[i].MessageAttributes, func(name string, _ attribute) bool {
-			return !slices.Contains(in.MessageAttributeNames, "All") && !slices.Contains(in.MessageAttributeNames, name)
+			return !asked(in.MessageAttributeNames, name)
 		})
 		found[i].MD5OfMessageAttributes = digestOfAttributes(found[i].MessageAttributes)
 	}
 	return deliveries{found}, err
+}
+
+// asked says whether a list of names asks for a message attribute: for all, by
+// a prefix before ".*", or by its name.
+func asked(names []string, attribute string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		prefix, open := strings.CutSuffix(name, ".*")
+		return name == "All" || name == attribute || open && strings.HasPrefix(attribute, prefix)
+	})
 }
 
 func digestOf(body string) string {

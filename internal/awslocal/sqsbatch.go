@@ -58,11 +58,11 @@ func batch[E, Out any](s *queues, in batchInput[E], id func(E) string, f func(q 
 	}
 	switch {
 	case len(in.Entries) == 0:
-		return batchOutput[Out]{}, refuse("EmptyBatchRequest", "The batch request doesn't contain any entries.")
+		return batchOutput[Out]{}, refuseQueue("EmptyBatchRequest", "The batch request doesn't contain any entries.")
 	case len(in.Entries) > maxBatch:
-		return batchOutput[Out]{}, refuse("TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10.")
+		return batchOutput[Out]{}, refuseQueue("TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10.")
 	case len(ids) < len(in.Entries):
-		return batchOutput[Out]{}, refuse("BatchEntryIdsNotDistinct", "Two or more batch entries in the request have the same Id.")
+		return batchOutput[Out]{}, refuseQueue("BatchEntryIdsNotDistinct", "Two or more batch entries in the request have the same Id.")
 	}
 	return with(s, in.QueueURL, func(q *queue, now time.Time) (out batchOutput[Out], _ error) {
 		for _, e := range in.Entries {
@@ -84,7 +84,7 @@ func (s *queues) sendBatch(_ *http.Request, in batchInput[sending]) (batchOutput
 		size += len(e.MessageBody)
 	}
 	if size > maxBody {
-		return batchOutput[sent]{}, refuse("BatchRequestTooLong", "Batch requests cannot be longer than %d bytes.", maxBody)
+		return batchOutput[sent]{}, refuseQueue("BatchRequestTooLong", "Batch requests cannot be longer than %d bytes.", maxBody)
 	}
 	return batch(s, in, func(e sending) string { return e.ID }, (*queue).accept)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -86,22 +87,32 @@ func (a *AWS) Register(f Function) error {
 	return nil
 }
 
-// find accepts a name, a partial ARN or a full one.
+// find accepts a name, a partial ARN or a full one. There are no versions and
+// no aliases: the only qualifier of a function is $LATEST.
 func (f *functions) find(name string) (*function, error) {
-	parts := strings.Split(name, ":")
-	for i, p := range parts {
-		if p == "function" && i+1 < len(parts) {
-			parts = parts[i+1 : i+2]
-			break
-		}
-	}
+	qualified := localName(name)
+	plain, qualifier, _ := strings.Cut(qualified, ":")
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	found, ok := f.byName[parts[0]]
-	if !ok {
-		return nil, &refusal{Status: 404, Code: "ResourceNotFoundException", Message: "Function not found: " + arn("lambda", "function:"+parts[0])}
+	found, ok := f.byName[plain]
+	if !ok || qualifier != "" && qualifier != lambdaVersion {
+		return nil, noFunction(qualified)
 	}
 	return found, nil
+}
+
+// localName is what stands after an ARN's "function:": a name, perhaps with a
+// qualifier.
+func localName(name string) string {
+	parts := strings.Split(name, ":")
+	if i := slices.Index(parts, "function"); i >= 0 && i+1 < len(parts) {
+		parts = parts[i+1:]
+	}
+	return strings.Join(parts, ":")
+}
+
+func noFunction(name string) error {
+	return &refusal{Status: 404, Code: "ResourceNotFoundException", Message: "Function not found: " + arn("lambda", "function:"+name)}
 }
 
 func (f *functions) stop() {
@@ -248,6 +259,9 @@ func (a *AWS) serveInvoke(w http.ResponseWriter, r *http.Request, operation stri
 		return &refusal{Status: http.StatusNotFound, Code: unknownOperation, Message: "the local AWS does not serve lambda " + operation + "; it serves Invoke"}
 	}
 	name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, invokeBase+"/"), invokePath)
+	if err := unservedInvoke(r, name); err != nil {
+		return err
+	}
 	payload, err := io.ReadAll(io.LimitReader(r.Body, maxPayload+1))
 	if err != nil {
 		return refuse("InvalidRequestContentException", "the body cannot be read")
@@ -279,6 +293,20 @@ func (a *AWS) serveInvoke(w http.ResponseWriter, r *http.Request, operation stri
 		_, _ = w.Write(answer.Payload)
 	default:
 		return refuse("InvalidParameterValueException", "invocation type %s is none of RequestResponse, Event, DryRun", kind)
+	}
+	return nil
+}
+
+// unservedInvoke refuses what an invocation may ask for and would not get.
+func unservedInvoke(r *http.Request, name string) error {
+	if q := r.URL.Query().Get("Qualifier"); q != "" && q != lambdaVersion {
+		return noFunction(localName(name) + ":" + q)
+	}
+	if kind := r.Header.Get("X-Amz-Log-Type"); kind != "" && kind != "None" {
+		return refuse("InvalidParameterValueException", "the local AWS does not serve X-Amz-Log-Type %s of lambda Invoke; a function's logs go to its Output", kind)
+	}
+	if r.Header.Get("X-Amz-Client-Context") != "" {
+		return refuse("InvalidParameterValueException", "the local AWS does not serve X-Amz-Client-Context of lambda Invoke")
 	}
 	return nil
 }

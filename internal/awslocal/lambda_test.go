@@ -100,6 +100,33 @@ func TestInvokeAnswersWhatTheHandlerDoes(t *testing.T) {
 	code(t, "dry run of none", err, "ResourceNotFoundException")
 }
 
+func TestInvokeIgnoresNothingItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	client := awslambda.NewFromConfig(config(a))
+	register(t, a, awslocal.Function{Name: "f"}, func(context.Context, []byte) ([]byte, error) { return []byte(`1`), nil })
+	f := aws.String("f")
+	for _, c := range []struct {
+		in          awslambda.InvokeInput
+		code, named string
+	}{
+		{awslambda.InvokeInput{FunctionName: f, Qualifier: aws.String("$LATEST"), LogType: types.LogTypeNone}, "", ""},
+		{awslambda.InvokeInput{FunctionName: aws.String("f:$LATEST"), Qualifier: aws.String("$LATEST")}, "", ""},
+		{awslambda.InvokeInput{FunctionName: f, Qualifier: aws.String("live")}, "ResourceNotFoundException", "function:f:live"},
+		{awslambda.InvokeInput{FunctionName: aws.String("000000000000:function:f"), Qualifier: aws.String("live")}, "ResourceNotFoundException", "000000000000:function:f:live"},
+		{awslambda.InvokeInput{FunctionName: aws.String("f:live")}, "ResourceNotFoundException", "function:f:live"},
+		{awslambda.InvokeInput{FunctionName: aws.String("arn:aws:lambda:ap-northeast-1:000000000000:function:f:7")}, "ResourceNotFoundException", "function:f:7"},
+		{awslambda.InvokeInput{FunctionName: f, LogType: types.LogTypeTail}, "InvalidParameterValueException", "X-Amz-Log-Type Tail"},
+		{awslambda.InvokeInput{FunctionName: f, ClientContext: aws.String("e30=")}, "InvalidParameterValueException", "X-Amz-Client-Context"},
+	} {
+		_, err := client.Invoke(t.Context(), &c.in)
+		code(t, c.named, err, c.code)
+		if err != nil && !strings.Contains(err.Error(), c.named) {
+			t.Errorf("%v does not name %s", err, c.named)
+		}
+	}
+}
+
 func TestRegisterRefusesHalfAFunction(t *testing.T) {
 	t.Parallel()
 	a, err := awslocal.New(awslocal.Options{})

@@ -39,6 +39,21 @@ func TestRelay_ReplaceCarriesBackWhatItDoesNotSet(t *testing.T) {
 	})
 }
 
+// TestRelay_AnOddlyWrittenNumberIsNoDifference: a rank of 05 is answered as 5.
+func TestRelay_AnOddlyWrittenNumberIsNoDifference(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.mapping = "column01: full_name\nrank: field_1\n"
+		user := r.person("戊")
+		r.shop.ChangeUser(user, map[string]any{"field_1": "05"})
+		r.reconcile()
+		r.relay(user, "new")
+		r.wantField(unique(user), "rank", "5")
+		if report := r.reconcile(); report.Differing != 0 {
+			t.Fatalf("report = %+v, want no difference", report)
+		}
+	})
+}
+
 func TestRelay_WritesOnlyOnceTheUpdateRuleIsKnown(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.quirks = `{}`

@@ -191,7 +191,7 @@ func differs(m yappli.Member, name string, v yappli.Value) bool {
 		return false
 	}
 	have, _ := m.Field(name)
-	return have != v.Text
+	return have != v.Plain(name)
 }
 
 // Changes returns the names of the fields that writing wish would change.

@@ -122,7 +122,7 @@ func (f Fields) body(encoding Encoding) (call.Body, error) {
 	case Form:
 		values := make(url.Values, len(f))
 		for name, v := range f {
-			values.Set(name, v.plain(name))
+			values.Set(name, v.Plain(name))
 		}
 		return call.Form(values), nil
 	case Multipart:
@@ -130,7 +130,7 @@ func (f Fields) body(encoding Encoding) (call.Body, error) {
 	parts := make([]call.Field, 0, len(f))
 	for _, name := range requestFields {
 		if v, ok := f[name]; ok {
-			parts = append(parts, call.Field{Name: name, Value: v.plain(name)})
+			parts = append(parts, call.Field{Name: name, Value: v.Plain(name)})
 		}
 	}
 	return call.Multipart(parts)
@@ -147,8 +147,9 @@ func (v Value) json(name string) any {
 	return v.Text
 }
 
-// plain writes +5 and 05 as 5, the one form that every encoding has.
-func (v Value) plain(name string) string {
+// Plain returns the value as every encoding sends it in the field name, and as
+// an answer shows it: +5 and 05 of an integer as 5.
+func (v Value) Plain(name string) string {
 	if n, ok := v.integer(name); ok {
 		return strconv.FormatInt(n, 10)
 	}

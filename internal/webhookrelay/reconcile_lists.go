@@ -58,7 +58,7 @@ func (r *Reconciler) userRecord(u supersaas.User) record {
 			rec.mask |= 1 << i
 		}
 	}
-	rec.wish = r.valuesHash(rec.mask, func(name string) string { return p.wish[name].Text })
+	rec.wish = r.valuesHash(rec.mask, func(name string) string { return p.wish[name].Plain(name) })
 	return rec
 }
 

@@ -118,9 +118,10 @@ func (f *exportFlags) environ(ctx context.Context) (boot.Environ, error) {
 }
 
 func datasetNames() []string {
-	var names []string
-	for _, d := range export.Datasets() {
-		names = append(names, d.String())
+	all := export.Datasets()
+	names := make([]string, len(all))
+	for i, d := range all {
+		names[i] = d.String()
 	}
 	return names
 }

@@ -71,8 +71,8 @@ func (r *reading) nextChunk(ctx context.Context) (*page, error) {
 		return r.cursorEnd(ctx)
 	}
 	if r.blind || r.feed.Paging == ByPage {
-		if at, err := r.seam(ctx); at != nil || err != nil {
-			return r.goBack(ctx, at, err)
+		if p, err := r.moved(ctx); p != nil || err != nil {
+			return p, err
 		}
 	}
 	if len(p.rows) == 0 {
@@ -138,8 +138,8 @@ func (r *reading) narrow(ctx context.Context, p *page, size int, lapped bool) (*
 			break
 		}
 	}
-	if at, err := r.seam(ctx); at != nil || err != nil {
-		return r.goBack(ctx, at, err)
+	if p, err := r.moved(ctx); p != nil || err != nil {
+		return p, err
 	}
 	if r.unread++; r.unread > maxUnreadable {
 		return nil, &providers.Error{Op: "export", Kind: providers.ErrInvalid, Detail: fmt.Sprintf("%d answers in a row cannot be split into records, down to single ones; what was read is stored", r.unread)}
@@ -147,12 +147,22 @@ func (r *reading) narrow(ctx context.Context, p *page, size int, lapped bool) (*
 	return r.reject(p), nil
 }
 
+// moved goes back to the last readable row if the list has moved, and otherwise
+// returns nothing.
+func (r *reading) moved(ctx context.Context) (*page, error) {
+	at, holds, err := r.seam(ctx)
+	if holds || err != nil {
+		return nil, err
+	}
+	return r.goBack(ctx, at)
+}
+
 // seam looks again at the last record, readable or not, once what follows it has
 // been read. If it is still there, the two are neighbors, although no page
-// can hold both; if not, seam returns the page that stands there now.
-func (r *reading) seam(ctx context.Context) (*page, error) {
+// can hold both: the seam holds. If not, at is the page that stands there now.
+func (r *reading) seam(ctx context.Context) (at *page, holds bool, err error) {
 	if r.at.Rows == 0 {
-		return nil, nil //nolint:nilnil // nothing stands before the first
+		return nil, true, nil // nothing stands before the first
 	}
 	q := Query{Start: r.at.Rows - 1, Limit: 1}
 	if r.feed.Paging != ByOffset {
@@ -164,33 +174,27 @@ func (r *reading) seam(ctx context.Context) (*page, error) {
 	}
 	switch {
 	case errors.Is(err, ErrUnsplittable):
-		if r.blind {
-			return nil, nil //nolint:nilnil // as it was
-		}
-		return p, nil
+		return p, r.blind, nil
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case !r.blind && len(p.rows) > 0 && r.tail.isLast(p.rows[0].id):
-		return nil, nil //nolint:nilnil // as it was
+		return nil, true, nil
 	}
 	r.number(p, q.Start)
-	return p, nil
+	return p, false, nil
 }
 
 // lookBack goes on where the last row stands, or tries the broken range again.
 func (r *reading) lookBack(ctx context.Context) (*page, error) {
 	r.lone = false
-	if at, err := r.seam(ctx); at != nil || err != nil {
-		return r.goBack(ctx, at, err)
+	if p, err := r.moved(ctx); p != nil || err != nil {
+		return p, err
 	}
 	return &page{}, nil
 }
 
 // goBack reads on behind the last readable row, the list having moved.
-func (r *reading) goBack(ctx context.Context, at *page, err error) (*page, error) {
-	if err != nil {
-		return nil, err
-	}
+func (r *reading) goBack(ctx context.Context, at *page) (*page, error) {
 	if r.blind {
 		r.at.Rows = r.good
 	}
@@ -215,7 +219,7 @@ func (r *reading) renumber(ctx context.Context) error {
 		if r.at.Rows < 1 {
 			continue
 		}
-		if at, err := r.seam(ctx); at == nil || err != nil {
+		if _, holds, err := r.seam(ctx); holds || err != nil {
 			return err
 		}
 	}

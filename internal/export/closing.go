@@ -36,7 +36,6 @@ func (x *extraction) openClosing(ctx context.Context) error {
 		}
 	}
 	k := &knownIDs{seed: maphash.MakeSeed(), set: map[uint64]struct{}{}}
-	s := x.splitter()
 	_, points, err := x.stored(ctx)
 	if err != nil {
 		return err
@@ -46,7 +45,7 @@ func (x *extraction) openClosing(ctx context.Context) error {
 			return err
 		}
 		err := x.eachLine(ctx, c.key, x.set.Gzip, func(line []byte) error {
-			k.add(s.rowID(bytes.TrimSuffix(line, []byte("\n"))))
+			k.add(x.ids.rowID(bytes.TrimSuffix(line, []byte("\n"))))
 			return nil
 		})
 		if err == nil && c.RejectsKey != "" {

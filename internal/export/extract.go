@@ -26,6 +26,7 @@ type extraction struct {
 	part   *part
 	number int // of the part being filled
 	pages  int64
+	ids    *splitter // for the ids of stored lines
 	known  *knownIDs // of a closing pass
 	told   Progress
 	start  Traffic // when this call began
@@ -98,6 +99,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 		return nil, err
 	}
 	x := &extraction{job: j, feed: feed, start: feed.traffic()}
+	x.ids = x.splitter()
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
@@ -287,7 +289,7 @@ func (x *extraction) consume(ctx context.Context, r *reading, p *page) error {
 		if one.reason == "" && x.redact != nil {
 			line = x.redact.apply(line)
 			if bytes.HasPrefix(id, []byte(digestPrefix)) { // as whoever reads the stored line will find it
-				id = x.splitter().rowID(line[:len(line)-1])
+				id = x.ids.rowID(line[:len(line)-1])
 			}
 		}
 		if one.reason == "" && x.leaveOut(r.at.Pass, id, line) {

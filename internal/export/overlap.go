@@ -48,8 +48,8 @@ func (r *reading) join(ctx context.Context, p *page) (*page, error) {
 		}
 		return r.end(ctx)
 	case r.blind:
-		if at, err := r.seam(ctx); at != nil || err != nil {
-			return r.goBack(ctx, at, err)
+		if p, err := r.moved(ctx); p != nil || err != nil {
+			return p, err
 		}
 		r.blind = false
 		r.takeNew(p, min(n, max(0, r.at.Rows-q.Start)))
@@ -80,11 +80,10 @@ func (r *reading) end(ctx context.Context) (*page, error) {
 	if !r.blind && (r.feed.Paging == ByOffset || !r.cautious) {
 		return nil, io.EOF
 	}
-	at, err := r.seam(ctx)
-	if at == nil && err == nil {
-		return nil, io.EOF
+	if p, err := r.moved(ctx); p != nil || err != nil {
+		return p, err
 	}
-	return r.goBack(ctx, at, err)
+	return nil, io.EOF
 }
 
 // first takes the first page whole. An empty one ends the pass.

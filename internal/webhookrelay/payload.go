@@ -121,14 +121,20 @@ func parseForm(body, secretField string) ([]payload, bool) {
 		Event: providers.Text(values.Get("event")), ID: providers.Text(values.Get("id")),
 		Deleted: values.Get("deleted") == "true" || values.Get("deleted") == "1",
 	}
-	for name, field := range map[string]**json.RawMessage{"user_id": &p.UserID, "super_form_id": &p.SuperForm} {
-		if v := values.Get(name); v != "" { // a form's null
-			raw, _ := json.Marshal(v)
-			*field = (*json.RawMessage)(&raw)
-		}
-	}
+	p.UserID, p.SuperForm = formValue(values, "user_id"), formValue(values, "super_form_id")
 	if secretField != "" {
 		p.secret = values.Get(secretField)
 	}
 	return []payload{p}, true
+}
+
+// formValue returns a field as JSON; nil if it is absent or empty, which is a
+// form's null.
+func formValue(values url.Values, name string) *json.RawMessage {
+	v := values.Get(name)
+	if v == "" {
+		return nil
+	}
+	raw, _ := json.Marshal(v) // a text can be marshaled
+	return (*json.RawMessage)(&raw)
 }

@@ -188,21 +188,9 @@ func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
 			l.broken = map[int]bool{12000: true}
 			b := newBench(t, l)
 			b.set.InFlight = 1
-			ctx, cancel := context.WithCancel(t.Context())
-			l.edit = func(_ *list, n int) {
-				if n == stop {
-					cancel()
-				}
-			}
-			a, err := b.exporter().Extract(ctx, b.run(due))
-			cancel()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a.Status == export.Done {
+			if b.stopAfter(due, stop).Status == export.Done {
 				continue
 			}
-			l.edit = nil
 			l.rows = l.rows[:11]
 			b.must(paging, stop)
 			b.expectAll(fmt.Sprintf("%s, stopped at request %d", paging, stop))

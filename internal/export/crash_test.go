@@ -207,18 +207,7 @@ func TestStops_MoveTheCutsOnly(t *testing.T) {
 				stops := 0
 				var answer export.Answer
 				for answer.Status != export.Done {
-					ctx, cancel := context.WithCancel(t.Context())
-					left := 4 + random.IntN(8)
-					b.list.edit = func(*list, int) {
-						if left--; left < 0 {
-							cancel()
-						}
-					}
-					var err error
-					if answer, err = b.exporter().Extract(ctx, b.run(due)); err != nil {
-						t.Fatal(err)
-					}
-					cancel()
+					answer = b.stopAfter(due, 4+random.IntN(8))
 					if answer.Status == export.Continue {
 						stops++
 					}
@@ -250,17 +239,8 @@ func TestPart_StoredByAnotherIsAdopted(t *testing.T) {
 	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor, export.ByFixedPage} {
 		// A rival stored a shorter first part, as one that had to stop does.
 		rival := newBench(t, newList(paging, 60))
-		ctx, cancel := context.WithCancel(t.Context())
-		rival.list.edit = func(_ *list, request int) {
-			if request == 3 {
-				cancel()
-			}
-		}
 		rival.set.PartBytes = 1200
-		if _, err := rival.exporter().Extract(ctx, rival.run(due)); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
+		rival.stopAfter(due, 3)
 		memory := rival.store.(*objectstore.Memory)
 		b := newBench(t, newList(paging, 60))
 		// The holder does not see the rival's parts at first: they appear

@@ -1,7 +1,6 @@
 package export_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -181,19 +180,7 @@ func TestIDs_OfEveryKindFindThePlaceAgain(t *testing.T) {
 func stopOften(b *bench) (stops int) {
 	b.Helper()
 	for {
-		ctx, cancel := context.WithCancel(b.Context())
-		left := 6
-		b.list.edit = func(*list, int) {
-			if left--; left < 0 {
-				cancel()
-			}
-		}
-		a, err := b.exporter().Extract(ctx, b.run(due))
-		cancel()
-		if err != nil {
-			b.Fatal(err)
-		}
-		if a.Status == export.Done {
+		if b.stopAfter(due, 6).Status == export.Done {
 			return stops
 		}
 		if stops++; stops > 300 {
@@ -211,19 +198,7 @@ func TestBrokenRecords_SurviveStops(t *testing.T) {
 		b.set.PartBytes = 300
 		b.set.InFlight = 1
 		for request := 12; ; request += 12 { // isolating takes a few requests, so give it these
-			ctx, cancel := context.WithCancel(t.Context())
-			left := 12
-			l.edit = func(*list, int) {
-				if left--; left < 0 {
-					cancel()
-				}
-			}
-			a, err := b.exporter().Extract(ctx, b.run(due))
-			cancel()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a.Status == export.Done {
+			if b.stopAfter(due, 12).Status == export.Done {
 				break
 			}
 			if request > 2000 {

@@ -97,6 +97,24 @@ func (b *bench) extract(at time.Time) export.Answer {
 	return answer
 }
 
+// stopAfter makes one call, which is to stop when it has asked for so many pages
+// and asks for another.
+func (b *bench) stopAfter(at time.Time, requests int) export.Answer {
+	b.Helper()
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	b.list.edit = func(*list, int) {
+		if requests--; requests < 0 {
+			cancel()
+		}
+	}
+	answer, err := b.exporter().Extract(ctx, b.run(at))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return answer
+}
+
 func (b *bench) manifest(key string) export.Manifest {
 	b.Helper()
 	m, err := export.ReadManifest(b.Context(), b.store, key)

@@ -1,7 +1,6 @@
 package export_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -20,17 +19,7 @@ func TestRuns_ShowsWhatHasBegun(t *testing.T) {
 			t.Fatalf("got %v, %v; want none", m, err)
 		}
 		b.extract(due)
-		ctx, cancel := context.WithCancel(t.Context())
-		before := b.list.requests()
-		b.list.edit = func(_ *list, request int) {
-			if request == before+3 {
-				cancel()
-			}
-		}
-		if _, err := b.exporter().Extract(ctx, b.run(due.Add(time.Hour))); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
+		b.stopAfter(due.Add(time.Hour), 3)
 		runs, err := b.exporter().Runs(t.Context(), b.dataset)
 		if err != nil || len(runs) != 2 {
 			t.Fatalf("got %v, %v; want two runs", runs, err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -213,6 +214,7 @@ var voyages = map[string]voyage{
 		w.rename(w.users[0], "改名")
 		w.want[w.users[0]] = ""
 	}},
+	"takeover of a claim": {happens: (*wreck).inherits, run: (*wreck).recovers},
 	"array body": {members: 1, happens: func(w *wreck) {
 		w.unanswered = true
 		w.users = append(w.users, w.fresh("甲"), w.fresh("乙"))
@@ -241,6 +243,23 @@ var voyages = map[string]voyage{
 		}
 		return w.batch(ctx, p)
 	}},
+}
+
+// inherits lets one claim the identity of another, create nothing, and go.
+func (w *wreck) inherits() {
+	w.identity.By = "field_2"
+	user := w.person("新人")
+	number := strconv.FormatInt(user, 10)
+	before := w.numbered("先客", number)
+	w.reconcile()
+	w.drop()
+	w.crm.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /api/ext/users"})
+	w.relay(before, "new")
+	w.drop()
+	w.shop.DeleteUser(before)
+	w.shop.ChangeUser(user, map[string]any{"field_2": number})
+	w.want[user] = "新人"
+	w.send(user, "new")
 }
 
 // ingests accepts a body of several users, and only then relays.

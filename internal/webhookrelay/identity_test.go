@@ -119,6 +119,27 @@ func TestIdentity_IsNotTakenOverFromItsOwner(t *testing.T) {
 	})
 }
 
+// Of several without a member, it is the one's who holds the claim, whoever was
+// there first.
+func TestIdentity_IsCreatedForWhoHoldsTheClaim(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		first := r.person("申")
+		owner := claimed(t, r)
+		r.shop.DeleteUser(owner)
+		r.relay(owner, "delete")
+		r.wantOutcome("gone_unlinked")
+		r.shop.Quiet().ChangeUser(first, map[string]any{"field_2": "C-1"})
+		r.shop.Quiet().RestoreUser(owner)
+		r.reconcile()
+		r.mends()
+		r.wantField("C-1", "column01", "戌")
+		if report := r.reconcile(); report.Sent != 0 || report.DuplicateIdentity != 1 {
+			t.Fatalf("report = %+v, want nothing sent and a duplicate", report)
+		}
+	})
+}
+
 // The owner who confirms its claim, and one who takes it over having read what
 // went before, do not both create.
 func TestIdentity_OfTwoClaimsOneIsGranted(t *testing.T) {

@@ -23,10 +23,18 @@ type before struct {
 }
 
 type modelPerson struct {
-	unique            string // "": must have no member
-	live, quiet       bool   // quiet: changed without a hook since the last one
+	unique            string   // now; "": has none
+	ever              []string // all it had
+	live, quiet       bool     // quiet: changed without a hook since the last one
 	name, phone, mail string
 	note              string // "": null
+}
+
+// bears gives a person another identity.
+func (p *modelPerson) bears(unique string) {
+	if p.unique = unique; unique != "" && !slices.Contains(p.ever, unique) {
+		p.ever = append(p.ever, unique)
+	}
 }
 
 // differs says what is wrong with the person's member; "" if nothing.
@@ -50,65 +58,104 @@ func (p *modelPerson) differs(m yapplitest.Member, was before) string {
 	return ""
 }
 
-// check compares all of Yappli's members with the model. Before the reconcile
-// that follows them, changes that no hook told of are not looked for.
+// A stage is how much of what happened the relay can know.
+type stage int
+
+const (
+	drained    stage = iota // the changes of which a hook told
+	reconciled              // all
+	settled                 // and who gave way to whom, of those who shared an identity
+)
+
+// check compares all of Yappli's members with the model.
 //
-// Of several users with one identity, one has the member: which one, the shop
-// cannot tell. If it is one who is gone, there may be none.
-func (m *model) check(members []yapplitest.Member, reconciled bool) error {
-	byUnique := map[string][]yapplitest.Member{}
-	others := 0
-	for _, member := range members {
-		want, foreign := m.foreign[member.ID]
-		switch {
-		case !foreign:
-			byUnique[member.Values["unique_id"]] = append(byUnique[member.Values["unique_id"]], member)
-		case string(member.JSON()) != want:
-			return fmt.Errorf("foreign member %s changed", member.ID)
-		default:
-			others++
-		}
+// A member keeps the identity that it was made or found with, and its person,
+// whatever identity that one has later. Of several who have or had one identity,
+// one has the member: which one, the shop cannot tell.
+func (m *model) check(members []yapplitest.Member, at stage) error {
+	byUnique, err := m.ours(members)
+	if err != nil {
+		return err
 	}
-	if others != len(m.foreign) {
-		return fmt.Errorf("%d of %d foreign members are left", others, len(m.foreign))
-	}
-	groups := map[string][]*modelPerson{}
-	for _, p := range m.people {
-		groups[p.unique] = append(groups[p.unique], p)
-	}
-	for unique, found := range byUnique {
-		if unique == "" || groups[unique] == nil {
-			return fmt.Errorf("member %s of nobody: unique_id %q", found[0].ID, unique)
-		}
-		if len(found) > 1 {
-			return fmt.Errorf("%s exists %d times", unique, len(found))
-		}
-	}
-	for unique, people := range groups {
-		if unique == "" || !reconciled && slices.ContainsFunc(people, func(p *modelPerson) bool { return p.quiet }) {
-			continue
-		}
-		if err := oneOf(people, byUnique[unique], m.before[unique]); err != nil {
+	has := map[*modelPerson]bool{}
+	for unique, member := range byUnique {
+		p, err := m.person(unique, member, at)
+		if err != nil {
 			return fmt.Errorf("%s: %w", unique, err)
+		}
+		if p != nil && has[p] {
+			return fmt.Errorf("%s exists more than once", p.mail)
+		}
+		has[p] = true
+	}
+	for _, p := range m.people {
+		_, taken := byUnique[p.unique]
+		if p.live && !has[p] && !taken && !m.mayLack(p, at) {
+			return fmt.Errorf("%s: no member, want one", p.unique)
 		}
 	}
 	return nil
 }
 
-func oneOf(people []*modelPerson, found []yapplitest.Member, was before) error {
-	if len(found) == 0 {
-		if slices.ContainsFunc(people, func(p *modelPerson) bool { return !p.live }) {
-			return nil
+// ours returns the members that are not foreign, and checks those that are.
+func (m *model) ours(members []yapplitest.Member) (map[string]yapplitest.Member, error) {
+	byUnique := map[string]yapplitest.Member{}
+	others := 0
+	for _, member := range members {
+		want, foreign := m.foreign[member.ID]
+		unique := member.Values["unique_id"]
+		_, twice := byUnique[unique]
+		switch {
+		case !foreign && twice:
+			return nil, fmt.Errorf("%s exists more than once", unique)
+		case !foreign:
+			byUnique[unique] = member
+		case string(member.JSON()) != want:
+			return nil, fmt.Errorf("foreign member %s changed", member.ID)
+		default:
+			others++
 		}
-		return fmt.Errorf("no member, want one")
 	}
+	if others != len(m.foreign) {
+		return nil, fmt.Errorf("%d of %d foreign members are left", others, len(m.foreign))
+	}
+	return byUnique, nil
+}
+
+// person returns whose member it is, by the address that whoever is written has;
+// nil for one who was never written and is of somebody gone, or of whom nobody
+// told.
+func (m *model) person(unique string, member yapplitest.Member, at stage) (*modelPerson, error) {
 	differences := []string{}
-	for _, p := range people {
-		d := p.differs(found[0], was)
-		if d == "" {
-			return nil
+	for _, p := range m.people {
+		if !slices.Contains(p.ever, unique) {
+			continue
+		}
+		d, his := p.differs(member, m.before[unique]), member.Values["login_id"] == p.mail
+		switch {
+		case his && (d == "" || p.quiet && at == drained):
+			return p, nil
+		case his:
+			return nil, fmt.Errorf("%s: %s", p.mail, d)
+		case member.Values["login_id"] == "" && (d == "" && !p.live || p.quiet && at == drained):
+			return nil, nil
 		}
 		differences = append(differences, d)
 	}
-	return fmt.Errorf("%q", differences)
+	return nil, fmt.Errorf("member %s of nobody: %q", member.ID, differences)
+}
+
+// mayLack reports whether a live person may be without a member, though nobody
+// else has one of that identity: until a reconcile it was told of, and another
+// who has let go of the identity has given way.
+func (m *model) mayLack(p *modelPerson, at stage) bool {
+	return p.unique == "" || slices.ContainsFunc(m.people, func(other *modelPerson) bool {
+		switch {
+		case !slices.Contains(other.ever, p.unique):
+			return false
+		case at == drained && other.quiet:
+			return true
+		}
+		return at < settled && (!other.live || other.unique != p.unique)
+	})
 }

@@ -99,13 +99,27 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 		c.Lost++
 	case rec.is(listed) && rec.is(noIdentity):
 		c.NoIdentity++
-	case rec.is(listed) && (rec.is(duplicate) || r.taken(rec)):
-		c.DuplicateIdentity++
-	case rec.is(listed) && membersComplete:
-		c.Missing++
-		return "missing", nil
+	case rec.is(listed):
+		return r.judgeMissing(rec, membersComplete), nil
 	}
 	return "", nil
+}
+
+// judgeMissing sends all who share an identity that nobody has a member of: any
+// of them may hold the claim. The relay finds out.
+func (r *Reconciler) judgeMissing(rec *record, membersComplete bool) string {
+	taken, second := r.rivals(rec)
+	taken = taken || rec.is(duplicate)
+	switch {
+	case taken || second:
+		r.state.Report.DuplicateIdentity++
+	case membersComplete:
+		r.state.Report.Missing++
+	}
+	if taken || !membersComplete {
+		return ""
+	}
+	return "missing"
 }
 
 func (r *Reconciler) judgeMatched(rec *record, complete bool) string {
@@ -137,14 +151,14 @@ func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersCo
 	return "unresolved", nil
 }
 
-// taken reports whether another user has the record's identity: one who is
-// linked to it or in doubt, listed or not, or, of several new ones, the one with
-// the smallest number. One who is gone without a member has nothing.
-func (r *Reconciler) taken(rec *record) bool {
+// rivals reports whether another user has a member of the record's identity, or
+// may have one, listed or not; and whether another is listed before it.
+func (r *Reconciler) rivals(rec *record) (taken, second bool) {
 	for _, other := range r.table.bearers(rec.unique) {
-		if other != rec && (other.is(linked|claimed|unresolved) || other.is(listed) && other.id < rec.id) {
-			return true
+		if other != rec {
+			taken = taken || other.is(linked|claimed|unresolved)
+			second = second || other.is(listed) && other.id < rec.id
 		}
 	}
-	return false
+	return taken, second
 }

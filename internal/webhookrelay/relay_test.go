@@ -154,7 +154,7 @@ func TestRelay_WritesNoNullOrDuplicateIdentity(t *testing.T) {
 			r.shop.ChangeUser(u, map[string]any{"field_2": "A-100"})
 		}
 		report := r.reconcile()
-		if report.NoIdentity != 2 || report.Missing != 1 || report.DuplicateIdentity != 1 || report.Sent != 1 {
+		if report.NoIdentity != 2 || report.Missing != 1 || report.DuplicateIdentity != 1 || report.Sent != 2 {
 			t.Fatalf("report = %+v, want 2 without identity, 1 missing and sent, 1 duplicate", report)
 		}
 		r.drop()

@@ -118,15 +118,16 @@ type schedule struct {
 	*rig
 	variant
 
-	random *rand.Rand // of what happens in the shop
-	model  model
-	users  map[*modelPerson]int64
-	last   *modelPerson // to whom something happened
-	jitter *jitter
-	ingest *webhookrelay.Ingest
-	posts  sync.WaitGroup         // webhooks and redrives on their way
-	hasty  bool                   // a worker acknowledges before it works, as a twin does
-	begin  func() context.Context // of one batch's work
+	random  *rand.Rand // of what happens in the shop
+	model   model
+	users   map[*modelPerson]int64
+	numbers int          // given to people as identities
+	last    *modelPerson // to whom something happened
+	jitter  *jitter
+	ingest  *webhookrelay.Ingest
+	posts   sync.WaitGroup         // webhooks and redrives on their way
+	hasty   bool                   // a worker acknowledges before it works, as a twin does
+	begin   func() context.Context // of one batch's work
 }
 
 func newSchedule(t testing.TB, n int) *schedule {
@@ -173,25 +174,37 @@ func (s *schedule) invent(p *modelPerson) map[string]any {
 	return fields
 }
 
-// addUser adds one who, where the identity is a field, may lack it or share
-// that of another.
+// identify gives a person an identity, where that is a field: mostly one of its
+// own, but perhaps none, or one that another has or had.
+func (s *schedule) identify(p *modelPerson, fields map[string]any) {
+	s.numbers++
+	number := "M" + strconv.Itoa(s.numbers)
+	switch s.random.IntN(8) {
+	case 0:
+		number = ""
+	case 1:
+		if had := s.model.people[s.random.IntN(len(s.model.people))].ever; len(had) > 0 {
+			number = strings.TrimPrefix(had[s.random.IntN(len(had))], s.identity.Prefix)
+		}
+	}
+	p.bears("")
+	if fields["field_2"] = number; number != "" {
+		p.bears(s.identity.Prefix + number)
+	}
+}
+
 func (s *schedule) addUser() *modelPerson {
 	p := &modelPerson{live: true, mail: fmt.Sprintf("user%d@mail.example", len(s.model.people))}
+	s.model.people = append(s.model.people, p)
 	fields := s.invent(p)
 	fields["name"], fields["email"] = p.mail, p.mail
-	number := "M" + strconv.Itoa(len(s.model.people))
-	switch kind := s.random.IntN(8); {
-	case !s.sharedFields || kind > 1 || len(s.model.people) == 0:
-		p.unique, fields["field_2"] = "ss-"+number, number
-	case kind == 1:
-		p.unique = s.model.people[s.random.IntN(len(s.model.people))].unique
-		fields["field_2"] = strings.TrimPrefix(p.unique, "ss-")
+	if s.sharedFields {
+		s.identify(p, fields)
 	}
-	user := s.shop.AddUser(fields)
+	s.users[p] = s.shop.AddUser(fields)
 	if !s.sharedFields {
-		p.unique = unique(user)
+		p.bears(unique(s.users[p]))
 	}
-	s.model.people, s.users[p] = append(s.model.people, p), user
 	return p
 }
 
@@ -225,7 +238,11 @@ func (s *schedule) step() {
 		if !p.live {
 			break
 		}
-		s.shop.ChangeUser(s.users[p], s.invent(p))
+		fields := s.invent(p)
+		if s.sharedFields && s.random.IntN(3) == 0 {
+			s.identify(p, fields)
+		}
+		s.shop.ChangeUser(s.users[p], fields)
 		p.quiet = true
 	case 4, 5:
 		if p.live {
@@ -360,7 +377,7 @@ func (s *schedule) run() error {
 	if err := s.drained(); err != nil {
 		return err
 	}
-	if err := s.model.check(s.crm.Members(), false); err != nil {
+	if err := s.model.check(s.crm.Members(), drained); err != nil {
 		return fmt.Errorf("before the reconcile: %w", err)
 	}
 	enough()
@@ -369,10 +386,18 @@ func (s *schedule) run() error {
 	time.Sleep(s.crm.Lag + time.Second)
 	s.reconcile()
 	reconciles.Go(func() { s.wishes(ctx, s.stack()) }) // who takes a claim over waits for another
-	if err := s.drained(); err != nil {
-		return err
+	for _, at := range []stage{reconciled, settled} {
+		if at == settled {
+			s.reconcile()
+		}
+		if err := s.drained(); err != nil {
+			return err
+		}
+		if err := s.model.check(s.crm.Members(), at); err != nil {
+			return fmt.Errorf("stage %d: %w", at, err)
+		}
 	}
-	return s.model.check(s.crm.Members(), true)
+	return nil
 }
 
 // faults makes providers, lists, store and queue fail, each at so many of all

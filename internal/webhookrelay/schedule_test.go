@@ -182,7 +182,7 @@ func (s *schedule) identify(p *modelPerson, fields map[string]any) {
 	switch s.random.IntN(8) {
 	case 0:
 		number = ""
-	case 1:
+	case 1, 2:
 		if had := s.model.people[s.random.IntN(len(s.model.people))].ever; len(had) > 0 {
 			number = strings.TrimPrefix(had[s.random.IntN(len(had))], s.identity.Prefix)
 		}
@@ -239,7 +239,7 @@ func (s *schedule) step() {
 			break
 		}
 		fields := s.invent(p)
-		if s.sharedFields && s.random.IntN(3) == 0 {
+		if s.sharedFields && s.random.IntN(2) == 0 {
 			s.identify(p, fields)
 		}
 		s.shop.ChangeUser(s.users[p], fields)

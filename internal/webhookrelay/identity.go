@@ -100,14 +100,12 @@ func (a *attempt) claim(ctx context.Context, unique string) (member string, err 
 // the identity, and does not ask for one. The row is read after the document: a
 // claim of the owner that this does not see makes the swap fail.
 func (a *attempt) abandoned(ctx context.Context, unique string, b bearer) error {
-	if b.Member != "" {
-		return errOtherOwner
-	}
 	held, err := a.readRow(ctx, b.Owner)
 	if err != nil {
 		return err
 	}
-	if held.Identity == a.held.Identity && (held.Member != "" || held.State == rowInflight) {
+	byThis := held.Identity == a.held.Identity && (held.Member != "" || held.State == rowInflight)
+	if byThis || held.Member != "" && held.Member == b.Member {
 		return errOtherOwner
 	}
 	p, err := a.person(ctx, b.Owner)
@@ -157,13 +155,20 @@ func (s *Stack) identified(ctx context.Context, unique string) (document objects
 	return document, b, err
 }
 
-// note keeps a member that a list showed, unless the identity is known.
+// note keeps a member that a list showed, also for one who claimed its identity
+// without a member, unless one is known.
 func (s *Stack) note(ctx context.Context, unique string, b bearer) error {
-	_, err := objectstore.Document{Key: s.identityKey(unique)}.Replace(ctx, s.Objects, b)
-	if errors.Is(err, objectstore.ErrConflict) {
-		return nil
+	document := objectstore.Document{Key: s.identityKey(unique)}
+	for {
+		_, err := document.Replace(ctx, s.Objects, b)
+		if !errors.Is(err, objectstore.ErrConflict) {
+			return err
+		}
+		var had bearer
+		if document, had, err = s.identified(ctx, unique); err != nil || had.Member != "" {
+			return err
+		}
 	}
-	return err
 }
 
 func (s *Stack) identityKey(unique string) string {

@@ -194,7 +194,7 @@ func (a *attempt) mayCreate(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	needsNewer := a.Settings.CreateAfterList && a.Identity.By != "id" && a.quirks.Lookup != yappli.LookupUniqueID
-	return !needsNewer || i.Began.After(a.job.at), nil
+	return !needsNewer || i.Began.After(a.job.at().Add(a.Settings.lag())), nil
 }
 
 // wanted is the document by which the relay asks for a reconcile.

@@ -18,7 +18,7 @@ type Message struct {
 	Event   string    `json:"event,omitempty"`   // a known event, "reconcile" or "redrive"
 	Deleted bool      `json:"deleted,omitempty"` // what the webhook said
 	Force   bool      `json:"force,omitempty"`   // write even if nothing seems to have changed
-	At      time.Time `json:"at"`                // when it was accepted, or when the list it comes from began
+	At      time.Time `json:"at"`                // when it was accepted or redriven, or when the list it comes from began
 	Class   string    `json:"class,omitempty"`   // in the dead-letter queue: why
 }
 

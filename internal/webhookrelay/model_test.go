@@ -13,11 +13,12 @@ import (
 type model struct {
 	people  []*modelPerson
 	foreign map[string]string // id of a member that is not ours: its JSON
-	before  map[string]before // unique_id: a member from before hikyaku came
+	before  map[string]before // unique_id: a member that the relay did not make
 }
 
-// before is what must stay of such a member.
+// before is such a member as it was, and what must stay of it.
 type before struct {
+	json string
 	off  bool   // the shop had disabled it
 	kept string // what the shop had written into a field that is not mapped
 }
@@ -77,8 +78,12 @@ func (m *model) check(members []yapplitest.Member, at stage) error {
 	if err != nil {
 		return err
 	}
-	has := map[*modelPerson]bool{}
+	has, free := map[*modelPerson]bool{}, map[string]bool{}
 	for unique, member := range byUnique {
+		if string(member.JSON()) == m.before[unique].json {
+			free[unique] = !m.goneHad(unique)
+			continue
+		}
 		p, err := m.person(unique, member, at)
 		if err != nil {
 			return fmt.Errorf("%s: %w", unique, err)
@@ -90,7 +95,7 @@ func (m *model) check(members []yapplitest.Member, at stage) error {
 	}
 	for _, p := range m.people {
 		_, taken := byUnique[p.unique]
-		if p.live && !has[p] && !taken && !m.mayLack(p, at) {
+		if p.live && !has[p] && (!taken || free[p.unique]) && !m.mayLack(p, at) {
 			return fmt.Errorf("%s: no member, want one", p.unique)
 		}
 	}
@@ -143,6 +148,12 @@ func (m *model) person(unique string, member yapplitest.Member, at stage) (*mode
 		differences = append(differences, d)
 	}
 	return nil, fmt.Errorf("member %s of nobody: %q", member.ID, differences)
+}
+
+// goneHad reports whether somebody who is gone had the identity: the member may
+// be theirs, and have been disabled before.
+func (m *model) goneHad(unique string) bool {
+	return slices.ContainsFunc(m.people, func(p *modelPerson) bool { return !p.live && slices.Contains(p.ever, unique) })
 }
 
 // mayLack reports whether a live person may be without a member, though nobody

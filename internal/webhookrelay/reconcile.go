@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +98,7 @@ type Result struct {
 // A Difference is one user whom a dry run would put on the queue.
 type Difference struct {
 	User   int64  `json:"user_id,string"`
-	Reason string `json:"reason"` // differing, missing, gone, unresolved
+	Reason string `json:"reason"` // differing, missing, gone, unresolved, restored
 }
 
 // Run does as much of a run as ctx's deadline allows. It answers continue if
@@ -184,8 +185,8 @@ func (r *Reconciler) resume(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	r.table, err = loadTable(ctx, r.Objects, r.tablePrefix(), r.state.Records)
-	if errors.Is(err, objectstore.ErrNotFound) {
-		return false, nil // the tables were cleaned away: start over
+	if errors.Is(err, objectstore.ErrNotFound) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil // the tables were cleaned away, or another version wrote them: start over
 	}
 	return err == nil, err
 }

@@ -59,8 +59,14 @@ func (r *Reconciler) userRecord(u supersaas.User) record {
 		}
 	}
 	rec.wish = r.valuesHash(rec.mask, func(name string) string { return p.wish[name].Plain(name) })
+	if _, there := p.wish[secretAnswer]; there {
+		rec.hidden = r.hiddenHash(p.hash)
+	}
 	return rec
 }
+
+// hiddenHash is of a row's hash. What no list shows is compared by that.
+func (r *Reconciler) hiddenHash(hash string) uint64 { return first64(r.digest("hidden", hash)) }
 
 // valuesHash hashes the values of the mask's fields, null and absent as "".
 func (r *Reconciler) valuesHash(mask uint64, value func(name string) string) uint64 {
@@ -150,8 +156,15 @@ func (r *Reconciler) rowRecord(rec record, row row) record {
 	if ok && row.Member != "" && rec.unique != (digest{}) && rec.unique != d {
 		r.state.Report.IdentityChanged++
 	}
-	if ok && (row.Member != "" || row.unresolved() || rec.unique == (digest{})) {
+	switch {
+	case !ok:
+	case row.Member != "" || row.unresolved() || !rec.is(listed):
 		rec.unique = d // the link stays, whatever the user's identity is now; a creation in doubt is found by the identity it was to bear
+	case rec.unique != d:
+		r.table.add(record{unique: d, flags: hasRow}) // a claim, perhaps, of one who asks for another or for none
+	}
+	if rec.hidden != 0 && row.Member != "" && r.hiddenHash(row.Hash) != rec.hidden {
+		rec.set(differ)
 	}
 	return rec
 }

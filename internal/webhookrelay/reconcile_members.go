@@ -79,7 +79,7 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 	case !byIdentity:
 		return r.keepIdentity(m, bearers, rec.id)
 	case r.Settings.Mode == Observe:
-		return r.keepIdentity(m, bearers, 0)
+		return r.keepIdentity(m, bearers, rec.id)
 	}
 	return func(ctx context.Context) error { return r.link(ctx, rec, m, bearers) }
 }
@@ -110,11 +110,13 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 	return first
 }
 
-// keepIdentity stores a member's identity if it is not known, so that nobody
-// creates a second member of it; with the user whose row links the member, even
-// if by another identity, so that nobody else is linked to it.
+// keepIdentity stores a member's identity if it is not known, or only claimed,
+// so that nobody creates a second member of it; with the user whose row links the
+// member, even if by another identity, so that nobody else is linked to it.
 func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int64) func(context.Context) error {
-	if m.UniqueID == "" || r.dry || slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) }) {
+	isKnown := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) })
+	mayBeClaim := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(hasRow) && !rec.is(linked) })
+	if m.UniqueID == "" || r.dry || isKnown && !mayBeClaim {
 		return nil
 	}
 	return func(ctx context.Context) error { return r.note(ctx, m.UniqueID, bearer{Member: m.ID, Owner: owner}) }
@@ -122,26 +124,17 @@ func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int6
 
 // link makes a member that its identity alone gives to a user the user's own:
 // first the identity, which is the lock, then the row. If another of its bearers
-// holds the lock, and that one's creation is in doubt, the member is that one's.
-// An owner without a member who bears it no more has abandoned it: the relay,
-// which is sent the user, takes it over.
+// holds the lock, the member is that one's. An owner who bears it no more has
+// abandoned it: the relay, which is sent the user, takes it over.
 func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bearers []*record) error {
-	if !rec.is(known) {
-		if err := r.note(ctx, m.UniqueID, bearer{Member: m.ID, Owner: rec.id}); err != nil {
-			return err
-		}
-	}
 	switch b, err := r.own(ctx, m.UniqueID, m.ID, rec.id); {
 	case errors.Is(err, errOtherOwner):
 		found := rec.flags & (claimed | matched | enabled)
 		rec.flags &^= claimed | matched | differ
-		if b.Member != "" {
-			rec.set(duplicate)
-		}
 		for _, other := range bearers {
 			switch {
 			case other.id != b.Owner:
-			case other.is(unresolved):
+			case other.is(unresolved), other.is(listed) && (b.Member == "" || b.Member == m.ID):
 				rec.set(duplicate)
 				other.member = rec.member
 				other.set(found)
@@ -165,14 +158,16 @@ func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bea
 }
 
 // resolve ends the doubt about a creation: row says what the complete list
-// showed. A row that another invocation has moved on, or whose creation may
-// not be in this list yet, stays.
+// showed. A row that another invocation has moved on, also to another identity
+// than the list of users gave, or whose creation may not be in this list yet,
+// stays.
 func (r *Reconciler) resolve(ctx context.Context, rec *record, found row) error {
 	held, err := r.readRow(ctx, rec.id)
 	if err != nil {
 		return err
 	}
-	if held.Member != "" || held.State == rowClean {
+	movedOn := held.State == rowIdle && held.Identity != "" && held.Identity != rec.unique.String()
+	if held.Member != "" || held.State == rowClean || movedOn {
 		rec.flags &^= unresolved // somebody was faster
 		return nil
 	}

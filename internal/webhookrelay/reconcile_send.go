@@ -97,6 +97,9 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 		return r.judgeUnresolved(ctx, rec, membersComplete)
 	case rec.is(linked) && rec.is(listed):
 		c.Lost++
+		if rec.is(tombstone) {
+			return "restored", nil // a list may leave out who is disabled
+		}
 	case rec.is(listed) && rec.is(noIdentity):
 		c.NoIdentity++
 	case rec.is(listed):

@@ -289,7 +289,7 @@ func TestReconcile_CreationsCanWaitForANewerList(t *testing.T) {
 		r.shop.ChangeUser(user, map[string]any{"field_2": "B-1"})
 		r.relay(user, "new")
 		r.wantOutcome("awaiting_list")
-		time.Sleep(time.Minute)
+		time.Sleep(3 * time.Minute)
 		r.reconcile()
 		time.Sleep(time.Hour)
 		r.work()
@@ -297,6 +297,68 @@ func TestReconcile_CreationsCanWaitForANewerList(t *testing.T) {
 			t.Fatalf("outcomes = %v, want the creation", got)
 		}
 		r.wantField("B-1", "column01", "申")
+	})
+}
+
+// A list that began after the event, but within its lag, may not show yet whom
+// a person made before it.
+func TestReconcile_CreationsWaitForTheLag(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.CreateAfterList = true
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.byHand("other", "他")
+		r.reconcile()
+		made := r.byHand("B-1", "手").ID
+		r.send(r.numbered("申", "B-1"), "new")
+		time.Sleep(time.Minute)
+		r.crm.Skip = func(id string) bool { return id == made }
+		r.reconcile()
+		r.crm.Skip = nil
+		r.work()
+		if got := r.outcomes(); got["awaiting_list"] != 1 || len(got) != 1 {
+			t.Fatalf("outcomes = %v, want the one user to wait", got)
+		}
+		r.mends()
+		r.wantField("B-1", "column01", "申")
+	})
+}
+
+// What no list shows is compared with what was written.
+func TestReconcile_BringsWhatNoListShows(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.mapping = testMapping + "secret_answer: field_2\n"
+		r.earlier = r.person("零郎")
+		as := map[string]string{"unique_id": unique(r.earlier), "login_id": "零郎@mail.example", "column01": "零郎", "column02": "+819000000000", "column03": ""}
+		r.crm.Put(yapplitest.Member{Values: as}) // a list finds no difference
+		user := r.linked("一郎")
+		r.mends()
+		r.shop.Quiet().ChangeUser(user, map[string]any{"field_2": "猫"})
+		r.shop.Quiet().ChangeUser(r.earlier, map[string]any{"field_2": "犬"})
+		for range 2 {
+			r.reconcile()
+			r.mends()
+		}
+		r.wantField(unique(user), "secret_answer", "猫")
+		r.wantField(unique(r.earlier), "secret_answer", "犬")
+		if report := r.reconcile(); report.Sent != 0 {
+			t.Fatalf("report = %+v, want nothing sent", report)
+		}
+	})
+}
+
+// A tenant's list may leave out who is disabled.
+func TestReconcile_RestoresWhomNoListShows(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("一郎")
+		r.linked("二郎")
+		r.shop.DeleteUser(user)
+		r.relay(user, "delete")
+		gone := r.member(unique(user)).ID
+		r.crm.Skip = func(id string) bool { return id == gone }
+		r.shop.Quiet().RestoreUser(user)
+		r.reconcile()
+		r.mends()
+		r.wantField(unique(user), "enabled", "1")
 	})
 }
 

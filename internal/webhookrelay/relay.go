@@ -1,6 +1,7 @@
 package webhookrelay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -30,8 +31,9 @@ func (s *Stack) Relay(dead Queue, inbox Inbox) *Relay {
 type job struct {
 	user       int64
 	force      bool
-	at         time.Time // of the newest message
-	oldest     time.Time // of the oldest that a webhook sent; zero: none
+	newest     time.Time // of the messages that a webhook sent; zero: there is none
+	oldest     time.Time // of the same
+	other      time.Time // the oldest of those that none sent
 	deliveries []Delivery
 	messages   []Message
 }
@@ -74,15 +76,28 @@ func jobsOf(batch []Delivery) (jobs []*job, poison []Delivery) {
 		}
 		j.deliveries, j.messages = append(j.deliveries, d), append(j.messages, m)
 		j.force = j.force || m.Force
-		if m.At.After(j.at) {
-			j.at = m.At
-		}
-		if _, webhook := events[m.Event]; webhook && (j.oldest.IsZero() || m.At.Before(j.oldest)) {
-			j.oldest = m.At
-		}
+		j.heard(m)
 	}
 	return jobs, poison
 }
+
+// heard notes when a message's event was.
+func (j *job) heard(m Message) {
+	earliest := &j.other
+	if _, webhook := events[m.Event]; webhook {
+		earliest = &j.oldest
+		if m.At.After(j.newest) {
+			j.newest = m.At
+		}
+	}
+	if earliest.IsZero() || m.At.Before(*earliest) {
+		*earliest = m.At
+	}
+}
+
+// at is when the newest event was. Each reconcile may tell of the same, so of
+// its messages the oldest counts.
+func (j *job) at() time.Time { return cmp.Or(j.newest, j.other) }
 
 func ids(deliveries []Delivery) []string {
 	list := make([]string, len(deliveries))

@@ -261,6 +261,7 @@ type rig struct {
 	rate      float64
 	transport http.RoundTripper // nil: both sandboxes
 	patient   bool              // errors of the store and of the providers are tried again
+	earlier   int64             // a user of a smaller number than another
 }
 
 func newRig(t testing.TB) *rig {

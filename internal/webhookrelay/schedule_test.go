@@ -156,7 +156,7 @@ func newSchedule(t testing.TB, n int) *schedule {
 	}
 	s.quirks = "{" + strings.Join(quirks, ",") + "}"
 	if s.sharedFields {
-		s.identity.By = "field_2"
+		s.identity.By, s.settings.CreateAfterList = "field_2", s.goneAsUser
 	}
 	return s
 }
@@ -182,6 +182,10 @@ func (s *schedule) identify(p *modelPerson, fields map[string]any) {
 	switch s.random.IntN(8) {
 	case 0:
 		number = ""
+	case 3: // a person made a member before
+		if s.settings.CreateAfterList || s.lookup {
+			s.madeMember(s.identity.Prefix + number)
+		}
 	case 1, 2:
 		if had := s.model.people[s.random.IntN(len(s.model.people))].ever; len(had) > 0 {
 			number = strings.TrimPrefix(had[s.random.IntN(len(had))], s.identity.Prefix)
@@ -208,10 +212,10 @@ func (s *schedule) addUser() *modelPerson {
 	return p
 }
 
-// hadMember makes a member from before hikyaku came, whom the shop may have
+// madeMember makes a member who is not the relay's, whom the shop may have
 // disabled, and may have written more about.
-func (s *schedule) hadMember(p *modelPerson) {
-	values, was := map[string]string{"unique_id": p.unique, "column01": "古い名前"}, before{}
+func (s *schedule) madeMember(unique string) {
+	values, was := map[string]string{"unique_id": unique, "column01": "古い名前"}, before{}
 	if was.off = s.random.IntN(4) == 0; was.off {
 		values["enabled"] = "0"
 	}
@@ -219,8 +223,10 @@ func (s *schedule) hadMember(p *modelPerson) {
 		was.kept = "店の覚え"
 		values["column30"], values["rank"] = was.kept, "3"
 	}
-	s.model.before[p.unique] = was
-	s.crm.Put(yapplitest.Member{Values: values})
+	id := s.crm.Put(yapplitest.Member{Values: values})
+	m, _ := s.crm.Find(id)
+	was.json = string(m.JSON())
+	s.model.before[unique] = was
 }
 
 // step changes something at random and tells the relay, mostly.
@@ -272,7 +278,7 @@ func (s *schedule) trouble() {
 		s.queue.move(s.dead)
 		s.later(5*time.Minute, func() { _, _ = operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue) })
 	case 1: // an old message of anybody is redriven
-		m := webhookrelay.Message{User: s.users[s.model.people[s.random.IntN(len(s.model.people))]], Event: "redrive", At: time.Now().Add(-time.Hour).UTC()}
+		m := webhookrelay.Message{User: s.users[s.model.people[s.random.IntN(len(s.model.people))]], Event: "redrive", At: time.Now().UTC()}
 		_ = s.queue.Send(context.Background(), m.Envelope(fmt.Sprintf("redrive-%d", s.random.Uint64())))
 	case 2: // a write takes effect only when its caller has given up
 		s.crm.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Route: []string{"PUT", "POST"}[s.random.IntN(2)], Delay: 2 * time.Minute})
@@ -351,7 +357,7 @@ func (s *schedule) wishes(ctx context.Context, stack *webhookrelay.Stack) {
 func (s *schedule) run() error {
 	for range 5 {
 		if p := s.addUser(); p.unique != "" && s.random.IntN(2) == 0 && len(s.crm.FindUnique(p.unique)) == 0 {
-			s.hadMember(p)
+			s.madeMember(p.unique)
 		}
 	}
 	s.reconcile()

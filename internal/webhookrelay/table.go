@@ -42,10 +42,11 @@ type record struct {
 	wish   uint64 // hash of the comparable fields' values
 	mask   uint64 // which comparable fields the mapping gives
 	member uint64 // hash of the linked member's id
+	hidden uint64 // hash of the row's hash that the wish gives; 0: a list shows all of it
 	flags  flag
 }
 
-const recordSize = 8 + 16 + 8 + 8 + 8 + 2
+const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 2
 
 func (r *record) is(f flag) bool { return r.flags&f != 0 }
 func (r *record) set(f flag)     { r.flags |= f }
@@ -56,14 +57,15 @@ func (r *record) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, r.wish)
 	b = binary.LittleEndian.AppendUint64(b, r.mask)
 	b = binary.LittleEndian.AppendUint64(b, r.member)
+	b = binary.LittleEndian.AppendUint64(b, r.hidden)
 	return binary.LittleEndian.AppendUint16(b, uint16(r.flags))
 }
 
 func decodeRecord(b []byte) record {
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 	return record{
-		id: int64(word(0)), unique: digest(b[8:24]), wish: word(24), mask: word(32), member: word(40),
-		flags: flag(binary.LittleEndian.Uint16(b[48:])),
+		id: int64(word(0)), unique: digest(b[8:24]), wish: word(24), mask: word(32), member: word(40), hidden: word(48),
+		flags: flag(binary.LittleEndian.Uint16(b[56:])),
 	}
 }
 

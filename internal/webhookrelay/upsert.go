@@ -181,8 +181,11 @@ func (a *attempt) carryBack(ctx context.Context, fields yappli.Fields) error {
 	return nil
 }
 
-// shown are request fields that no answer holds, so no comparison can see them.
-var neverShown = []string{"password", "secret_answer"}
+// neverShown are request fields that no answer holds, so no comparison can see
+// them. Of these an update sends the second only.
+var neverShown = []string{"password", secretAnswer}
+
+const secretAnswer = "secret_answer"
 
 // Differs reports whether a member shows another value than v for a field. Null,
 // "" and absent are one: not every encoding can tell them apart.

@@ -131,8 +131,8 @@ func newRedrive() *cobra.Command {
 		Use:   "redrive",
 		Short: "Send the dead letters to the relay again",
 		Long: "Moves every message of the dead-letter queue to the users' queue. Safe at any later time, and as often\n" +
-			"as you like: a message only names the user, whom the relay then reads anew. What names no user stays\n" +
-			"where it is, and is counted.\n\n" + ownSettings,
+			"as you like: a message only names the user, whom the relay then reads anew. What names no user, or is\n" +
+			"given up once more because its cause is not mended, stays where it is, and is counted.\n\n" + ownSettings,
 		Example: "  hikyaku redrive\n  hikyaku redrive --env-vars relay.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -146,7 +146,7 @@ func newRedrive() *cobra.Command {
 				return err
 			}
 			done, err := operate.Redrive(c.Context(), dead, users)
-			said := f.say(c, done, "%d sent to the relay again, %d kept because they name no user.", done.Sent, done.Kept)
+			said := f.say(c, done, "%d sent to the relay again, %d kept because they name no user, %d left that were given up meanwhile.", done.Sent, done.Kept, done.Again)
 			return errors.Join(err, said)
 		},
 	}
@@ -163,7 +163,7 @@ func newReconcile() *cobra.Command {
 		Long: "Does what the scheduled function does, in this process and until it is done: it lists both sides, links\n" +
 			"members who exist, and puts the users who differ on the queue. It never writes to Yappli. With --dry-run\n" +
 			"it changes nothing at all and names the users, by id and reason: missing (to be created), differing,\n" +
-			"gone (to be read singly, then disabled) and unresolved.\n\n" + ownSettings,
+			"gone (to be read singly, then disabled), restored and unresolved.\n\n" + ownSettings,
 		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --env-vars reconcile.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {

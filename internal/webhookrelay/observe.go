@@ -11,7 +11,7 @@ import (
 
 // observe reports what a job would do, and does nothing.
 func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome {
-	class, fields, err := r.would(ctx, p, row)
+	class, fields, err := r.would(ctx, j.user, p, row)
 	if err != nil {
 		return faultOf(err)
 	}
@@ -25,17 +25,24 @@ func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome 
 
 // would says what the relay would do for a user, and which fields of the
 // member that would change.
-func (s *Stack) would(ctx context.Context, p person, row row) (class string, fields []string, err error) {
-	member, err := s.memberOf(ctx, p, row)
+func (s *Stack) would(ctx context.Context, user int64, p person, row row) (class string, fields []string, err error) {
+	b, err := s.memberOf(ctx, p, row)
+	member := b.Member
 	switch {
 	case err != nil:
 		return "", nil, err
-	case member == "" && !p.live:
+	case row.Member == "" && !p.live:
 		return "gone_unlinked", nil, nil
-	case member == "" && p.unique == "":
+	case row.Member == "" && p.unique == "":
 		return "no_identity", nil, nil
+	case b.Owner != 0 && b.Owner != user:
+		return "duplicate_identity", nil, nil
 	case member == "":
-		return "would_create", nil, nil
+		i, err := s.readIndex(ctx)
+		if i.Began.IsZero() {
+			return "awaiting_list", nil, err
+		}
+		return "would_create", nil, err
 	}
 	m, err := s.members.User(ctx, member)
 	s.Governors.Yappli.Note(err)
@@ -56,13 +63,13 @@ func (s *Stack) would(ctx context.Context, p person, row row) (class string, fie
 	return "would_update", fields, nil
 }
 
-// memberOf returns the member whom a job would write to; "" if none is known.
-func (s *Stack) memberOf(ctx context.Context, p person, row row) (string, error) {
+// memberOf returns the member whom a job would write to, and who owns it if that
+// is no row's; none if none is known.
+func (s *Stack) memberOf(ctx context.Context, p person, row row) (bearer, error) {
 	if row.Member != "" || p.unique == "" {
-		return row.Member, nil
+		return bearer{Member: row.Member}, nil
 	}
-	b, err := s.bearerOf(ctx, p.unique)
-	return b.Member, err
+	return s.bearerOf(ctx, p.unique)
 }
 
 // expected is what an update would send.
@@ -99,9 +106,9 @@ func (s *Stack) Preview(ctx context.Context, user int64) (Preview, error) {
 		return Preview{}, err
 	}
 	v := Preview{UniqueID: p.unique, Gone: !p.live, Wish: p.wish}
-	if v.Member, err = s.memberOf(ctx, p, held.row); err != nil {
-		return Preview{}, err
+	v.Outcome, v.Changes, err = s.would(ctx, user, p, held.row)
+	if b, memberErr := s.memberOf(ctx, p, held.row); v.Outcome != "duplicate_identity" {
+		v.Member, err = b.Member, errors.Join(err, memberErr)
 	}
-	v.Outcome, v.Changes, err = s.would(ctx, p, held.row)
 	return v, err
 }

@@ -45,7 +45,7 @@ type payload struct {
 // belongs to, which a user never does.
 func (p payload) kind() (eventKind, bool) {
 	k, known := events[string(p.Event)]
-	if known && !k.userID && (p.SuperForm != nil || p.UserID != nil) {
+	if known && (p.SuperForm != nil || !k.userID && p.UserID != nil) {
 		return eventKind{object: "form", userID: true}, true
 	}
 	return k, known
@@ -99,8 +99,16 @@ func parsePayloads(body []byte, secretField string) (list []payload, ok bool) {
 
 func parseObject(raw []byte, secretField string) (payload, bool) {
 	var p payload
-	if bytes.TrimSpace(raw)[0] != '{' || json.Unmarshal(raw, &p) != nil {
+	if bytes.TrimSpace(raw)[0] != '{' {
 		return payload{}, false
+	}
+	if json.Unmarshal(raw, &p) != nil {
+		// What an event that nobody knows holds beside its name is no fault.
+		p = payload{}
+		err := json.Unmarshal(raw, &struct{ Event *providers.Text }{&p.Event})
+		if _, known := events[string(p.Event)]; err != nil || p.Event == "" || known {
+			return payload{}, false
+		}
 	}
 	if secretField != "" {
 		var all map[string]json.RawMessage

@@ -3,6 +3,7 @@ package webhookrelay_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ func (o outlet) Delete(_ context.Context, receipt string) error {
 func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		at := time.Now().UTC()
+		time.Sleep(time.Hour)
+		now := time.Now().UTC()
 		for _, m := range []webhookrelay.Message{
 			{User: 7, Event: "change", At: at, Class: "refused", Force: true}, {User: 8, Event: "delete", Deleted: true, At: at, Class: "mapping"},
 			{At: at, Class: "malformed"},
@@ -45,12 +48,41 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 			t.Fatalf("Redrive = %+v, %v, want %+v", got, err, want)
 		}
 		sent := r.queue.bodies()
-		want := []webhookrelay.Message{{User: 7, Event: "redrive", At: at, Force: true}, {User: 8, Event: "redrive", Deleted: true, At: at}}
+		want := []webhookrelay.Message{{User: 7, Event: "redrive", At: now, Force: true}, {User: 8, Event: "redrive", Deleted: true, At: now}}
 		if len(sent) != 2 || sent[0] != want[0] || sent[1] != want[1] || r.dead.len() != 1 {
 			t.Fatalf("sent %+v with %d kept, want %+v", sent, r.dead.len(), want)
 		}
 		if got, err := operate.Redrive(ctx, dead, r.queue); err != nil || got != (operate.Redriven{}) {
 			t.Fatalf("second Redrive = %+v, %v, want nothing", got, err)
+		}
+	})
+}
+
+// reburying is a queue whose relay gives everything up at once.
+type reburying struct{ dead *fifo }
+
+func (q reburying) Send(ctx context.Context, envelopes ...webhookrelay.Envelope) error {
+	for i := range envelopes {
+		envelopes[i].Dedup += "-again"
+	}
+	return q.dead.Send(ctx, envelopes...)
+}
+
+// It ends though its cause is not mended, and though it takes longer than
+// letters are hidden.
+func TestRedrive_Ends(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for user := range int64(30) { // 0: malformed
+			m := webhookrelay.Message{User: user, Event: "change", At: time.Now().UTC(), Class: "mapping"}
+			if err := r.dead.Send(context.Background(), m.Envelope(strconv.FormatInt(user, 10))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		r.dead.hides = time.Nanosecond
+		got, err := operate.Redrive(context.Background(), outlet{fifo: r.dead}, reburying{r.dead})
+		if err != nil || got.Sent != 29 || got.Kept != 1 || got.Again == 0 || r.dead.len() != 30 {
+			t.Fatalf("Redrive = %+v, %v with %d left, want 29 sent once", got, err, r.dead.len())
 		}
 	})
 }
@@ -72,6 +104,7 @@ func TestRedrive_MayBeRepeated(t *testing.T) {
 				if err := r.dead.Send(context.Background(), m.Envelope("x")); err != nil {
 					t.Fatal(err)
 				}
+				time.Sleep(time.Minute)
 				o := outlet{fifo: r.dead}
 				c.spoil(r, &o)
 				if got, err := operate.Redrive(context.Background(), o, r.queue); err == nil || got.Sent != c.sent || r.dead.len() != 1 {

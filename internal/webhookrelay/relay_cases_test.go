@@ -104,6 +104,26 @@ func TestRelay_ObserveReportsAndWritesNothing(t *testing.T) {
 	})
 }
 
+// Observe says whom writing would leave out, and whom it would leave for later.
+func TestRelay_ObserveSaysWhoWaitsOrIsLeftOut(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.Mode, r.identity = webhookrelay.Observe, webhookrelay.Identity{By: "field_2"}
+		first, second := r.numbered("甲", "S"), r.numbered("乙", "S")
+		r.relay(first, "change")
+		r.wantOutcome("awaiting_list")
+		r.byHand("S", "古")
+		r.reconcile()
+		r.drop()
+		for user, class := range map[int64]string{first: "would_update", second: "duplicate_identity"} {
+			r.relay(user, "change")
+			r.wantOutcome(class)
+			if p, err := r.stack().Preview(context.Background(), user); err != nil || p.Outcome != class || (p.Member == "") != (user == second) {
+				t.Fatalf("preview = %+v, %v, want %s", p, err, class)
+			}
+		}
+	})
+}
+
 func TestRelay_BuriesWhatIsNoMessage(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.linked("子")

@@ -12,8 +12,14 @@ import (
 	"hikyaku/pkg/providers"
 )
 
+// answerWithin is how long a webhook waits for the queue or the secret: less
+// than its sender may wait, and than the function lives, so that it is answered.
+const answerWithin = 4 * time.Second
+
 // accept answers one webhook. The route's path ends in {secret}.
 func (f *Function) accept(ctx context.Context, e kind) events.APIGatewayV2HTTPResponse {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	body := []byte(e.Body)
 	if e.Base64 {
 		// One byte above the cap is enough to refuse it.

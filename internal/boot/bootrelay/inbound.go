@@ -68,6 +68,8 @@ func (i *inbound) current(ctx context.Context) ([]providers.Secret, error) {
 	if !i.readAt.IsZero() && i.now().Sub(i.readAt) < inboundFor {
 		return i.values, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin/2) // the rest is the queue's
+	defer cancel()
 	good := inboundFor
 	values, err := i.read(ctx, secretstore.Current)
 	switch {

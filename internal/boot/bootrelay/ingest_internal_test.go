@@ -42,6 +42,29 @@ func (q *copying) Send(_ context.Context, envelopes ...webhookrelay.Envelope) er
 	return nil
 }
 
+// A hanging queue answers nobody.
+type hanging struct{}
+
+func (hanging) Send(ctx context.Context, _ ...webhookrelay.Envelope) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A queue that hangs is one that is down: the sender is told so while it waits.
+func TestIngest_AnswersThoughTheQueueHangs(t *testing.T) {
+	t.Parallel()
+	f, _ := newIngest(t, hanging{})
+	before := time.Now()
+	raw, err := f.Invoke(t.Context(), invocations(t, 1)[0])
+	var answer events.APIGatewayV2HTTPResponse
+	if err != nil || json.Unmarshal(raw, &answer) != nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Headers["retry-after"] == "" {
+		t.Fatalf("answer = %s, %v, want 503 with Retry-After", raw, err)
+	}
+	if took := time.Since(before); took > answerWithin+time.Second {
+		t.Fatalf("answered after %v, want %v", took, answerWithin)
+	}
+}
+
 // newIngest composes the role with a local AWS in this process; a queue, if not
 // nil, stands in the place of its own.
 func newIngest(t testing.TB, queue webhookrelay.Queue) (*Function, *awslocal.AWS) {

@@ -9,6 +9,8 @@ package operate
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,6 +21,10 @@ import (
 type Redriven struct {
 	Sent int `json:"sent"` // users put on the queue again
 	Kept int `json:"kept"` // messages that name no user: nothing could be done with them
+
+	// Again are those that were given up once more, or since the start: they
+	// are left for another time, when what stops them is mended.
+	Again int `json:"again"`
 }
 
 // Redrive sends what lies in a dead-letter queue to the relay's queue. It is
@@ -26,22 +32,34 @@ type Redriven struct {
 // read anew, so an old one brings no old data. Each is deleted after it was
 // sent, with a deduplication id of its own, so a crash between the two sends it
 // once more and loses nothing. After an error the counts say what was done.
+//
+// It ends with a batch of which each message stays, so it sends no message that
+// comes back while it runs.
 func Redrive(ctx context.Context, from webhookrelay.Outlet, to webhookrelay.Queue) (done Redriven, err error) {
+	start, stay := time.Now().UTC(), map[string]bool{}
 	for {
 		batch, err := from.Receive(ctx)
 		if err != nil {
 			return done, fmt.Errorf("reading the dead-letter queue: %w", err)
 		}
-		if len(batch) == 0 {
+		if !slices.ContainsFunc(batch, func(d webhookrelay.Delivery) bool { return !stay[d.ID] }) {
 			return done, nil
 		}
 		for _, d := range batch {
 			m, err := webhookrelay.ParseMessage(d.Body)
-			if err != nil {
+			switch {
+			case stay[d.ID]:
+				continue
+			case err != nil:
+				stay[d.ID] = true
 				done.Kept++
 				continue
+			case !m.At.Before(start):
+				stay[d.ID] = true
+				done.Again++
+				continue
 			}
-			m.Event, m.Class = "redrive", ""
+			m.Event, m.Class, m.At = "redrive", "", start
 			if err := to.Send(ctx, m.Envelope(uuid.NewString())); err != nil {
 				return done, fmt.Errorf("sending user %d again: %w", m.User, err)
 			}

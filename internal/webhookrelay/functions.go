@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -165,8 +166,11 @@ func firstText(args ...any) (any, error) {
 	return nil, nil
 }
 
-// fold also composes: a half-width kana carries its voicing mark apart.
-func fold(s string) string { return norm.NFC.String(width.Fold.String(s)) }
+var voiced = regexp.MustCompile(`[ぁ-ヿ][\x{3099}\x{309A}]`)
+
+// fold also composes: a half-width kana carries its voicing mark apart. Nothing
+// else is, as NFC would write some people's names with another ideograph.
+func fold(s string) string { return voiced.ReplaceAllStringFunc(width.Fold.String(s), norm.NFC.String) }
 
 const kanaDistance = 'ァ' - 'ぁ'
 

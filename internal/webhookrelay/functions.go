@@ -250,13 +250,14 @@ func domestic(s string, r region) string {
 	return number
 }
 
-// localTime reads the API's forms of time, UTC where they name no zone. A bare
-// date is no instant and keeps its day.
+// localTime reads the API's forms of time, and those that people write, UTC where
+// they name no zone. A bare date is no instant and keeps its day.
 func localTime(s string, zone *time.Location) string {
-	if t, err := time.Parse(time.DateOnly, s); err == nil {
+	s = strings.NewReplacer("/", "-", "T", " ").Replace(strings.TrimSpace(fold(s)))
+	if t, err := time.Parse("2006-1-2", s); err == nil {
 		return t.Format(time.DateTime)
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime} {
+	for _, layout := range []string{"2006-1-2 15:04:05Z07:00", "2006-1-2 15:04Z07:00", "2006-1-2 15:04:05", "2006-1-2 15:04"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.In(zone).Format(time.DateTime)
 		}

@@ -70,13 +70,8 @@ func (o mappingOptions) functions() []expr.Option {
 	}
 	phone := func(format func(string, region) string) func(...any) (any, error) {
 		return func(args ...any) (any, error) {
-			r, ok := regions[option(args, o.Region)]
-			return onText(args[0], func(s string) string {
-				if !ok {
-					return ""
-				}
-				return format(s, r)
-			})
+			r := regions[strings.ToUpper(option(args, o.Region))]
+			return onText(args[0], func(s string) string { return format(s, r) })
 		}
 	}
 	date := func(args ...any) (any, error) {
@@ -112,7 +107,7 @@ func (o mappingOptions) wrongArgument(call *ast.CallNode) string {
 	}
 	switch call.Callee.String() {
 	case "e164", "domestic":
-		if _, ok := regions[given]; !ok {
+		if _, ok := regions[strings.ToUpper(given)]; !ok {
 			return "wrong argument: the region is not one of " + regionNames()
 		}
 	case "date":
@@ -194,58 +189,91 @@ func hiragana(s string) string {
 
 // A region is a country's way to write telephone numbers.
 type region struct {
-	code   string // after the plus
-	trunk  string // before a domestic number; empty: none
-	digits int    // of a domestic number without a trunk
+	code     string // after the plus
+	trunk    string // before a national number; empty: none
+	min, max int    // digits of a national number, without the trunk
 }
 
 var regions = map[string]region{
-	"JP": {code: "81", trunk: "0"}, "TW": {code: "886", trunk: "0"}, "KR": {code: "82", trunk: "0"}, "CN": {code: "86", trunk: "0"},
-	"TH": {code: "66", trunk: "0"}, "VN": {code: "84", trunk: "0"}, "MY": {code: "60", trunk: "0"},
-	"HK": {code: "852", digits: 8}, "MO": {code: "853", digits: 8}, "SG": {code: "65", digits: 8}, "US": {code: "1", digits: 10},
+	"JP": {"81", "0", 9, 10}, "TW": {"886", "0", 8, 9}, "KR": {"82", "0", 8, 10}, "CN": {"86", "0", 10, 11},
+	"TH": {"66", "0", 8, 9}, "VN": {"84", "0", 9, 10}, "MY": {"60", "0", 8, 10},
+	"HK": {"852", "", 8, 8}, "MO": {"853", "", 8, 8}, "SG": {"65", "", 8, 8}, "US": {"1", "", 10, 10},
 }
 
 func regionNames() string { return strings.Join(slices.Sorted(maps.Keys(regions)), ", ") }
 
-// Lengths of an E.164 number without its plus.
-const (
-	shortestNumber = 8
-	longestNumber  = 15
-)
+// prefix is what a national number has before it: the trunk, but for China's
+// mobile numbers, the only ones there of 11 digits that begin with 1.
+func (r region) prefix(national string) string {
+	if r.code == "86" && len(national) == 11 && national[0] == '1' {
+		return ""
+	}
+	return r.trunk
+}
 
-// e164 takes a number without a plus as domestic, or as one that lacks only
-// the plus if it does not begin with the trunk prefix, or where there is none,
-// begins with the code and is longer than a domestic one.
+// number is in E.164, "" if the plan has no such number. Many write the trunk
+// after the code, too. No plan has numbers that begin with 0.
+func (r region) number(national string) string {
+	national = strings.TrimPrefix(national, r.trunk)
+	if national == "" || national[0] == '0' || len(national) < r.min || len(national) > r.max {
+		return ""
+	}
+	return "+" + r.code + national
+}
+
+// extension finds the marks of one; that with x, as in ext, only after a digit.
+var extension = regexp.MustCompile(`(?i)#|[内內][線线]|分[機机]|[轉转]|(\d\D*)x`)
+
+var undialed = regexp.MustCompile(`[^+0-9]+`)
+
+// dialed returns the digits and pluses of a number without its extension.
+func dialed(s string) string {
+	s = fold(s)
+	if at := extension.FindStringSubmatchIndex(s); at != nil {
+		s = s[:max(at[0], at[3])]
+	}
+	if strings.Contains(s, "+") {
+		s = strings.ReplaceAll(s, "(0)", "") // +44 (0)20 ...
+	}
+	return undialed.ReplaceAllString(s, "")
+}
+
+// e164 takes a number without a plus as national if it has the region's trunk
+// and length, and else as one that lacks only the plus. Of the prefixes of
+// international calls only 00 is read, and only before a code in regions: it may
+// be a part of another, such as 002. The zero region has no national number.
 func e164(s string, r region) string {
-	s = strings.ReplaceAll(fold(s), "(0)", "") // +81 (0)90 ...
-	digits := strings.Map(func(c rune) rune {
-		if c >= '0' && c <= '9' {
-			return c
-		}
-		return -1
-	}, s)
+	digits, plus := strings.CutPrefix(dialed(s), "+")
+	digits = strings.ReplaceAll(digits, "+", "")
+	number := ""
 	switch {
-	case strings.HasPrefix(strings.TrimSpace(s), "+"):
+	case plus:
+		return abroad(digits, region{min: 8, max: 15})
 	case strings.HasPrefix(digits, "00"):
-		digits = digits[2:]
-	case r.trunk != "" && strings.HasPrefix(digits, r.trunk):
-		digits = r.code + digits[len(r.trunk):]
-	case r.trunk == "" && len(digits) > r.digits && strings.HasPrefix(digits, r.code):
-	case r.trunk == "":
-		digits = r.code + digits
-	case !strings.HasPrefix(digits, r.code):
-		return ""
+		return abroad(digits[2:], region{})
+	case strings.HasPrefix(digits, r.prefix(digits)):
+		number = r.number(digits)
 	}
-	if len(digits) < shortestNumber || len(digits) > longestNumber {
-		return ""
+	if strings.HasPrefix(digits, r.code) {
+		number = cmp.Or(number, r.number(digits[len(r.code):]))
 	}
-	return "+" + digits
+	return number
+}
+
+// abroad reads a code and a national number; other is for codes not in regions.
+func abroad(digits string, other region) string {
+	for _, r := range regions {
+		if strings.HasPrefix(digits, r.code) {
+			other = r
+		}
+	}
+	return other.number(digits[len(other.code):])
 }
 
 func domestic(s string, r region) string {
 	number := e164(s, r)
-	if rest, ok := strings.CutPrefix(number, "+"+r.code); ok {
-		return r.trunk + rest
+	if national, ok := strings.CutPrefix(number, "+"+r.code); ok && r.code != "" {
+		return r.prefix(national) + national
 	}
 	return number
 }

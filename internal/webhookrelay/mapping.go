@@ -146,7 +146,7 @@ func (p *mappingParser) readOptions(node *yaml.Node) {
 			p.fault(node.Line, "options", "zone %q is not an IANA time zone such as Asia/Tokyo", p.options.Zone)
 		}
 	}
-	if _, ok := regions[p.options.Region]; !ok && p.options.Region != "" {
+	if _, ok := regions[strings.ToUpper(p.options.Region)]; !ok && p.options.Region != "" {
 		p.fault(node.Line, "options", "region %q is not one of %s", p.options.Region, regionNames())
 	}
 	switch p.options.Password {

@@ -12,17 +12,24 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/types"
 	"golang.org/x/text/unicode/norm"
 	"golang.org/x/text/width"
 )
 
-// builtins are the functions of the expression language that mappings may
-// use. Others are off: now() would make every comparison differ, and none of
-// the rest is about one person's texts.
-var builtins = []string{"split", "replace", "hasPrefix", "hasSuffix", "indexOf", "len", "int", "string"}
+// languageFunctions are those of the expression language that mappings may use,
+// with types that allow a nil. Others are off: now() would make every comparison
+// differ, and none of the rest is about one person's texts.
+var languageFunctions = map[string][]any{
+	"split":   {new(func(any, string) []string), new(func(any, string, int) []string)},
+	"replace": {new(func(any, string, string) any), new(func(any, string, string, int) any)},
+	"int":     {new(func(any) any)}, "string": {new(func(any) any)}, "len": {new(func(any) int)},
+	"hasPrefix": {new(func(any, string) bool)}, "hasSuffix": {new(func(any, string) bool)}, "indexOf": {new(func(any, string) int)},
+}
 
-// Functions lists what expressions may call, sorted. Beside the language's own:
+// Functions lists what expressions may call, sorted. Beside the language's own,
+// which are split, replace, hasPrefix, hasSuffix, indexOf, len, int and string:
 //
 //	fold(s)                 full-width ASCII and half-width kana to the usual widths
 //	katakana(s), hiragana(s) fold, then one kana for the other
@@ -30,19 +37,18 @@ var builtins = []string{"split", "replace", "hasPrefix", "hasSuffix", "indexOf",
 //	e164(s [, region])      +819000000000
 //	domestic(s [, region])  09000000000; a foreign number stays in E.164
 //	date(s [, zone])        2006-01-02 15:04:05 in the zone
-//	join(separator, s...)   those that are not empty
-//	default(s...)           the first that is not empty
+//	join(separator, s...)   those that are not empty; nil if all are nil
+//	default(s...)           the first that is not empty, or else the last that is not nil
 //
-// A nil (null, or a field the user does not have) gives nil. A phone number or
-// date that cannot be read gives "", and so does a region or zone that a user's
-// own field names and that does not exist; one that the mapping itself names is
-// refused when it is read.
+// A nil (null, or a field the user does not have) gives nil, but split,
+// hasPrefix, hasSuffix, indexOf and len take it for "". Operators fail with a
+// nil, and so do texts to search for: write default(mobile, "") there. A phone
+// number or date that cannot be read gives "", and so does a region or zone that
+// a user's own field names and that does not exist, the region unless the number
+// is international; one that the mapping itself names is refused when it is read.
 func Functions() []string {
-	names := slices.Clone(builtins)
-	for name := range textFunctions {
-		names = append(names, name)
-	}
-	names = append(names, "e164", "domestic", "date", "join", "default")
+	names := slices.AppendSeq([]string{"e164", "domestic", "date", "join", "default"}, maps.Keys(languageFunctions))
+	names = slices.AppendSeq(names, maps.Keys(textFunctions))
 	slices.Sort(names)
 	return names
 }
@@ -60,8 +66,8 @@ func (o mappingOptions) functions() []expr.Option {
 		env[f] = types.Any
 	}
 	options := []expr.Option{expr.Env(env), expr.DisableAllBuiltins()}
-	for _, name := range builtins {
-		options = append(options, expr.EnableBuiltin(name))
+	for name, signatures := range languageFunctions {
+		options = append(options, expr.Function(name, ofNil(name), signatures...))
 	}
 	for name, f := range textFunctions {
 		options = append(options, expr.Function(name, func(args ...any) (any, error) {
@@ -138,6 +144,23 @@ func onText(v any, f func(string) string) (any, error) {
 	return f(value.Text), nil
 }
 
+// ofNil is the language's own function, which would fail for users without a text.
+func ofNil(name string) func(...any) (any, error) {
+	f := builtin.Builtins[builtin.Index[name]]
+	return func(args ...any) (any, error) {
+		if args[0] == nil {
+			if name == "replace" || name == "int" || name == "string" {
+				return nil, nil
+			}
+			args = append([]any{""}, args[1:]...)
+		}
+		if f.Fast != nil {
+			return f.Fast(args[0]), nil
+		}
+		return f.Func(args...)
+	}
+}
+
 func joinTexts(args ...any) (any, error) {
 	var texts []string
 	for _, a := range args[1:] {
@@ -149,16 +172,21 @@ func joinTexts(args ...any) (any, error) {
 			texts = append(texts, value.Text)
 		}
 	}
+	if len(texts) == 0 {
+		return firstText(args[1:]...)
+	}
 	return strings.Join(texts, fmt.Sprint(args[0])), nil
 }
 
 func firstText(args ...any) (any, error) {
+	var last any
 	for _, a := range args {
 		if value, err := toValue(a); err != nil || value.Text != "" {
 			return a, err
 		}
+		last = cmp.Or(a, last)
 	}
-	return nil, nil
+	return last, nil
 }
 
 var voiced = regexp.MustCompile(`[ぁ-ヿ][\x{3099}\x{309A}]`)

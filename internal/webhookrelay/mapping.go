@@ -52,7 +52,8 @@ func SourceFields() []string {
 // A plain field keeps three states apart: one that the user does not have is
 // not sent at all, null is sent as null, "" as "". An expression is not sent
 // if none of the fields that it uses is there, and is null if it gives nil.
-// Functions are those of Functions; they pass nil on.
+// Members of a form that is no object, as an empty one may be, are nil.
+// Functions, and what they make of nil, are those of Functions.
 //
 // A Mapping is safe for concurrent use.
 type Mapping struct {
@@ -295,8 +296,11 @@ func (m *Mapping) Wish(u supersaas.User) (yappli.Fields, error) {
 		}
 		if env == nil {
 			env = environment(fields)
+			if _, ok := env["form"].(map[string]any); !ok {
+				env["form"] = map[string]any{} // null, [] or absent: an operator on it would fail
+			}
 		}
-		v, there, err := t.run(env)
+		v, there, err := t.run(fields, env)
 		if err != nil {
 			return nil, t.failed()
 		}
@@ -312,8 +316,8 @@ func (m *Mapping) Wish(u supersaas.User) (yappli.Fields, error) {
 
 func (t target) failed() error { return fmt.Errorf("%w: %s, line %d", ErrMapping, t.name, t.line) }
 
-func (t target) run(env map[string]any) (v yappli.Value, there bool, err error) {
-	if len(t.uses) > 0 && !slices.ContainsFunc(t.uses, func(f string) bool { _, ok := env[f]; return ok }) {
+func (t target) run(fields, env map[string]any) (v yappli.Value, there bool, err error) {
+	if len(t.uses) > 0 && !slices.ContainsFunc(t.uses, func(f string) bool { _, ok := fields[f]; return ok }) {
 		return yappli.Value{}, false, nil
 	}
 	result, err := expr.Run(t.program, env)

@@ -55,7 +55,7 @@ func TestMapping_Evaluates(t *testing.T) {
 		"lower":                      {"lower(name)", `"name":"AB"`, yappli.Text("ab"), false},
 		"number to text":             {"upper(role)", `"role":3`, yappli.Text("3"), false},
 		"join skips the empty":       {"join('-', full_name, '', mobile, role)", `"full_name":"a","mobile":null,"role":3`, yappli.Text("a-3"), false},
-		"default of nothing":         {"default(mobile, phone)", `"mobile":""`, yappli.Null(), false},
+		"default of nothing":         {"default(mobile, phone)", `"mobile":""`, yappli.Text(""), false},
 		"default of a number":        {"default(mobile, role)", `"role":3`, yappli.Text("3"), false},
 		"e164":                       {"e164(mobile)", `"mobile":"090-0000-0000"`, yappli.Text("+819000000000"), false},
 		"e164 of full width":         {"e164(mobile)", `"mobile":"０９０ー００００ー００００"`, yappli.Text("+819000000000"), false},
@@ -254,7 +254,7 @@ column02: e164(default(mobile, phone))
 column03: katakana(full_name)
 column04: hiragana(fold(full_name))
 column05: date(created_on)
-column06: join("/", full_name, mobile, form)
+column06: join("/", full_name, mobile, form.skin)
 column07: domestic(mobile, "TW")
 `))
 	if err != nil {

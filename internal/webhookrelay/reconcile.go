@@ -132,6 +132,9 @@ func (r *Reconciler) Run(ctx context.Context, onlyIfWanted bool) (Result, error)
 	if errors.Is(err, errPages) {
 		return Result{}, errors.Join(err, l.Release(context.WithoutCancel(ctx), nil)) // the next run starts over
 	}
+	if errors.Is(err, lease.ErrLost) {
+		return Result{}, err // what was saved is another invocation's now
+	}
 	saveErr := r.save(context.WithoutCancel(ctx))
 	if errors.Is(err, errPause) && saveErr == nil {
 		return Result{Status: "continue"}, nil

@@ -2,11 +2,15 @@ package webhookrelay_test
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"net/http"
 	"path"
 	"strings"
 	"testing"
 	"time"
 
+	"hikyaku/internal/lease"
 	"hikyaku/internal/webhookrelay"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -80,6 +84,62 @@ func TestReconcile_KeepsItsLease(t *testing.T) {
 		}
 		if len(saved) != 1 {
 			t.Fatalf("tables of %v, want those of the last save", saved)
+		}
+	})
+}
+
+// saved are the ETags of the tables of runs under way.
+func (r *rig) saved() map[string]string {
+	r.t.Helper()
+	etags := map[string]string{}
+	for info, err := range r.objects.List(context.Background(), "", "") {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if strings.Contains(info.Key, "/reconcile/") {
+			etags[info.Key] = info.ETag
+		}
+	}
+	return etags
+}
+
+// An invocation that stalled until another went on with its run leaves alone
+// what that one saved.
+func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(2000)
+		part := func() (webhookrelay.Result, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+			defer cancel()
+			return r.stack().Reconciler(r.queue).Run(ctx, false)
+		}
+		cut := func(when string) {
+			if result, err := part(); err != nil || result.Status != "continue" {
+				t.Fatalf("%s: %+v, %v, want it cut", when, result, err)
+			}
+		}
+		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		cut("first")
+		stalled, stall := make(chan error), true
+		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
+			if stall && q.URL.Path == "/api/ext/users" {
+				stall = false
+				time.Sleep(time.Hour)
+			}
+			return both{r.shop, r.crm}.RoundTrip(q)
+		})
+		go func() {
+			_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+			stalled <- err
+		}()
+		time.Sleep(30 * time.Minute)
+		cut("another")
+		saved := r.saved()
+		if err := <-stalled; !errors.Is(err, lease.ErrLost) {
+			t.Fatalf("the stalled one: %v, want its lease lost", err)
+		}
+		if now := r.saved(); len(saved) == 0 || !maps.Equal(saved, now) {
+			t.Fatalf("saved are %v, want as the other left them: %v", now, saved)
 		}
 	})
 }

@@ -215,6 +215,7 @@ var voyages = map[string]voyage{
 		w.want[w.users[0]] = ""
 	}},
 	"takeover of a claim": {happens: (*wreck).inherits, run: (*wreck).recovers},
+	"linking by a list":   {happens: (*wreck).isKnown, run: (*wreck).recovers},
 	"array body": {members: 1, happens: func(w *wreck) {
 		w.unanswered = true
 		w.users = append(w.users, w.fresh("甲"), w.fresh("乙"))
@@ -243,6 +244,16 @@ var voyages = map[string]voyage{
 		}
 		return w.batch(ctx, p)
 	}},
+}
+
+// isKnown is a user whom a person has made a member before.
+func (w *wreck) isKnown() {
+	w.identity.By, w.settings.CreateAfterList = "field_2", true
+	w.reconcile() // so that no other member is kept beside this one: calls come in one order
+	user := w.fresh("古参")
+	w.shop.ChangeUser(user, map[string]any{"field_2": strconv.FormatInt(user, 10)})
+	w.byHand(unique(user), "古")
+	w.send(user, "new")
 }
 
 // inherits lets one claim the identity of another, create nothing, and go.

@@ -154,6 +154,28 @@ func TestTemplate_FunctionsEventsAndBuilds(t *testing.T) {
 	}
 }
 
+// SAM adds policies of its own to a role: for an event of SQS every queue of the
+// account, in a VPC network interfaces. Webhooks wait for no network of ours.
+func TestTemplate_RolesGetNoMoreThanTheyName(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	for _, function := range localstack.Functions() {
+		resource := localstack.Resource(function)
+		events, _ := s.At("Resources", resource, "Properties", "Events").(map[string]any)
+		for name := range events {
+			if s.At("Resources", resource, "Properties", "Events", name, "Type") == "SQS" {
+				t.Errorf("the event %s lets %s read every queue", name, function)
+			}
+		}
+		if inside := s.At("Resources", resource, "Properties", "VpcConfig") != nil; inside == (function == localstack.Ingest) {
+			t.Errorf("%s is in the VPC: %t", function, inside)
+		}
+	}
+	if s.At("Globals", "Function", "VpcConfig") != nil {
+		t.Error("every function is in the VPC, ingest too")
+	}
+}
+
 // The functions together never ask a provider for more than its limit.
 func TestTemplate_SharesOfARate(t *testing.T) {
 	t.Parallel()

@@ -168,6 +168,7 @@ func (s *Stack) note(ctx context.Context, unique string, b bearer) error {
 		if document, had, err = s.identified(ctx, unique); err != nil || had.Member != "" {
 			return err
 		}
+		b.Owner = cmp.Or(b.Owner, had.Owner)
 	}
 }
 

@@ -87,6 +87,27 @@ func TestIdentity_OfAMemberWhomAListShows(t *testing.T) {
 	}
 }
 
+// A list that shows whom the relay makes meanwhile takes nobody's identity away.
+func TestIdentity_StaysWithOneMadeWhileTheListsAreRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.reconcile()
+		once := false
+		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
+			if q.Method == http.MethodGet && strings.HasSuffix(q.URL.Path, "/api/ext/users") && !once {
+				once = true
+				r.relay(r.numbered("一", "X"), "new")
+				r.wantOutcome("created")
+			}
+			return both{r.shop, r.crm}.RoundTrip(q)
+		})
+		r.reconcile()
+		r.relay(r.numbered("二", "X"), "new")
+		r.wantOutcome("duplicate_identity")
+		r.wantField("X", "column01", "一")
+	})
+}
+
 // deadBeforeRow lets an invocation take the lease and nothing after an identity.
 type deadBeforeRow struct {
 	objectstore.Store

@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bar=${BAR:-70}
 gremlins=${GREMLINS:-.cache/tools/gremlins}
-# Tests of the tests, and the longest crash scenario, kill little and take most
+# Tests of the tests, and the longest crash scenarios, kill little and take most
 # of the time; without them the share can only be lower.
-export GOFLAGS='-vet=off -skip=FindEachMissingGuard|IsFoundWithoutTheGuards|LosesAndDoublesNothing/mixed_batch'
+export GOFLAGS='-vet=off -skip=FindEachMissingGuard|IsFoundWithoutTheGuards|LosesAndDoublesNothing/mixed_batch|takeover|linking'
 packages=("$@")
 [ ${#packages[@]} -gt 0 ] || packages=(pkg/providers/internal/call internal/tokenrefresh internal/webhookrelay internal/export)
 out=$(mktemp -d)

@@ -203,7 +203,7 @@ func (r *rig) register(function string) {
 
 // source is a property of the relay's event source.
 func (r *rig) source(property string) int {
-	return r.template.Number(r, "Resources", "WebhookRelayUsers", "Properties", property)
+	return r.template.Number(r, "Resources", "WebhookRelayRelayFunctionUsers", "Properties", property)
 }
 
 func (r *rig) workers() int {

@@ -206,7 +206,7 @@ func TestTemplate_SharesOfARate(t *testing.T) {
 			t.Errorf("the shares of %s sum to %.3f", provider, sum)
 		}
 	}
-	concurrency := s.At("Resources", "WebhookRelayUsers", "Properties", "ScalingConfig", "MaximumConcurrency")
+	concurrency := s.At("Resources", "WebhookRelayRelayFunctionUsers", "Properties", "ScalingConfig", "MaximumConcurrency")
 	instances := s.At("Resources", localstack.Resource(localstack.Relay), "Properties", "Environment", "Variables", "HIKYAKU_INSTANCES")
 	if !reflect.DeepEqual(concurrency, instances) {
 		t.Errorf("the relay runs %v at once and divides its share by %v", concurrency, instances)
@@ -243,7 +243,7 @@ func TestTemplate_Times(t *testing.T) {
 	if timeout(localstack.TokenRefresh) > 2*time.Minute {
 		t.Error("a refresher must end before its lease does, after two minutes")
 	}
-	if !reflect.DeepEqual(s.At("Resources", "WebhookRelayUsers", "Properties", "FunctionResponseTypes"), []any{"ReportBatchItemFailures"}) {
+	if !reflect.DeepEqual(s.At("Resources", "WebhookRelayRelayFunctionUsers", "Properties", "FunctionResponseTypes"), []any{"ReportBatchItemFailures"}) {
 		t.Error("the relay's partial failures are not read")
 	}
 }

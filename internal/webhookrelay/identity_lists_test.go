@@ -108,6 +108,22 @@ func TestIdentity_StaysWithOneMadeWhileTheListsAreRead(t *testing.T) {
 	})
 }
 
+// A row that says another identity than the list is older or newer: the relay
+// finds out which, though the member shows no difference.
+func TestIdentity_OfAnOldRowGivesWay(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		owner := claimed(t, r)
+		r.shop.Quiet().ChangeUser(owner, map[string]any{"field_2": "C-9"})
+		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "C-9", "login_id": "戌@mail.example", "column01": "戌", "column02": "+819000000000"}})
+		time.Sleep(time.Hour)
+		r.reconcile()
+		r.mends()
+		r.shop.DeleteUser(owner)
+		r.relay(owner, "delete")
+		r.wantField("C-9", "enabled", "0")
+	})
+}
+
 // deadBeforeRow lets an invocation take the lease and nothing after an identity.
 type deadBeforeRow struct {
 	objectstore.Store

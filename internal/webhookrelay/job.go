@@ -23,6 +23,7 @@ type person struct {
 	wish   yappli.Fields // what the mapping makes of a live user
 	unique string        // the unique_id of a live user; "": has none
 	hash   string
+	since  time.Time // the user has been so, as SuperSaaS says, to the second
 }
 
 // do runs a job. The steps are numbered as in docs/relay-protocol.md.
@@ -77,7 +78,7 @@ func (s *Stack) livePerson(u supersaas.User) (person, error) {
 	if err != nil {
 		return person{}, err
 	}
-	return person{live: true, wish: wish, unique: s.Identity.Of(u), hash: s.wishHash(wish)}, nil
+	return person{live: true, wish: wish, unique: s.Identity.Of(u), hash: s.wishHash(wish), since: later(u.CreatedOn, u.UpdatedOn)}, nil
 }
 
 func (s *Stack) goneHash() string { return s.digest("gone").String() }
@@ -162,7 +163,7 @@ func (a *attempt) endsEarly(ctx context.Context, first person) (outcome, bool) {
 	case first.unique == "":
 		return done("no_identity"), true
 	}
-	ready, err := a.mayCreate(ctx)
+	ready, err := a.mayCreate(ctx, first)
 	switch {
 	case err != nil:
 		return faultOf(err), true
@@ -187,14 +188,31 @@ func (s *Stack) readIndex(ctx context.Context) (i index, err error) {
 	return i, document.Decode(&i)
 }
 
-// mayCreate reports whether absence can be read from the identities.
-func (a *attempt) mayCreate(ctx context.Context) (bool, error) {
+// mayCreate reports whether absence can be read from the identities. The user
+// may have come to the identity after the event that is known here.
+func (a *attempt) mayCreate(ctx context.Context, p person) (bool, error) {
 	i, err := a.readIndex(ctx)
 	if err != nil || i.Began.IsZero() {
 		return false, err
 	}
-	needsNewer := a.Settings.CreateAfterList && a.Identity.By != "id" && a.quirks.Lookup != yappli.LookupUniqueID
-	return !needsNewer || i.Began.After(a.job.at().Add(a.Settings.lag())), nil
+	at := a.job.at()
+	if p.since.Before(a.Now()) {
+		at = later(at, p.since.Add(time.Second))
+	}
+	return !a.createsAfterList() || !i.Began.Before(at.Add(a.Settings.lag())), nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// createsAfterList reports whether a creation needs a list that began a lag
+// after its event.
+func (s *Stack) createsAfterList() bool {
+	return s.Settings.CreateAfterList && s.Identity.By != "id" && s.quirks.Lookup != yappli.LookupUniqueID
 }
 
 // wanted is the document by which the relay asks for a reconcile.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,6 +18,7 @@ import (
 const (
 	atOnce      = 16  // requests to the object store
 	rowsAtATime = 256 // between two looks at the clock
+	aWhile      = 5 * time.Second
 )
 
 // listUsers makes a record of each live user.
@@ -201,6 +203,14 @@ func (r *Reconciler) listIdentities(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	// The members' list is to be new enough for whom this run sends, who would
+	// ask for another otherwise.
+	for r.createsAfterList() && !r.dry && r.Now().Before(r.state.Users.Began.Add(r.Settings.lag())) {
+		if err := r.pause(ctx); err != nil {
+			return err
+		}
+		time.Sleep(aWhile)
 	}
 	r.table.index()
 	i, err := r.readIndex(ctx)

@@ -131,13 +131,16 @@ func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bea
 	case errors.Is(err, errOtherOwner):
 		found := rec.flags & (claimed | matched | enabled)
 		rec.flags &^= claimed | matched | differ
+		if owner := r.table.user(b.Owner); owner != nil && owner.is(linked) && owner.member == r.memberHash(b.Member) {
+			rec.set(duplicate)
+		}
 		for _, other := range bearers {
 			switch {
 			case other.id != b.Owner:
 			case other.is(unresolved), other.is(listed) && (b.Member == "" || b.Member == m.ID):
 				rec.set(duplicate)
 				other.member = rec.member
-				other.set(found)
+				other.set(found | differ)
 				return r.link(ctx, other, m, nil)
 			case other.is(listed):
 				rec.set(duplicate)
@@ -169,6 +172,7 @@ func (r *Reconciler) resolve(ctx context.Context, rec *record, found row) error 
 	movedOn := held.State == rowIdle && held.Identity != "" && held.Identity != rec.unique.String()
 	if held.Member != "" || held.State == rowClean || movedOn {
 		rec.flags &^= unresolved // somebody was faster
+		rec.set(differ)          // and may have left it: one who reads the user anew decides
 		return nil
 	}
 	if held.unresolved() && r.state.Members.Began.Before(held.Until.Add(r.Settings.lag())) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -278,51 +279,6 @@ func TestReconcile_DriftProvesNothing(t *testing.T) {
 	})
 }
 
-func TestReconcile_CreationsCanWaitForANewerList(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		r.settings.CreateAfterList = true
-		r.identity = webhookrelay.Identity{By: "field_2"}
-		r.reconcile()
-		r.drop()
-		time.Sleep(time.Minute)
-		user := r.person("申")
-		r.shop.ChangeUser(user, map[string]any{"field_2": "B-1"})
-		r.relay(user, "new")
-		r.wantOutcome("awaiting_list")
-		time.Sleep(3 * time.Minute)
-		r.reconcile()
-		time.Sleep(time.Hour)
-		r.work()
-		if got := r.outcomes(); got["created"] == 0 {
-			t.Fatalf("outcomes = %v, want the creation", got)
-		}
-		r.wantField("B-1", "column01", "申")
-	})
-}
-
-// A list that began after the event, but within its lag, may not show yet whom
-// a person made before it.
-func TestReconcile_CreationsWaitForTheLag(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		r.settings.CreateAfterList = true
-		r.identity = webhookrelay.Identity{By: "field_2"}
-		r.byHand("other", "他")
-		r.reconcile()
-		made := r.byHand("B-1", "手").ID
-		r.send(r.numbered("申", "B-1"), "new")
-		time.Sleep(time.Minute)
-		r.crm.Skip = func(id string) bool { return id == made }
-		r.reconcile()
-		r.crm.Skip = nil
-		r.work()
-		if got := r.outcomes(); got["awaiting_list"] != 1 || len(got) != 1 {
-			t.Fatalf("outcomes = %v, want the one user to wait", got)
-		}
-		r.mends()
-		r.wantField("B-1", "column01", "申")
-	})
-}
-
 // What no list shows is compared with what was written.
 func TestReconcile_BringsWhatNoListShows(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -360,6 +316,28 @@ func TestReconcile_RestoresWhomNoListShows(t *testing.T) {
 		r.mends()
 		r.wantField(unique(user), "enabled", "1")
 	})
+}
+
+// One who was restored and whose member is gone is sent once.
+func TestReconcile_GivesUpARestoredOneWithoutAMember(t *testing.T) {
+	for _, quirks := range []string{`{"update":"partial"}`, `{"update":"replace"}`} {
+		t.Run(quirks, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.quirks, r.crm.Replace, r.crm.MissingStatus = quirks, strings.Contains(quirks, "replace"), http.StatusNotFound
+				user := r.linked("誰")
+				r.shop.DeleteUser(user)
+				r.relay(user, "delete")
+				r.crm.Delete(r.member(unique(user)).ID)
+				r.shop.RestoreUser(user)
+				r.outcomes()
+				for range 3 {
+					r.reconcile()
+					r.mends()
+				}
+				r.wantOutcome("member_missing")
+			})
+		})
+	}
 }
 
 func TestCheck_CountsWebhooksAndUnknownFields(t *testing.T) {

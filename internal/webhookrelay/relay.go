@@ -86,9 +86,7 @@ func (j *job) heard(m Message) {
 	earliest := &j.other
 	if _, webhook := events[m.Event]; webhook {
 		earliest = &j.oldest
-		if m.At.After(j.newest) {
-			j.newest = m.At
-		}
+		j.newest = later(j.newest, m.At)
 	}
 	if earliest.IsZero() || m.At.Before(*earliest) {
 		*earliest = m.At

@@ -137,6 +137,9 @@ func (a *attempt) disable(ctx context.Context, p person, disabling bool) outcome
 // put updates the linked member and concludes.
 func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class string) outcome {
 	err := a.carryBack(ctx, fields)
+	if errors.Is(err, providers.ErrNotFound) {
+		return a.refused(ctx, class, err)
+	}
 	if err != nil {
 		a.giveUp(ctx)
 		return faultOf(err)
@@ -151,14 +154,21 @@ func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class
 		a.giveUp(ctx)
 		return faultOf(err)
 	case refusedEffect:
-		a.giveUp(ctx)
-		if errors.Is(err, providers.ErrNotFound) {
-			return dead("member_missing", err)
-		}
-		return dead("refused", err)
+		return a.refused(ctx, class, err)
 	default:
 		return faultOf(err).atLeast(a.held.Until.Sub(a.Now()) + time.Second)
 	}
+}
+
+// refused ends an update whose content or member Yappli does not accept. The
+// tombstone of a live user goes, or each reconcile would send the user again.
+func (a *attempt) refused(ctx context.Context, class string, err error) outcome {
+	a.held.Tombstone = a.held.Tombstone && class == "disabled"
+	a.giveUp(ctx)
+	if errors.Is(err, providers.ErrNotFound) {
+		return dead("member_missing", err)
+	}
+	return dead("refused", err)
 }
 
 // carryBack adds every request field that the member shows and fields does not

@@ -33,16 +33,19 @@ type Redriven struct {
 // sent, with a deduplication id of its own, so a crash between the two sends it
 // once more and loses nothing. After an error the counts say what was done.
 //
-// It ends with a batch of which each message stays, so it sends no message that
-// comes back while it runs.
+// It sends no message that comes back while it runs, and ends when it has seen
+// nothing else twice: the first time, others may hide behind the same user.
 func Redrive(ctx context.Context, from webhookrelay.Outlet, to webhookrelay.Queue) (done Redriven, err error) {
 	start, stay := time.Now().UTC(), map[string]bool{}
-	for {
+	for idle := 0; ; {
 		batch, err := from.Receive(ctx)
 		if err != nil {
 			return done, fmt.Errorf("reading the dead-letter queue: %w", err)
 		}
-		if !slices.ContainsFunc(batch, func(d webhookrelay.Delivery) bool { return !stay[d.ID] }) {
+		if idle++; slices.ContainsFunc(batch, func(d webhookrelay.Delivery) bool { return !stay[d.ID] }) {
+			idle = 0
+		}
+		if len(batch) == 0 || idle == 2 {
 			return done, nil
 		}
 		for _, d := range batch {

@@ -41,9 +41,9 @@ type Settings struct {
 	Lag time.Duration
 	// Cap is how many members may be disabled in an hour: 50.
 	Cap int
-	// CreateAfterList makes a creation wait for a list that began after its
-	// event. It matters where others create members, too, and the tenant
-	// has no look-up by unique_id.
+	// CreateAfterList makes a creation wait for a list that began Lag after its
+	// event and the user's last change. It matters where others create members,
+	// too, and the tenant has no look-up by unique_id.
 	CreateAfterList bool
 	// WebhookURL is where SuperSaaS should post changed users, without the
 	// secret: reconcile counts the webhooks that begin so. Empty: it does

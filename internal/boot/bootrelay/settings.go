@@ -36,7 +36,7 @@ type Settings struct {
 	Hold            time.Duration     `env:"HIKYAKU_ROW_HOLD" envDefault:"90s"`              // how long one attempt owns a user
 	Lag             time.Duration     `env:"HIKYAKU_LIST_LAG" envDefault:"2m"`               // how long Yappli's list may omit a new member
 	Cap             int               `env:"HIKYAKU_DISABLE_CAP" envDefault:"50"`            // members that may be disabled in an hour
-	CreateAfterList bool              `env:"HIKYAKU_CREATE_AFTER_LIST" envDefault:"false"`   // creations wait for a list begun after the event
+	CreateAfterList bool              `env:"HIKYAKU_CREATE_AFTER_LIST" envDefault:"false"`   // creations wait for a list begun a lag after the event
 	WebhookURL      string            `env:"HIKYAKU_WEBHOOK_URL"`                            // reconcile: where the webhook must point, without the secret
 
 	SuperSaaSRate  float64 `env:"HIKYAKU_SUPERSAAS_RATE" envDefault:"4"`    // requests per second of the account

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,11 +121,15 @@ func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
 		}
 		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
 		cut("first")
-		stalled, stall := make(chan error), true
+		stalled := make(chan error)
+		var stall sync.Once
 		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
-			if stall && q.URL.Path == "/api/ext/users" {
-				stall = false
-				time.Sleep(time.Hour)
+			if q.URL.Path == "/api/ext/users" {
+				first := false
+				stall.Do(func() { first = true })
+				if first {
+					time.Sleep(time.Hour)
+				}
 			}
 			return both{r.shop, r.crm}.RoundTrip(q)
 		})

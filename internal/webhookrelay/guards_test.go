@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,14 +16,7 @@ import (
 func TestReconcile_LeavesAWishOfLater(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.person("後から")
-		var once sync.Once
-		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
-			if q.URL.Path == "/api/ext/users" && q.Method == http.MethodGet {
-				once.Do(func() { r.relay(user, "new") }) // waits for the index
-			}
-			return both{r.shop, r.crm}.RoundTrip(q)
-		})
-		r.reconcile()
+		r.reconcileWhile(func() { r.relay(user, "new") }) // waits for the index
 		if r.outcomes()["awaiting_list"] != 1 || r.reconciles(true) == nil {
 			t.Fatal("the wish is gone, though it was made after the run had begun")
 		}

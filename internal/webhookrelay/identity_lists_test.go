@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,21 @@ func (r *rig) byHand(unique, name string) yapplitest.Member {
 	r.t.Helper()
 	r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique, "column01": name}})
 	return r.member(unique)
+}
+
+// reconcileWhile lets something happen once users and rows are listed, and the
+// members not yet.
+func (r *rig) reconcileWhile(happens func()) {
+	r.t.Helper()
+	var once sync.Once
+	r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
+		if q.Method == http.MethodGet && q.URL.Path == "/api/ext/users" {
+			once.Do(happens)
+		}
+		return both{r.shop, r.crm}.RoundTrip(q)
+	})
+	r.reconcile()
+	r.transport = nil
 }
 
 // What a list shows of a member, claimed or not, counts for whoever asks for
@@ -92,16 +108,10 @@ func TestIdentity_StaysWithOneMadeWhileTheListsAreRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.identity = webhookrelay.Identity{By: "field_2"}
 		r.reconcile()
-		once := false
-		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
-			if q.Method == http.MethodGet && strings.HasSuffix(q.URL.Path, "/api/ext/users") && !once {
-				once = true
-				r.relay(r.numbered("一", "X"), "new")
-				r.wantOutcome("created")
-			}
-			return both{r.shop, r.crm}.RoundTrip(q)
+		r.reconcileWhile(func() {
+			r.relay(r.numbered("一", "X"), "new")
+			r.wantOutcome("created")
 		})
-		r.reconcile()
 		r.relay(r.numbered("二", "X"), "new")
 		r.wantOutcome("duplicate_identity")
 		r.wantField("X", "column01", "一")
@@ -149,17 +159,10 @@ func TestIdentity_IsNotKeptByWhomAnOlderListShows(t *testing.T) {
 		r.relay(user, "change")
 	}
 	during := func(r *rig, user int64, happens func()) {
-		once := false
-		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
-			if q.Method == http.MethodGet && strings.HasSuffix(q.URL.Path, "/api/ext/users") && !once {
-				once = true // the users and rows are listed
-				corrected(r, user)
-				happens()
-			}
-			return both{r.shop, r.crm}.RoundTrip(q)
+		r.reconcileWhile(func() {
+			corrected(r, user)
+			happens()
 		})
-		r.reconcile()
-		r.transport = nil
 	}
 	for name, lists := range map[string]func(r *rig, user int64){
 		"who has a member of the other by now": func(r *rig, user int64) {

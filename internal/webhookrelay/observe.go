@@ -11,7 +11,11 @@ import (
 
 // observe reports what a job would do, and does nothing.
 func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome {
-	class, fields, err := r.would(ctx, j.user, p, row)
+	b, err := r.memberOf(ctx, p, row)
+	if err != nil {
+		return faultOf(err)
+	}
+	class, fields, err := r.would(ctx, j.user, p, row, b)
 	if err != nil {
 		return faultOf(err)
 	}
@@ -23,28 +27,24 @@ func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome 
 	return done(class)
 }
 
-// would says what the relay would do for a user, and which fields of the
-// member that would change.
-func (s *Stack) would(ctx context.Context, user int64, p person, row row) (class string, fields []string, err error) {
-	b, err := s.memberOf(ctx, p, row)
-	member := b.Member
+// would says what the relay would do for a user of whom memberOf gave b, and
+// which fields of the member that would change.
+func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bearer) (class string, fields []string, err error) {
 	switch {
-	case err != nil:
-		return "", nil, err
 	case row.Member == "" && !p.live:
 		return "gone_unlinked", nil, nil
 	case row.Member == "" && p.unique == "":
 		return "no_identity", nil, nil
 	case b.Owner != 0 && b.Owner != user:
 		return "duplicate_identity", nil, nil
-	case member == "":
+	case b.Member == "":
 		i, err := s.readIndex(ctx)
 		if i.Began.IsZero() {
 			return "awaiting_list", nil, err
 		}
 		return "would_create", nil, err
 	}
-	m, err := s.members.User(ctx, member)
+	m, err := s.members.User(ctx, b.Member)
 	s.Governors.Yappli.Note(err)
 	switch {
 	case errors.Is(err, providers.ErrNotFound):
@@ -106,9 +106,13 @@ func (s *Stack) Preview(ctx context.Context, user int64) (Preview, error) {
 		return Preview{}, err
 	}
 	v := Preview{UniqueID: p.unique, Gone: !p.live, Wish: p.wish}
-	v.Outcome, v.Changes, err = s.would(ctx, user, p, held.row)
-	if b, memberErr := s.memberOf(ctx, p, held.row); v.Outcome != "duplicate_identity" {
-		v.Member, err = b.Member, errors.Join(err, memberErr)
+	b, err := s.memberOf(ctx, p, held.row)
+	if err != nil {
+		return Preview{}, err
+	}
+	v.Outcome, v.Changes, err = s.would(ctx, user, p, held.row, b)
+	if v.Outcome != "duplicate_identity" {
+		v.Member = b.Member
 	}
 	return v, err
 }

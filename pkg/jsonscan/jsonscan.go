@@ -1,0 +1,59 @@
+// Package jsonscan finds the records in a provider's list answer without
+// decoding them, and reads single values out of a record's bytes.
+//
+// Split is strict: an answer is a list only if it has a documented shape.
+// Whatever else it is, an error object, a page for people, a body cut short,
+// is an error that says what was found, so that no caller takes it for a
+// record or for the end of a list.
+package jsonscan
+
+import "errors"
+
+// ErrNotAList means that an answer is not the documented list. The error's
+// text says what was found instead, never with text of the answer.
+var ErrNotAList = errors.New("not the documented list")
+
+// A Shape is one documented form of a list answer.
+type Shape struct {
+	// Name tells the shapes of one list apart, see List.Shape.
+	Name string
+	// Path is the names that lead to the array. Empty: the answer is the array.
+	Path []string
+	// Wrap is the only member of each element, which holds the record or an
+	// array of records. Empty: the element is the record.
+	Wrap string
+	// ID is the path of a record's id.
+	ID []string
+	// Total is the path of the documented count of all records; empty: none.
+	Total []string
+	// Empty are further answers that mean an empty list: "null", "{}".
+	Empty []string
+}
+
+// Limits bound what is taken from one answer. Zero values are no bound.
+type Limits struct {
+	Record   int // bytes of a record; a larger one has a Fault
+	Elements int // of the list; more are ErrNotAList
+}
+
+// A List is a list answer that has been read whole.
+type List struct {
+	Body    []byte   // the records' bytes, each compact and with a newline behind it
+	Records []Record // in the answer's order
+	Shape   string   // name of the shape that the answer has; empty if it has no records and fits several
+	Total   int      // the documented count of all records; -1: not said
+	Null    bool     // null stood in the place of the array
+}
+
+// A Record is one element of a list.
+type Record struct {
+	Start, End int    // its bytes in Body, without the newline at End
+	ID         []byte // the text of its id; nil: it has none
+	Fault      string // why it cannot be delivered; empty: it is good
+}
+
+// Bytes returns a record's bytes without the newline.
+func (l List) Bytes(r Record) []byte { return l.Body[r.Start:r.End] }
+
+// Line returns a record's bytes with the newline.
+func (l List) Line(r Record) []byte { return l.Body[r.Start : r.End+1] }

@@ -98,7 +98,7 @@ var (
 		"正常", "正常終了", "成功", "no results", "no results found", "no result", "no records", "no records found", "no data", "no data found", "no items", "no items found", "empty")
 	refusals = set("false", "no", "n", "ng", "off")
 	// alarming are words of a status that speak of an error, beside those of names.
-	alarming = set("ng", "unavailable", "timeout", "denied", "unauthorized", "unauthenticated", "unauthorised", "forbidden", "invalid",
+	alarming = set("ng", "unavailable", "timeout", "denied", "unauthorized", "unauthenticated", "forbidden", "invalid",
 		"throttled", "throttling", "exceeded", "ratelimited", "maintenance", "overloaded", "aborted")
 )
 
@@ -224,7 +224,7 @@ func badCode(value []byte, records, one bool) bool {
 	if len(text) == 3 && isDigits(text) && (text[0] == '4' || text[0] == '5') || text == "false" || quoted && speaksOfError(text) {
 		return true
 	}
-	return !records && !harmless(value, true, 0) && text != "true" && !(one && text == "1")
+	return !records && !harmless(value, true, 0) && text != "true" && (!one || text != "1")
 }
 
 // speaksOfError reports whether a short text holds a word for an error.

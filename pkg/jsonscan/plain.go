@@ -31,43 +31,54 @@ func Plain(body []byte, limit int) ([]byte, error) {
 	if name := foreign(body); name != "" {
 		return nil, found(name)
 	}
-	return bytes.TrimPrefix(body, []byte(byteOrderMark)), nil
+	return TrimMark(body), nil
 }
+
+// TrimMark takes a byte order mark off a text in UTF-8.
+func TrimMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }
 
 // Packed reports whether an answer that begins so is compressed by gzip.
 func Packed(body []byte) bool { return len(body) > 2 && body[0] == 0x1f && body[1] == 0x8b }
 
-// unpack grows its result to what the answer itself says of its size at first,
-// and by doubling after that, never beyond limit.
 func unpack(body []byte, limit int) ([]byte, error) {
 	z, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {
 		return nil, found("broken gzip")
 	}
-	size := int(binary.LittleEndian.Uint32(body[len(body)-4:])) + 1 // modulo 4 GiB, and only if it is true
-	size = min(size, 64*len(body))
+	size := int(binary.LittleEndian.Uint32(body[len(body)-4:])) // what the answer says of itself, modulo 4 GiB
+	out, err := ReadAll(z, min(size, 64*len(body)), limit)
+	switch {
+	case err == nil || errors.Is(err, ErrTooLarge):
+		return out, err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, found(fmt.Sprintf("gzip cut short after byte %d", len(body)))
+	}
+	return nil, found("broken gzip")
+}
+
+// ReadAll reads to the end of r, of which size bytes are expected. Its memory
+// grows by doubling, and never beyond limit: more bytes are ErrTooLarge; 0 is
+// no bound.
+func ReadAll(r io.Reader, size, limit int) ([]byte, error) {
 	var out []byte
-	for {
+	for size++; ; { // one more shows the end without growing
 		if limit > 0 {
 			size = min(size, limit+1)
 		}
 		if size > cap(out) {
 			out = append(make([]byte, 0, size), out...)
 		}
-		n, err := z.Read(out[len(out):cap(out)])
+		n, err := r.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
 		switch {
 		case limit > 0 && len(out) > limit:
-			return nil, tooLarge(fmt.Sprintf("more than %d bytes, unpacked", limit))
-		case errors.Is(err, io.EOF):
+			return nil, tooLarge(fmt.Sprintf("more than %d bytes", limit))
+		case err == io.EOF: //nolint:errorlint // as io.Reader has it
 			return out, nil
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, found(fmt.Sprintf("gzip cut short after byte %d", len(body)))
 		case err != nil:
-			return nil, found("broken gzip")
-		}
-		if len(out) == cap(out) {
-			size = 2*cap(out) + 512
+			return out, err
+		case len(out) == cap(out):
+			size = max(512, 2*len(out))
 		}
 	}
 }

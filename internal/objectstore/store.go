@@ -26,6 +26,8 @@ var (
 	ErrConflict = errors.New("object changed meanwhile")
 	// ErrDenied: the role lacks a permission. It never means absent.
 	ErrDenied = errors.New("object access denied: check the function's role and the bucket's policy")
+	// ErrLocked: a living process, perhaps this one, has the lock of a key.
+	ErrLocked = errors.New("object is locked by a running process")
 )
 
 // Info describes an object without its body.
@@ -68,7 +70,24 @@ type Store interface {
 	Put(ctx context.Context, o Object) (etag string, err error)
 	// Delete removes an object; a missing one is no error.
 	Delete(ctx context.Context, key string) error
+	// SetTags replaces all tags of an object; none removes them. Neither
+	// the ETag nor anything else of the object changes. A Put over it drops
+	// its tags.
+	SetTags(ctx context.Context, key string, tags map[string]string) error
+	// GetTags reads an object's tags.
+	GetTags(ctx context.Context, key string) (map[string]string, error)
 	// List yields the objects under a prefix in the order of their keys,
 	// those after a key only, if that is not empty.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
+}
+
+// A Locker is a Store whose keys the operating system can lock, apart from the
+// objects there. The system takes a lock back from a process that ends, however
+// it ends: a lock that can be taken proves that whoever had it is gone or has
+// given it back.
+type Locker interface {
+	// TryLock takes the lock of a key, whether or not an object is there,
+	// and returns how to give it back. It never waits: ErrLocked if the
+	// lock is taken, errors.ErrUnsupported if the system has no locks.
+	TryLock(ctx context.Context, key string) (unlock func() error, err error)
 }

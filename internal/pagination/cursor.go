@@ -305,7 +305,7 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 		switch {
 		case errors.As(err, &verdict):
 			page = c.reject(l.Body, verdict.reason, w)
-			c.at.Gap = 0
+			page.Unread, c.at.Gap = &w, 0
 		case err != nil:
 			return Page{}, err
 		default:

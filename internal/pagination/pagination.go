@@ -99,6 +99,12 @@ type Row struct {
 type Page struct {
 	Body []byte // of the answer; a Row's Start and End point into it
 	Rows []Row
+	// Repeated counts rows that are left out because an earlier pass of the
+	// run has handed them over.
+	Repeated int
+	// Unread is a window in which a record could not be read, and what follows
+	// it there could not be asked for; nil: none.
+	Unread *Window
 }
 
 // Line returns a row's bytes with the newline.

@@ -106,8 +106,11 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 		r.way = newFixed(r.session)
 		return Page{}, nil
 	case errors.Is(err, io.EOF):
-		r.late.end(&r.at.Signs)
+		r.late = lateRun{} // what stands after all known rows has been appended
 		r.ended, r.at.Done = true, true
+		if r.at.Look > 0 && r.at.Rows == 0 && r.at.Seen > 0 { // a look at nothing shows nothing
+			r.at.Signs.Torn++
+		}
 	}
 	return p, err
 }
@@ -234,6 +237,7 @@ func (s *session) take(l jsonscan.List, p placing) Page {
 			}
 			if known.pass != uint8(s.at.Pass) && i > p.joint && s.at.Look == 0 {
 				s.at.Seen++
+				page.Repeated++
 			}
 			if known.taken() < s.at.Look || known.pass != uint8(s.at.Pass) {
 				s.late.met(&s.at.Signs, known)
@@ -285,10 +289,6 @@ func (r *lateRun) met(signs *Signs, known slot) {
 	}
 	*r = lateRun{before: known}
 }
-
-// end notes the end of the list: what stands after all known rows has been
-// appended.
-func (r *lateRun) end(*Signs) { *r = lateRun{} }
 
 // close counts rows whose neighbor is not known yet as missed, since it will
 // never be known to whoever goes on from the position.

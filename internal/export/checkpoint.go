@@ -31,9 +31,12 @@ type checkpoint struct {
 	Known   string `json:"known,omitempty"`
 	Repeats int    `json:"repeats,omitempty"` // rows left out because an earlier pass delivered them
 	// Late are rows that only a further look at the list showed.
-	Late  int                 `json:"late,omitempty"`
-	Drift pagination.Drift    `json:"drift"` // of the run, up to here
-	Next  pagination.Position `json:"next"`
+	Late int `json:"late,omitempty"`
+	// Redacted says which paths of the redaction the part's records had, a bit
+	// each; empty: nothing is redacted.
+	Redacted string              `json:"redacted,omitempty"`
+	Drift    pagination.Drift    `json:"drift"` // of the run, up to here
+	Next     pagination.Position `json:"next"`
 
 	key    string // of a stored part
 	stored int64  // its bytes there

@@ -25,7 +25,6 @@ const maxLooks = 3
 type extraction struct {
 	*writer
 
-	feed    Feed
 	pages   int64   // asked for since last observed
 	start   Traffic // when this call began
 	toldOf  int     // pages whose rows have been taken
@@ -144,7 +143,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{writer: &writer{job: j}, feed: feed, start: feed.traffic(), careful: safePoints{after: j.unfinished, began: j.began}}
+	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{after: j.unfinished, began: j.began}}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // A Status is how far a call has brought its run.
@@ -20,42 +21,53 @@ type Status string
 const (
 	Planned  Status = "planned"  // answer to Plan: the run is not done
 	Continue Status = "continue" // stopped safely before the deadline: call again
-	Busy     Status = "busy"     // somebody else works on the run: call again after Until
+	Busy     Status = "busy"     // somebody else works on the run, or Cause: call again after Until
 	Done     Status = "done"     // published, nothing is left to do
+	Doubtful Status = "doubt"    // in doubt: nothing is published, nothing is left to do
 )
 
 // An Answer reports on a run.
 type Answer struct {
-	Status   Status     `json:"status"`
-	Dataset  string     `json:"dataset"`
-	Run      string     `json:"run"`
-	DT       string     `json:"dt"`
-	Manifest string     `json:"manifest,omitempty"` // key; once published
-	Until    *time.Time `json:"until,omitempty"`    // Busy: when the holder's lease ends at the latest
-	Window   *Window    `json:"window,omitempty"`
-	Parts    int        `json:"parts"`
-	Rows     int        `json:"rows"`
-	Rejects  int        `json:"rejects"`
-	Drift    Drift      `json:"drift"`
-	Observed Observed   `json:"observed"` // by this call alone
+	Status   Status           `json:"status"`
+	State    State            `json:"state,omitempty"`
+	Dataset  string           `json:"dataset"`
+	Run      string           `json:"run"`
+	DT       string           `json:"dt"`
+	Manifest string           `json:"manifest,omitempty"` // key; once published
+	Doubt    string           `json:"doubt,omitempty"`    // key of what stands in the manifest's place; once in doubt
+	Doubts   []Doubt          `json:"doubts,omitempty"`   // of an accepted run too
+	Until    *time.Time       `json:"until,omitempty"`    // Busy: when the holder's lease ends at the latest, or the wait
+	Cause    string           `json:"cause,omitempty"`    // Busy: what is waited for, if it is no other holder
+	Window   *Window          `json:"window,omitempty"`
+	Parts    int              `json:"parts"`
+	Rows     int              `json:"rows"`
+	Rejects  int              `json:"rejects"`
+	Drift    pagination.Drift `json:"drift"`
+	// TotalWrong is how many counts of the provider stayed wrong.
+	TotalWrong int      `json:"total_wrong,omitempty"`
+	Observed   Observed `json:"observed"` // by this call alone
 }
 
 // Settings are how an Exporter works. Zero numbers mean the defaults.
 type Settings struct {
 	Prefix    string // leads all keys; may be empty
-	Bucket    string // stands in symlink.txt; the store knows its own
+	Bucket    string // stands in symlink.txt, which is not written without; the store knows its own
 	Zone      *time.Location
 	Gzip      bool
 	PartBytes int64         // of a part, uncompressed; 0: 64 MiB, which is also the most
-	InFlight  int           // pages on their way or waiting; 0: 4
-	ReadAhead int           // bytes of them, about; 0: 16 MiB
+	InFlight  int           // pages on their way; 0: 2
 	Spool     int           // bytes of a stored part kept in memory; 0: 8 MiB
 	SpoolDir  string        // for the rest; empty: the system's
-	MaxRecord int           // bytes; a larger one is rejected; 0: 16 MiB
-	MaxBody   int64         // bytes of an unpacked answer; 0: 64 MiB
+	MaxRecord int           // bytes; a larger one is rejected; 0: 8 MiB
+	MaxBody   int64         // bytes of an unpacked answer; 0: 8 MiB
 	LookBack  time.Duration // by which an incremental window reaches into the one before
-	LeaseTTL  time.Duration // 0: 3 minutes
-	StopAhead time.Duration // before the deadline; 0: 20 s
+	// MaxShrink is by how many percent a snapshot may be smaller than the
+	// one it is compared with; 0: 50. MaxRejects is how many percent of a
+	// run's records may be rejected; 0: 5. Beyond them the run is in doubt.
+	MaxShrink  int
+	MaxRejects int
+	LeaseTTL   time.Duration // 0: 3 minutes
+	StopAhead  time.Duration // before the deadline; 0: 20 s
 	// Fields are dropped and hashed by dataset name.
 	Fields map[string]Fields
 }
@@ -63,13 +75,14 @@ type Settings struct {
 // The defaults of Settings.
 const (
 	MaxPartBytes     = 64 << 20
-	defaultInFlight  = 4
-	defaultReadAhead = 16 << 20
+	defaultInFlight  = 2
 	defaultSpool     = 8 << 20
-	defaultMaxRecord = 16 << 20
-	defaultMaxBody   = 64 << 20
+	defaultMaxRecord = 8 << 20
+	defaultMaxBody   = 8 << 20
 	defaultLeaseTTL  = 3 * time.Minute
 	defaultStopAhead = 20 * time.Second
+	defaultShrink    = 50
+	defaultRejects   = 5
 	// writeTime bounds one write. The lease is extended before a write for
 	// which less than this is left.
 	writeTime = 45 * time.Second
@@ -78,10 +91,11 @@ const (
 func (s Settings) withDefaults() Settings {
 	s.PartBytes = orDefault(min(s.PartBytes, MaxPartBytes), MaxPartBytes)
 	s.InFlight = orDefault(s.InFlight, defaultInFlight)
-	s.ReadAhead = orDefault(s.ReadAhead, defaultReadAhead)
 	s.Spool = orDefault(s.Spool, defaultSpool)
 	s.MaxRecord = orDefault(s.MaxRecord, defaultMaxRecord)
 	s.MaxBody = orDefault(s.MaxBody, defaultMaxBody)
+	s.MaxShrink = orDefault(s.MaxShrink, defaultShrink)
+	s.MaxRejects = orDefault(s.MaxRejects, defaultRejects)
 	s.LeaseTTL = orDefault(s.LeaseTTL, defaultLeaseTTL)
 	s.StopAhead = orDefault(s.StopAhead, defaultStopAhead)
 	if s.Zone == nil {
@@ -100,9 +114,10 @@ func orDefault[T int | int64 | time.Duration](v, fallback T) T {
 // Seams are what an Exporter reaches the world through.
 type Seams struct {
 	Store objectstore.Store
-	// Open returns the feed of a dataset. passes are the names of those
-	// that the run has been planned with; nil: the feed decides.
-	Open func(ctx context.Context, d Dataset, passes []string) (Feed, error)
+	// Open returns the feed of a dataset. passes are the names of those that
+	// the run has been planned with, and shape is the generation of answers
+	// that it has met; nil and empty: the feed decides.
+	Open func(ctx context.Context, d Dataset, passes []string, shape string) (Feed, error)
 	// HashKey returns the key of hashed fields; it is called only if there
 	// are some.
 	HashKey func(ctx context.Context) ([]byte, error)
@@ -154,25 +169,37 @@ func (e *Exporter) keys(d Dataset) keys {
 
 // plan is what a run has frozen at its start.
 type plan struct {
+	Version  int       `json:"version"` // of the way in which places are noted
 	Window   Window    `json:"window"`
 	Passes   []string  `json:"passes"`
 	Settings string    `json:"settings"` // those that the files depend on
 	Started  time.Time `json:"started"`
+	Shape    string    `json:"shape,omitempty"` // generation of the answers, once known
+	Owed     []Owed    `json:"owed,omitempty"`  // windows that earlier runs have left
 }
+
+// planVersion is raised when a journal's or a checkpoint's place no longer means
+// the same.
+const planVersion = 2
 
 // extracted says that all rows of a run are stored.
 type extracted struct {
-	Parts   int    `json:"parts"`
-	Drift   Drift  `json:"drift"`
-	Source  Origin `json:"source"`
-	Repeats int    `json:"repeats,omitempty"` // behind the last part
+	Parts   int              `json:"parts"`
+	Drift   pagination.Drift `json:"drift"`
+	Source  Origin           `json:"source"`
+	Repeats int              `json:"repeats,omitempty"` // after the last part
+	// Doubts, few of them: with any the run does not publish.
+	Doubts []Doubt      `json:"doubts,omitempty"`
+	Looks  int          `json:"looks,omitempty"`
+	Total  []WrongTotal `json:"total,omitempty"`
+	Owed   []Owed       `json:"owed,omitempty"`
 }
 
 // resume is where a call stopped that had nothing to store.
 type resume struct {
-	Parts int   `json:"parts"` // stored then; with more there now it is outdated
-	Place place `json:"place"`
-	Drift Drift `json:"drift"`
+	Parts int                 `json:"parts"` // stored then; with more there now it is outdated
+	Place pagination.Position `json:"place"`
+	Drift pagination.Drift    `json:"drift"`
 	// Repeats were left out since the last part.
 	Repeats int `json:"repeats,omitempty"`
 }
@@ -184,6 +211,26 @@ type journal struct {
 	Extracted *extracted `json:"extracted,omitempty"`
 	Done      *Answer    `json:"done,omitempty"`
 	Observed  Observed   `json:"observed"`
+
+	// Working: a holder has begun and has not said how it ended.
+	Working bool `json:"working,omitempty"`
+	// Open are answers that are to be asked for again.
+	Open     []question    `json:"open,omitempty"`
+	Reopened int           `json:"reopened,omitempty"` // lists that went on after all
+	Reviewed bool          `json:"reviewed,omitempty"` // the run was in doubt as a whole, and is looked at once more
+	Doubts   []Doubt       `json:"doubts,omitempty"`
+	Looks    int           `json:"looks,omitempty"`
+	Total    []WrongTotal  `json:"total,omitempty"`
+	Owed     []Owed        `json:"owed,omitempty"`
+	Waited   time.Duration `json:"waited,omitempty"` // for the provider
+}
+
+// ended returns the last answer of a run that has ended; nil: it has not.
+func (j journal) ended() *Answer {
+	if j.Done != nil && j.Done.State == "" {
+		j.Done.State = NotRecorded
+	}
+	return j.Done
 }
 
 // job is one call's work on one run.
@@ -197,6 +244,10 @@ type job struct {
 	began   time.Time // of this call, or when it was last observed
 	traffic Traffic   // of this call, counted so far
 	counted Observed
+	before  *Manifest // of the newest published run, once read
+	asked   bool
+	// unfinished: the holder before died without a word.
+	unfinished bool
 }
 
 // begin takes the run's lease, by a swap from the one reading that shows whether
@@ -210,20 +261,19 @@ func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
 	if err := j.read(seen.Journal); err != nil {
 		return nil, nil, err
 	}
-	if j.journal.Done != nil {
-		return nil, j.journal.Done, nil
+	if done := j.journal.ended(); done != nil {
+		return nil, done, nil
 	}
 	j.lease, err = seen.Acquire(ctx, e.seams.NewID(), e.set.LeaseTTL, e.seams.Now)
 	var held *lease.HeldError
 	if errors.As(err, &held) {
-		answer := j.answer(Busy)
-		until := held.Until.UTC()
-		answer.Until = &until
+		answer := j.busy(held.Until)
 		return nil, &answer, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
+	j.unfinished, j.journal.Working = j.journal.Working, true
 	j.journal.Observed.Invocations++
 	j.counted.Invocations = 1
 	return j, nil, nil
@@ -268,6 +318,7 @@ func (j *job) guard(ctx context.Context) (context.Context, context.CancelFunc, e
 func (j *job) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
+	j.journal.Working = false
 	raw, err := json.Marshal(j.journal)
 	if err != nil {
 		return err
@@ -279,6 +330,22 @@ func (j *job) answer(s Status) Answer {
 	a := Answer{Status: s, Dataset: j.run.Dataset.String(), Run: j.run.ID, DT: j.run.DT, Observed: j.counted}
 	if j.journal.Plan != nil {
 		a.Window = &j.journal.Plan.Window
+	}
+	return a
+}
+
+// busy answers that another holder works on the run.
+func (j *job) busy(until time.Time) Answer {
+	a := j.answer(Busy)
+	until = until.UTC()
+	a.Until = &until
+	return a
+}
+
+// waiting turns an answer into one that asks to be called again later.
+func (a Answer) waiting(wait *pause) Answer {
+	if wait != nil {
+		a.Status, a.Until, a.Cause = Busy, &wait.until, wait.cause
 	}
 	return a
 }
@@ -301,25 +368,19 @@ func (e *Exporter) Plan(ctx context.Context, r Run) (Answer, error) {
 	if err := j.read(known); err != nil {
 		return Answer{}, err
 	}
-	if j.journal.Done != nil {
-		return *j.journal.Done, nil
+	if done := j.journal.ended(); done != nil {
+		return *done, nil
 	}
 	if j.journal.Plan == nil {
-		covered, err := e.watermark(ctx, j.keys)
+		window, err := e.window(ctx, r)
 		if err != nil {
 			return Answer{}, err
 		}
-		j.journal.Plan = &plan{Window: r.window(covered.To, e.set.LookBack)}
+		j.journal.Plan = &plan{Window: window}
 	}
 	answer := j.answer(Planned)
-	_, parts, err := j.stored(ctx)
-	if err != nil {
-		return Answer{}, err
-	}
-	for _, p := range parts {
-		answer.add(p)
-	}
-	return answer, nil
+	answer.State = Unfinished
+	return answer, j.lying(ctx, &answer)
 }
 
 // add counts a stored part.
@@ -354,11 +415,8 @@ func (e *Exporter) work(ctx context.Context, r Run, extract bool) (Answer, error
 	answer, err := j.advance(ctx, extract)
 	switch {
 	case errors.Is(err, lease.ErrLost):
-		busy := j.answer(Busy)
-		until := e.seams.Now().Add(e.set.LeaseTTL).UTC()
-		busy.Until = &until
-		return busy, nil
-	case err == nil && answer.Status == Done: // released with done
+		return j.busy(e.seams.Now().Add(e.set.LeaseTTL)), nil
+	case err == nil && (answer.Status == Done || answer.Status == Doubtful): // released with the answer
 		return answer, nil
 	}
 	if endErr := j.end(ctx); err == nil && endErr != nil && !errors.Is(endErr, lease.ErrLost) {
@@ -375,9 +433,9 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 		if !extract {
 			return j.answer(Continue), nil
 		}
-		stopped, err := j.extract(ctx)
-		if err != nil || stopped {
-			return j.progress(ctx), err
+		stopped, wait, err := j.extract(ctx)
+		if err != nil || stopped || wait != nil {
+			return j.progress(ctx).waiting(wait), err
 		}
 	}
 	select {

@@ -57,7 +57,7 @@ func (d Dataset) created(record []byte) (time.Time, bool) {
 	if !ok {
 		return time.Time{}, false
 	}
-	return timestamp(text)
+	return readTime(string(text))
 }
 
 // A generation is the documented form that a provider's answers have, out of

@@ -11,6 +11,7 @@ import (
 type writer struct {
 	*job
 
+	feed   Feed
 	steps  []step
 	redact *redactor
 	part   *part

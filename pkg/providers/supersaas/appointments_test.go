@@ -264,5 +264,5 @@ func TestSchedulesAndFields(t *testing.T) {
 	_, err = (&answering{body: `[5]`}).client("").FieldList(ctx, 0)
 	wantKind(t, err, providers.ErrMalformed, 200)
 	_, err = (&answering{body: `{}`}).client("").Hooks(ctx)
-	wantKind(t, err, providers.ErrInvalid, 200)
+	wantKind(t, err, providers.ErrMalformed, 200)
 }

@@ -87,7 +87,7 @@ func (x *extraction) confirm(ctx, reading context.Context) error {
 // askAll asks questions again after a pause, and returns those that were
 // answered differently.
 func (x *extraction) askAll(reading context.Context, open []question, pause time.Duration) (differ []question, err error) {
-	if err := sleep(reading, pause); err != nil {
+	if err := x.seams.Sleep(reading, pause); err != nil {
 		return nil, err
 	}
 	for _, q := range open {

@@ -123,6 +123,8 @@ type Seams struct {
 	HashKey func(ctx context.Context) ([]byte, error)
 	Now     func() time.Time
 	NewID   func() string // a unique name for the holder of a lease
+	// Sleep waits, or returns the error of ctx when that ends first; nil: it does.
+	Sleep func(ctx context.Context, d time.Duration) error
 
 	progress func(Progress)
 }
@@ -146,6 +148,9 @@ type Exporter struct {
 // New returns an exporter. All seams are required but HashKey, which only
 // hashed fields need.
 func New(s Settings, seams Seams) *Exporter {
+	if seams.Sleep == nil {
+		seams.Sleep = sleep
+	}
 	return &Exporter{set: s.withDefaults(), seams: seams}
 }
 

@@ -23,8 +23,14 @@ type cursor struct {
 	stalls  int // pages in a row whose rows this look had met before
 	windows []int64
 	over    bool // the last window was left before its end
+	barren  int  // records in a row that were rejected without a row between
 	single  bool // the server gives one row at a time, so that no page can overlap
 }
+
+// maxBarren bounds the records in a row that are rejected without a row between
+// them. A server that does not look at the window would show the same one in
+// each, without end.
+const maxBarren = 8
 
 // firstSecond begins the windows of a list that has no beginning. No shop of
 // these providers is older.
@@ -166,7 +172,7 @@ func (c *cursor) took(ctx context.Context, l jsonscan.List, p placing) (Page, er
 	page := c.take(l, p)
 	c.at.Suspect = nil
 	if c.stalls++; c.progress {
-		c.stalls = 0
+		c.stalls, c.barren = 0, 0
 	}
 	if c.stalls > maxStalls {
 		return Page{}, ErrLoop
@@ -284,10 +290,7 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 	if !w.From.IsZero() {
 		from = w.From.Unix()
 	}
-	if w.To.IsZero() {
-		to = c.trust.now().Unix()
-	}
-	if to > from {
+	if to > from && !w.To.IsZero() && c.barren < maxBarren {
 		if len(c.windows) < 2 {
 			c.windows = []int64{from, to}
 		}
@@ -296,9 +299,10 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 		return Page{}, nil
 	}
 	var page Page
-	if errors.Is(cause, errNoID) {
-		c.at.Signs.Unread++
-	} else {
+	if errors.Is(cause, errNoID) || w.To.IsZero() || c.barren >= maxBarren {
+		c.at.Signs.Unread++ // what follows is hidden, and cannot be asked for otherwise
+	}
+	if !errors.Is(cause, errNoID) {
 		known, _ := c.anchor(1)
 		l, err := c.condemn(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.again(ctx, c.after(known)) }, c.well)
 		var verdict errRejected
@@ -306,14 +310,14 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 		case errors.As(err, &verdict):
 			page = c.reject(l.Body, verdict.reason, w)
 			page.Unread, c.at.Gap = &w, 0
+			c.barren++
 		case err != nil:
 			return Page{}, err
 		default:
 			return Page{}, nil
 		}
 	}
-	if _, err := c.nextWindow(); errors.Is(err, io.EOF) {
-		c.over = true
-	}
+	_, err := c.nextWindow()
+	c.over = errors.Is(err, io.EOF) || w.To.IsZero() || c.barren >= maxBarren
 	return page, nil
 }

@@ -21,7 +21,7 @@ type ListRequest struct {
 // for again like one with a 5xx.
 func (c *Client) List(ctx context.Context, op string, build func(providers.Token) (ListRequest, error)) (jsonscan.List, error) {
 	var list jsonscan.List
-	_, err := c.Do(ctx, op, func(t providers.Token) (Request, error) {
+	answer, err := c.Do(ctx, op, func(t providers.Token) (Request, error) {
 		r, err := build(t)
 		r.Read = func(body []byte) error {
 			var err error
@@ -31,7 +31,7 @@ func (c *Client) List(ctx context.Context, op string, build func(providers.Token
 		return r.Request, err
 	})
 	if err != nil {
-		return jsonscan.List{}, err
+		return jsonscan.List{Body: answer.Body}, err // for whoever keeps what cannot be read
 	}
 	return list, nil
 }

@@ -23,18 +23,24 @@ func (s *splitter) walk(path []string) error {
 		return err
 	}
 	// The decoder's own text quotes the input, which may be personal.
+	at := s.failedAt(err)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+		return found(fmt.Sprintf("JSON cut short after byte %d", len(s.body)+s.omitted))
+	case deeperThan(s.body[:min(len(s.body), int(at)+1)], deepest):
+		return found(fmt.Sprintf("JSON nested more than %d deep", deepest))
+	}
+	return found(fmt.Sprintf("JSON that is not valid at byte %d", at+int64(s.omitted)))
+}
+
+// failedAt returns the offset at which the decoder gave up.
+func (s *splitter) failedAt(err error) int64 {
 	at := s.decoder.InputOffset()
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
 		at = max(at, syntax.ByteOffset)
 	}
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return found(fmt.Sprintf("JSON cut short after byte %d", len(s.body)))
-	case deeperThan(s.body[:min(len(s.body), int(at)+1)], deepest):
-		return found(fmt.Sprintf("JSON nested more than %d deep", deepest))
-	}
-	return found(fmt.Sprintf("JSON that is not valid at byte %d", at))
+	return at
 }
 
 func (s *splitter) pass(path []string) error {

@@ -22,7 +22,7 @@ func Plain(body []byte, limit int) ([]byte, error) {
 			return nil, err
 		}
 		if Packed(body) {
-			return nil, found("an answer compressed twice")
+			return nil, found(packedTwice)
 		}
 	}
 	if limit > 0 && len(body) > limit {

@@ -43,6 +43,7 @@ type splitter struct {
 	body    []byte
 	limits  Limits
 	decoder jsontext.Decoder
+	omitted int // bytes of the answer that body is without
 
 	// Of the walk along a path:
 	strict   bool    // the answer is valid in UTF-8 and has no lone surrogate
@@ -83,6 +84,9 @@ func (s *splitter) list(shapes []Shape) (List, error) {
 			if s.alsoElsewhere(shape, shapes) {
 				return List{}, found("records under two names")
 			}
+			if !s.strict && s.otherCharset() {
+				return List{}, found(otherUTF)
+			}
 			return s.records(shape, list)
 		}
 	}
@@ -103,6 +107,15 @@ func (l List) ofAny(shapes int) List {
 	return l
 }
 
+func tooLargeRecord(most int) string { return fmt.Sprintf("larger than %d bytes", most) }
+
+// Findings of several places.
+const (
+	otherUTF    = "another character set than UTF-8"
+	errorBeside = "an error beside the list"
+	twice       = "the list's name twice"
+)
+
 // Findings that outweigh those of other shapes.
 var (
 	errNoID = found("an array without an object that has an id")
@@ -117,11 +130,11 @@ func (s *splitter) try(shape Shape) (List, error) {
 	switch {
 	case anySign(s.body, s.asides, records):
 		if s.place == '[' {
-			return List{}, &NotAListError{Found: "an error beside the list"}
+			return List{}, found(errorBeside)
 		}
 		return List{}, errSign
 	case s.twice:
-		return List{}, found("the list's name twice")
+		return List{}, found(twice)
 	case s.isEmptyForm(shape.Empty):
 		return list, nil
 	case s.place == 'n' && !s.short && len(shape.Path) > 0:
@@ -133,24 +146,31 @@ func (s *splitter) try(shape Shape) (List, error) {
 	case s.place != '[' || s.short:
 		return List{}, found(s.describe())
 	}
-	count, withID := 0, false
+	count := 0
 	for _, element := range s.elements {
-		s.unwrap(shape, element, func(one span, wrapped bool) bool {
-			count++
-			if wrapped || shape.Wrap == "" {
-				_, withID = idOf(s.body[one.start:one.end], shape.ID)
-			}
-			return !withID
-		})
+		n, withID := s.withIDs(shape, element)
 		if withID {
 			list.Records = make([]Record, 0, len(s.elements))
 			return list, nil
 		}
+		count += n
 	}
 	if count > 0 {
 		return List{}, errNoID
 	}
 	return list, nil // all that the wrappers hold is nothing
+}
+
+// withIDs counts the records in an element, up to the first that has an id.
+func (s *splitter) withIDs(shape Shape, element span) (count int, withID bool) {
+	s.unwrap(shape, element, func(one span, wrapped bool) bool {
+		count++
+		if wrapped || shape.Wrap == "" {
+			_, withID = idOf(s.body[one.start:one.end], shape.ID)
+		}
+		return !withID
+	})
+	return count, withID
 }
 
 func idOf(record []byte, path []string) ([]byte, bool) {
@@ -298,9 +318,6 @@ func (s *splitter) unwrap(shape Shape, element span, yield func(one span, wrappe
 // records compacts the records of the list in place. Nothing can be read from
 // the answer after that.
 func (s *splitter) records(shape Shape, list List) (List, error) {
-	if !s.strict && s.otherCharset() {
-		return List{}, found("another character set than UTF-8")
-	}
 	w := -1
 	add := func(one span, wrapped bool) bool {
 		if w < 0 {
@@ -328,7 +345,7 @@ func (s *splitter) judge(shape Shape, record []byte, wrapped bool) (id []byte, f
 	id, ok := idOf(record, shape.ID)
 	switch {
 	case s.limits.Record > 0 && len(record) > s.limits.Record:
-		fault = fmt.Sprintf("larger than %d bytes", s.limits.Record)
+		fault = tooLargeRecord(s.limits.Record)
 	case record[0] != '{':
 		fault = "not an object"
 	case !s.strict && !utf8.Valid(record):

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"net/http"
@@ -67,6 +69,14 @@ func (c *Client) ReadOrders(ctx context.Context, query OrdersQuery) (jsonscan.Li
 	return list, explain(err)
 }
 
+// StreamOrders reads the whole order list of a shop that does not page it, in
+// pieces: through a temporary file, in the memory of a page. Close the stream.
+// The answer is validated whole before the first piece.
+func (c *Client) StreamOrders(ctx context.Context, query OrdersQuery) (*jsonscan.Stream, error) {
+	stream, err := c.call.Stream(ctx, "orders.list", query.list)
+	return stream, explain(err)
+}
+
 // list is the request for one page.
 func (query OrdersQuery) list(t providers.Token) (call.ListRequest, error) {
 	q, err := ParseQuirks(t.Quirks)
@@ -82,24 +92,67 @@ func (query OrdersQuery) list(t providers.Token) (call.ListRequest, error) {
 // Orders yields every order that the query finds, from its Page and Offset on.
 // Without paging that is the one answer's orders.
 func (c *Client) Orders(ctx context.Context, query OrdersQuery) iter.Seq2[Order, error] {
-	return call.Pages(ctx, func(ctx context.Context, at call.Position) ([]Order, error) {
-		if at.Index > 0 {
-			token, err := c.source.Token(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if q, err := ParseQuirks(token.Quirks); err != nil || q.Paging.Style == PagingNone {
-				return nil, err
+	return func(yield func(Order, error) bool) {
+		orders := c.pagedOrders(ctx, query)
+		token, err := c.source.Token(ctx)
+		if err == nil {
+			var q Quirks
+			if q, err = ParseQuirks(token.Quirks); err == nil && q.Paging.Style == PagingNone {
+				orders = c.streamedOrders(ctx, query)
 			}
 		}
+		if err != nil {
+			yield(Order{}, fmt.Errorf("assisttencho orders.list: %w", err))
+			return
+		}
+		orders(yield)
+	}
+}
+
+func (c *Client) pagedOrders(ctx context.Context, query OrdersQuery) iter.Seq2[Order, error] {
+	return call.Pages(ctx, func(ctx context.Context, at call.Position) ([]Order, error) {
 		next := query
 		next.Page, next.Offset = max(query.Page, 1)+at.Index, query.Offset+at.Offset
 		list, err := c.ReadOrders(ctx, next)
 		if err != nil {
 			return nil, err
 		}
-		return call.Records(providers.AssistTencho, "orders.list", list, call.Unmarshal[Order])
+		return decodeList(list)
 	}, func(o Order) string { return string(o.SerialOrderID) })
+}
+
+func (c *Client) streamedOrders(ctx context.Context, query OrdersQuery) iter.Seq2[Order, error] {
+	return func(yield func(Order, error) bool) {
+		stream, err := c.StreamOrders(ctx, query)
+		if err != nil {
+			yield(Order{}, err)
+			return
+		}
+		defer func() { _ = stream.Close() }()
+		for {
+			var orders []Order
+			list, err := stream.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err == nil {
+				orders, err = decodeList(list)
+			}
+			if err != nil {
+				yield(Order{}, err)
+				return
+			}
+			for _, o := range orders {
+				if !yield(o, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func decodeList(list jsonscan.List) ([]Order, error) {
+	return call.Records(providers.AssistTencho, "orders.list", list, call.Unmarshal[Order])
 }
 
 // GetOrder returns the order with a number, or ErrNotFound.

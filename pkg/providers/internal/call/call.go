@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -109,6 +110,8 @@ type Request struct {
 	// attempt: if it fails, the answer is malformed, and the request is
 	// sent again as after a 5xx. Its error is a jsonscan.ErrNotAList.
 	Read func(body []byte) error
+	// readFile is Read for an answer that goes into a file.
+	readFile func(*os.File) error
 }
 
 // A Response is a complete answer. Its body is without what may stand around
@@ -117,6 +120,8 @@ type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	file   *os.File // in place of the body, of which only the beginning is there
+	fault  error    // what was wrong with it on its way
 }
 
 // Do sends the request that build makes and returns the answer if its status
@@ -232,7 +237,7 @@ func (c *Client) accept(op string, r Request, response Response) error {
 	if c.config.Inspect != nil {
 		kind, detail = c.config.Inspect(response)
 	}
-	if r.Read == nil {
+	if r.Read == nil && r.readFile == nil {
 		if kind != nil {
 			return fault(kind, detail)
 		}
@@ -240,12 +245,14 @@ func (c *Client) accept(op string, r Request, response Response) error {
 	}
 	// A list says itself what it is; of what may be found in it, only the
 	// credential is nobody's moment of weakness.
+	var err error
 	if errors.Is(kind, providers.ErrUnauthorized) || errors.Is(kind, providers.ErrForbidden) {
-		return fault(kind, detail)
+		err = fault(kind, detail)
+	} else {
+		err = read(r, response)
 	}
-	err := otherCharset(response.Header)
-	if err == nil {
-		err = r.Read(response.Body)
+	if err != nil && response.file != nil {
+		_ = temporary{response.file}.Close()
 	}
 	var other *jsonscan.NotAListError
 	switch {
@@ -273,6 +280,20 @@ func (c *Client) notLet(op string, cause error) error {
 		Provider: c.config.Provider, Op: op, Status: http.StatusTooManyRequests, Kind: providers.ErrRateLimited,
 		RetryAfter: max(time.Until(held.Until), time.Second), Detail: notBefore(held.Until),
 	}
+}
+
+// read reads a list.
+func read(r Request, response Response) error {
+	if response.fault != nil {
+		return response.fault
+	}
+	if err := otherCharset(response.Header); err != nil {
+		return err
+	}
+	if r.readFile != nil {
+		return r.readFile(response.file)
+	}
+	return r.Read(response.Body)
 }
 
 func (c *Client) failure(op string, status int, kind error) error {

@@ -39,7 +39,7 @@ func (c *Client) List(ctx context.Context, op string, build func(providers.Token
 // limits are those of a page of so many rows.
 func (c *Client) limits(rows int) jsonscan.Limits {
 	return jsonscan.Limits{
-		Body: int(c.options.MaxBody), Elements: max(4*rows, c.options.MaxElements), Record: c.options.MaxRecord,
+		Body: int(c.options.MaxBody), Elements: max(4*rows, c.options.MaxElements), Record: c.recordSize(),
 	}
 }
 

@@ -21,6 +21,8 @@ import (
 // allows.
 func (c *Client) receive(request *http.Request, r Request) (Response, error) {
 	switch {
+	case r.readFile != nil:
+		return c.spool(request)
 	case r.Read != nil:
 		return send(c.http, request, c.options.MaxBody, true)
 	case r.Page:

@@ -56,6 +56,10 @@ aws s3 cp --only-show-errors "$work/a file" 's3://hikyaku/smoke/dir/a file' --me
 is 's3 cp down' "$(aws s3 cp --only-show-errors 's3://hikyaku/smoke/dir/a file' -)" 'line'
 is 's3 ls' "$(aws s3 ls s3://hikyaku/smoke/ | tr -s ' ')" ' PRE dir/'
 is 's3 head' "$(text s3api head-object --bucket hikyaku --key 'smoke/dir/a file' --query 'Metadata.run')" '1'
+text s3api put-object-tagging --bucket hikyaku --key 'smoke/dir/a file' --tagging 'TagSet=[{Key=hikyaku,Value=doubt}]'
+is 's3 tags' "$(text s3api get-object-tagging --bucket hikyaku --key 'smoke/dir/a file')" 'TAGSET	hikyaku	doubt'
+text s3api delete-object-tagging --bucket hikyaku --key 'smoke/dir/a file'
+is 's3 tags removed' "$(text s3api get-object-tagging --bucket hikyaku --key 'smoke/dir/a file' --query 'length(TagSet)')" '0'
 etag=$(text s3api head-object --bucket hikyaku --key 'smoke/dir/a file' --query ETag)
 is 's3 etag' "$etag" '"5b4bd9815cdb17b8ceae19eb1810c34c"'
 refused 's3 create twice' PreconditionFailed aws s3api put-object --bucket hikyaku --key 'smoke/dir/a file' --if-none-match '*'

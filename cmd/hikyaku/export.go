@@ -94,7 +94,7 @@ func (f *exportFlags) target() (*bootexport.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bootexport.Target{Objects: store, Bucket: filepath.Base(f.to)}, nil
+	return &bootexport.Target{Objects: store}, nil // no bucket: s3:// addresses would name what does not exist
 }
 
 // environ is the stack's, or a sandbox's.
@@ -176,7 +176,7 @@ func (f *runFlags) choose(ctx context.Context, core *export.Exporter, d export.D
 	for _, a := range runs {
 		begun, _, _ := strings.Cut(a.Run, "_")
 		at, parseErr := time.Parse("20060102T150405Z", begun)
-		if t.Scheduled = at; parseErr != nil || a.Status == export.Done || a.DT != fresh.DT {
+		if t.Scheduled = at; parseErr != nil || a.State != export.Unfinished || a.DT != fresh.DT {
 			continue
 		}
 		if r, err := core.NewRun(t); err == nil && r.ID == a.Run {
@@ -195,6 +195,8 @@ func newExport() *cobra.Command {
 		Long: "Runs the export in this process with the stack's tokens. Ctrl-C stops it safely: what was read is\n" +
 			"stored, and the same command goes on with today's unfinished run. A run is published whole, by its\n" +
 			"_manifest.json, or not at all. Standard output gets the lines once all have been read.\n\n" +
+			"A run that may lack rows is in doubt: it is not published, its rows lie beside a _doubt.json, and the\n" +
+			"command exits with 3. Run it again later, or publish it as it is with 'hikyaku export accept'.\n\n" +
 			"Into the stack's own bucket and prefix, a run is one like the function's: it moves the watermark and\n" +
 			"latest.json. Settings such as HIKYAKU_TIME_ZONE and HIKYAKU_EXPORT_DROP hold here too.\n\n" +
 			"Datasets:\n  " + strings.Join(datasetNames(), "\n  "),
@@ -212,16 +214,17 @@ func newExport() *cobra.Command {
 				return err
 			}
 			if f.asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(answer)
+				err = json.NewEncoder(c.OutOrStdout()).Encode(answer)
+			} else if answer.Status == export.Done {
+				_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s: %s\n", outcome(answer), f.place(answer.Manifest))
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s of %s in %s: %s\n", count(answer.Rows, "row"), a[0], count(answer.Parts, "part"), f.place(answer.Manifest))
-			return err
+			return errors.Join(err, f.doubt(answer))
 		},
 	}
 	f.add(c)
 	run.add(c)
 	c.Flags().BoolVar(&f.logs, "logs", false, "show the log on standard error")
-	c.AddCommand(newExportPlan())
+	c.AddCommand(newExportPlan(), newExportAccept())
 	return c
 }
 
@@ -243,6 +246,25 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// outcome says what an ended run holds, and what it does not.
+func outcome(a export.Answer) string {
+	text := fmt.Sprintf("%s of %s in %s", count(a.Rows, "row"), a.Dataset, count(a.Parts, "part"))
+	for _, one := range []struct {
+		n          int
+		what, rest string
+	}{
+		{a.Rejects, "record", "rejected"},
+		{a.Drift.Unresolved, "place", "where rows may be missing"},
+		{a.TotalWrong, "count", "of the provider that is wrong"},
+		{len(a.Doubts), "doubt", ""},
+	} {
+		if one.n > 0 {
+			text += ", " + strings.TrimSpace(count(one.n, one.what)+" "+one.rest)
+		}
+	}
+	return text
 }
 
 // exportTo brings a run to its end.
@@ -273,14 +295,15 @@ func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes
 	for {
 		answer, err := core.Extract(ctx, run)
 		switch {
-		case ctx.Err() != nil && answer.Status != export.Done:
+		case ctx.Err() != nil && answer.Status != export.Done && answer.Status != export.Doubtful:
 			return answer, errCutShort
-		case err != nil || answer.Status == export.Done:
+		case err != nil || answer.Status == export.Done || answer.Status == export.Doubtful:
 			return answer, err
 		case answer.Status != export.Busy:
 			continue
 		}
-		_, _ = fmt.Fprintf(notes, "Another process works on this run, or died in it; waiting until %s\n", answer.Until.Local().Format(time.TimeOnly))
+		why := cmp.Or(answer.Cause, "Another process works on this run, or died in it")
+		_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", why, answer.Until.Local().Format(time.TimeOnly))
 		select {
 		case <-time.After(time.Until(*answer.Until)):
 		case <-ctx.Done():
@@ -300,6 +323,9 @@ func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) er
 	defer func() { _ = os.RemoveAll(dir) }()
 	f.dir = dir
 	direct, answer, err := exportTo(c, f, run, name)
+	if err == nil {
+		err = f.doubt(answer)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,8 @@
 // refreshes tokens, runs a function with an event, and serves the providers'
 // sandboxes.
 //
-// Exit codes: 0 success, or a reader that has enough; 1 failure; 2 wrong call.
+// Exit codes: 0 success, or a reader that has enough; 1 failure; 2 wrong call; 3
+// an export that is in doubt.
 package main
 
 import (
@@ -40,6 +41,10 @@ func run() int {
 		return 2
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %v\n", err)
+	var doubt *doubtError
+	if errors.As(err, &doubt) {
+		return 3
+	}
 	return 1
 }
 
@@ -64,7 +69,8 @@ func newRoot() *cobra.Command {
 			"With --json a command prints one JSON object on standard output; everything else it has to say goes\n" +
 			"to standard error.\n\n" +
 			"Exit codes: 0 success, also where the reader of the output ends early, as head does; 1 the command\n" +
-			"failed, or found what it looks for to be wrong; 2 it was called wrongly.",
+			"failed, or found what it looks for to be wrong; 2 it was called wrongly; 3 an export is in doubt and\n" +
+			"not published.",
 		Example:       "  hikyaku demo\n  hikyaku connect yappli --prefix hikyaku\n  hikyaku tokens",
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -16,9 +18,11 @@ func newRuns() *cobra.Command {
 	var f exportFlags
 	c := &cobra.Command{
 		Use:   "runs DATASET",
-		Short: "List a dataset's runs, published and unfinished",
-		Long: "Lists the runs that have begun at a place, the oldest first. A run that is not published is being\n" +
-			"written, or died; the trigger of its time, or 'hikyaku export --at', goes on with it.",
+		Short: "List a dataset's runs: complete, accepted, in doubt and unfinished",
+		Long: "Lists the runs that have begun at a place, the oldest first. An unfinished run is being written, or\n" +
+			"died; the trigger of its time, or 'hikyaku export --at', goes on with it. One in doubt has ended without\n" +
+			"being published: the next run asks for all of it again, or 'hikyaku export accept' publishes it. Of one\n" +
+			"that is \"not recorded\" a version published it that knew no doubt.",
 		Example:   "  hikyaku runs shopline/orders --prefix hikyaku --bucket my-bucket\n  hikyaku runs yappli/users --to exports --json",
 		ValidArgs: datasetNames(),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
@@ -43,13 +47,15 @@ func newRuns() *cobra.Command {
 
 func writeRuns(out io.Writer, runs []export.Answer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "RUN\tDT\tSTATE\tROWS\tPARTS\tREJECTS\tUNRESOLVED\tMANIFEST")
+	_, _ = fmt.Fprintln(table, "STATE\tRUN\tDT\tROWS\tPARTS\tREJECTS\tUNRESOLVED\tDOUBTS\tMANIFEST")
 	for _, a := range runs {
-		state := "unfinished"
-		if a.Status == export.Done {
-			state = "published"
+		kinds := make([]string, 0, len(a.Doubts))
+		for _, d := range a.Doubts {
+			kinds = append(kinds, d.Kind)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", a.Run, a.DT, state, a.Rows, a.Parts, a.Rejects, a.Drift.Unresolved, cmp.Or(a.Manifest, "-"))
+		kinds = slices.Compact(slices.Sorted(slices.Values(kinds)))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", a.State, a.Run, a.DT, a.Rows, a.Parts, a.Rejects, a.Drift.Unresolved,
+			cmp.Or(strings.Join(kinds, ","), "-"), cmp.Or(a.Manifest, a.Doubt, "-"))
 	}
 	return table.Flush()
 }

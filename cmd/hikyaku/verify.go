@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,20 +22,22 @@ func newVerify() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "verify MANIFEST",
-		Short: "Read a published run again and prove every figure of its manifest",
+		Short: "Say what a run is worth, read it again and prove every figure of its manifest",
 		Long: "Reads every object of the run: each part must exist, hold as many rows and bytes as the manifest says,\n" +
 			"have the same SHA-256, first and last id, and hold one JSON object a line; the rejects must be there;\n" +
 			"and the folder must hold nothing else. MANIFEST is an s3:// address, or a file below a directory that\n" +
-			"'hikyaku export --to DIR' wrote. Exits with 1 if anything is wrong.",
+			"'hikyaku export --to DIR' wrote: a _manifest.json, or the _doubt.json of a run in doubt. The first line\n" +
+			"says whether the run is complete, accepted, in doubt, or of a version that did not record it. Exits with\n" +
+			"1 if anything is wrong.",
 		Example: "  hikyaku verify s3://my-lake/shop/exports/shopline/orders/dt=2026-11-22/run=20261122T003000Z/_manifest.json\n" +
 			"  hikyaku verify exports/exports/yappli/users/dt=2026-11-22/run=20261122T003000Z/_manifest.json --json",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
-			store, key, err := manifestAt(c.Context(), a[0])
+			at, err := manifestAt(c.Context(), a[0])
 			if err != nil {
 				return err
 			}
-			v, err := export.Verify(c.Context(), store, key)
+			v, err := export.Verify(c.Context(), at.store, at.key)
 			if err != nil {
 				return err
 			}
@@ -54,6 +57,7 @@ func newVerify() *cobra.Command {
 }
 
 func writeVerdict(c *cobra.Command, v export.Verdict) error {
+	_, _ = fmt.Fprintln(c.OutOrStdout(), standing(v))
 	for _, fault := range v.Faults {
 		_, _ = fmt.Fprintln(c.OutOrStdout(), fault)
 	}
@@ -65,33 +69,64 @@ func writeVerdict(c *cobra.Command, v export.Verdict) error {
 	return err
 }
 
+// standing says in one line what a run is worth.
+func standing(v export.Verdict) string {
+	switch v.State {
+	case export.Accepted:
+		if a := v.Accepted; a != nil {
+			return fmt.Sprintf("%s by %s at %s: %s", v.State, a.By, a.At.Format(time.RFC3339), a.Reason)
+		}
+	case export.InDoubt:
+		return fmt.Sprintf("%s, not published: %s", v.State, details(v.Doubts))
+	case export.NotRecorded:
+		return fmt.Sprintf("%s: a version published the run that did not record whether it was in doubt", v.State)
+	}
+	return string(v.State)
+}
+
+// details joins what there is to say about doubts.
+func details(doubts []export.Doubt) string {
+	list := make([]string, 0, len(doubts))
+	for _, d := range doubts {
+		list = append(list, d.Detail)
+	}
+	return strings.Join(list, "; ")
+}
+
+// A location is where a manifest lies.
+type location struct {
+	store  objectstore.Store
+	bucket string // empty: a directory
+	key    string
+}
+
 // manifestAt finds the store that a manifest is in, and its key there.
-func manifestAt(ctx context.Context, place string) (objectstore.Store, string, error) {
-	const manifest = "/_manifest.json"
+func manifestAt(ctx context.Context, place string) (location, error) {
+	named := strings.HasSuffix(place, "/_manifest.json") || strings.HasSuffix(place, "/_doubt.json")
 	if rest, ok := strings.CutPrefix(place, "s3://"); ok {
 		bucket, key, _ := strings.Cut(rest, "/")
-		if bucket == "" || !strings.HasSuffix(key, manifest) {
-			return nil, "", &usageError{fmt.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json", place)}
+		if bucket == "" || !named {
+			return location{}, &usageError{fmt.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json, or a _doubt.json there", place)}
 		}
 		e, err := bootcli.Environ(ctx, "not-used-by-verify", bucket)
 		if err != nil {
-			return nil, "", err
+			return location{}, err
 		}
 		base, err := bootcli.Open(e)
 		if err != nil {
-			return nil, "", err
+			return location{}, err
 		}
-		return s3store.New(s3store.NewDirect(base.AWS), bucket), key, nil
+		return location{s3store.New(s3store.NewDirect(base.AWS), bucket), bucket, key}, nil
 	}
 	path, err := filepath.Abs(place)
 	if err != nil {
-		return nil, "", err
+		return location{}, err
 	}
 	path = filepath.ToSlash(path)
 	at := strings.LastIndex(path, "/exports/")
-	if at < 0 || !strings.HasSuffix(path, manifest) {
-		return nil, "", &usageError{errors.New("expected DIR/exports/.../run=.../_manifest.json: the place of the other files follows from it")}
+	if at < 0 || !named {
+		return location{}, &usageError{errors.New("expected DIR/exports/.../run=.../_manifest.json, or a _doubt.json there: the place of the other files follows from it")}
 	}
 	store, err := dirstore.Open(filepath.FromSlash(path[:at]))
-	return store, path[at+1:], err
+	return location{store: store, key: path[at+1:]}, err
 }

@@ -169,7 +169,7 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 	_, acl := s3Client(a).GetBucketAcl(ctx, &s3.GetBucketAclInput{Bucket: bucket})
 	_, old := s3Client(a).ListObjects(ctx, &s3.ListObjectsInput{Bucket: bucket})
 	_, copied := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a")})
-	_, tagging := s3Client(a).PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Tagging: aws.String("a=b")})
+	_, class := s3Client(a).PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, StorageClass: "GLACIER"})
 	_, part := s3Client(a).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1)})
 	_, uploaded := s3Client(a).UploadPart(ctx, &s3.UploadPartInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1), UploadId: key})
 	for _, c := range []struct {
@@ -187,7 +187,7 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 		{copied, "NotImplemented", "CopyObject"},
 		{part, "NotImplemented", "partNumber of s3 GetObject"},
 		{uploaded, "NotImplemented", "UploadPart;"},
-		{tagging, "NotImplemented", "X-Amz-Tagging of s3 PutObject"},
+		{class, "NotImplemented", "X-Amz-Storage-Class of s3 PutObject"},
 	} {
 		code(t, c.named, c.err, c.code)
 		if !strings.Contains(c.err.Error(), c.named) {

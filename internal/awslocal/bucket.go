@@ -43,6 +43,7 @@ type object struct {
 	modified time.Time
 	headers  http.Header // what Get answers: type, encoding, metadata
 	checksum http.Header // what it adds if asked
+	tags     map[string]string
 }
 
 // A blob is bytes in memory or in a file.

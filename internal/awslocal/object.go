@@ -63,6 +63,10 @@ func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
 	if err != nil {
 		return err
 	}
+	tags, err := headerTags(r.Header)
+	if err != nil {
+		return err
+	}
 	p, err := newPayload(r)
 	if err != nil {
 		return err
@@ -75,7 +79,7 @@ func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
 		body.remove()
 		return err
 	}
-	made := &object{blob: body, etag: p.etag(), headers: headers, checksum: http.Header{}}
+	made := &object{blob: body, etag: p.etag(), headers: headers, checksum: http.Header{}, tags: tags}
 	made.checksum.Set(checksumHeader+p.algorithm, p.checksum())
 	made.checksum.Set(checksumHeader+"Type", "FULL_OBJECT")
 	if err := o.store(at, made, r.Header); err != nil {
@@ -114,6 +118,9 @@ func (o *objects) get(w http.ResponseWriter, r *http.Request, at place) error {
 		copyHeaders(h, found.checksum)
 	}
 	copyHeaders(h, found.headers)
+	if n := len(found.tags); n > 0 {
+		h.Set(taggingHeader+"-Count", strconv.Itoa(n))
+	}
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Last-Modified", found.modified.UTC().Format(http.TimeFormat))
 	h.Set("Content-Length", strconv.FormatInt(length, 10))

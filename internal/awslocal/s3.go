@@ -40,6 +40,7 @@ func (o *objects) service() service {
 	served := map[string]s3Operation{
 		"ListBuckets": o.listBuckets, "CreateBucket": o.createBucket, "HeadBucket": o.headBucket, "GetBucketLocation": o.location,
 		"ListObjectsV2": o.list, "PutObject": o.put, "GetObject": o.get, "HeadObject": o.get, "DeleteObject": o.delete,
+		"PutObjectTagging": o.putTagging, "GetObjectTagging": o.getTagging, "DeleteObjectTagging": o.deleteTagging,
 	}
 	return service{
 		name: "s3", operation: s3Name, refuse: refuseXML,
@@ -50,7 +51,7 @@ func (o *objects) service() service {
 			if !ok {
 				return &refusal{Status: 501, Code: "NotImplemented", Message: "the local AWS does not serve s3 " + operation + "; it serves " + list(served)}
 			}
-			if name := unservedHeader(r.Header); name != "" {
+			if name := unservedHeader(r.Header, operation); name != "" {
 				return &refusal{Status: 501, Code: "NotImplemented", Message: "the local AWS does not serve the header " + name + " of s3 " + operation}
 			}
 			if r.URL.Query().Has("partNumber") {
@@ -109,9 +110,9 @@ var servedHeaders = []string{
 	"X-Amz-Decoded-Content-Length", "X-Amz-Te", "X-Amz-Target",
 }
 
-func unservedHeader(h http.Header) string {
+func unservedHeader(h http.Header, operation string) string {
 	for name := range h {
-		served := strings.HasPrefix(name, metadataHeader) || slices.Contains(servedHeaders, name) ||
+		served := name == taggingHeader && operation == "PutObject" || strings.HasPrefix(name, metadataHeader) || slices.Contains(servedHeaders, name) ||
 			checksums[strings.TrimPrefix(name, checksumHeader)] != nil
 		if strings.HasPrefix(name, "X-Amz-") && !served || name == "If-Modified-Since" || name == "If-Unmodified-Since" {
 			return name

@@ -142,6 +142,14 @@ func (o objects) Delete(ctx context.Context, key string) error {
 	return o.p.Effect(ctx, "objects.Delete "+key, func() error { return o.store.Delete(ctx, key) })
 }
 
+func (o objects) SetTags(ctx context.Context, key string, tags map[string]string) error {
+	return o.p.Effect(ctx, "objects.SetTags "+key, func() error { return o.store.SetTags(ctx, key, tags) })
+}
+
+func (o objects) GetTags(ctx context.Context, key string) (map[string]string, error) {
+	return fetch(ctx, o.p, "objects.GetTags "+key, func() (map[string]string, error) { return o.store.GetTags(ctx, key) })
+}
+
 func (o objects) List(ctx context.Context, prefix, after string) iter.Seq2[objectstore.Info, error] {
 	return func(yield func(objectstore.Info, error) bool) {
 		if err := o.p.Effect(ctx, "objects.List "+prefix, func() error { return nil }); err != nil {

@@ -33,9 +33,12 @@ type checkpoint struct {
 	RejectsKey string `json:"rejects_key,omitempty"`
 	Repeats    int    `json:"repeats,omitempty"` // rows left out because an earlier pass delivered them
 	// Late are rows that only the second look at an unordered source showed.
-	Late  int   `json:"late,omitempty"`
-	Drift Drift `json:"drift"` // of the run, up to here
-	Next  place `json:"next"`
+	Late int `json:"late,omitempty"`
+	// Redacted says which paths of the redaction the part's records had, a bit
+	// each; empty: nothing is redacted.
+	Redacted string `json:"redacted,omitempty"`
+	Drift    Drift  `json:"drift"` // of the run, up to here
+	Next     place  `json:"next"`
 
 	key    string // of a stored part
 	stored int64  // its bytes there

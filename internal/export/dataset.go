@@ -121,7 +121,8 @@ func (k keys) folder(r Run) string {
 	return fmt.Sprintf("%sexports/%s/dt=%s/run=%s/", k.prefix, k.dataset, r.DT, r.ID)
 }
 
-func (k keys) manifest(r Run) string { return k.folder(r) + "_manifest.json" }
+func (k keys) manifest(r Run) string { return k.folder(r) + manifestName }
+func (k keys) doubt(r Run) string    { return k.folder(r) + doubtName }
 func (k keys) latest() string        { return k.prefix + "exports/" + k.dataset + "/latest.json" }
 func (k keys) watermark() string     { return k.prefix + "state/export/" + k.dataset + "/watermark.json" }
 

@@ -124,11 +124,11 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 
 // plan freezes what the run is about, before anything is read.
 func (x *extraction) plan(ctx context.Context, settings string) error {
-	covered, err := x.watermark(ctx, x.keys)
+	window, err := x.window(ctx, x.run)
 	if err != nil {
 		return err
 	}
-	p := &plan{Window: x.run.window(covered.To, x.set.LookBack), Settings: settings, Started: x.seams.Now().UTC()}
+	p := &plan{Window: window, Settings: settings, Started: x.seams.Now().UTC()}
 	for _, pass := range x.feed.passes() {
 		if !pass.WindowOnly || !p.Window.From.IsZero() {
 			p.Passes = append(p.Passes, pass.Name)
@@ -379,6 +379,9 @@ func (x *extraction) reject(step int, one row, line []byte) error {
 
 // store puts the part being filled, and begins the next.
 func (x *extraction) store(ctx context.Context) error {
+	if err := x.judgeRedaction(ctx, false); err != nil {
+		return err
+	}
 	guarded, cancel, err := x.guard(ctx)
 	if err != nil {
 		return err
@@ -433,14 +436,14 @@ func (x *extraction) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	doubts, err := x.wholeRun(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
 	x.observe()
 	x.journal.Resume = nil
 	x.journal.Extracted = &extracted{
-		Parts: x.number, Drift: x.part.point.Drift, Repeats: x.part.point.Repeats,
-		Source: Origin{Account: x.feed.Account, Paging: x.feed.Paging, PageSize: x.feed.PageSize},
-	}
-	if x.part.point.Next.Fixed {
-		x.journal.Extracted.Source.Paging = ByFixedPage
+		Parts: x.number, Drift: x.part.point.Drift, Repeats: x.part.point.Repeats, Source: x.origin(), Doubts: doubts,
 	}
 	return x.keep(context.WithoutCancel(ctx))
 }

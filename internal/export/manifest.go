@@ -16,11 +16,25 @@ import (
 // would misread the new one; added fields do not change it.
 const Format = "hikyaku-export/1"
 
-// A Manifest says what a published run holds. docs/export-format.md explains
-// each field to readers. Everything but Observed is a function of the run,
-// its settings and what the source held.
+// A State says what a run is worth to those who read it.
+type State string
+
+// The states.
+const (
+	Complete    State = "complete"     // published; nothing speaks against it
+	Accepted    State = "accepted"     // published although in doubt, because a person said so
+	InDoubt     State = "in doubt"     // all rows are stored, nothing is published
+	NotRecorded State = "not recorded" // published by a version that knew no doubt
+	Unfinished  State = "unfinished"   // rows are still to come
+)
+
+// A Manifest says what a published run holds, or one in doubt.
+// docs/export-format.md explains each field to readers. Everything but
+// Observed, Accepted and what earlier runs left there (Baselines, MatchedBy) is
+// a function of the run, its settings and what the source held.
 type Manifest struct {
 	Format        string    `json:"format"`
+	State         State     `json:"state"` // empty: see Standing
 	Provider      string    `json:"provider"`
 	Dataset       string    `json:"dataset"`
 	Run           string    `json:"run"`
@@ -43,15 +57,57 @@ type Manifest struct {
 	RepeatsAtEnd  int       `json:"repeats_at_end"` // of them, behind the last part
 	Late          int       `json:"late"`
 	Drift         Drift     `json:"drift"`
-	Parts         []Part    `json:"parts"`
-	Observed      Observed  `json:"observed"`
+	Looks         int       `json:"looks"` // how many times the lists were read
+	// Total are the counts of the provider that stayed wrong.
+	Total []WrongTotal `json:"total,omitempty"`
+	// Owed are the windows that the next runs ask for again.
+	Owed      []Owed      `json:"owed,omitempty"`
+	Redaction []Redaction `json:"redaction,omitempty"`
+	Doubts    []Doubt     `json:"doubts,omitempty"`
+	Accepted  *Acceptance `json:"accepted,omitempty"`
+	Baselines []Baseline  `json:"baselines,omitempty"` // of a snapshot: what the next ones are compared with
+	Parts     []Part      `json:"parts"`
+	Observed  Observed    `json:"observed"`
+}
+
+// Standing is the state of the run that a manifest describes.
+func (m Manifest) Standing() State {
+	if m.State == "" {
+		return NotRecorded
+	}
+	return m.State
 }
 
 // An Origin says how the source was read.
 type Origin struct {
 	Account  string `json:"account"`
+	Shape    string `json:"shape,omitempty"` // name of the generation of the provider's answers
 	Paging   Paging `json:"paging"`
 	PageSize int    `json:"page_size"`
+}
+
+// A WrongTotal is a count of all records that the provider gave and that stayed
+// wrong when it was asked again.
+type WrongTotal struct {
+	Pass  string `json:"pass,omitempty"`
+	Said  int    `json:"said"`
+	Found int    `json:"found"`
+}
+
+// An Owed window holds a record for which the provider itself fails. Runs after
+// SinceRun ask for it again.
+type Owed struct {
+	Pass     string    `json:"pass,omitempty"`
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`
+	SinceRun string    `json:"since_run"`
+}
+
+// An Acceptance says who published a run that was in doubt, and why.
+type Acceptance struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
 }
 
 // A Part is one file of a run.
@@ -75,6 +131,8 @@ type Observed struct {
 	Pages       int64   `json:"pages"` // asked for, those read again included
 	Invocations int     `json:"invocations"`
 	Seconds     float64 `json:"seconds"` // at work, waiting between calls not counted
+	// Planned is when the run froze its window; only a manifest says it.
+	Planned time.Time `json:"planned,omitzero"`
 }
 
 func (o Observed) plus(u Observed) Observed {
@@ -84,19 +142,30 @@ func (o Observed) plus(u Observed) Observed {
 	}
 }
 
-// manifest describes the run from its parts' checkpoints alone.
-func (j *job) manifest(points []checkpoint) Manifest {
-	fields := j.set.Fields[j.run.Dataset.String()]
+// origin says how the run's source was read.
+func (x *extraction) origin() Origin {
+	o := Origin{Account: x.feed.Account, Paging: x.feed.Paging, PageSize: x.feed.PageSize}
+	if x.part.point.Next.Fixed {
+		o.Paging = ByFixedPage
+	}
+	return o
+}
+
+// manifest describes the run from its parts' checkpoints, its journal, and what
+// the newest published run handed down.
+func (j *job) manifest(ctx context.Context, points []checkpoint) (Manifest, error) {
+	fields, done := j.set.Fields[j.run.Dataset.String()], j.journal.Extracted
 	m := Manifest{
-		Format: Format, Provider: j.run.Dataset.Provider, Dataset: j.run.Dataset.Name,
+		Format: Format, State: Complete, Provider: j.run.Dataset.Provider, Dataset: j.run.Dataset.Name,
 		Run: j.run.ID, DT: j.run.DT, TimeZone: j.set.Zone.String(), ScheduledTime: j.run.Scheduled,
 		Kind: j.run.Dataset.kind(), Backfill: j.run.IsBackfill(), Window: j.journal.Plan.Window, Passes: j.journal.Plan.Passes,
 		Compression: map[bool]string{true: "gzip", false: "none"}[j.set.Gzip],
-		Dropped:     nonNil(fields.Drop), Hashed: nonNil(fields.Hash),
-		Source: j.journal.Extracted.Source, Drift: j.journal.Extracted.Drift,
-		Repeats: j.journal.Extracted.Repeats, RepeatsAtEnd: j.journal.Extracted.Repeats,
+		Dropped:     plainPaths(fields.Drop), Hashed: plainPaths(fields.Hash),
+		Source: done.Source, Drift: done.Drift, Looks: max(1, done.Looks), Total: done.Total, Owed: done.Owed, Doubts: done.Doubts,
+		Repeats: done.Repeats, RepeatsAtEnd: done.Repeats,
 		Parts: []Part{}, Observed: j.journal.Observed,
 	}
+	m.Observed.Planned = j.journal.Plan.Started
 	for _, c := range points {
 		m.Parts = append(m.Parts, c.part())
 		m.Rows += c.Rows
@@ -106,7 +175,19 @@ func (j *job) manifest(points []checkpoint) Manifest {
 		m.Repeats += c.Repeats
 		m.Late += c.Late
 	}
-	return m
+	if len(m.Doubts) > 0 {
+		m.State = InDoubt
+	}
+	if fields.none() && !m.compared() {
+		return m, nil
+	}
+	before, err := j.newest(ctx)
+	if err != nil {
+		return m, err
+	}
+	m.Redaction = fields.recorded(m, points, before)
+	m.Baselines = m.baselines(before)
+	return m, nil
 }
 
 func nonNil(list []string) []string {
@@ -119,7 +200,7 @@ func nonNil(list []string) []string {
 // maxManifest caps what is read as a manifest: about 100,000 parts.
 const maxManifest = 64 << 20
 
-// ReadManifest reads a published run's manifest.
+// ReadManifest reads the manifest of a published run, or of one in doubt.
 func ReadManifest(ctx context.Context, store objectstore.Store, key string) (Manifest, error) {
 	var m Manifest
 	_, body, err := store.Get(ctx, key)
@@ -137,15 +218,14 @@ func ReadManifest(ctx context.Context, store objectstore.Store, key string) (Man
 	return m, nil
 }
 
-// putManifest writes the manifest unless the run has one, and returns the one
+// create writes a manifest under key unless there is one, and returns the one
 // that counts.
-func (j *job) putManifest(ctx context.Context, m Manifest) (Manifest, error) {
+func (j *job) create(ctx context.Context, key string, m Manifest) (Manifest, error) {
 	raw, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return m, err
 	}
 	raw = append(raw, '\n')
-	key := j.keys.manifest(j.run)
 	_, err = j.seams.Store.Put(ctx, objectstore.Object{
 		Key: key, Body: bytes.NewReader(raw), Size: int64(len(raw)), ContentType: "application/json",
 		Condition: objectstore.Condition{Absent: true},

@@ -184,7 +184,7 @@ func stopOften(b *bench) (stops int) {
 			return stops
 		}
 		if stops++; stops > 300 {
-			b.Fatal("no progress")
+			b.Fatalf("no progress: %+v", b.stopAfter(due, 6))
 		}
 	}
 }

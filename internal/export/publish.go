@@ -29,8 +29,18 @@ type covered struct {
 	Run string    `json:"run"`
 }
 
-// publish makes the stored parts visible, in an order in which each step is
-// harmless without the next, and ends the run.
+// skew is by how much two clocks may differ without a word. A run that is due
+// later than that after the clock of its plan was named by mistake.
+const skew = 5 * time.Minute
+
+// A publication is the end of a run whose rows are all stored.
+type publication struct {
+	*job
+
+	m Manifest
+}
+
+// publish ends the run: published, or in doubt.
 func (j *job) publish(ctx context.Context) (Answer, error) {
 	n, points, err := j.stored(ctx)
 	if err != nil {
@@ -39,32 +49,52 @@ func (j *job) publish(ctx context.Context) (Answer, error) {
 	if n != j.journal.Extracted.Parts {
 		return Answer{}, fmt.Errorf("publishing: %d parts are stored where the run wrote %d; objects under %s were added or deleted by hand", n, j.journal.Extracted.Parts, j.keys.folder(j.run))
 	}
-	m := j.manifest(points)
-	err = j.step(ctx, func(ctx context.Context) (err error) {
-		m, err = j.putManifest(ctx, m)
+	m, err := j.manifest(ctx, points)
+	if err != nil {
+		return Answer{}, err
+	}
+	p := &publication{job: j, m: m}
+	if m.State == InDoubt {
+		return p.doubt(ctx)
+	}
+	return p.show(ctx)
+}
+
+// show makes the stored parts visible, in an order in which each step is
+// harmless without the next.
+func (p *publication) show(ctx context.Context) (Answer, error) {
+	key := p.keys.manifest(p.run)
+	err := p.step(ctx, func(ctx context.Context) (err error) {
+		p.m, err = p.create(ctx, key, p.m)
 		return err
 	})
-	if err == nil && !j.run.IsBackfill() {
-		if j.run.Dataset.Incremental {
-			err = j.step(ctx, func(ctx context.Context) error { return j.moveWatermark(ctx, m) })
-		}
-		if err == nil {
-			err = j.step(ctx, func(ctx context.Context) error { return j.moveLatest(ctx, m) })
-		}
+	if err == nil && p.run.Dataset.Incremental && !p.run.IsBackfill() {
+		err = p.step(ctx, p.moveWatermark)
 	}
-	if err == nil {
-		err = j.step(ctx, func(ctx context.Context) error { return j.link(ctx, m) })
+	if err == nil && !p.run.IsBackfill() {
+		err = p.step(ctx, p.moveLatest)
+	}
+	if err == nil && p.set.Bucket != "" {
+		err = p.step(ctx, p.link)
 	}
 	if err != nil {
 		return Answer{}, err
 	}
-	answer := j.answer(Done)
-	answer.Manifest = j.keys.manifest(j.run)
-	answer.Parts, answer.Rows, answer.Rejects, answer.Drift = len(m.Parts), m.Rows, m.Rejects, m.Drift
+	answer := p.answer(Done)
+	answer.State, answer.Manifest = p.m.Standing(), key
+	return p.conclude(ctx, answer)
+}
+
+// conclude keeps the last answer in the journal, so that a repeated trigger is
+// answered by it, and releases the lease in the same swap.
+func (p *publication) conclude(ctx context.Context, answer Answer) (Answer, error) {
+	answer.Window = &p.m.Window
+	answer.Parts, answer.Rows, answer.Rejects, answer.Drift = len(p.m.Parts), p.m.Rows, p.m.Rejects, p.m.Drift
+	answer.Doubts, answer.TotalWrong = p.m.Doubts, len(p.m.Total)
 	recorded := answer
 	recorded.Observed = Observed{} // a later call meets nothing
-	j.journal.Done = &recorded
-	return answer, j.end(ctx)
+	p.journal.Done = &recorded
+	return answer, p.end(ctx)
 }
 
 // step runs one write while the lease surely holds.
@@ -100,29 +130,53 @@ func swap[T any](ctx context.Context, store objectstore.Store, key string, next 
 	}
 }
 
+// planned is when the run froze its window.
+func (p *publication) planned() time.Time {
+	if p.m.Observed.Planned.IsZero() { // a manifest of before
+		return p.journal.Plan.Started
+	}
+	return p.m.Observed.Planned
+}
+
 // moveWatermark notes how far the dataset is covered: never beyond the time at
 // which the run was planned. A scheduled time in the future, given by mistake,
 // would leave each later run nothing but its look-back.
-func (j *job) moveWatermark(ctx context.Context, m Manifest) error {
-	to := m.Window.To
-	if planned := j.journal.Plan.Started.Truncate(time.Second); planned.Before(to) {
+func (p *publication) moveWatermark(ctx context.Context) error {
+	to := p.m.Window.To
+	if planned := p.planned().Truncate(time.Second); planned.Before(to) {
 		to = planned
 	}
-	return swap(ctx, j.seams.Store, j.keys.watermark(), func(old covered) *covered {
+	return swap(ctx, p.seams.Store, p.keys.watermark(), func(old covered) *covered {
 		if !old.To.Before(to) {
 			return nil
 		}
-		return &covered{To: to, Run: m.Run}
+		return &covered{To: to, Run: p.m.Run}
 	})
 }
 
-func (j *job) moveLatest(ctx context.Context, m Manifest) error {
-	return swap(ctx, j.seams.Store, j.keys.latest(), func(old Pointer) *Pointer {
-		if byTime(old.ScheduledTime, old.Run, m.ScheduledTime, m.Run) >= 0 {
+// moveLatest points at the run unless a newer one is published. One that was
+// due in the future of its plan is never pointed at, and a pointer to a time
+// that has not come, which a clock that ran ahead has left, gives way.
+func (p *publication) moveLatest(ctx context.Context) error {
+	if p.m.ScheduledTime.After(p.planned().Add(skew)) {
+		return nil
+	}
+	now := p.seams.Now()
+	return swap(ctx, p.seams.Store, p.keys.latest(), func(old Pointer) *Pointer {
+		if old.covers(p.m, now) >= 0 {
 			return nil
 		}
-		return &Pointer{Run: m.Run, DT: m.DT, ScheduledTime: m.ScheduledTime, Manifest: j.keys.manifest(j.run), Rows: m.Rows}
+		return &Pointer{Run: p.m.Run, DT: p.m.DT, ScheduledTime: p.m.ScheduledTime, Manifest: p.keys.manifest(p.run), Rows: p.m.Rows}
 	})
+}
+
+// covers compares the run that is pointed at with another: above 0 if it is the
+// newer one.
+func (l Pointer) covers(m Manifest, now time.Time) int {
+	if l.ScheduledTime.After(now.Add(skew)) {
+		return -1
+	}
+	return byTime(l.ScheduledTime, l.Run, m.ScheduledTime, m.Run)
 }
 
 // watermark reads how far a dataset is covered.
@@ -145,23 +199,23 @@ const (
 // link puts the run's parts into the day's symlink. The body can carry no
 // nonce, so run, nonce and counter stand in its metadata. Adding is
 // idempotent, so after a doubtful answer it simply looks again.
-func (j *job) link(ctx context.Context, m Manifest) error {
-	key := j.keys.symlink(j.run)
+func (p *publication) link(ctx context.Context) error {
+	key := p.keys.symlink(p.run)
 	for {
-		info, lines, err := j.readLink(ctx, key)
+		info, lines, err := p.readLink(ctx, key)
 		if err != nil {
 			return err
 		}
-		next := j.nextLink(m, info, lines)
+		next := p.nextLink(info, lines)
 		if next == nil {
 			return nil
 		}
 		counter, _ := strconv.Atoi(info.Metadata[linkCounter]) // 0 for a new one
 		body := []byte(strings.Join(next, ""))
-		_, err = j.seams.Store.Put(ctx, objectstore.Object{
+		_, err = p.seams.Store.Put(ctx, objectstore.Object{
 			Key: key, Body: bytes.NewReader(body), Size: int64(len(body)), ContentType: "text/plain",
 			Metadata: map[string]string{
-				linkRun: max(m.Run, info.Metadata[linkRun]), linkNonce: j.seams.NewID(), linkCounter: strconv.Itoa(counter + 1),
+				linkRun: max(p.m.Run, info.Metadata[linkRun]), linkNonce: p.seams.NewID(), linkCounter: strconv.Itoa(counter + 1),
 			},
 			Condition: objectstore.Condition{Absent: info.ETag == "", ETag: info.ETag},
 		})
@@ -177,13 +231,13 @@ func (j *job) link(ctx context.Context, m Manifest) error {
 // nextLink returns the lines of the new symlink, or nil if it is right. A
 // snapshot's names the newest run's parts, never those of a mere range; an
 // incremental one those of all runs of the day.
-func (j *job) nextLink(m Manifest, info objectstore.Info, lines []string) []string {
-	mine := make([]string, 0, len(m.Parts))
-	for _, p := range m.Parts {
-		mine = append(mine, "s3://"+j.set.Bucket+"/"+p.Key+"\n")
+func (p *publication) nextLink(info objectstore.Info, lines []string) []string {
+	mine := make([]string, 0, len(p.m.Parts))
+	for _, part := range p.m.Parts {
+		mine = append(mine, "s3://"+p.set.Bucket+"/"+part.Key+"\n")
 	}
-	if m.Kind == "snapshot" {
-		if m.Backfill || info.ETag != "" && info.Metadata[linkRun] >= m.Run {
+	if p.m.Kind == "snapshot" {
+		if p.m.Backfill || info.ETag != "" && info.Metadata[linkRun] >= p.m.Run {
 			return nil
 		}
 		return mine
@@ -198,8 +252,8 @@ func (j *job) nextLink(m Manifest, info objectstore.Info, lines []string) []stri
 }
 
 // readLink reads a symlink's lines; none if there is no object.
-func (j *job) readLink(ctx context.Context, key string) (objectstore.Info, []string, error) {
-	info, body, err := j.seams.Store.Get(ctx, key)
+func (p *publication) readLink(ctx context.Context, key string) (objectstore.Info, []string, error) {
+	info, body, err := p.seams.Store.Get(ctx, key)
 	if errors.Is(err, objectstore.ErrNotFound) {
 		return objectstore.Info{}, nil, nil
 	}

@@ -11,36 +11,90 @@ import (
 )
 
 // Fields names what must not leave as it is, by path: names joined by dots,
-// through arrays, matched after undoing escapes, every occurrence.
+// through arrays, matched after undoing escapes, every occurrence. A path that
+// ends in a question mark is rare by nature: no run is refused because it has
+// not been met.
 type Fields struct {
 	Drop []string `json:"drop,omitempty"` // the member vanishes, name and value
 	Hash []string `json:"hash,omitempty"` // the value becomes "hmac-sha256:..."
 }
 
+// FieldsSyntax shows how paths are written.
+const FieldsSyntax = `DATASET:PATH,PATH; DATASET:PATH, a path being names joined by dots, with a question mark after one that is rare by nature, such as "shopline/customers:email,phones; shopline/orders:delivery_address.recipient_name; yappli/users:login_id,column07?"`
+
+// maxPaths bounds the paths of a dataset, so that what they matched fits into
+// a checkpoint.
+const maxPaths = 200
+
 // none reports that nothing is dropped or hashed.
 func (f Fields) none() bool { return len(f.Drop)+len(f.Hash) == 0 }
+
+// A redactPath is one path of Fields.
+type redactPath struct {
+	path string // without the question mark
+	hash bool
+	rare bool
+}
+
+// paths returns all paths in an order that does not depend on how the settings
+// are written down.
+func (f Fields) paths() []redactPath {
+	var all []redactPath
+	for _, text := range slices.Sorted(slices.Values(f.Drop)) {
+		path, rare := strings.CutSuffix(text, "?")
+		all = append(all, redactPath{path: path, rare: rare})
+	}
+	for _, text := range slices.Sorted(slices.Values(f.Hash)) {
+		path, rare := strings.CutSuffix(text, "?")
+		all = append(all, redactPath{path: path, hash: true, rare: rare})
+	}
+	return all
+}
+
+// plainPaths returns paths without their question marks; never nil.
+func plainPaths(list []string) []string {
+	plain := make([]string, len(list))
+	for i, text := range list {
+		plain[i] = strings.TrimSuffix(text, "?")
+	}
+	return plain
+}
 
 // Faults returns what is wrong with the paths for a dataset.
 func (f Fields) Faults(d Dataset) []error {
 	var faults []error
-	for _, path := range slices.Concat(f.Drop, f.Hash) {
+	drop, hash := plainPaths(f.Drop), plainPaths(f.Hash)
+	all := slices.Concat(drop, hash)
+	if len(all) > maxPaths {
+		faults = append(faults, fmt.Errorf("%s: %d paths are more than the %d that are possible", d, len(all), maxPaths))
+	}
+	for i, path := range all {
+		outer := slices.IndexFunc(all, func(other string) bool { return strings.HasPrefix(path, other+".") })
 		switch {
-		case path == "" || slices.Contains(strings.Split(path, "."), ""):
-			faults = append(faults, fmt.Errorf("%s: %q is not a path such as \"customer.email\"", d, path))
+		case path == "" || slices.Contains(strings.Split(path, "."), "") || strings.Contains(path, "?"):
+			faults = append(faults, fmt.Errorf("%s: %q is not a path such as \"customer.email\"", d, clip(path)))
 		case d.needs(path):
 			faults = append(faults, fmt.Errorf("%s: %s cannot be dropped or hashed: the export finds its place by it", d, path))
-		case slices.Contains(f.Drop, path) && slices.Contains(f.Hash, path):
+		case slices.Contains(drop, path) && slices.Contains(hash, path):
 			faults = append(faults, fmt.Errorf("%s: %s is both dropped and hashed", d, path))
+		case slices.Index(all, path) < i:
+			faults = append(faults, fmt.Errorf("%s: %s is named twice", d, path))
+		case outer >= 0:
+			faults = append(faults, fmt.Errorf("%s: %s lies inside %s, which is dropped or hashed as a whole", d, path, all[outer]))
 		}
 	}
 	return faults
 }
 
-// A redactor rewrites records. It is not safe for concurrent use.
+// A redactor rewrites records, and counts what it finds in them. It is not safe
+// for concurrent use.
 type redactor struct {
-	root *redactNode
-	mac  hash.Hash
-	out  []byte
+	root   *redactNode
+	paths  []redactPath
+	hits   []int // by path, since the part began
+	judged bool  // every path that must be met has been
+	mac    hash.Hash
+	out    []byte
 }
 
 // redactNode is one step of the paths.
@@ -48,6 +102,9 @@ type redactNode struct {
 	names      []string
 	children   []*redactNode
 	drop, hash bool
+	path       int // where drop or hash: index of the path
+
+	met map[string]bool // names of the objects here, while nothing is judged
 }
 
 // newRedactor returns nil if there is nothing to do.
@@ -55,12 +112,11 @@ func newRedactor(f Fields, key []byte) *redactor {
 	if f.none() {
 		return nil
 	}
-	r := &redactor{root: &redactNode{}, mac: hmac.New(sha256.New, key)}
-	for _, path := range f.Drop {
-		r.root.at(path).drop = true
-	}
-	for _, path := range f.Hash {
-		r.root.at(path).hash = true
+	r := &redactor{root: &redactNode{}, paths: f.paths(), mac: hmac.New(sha256.New, key)}
+	r.hits = make([]int, len(r.paths))
+	for i, p := range r.paths {
+		n := r.root.at(p.path)
+		n.drop, n.hash, n.path = !p.hash, p.hash, i
 	}
 	return r
 }
@@ -96,7 +152,7 @@ func (r *redactor) apply(line []byte) []byte {
 	return r.out
 }
 
-// value copies the value at b[i] and returns the index behind it.
+// value copies the value at b[i] and returns the index after it.
 func (r *redactor) value(b []byte, i int, n *redactNode) int {
 	end := skipValue(b, i)
 	switch {
@@ -131,6 +187,12 @@ func (r *redactor) object(b []byte, i int, n *redactNode) {
 	first := true
 	members(b, i, func(m member) bool {
 		child := n.child(m.name)
+		if !r.judged {
+			n.meet(m.name)
+		}
+		if child != nil && (child.drop || child.hash) {
+			r.hits[child.path]++
+		}
 		if child != nil && child.drop {
 			return true
 		}

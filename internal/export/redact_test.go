@@ -28,8 +28,8 @@ func TestFields_OnlyTheirBytesChange(t *testing.T) {
 		{"a", "", `{"a":1,"b":1.10e2,"a":[2],"c":"\u0041"}`, `{"b":1.10e2,"c":"\u0041"}`},
 		{"a", "", `{"\u0061":"secret","b":{"a":1}}`, `{"b":{"a":1}}`},
 		{"b.a", "", `{"a":1,"b":{"a":"x","c":2},"b":[{"a":"y"},{"c":3},[{"a":"z","d":4}],5]}`, `{"a":1,"b":{"c":2},"b":[{},{"c":3},[{"d":4}],5]}`},
-		{"b.a", "", `{"b":"text","c":[]}`, `{"b":"text","c":[]}`},
-		{"b.a", "", `{"b":[],"c":{}}`, `{"b":[],"c":{}}`},
+		{"b.a?", "", `{"b":"text","c":[]}`, `{"b":"text","c":[]}`},
+		{"b.a?", "", `{"b":[],"c":{}}`, `{"b":[],"c":{}}`},
 		{"", "p", `{"p":"0900000000","q":"0900000000"}`, `{"p":` + hashed("0900000000") + `,"q":"0900000000"}`},
 		{"", "p", `{"p":"\u0030900000000"}`, `{"p":` + hashed("0900000000") + `}`},
 		{"", "p", `{"p":12.50,"p":true}`, `{"p":` + hashed("12.50") + `,"p":` + hashed("true") + `}`},
@@ -51,7 +51,7 @@ func TestFields_OnlyTheirBytesChange(t *testing.T) {
 		if err != nil || strings.Join(got, "|") != c.want {
 			t.Errorf("drop %q, hash %q of %s: got %s, want %s (%v)", c.drop, c.hash, c.in, got, c.want, err)
 		}
-		if strings.Join(m.Dropped, "") != c.drop || strings.Join(m.Hashed, "") != c.hash {
+		if strings.Join(m.Dropped, "") != strings.TrimSuffix(c.drop, "?") || strings.Join(m.Hashed, "") != c.hash {
 			t.Errorf("the manifest names %v and %v", m.Dropped, m.Hashed)
 		}
 		b.verify(b.key("_manifest.json"))
@@ -78,6 +78,7 @@ func TestFields_FaultsAreAllNamed(t *testing.T) {
 		"shopline/orders: both is both dropped and hashed",
 		"shopline/orders: both is both dropped and hashed",
 		"shopline/orders: updated_at cannot be dropped or hashed: the export finds its place by it",
+		"shopline/orders: order_delivery.remark lies inside order_delivery, which is dropped or hashed as a whole",
 	}
 	if strings.Join(all, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(all, "\n"), strings.Join(want, "\n"))

@@ -20,30 +20,37 @@ type Status string
 const (
 	Planned  Status = "planned"  // answer to Plan: the run is not done
 	Continue Status = "continue" // stopped safely before the deadline: call again
-	Busy     Status = "busy"     // somebody else works on the run: call again after Until
+	Busy     Status = "busy"     // somebody else works on the run, or Cause: call again after Until
 	Done     Status = "done"     // published, nothing is left to do
+	Doubtful Status = "doubt"    // in doubt: nothing is published, nothing is left to do
 )
 
 // An Answer reports on a run.
 type Answer struct {
 	Status   Status     `json:"status"`
+	State    State      `json:"state,omitempty"`
 	Dataset  string     `json:"dataset"`
 	Run      string     `json:"run"`
 	DT       string     `json:"dt"`
 	Manifest string     `json:"manifest,omitempty"` // key; once published
-	Until    *time.Time `json:"until,omitempty"`    // Busy: when the holder's lease ends at the latest
+	Doubt    string     `json:"doubt,omitempty"`    // key of what stands in the manifest's place; once in doubt
+	Doubts   []Doubt    `json:"doubts,omitempty"`   // of an accepted run too
+	Until    *time.Time `json:"until,omitempty"`    // Busy: when the holder's lease ends at the latest, or the wait
+	Cause    string     `json:"cause,omitempty"`    // Busy: what is waited for, if it is no other holder
 	Window   *Window    `json:"window,omitempty"`
 	Parts    int        `json:"parts"`
 	Rows     int        `json:"rows"`
 	Rejects  int        `json:"rejects"`
 	Drift    Drift      `json:"drift"`
-	Observed Observed   `json:"observed"` // by this call alone
+	// TotalWrong is how many counts of the provider stayed wrong.
+	TotalWrong int      `json:"total_wrong,omitempty"`
+	Observed   Observed `json:"observed"` // by this call alone
 }
 
 // Settings are how an Exporter works. Zero numbers mean the defaults.
 type Settings struct {
 	Prefix    string // leads all keys; may be empty
-	Bucket    string // stands in symlink.txt; the store knows its own
+	Bucket    string // stands in symlink.txt, which is not written without; the store knows its own
 	Zone      *time.Location
 	Gzip      bool
 	PartBytes int64         // of a part, uncompressed; 0: 64 MiB, which is also the most
@@ -54,8 +61,13 @@ type Settings struct {
 	MaxRecord int           // bytes; a larger one is rejected; 0: 16 MiB
 	MaxBody   int64         // bytes of an unpacked answer; 0: 64 MiB
 	LookBack  time.Duration // by which an incremental window reaches into the one before
-	LeaseTTL  time.Duration // 0: 3 minutes
-	StopAhead time.Duration // before the deadline; 0: 20 s
+	// MaxShrink is by how many percent a snapshot may be smaller than the
+	// one it is compared with; 0: 50. MaxRejects is how many percent of a
+	// run's records may be rejected; 0: 5. Beyond them the run is in doubt.
+	MaxShrink  int
+	MaxRejects int
+	LeaseTTL   time.Duration // 0: 3 minutes
+	StopAhead  time.Duration // before the deadline; 0: 20 s
 	// Fields are dropped and hashed by dataset name.
 	Fields map[string]Fields
 }
@@ -70,6 +82,8 @@ const (
 	defaultMaxBody   = 64 << 20
 	defaultLeaseTTL  = 3 * time.Minute
 	defaultStopAhead = 20 * time.Second
+	defaultShrink    = 50
+	defaultRejects   = 5
 	// writeTime bounds one write. The lease is extended before a write for
 	// which less than this is left.
 	writeTime = 45 * time.Second
@@ -82,6 +96,8 @@ func (s Settings) withDefaults() Settings {
 	s.Spool = orDefault(s.Spool, defaultSpool)
 	s.MaxRecord = orDefault(s.MaxRecord, defaultMaxRecord)
 	s.MaxBody = orDefault(s.MaxBody, defaultMaxBody)
+	s.MaxShrink = orDefault(s.MaxShrink, defaultShrink)
+	s.MaxRejects = orDefault(s.MaxRejects, defaultRejects)
 	s.LeaseTTL = orDefault(s.LeaseTTL, defaultLeaseTTL)
 	s.StopAhead = orDefault(s.StopAhead, defaultStopAhead)
 	if s.Zone == nil {
@@ -165,7 +181,12 @@ type extracted struct {
 	Parts   int    `json:"parts"`
 	Drift   Drift  `json:"drift"`
 	Source  Origin `json:"source"`
-	Repeats int    `json:"repeats,omitempty"` // behind the last part
+	Repeats int    `json:"repeats,omitempty"` // after the last part
+	// Doubts, few of them: with any the run does not publish.
+	Doubts []Doubt      `json:"doubts,omitempty"`
+	Looks  int          `json:"looks,omitempty"`
+	Total  []WrongTotal `json:"total,omitempty"`
+	Owed   []Owed       `json:"owed,omitempty"`
 }
 
 // resume is where a call stopped that had nothing to store.
@@ -186,6 +207,14 @@ type journal struct {
 	Observed  Observed   `json:"observed"`
 }
 
+// ended returns the last answer of a run that has ended; nil: it has not.
+func (j journal) ended() *Answer {
+	if j.Done != nil && j.Done.State == "" {
+		j.Done.State = NotRecorded
+	}
+	return j.Done
+}
+
 // job is one call's work on one run.
 type job struct {
 	*Exporter
@@ -197,6 +226,8 @@ type job struct {
 	began   time.Time // of this call, or when it was last observed
 	traffic Traffic   // of this call, counted so far
 	counted Observed
+	before  *Manifest // of the newest published run, once read
+	asked   bool
 }
 
 // begin takes the run's lease, by a swap from the one reading that shows whether
@@ -210,15 +241,13 @@ func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
 	if err := j.read(seen.Journal); err != nil {
 		return nil, nil, err
 	}
-	if j.journal.Done != nil {
-		return nil, j.journal.Done, nil
+	if done := j.journal.ended(); done != nil {
+		return nil, done, nil
 	}
 	j.lease, err = seen.Acquire(ctx, e.seams.NewID(), e.set.LeaseTTL, e.seams.Now)
 	var held *lease.HeldError
 	if errors.As(err, &held) {
-		answer := j.answer(Busy)
-		until := held.Until.UTC()
-		answer.Until = &until
+		answer := j.busy(held.Until)
 		return nil, &answer, nil
 	}
 	if err != nil {
@@ -283,6 +312,14 @@ func (j *job) answer(s Status) Answer {
 	return a
 }
 
+// busy answers that another holder works on the run.
+func (j *job) busy(until time.Time) Answer {
+	a := j.answer(Busy)
+	until = until.UTC()
+	a.Until = &until
+	return a
+}
+
 // fingerprint is the text of all settings that a run's files depend on.
 func (e *Exporter) fingerprint(d Dataset) string {
 	f := e.set.Fields[d.String()]
@@ -301,25 +338,19 @@ func (e *Exporter) Plan(ctx context.Context, r Run) (Answer, error) {
 	if err := j.read(known); err != nil {
 		return Answer{}, err
 	}
-	if j.journal.Done != nil {
-		return *j.journal.Done, nil
+	if done := j.journal.ended(); done != nil {
+		return *done, nil
 	}
 	if j.journal.Plan == nil {
-		covered, err := e.watermark(ctx, j.keys)
+		window, err := e.window(ctx, r)
 		if err != nil {
 			return Answer{}, err
 		}
-		j.journal.Plan = &plan{Window: r.window(covered.To, e.set.LookBack)}
+		j.journal.Plan = &plan{Window: window}
 	}
 	answer := j.answer(Planned)
-	_, parts, err := j.stored(ctx)
-	if err != nil {
-		return Answer{}, err
-	}
-	for _, p := range parts {
-		answer.add(p)
-	}
-	return answer, nil
+	answer.State = Unfinished
+	return answer, j.lying(ctx, &answer)
 }
 
 // add counts a stored part.
@@ -354,11 +385,8 @@ func (e *Exporter) work(ctx context.Context, r Run, extract bool) (Answer, error
 	answer, err := j.advance(ctx, extract)
 	switch {
 	case errors.Is(err, lease.ErrLost):
-		busy := j.answer(Busy)
-		until := e.seams.Now().Add(e.set.LeaseTTL).UTC()
-		busy.Until = &until
-		return busy, nil
-	case err == nil && answer.Status == Done: // released with done
+		return j.busy(e.seams.Now().Add(e.set.LeaseTTL)), nil
+	case err == nil && (answer.Status == Done || answer.Status == Doubtful): // released with the answer
 		return answer, nil
 	}
 	if endErr := j.end(ctx); err == nil && endErr != nil && !errors.Is(endErr, lease.ErrLost) {

@@ -48,7 +48,7 @@ func newBench(t testing.TB, l *list) *bench {
 	b.dataset = dataset(t, "shopline/customers")
 	b.dataset.Incremental, b.dataset.Ranged, b.dataset.Passes = false, false, nil
 	b.feed = export.Feed{Source: l, Paging: l.paging, PageSize: 10, Shape: export.Shape{Lists: []string{"items"}, ID: []string{"id"}}}
-	b.set = export.Settings{Prefix: "shop", Bucket: "lake", PartBytes: 1500, Gzip: true, InFlight: 3}
+	b.set = export.Settings{Prefix: "shop", Bucket: "lake", PartBytes: 1500, Gzip: true, InFlight: 3, MaxRejects: 100}
 	return b
 }
 

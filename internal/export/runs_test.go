@@ -1,6 +1,8 @@
 package export_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,5 +59,86 @@ func TestProgress_CountsTheCallsOwnWork(t *testing.T) {
 	}
 	if last := told[4]; last.Rows != 45 || last.Bytes != m.Bytes || last.Pages != 5 || last.Parts != len(m.Parts)-1 {
 		t.Errorf("at the end %+v, want %d bytes and %d parts", last, m.Bytes, len(m.Parts)-1)
+	}
+}
+
+// TestRuns_ShowsWhatLiesThere: whoever asks may have other settings than the run
+// that died, and a part may have lost its checkpoint.
+func TestRuns_ShowsWhatLiesThere(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(b *bench){
+		"the same settings":      func(*bench) {},
+		"another compression":    func(b *bench) { b.set.Gzip = false },
+		"another time zone":      func(b *bench) { b.set.Zone = time.FixedZone("west", -12*3600) },
+		"a time zone further on": func(b *bench) { b.set.Zone = time.FixedZone("east", 14*3600) },
+		"another part size":      func(b *bench) { b.set.PartBytes = 0 },
+		"no checkpoint": func(b *bench) {
+			key := b.key("part-00000.jsonl.gz")
+			b.put(key, b.object(key), nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, newList(export.ByCursor, 45))
+			stopped := b.stopAfter(due, 3)
+			change(b)
+			runs, err := b.exporter().Runs(t.Context(), b.dataset)
+			if err != nil || len(runs) != 1 {
+				t.Fatalf("got %v, %v", runs, err)
+			}
+			a := runs[0]
+			rows := stopped.Rows
+			if name == "no checkpoint" {
+				rows = a.Rows // of the parts that still have one
+			}
+			if a.State != export.Unfinished || a.Parts != stopped.Parts || a.Parts < 2 || a.Rows != rows || a.DT != "2026-11-22" {
+				t.Errorf("got %+v, want what the stop said: %+v", a, stopped)
+			}
+		})
+	}
+}
+
+// TestRuns_SayWhatTheyAreWorth: complete, accepted, in doubt, not recorded, or
+// unfinished.
+func TestRuns_SayWhatTheyAreWorth(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, newList(export.ByCursor, 45))
+	b.set.MaxRejects = 5
+	b.extract(due)
+	b.extract(due.Add(time.Minute))
+	b.list.render = someBad(5)
+	b.doubt(due.Add(2 * time.Minute))
+	accepted := b.doubt(due.Add(3 * time.Minute))
+	if _, err := b.exporter().Accept(t.Context(), accepted.Doubt, "山田", "known"); err != nil {
+		t.Fatal(err)
+	}
+	b.list.render = record
+	b.stopAfter(due.Add(4*time.Minute), 2)
+	// The first is as a version left it that knew no doubt.
+	for _, key := range []string{"shop/state/export/shopline/customers/run=20261122T003000Z.json", b.key("_manifest.json")} {
+		text := strings.Replace(strings.Replace(string(b.object(key)), `"state":"complete",`, "", 1), `"state": "complete",`, "", 1)
+		b.put(key, []byte(text), nil)
+	}
+	runs, err := b.exporter().Runs(t.Context(), b.dataset)
+	if err != nil || len(runs) != 5 {
+		t.Fatal(runs, err)
+	}
+	want := []export.State{export.NotRecorded, export.Complete, export.InDoubt, export.Accepted, export.Unfinished}
+	for i, a := range runs {
+		if a.State != want[i] {
+			t.Errorf("run %d is %q, want %q", i, a.State, want[i])
+		}
+		key := a.Manifest
+		if key == "" {
+			key = a.Doubt
+		}
+		if key == "" {
+			continue
+		}
+		v, err := export.Verify(t.Context(), b.store, key)
+		raw, _ := json.Marshal(v)
+		if err != nil || len(v.Faults) > 0 || v.State != want[i] || !strings.Contains(string(raw), `"state":"`+string(want[i])+`"`) {
+			t.Errorf("run %d: verify says %s, %v", i, raw, err)
+		}
 	}
 }

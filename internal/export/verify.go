@@ -17,30 +17,41 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// A Verdict is the result of reading a published run again.
+// A Verdict is the result of reading a run again.
 type Verdict struct {
-	Manifest Manifest `json:"-"`
-	Parts    int      `json:"parts"`
-	Rows     int      `json:"rows"`
-	Bytes    int64    `json:"bytes"`
-	Faults   []string `json:"faults"` // empty: every figure of the manifest is proved
+	State    State       `json:"state"`
+	Doubts   []Doubt     `json:"doubts,omitempty"`
+	Accepted *Acceptance `json:"accepted,omitempty"`
+	Manifest Manifest    `json:"-"`
+	Parts    int         `json:"parts"`
+	Rows     int         `json:"rows"`
+	Bytes    int64       `json:"bytes"`
+	Faults   []string    `json:"faults"` // empty: every figure of the manifest is proved
 }
 
-// Verify reads every object of the run that the manifest under key describes,
-// and compares what is there with every figure in it. Faults are part of the
-// verdict; an error means that the verdict could not be reached.
+// The names of the manifests in a run's folder.
+const (
+	manifestName = "_manifest.json"
+	doubtName    = "_doubt.json"
+)
+
+// Verify reads every object of the run that the manifest under key describes, or
+// the _doubt.json of a run in doubt, and compares what is there with every figure
+// in it. Faults are part of the verdict; an error means that the verdict could
+// not be reached.
 func Verify(ctx context.Context, store objectstore.Store, key string) (Verdict, error) {
 	m, err := ReadManifest(ctx, store, key)
 	if err != nil {
 		return Verdict{}, err
 	}
-	v := &verifier{store: store, Verdict: Verdict{Manifest: m, Faults: []string{}}}
+	v := &verifier{store: store, Verdict: Verdict{State: m.Standing(), Doubts: m.Doubts, Accepted: m.Accepted, Manifest: m, Faults: []string{}}}
 	d, err := FindDataset(m.Provider + "/" + m.Dataset)
 	if err != nil {
 		return v.Verdict, err
 	}
 	v.split = splitter{shape: d.Shape}
-	folder := strings.TrimSuffix(key, "_manifest.json")
+	folder, name := path.Split(key)
+	v.standing(name)
 	run, k := v.run(d), keys{dataset: d.String()}
 	var found bool
 	if k.prefix, found = strings.CutSuffix(folder, k.folder(run)); !found {
@@ -78,18 +89,27 @@ func equal[T comparable](v *verifier, what, figure string, stated, found T) {
 	}
 }
 
+// standing proves that the state is the one of the manifest's name and of what
+// else it says.
+func (v *verifier) standing(name string) {
+	m := v.Manifest
+	want := Complete
+	switch {
+	case name == doubtName:
+		want = InDoubt
+	case m.Accepted != nil:
+		want = Accepted
+	case m.State == "" && len(m.Doubts) == 0:
+		return
+	}
+	equal(v, "manifest", "state", m.State, want)
+	equal(v, "manifest", "doubts", len(m.Doubts) > 0, want != Complete)
+}
+
 // run names the run anew by when it was due.
 func (v *verifier) run(d Dataset) Run {
 	m := v.Manifest
-	t := Trigger{Dataset: d, Scheduled: m.ScheduledTime}
-	if m.Backfill {
-		t.From, t.To = m.Window.From, m.Window.To
-	}
-	var run Run
-	zone, err := LoadZone(m.TimeZone)
-	if err == nil {
-		run, err = NewRun(t, zone)
-	}
+	run, err := m.run(d)
 	if err != nil {
 		v.fault("manifest: %v", err)
 	}
@@ -97,6 +117,19 @@ func (v *verifier) run(d Dataset) Run {
 	equal(v, "manifest", "dt", m.DT, run.DT)
 	equal(v, "manifest", "backfill", m.Backfill, run.IsBackfill())
 	return run
+}
+
+// run names the run that the manifest describes anew, by when it was due.
+func (m Manifest) run(d Dataset) (Run, error) {
+	t := Trigger{Dataset: d, Scheduled: m.ScheduledTime}
+	if m.Backfill {
+		t.From, t.To = m.Window.From, m.Window.To
+	}
+	zone, err := LoadZone(m.TimeZone)
+	if err != nil {
+		return Run{}, err
+	}
+	return NewRun(t, zone)
 }
 
 // part proves one part and its rejects.
@@ -214,9 +247,12 @@ func (v *verifier) totals() {
 }
 
 // listing proves that the run's folder holds what the manifest names, and
-// nothing else.
+// nothing else but the other manifest of a run that was in doubt.
 func (v *verifier) listing(ctx context.Context, folder, manifest string) error {
 	named := map[string]bool{manifest: true}
+	if v.Manifest.Accepted != nil {
+		named[folder+doubtName] = true
+	}
 	for _, p := range v.Manifest.Parts {
 		named[p.Key] = true
 	}
@@ -224,9 +260,31 @@ func (v *verifier) listing(ctx context.Context, folder, manifest string) error {
 		if err != nil {
 			return fmt.Errorf("listing %s: %w", folder, err)
 		}
-		if !named[info.Key] {
-			v.fault("%s: the manifest does not name this object", path.Base(info.Key))
+		if named[info.Key] {
+			continue
 		}
+		if info.Key == folder+manifestName && v.Manifest.State == InDoubt {
+			if err := v.accepted(ctx, info.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		v.fault("%s: the manifest does not name this object", path.Base(info.Key))
 	}
+	return nil
+}
+
+// accepted reads the manifest of a run that was in doubt: a person has accepted
+// it since.
+func (v *verifier) accepted(ctx context.Context, key string) error {
+	m, err := ReadManifest(ctx, v.store, key)
+	if err != nil {
+		return err
+	}
+	if m.Accepted == nil {
+		v.fault("%s: the run is in doubt, nobody has accepted it, and yet it is published", manifestName)
+		return nil
+	}
+	v.State, v.Verdict.Accepted = Accepted, m.Accepted
 	return nil
 }

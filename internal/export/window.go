@@ -1,6 +1,7 @@
 package export
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -18,10 +19,10 @@ type Window struct {
 }
 
 // contains reports whether the time in a record's field lies in the window.
-// What cannot be read as RFC 3339 does not.
+// What cannot be read does not: a record is rather taken twice than left out.
 func (w Window) contains(value []byte) bool {
-	t, err := time.Parse(time.RFC3339, string(value))
-	return err == nil && !t.Before(w.From) && (w.To.IsZero() || !t.After(w.To))
+	t, ok := readTime(string(value))
+	return ok && !t.Before(w.From) && (w.To.IsZero() || !t.After(w.To))
 }
 
 // LoadZone returns the zone of an IANA name. The machine's own zone is
@@ -89,7 +90,7 @@ func NewRun(t Trigger, zone *time.Location) (Run, error) {
 func (r Run) IsBackfill() bool { return r.Backfill != Window{} }
 
 // window returns the run's window. covered is how far the dataset is covered
-// by the runs before; zero: not at all.
+// by the runs before, not beyond the scheduled time; zero: not at all.
 func (r Run) window(covered time.Time, lookBack time.Duration) Window {
 	switch {
 	case r.IsBackfill():
@@ -99,12 +100,27 @@ func (r Run) window(covered time.Time, lookBack time.Duration) Window {
 	case r.Dataset.Incremental && covered.IsZero():
 		return Window{From: r.Scheduled.Add(-r.Dataset.Past), To: r.Scheduled}
 	case r.Dataset.Incremental:
-		if covered.After(r.Scheduled) { // a late trigger of an earlier time
-			covered = r.Scheduled
-		}
 		return Window{From: covered.Add(-lookBack), To: r.Scheduled}
 	case r.Dataset.Ranged:
 		return Window{From: r.Scheduled.Add(-r.Dataset.Past), To: r.Scheduled.Add(r.Dataset.Future)}
 	}
 	return Window{}
+}
+
+// window returns the window of a run that is planned now. It begins at the
+// watermark. One that is ahead of the scheduled time, as after a clock that was,
+// says nothing about the time before it: the run then begins where the newest
+// published run ended that was due before.
+func (e *Exporter) window(ctx context.Context, r Run) (Window, error) {
+	k := e.keys(r.Dataset)
+	mark, err := e.watermark(ctx, k)
+	if err != nil {
+		return Window{}, err
+	}
+	if r.Dataset.Incremental && !r.IsBackfill() && mark.To.After(r.Scheduled) {
+		if mark.To, err = e.coveredBefore(ctx, r.Dataset, r.Scheduled); err != nil {
+			return Window{}, err
+		}
+	}
+	return r.window(mark.To, e.set.LookBack), nil
 }

@@ -27,6 +27,7 @@ type Memory struct {
 type memoryObject struct {
 	info Info
 	body []byte
+	tags map[string]string
 }
 
 var _ Store = (*Memory)(nil)
@@ -85,6 +86,28 @@ func (m *Memory) Put(ctx context.Context, o Object) (string, error) {
 	info := Info{Key: o.Key, ETag: `"` + hex.EncodeToString(sum[:]) + `"`, Size: o.Size, Modified: m.now(), Metadata: maps.Clone(o.Metadata)}
 	m.objects[o.Key] = memoryObject{info: info, body: body}
 	return info.ETag, nil
+}
+
+// SetTags replaces an object's tags.
+func (m *Memory) SetTags(ctx context.Context, key string, tags map[string]string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o, ok := m.objects[key]
+	if !ok {
+		return fmt.Errorf("%s: %w", key, ErrNotFound)
+	}
+	o.tags = maps.Clone(tags)
+	m.objects[key] = o
+	return nil
+}
+
+// GetTags reads an object's tags.
+func (m *Memory) GetTags(ctx context.Context, key string) (map[string]string, error) {
+	o, err := m.find(ctx, key)
+	return maps.Clone(o.tags), err
 }
 
 // Delete removes an object.

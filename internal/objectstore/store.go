@@ -68,6 +68,12 @@ type Store interface {
 	Put(ctx context.Context, o Object) (etag string, err error)
 	// Delete removes an object; a missing one is no error.
 	Delete(ctx context.Context, key string) error
+	// SetTags replaces all tags of an object; none removes them. Neither
+	// the ETag nor anything else of the object changes. A Put over it drops
+	// its tags.
+	SetTags(ctx context.Context, key string, tags map[string]string) error
+	// GetTags reads an object's tags.
+	GetTags(ctx context.Context, key string) (map[string]string, error)
 	// List yields the objects under a prefix in the order of their keys,
 	// those after a key only, if that is not empty.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]

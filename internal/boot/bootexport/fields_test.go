@@ -45,6 +45,8 @@ func TestFields_WrongSyntaxIsAnsweredWithTheRightOne(t *testing.T) {
 		"shopline/customers：email":                       `"shopline/customers：email" holds a full-width "："; write ":"`,
 		"shopline/customers:email、phones":                `"shopline/customers:email、phones" holds a full-width "、"; write ","`,
 		"shopline/customers:memo??":                      `"memo??": a question mark stands once, after a field that is rare by nature, as in shopline/customers:memo?`,
+		"shopline/customers:a?b":                         `"a?b": a question mark stands once, after a field that is rare by nature, as in shopline/customers:memo?`,
+		"email,phones":                                   `"email,phones" names no dataset; write dataset:field, such as shopline/customers:email,phones`,
 		"shopline/customers:?memo":                       `"?memo": a question mark stands once, after a field that is rare by nature, as in shopline/customers:memo?`,
 		strings.Repeat("x", 100):                         `"` + strings.Repeat("x", 60) + `..." names no dataset; write dataset:field, such as shopline/customers:` + strings.Repeat("x", 60) + `...`,
 	} {
@@ -52,6 +54,21 @@ func TestFields_WrongSyntaxIsAnsweredWithTheRightOne(t *testing.T) {
 			if _, got := faultsOf(t, name, value); got != name+": "+want {
 				t.Errorf("%s=%s answers\n%s, want\n%s", name, value, got, want)
 			}
+		}
+	}
+}
+
+// What is wrong with a path itself is said with its dataset.
+func TestFields_NamesThePathThatIsWrong(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"shopline/customers:a..b":         `shopline/customers: "a..b" is not a path such as "customer.email"`,
+		"shopline/customers:a,a?":         "shopline/customers: a is named twice",
+		"shopline/customers:id?":          "shopline/customers: id cannot be dropped or hashed: the export finds its place by it",
+		"yappli/users:a;yappli/users:a.b": "yappli/users: a.b lies inside a, which is dropped or hashed as a whole",
+	} {
+		if _, got := faultsOf(t, "HIKYAKU_EXPORT_HASH", value); got != "HIKYAKU_EXPORT_DROP, HIKYAKU_EXPORT_HASH: "+want {
+			t.Errorf("%s answers\n%s, want\n%s", value, got, want)
 		}
 	}
 }

@@ -42,7 +42,7 @@ const off export.Status = "off"
 
 // reply answers for all datasets.
 type reply struct {
-	Status export.Status   `json:"status"` // done if all are, or off; else that of the first that is not
+	Status export.Status   `json:"status"` // done if all are, or off; else of the first to call again; else doubt
 	Until  *time.Time      `json:"until,omitempty"`
 	Runs   []export.Answer `json:"runs"`
 }
@@ -50,11 +50,13 @@ type reply struct {
 // Invoke handles one event.
 //
 // An event that names a dataset answers for it; one that names none runs all
-// enabled datasets one after the other. Continue and busy are answers: a state
-// machine loops on them. For an event that comes straight from a schedule
-// nobody loops, so the invocation then fails, and Lambda's own retry of
-// asynchronous invocations, which brings the same event again, goes on with
-// the same run.
+// enabled datasets one after the other. Continue, busy and doubt are answers: a
+// state machine loops on the former two and ends the dataset as failed on doubt.
+// An event that comes straight from a schedule has nobody to read the answer,
+// so the invocation then fails. Where a run is to be continued, Lambda's own
+// retry of asynchronous invocations, which brings the same event again, goes on
+// with it. For a run in doubt the two retries read one object each and fail
+// alike, so that the event ends where Lambda sends what failed.
 func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	e, err := parse(payload)
 	if err != nil {
@@ -72,21 +74,36 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 			faults = append(faults, err)
 			continue
 		}
-		all.Runs = append(all.Runs, answer)
-		if all.Status == export.Done && answer.Status != export.Done && answer.Status != off {
-			all.Status, all.Until = answer.Status, answer.Until
-		}
+		all.add(answer)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	if e.fromSchedule() && all.Status != export.Done {
-		return nil, fmt.Errorf("export: to be continued: %s; Lambda's retry of this event goes on", strings.Join(unfinished(all.Runs), ", "))
+		return nil, fmt.Errorf("export: %w", unfinished(all.Runs))
 	}
 	if e.Dataset != "" {
 		return json.Marshal(all.Runs[0])
 	}
 	return json.Marshal(all)
+}
+
+// add takes in the answer for one dataset. Whoever loops must go on while any
+// run is to be called again, so a doubt counts only after that.
+func (r *reply) add(a export.Answer) {
+	r.Runs = append(r.Runs, a)
+	settled := r.Status == export.Done || r.Status == export.Doubtful
+	switch a.Status {
+	case export.Done, off:
+	case export.Doubtful:
+		if r.Status == export.Done {
+			r.Status = a.Status
+		}
+	default:
+		if settled {
+			r.Status, r.Until = a.Status, a.Until
+		}
+	}
 }
 
 // parse reads an event and fills in its defaults.
@@ -171,6 +188,9 @@ func (f *Function) one(ctx context.Context, action string, t export.Trigger) (ex
 		answer, err = f.core.Extract(ctx, run)
 	}
 	f.report(ctx, run, answer, err, f.base.Now().Sub(began))
+	if another := answer.Status == export.Busy && answer.Cause == ""; connected && !another { // whose call reports it
+		f.reportAge(ctx, t.Dataset)
+	}
 	return answer, err
 }
 
@@ -178,32 +198,80 @@ func (f *Function) one(ctx context.Context, action string, t export.Trigger) (ex
 func (f *Function) report(ctx context.Context, run export.Run, a export.Answer, err error, elapsed time.Duration) {
 	d := run.Dataset
 	log := f.base.Log.With(slog.String("provider", d.Provider), slog.String("dataset", d.Name), slog.String("run", run.ID))
-	dimensions := map[string]string{"provider": d.Provider, "dataset": d.Name}
+	dimensions := dimensions(d)
 	if err != nil {
 		log.ErrorContext(ctx, "export failed", slog.Any("err", err), slog.Duration("elapsed", elapsed))
 		f.base.Metrics.Add("ExportFailures", "Count", 1, dimensions)
 		return
 	}
-	log.InfoContext(ctx, "export called", slog.String("status", string(a.Status)), slog.Int("rows", a.Rows), slog.Duration("elapsed", elapsed))
+	if a.Status == export.Doubtful {
+		log.ErrorContext(ctx, "export in doubt", slog.String("object_key", a.Doubt), slog.Any("doubts", a.Doubts), slog.Int("rows", a.Rows), slog.Duration("elapsed", elapsed))
+	} else {
+		log.InfoContext(ctx, "export called", slog.String("status", string(a.Status)), slog.Int("rows", a.Rows), slog.Int("rejects", a.Rejects), slog.Duration("elapsed", elapsed))
+	}
 	if a.Observed.Invocations == 0 { // nothing was done that was not done before
 		return
 	}
 	f.base.Metrics.Add("ExportRequests", "Count", float64(a.Observed.Requests), dimensions)
 	f.base.Metrics.Add("ExportRateLimited", "Count", float64(a.Observed.RateLimited), dimensions)
-	if a.Status == export.Done {
+	doubts := 0.0
+	switch a.Status {
+	case export.Done:
 		f.base.Metrics.Add("ExportRows", "Count", float64(a.Rows), dimensions)
-		f.base.Metrics.Add("ExportRejects", "Count", float64(a.Rejects), dimensions)
-		f.base.Metrics.Add("ExportDrift", "Count", float64(a.Drift.Shifts), dimensions)
-		f.base.Metrics.Add("ExportUnresolved", "Count", float64(a.Drift.Unresolved), dimensions)
+	case export.Doubtful:
+		doubts = 1
+	default:
+		return
+	}
+	f.base.Metrics.Add("ExportDoubt", "Count", doubts, dimensions)
+	f.base.Metrics.Add("ExportRejects", "Count", float64(a.Rejects), dimensions)
+	f.base.Metrics.Add("ExportDrift", "Count", float64(a.Drift.Shifts), dimensions)
+	f.base.Metrics.Add("ExportUnresolved", "Count", float64(a.Drift.Unresolved), dimensions)
+	f.base.Metrics.Add("ExportTotalWrong", "Count", float64(a.TotalWrong), dimensions)
+}
+
+// ageTime bounds the reading of an age.
+const ageTime = 5 * time.Second
+
+// reportAge measures how old the newest published data of a dataset is, after
+// every call, whatever came of it: a dataset that no longer comes to an end is
+// noticed by nothing else. One that never did has no age.
+func (f *Function) reportAge(ctx context.Context, d export.Dataset) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ageTime) // also where the call ran out of time
+	defer cancel()
+	end, err := f.core.CoveredUntil(ctx, d)
+	if err != nil {
+		f.base.Log.WarnContext(ctx, "age of the export not known", slog.String("provider", d.Provider), slog.String("dataset", d.Name), slog.Any("err", err))
+		return
+	}
+	if !end.IsZero() {
+		f.base.Metrics.Add("ExportAge", "Seconds", max(0, f.base.Now().Sub(end).Seconds()), dimensions(d))
 	}
 }
 
-func unfinished(runs []export.Answer) []string {
-	var names []string
+func dimensions(d export.Dataset) map[string]string {
+	return map[string]string{"provider": d.Provider, "dataset": d.Name}
+}
+
+// unfinished names the runs that are not published, and says what a repetition
+// of the event would do for them.
+func unfinished(runs []export.Answer) error {
+	var again, doubts []string
 	for _, a := range runs {
-		if a.Status != export.Done && a.Status != off {
-			names = append(names, a.Dataset+" "+string(a.Status))
+		switch a.Status {
+		case export.Done, off:
+		case export.Doubtful:
+			doubts = append(doubts, a.Dataset+" ("+a.Doubt+")")
+		default:
+			again = append(again, a.Dataset+" "+string(a.Status))
 		}
 	}
-	return names
+	var faults []error
+	if len(again) > 0 {
+		faults = append(faults, fmt.Errorf("to be continued: %s; Lambda's retry of this event goes on", strings.Join(again, ", ")))
+	}
+	if len(doubts) > 0 {
+		faults = append(faults, fmt.Errorf("in doubt, not published: %s; the same event changes nothing, the next scheduled run asks for all of it again, and 'hikyaku export accept' publishes it as it is", strings.Join(doubts, ", ")))
+	}
+	return errors.Join(faults...)
 }

@@ -29,7 +29,9 @@ type Settings struct {
 	ReadMiB     int           `env:"HIKYAKU_EXPORT_READ_AHEAD_MIB" envDefault:"16"` // and about how much of them
 	LookBack    time.Duration `env:"HIKYAKU_EXPORT_LOOK_BACK" envDefault:"1h"`      // by which a window reaches into the one before
 	StopAhead   time.Duration `env:"HIKYAKU_EXPORT_STOP_AHEAD" envDefault:"20s"`    // before the function's deadline
-	Drop        string        `env:"HIKYAKU_EXPORT_DROP"`                           // fields to leave out: "shopline/customers:email,memo?; yappli/users:login_id"; one that is rare by nature has a question mark
+	MaxShrink   int           `env:"HIKYAKU_EXPORT_MAX_SHRINK" envDefault:"50"`     // percent by which a snapshot may be smaller than the one before; more is doubt
+	MaxRejects  int           `env:"HIKYAKU_EXPORT_MAX_REJECTS" envDefault:"5"`     // percent of a run's records that may be rejected; more is doubt
+	Drop        string        `env:"HIKYAKU_EXPORT_DROP"`                           // fields to leave out: "shopline/customers:email,phones; yappli/users:login_id"; a path that is rare by nature ends in "?"
 	Hash        string        `env:"HIKYAKU_EXPORT_HASH"`                           // fields to replace by a keyed hash, in the same form
 
 	Appointments string   `env:"HIKYAKU_EXPORT_APPOINTMENTS" envDefault:"range"` // range: snapshots by when they take place; changes: what was changed
@@ -78,6 +80,8 @@ func (s Settings) Validate() []error {
 	need(s.PageSize >= 0 && s.PageSize <= supersaas.MaxLimit, "HIKYAKU_EXPORT_PAGE_SIZE", "must be from 0 to 1000")
 	need(s.InFlight >= 1 && s.InFlight <= 64, "HIKYAKU_EXPORT_IN_FLIGHT", "must be from 1 to 64")
 	need(s.ReadMiB >= 1, "HIKYAKU_EXPORT_READ_AHEAD_MIB", "must be at least 1")
+	need(s.MaxShrink >= 1 && s.MaxShrink <= 100, "HIKYAKU_EXPORT_MAX_SHRINK", "must be from 1 to 100, a number of percent")
+	need(s.MaxRejects >= 1 && s.MaxRejects <= 100, "HIKYAKU_EXPORT_MAX_REJECTS", "must be from 1 to 100, a number of percent")
 	need(s.LookBack >= 0, "HIKYAKU_EXPORT_LOOK_BACK", "must not be negative")
 	need(s.StopAhead > 0, "HIKYAKU_EXPORT_STOP_AHEAD", "must be above 0, such as 20s")
 	need(s.Appointments == byRange || s.Appointments == byChanges, "HIKYAKU_EXPORT_APPOINTMENTS", "must be range or changes")

@@ -44,6 +44,7 @@ type stack struct {
 	latency time.Duration // of every request
 	padding string        // before the rows of a page of the full size
 	halved  atomic.Bool   // a smaller page was asked for
+	now     func() time.Time
 }
 
 const records = 60
@@ -57,7 +58,7 @@ func newStack(t testing.TB) *stack {
 		supersaas: supersaastest.New(supersaastest.Options{Records: records, Rate: -1, Now: now}),
 		shopline:  shoplinetest.New(shoplinetest.Options{Records: records, Rate: -1, Now: now}),
 		assist:    assisttenchotest.New(assisttenchotest.Options{Records: records, Rate: -1, Now: now}),
-		secrets:   &secretstore.Memory{}, objects: &objectstore.Memory{},
+		secrets:   &secretstore.Memory{}, objects: &objectstore.Memory{}, now: now,
 		vars: map[string]string{
 			"HIKYAKU_PREFIX": "shop", "HIKYAKU_BUCKET": "lake", "AWS_REGION": "ap-northeast-1",
 			"AWS_ACCESS_KEY_ID": "invented", "AWS_SECRET_ACCESS_KEY": "invented",
@@ -114,7 +115,7 @@ func (s *stack) RoundTrip(r *http.Request) (*http.Response, error) {
 // function composes the function anew, as a cold start does.
 func (s *stack) function() *Function {
 	s.Helper()
-	e := boot.Environ{Vars: s.vars, Out: &s.out, HTTP: s}
+	e := boot.Environ{Vars: s.vars, Out: &s.out, HTTP: s, Now: s.now}
 	settings, err := boot.Load[Settings](e)
 	if err != nil {
 		s.Fatal(err)

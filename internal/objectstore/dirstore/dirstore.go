@@ -4,12 +4,12 @@
 //	store, err := dirstore.Open("exports")
 //
 // The object under key a/b is the file a/b. What a file cannot hold, its
-// metadata, lies in .hikyaku/ under the object's key and ETag, and is written
-// before it. Everything is renamed into place, so a process that dies leaves
-// no half an object; a lock on .hikyaku/lock, which the system takes back from
-// a dead process, makes a condition and its write one step. Files that a
-// person copies or deletes are seen as they are: an ETag is computed from the
-// bytes at each reading.
+// metadata and its tags, lies in .hikyaku/ under the object's key and ETag;
+// metadata is written before it. Everything is renamed into place, so a process
+// that dies leaves no half an object; a lock on .hikyaku/lock, which the system
+// takes back from a dead process, makes a condition and its write one step.
+// Files that a person copies or deletes are seen as they are: an ETag is
+// computed from the bytes at each reading.
 //
 // The directory must lie on a file system of this machine.
 package dirstore
@@ -47,7 +47,7 @@ var _ objectstore.Store = (*Store)(nil)
 // Open opens a directory, and makes it if there is none.
 func Open(root string) (*Store, error) {
 	s := &Store{root: root}
-	for _, name := range []string{"new", "metadata", "odd"} {
+	for _, name := range []string{"new", "metadata", "tags", "odd"} {
 		if err := os.MkdirAll(s.own(name), dirMode); err != nil {
 			return nil, fmt.Errorf("opening %s: %w", root, err)
 		}
@@ -146,12 +146,8 @@ func (s *Store) describe(file *os.File, info *objectstore.Info) error {
 		return err
 	}
 	info.ETag, info.Modified = etag(sum.Sum(nil)), stat.ModTime()
-	raw, err := os.ReadFile(s.metadata(info.Key, info.ETag))
-	if err == nil {
-		err = json.Unmarshal(raw, &info.Metadata)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading the metadata of %s: %w", info.Key, err)
+	if info.Metadata, err = s.notes("metadata", info.Key, info.ETag); err != nil {
+		return err
 	}
 	_, err = file.Seek(0, io.SeekStart)
 	return err
@@ -159,9 +155,44 @@ func (s *Store) describe(file *os.File, info *objectstore.Info) error {
 
 func etag(sum []byte) string { return `"` + hex.EncodeToString(sum) + `"` }
 
-// metadata is the file of an object's metadata.
-func (s *Store) metadata(key, etag string) string {
-	return s.own("metadata", filepath.FromSlash(key)+"@"+strings.Trim(etag, `"`))
+// notePath is the file of an object's "metadata" or "tags".
+func (s *Store) notePath(kind, key, etag string) string {
+	return s.own(kind, filepath.FromSlash(key)+"@"+strings.Trim(etag, `"`))
+}
+
+// notes reads an object's metadata or tags: nil if it has none.
+func (s *Store) notes(kind, key, etag string) (values map[string]string, err error) {
+	raw, err := os.ReadFile(s.notePath(kind, key, etag))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &values)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the %s of %s: %w", kind, key, err)
+	}
+	return values, nil
+}
+
+// note replaces an object's metadata or tags.
+func (s *Store) note(kind, key, etag string, values map[string]string) error {
+	path := s.notePath(kind, key, etag)
+	if len(values) == 0 {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	raw, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	fresh, _, err := s.spool(strings.NewReader(string(raw)))
+	if err != nil {
+		return err
+	}
+	return into(fresh, path)
 }
 
 // Head describes an object.
@@ -198,10 +229,10 @@ func (s *Store) Put(ctx context.Context, o objectstore.Object) (string, error) {
 		return "", err
 	}
 	tag := etag(sum.Sum(nil))
-	if len(o.Metadata) > 0 {
-		if err := s.note(s.metadata(o.Key, tag), o.Metadata); err != nil {
-			return "", err
-		}
+	// What an earlier object of equal bytes left is replaced too.
+	err = errors.Join(s.note("metadata", o.Key, tag, o.Metadata), s.note("tags", o.Key, tag, nil))
+	if err != nil {
+		return "", err
 	}
 	err = into(fresh, path)
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR) || errors.Is(err, fs.ErrExist) {
@@ -210,8 +241,8 @@ func (s *Store) Put(ctx context.Context, o objectstore.Object) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if there != tag || len(o.Metadata) == 0 {
-		_ = os.Remove(s.metadata(o.Key, there)) // what is left there misleads nobody
+	if there != "" && there != tag { // what is left misleads nobody
+		_ = errors.Join(s.note("metadata", o.Key, there, nil), s.note("tags", o.Key, there, nil))
 	}
 	return tag, nil
 }
@@ -244,19 +275,6 @@ func (s *Store) spool(body io.Reader) (path string, n int64, err error) {
 	return file.Name(), n, errors.Join(err, file.Close())
 }
 
-// note writes metadata.
-func (s *Store) note(path string, metadata map[string]string) error {
-	raw, err := json.Marshal(metadata)
-	if err != nil {
-		return err
-	}
-	fresh, _, err := s.spool(strings.NewReader(string(raw)))
-	if err != nil {
-		return err
-	}
-	return into(fresh, path)
-}
-
 // into gives a file its name.
 func into(fresh, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
@@ -280,8 +298,37 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err != nil || tag == "" {
 		return err
 	}
-	_ = os.Remove(s.metadata(key, tag))
-	return os.Remove(path)
+	err = errors.Join(s.note("metadata", key, tag, nil), s.note("tags", key, tag, nil))
+	return errors.Join(err, os.Remove(path))
+}
+
+// SetTags replaces an object's tags.
+func (s *Store) SetTags(ctx context.Context, key string, tags map[string]string) error {
+	lock, err := s.lock(ctx, syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	info, file, err := s.open(key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), s.note("tags", key, info.ETag, tags))
+}
+
+// GetTags reads an object's tags.
+func (s *Store) GetTags(ctx context.Context, key string) (map[string]string, error) {
+	lock, err := s.lock(ctx, syscall.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = lock.Close() }()
+	info, file, err := s.open(key)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := s.notes("tags", key, info.ETag)
+	return tags, errors.Join(file.Close(), err)
 }
 
 // List yields the objects as they were when it began.

@@ -65,3 +65,54 @@ func TestFiles_AreSeenAsTheyAre(t *testing.T) {
 		t.Errorf("%d files are left over, %v", len(left), err)
 	}
 }
+
+// Tags lie on the disk beside the object, and end with it, whoever removed it.
+func TestTags_OutliveTheProcessAndEndWithTheObject(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	reopen := func() *dirstore.Store {
+		t.Helper()
+		s, err := dirstore.Open(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	put := func() {
+		t.Helper()
+		if _, err := reopen().Put(t.Context(), objectstore.Object{Key: "a/b", Body: strings.NewReader("one"), Size: 3}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tags := func(want int) {
+		t.Helper()
+		if got, err := reopen().GetTags(t.Context(), "a/b"); err != nil || len(got) != want {
+			t.Errorf("tags %v, %v, want %d", got, err, want)
+		}
+	}
+	put()
+	if err := reopen().SetTags(t.Context(), "a/b", map[string]string{"hikyaku": "doubt"}); err != nil {
+		t.Fatal(err)
+	}
+	tags(1)
+	for info, err := range reopen().List(t.Context(), "", "") {
+		if err != nil || info.Key != "a/b" {
+			t.Errorf("list yields %+v, %v", info, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(root, "a", "b")); err != nil {
+		t.Fatal(err)
+	}
+	put() // equal bytes by another hand
+	tags(0)
+	if err := reopen().SetTags(t.Context(), "a/b", map[string]string{"hikyaku": "doubt"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "a", "b"), []byte("two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tags(0)
+	if err := reopen().Delete(t.Context(), "a/b"); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -28,14 +29,14 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// A Direct serves the five operations of a Store over plain HTTP, signed by
+// A Direct serves the eight operations of a Store over plain HTTP, signed by
 // the SDK's signer, and nothing else. It takes the place of *s3.Client where a
 // binary's size counts: beside code that looks up methods by reflection, as an
 // expression language does, the linker must keep all hundred operations of the
 // client, a quarter of the whole binary (docs/decisions/0011-direct-s3.md).
 //
-// Reads are tried three times, writes once, whatever a call's options say. It
-// is safe for concurrent use.
+// Reads and tags are tried three times, other writes once, whatever a call's
+// options say. It is safe for concurrent use.
 type Direct struct {
 	http        aws.HTTPClient
 	credentials aws.CredentialsProvider
@@ -62,7 +63,7 @@ func NewDirect(config aws.Config) *Direct {
 // GetObject opens an object. Where S3 has its CRC32, reading to the end checks it.
 func (d *Direct) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
 	r := request{method: http.MethodGet, bucket: *in.Bucket, key: *in.Key, header: http.Header{"X-Amz-Checksum-Mode": {"ENABLED"}}}
-	response, err := d.read(ctx, r) //nolint:bodyclose // the caller closes it, as of any object
+	response, err := d.repeat(ctx, r) //nolint:bodyclose // the caller closes it, as of any object
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (d *Direct) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func
 
 // HeadObject reads what is known of an object.
 func (d *Direct) HeadObject(ctx context.Context, in *s3.HeadObjectInput, _ ...func(*s3.Options)) (*s3.HeadObjectOutput, error) {
-	response, err := d.read(ctx, request{method: http.MethodHead, bucket: *in.Bucket, key: *in.Key})
+	response, err := d.repeat(ctx, request{method: http.MethodHead, bucket: *in.Bucket, key: *in.Key})
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (d *Direct) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, _
 			query.Set(name, *value)
 		}
 	}
-	response, err := d.read(ctx, request{method: http.MethodGet, bucket: *in.Bucket, query: query})
+	response, err := d.repeat(ctx, request{method: http.MethodGet, bucket: *in.Bucket, query: query})
 	if err != nil {
 		return nil, err
 	}
@@ -172,12 +173,63 @@ func (d *Direct) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, _
 	return out, nil
 }
 
+// tagging is the document of an object's tags.
+type tagging struct {
+	XMLName xml.Name `xml:"Tagging"`
+	XMLNS   string   `xml:"xmlns,attr"`
+	TagSet  struct{ Tag []types.Tag }
+}
+
+// PutObjectTagging replaces an object's tags. It is repeated like a read:
+// tagging twice is tagging once.
+func (d *Direct) PutObjectTagging(ctx context.Context, in *s3.PutObjectTaggingInput, _ ...func(*s3.Options)) (*s3.PutObjectTaggingOutput, error) {
+	document := tagging{XMLNS: "http://s3.amazonaws.com/doc/2006-03-01/"}
+	document.TagSet.Tag = in.Tagging.TagSet
+	body, err := xml.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	digest, sum := sha256.Sum256(body), crc32.ChecksumIEEE(body)
+	response, err := d.repeat(ctx, request{
+		method: http.MethodPut, bucket: *in.Bucket, key: *in.Key, query: url.Values{"tagging": {""}},
+		header: http.Header{"X-Amz-Checksum-Crc32": {base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))}},
+		body:   bytes.NewReader(body), size: int64(len(body)), digest: hex.EncodeToString(digest[:]),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &s3.PutObjectTaggingOutput{}, response.Body.Close()
+}
+
+// DeleteObjectTagging removes an object's tags, and is repeated likewise.
+func (d *Direct) DeleteObjectTagging(ctx context.Context, in *s3.DeleteObjectTaggingInput, _ ...func(*s3.Options)) (*s3.DeleteObjectTaggingOutput, error) {
+	response, err := d.repeat(ctx, request{method: http.MethodDelete, bucket: *in.Bucket, key: *in.Key, query: url.Values{"tagging": {""}}})
+	if err != nil {
+		return nil, err
+	}
+	return &s3.DeleteObjectTaggingOutput{}, response.Body.Close()
+}
+
+// GetObjectTagging reads an object's tags.
+func (d *Direct) GetObjectTagging(ctx context.Context, in *s3.GetObjectTaggingInput, _ ...func(*s3.Options)) (*s3.GetObjectTaggingOutput, error) {
+	response, err := d.repeat(ctx, request{method: http.MethodGet, bucket: *in.Bucket, key: *in.Key, query: url.Values{"tagging": {""}}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var document tagging
+	if err := xml.NewDecoder(response.Body).Decode(&document); err != nil {
+		return nil, fmt.Errorf("reading tags: %w", err)
+	}
+	return &s3.GetObjectTaggingOutput{TagSet: document.TagSet.Tag}, nil
+}
+
 // A request is one call before it is signed.
 type request struct {
 	method, bucket, key string
 	query               url.Values
 	header              http.Header
-	body                io.Reader
+	body                io.ReadSeeker
 	size                int64
 	digest              string // SHA-256 of body in hex; empty: there is none
 }
@@ -190,8 +242,9 @@ const (
 	maxErrorBody   = 64 << 10
 )
 
-// read sends a request that changes nothing, again if S3 or the network fails.
-func (d *Direct) read(ctx context.Context, r request) (*http.Response, error) {
+// repeat sends a request that may be sent twice, again if S3 or the network
+// fails.
+func (d *Direct) repeat(ctx context.Context, r request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		response, err := d.send(ctx, r)
 		if err == nil || attempt == readAttempts || !passing(err) || ctx.Err() != nil {
@@ -221,6 +274,9 @@ func (d *Direct) send(ctx context.Context, r request) (*http.Response, error) {
 		out.Header = r.header.Clone()
 	}
 	if r.size > 0 {
+		if _, err := r.body.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
 		out.Body, out.ContentLength = io.NopCloser(r.body), r.size
 	}
 	out.Header.Set("Accept-Encoding", "identity") // else the transport unpacks what is stored packed

@@ -83,6 +83,32 @@ func TestDirect_ReadsSurviveTwoFailures(t *testing.T) {
 	}
 }
 
+// Each attempt sends the whole document of the tags, with its checksum.
+func TestDirect_TagsAreSentWholeEachTime(t *testing.T) {
+	t.Parallel()
+	const document = `<Tagging xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><TagSet><Tag><Key>a</Key><Value>1&amp;2</Value></Tag><Tag><Key>b</Key><Value></Value></Tag></TagSet></Tagging>`
+	f := &flaky{failures: 2}
+	store := s3store.New(s3store.NewDirect(aws.Config{
+		Region: "us-east-1", HTTPClient: &http.Client{Transport: f}, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+	}), "lake")
+	if err := store.SetTags(t.Context(), "k", map[string]string{"b": "", "a": "1&2"}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(f.bodies, "\n") != strings.Repeat(document+"\n", 2)+document {
+		t.Errorf("sent %q", f.bodies)
+	}
+	h := f.last.Header
+	if f.last.URL.String() != "https://lake.s3.us-east-1.amazonaws.com/k?tagging=" || f.last.Method != http.MethodPut || h.Get("X-Amz-Checksum-Crc32") == "" ||
+		!strings.Contains(h.Get("Authorization"), "x-amz-checksum-crc32;x-amz-content-sha256") {
+		t.Errorf("%s %s with %v", f.last.Method, f.last.URL, h)
+	}
+	f.answer = document
+	tags, err := store.GetTags(t.Context(), "k")
+	if err != nil || len(tags) != 2 || tags["a"] != "1&2" {
+		t.Errorf("read %v, %v", tags, err)
+	}
+}
+
 func TestDirect_ChecksWhatItReads(t *testing.T) {
 	t.Parallel()
 	for sum, want := range map[string]error{"26gLsg==": nil, "AAAAAA==": io.ErrUnexpectedEOF, "26gLsg==-2": nil, "": nil} {

@@ -2,7 +2,7 @@
 //
 // A write is one request: the SDK's retries are off for it, because a retry of
 // a conditional write that succeeded would be answered by a conflict with
-// itself. Reads keep the SDK's retries. Each body is sent with its CRC32, and
+// itself. Reads, and tags, which have no condition, keep the SDK's retries. Each body is sent with its CRC32, and
 // what is read back is checked against the stored one.
 //
 // The role needs s3:ListBucket on its prefix: without it S3 answers 403 for a
@@ -17,8 +17,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,6 +39,9 @@ type API interface {
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 	DeleteObject(context.Context, *s3.DeleteObjectInput, ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
 	ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
+	PutObjectTagging(context.Context, *s3.PutObjectTaggingInput, ...func(*s3.Options)) (*s3.PutObjectTaggingOutput, error)
+	DeleteObjectTagging(context.Context, *s3.DeleteObjectTaggingInput, ...func(*s3.Options)) (*s3.DeleteObjectTaggingOutput, error)
+	GetObjectTagging(context.Context, *s3.GetObjectTaggingInput, ...func(*s3.Options)) (*s3.GetObjectTaggingOutput, error)
 }
 
 // A Store is an objectstore.Store on one bucket, safe for concurrent use.
@@ -108,6 +113,48 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return s.mapped("deleting", key, err, plainKinds)
 	}
 	return nil
+}
+
+// SetTags replaces an object's tags. S3 documents no answer to removing the tags
+// of a missing key, so they are read first.
+func (s *Store) SetTags(ctx context.Context, key string, tags map[string]string) error {
+	if len(tags) == 0 {
+		return s.removeTags(ctx, key)
+	}
+	var set []types.Tag
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		set = append(set, types.Tag{Key: aws.String(name), Value: aws.String(tags[name])})
+	}
+	_, err := s.api.PutObjectTagging(ctx, &s3.PutObjectTaggingInput{Bucket: &s.bucket, Key: &key, Tagging: &types.Tagging{TagSet: set}})
+	if err != nil {
+		return s.mapped("tagging", key, err, readKinds)
+	}
+	return nil
+}
+
+func (s *Store) removeTags(ctx context.Context, key string) error {
+	tags, err := s.GetTags(ctx, key)
+	if err != nil || len(tags) == 0 {
+		return err
+	}
+	_, err = s.api.DeleteObjectTagging(ctx, &s3.DeleteObjectTaggingInput{Bucket: &s.bucket, Key: &key})
+	if err != nil {
+		return s.mapped("removing the tags of", key, err, readKinds)
+	}
+	return nil
+}
+
+// GetTags reads an object's tags.
+func (s *Store) GetTags(ctx context.Context, key string) (map[string]string, error) {
+	out, err := s.api.GetObjectTagging(ctx, &s3.GetObjectTaggingInput{Bucket: &s.bucket, Key: &key})
+	if err != nil {
+		return nil, s.mapped("reading the tags of", key, err, readKinds)
+	}
+	tags := make(map[string]string, len(out.TagSet))
+	for _, tag := range out.TagSet {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return tags, nil
 }
 
 // List yields the objects under a prefix, a thousand a request.

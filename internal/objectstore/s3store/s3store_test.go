@@ -24,15 +24,18 @@ type service struct {
 	sum      string // x-amz-checksum-crc32
 	requests int
 	last     *http.Request
+	bodies   []string
 }
 
 func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.requests++
 	s.last = r
 	if r.Body != nil {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
 			return nil, err
 		}
+		s.bodies = append(s.bodies, string(body))
 	}
 	if s.fail != nil {
 		return nil, s.fail
@@ -80,6 +83,14 @@ var calls = map[string]struct {
 	"create": {func(t *testing.T, s *s3store.Store) error { return put(t, s, objectstore.Condition{Absent: true}) }, 1},
 	"swap":   {func(t *testing.T, s *s3store.Store) error { return put(t, s, objectstore.Condition{ETag: `"e"`}) }, 1},
 	"delete": {func(t *testing.T, s *s3store.Store) error { return s.Delete(t.Context(), "k") }, 1},
+	"tag": {func(t *testing.T, s *s3store.Store) error {
+		return s.SetTags(t.Context(), "k", map[string]string{"a": "1"})
+	}, 3},
+	"untag": {func(t *testing.T, s *s3store.Store) error { return s.SetTags(t.Context(), "k", nil) }, 3},
+	"tags": {func(t *testing.T, s *s3store.Store) error {
+		_, err := s.GetTags(t.Context(), "k")
+		return err
+	}, 3},
 }
 
 func TestAnswersBecomeTheStoresErrors(t *testing.T) {
@@ -88,7 +99,7 @@ func TestAnswersBecomeTheStoresErrors(t *testing.T) {
 	reads := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrNotFound}
 	conditional := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrConflict, 409: objectstore.ErrConflict, 412: objectstore.ErrConflict}
 	plain := map[int]error{403: objectstore.ErrDenied}
-	want := map[string]map[int]error{"get": reads, "head": reads, "create": conditional, "swap": conditional, "put": plain, "delete": plain, "list": plain}
+	want := map[string]map[int]error{"get": reads, "head": reads, "create": conditional, "swap": conditional, "put": plain, "delete": plain, "list": plain, "tag": reads, "untag": reads, "tags": reads}
 	for name, call := range calls {
 		for _, status := range []int{400, 403, 404, 409, 412, 500} {
 			s := &service{status: status, answer: `<Error><Code>Coded</Code><Message>canary</Message></Error>`}
@@ -161,6 +172,20 @@ func TestPutSendsWhatItIsTold(t *testing.T) {
 	}
 	if err := put(t, s.store(), objectstore.Condition{}); err != nil || s.last.Header.Get("If-Match")+s.last.Header.Get("If-None-Match")+s.last.Header.Get("Content-Encoding") != "" {
 		t.Errorf("plain put sent %v, %v", s.last.Header, err)
+	}
+}
+
+// Tags are removed only where there are some.
+func TestTagsAreReadBeforeTheyAreRemoved(t *testing.T) {
+	t.Parallel()
+	for answer, requests := range map[string]int{
+		`<Tagging><TagSet></TagSet></Tagging>`:                                        1,
+		`<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>`: 2,
+	} {
+		s := &service{status: http.StatusOK, answer: answer}
+		if err := s.store().SetTags(t.Context(), "k", nil); err != nil || s.requests != requests || requests == 2 && s.last.Method != http.MethodDelete {
+			t.Errorf("%s: %v after %d requests", answer, err, s.requests)
+		}
 	}
 }
 

@@ -1,0 +1,145 @@
+package awslocal
+
+import (
+	"encoding/xml"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	taggingHeader  = "X-Amz-Tagging"
+	maxTags        = 10
+	maxTagName     = 128 // characters
+	maxTagValue    = 256
+	maxTagDocument = 64 << 10
+	tagMarks       = " +-=._:/@"
+)
+
+type tag struct{ Key, Value string }
+
+// tagging is the document of an object's tags.
+type tagging struct {
+	XMLName xml.Name `xml:"Tagging"`
+	XMLNS   string   `xml:"xmlns,attr"`
+	TagSet  struct{ Tag []tag }
+}
+
+// tagsOf checks tags by S3's documented limits.
+func tagsOf(set []tag) (map[string]string, error) {
+	tags := map[string]string{}
+	for _, t := range set {
+		if _, twice := tags[t.Key]; twice {
+			return nil, refuse("InvalidTag", "Cannot provide multiple Tags with the same key")
+		}
+		if t.Key == "" || utf8.RuneCountInString(t.Key) > maxTagName || strings.HasPrefix(t.Key, "aws:") || !tagText(t.Key) {
+			return nil, refuse("InvalidTag", "The TagKey you have provided is invalid")
+		}
+		if utf8.RuneCountInString(t.Value) > maxTagValue || !tagText(t.Value) {
+			return nil, refuse("InvalidTag", "The TagValue you have provided is invalid")
+		}
+		tags[t.Key] = t.Value
+	}
+	if len(tags) > maxTags {
+		return nil, refuse("BadRequest", "Object tags cannot be greater than %d", maxTags)
+	}
+	return tags, nil
+}
+
+func tagText(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) && !strings.ContainsRune(tagMarks, r)
+	})
+}
+
+// headerTags are those that a PutObject brings.
+func headerTags(h http.Header) (map[string]string, error) {
+	values, err := url.ParseQuery(h.Get(taggingHeader))
+	var set []tag
+	for name, all := range values {
+		if len(all) > 1 {
+			err = strconv.ErrSyntax
+		}
+		set = append(set, tag{name, all[0]})
+	}
+	if err != nil {
+		return nil, refuse("InvalidArgument", "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+	}
+	return tagsOf(set)
+}
+
+// putTagging replaces an object's tags.
+func (o *objects) putTagging(w http.ResponseWriter, r *http.Request, at place) error {
+	p, err := newPayload(r)
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(io.LimitReader(p, maxTagDocument))
+	if err != nil {
+		return err
+	}
+	if sums, err := p.brought(); err != nil || len(sums) == 0 && r.Header.Get("Content-Md5") == "" {
+		return refuse("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	var document tagging
+	if xml.Unmarshal(raw, &document) != nil {
+		return refuse("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+	}
+	tags, err := tagsOf(document.TagSet.Tag)
+	if err != nil {
+		return err
+	}
+	if err := o.tag(at, tags); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (o *objects) deleteTagging(w http.ResponseWriter, _ *http.Request, at place) error {
+	if err := o.tag(at, nil); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (o *objects) getTagging(w http.ResponseWriter, _ *http.Request, at place) error {
+	found, body, err := o.find(at)
+	if err != nil {
+		return err
+	}
+	_ = body.Close()
+	document := tagging{XMLNS: "http://s3.amazonaws.com/doc/2006-03-01/"}
+	for _, name := range slices.Sorted(maps.Keys(found.tags)) {
+		document.TagSet.Tag = append(document.TagSet.Tag, tag{name, found.tags[name]})
+	}
+	return writeXML(w, http.StatusOK, document)
+}
+
+// tag gives an object other tags. Its time, its ETag and its bytes stay.
+func (o *objects) tag(at place, tags map[string]string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.buckets[at.bucket]
+	if !ok {
+		return errNoSuchBucket
+	}
+	old, ok := b.objects[at.key]
+	if !ok {
+		return errNoSuchKey
+	}
+	tagged := *old
+	tagged.tags = tags
+	b.objects[at.key] = &tagged
+	return nil
+}

@@ -279,7 +279,7 @@ func exportTo(c *cobra.Command, f exportFlags, named runFlags, name string) (*bo
 		return nil, export.Answer{}, err
 	}
 	_, _ = fmt.Fprintf(c.ErrOrStderr(), "Run %s of %s\n", run.ID, name)
-	meter := newMeter(ctx, c.ErrOrStderr(), direct, dataset)
+	meter := newMeter(ctx, c.ErrOrStderr(), direct, run)
 	answer, err := untilDone(ctx, direct.Core.Telling(meter.told), run, c.ErrOrStderr())
 	meter.end()
 	if errors.Is(err, errCutShort) && f.to != toPipe {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -14,69 +16,175 @@ import (
 )
 
 // A meter shows the progress of an export: one line that is written over on a
-// terminal, and a line now and then elsewhere.
+// terminal, and a line now and then elsewhere. It is safe for concurrent use.
 type meter struct {
 	out       io.Writer
 	live      bool
-	began     time.Time
-	shown     time.Time
-	expected  int     // rows; 0: not known
-	perSecond float64 // requests that are allowed
+	expected  int     // rows of the whole run; 0: not known
+	perSecond float64 // requests that are allowed; 0: not known
+
+	mu     sync.Mutex
+	began  time.Time
+	before int    // rows that earlier calls have stored
+	first  sample // of the present call; rates are counted from it
+	last   sample
+	shown  time.Time // when the last line was printed
+	line   sample    // what it showed
+	stop   chan struct{}
+	ended  sync.WaitGroup
+}
+
+// A sample is how far the export had come at a time.
+type sample struct {
+	export.Progress
+
+	at time.Time
 }
 
 // The times between two reports.
 const (
 	liveEvery  = 200 * time.Millisecond
-	plainEvery = 10 * time.Second
+	plainFirst = 2 * time.Second // elsewhere than on a terminal; it grows to
+	plainMost  = time.Minute
+	// ratesAfter is how long rates are counted before they are shown: the
+	// first requests wait for nobody, so that over a shorter time any rate
+	// comes out.
+	ratesAfter = 3 * time.Second
 )
 
-// newMeter learns what it can: a snapshot has about as many rows as the newest
-// published one.
-func newMeter(ctx context.Context, out io.Writer, direct *bootexport.Direct, d export.Dataset) *meter {
-	m := &meter{out: out, began: time.Now()}
+// newMeter learns what it can, and starts: a snapshot has about as many rows as
+// the newest published one.
+func newMeter(ctx context.Context, out io.Writer, direct *bootexport.Direct, run export.Run) *meter {
+	m := &meter{out: out, began: time.Now(), stop: make(chan struct{})}
 	if file, ok := out.(*os.File); ok {
 		m.live = term.IsTerminal(int(file.Fd()))
 	}
-	if pace, err := direct.Pace(ctx, d); err == nil {
+	if pace, err := direct.Pace(ctx, run.Dataset); err == nil {
 		m.perSecond = pace.PerSecond
 	}
-	if last, err := direct.Core.Newest(ctx, d); err == nil && last != nil && !d.Incremental {
+	if last, err := direct.Core.Newest(ctx, run.Dataset); err == nil && last != nil && !run.Dataset.Incremental {
 		m.expected = last.Rows
 	}
+	if known, err := direct.Core.Plan(ctx, run); err == nil {
+		m.before = known.Rows
+	}
+	m.ended.Go(m.watch)
 	return m
 }
 
+// watch reports while no page comes, too.
+func (m *meter) watch() {
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	for {
+		select {
+		case now := <-ticks.C:
+			m.report(now)
+		case <-m.stop:
+			return
+		}
+	}
+}
+
+// told takes the news of a page.
 func (m *meter) told(p export.Progress) {
 	now := time.Now()
-	every := plainEvery
-	if m.live {
-		every = liveEvery
+	m.take(sample{p, now})
+	m.report(now)
+}
+
+func (m *meter) take(s sample) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.Pages < m.last.Pages { // another call, which counts anew
+		m.before += m.last.Rows
+		m.first = sample{}
 	}
-	if now.Sub(m.shown) < every {
+	if m.first.at.IsZero() {
+		m.first = s
+	}
+	m.last = s
+}
+
+// report prints a line if one is due.
+func (m *meter) report(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	since := now.Sub(m.began)
+	if !m.shown.IsZero() {
+		since = now.Sub(m.shown)
+	}
+	if since >= m.every(now) {
+		m.print(now)
+	}
+}
+
+// every is how long to wait for the next line: elsewhere than on a terminal
+// longer and longer, and longest while there is no news.
+func (m *meter) every(now time.Time) time.Duration {
+	switch {
+	case m.live:
+		return liveEvery
+	case m.last == m.line:
+		return plainMost
+	}
+	return min(max(now.Sub(m.began)/10, plainFirst), plainMost)
+}
+
+func (m *meter) print(now time.Time) {
+	m.shown, m.line = now, m.last
+	if m.live {
+		_, _ = fmt.Fprintf(m.out, "\r\x1b[K%s", m.text(now))
 		return
 	}
-	m.shown = now
-	text := m.text(p, now.Sub(m.began))
-	if m.live {
-		_, _ = fmt.Fprintf(m.out, "\r\x1b[K%s", text)
-		return
-	}
-	_, _ = fmt.Fprintln(m.out, text)
+	_, _ = fmt.Fprintln(m.out, m.text(now))
 }
 
 // text is one report.
-func (m *meter) text(p export.Progress, elapsed time.Duration) string {
-	seconds := max(elapsed.Seconds(), 0.001)
+func (m *meter) text(now time.Time) string {
+	rows := m.before + m.last.Rows
+	parts := []string{count(rows, "row"), count(m.last.Pages, "page")}
 	left := "unknown"
-	if m.expected > p.Rows && p.Rows > 0 {
-		left = spell(time.Duration(float64(m.expected-p.Rows) / float64(p.Rows) * float64(elapsed)))
+	counted := now.Sub(m.first.at)
+	if counted < ratesAfter || m.last.Pages == m.first.Pages {
+		if m.perSecond > 0 {
+			parts = append(parts, fmt.Sprintf("at most %.1f requests/s", m.perSecond))
+		}
+	} else {
+		per := func(n float64) float64 { return n / counted.Seconds() }
+		parts = append(parts, fmt.Sprintf("%.2f MB/s", per(float64(m.last.Bytes-m.first.Bytes))/1e6))
+		requests := per(float64(m.last.Traffic.Requests - m.first.Traffic.Requests))
+		if m.perSecond > 0 {
+			// A request is counted when it begins, so that the last one may
+			// stand for a time that is still to come.
+			parts = append(parts, fmt.Sprintf("%.1f of %.1f requests/s", min(requests, m.perSecond), m.perSecond))
+		} else {
+			parts = append(parts, fmt.Sprintf("%.1f requests/s", requests))
+		}
+		if taken := m.last.Rows - m.first.Rows; taken > 0 && m.expected > rows {
+			left = spell(time.Duration(float64(m.expected-rows) / float64(taken) * float64(counted)))
+		}
 	}
-	return fmt.Sprintf("%s, %.2f MB/s, %s, %.1f of %.1f requests/s, %d refused, remaining: %s",
-		count(p.Rows, "row"), float64(p.Bytes)/1e6/seconds, count(p.Pages, "page"),
-		float64(p.Traffic.Requests)/seconds, m.perSecond, p.Traffic.RateLimited, left)
+	parts = append(parts, fmt.Sprintf("%d refused", m.last.Traffic.RateLimited))
+	heard := m.began
+	if m.last.at.After(heard) {
+		heard = m.last.at
+	}
+	if silent := now.Sub(heard); silent >= plainMost {
+		parts = append(parts, "no page for "+spell(silent))
+	}
+	return strings.Join(parts, ", ") + ", remaining: " + left
 }
 
+// end stops the meter and shows how far it came.
 func (m *meter) end() {
+	close(m.stop)
+	m.ended.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.last.at.IsZero() && m.last != m.line {
+		m.print(time.Now())
+	}
 	if m.live && !m.shown.IsZero() {
 		_, _ = fmt.Fprintln(m.out)
 	}

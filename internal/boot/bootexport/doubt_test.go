@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/boot"
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -166,30 +165,6 @@ func TestAge_IsMeasuredByEveryCall(t *testing.T) {
 		}
 		if got := s.measured("ExportAge", dataset); fmt.Sprint(got) != "[88260 88260 1860 1860]" {
 			t.Errorf("%s: ages %v, want a day and 31 minutes twice, then 31 minutes twice", dataset, got)
-		}
-	}
-}
-
-// TestFields_WrongSyntaxIsAnsweredWithTheRightOne.
-func TestFields_WrongSyntaxIsAnsweredWithTheRightOne(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string]string{
-		"email":                           `HIKYAKU_EXPORT_HASH: "email" is not of the form DATASET:PATH,PATH`,
-		"email,phones":                    `HIKYAKU_EXPORT_HASH: "email,phones" is not of the form DATASET:PATH,PATH`,
-		"shopline/customers":              "HIKYAKU_EXPORT_HASH: shopline/customers is followed by no path. Write DATASET:PATH,PATH",
-		"shopline/customers: ":            "HIKYAKU_EXPORT_HASH: shopline/customers is followed by no path. Write DATASET:PATH,PATH",
-		"customers:email":                 `HIKYAKU_EXPORT_HASH: dataset "customers" is not one of yappli/users, `,
-		"shopline/customers=mail":         `HIKYAKU_EXPORT_HASH: "shopline/customers=mail" is not of the form DATASET:PATH,PATH`,
-		"shopline/customers:a?b":          `"a?b" is not a path`,
-		"shopline/customers:a,a?":         "shopline/customers: a is named twice",
-		"shopline/customers:id?":          "id cannot be dropped or hashed",
-		"yappli/users:a;yappli/users:a.b": "yappli/users: a.b lies inside a, which is dropped or hashed as a whole",
-	} {
-		s := newStack(t)
-		s.vars["HIKYAKU_EXPORT_HASH"] = value
-		_, err := New(t.Context(), boot.Environ{Vars: s.vars})
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "trigger") {
-			t.Errorf("%q: %v\nwant %s", value, err, want)
 		}
 	}
 }

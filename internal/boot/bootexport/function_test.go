@@ -251,7 +251,7 @@ func TestNew_ListsEveryFaultAtOnce(t *testing.T) {
 		"HIKYAKU_EXPORT_COMPRESSION", "HIKYAKU_EXPORT_PART_MIB", "HIKYAKU_EXPORT_RECORD_MIB", "HIKYAKU_EXPORT_BODY_MIB", "HIKYAKU_EXPORT_PAGE_SIZE", "HIKYAKU_EXPORT_IN_FLIGHT",
 		"HIKYAKU_EXPORT_READ_AHEAD_MIB", "HIKYAKU_EXPORT_LOOK_BACK", "HIKYAKU_EXPORT_STOP_AHEAD", "HIKYAKU_EXPORT_APPOINTMENTS",
 		"HIKYAKU_EXPORT_DAYS_BACK", "HIKYAKU_EXPORT_DAYS_AHEAD", "HIKYAKU_SUPERSAAS_SCHEDULES", "HIKYAKU_YAPPLI_RATE", "HIKYAKU_SHOPLINE_SHARE",
-		`dataset "shopline/products"`, `dataset "unknown/users"`, `"a..b" is not a path`,
+		`"shopline/products" is no dataset`, `"unknown/users" names no dataset`, `"a..b" is not a path`,
 		"id cannot be dropped or hashed", "order_delivery cannot be dropped or hashed",
 	} {
 		if !strings.Contains(err.Error(), want) {

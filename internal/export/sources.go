@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -229,8 +228,7 @@ func openAssistOrders(_ context.Context, _ Dataset, feed Feed, a Account) (Feed,
 		assisttencho.PagingNone: pagination.Unpaged, assisttencho.PagingPage: pagination.ByPage, assisttencho.PagingOffset: pagination.ByOffset,
 	}[quirks.Paging.Style]
 	feed.Stream = func(ctx context.Context, _ pagination.Query) (pagination.Stream, error) {
-		l, err := client.ReadOrders(ctx, assisttencho.OrdersQuery{})
-		return &oneAnswer{l}, err
+		return client.StreamOrders(ctx, assisttencho.OrdersQuery{})
 	}
 	feed.Fetch = func(ctx context.Context, q pagination.Query) (jsonscan.List, error) {
 		query := assisttencho.OrdersQuery{Limit: q.Limit, Page: q.Page}
@@ -241,16 +239,3 @@ func openAssistOrders(_ context.Context, _ Dataset, feed Feed, a Account) (Feed,
 	}
 	return feed, nil
 }
-
-// oneAnswer is a list as a Stream.
-type oneAnswer struct{ list jsonscan.List }
-
-func (o *oneAnswer) Next() (jsonscan.List, error) {
-	l := o.list
-	o.list = jsonscan.List{}
-	if l.Body == nil {
-		return l, io.EOF
-	}
-	return l, nil
-}
-func (o *oneAnswer) Close() error { return nil }

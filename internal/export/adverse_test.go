@@ -125,6 +125,7 @@ func TestTornNowAndThen_RejectsNothing(t *testing.T) {
 	t.Parallel()
 	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		l := newList(paging, 60)
+		l.timed = true
 		l.broken = map[int]bool{17000: true}
 		l.cut = func(request int, body string) string {
 			if request%3 == 1 {
@@ -155,6 +156,7 @@ func TestBrokenRange_NoticesDrift(t *testing.T) {
 		for request := 1; request < 25; request++ {
 			for name, move := range moves {
 				l := newList(paging, 40)
+				l.timed = true
 				l.broken = map[int]bool{16000: true}
 				l.edit = func(l *list, n int) {
 					if n == request {
@@ -186,6 +188,7 @@ func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
 	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		for stop := 2; stop < 16; stop++ {
 			l := newList(paging, 12)
+			l.timed = true
 			l.broken = map[int]bool{12000: true}
 			b := newBench(t, l)
 			b.set.InFlight = 1

@@ -37,6 +37,9 @@ func feedOf(s source, paging pagination.Paging, size int, limits jsonscan.Limits
 		Paging: paging, PageSize: size, Fetch: fetch,
 		Stream: func(ctx context.Context, q pagination.Query) (pagination.Stream, error) {
 			l, err := fetch(ctx, q)
+			if errors.Is(err, jsonscan.ErrNotAList) { // as a client would
+				l, err = fetch(ctx, q)
+			}
 			return &pieces{list: l}, err
 		},
 	}}
@@ -49,7 +52,11 @@ type pieces struct {
 }
 
 func (p *pieces) Next() (jsonscan.List, error) {
-	if p.next == len(p.list.Records) {
+	if p.list.Null && p.next == 0 {
+		p.next--
+		return p.list, nil
+	}
+	if p.next < 0 || p.next == len(p.list.Records) {
 		return jsonscan.List{}, io.EOF
 	}
 	p.next++

@@ -26,6 +26,7 @@ func TestVerify_FindsEveryFlippedByte(t *testing.T) {
 	t.Parallel()
 	for _, compressed := range []bool{true, false} {
 		l := newList(pagination.ByOffset, 4)
+		l.timed = true
 		l.broken = map[int]bool{3000: true}
 		b := newBench(t, l)
 		b.set.Gzip = compressed
@@ -64,6 +65,7 @@ func TestVerify_FindsEveryFlippedByte(t *testing.T) {
 func TestVerify_FindsEveryChangedFigure(t *testing.T) {
 	t.Parallel()
 	l := newList(pagination.ByOffset, 4)
+	l.timed = true
 	l.broken = map[int]bool{3000: true}
 	b := newBench(t, l)
 	part := b.manifest(b.extract(due).Manifest).Parts[0].Key

@@ -194,6 +194,7 @@ func TestBrokenRecords_SurviveStops(t *testing.T) {
 	t.Parallel()
 	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		l := newList(paging, 60)
+		l.timed = true
 		l.broken = map[int]bool{1000: true, 14000: true, 15000: true, 60000: true}
 		b := newBench(t, l)
 		b.set.PartBytes = 300
@@ -235,6 +236,7 @@ func TestBrokenRecord_IsFoundInHalves(t *testing.T) {
 		{pagination.ByCursor, "0+10 10+10 10+10 10+5 15+5 15+2 15+1 15+1 14+1 16+1 15+1 17+2 19+1 20+10 30+10 29+10"},
 	} {
 		l := newList(c.paging, 30)
+		l.timed = true
 		l.broken = map[int]bool{16000: true}
 		b := newBench(t, l)
 		b.set.InFlight = 1
@@ -350,6 +352,7 @@ func TestCursor_WhoseRowIsGone(t *testing.T) {
 func TestSecondLook_KnowsTheRejects(t *testing.T) {
 	t.Parallel()
 	l := newList(pagination.ByOffset, 40)
+	l.timed = true
 	l.broken = map[int]bool{13000: true, 40000: true}
 	b := newBench(t, l)
 	b.feed.Unordered = true

@@ -75,6 +75,7 @@ func TestRejects_ARefusedWriteProvesNothing(t *testing.T) {
 		"an empty one too": {func([]byte) []byte { return nil }, true},
 	} {
 		l := newList(pagination.ByCursor, 5)
+		l.timed = true
 		l.broken = map[int]bool{2000: true}
 		b := newBench(t, l)
 		memory := b.store

@@ -89,7 +89,7 @@ func (l *list) page(q pagination.Query) []int {
 	case l.paging == pagination.ByCursor:
 		start = 0
 		rows := slices.Clone(l.rows)
-		if l.timed && l.broken != nil {
+		if l.timed {
 			rows = slices.DeleteFunc(rows, func(n int) bool { return changedAt(n).Before(q.From) || changedAt(n).After(q.To) })
 		}
 		if q.After != "" {

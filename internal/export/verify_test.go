@@ -78,6 +78,7 @@ func TestVerify_FindsEveryTampering(t *testing.T) {
 		"a part left unnamed": {manifest(func(m *export.Manifest) { m.Parts = m.Parts[:2] }), "the manifest does not name this object"},
 	} {
 		l := newList(pagination.ByOffset, 40)
+		l.timed = true
 		l.broken = map[int]bool{3000: true}
 		b := newBench(t, l)
 		b.set.Gzip = false

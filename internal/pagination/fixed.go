@@ -191,7 +191,12 @@ func (f *fixed) number(ctx context.Context, number int) (jsonscan.List, error) {
 	if f.at.Size > 0 {
 		size = f.at.Size
 	}
-	return f.again(ctx, Query{Page: number, Limit: size, Start: f.place(number)})
+	q := Query{Page: number, Limit: size, Start: f.place(number)}
+	l, err := f.again(ctx, q)
+	if err != nil && narrowable(err) { // no smaller question could be asked instead
+		l, err = f.again(ctx, q)
+	}
+	return l, err
 }
 
 // skip leaves out a page that holds a record which cannot be read, because no

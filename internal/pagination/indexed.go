@@ -1,6 +1,7 @@
 package pagination
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,9 @@ type indexed struct {
 	*session
 
 	byPage  bool
+	whole   int    // rows of the first page
 	short   int    // rows of the last page, if it was shorter than asked for
+	atEnd   bool   // by page number: the first page was short, and may be all
 	ends    int    // how often the list has gone on after its end
 	reached int    // the furthest index read
 	idle    int    // mismatches in a row that neither got further nor brought a new row
@@ -53,8 +56,15 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 	if x.chunk > 0 && x.at.Rows >= x.chunkEnd {
 		x.chunk = 0
 	}
-	if x.alone {
+	switch {
+	case x.alone:
 		return x.single(ctx)
+	case x.atEnd:
+		x.atEnd = false
+		if ended, err := x.nothingAfter(ctx); ended || err != nil {
+			return Page{}, cmp.Or(err, io.EOF)
+		}
+		x.at.Size = x.whole
 	}
 	q := x.query()
 	l, err := x.fetch(ctx, q)
@@ -130,7 +140,7 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	if x.byPage {
 		switch {
 		case n > q.Limit || x.same >= fixedAfter:
-			return Page{}, becomeFixed{ErrLoop}
+			return Page{}, becomeFixed{x.whole}
 		case n < q.Limit && x.lowered(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n
 			return Page{}, nil
@@ -181,7 +191,10 @@ func (x *indexed) first(ctx context.Context, q Query, l jsonscan.List) (Page, er
 	if l.Total >= 0 {
 		x.at.Total = l.Total + 1
 	}
-	return x.took(ctx, q, l, placing{start: q.Start, joint: -1}), nil
+	x.whole = len(l.Records)
+	page := x.took(ctx, q, l, placing{start: q.Start, joint: -1})
+	x.atEnd = x.byPage && x.whole < q.Limit
+	return page, nil
 }
 
 // ignoresSize reports whether a server that pages by number gives more rows
@@ -192,7 +205,7 @@ func (x *indexed) ignoresSize(ctx context.Context, q Query, l jsonscan.List) (bo
 	}
 	l, err := x.again(ctx, q)
 	if err == nil && len(l.Records) > q.Limit {
-		err = becomeFixed{ErrLoop}
+		err = becomeFixed{len(l.Records)}
 	}
 	return true, err
 }
@@ -230,7 +243,7 @@ func (x *indexed) took(ctx context.Context, q Query, l jsonscan.List, p placing)
 // give fewer than asked for although others follow: twice in a row, or by page
 // number, where other sizes would be other places, at once.
 func (x *indexed) learnSize(q Query, n int) {
-	if x.short > 1 && (x.byPage || n == x.short) {
+	if x.short > 1 && (x.byPage || n == x.short || x.short == x.whole) {
 		x.at.Size = x.short
 	}
 	x.short = 0
@@ -267,20 +280,31 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 	if !x.byPage && x.at.Rows > 1 {
 		return Page{}, io.EOF
 	}
-	behind, err := x.again(ctx, x.exactly(x.at.Rows, max(1, min(n, x.limit()))))
-	switch {
-	case err != nil:
+	if ended, err := x.nothingAfter(ctx); err != nil {
 		return x.failed(ctx, q, err)
-	case len(behind.Records) == 0:
+	} else if ended {
 		return Page{}, io.EOF
 	}
 	if x.ends++; x.ends > maxEnds { // it has not just grown
-		return Page{}, becomeFixed{ErrLoop}
+		return Page{}, becomeFixed{x.whole}
 	}
 	if x.ends > 1 && n > 2 {
 		x.at.Size = n
 	}
 	return Page{}, nil
+}
+
+// nothingAfter reports whether two answers are empty for what begins right after
+// the rows read, in a size that no server lowers.
+func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
+	size := min(x.limit(), max(1, x.whole))
+	for range 2 {
+		l, err := x.again(ctx, x.exactly(x.at.Rows, size))
+		if err != nil || len(l.Records) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // rejoin goes on in a list that has moved: at the row read last of those that

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/jsonscan"
+	"hikyaku/pkg/providers"
 )
 
 // Options are how a Reader works. Zero values mean the defaults.
@@ -103,6 +104,7 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 	switch {
 	case errors.As(err, &other):
 		r.asked.drop()
+		r.at.Size = other.size
 		r.way = newFixed(r.session)
 		return Page{}, nil
 	case errors.Is(err, io.EOF):
@@ -115,8 +117,11 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 	return p, err
 }
 
-// becomeFixed is what indexed answers where the server ignores page sizes.
-type becomeFixed struct{ error }
+// becomeFixed is what indexed answers where the server ignores the size asked
+// for and gives pages of its own.
+type becomeFixed struct{ size int }
+
+func (becomeFixed) Error() string { return ErrLoop.Error() }
 
 // Close ends the requests that are still on their way.
 func (r *Reader) Close() {
@@ -165,8 +170,16 @@ func (s *session) frame(q Query) Query {
 }
 
 func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
-	return s.asked.get(ctx, s.frame(q))
+	l, err := s.asked.get(ctx, s.frame(q))
+	if err == nil && l.Null && s.at.Rows == 0 {
+		return l, errNull
+	}
+	return l, err
 }
+
+// errNull is a list that begins with null in its place: it may end a list that
+// has had rows, and is never a first answer.
+var errNull = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrTemporary, Detail: "found null in place of the list, which is no documented form of an empty one"}
 
 // again asks anew, although the page may be on its way.
 func (s *session) again(ctx context.Context, q Query) (jsonscan.List, error) {

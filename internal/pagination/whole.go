@@ -28,6 +28,9 @@ func (w *whole) next(ctx context.Context) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	if l.Null {
+		return Page{}, errNull
+	}
 	if l.Total >= 0 {
 		w.at.Total = l.Total + 1
 	}

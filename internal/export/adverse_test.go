@@ -111,10 +111,10 @@ func TestCutAlways_Ends(t *testing.T) {
 		l.cut = func(_ int, body string) string { return body[:len(body)-1] }
 		b := newBench(t, l)
 		_, err := b.exporter().Extract(t.Context(), b.run(due))
-		if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "cannot be split") {
+		if !errors.Is(err, providers.ErrTemporary) || !strings.Contains(err.Error(), "cut short") {
 			t.Fatalf("%s: %v", paging, err)
 		}
-		if n := l.requests(); n > 1000 {
+		if n := l.requests(); n > 10 {
 			t.Errorf("%s: %d requests", paging, n)
 		}
 	}
@@ -202,14 +202,25 @@ func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
 	}
 }
 
-// roundabout goes back to its beginning at its end.
+// roundabout goes on at its beginning after its end.
 type roundabout struct{ *list }
 
-func (r roundabout) Page(ctx context.Context, q pagination.Query) ([]byte, error) {
-	if q.After == id(r.rows[len(r.rows)-1]) {
-		q.After = ""
+func (r roundabout) page(q pagination.Query) []int {
+	around := slices.Concat(r.rows, r.rows)
+	start := 0
+	if i := slices.IndexFunc(r.rows, func(n int) bool { return id(n) == q.After }); i >= 0 {
+		start = i + 1
 	}
-	return r.list.Page(ctx, q)
+	return around[start : start+q.Limit]
+}
+
+func (r roundabout) Page(_ context.Context, q pagination.Query) ([]byte, error) {
+	r.calls = append(r.calls, q)
+	var out []string
+	for _, n := range r.page(q) {
+		out = append(out, record(n))
+	}
+	return []byte(r.wrap(out)), nil
 }
 
 // TestCursor_LongLoopIsRefused: a list too long to be remembered begins anew.
@@ -239,21 +250,20 @@ func TestCursor_SmallPagesWhoseRowsAreGone(t *testing.T) {
 			l.strict = true
 			b := newBench(t, l)
 			b.feed.PageSize, b.set.InFlight = size, 1
-			lived := slices.Clone(l.rows)
 			l.edit = func(l *list, request int) {
-				if request*size/30 == 1 && len(l.rows) == 60 && gone > 0 {
-					read := request * size
+				if read := 1 + request*max(1, size-1); read > 30 && len(l.rows) == 60 && gone > 0 { // each page but the first repeats a row
 					l.rows = slices.Delete(l.rows, read-gone, read)
 				}
 			}
 			a := b.extract(due)
-			got := ids(t, b.lines(b.manifest(a.Manifest)))
-			var want []string
-			for _, n := range lived {
-				want = append(want, id(n))
+			got := counts(ids(t, b.lines(b.manifest(a.Manifest))))
+			for _, n := range l.rows {
+				if got[id(n)] != 1 {
+					t.Errorf("pages of %d, %d gone: row %d is there %d times", size, gone, n, got[id(n)])
+				}
 			}
-			if !slices.Equal(got, want) || a.Drift.Unresolved != 0 {
-				t.Errorf("pages of %d, %d gone: %d rows with drift %+v, want all 60", size, gone, len(got), a.Drift)
+			if a.Drift.Unresolved != 0 {
+				t.Errorf("pages of %d, %d gone: drift %+v", size, gone, a.Drift)
 			}
 		}
 	}
@@ -298,6 +308,7 @@ func TestLargePage_IsReadInParts(t *testing.T) {
 			}
 			return fmt.Sprintf(`{"id":"r%07d","x":"%s"}`, n, strings.Repeat("x", n/100))
 		}
+		l.timed = paging == pagination.ByCursor
 		b := newBench(t, l)
 		b.serve(capped{l, 2000})
 		b.set.InFlight = 1
@@ -343,7 +354,7 @@ func TestTooLarge_IsCountedOnce(t *testing.T) {
 	}
 	lists[1].rows = lists[1].rows[1:]
 	lists[1].edit = func(l *list, _ int) { // once it has been read to its end
-		if l.calls[len(l.calls)-1].Start > 13 && len(l.rows) == 14 {
+		if l.calls[len(l.calls)-1].Start > 12 && len(l.rows) == 14 {
 			l.rows = slices.Delete(slices.Insert(l.rows, 0, 1000), 2, 5)
 		}
 	}

@@ -114,7 +114,7 @@ func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 	if x.journal.Reopened++; x.journal.Reopened > len(x.steps)*maxLooks {
 		return x.byTurns()
 	}
-	x.part.point.Next = pagination.Position{Pass: q.Pass}
+	x.part.point.Next = pagination.Position{Pass: q.Pass, Looks: x.part.point.Next.Looks}
 	if q.End != nil {
 		x.part.point.Next.Look, x.part.point.Next.Seen = reviewLook, q.End.Seen
 	}
@@ -124,9 +124,11 @@ func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 				return err
 			}
 		}
-		x.judgePass()
+		if err := x.judgePass(ctx); err != nil {
+			return err
+		}
 	}
-	x.part.point.Next = pagination.Position{Pass: len(x.steps)}
+	x.part.point.Next = pagination.Position{Pass: len(x.steps), Looks: x.part.point.Next.Looks}
 	x.journal.Open = slices.DeleteFunc(x.journal.Open, func(open question) bool { return open == q })
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -140,7 +139,7 @@ func enumerate(t testing.TB, setUp func(testing.TB) *crashState) crash.Report {
 			// cuts; the rows stay. After a crash nothing may differ.
 			crashed := len(o.Points) == 0 || o.Points[0].Fault == crash.Before || o.Points[0].Fault == crash.After
 			if got != want && crashed {
-				return errors.New("the files differ from those of an undisturbed run")
+				return fmt.Errorf("the files differ from those of an undisturbed run:\n%.1500s\nwant\n%.1500s", got, want)
 			}
 			return s.sameRows()
 		},
@@ -250,9 +249,12 @@ func TestPart_StoredByAnotherIsAdopted(t *testing.T) {
 			if request != 1 {
 				return
 			}
-			for info, err := range memory.List(t.Context(), "shop/exports/", "") {
+			for info, err := range memory.List(t.Context(), "shop/", "") {
 				if err != nil {
 					t.Error(err)
+				}
+				if !strings.Contains(info.Key, "/part-") { // with what is known of its rows
+					continue
 				}
 				head, err := memory.Head(t.Context(), info.Key)
 				if err != nil {

@@ -244,7 +244,9 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 				return err
 			}
 		}
-		x.judgePass()
+		if err := x.judgePass(ctx); err != nil {
+			return err
+		}
 	}
 	if err := x.confirm(ctx, reading); err != nil {
 		return err
@@ -321,19 +323,29 @@ func (x *extraction) holdToGeneration(ctx context.Context) error {
 
 // judgePass decides whether a pass that has been read to its end is to be
 // looked at again, and moves to the next one if not.
-func (x *extraction) judgePass() {
+func (x *extraction) judgePass(ctx context.Context) error {
 	at := x.part.point.Next
 	settled := at.Settled(x.feed.Unordered)
 	if !settled && at.Look < maxLooks && !x.known.Forgetful() {
 		x.part.point.Next = at.Again()
-		return
+		return nil
 	}
-	x.journal.Doubts = append(x.journal.Doubts, doubtsAbout(at, x.steps[at.Pass].Name, settled)...)
-	x.journal.Looks = max(x.journal.Looks, at.Look+1)
+	if doubts := doubtsAbout(at, x.steps[at.Pass].Name, settled); len(doubts) > 0 {
+		// Before anything says that the pass has been read.
+		for _, d := range doubts {
+			if !slices.Contains(x.journal.Doubts, d) { // a call that died here may have noted it
+				x.journal.Doubts = append(x.journal.Doubts, d)
+			}
+		}
+		if err := x.keep(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+	}
 	x.part.point.Next = at.After()
 	if x.journal.Reviewed {
 		x.part.point.Next.Look = reviewLook
 	}
+	return nil
 }
 
 // reviewLook is the number of the look at each pass of a run that is in doubt as
@@ -356,7 +368,7 @@ func (x *extraction) review(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	x.journal.Reviewed = true
-	x.part.point.Next = pagination.Position{Look: reviewLook}
+	x.part.point.Next = pagination.Position{Look: reviewLook, Looks: x.part.point.Next.Looks}
 	x.notePlace()
 	return true, x.keep(context.WithoutCancel(ctx))
 }
@@ -418,7 +430,7 @@ func (x *extraction) finish(ctx context.Context) error {
 	x.journal.Resume = nil
 	x.journal.Extracted = &extracted{
 		Parts: x.number, Drift: x.part.point.Drift, Repeats: x.part.point.Repeats, Source: x.origin(),
-		Doubts: append(x.journal.Doubts, doubts...), Looks: x.journal.Looks, Total: x.journal.Total, Owed: x.journal.Owed,
+		Doubts: append(x.journal.Doubts, doubts...), Looks: x.part.point.Next.Looks, Total: x.journal.Total, Owed: x.journal.Owed,
 	}
 	return x.keep(context.WithoutCancel(ctx))
 }
@@ -442,7 +454,7 @@ type safePoints struct {
 }
 
 func (s *safePoints) due(now time.Time) bool {
-	if !s.after || now.Sub(s.began) < s.next {
+	if !s.after || now.Sub(s.began) <= s.next {
 		return false
 	}
 	s.next = max(2*time.Second, 2*now.Sub(s.began))

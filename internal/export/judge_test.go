@@ -30,7 +30,7 @@ func never(int) bool { return false }
 // redacting is a bench of Yappli's members with a redaction.
 func redacting(t *testing.T, rows int, f export.Fields) *bench {
 	t.Helper()
-	b := newBench(t, newList(pagination.ByCursor, rows))
+	b := newBench(t, newList(pagination.ByOffset, rows))
 	b.dataset = dataset(t, "yappli/users")
 	b.list.render = member(never)
 	b.set.Fields = map[string]export.Fields{"yappli/users": f}

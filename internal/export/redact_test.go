@@ -25,19 +25,19 @@ func TestFields_OnlyTheirBytesChange(t *testing.T) {
 	}{
 		{"a", "", `{"id":1,"a":2}`, `{"id":1}`},
 		{"a", "", `{"a":2,"id":1}`, `{"id":1}`},
-		{"a", "", `{"a":2}`, `{}`},
-		{"a", "", `{"a":1,"b":1.10e2,"a":[2],"c":"\u0041"}`, `{"b":1.10e2,"c":"\u0041"}`},
-		{"a", "", `{"\u0061":"secret","b":{"a":1}}`, `{"b":{"a":1}}`},
-		{"b.a", "", `{"a":1,"b":{"a":"x","c":2},"b":[{"a":"y"},{"c":3},[{"a":"z","d":4}],5]}`, `{"a":1,"b":{"c":2},"b":[{},{"c":3},[{"d":4}],5]}`},
-		{"b.a?", "", `{"b":"text","c":[]}`, `{"b":"text","c":[]}`},
-		{"b.a?", "", `{"b":[],"c":{}}`, `{"b":[],"c":{}}`},
-		{"", "p", `{"p":"0900000000","q":"0900000000"}`, `{"p":` + hashed("0900000000") + `,"q":"0900000000"}`},
-		{"", "p", `{"p":"\u0030900000000"}`, `{"p":` + hashed("0900000000") + `}`},
-		{"", "p", `{"p":12.50,"p":true}`, `{"p":` + hashed("12.50") + `,"p":` + hashed("true") + `}`},
-		{"", "p", `{"p":null,"p":""}`, `{"p":null,"p":` + hashed("") + `}`},
-		{"", "p", `{"p":[1,"x"],"p":{"q":1}}`, `{"p":` + hashed(`[1,"x"]`) + `,"p":` + hashed(`{"q":1}`) + `}`},
-		{"", "l.p", `{"l":[{"p":"x"},{"p":"x"}]}`, `{"l":[{"p":` + hashed("x") + `},{"p":` + hashed("x") + `}]}`},
-		{"x", "y", `{"x":1,"y":2,"z":3}`, `{"y":` + hashed("2") + `,"z":3}`},
+		{"a", "", `{"a":2,"id":"x"}`, `{"id":"x"}`},
+		{"a", "", `{"id":0,"a":1,"b":1.10e2,"a":[2],"c":"\u0041"}`, `{"id":0,"b":1.10e2,"c":"\u0041"}`},
+		{"a", "", `{"id":0,"\u0061":"secret","b":{"a":1}}`, `{"id":0,"b":{"a":1}}`},
+		{"b.a", "", `{"id":0,"a":1,"b":{"a":"x","c":2},"b":[{"a":"y"},{"c":3},[{"a":"z","d":4}],5]}`, `{"id":0,"a":1,"b":{"c":2},"b":[{},{"c":3},[{"d":4}],5]}`},
+		{"b.a?", "", `{"id":0,"b":"text","c":[]}`, `{"id":0,"b":"text","c":[]}`},
+		{"b.a?", "", `{"id":0,"b":[],"c":{}}`, `{"id":0,"b":[],"c":{}}`},
+		{"", "p", `{"id":0,"p":"0900000000","q":"0900000000"}`, `{"id":0,"p":` + hashed("0900000000") + `,"q":"0900000000"}`},
+		{"", "p", `{"id":0,"p":"\u0030900000000"}`, `{"id":0,"p":` + hashed("0900000000") + `}`},
+		{"", "p", `{"id":0,"p":12.50,"p":true}`, `{"id":0,"p":` + hashed("12.50") + `,"p":` + hashed("true") + `}`},
+		{"", "p", `{"id":0,"p":null,"p":""}`, `{"id":0,"p":null,"p":` + hashed("") + `}`},
+		{"", "p", `{"id":0,"p":[1,"x"],"p":{"q":1}}`, `{"id":0,"p":` + hashed(`[1,"x"]`) + `,"p":` + hashed(`{"q":1}`) + `}`},
+		{"", "l.p", `{"id":0,"l":[{"p":"x"},{"p":"x"}]}`, `{"id":0,"l":[{"p":` + hashed("x") + `},{"p":` + hashed("x") + `}]}`},
+		{"x", "y", `{"id":0,"x":1,"y":2,"z":3}`, `{"id":0,"y":` + hashed("2") + `,"z":3}`},
 	} {
 		b := newBench(t, newList(pagination.Unpaged, 0))
 		f := export.Fields{}
@@ -86,9 +86,10 @@ func TestFields_FaultsAreAllNamed(t *testing.T) {
 	}
 }
 
-// TestFields_RowsWithoutIDAreStoredOnce: the second look at an unordered source
-// knows them again, although they are stored without what was dropped.
-func TestFields_RowsWithoutIDAreStoredOnce(t *testing.T) {
+// TestFields_RowsWithoutAUsableIDAreStoredOnce: the second look at an unordered
+// source knows them again, although they are stored without what was dropped;
+// those without any id are rejected once.
+func TestFields_RowsWithoutAUsableIDAreStoredOnce(t *testing.T) {
 	t.Parallel()
 	for _, f := range []export.Fields{{Drop: []string{"a"}}, {Hash: []string{"a"}}, {}} {
 		b := newBench(t, newList(pagination.ByOffset, 25))
@@ -103,8 +104,8 @@ func TestFields_RowsWithoutIDAreStoredOnce(t *testing.T) {
 		}
 		b.feed.Unordered = true
 		b.set.Fields = map[string]export.Fields{b.dataset.String(): f}
-		if m := b.manifest(b.extract(due).Manifest); m.Rows != 25 || m.Late != 0 {
-			t.Errorf("%+v: %d rows of 25, %d of them late", f, m.Rows, m.Late)
+		if m := b.manifest(b.extract(due).Manifest); m.Rows != 17 || m.Rejects != 8 || m.Late != 0 {
+			t.Errorf("%+v: %d rows of 17, %d of them late, %d rejects of 8", f, m.Rows, m.Late, m.Rejects)
 		}
 		b.verify(b.key("_manifest.json"))
 	}

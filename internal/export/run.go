@@ -224,7 +224,6 @@ type journal struct {
 	Reopened int           `json:"reopened,omitempty"` // lists that went on after all
 	Reviewed bool          `json:"reviewed,omitempty"` // the run was in doubt as a whole, and is looked at once more
 	Doubts   []Doubt       `json:"doubts,omitempty"`
-	Looks    int           `json:"looks,omitempty"`
 	Total    []WrongTotal  `json:"total,omitempty"`
 	Owed     []Owed        `json:"owed,omitempty"`
 	Waited   time.Duration `json:"waited,omitempty"` // for the provider

@@ -261,7 +261,19 @@ func (c *cursor) failed(ctx context.Context, err error) (Page, error) {
 		c.few /= 2
 		return Page{}, nil
 	}
+	if l, err := c.again(ctx, c.alone()); err == nil && len(l.Records) > 0 { // the two were too much together
+		return c.took(ctx, l, placing{joint: -1})
+	}
 	return c.cut(ctx, err)
+}
+
+// alone returns the question for the next row without any other, where the last
+// one has an id to ask behind.
+func (c *cursor) alone() Query {
+	known, _ := c.anchor(0)
+	q := c.after(known)
+	q.Limit = known + 1
+	return q
 }
 
 // well reports whether the server answers questions that the record in doubt
@@ -273,8 +285,7 @@ func (c *cursor) well(ctx context.Context) error {
 		q = c.after(known)
 		q.Limit = known
 	}
-	_, err := c.again(ctx, q)
-	return err
+	return c.answers(ctx, q)
 }
 
 // errNoID is a list that goes on although no row of a page has an id to ask
@@ -303,8 +314,7 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 		c.at.Signs.Unread++ // what follows is hidden, and cannot be asked for otherwise
 	}
 	if !errors.Is(cause, errNoID) {
-		known, _ := c.anchor(1)
-		l, err := c.condemn(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.again(ctx, c.after(known)) }, c.well)
+		l, err := c.condemn(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.again(ctx, c.alone()) }, c.well)
 		var verdict errRejected
 		switch {
 		case errors.As(err, &verdict):

@@ -14,6 +14,7 @@ type fixed struct {
 	*session
 
 	page    int  // number of the page taken last
+	stalls  int  // answers in a row whose rows this look had met before
 	partial bool // an earlier process stopped inside that page
 }
 
@@ -32,7 +33,10 @@ func newFixed(s *session) *fixed {
 // second look at it shows nothing new, nothing has moved out of the next page
 // into this one meanwhile, so the two are neighbors.
 func (f *fixed) next(ctx context.Context) (Page, error) {
-	if f.partial {
+	switch {
+	case f.stalls > maxStalls:
+		return Page{}, ErrLoop
+	case f.partial:
 		return f.rest(ctx)
 	}
 	l, err := f.number(ctx, f.page+1)
@@ -120,6 +124,9 @@ func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
 			fresh = true
 		}
 	}
+	if f.stalls++; fresh {
+		f.stalls = 0
+	}
 	return page, fresh
 }
 
@@ -192,11 +199,7 @@ func (f *fixed) number(ctx context.Context, number int) (jsonscan.List, error) {
 		size = f.at.Size
 	}
 	q := Query{Page: number, Limit: size, Start: f.place(number)}
-	l, err := f.again(ctx, q)
-	if err != nil && narrowable(err) { // no smaller question could be asked instead
-		l, err = f.again(ctx, q)
-	}
-	return l, err
+	return f.ask(ctx, q) // twice, because no smaller question could be asked instead
 }
 
 // skip leaves out a page that holds a record which cannot be read, because no

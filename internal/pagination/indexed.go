@@ -192,9 +192,8 @@ func (x *indexed) first(ctx context.Context, q Query, l jsonscan.List) (Page, er
 		x.at.Total = l.Total + 1
 	}
 	x.whole = len(l.Records)
-	page := x.took(ctx, q, l, placing{start: q.Start, joint: -1})
 	x.atEnd = x.byPage && x.whole < q.Limit
-	return page, nil
+	return x.took(ctx, q, l, placing{start: q.Start, joint: -1}), nil
 }
 
 // ignoresSize reports whether a server that pages by number gives more rows
@@ -235,7 +234,9 @@ func (x *indexed) took(ctx context.Context, q Query, l jsonscan.List, p placing)
 		x.chunk *= 2
 		return page
 	}
-	x.expectMore(ctx)
+	if !x.atEnd {
+		x.expectMore(ctx)
+	}
 	return page
 }
 
@@ -299,7 +300,7 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 	size := min(x.limit(), max(1, x.whole))
 	for range 2 {
-		l, err := x.again(ctx, x.exactly(x.at.Rows, size))
+		l, err := x.ask(ctx, x.exactly(x.at.Rows, size))
 		if err != nil || len(l.Records) > 0 {
 			return false, err
 		}
@@ -322,10 +323,16 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 			break
 		}
 		x.drift.Rewinds++
-		q, _ = x.reach(max(0, min(q.Start, x.at.Rows-1)-step), x.limit())
+		back := max(0, min(q.Start, x.at.Rows-1)-step)
 		step *= 2
 		var err error
-		if l, err = x.again(ctx, q); err != nil {
+		for size := x.limit(); ; size /= 2 { // a record that cannot be read may stand there
+			q, _ = x.reach(back, size)
+			if l, err = x.ask(ctx, q); err == nil || size == 1 || !narrowable(err) {
+				break
+			}
+		}
+		if err != nil {
 			return x.failed(ctx, q, err)
 		}
 	}
@@ -376,17 +383,18 @@ func (x *indexed) well(ctx context.Context, after int) error {
 	if x.recent.read == 0 {
 		return x.answersAfter(ctx, after)
 	}
-	_, err := x.again(ctx, x.exactly(x.at.Rows-1-x.at.Gap, 1))
-	return err
+	return x.answers(ctx, x.exactly(x.at.Rows-1-x.at.Gap, 1))
 }
 
-// answersAfter asks for the record at an index. Where that fails too, one
-// further on will do, or the emptiness after the end.
-func (x *indexed) answersAfter(ctx context.Context, i int) (err error) {
-	for _, away := range []int{0, 1, 3, 7, 15, 31, 1000} {
-		if _, err = x.again(ctx, x.exactly(i+away, 1)); err == nil || !narrowable(err) {
-			return err
-		}
+// farAway is how many rows after a record no other that fails is expected.
+const farAway = 1000
+
+// answersAfter asks for the record at an index. Where that fails too, one far
+// away will do, or the emptiness after the end.
+func (x *indexed) answersAfter(ctx context.Context, i int) error {
+	err := x.answers(ctx, x.exactly(i, 1))
+	if err != nil && narrowable(err) {
+		err = x.answers(ctx, x.exactly(i+farAway, 1))
 	}
 	return err
 }
@@ -415,6 +423,11 @@ func (x *indexed) single(ctx context.Context) (Page, error) {
 			return p, err
 		}
 		return x.reject(l.Body, verdict.reason, x.window), nil
+	case err != nil && narrowable(err): // its neighbors fail too: the list has moved, or the server is ill
+		if p, moved, movedErr := x.moved(ctx); moved && movedErr == nil {
+			return p, nil
+		}
+		return Page{}, err
 	case err != nil:
 		return Page{}, err
 	}
@@ -428,9 +441,18 @@ func (x *indexed) moved(ctx context.Context) (Page, bool, error) {
 		return Page{}, false, nil
 	}
 	q := x.exactly(x.at.Rows-1-x.at.Gap, 1)
-	l, err := x.again(ctx, q)
-	if err != nil || x.matches(l, 0) {
+	l, err := x.ask(ctx, q)
+	if err != nil && !narrowable(err) || x.matches(l, 0) {
 		return Page{}, false, err
+	}
+	if err != nil { // one that fails stands there now, or the server is ill
+		if wellErr := x.answersAfter(ctx, x.at.Rows); wellErr != nil {
+			return Page{}, false, err
+		}
+		l = jsonscan.List{}
+	}
+	if fixed, err := x.ignoresSize(ctx, q, l); fixed {
+		return Page{}, true, err
 	}
 	x.drift.Shifts++
 	if x.idle++; x.idle > maxStalls {

@@ -120,6 +120,8 @@ func (p Page) Line(r Row) []byte {
 type Position struct {
 	Pass int `json:"pass"`
 	Look int `json:"look,omitempty"` // 0: the first time that the pass is read
+	// Looks is the most that any pass so far has taken.
+	Looks int `json:"looks,omitempty"`
 	// Rows is how many rows of the pass have been read, in this look.
 	Rows int `json:"rows"`
 	// Seen counts the different rows that the pass has shown, in all looks.
@@ -190,7 +192,7 @@ func (p Position) Settled(unordered bool) bool {
 
 // Again is the beginning of a further look at the pass.
 func (p Position) Again() Position {
-	next := Position{Pass: p.Pass, Look: p.Look + 1, Fixed: p.Fixed, Signs: p.Signs, Seen: p.Seen, Total: p.Total}
+	next := Position{Pass: p.Pass, Look: p.Look + 1, Looks: p.Looks, Fixed: p.Fixed, Signs: p.Signs, Seen: p.Seen, Total: p.Total}
 	if p.Fixed {
 		next.Size = p.Size
 	}
@@ -200,7 +202,7 @@ func (p Position) Again() Position {
 
 // After is the beginning of the next pass.
 func (p Position) After() Position {
-	next := Position{Pass: p.Pass + 1, Fixed: p.Fixed}
+	next := Position{Pass: p.Pass + 1, Looks: max(p.Looks, p.Look+1), Fixed: p.Fixed}
 	if p.Fixed {
 		next.Size = p.Size
 	}

@@ -31,7 +31,7 @@ type Reader struct {
 	*session
 
 	way    strategy
-	before []string // ids of the rows read last, before the present page
+	before Position // where the present page began
 	ended  bool
 }
 
@@ -98,7 +98,7 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 	if r.ended {
 		return Page{}, io.EOF
 	}
-	r.before = r.recent.ids()
+	r.before = r.Position()
 	p, err := r.way.next(ctx)
 	var other becomeFixed
 	switch {
@@ -144,17 +144,20 @@ func (r *Reader) Position() Position {
 // PositionAfter returns the position after the first n rows of the page that
 // Next returned last, so that a reading can stop in the middle of it.
 func (r *Reader) PositionAfter(p Page, n int) Position {
-	if n == len(p.Rows) {
+	switch n {
+	case len(p.Rows):
 		return r.Position()
+	case 0:
+		return r.before
 	}
-	at := r.at
-	recent := newRecent(0, r.before)
+	at := r.before
+	recent := newRecent(0, at.Last)
 	for _, row := range p.Rows[:n] {
 		recent.add(row.ID)
-		at.Rows, at.Gap = row.Place, 0
 	}
-	at.Last, at.Done = recent.ids(), false
-	return r.late.close(at)
+	at.Rows, at.Gap, at.Last = p.Rows[n-1].Place, 0, recent.ids()
+	at.Size, at.Total, at.Suspect = r.at.Size, r.at.Total, nil
+	return at
 }
 
 // Total returns what the provider counted, and whether it did.

@@ -115,6 +115,22 @@ func (s *session) condemn(ctx context.Context, alone func(context.Context) (json
 	}
 }
 
+// answers asks a question that no record in doubt can spoil, once more if the
+// answer is none.
+func (s *session) answers(ctx context.Context, q Query) error {
+	_, err := s.ask(ctx, q)
+	return err
+}
+
+// ask asks anew, and once more if the answer is none.
+func (s *session) ask(ctx context.Context, q Query) (jsonscan.List, error) {
+	l, err := s.again(ctx, q)
+	if err != nil && narrowable(err) {
+		l, err = s.again(ctx, q)
+	}
+	return l, err
+}
+
 // reasonOf says why an answer is no list, in a text of ours.
 func reasonOf(err error) string {
 	var e *providers.Error

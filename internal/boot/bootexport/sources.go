@@ -53,7 +53,7 @@ type pages func(ctx context.Context, q export.Query) ([]byte, error)
 
 // Page asks for one page.
 func (p pages) Page(ctx context.Context, q export.Query) ([]byte, error) {
-	return p(providers.ReadInto(ctx, q.Into), q)
+	return p(ctx, q)
 }
 
 // open returns the feed of a dataset, as its account's quirks have it.

@@ -58,6 +58,7 @@ type booking struct {
 type bookings struct {
 	list  []*booking
 	users *users
+	views map[view][]*booking // made when asked for; see sorted
 }
 
 // generate invents n bookings, the schedules in turn.
@@ -170,7 +171,7 @@ func (e *Editor) Book(scheduleID, user int64, start time.Time) (id int64) {
 			now := s.Now()
 			b := &booking{id: s.bookings.nextID(), schedule: &schedules[i], user: user, created: now, changed: now,
 				start: start.In(schedules[i].zone), slot: 1000000 + len(s.bookings.list)}
-			s.bookings.list = append(s.bookings.list, b)
+			s.bookings.add(b)
 			id = b.id
 			s.fireBooking(b, "create", e.fires)
 		}
@@ -195,7 +196,7 @@ func (e *Editor) ChangeBooking(id int64, event string) (ok bool) {
 				continue
 			}
 			ok = true
-			b.changed, b.raw = s.Now(), nil
+			b.changed, b.raw, s.bookings.views = s.Now(), nil, nil
 			switch event {
 			case "destroy":
 				b.deleted = true

@@ -130,6 +130,6 @@ func (s *Server) loadBooking(raw json.RawMessage) error {
 	if at, err := time.Parse(time.RFC3339, textOf(o["updated_on"])); err == nil {
 		b.changed = at
 	}
-	s.bookings.list = append(s.bookings.list, b)
+	s.bookings.add(b)
 	return nil
 }

@@ -1,7 +1,6 @@
 package supersaastest
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,10 +53,22 @@ func (s *Server) fieldList(w http.ResponseWriter, r *sandbox.Request) {
 
 // query is what changes and range have in common.
 type query struct {
+	schedule      int64
 	limit, offset int
 	from, to      time.Time // zero: open
 	slots         bool
-	rows          []*booking // of the schedule, and of the user asked for
+	byUser        bool
+	user          int64 // if byUser; 0: nobody's
+}
+
+// rows returns what a list shows of the query's time, and of the user asked
+// for.
+func (s *Server) rows(q query, v view) []*booking {
+	rows := v.between(s.bookings.sorted(v), q.from, q.to)
+	if q.byUser {
+		rows = slices.DeleteFunc(slices.Clone(rows), func(b *booking) bool { return b.user != q.user })
+	}
+	return rows
 }
 
 func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
@@ -65,12 +76,11 @@ func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
 	if !ok {
 		return
 	}
-	latest := q.from.IsZero()
-	q.keep(func(b *booking) time.Time { return b.changed })
-	if latest && len(q.rows) > 10 {
-		q.rows = q.rows[len(q.rows)-10:]
+	rows := s.rows(q, view{q.schedule, true})
+	if q.from.IsZero() && len(rows) > 10 {
+		rows = rows[len(rows)-10:]
 	}
-	s.answer(w, q)
+	s.answer(w, q, rows)
 }
 
 func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
@@ -90,13 +100,15 @@ func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
 		q.from = time.Date(year, month, day, 0, 0, 0, 0, zone)
 		q.to = q.from.AddDate(0, 0, 1)
 	}
+	rows := s.rows(q, view{q.schedule, false})
 	resource, service := r.Param("resource_id"), r.Param("service_id")
-	q.rows = slices.DeleteFunc(q.rows, func(b *booking) bool {
-		record := parseObject(s.bookings.record(b))
-		return b.deleted || resource != "" && textOf(record["resource_id"]) != resource || service != "" && textOf(record["service_id"]) != service
-	})
-	q.keep(func(b *booking) time.Time { return b.start })
-	s.answer(w, q)
+	if resource != "" || service != "" {
+		rows = slices.DeleteFunc(slices.Clone(rows), func(b *booking) bool {
+			record := parseObject(s.bookings.record(b))
+			return resource != "" && textOf(record["resource_id"]) != resource || service != "" && textOf(record["service_id"]) != service
+		})
+	}
+	s.answer(w, q, rows)
 }
 
 // query reads the parameters and refuses what a type of schedule does not
@@ -134,37 +146,23 @@ func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, zone *time.Loc
 		}
 		*into = at
 	}
-	user, byUser := r.Lookup("user")
-	var only int64
+	q.schedule = id
+	var user string
+	user, q.byUser = r.Lookup("user")
 	if u := s.users.find(user); u != nil {
-		only = u.id
-	} else if byUser && user != "0" {
-		only = -1
-	}
-	for _, b := range s.bookings.list {
-		if b.schedule.id == id && (!byUser || b.user == only) {
-			q.rows = append(q.rows, b)
-		}
+		q.user = u.id
+	} else if user != "0" {
+		q.user = -1
 	}
 	return q, true
 }
 
-// keep sorts by a time and keeps what lies in [from, to).
-func (q *query) keep(at func(*booking) time.Time) {
-	q.rows = slices.DeleteFunc(q.rows, func(b *booking) bool {
-		t := at(b)
-		return t.Before(q.from) || !q.to.IsZero() && !t.Before(q.to)
-	})
-	slices.SortFunc(q.rows, func(a, b *booking) int { return cmp.Or(at(a).Compare(at(b)), cmp.Compare(a.id, b.id)) })
-}
-
-func (s *Server) answer(w http.ResponseWriter, q query) {
+func (s *Server) answer(w http.ResponseWriter, q query, list []*booking) {
 	name, rows := "bookings", [][]byte{}
 	if q.slots {
-		name, rows = "slots", s.bookings.slots(q.rows)
-		rows = slice(rows, q.limit, q.offset)
+		name, rows = "slots", s.bookings.slots(list, q.limit, q.offset)
 	} else {
-		for _, b := range slice(q.rows, q.limit, q.offset) {
+		for _, b := range slice(list, q.limit, q.offset) {
 			rows = append(rows, s.bookings.record(b))
 		}
 	}
@@ -175,19 +173,29 @@ func (s *Server) answer(w http.ResponseWriter, q query) {
 	answer(w, object{name: array(rows)}.encode(nil))
 }
 
-// slots groups bookings by slot, in the order in which the slots come first.
-func (t *bookings) slots(list []*booking) [][]byte {
-	var heads []*booking
-	inside := map[int][][]byte{}
+// slots groups bookings, which come by start, by slot, in the order in which the
+// slots come first, and returns a page of them. A slot has one start.
+func (t *bookings) slots(list []*booking, limit, offset int) [][]byte {
+	var slots [][]*booking
+	place := map[int]int{}
 	for _, b := range list {
-		if inside[b.slot] == nil {
-			heads = append(heads, b)
+		i, ok := place[b.slot]
+		if n := offset + limit; n > 0 && len(slots) > n && b.start.After(slots[n-1][0].start) {
+			break
 		}
-		inside[b.slot] = append(inside[b.slot], t.record(b))
+		if !ok {
+			i = len(slots)
+			place[b.slot], slots = i, append(slots, nil)
+		}
+		slots[i] = append(slots[i], b)
 	}
-	rows := make([][]byte, len(heads))
-	for i, b := range heads {
-		rows[i] = t.slot(b, inside[b.slot])
+	rows := [][]byte{}
+	for _, slot := range slice(slots, limit, offset) {
+		inside := [][]byte{}
+		for _, b := range slot {
+			inside = append(inside, t.record(b))
+		}
+		rows = append(rows, t.slot(slot[0], inside))
 	}
 	return rows
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
@@ -72,7 +73,7 @@ func (p payload) user(k eventKind) int64 {
 // whatever the content type says. secretField, if not empty, is the field that
 // holds the secret. ok is false for any other shape.
 func parsePayloads(body []byte, secretField string) (list []payload, ok bool) {
-	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	body = bytes.TrimSpace(jsonscan.TrimMark(body))
 	if len(body) == 0 {
 		return nil, false
 	}

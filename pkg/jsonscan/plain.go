@@ -62,8 +62,8 @@ func unpack(body []byte, limit int) ([]byte, error) {
 func ReadAll(r io.Reader, size, limit int) ([]byte, error) {
 	var out []byte
 	for size++; ; { // one more shows the end without growing
-		if limit > 0 {
-			size = min(size, limit+1)
+		if limit > 0 && size >= limit {
+			size = limit + 1
 		}
 		if size > cap(out) {
 			out = append(make([]byte, 0, size), out...)
@@ -73,7 +73,7 @@ func ReadAll(r io.Reader, size, limit int) ([]byte, error) {
 		switch {
 		case limit > 0 && len(out) > limit:
 			return nil, tooLarge(fmt.Sprintf("more than %d bytes", limit))
-		case err == io.EOF: //nolint:errorlint // as io.Reader has it
+		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
 			return out, err

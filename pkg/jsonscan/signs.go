@@ -71,6 +71,25 @@ func sign(name string, value []byte, records, about bool, depth int) bool {
 	return bad
 }
 
+// ofErrors are the words of members that error objects have, and records of a
+// provider have beside others.
+var ofErrors = set("id", "status", "code", "title", "detail", "details", "message", "msg", "type", "links", "source", "meta", "instance", "timestamp",
+	"path", "request", "trace", "success", "ok", "result", "reason", "description", "info", "help", "url", "extras", "data")
+
+// errorRecord reports whether an element is an error object: it has an id, as
+// some APIs give one to each error, but nothing else that a record has.
+func errorRecord(element []byte) bool {
+	only, bad := true, false
+	Members(element, 0, func(m Member) bool {
+		plain, _ := Unquote(m.Name)
+		words := wordsOf(string(plain))
+		only = slices.ContainsFunc(words, isErrorWord) || !slices.ContainsFunc(words, func(w string) bool { return !ofErrors[w] })
+		bad = bad || only && sign(string(plain), element[m.Value:m.End], true, true, 0)
+		return only
+	})
+	return only && bad
+}
+
 func set(names ...string) map[string]bool {
 	m := make(map[string]bool, len(names))
 	for _, name := range names {

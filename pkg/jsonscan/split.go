@@ -149,7 +149,7 @@ func (s *splitter) try(shape Shape) (List, error) {
 	count := 0
 	for _, element := range s.elements {
 		n, withID := s.withIDs(shape, element)
-		if withID {
+		if withID && !errorRecord(s.body[element.start:element.end]) {
 			list.Records = make([]Record, 0, len(s.elements))
 			return list, nil
 		}

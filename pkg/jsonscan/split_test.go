@@ -102,8 +102,10 @@ func TestSplit_Lists(t *testing.T) {
 		{shapes(flat), `{"success":true,"ok":1,"status":1,"result":"success","detail":null,"members":[],"has_errors":false,"failed":0}`, `flat`},
 		{shapes(flat), `{"success":"ok","code":"200","message":"正常終了","members":[],"meta":{"status":200,"message":"OK"}}`, `flat`},
 		{shapes(flat), `{"members":[],"total":0,"current_page":1,"last_page":1,"default":"x","title":"Members","type":"list"}`, `flat`},
-		{shapes(flat), `{"members":[{"id":1,"error":"x","status":"error","success":false}],"status":"pending","message":"1 member","code":1,"shop":{"status":"down"}}`,
-			`flat 1={"id":1,"error":"x","status":"error","success":false}`},
+		{shapes(flat), `{"members":[{"id":1,"rank":2,"error":"x","status":"error","success":false}],"status":"pending","message":"1 member","code":1,"shop":{"status":"down"}}`,
+			`flat 1={"id":1,"rank":2,"error":"x","status":"error","success":false}`},
+		{shapes(flat), `{"members":[{"id":1,"status":"pending"},{"id":2,"error":"x"}]}`, `flat 1={"id":1,"status":"pending"} 2={"id":2,"error":"x"}`},
+		{shapes(array), `[{"id":1,"message":"hello"}]`, `array 1={"id":1,"message":"hello"}`},
 	} {
 		list, err := jsonscan.Split([]byte(c.body), jsonscan.Limits{}, c.shapes...)
 		if got := show(list); err != nil || got != c.want {
@@ -195,6 +197,8 @@ func TestSplit_SaysWhatWasFound(t *testing.T) {
 		{`{"items":[null],"pagination":{}}`, "an array without an object that has an id"},
 		{`{"items":[["1"]],"pagination":{}}`, "an array without an object that has an id"},
 		{`{"items":[{"code":"E001","message":"x"}],"pagination":{}}`, "an array without an object that has an id"},
+		{`{"items":[{"id":"e1","status":"500","title":"x"},{"id":"e2","code":429,"detail":"x"}],"pagination":{}}`, "an array without an object that has an id"},
+		{`{"items":[{"id":"e1","error":"x","request_id":"r"}],"pagination":{}}`, "an array without an object that has an id"},
 		{`{"items":[{"id":"1"}],"items":[]}`, "the list's name twice"},
 		{`{"items":[],"items":[{"id":"1"}]}`, "the list's name twice"},
 		{`{"status":"error","errors":[{"code":"E001","message":"..."}]}`, "an error object"},

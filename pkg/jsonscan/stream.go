@@ -201,7 +201,8 @@ func (c *elementCheck) add(shape Shape, element []byte, large bool, offset int64
 	}
 	if !c.withID {
 		c.body = element
-		_, c.withID = c.withIDs(shape, span{0, len(element)})
+		_, withID := c.withIDs(shape, span{0, len(element)})
+		c.withID = withID && !errorRecord(element)
 	}
 	return nil
 }

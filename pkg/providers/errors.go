@@ -26,9 +26,10 @@ var (
 	// cut short. The same call may work later; whether it took effect is
 	// unknown.
 	ErrTemporary = errors.New("temporary failure")
-	// ErrUnsent is an ErrTemporary of a request that never left: no
-	// connection could be made, so it certainly had no effect.
-	ErrUnsent = fmt.Errorf("%w: no connection", ErrTemporary)
+	// ErrUnsent is an ErrTemporary of a request that never left, because no
+	// connection could be made or its turn did not come in time: it
+	// certainly had no effect.
+	ErrUnsent = fmt.Errorf("%w: nothing was sent", ErrTemporary)
 	// ErrCertificate is an ErrUnsent too: the server showed a certificate
 	// that cannot be trusted. Trying again at once is useless.
 	ErrCertificate error = &kind{"certificate not accepted", []error{ErrUnsent}}

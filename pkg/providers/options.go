@@ -39,20 +39,6 @@ type Options struct {
 	MaxSpool int64
 }
 
-type memory struct{}
-
-// ReadInto lends memory to the one call that gets ctx: an answer that fits is
-// read into it, and so is the caller's only until the memory is lent again.
-func ReadInto(ctx context.Context, buf []byte) context.Context {
-	return context.WithValue(ctx, memory{}, buf)
-}
-
-// Memory returns what ReadInto lent, or nil. Clients call it.
-func Memory(ctx context.Context) []byte {
-	buf, _ := ctx.Value(memory{}).([]byte)
-	return buf[:0]
-}
-
 // A Limiter delays a request until it may be sent, or until ctx ends.
 // *rate.Limiter of golang.org/x/time is one, Pace another.
 type Limiter interface {

@@ -85,3 +85,53 @@ func TestPace_Learns(t *testing.T) {
 		near("never above what it was given", 20)
 	})
 }
+
+// A provider that asks for years is left alone for an hour, and whoever cannot
+// wait so long is told of the refusal.
+func TestPace_HoldsForAnHourAtMost(t *testing.T) {
+	for _, asked := range []time.Duration{time.Hour, 2 * time.Hour, 10 * 365 * 24 * time.Hour, math.MaxInt64} {
+		synctest.Test(t, func(t *testing.T) {
+			p := providers.NewPace(4)
+			pass(t, p, 1, &providers.Error{Kind: providers.ErrRateLimited, RetryAfter: asked})
+			until := time.Now().Add(time.Hour)
+			soon, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+			defer cancel()
+			began := time.Now()
+			var held *providers.HeldError
+			if err := p.Wait(soon); !errors.As(err, &held) || !held.Until.Equal(until) || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 0 {
+				t.Errorf("asked for %v: %v after %v", asked, err, time.Since(began))
+			}
+			queue := make(chan error, 1)
+			go func() { queue <- p.Wait(t.Context()) }()
+			synctest.Wait()
+			if err := p.Wait(soon); !errors.As(err, &held) || time.Since(began) != 0 {
+				t.Errorf("asked for %v, in a queue: %v after %v", asked, err, time.Since(began))
+			}
+			if err := <-queue; err != nil || time.Since(began) != time.Hour {
+				t.Errorf("asked for %v: %v after %v", asked, err, time.Since(began))
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // the refusal comes while others wait
+		p := providers.NewPace(4)
+		soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		pass(t, p, 1, nil)
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- p.Wait(soon) }()
+		go func() { second <- p.Wait(soon) }()
+		synctest.Wait()
+		p.Learn(time.Now(), &providers.Error{Kind: providers.ErrRateLimited, RetryAfter: time.Hour})
+		for _, c := range []chan error{first, second} {
+			var held *providers.HeldError
+			if err := <-c; !errors.As(err, &held) {
+				t.Error(err)
+			}
+		}
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		if err := p.Wait(stopped); !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller that was stopped: %v", err)
+		}
+	})
+}

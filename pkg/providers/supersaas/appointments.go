@@ -24,10 +24,10 @@ type AppointmentsQuery struct {
 func (q AppointmentsQuery) values(from, to time.Time) url.Values {
 	v := pageValues(q.Limit, q.Offset)
 	if !from.IsZero() {
-		v.Set("from", from.Format(time.DateTime))
+		v.Set("from", notAfter(from))
 	}
 	if !to.IsZero() {
-		v.Set("to", to.Format(time.DateTime))
+		v.Set("to", notBefore(to))
 	}
 	if q.User != "" {
 		v.Set("user", q.User)
@@ -48,8 +48,10 @@ type ChangesQuery struct {
 // A RangeQuery selects bookings by when they take place.
 type RangeQuery struct {
 	AppointmentsQuery
-	// From and To are sent as their own zone's clocks show them: give both
-	// in the schedule's zone. Zero leaves the side open.
+	// From and To, both inclusive, are sent as their own zone's clocks show
+	// them: give both in the schedule's zone. Near a change of the clocks the
+	// range is made wider, since a local time there is not one instant. Zero
+	// leaves the side open.
 	From, To time.Time
 	Resource int64 // only this resource; 0: all
 	Service  int64 // only this service; 0: all

@@ -266,3 +266,29 @@ func TestSchedulesAndFields(t *testing.T) {
 	_, err = (&answering{body: `{}`}).client("").Hooks(ctx)
 	wantKind(t, err, providers.ErrMalformed, 200)
 }
+
+// A page of a range costs the sandbox what the page holds, not what the
+// schedule does, also while bookings are made.
+func TestSandbox_RangeDoesNotGrowWithTheSchedule(t *testing.T) {
+	cost := func(records int, slots bool) float64 {
+		s, c := account(records, "")
+		schedule := int64(supersaastest.ResourceSchedule)
+		if slots {
+			schedule = supersaastest.CapacitySchedule
+		}
+		q := supersaas.RangeQuery{AppointmentsQuery: supersaas.AppointmentsQuery{Schedule: schedule, Limit: 40, Offset: 80, Slots: slots}}
+		at := instant(t, "2025-06-01T00:00:00Z")
+		return testing.AllocsPerRun(5, func() {
+			s.Quiet().Book(schedule, 0, at)
+			if page := must(c.ReadRange(ctx, q)); len(page.Records) != 40 {
+				t.Errorf("%d records", len(page.Records))
+			}
+		})
+	}
+	for _, slots := range []bool{false, true} {
+		few, many := cost(3000, slots), cost(60_000, slots)
+		if many > 1.2*few+50 {
+			t.Errorf("slots %v: %v allocations for a page of few, %v of many", slots, few, many)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
@@ -69,7 +70,7 @@ type eventDocument struct {
 //
 // The events refer to body: do not change it while they are used.
 func ParseWebhook(body []byte) ([]Event, error) {
-	body = bytes.TrimPrefix(bytes.TrimSpace(body), []byte("\xef\xbb\xbf"))
+	body = jsonscan.TrimMark(bytes.TrimSpace(body))
 	if len(body) > 0 && body[0] == '[' {
 		var items []json.RawMessage
 		if json.Unmarshal(body, &items) != nil {

@@ -36,7 +36,7 @@ var (
 
 // shapeNames are the names of all shapes.
 func shapeNames() []string {
-	var names []string
+	names := make([]string, 0, len(shapes))
 	for _, s := range shapes {
 		names = append(names, s.Name)
 	}

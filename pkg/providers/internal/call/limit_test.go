@@ -1,9 +1,15 @@
 package call_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -126,4 +132,80 @@ func TestDo_InFlight(t *testing.T) {
 			t.Errorf("at most %d at once", s.most)
 		}
 	})
+}
+
+// One 429 that asks for ten years holds all requests for an hour. A call that
+// ends before that says so at once; later ones are sent.
+func TestDo_HeldBackByARefusal(t *testing.T) {
+	t.Parallel()
+	for _, form := range []string{"date", "seconds", "digits"} {
+		synctest.Test(t, func(t *testing.T) {
+			after := map[string]string{
+				"date": time.Now().AddDate(10, 0, 0).UTC().Format(http.TimeFormat), "seconds": "9999999999", "digits": strings.Repeat("9", 30),
+			}[form]
+			s := &scripted{replies: []reply{{status: 429, header: http.Header{"Retry-After": {after}}}, {body: "{}"}}}
+			c := call.New(call.Config{Provider: "test", Rate: 4}, providers.Fixed(token("a")), &providers.Options{HTTP: &http.Client{Transport: s}})
+			until := time.Now().Add(time.Hour)
+			for try := range 3 {
+				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+				began := time.Now()
+				_, err := send(ctx, c, call.Request{})
+				left := time.Until(until)
+				if e := kindOf(err); !errors.Is(err, providers.ErrRateLimited) || errors.Is(err, providers.ErrUnsent) || e.Status != 429 || e.RetryAfter != left || e.Provider != "test" ||
+					!strings.Contains(err.Error(), "test things.list: rate limited (status 429): nothing is sent before "+until.UTC().Format("2006-01-02T15:04")) || time.Since(began) != 0 || s.count() != 1 {
+					t.Errorf("%s, try %d: %v after %v and %d requests, retry after %v", form, try, err, time.Since(began), s.count(), providers.RetryAfter(err))
+				}
+				cancel()
+				time.Sleep(10 * time.Minute)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if _, err := send(ctx, c, call.Request{}); err != nil || !time.Now().Equal(until) {
+				t.Errorf("%s: %v at %v, want %v", form, err, time.Now(), until)
+			}
+		})
+	}
+}
+
+// What a page costs is bounded by its cap, however much more is sent.
+func TestList_MemoryOfAnAnswerAboveTheCap(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := io.Writer(w)
+		if r.URL.Query().Get("packed") != "" {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			defer func() { _ = z.Close() }()
+			out = z
+		}
+		block := []byte(strings.Repeat(" ", 1<<20))
+		for range 64 {
+			if _, err := out.Write(block); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	for _, packed := range []string{"", "1"} {
+		c := call.New(call.Config{Provider: "test"}, providers.Fixed(providers.Token{BaseURL: server.URL}), &providers.Options{Limiter: noLimit{}})
+		for size, read := range map[uint64]func() error{
+			8 << 20: func() error {
+				_, err := c.List(t.Context(), "things.list", func(providers.Token) (call.ListRequest, error) {
+					return call.ListRequest{Request: call.Request{Query: url.Values{"packed": {packed}}}}, nil
+				})
+				return err
+			},
+			1 << 20: func() error {
+				_, err := send(t.Context(), c, call.Request{Query: url.Values{"packed": {packed}}})
+				return err
+			},
+		} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := read()
+			runtime.ReadMemStats(&after)
+			if n := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, providers.ErrTooLarge) || n > 2*size+4<<20 { // with what the server takes
+				t.Errorf("cap of %d, packed %q: %v with %d bytes allocated", size, packed, err, n)
+			}
+		}
+	}
 }

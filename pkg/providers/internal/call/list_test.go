@@ -75,7 +75,7 @@ func TestList_Inspect(t *testing.T) {
 		providers.ErrInvalid: providers.ErrMalformed, providers.ErrTemporary: providers.ErrMalformed,
 	} {
 		inspect := func(c *call.Config, _ *providers.Options) {
-			c.Inspect = func(call.Response) (error, string) { return kind, "x" }
+			c.Inspect = func(call.Response) (error, string) { return kind, "x" } //nolint:staticcheck // the order of call.Config.Inspect
 		}
 		if _, err := list(t, client(&scripted{replies: []reply{{body: `<html>`}}}, inspect, attempts(1)), 0); !errors.Is(err, want) {
 			t.Errorf("%v: %v", kind, err)

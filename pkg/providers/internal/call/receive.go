@@ -57,7 +57,7 @@ func whole(ctx context.Context, answer *http.Response, most int64, raw bool) (Re
 	} else {
 		response.Body, err = jsonscan.ReadAll(answer.Body, int(max(0, answer.ContentLength)), int(most))
 	}
-	if err == nil && !(raw && good) {
+	if err == nil && (!raw || !good) {
 		var plain []byte
 		plain, err = jsonscan.Plain(response.Body, int(most))
 		switch {
@@ -87,7 +87,7 @@ func exchange(client *http.Client, request *http.Request) (*http.Response, error
 		GetConn: func(string) { dialed = true },
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
 	}
-	answer, err := client.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), trace))) //nolint:bodyclose // the caller's
+	answer, err := client.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
 	if err == nil {
 		return answer, nil
 	}
@@ -99,7 +99,7 @@ func exchange(client *http.Client, request *http.Request) (*http.Response, error
 		return nil, fmt.Errorf("%w: the certificate of %s %s", providers.ErrCertificate, request.URL.Hostname(), what)
 	}
 	if dialed && !connected && request.Context().Err() == nil {
-		return nil, providers.ErrUnsent
+		return nil, fmt.Errorf("%w: no connection", providers.ErrUnsent)
 	}
 	return nil, unknownOutcome(request.Context())
 }

@@ -85,7 +85,7 @@ func TestMeter_ShowsNoRateOfTheFirstMoments(t *testing.T) {
 		{5, 4 * time.Second, "250 rows, 5 pages, 1.00 MB/s, 0.5 of 0.5 requests/s, 1 refused, remaining: unknown"},
 	} {
 		m.take(sample{progressed(c.pages), began.Add(c.at)})
-		if got := m.text(began.Add(c.at)); got != c.want {
+		if got := m.text(began.Add(c.at)) + ", remaining: " + m.remaining(began.Add(c.at)); got != c.want {
 			t.Errorf("after %v: %q, want %q", c.at, got, c.want)
 		}
 	}

@@ -37,7 +37,7 @@ func TestPipe_PrintsNoLineOfARunInDoubt(t *testing.T) {
 		_, _ = io.WriteString(w, `{"items":[`+strings.Join(rows, ",")+`]}`)
 	}))
 	defer shop.Close()
-	s, err := localstack.Start(t.Context(), localstack.Options{Dir: t.TempDir(), Mapping: filepath.Join("..", "..", "config", "mapping.yaml")})
+	s, err := localstack.Start(t.Context(), localstack.Options{Sandbox: localstack.SandboxOptions{Rate: -1}, Dir: t.TempDir(), Mapping: filepath.Join("..", "..", "config", "mapping.yaml")})
 	if err != nil {
 		t.Fatal(err)
 	}

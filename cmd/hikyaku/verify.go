@@ -57,9 +57,9 @@ func newVerify() *cobra.Command {
 }
 
 func writeVerdict(c *cobra.Command, v export.Verdict) error {
-	_, _ = fmt.Fprintln(c.OutOrStdout(), standing(v))
+	_, _ = fmt.Fprintln(c.OutOrStdout(), visible(standing(v)))
 	for _, fault := range v.Faults {
-		_, _ = fmt.Fprintln(c.OutOrStdout(), fault)
+		_, _ = fmt.Fprintln(c.OutOrStdout(), visible(fault))
 	}
 	verdict := "proved"
 	if len(v.Faults) > 0 {

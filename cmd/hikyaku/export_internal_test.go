@@ -11,21 +11,22 @@ import (
 
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 func TestEstimate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		paging                                   export.Paging
+		paging                                   pagination.Paging
 		unordered                                bool
 		pages, requests, seconds, invoked, parts int
 	}{
-		{export.ByOffset, false, 4000, 4018, 2009, 3, 15},
-		{export.ByOffset, true, 4000, 8036, 4018, 5, 15},
-		{export.ByPage, false, 4000, 4481, 2241, 3, 15},
-		{export.ByFixedPage, false, 4000, 8002, 4001, 5, 15},
-		{export.ByCursor, false, 4000, 4002, 2001, 3, 15},
-		{export.Unpaged, false, 1, 1, 1, 1, 15},
+		{pagination.ByOffset, false, 4000, 4018, 2009, 3, 15},
+		{pagination.ByOffset, true, 4000, 8036, 4018, 5, 15},
+		{pagination.ByPage, false, 4000, 4481, 2241, 3, 15},
+		{pagination.ByFixedPage, false, 4000, 8002, 4001, 5, 15},
+		{pagination.ByCursor, false, 4000, 4002, 2001, 3, 15},
+		{pagination.Unpaged, false, 1, 1, 1, 1, 15},
 	} {
 		e := estimateOf(1_000_000, 1000, bootexport.Pace{Paging: c.paging, PageSize: 250, PerSecond: 2, StopAhead: 20 * time.Second}, c.unordered)
 		if e.Pages != c.pages || e.Requests != c.requests || int(math.Ceil(e.Seconds)) != c.seconds || e.Invocations != c.invoked || e.Parts != c.parts {

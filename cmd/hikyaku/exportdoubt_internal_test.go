@@ -13,14 +13,28 @@ import (
 
 	"github.com/google/uuid"
 
+	"hikyaku/internal/awslocal"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 )
 
-// TestPipe_PrintsNoLineOfARunInDoubt: a provider whose every second record is no
-// UTF-8.
-func TestPipe_PrintsNoLineOfARunInDoubt(t *testing.T) {
+// runCommand runs a command in this process.
+func runCommand(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	err := root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// TestExport_InDoubt follows a provider whose every second record is no UTF-8,
+// on a local AWS: to standard output comes no line, into the stack's bucket no
+// pointer, until a person accepts the run by its key.
+func TestExport_InDoubt(t *testing.T) {
 	broken := true
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -48,22 +62,28 @@ func TestPipe_PrintsNoLineOfARunInDoubt(t *testing.T) {
 	for name, value := range s.Vars(localstack.Export) {
 		t.Setenv(name, value)
 	}
-	export := func() (string, error) {
-		var out bytes.Buffer
-		root := newRoot()
-		root.SetArgs([]string{"export", "shopline/customers", "--to", "-"})
-		root.SetOut(&out)
-		root.SetErr(io.Discard)
-		err := root.ExecuteContext(t.Context())
-		return out.String(), err
-	}
-	lines, err := export()
+	t.Setenv("HIKYAKU_SHOPLINE_RATE", "1000")
+	lines, err := runCommand(t, "export", "shopline/customers", "--to", "-")
 	var doubt *doubtError
 	if !errors.As(err, &doubt) || lines != "" || !strings.Contains(err.Error(), "in doubt and not published: 3 of 6 records were rejected, more than 5 %. No line was printed") {
 		t.Errorf("in doubt: %v, printed %q", err, lines)
 	}
+	_, err = runCommand(t, "export", "shopline/customers", "--at", "2026-11-22T00:30:00Z")
+	const folder = "/exports/shopline/customers/dt=2026-11-22/run=20261122T003000Z/"
+	key := localstack.Prefix + folder + "_doubt.json"
+	if !errors.As(err, &doubt) || !strings.Contains(err.Error(), "hikyaku export accept s3://"+awslocal.Bucket+"/"+key) {
+		t.Errorf("into the bucket: %v", err)
+	}
+	said, err := runCommand(t, "export", "accept", key, "--bucket", awslocal.Bucket, "--reason", "known", "--by", "山田")
+	if err != nil || !strings.Contains(said, "Published as accepted: 3 rows of shopline/customers in 1 part, 3 records rejected, 1 doubt, ") {
+		t.Errorf("accepted: %q, %v", said, err)
+	}
+	said, err = runCommand(t, "verify", "s3://"+awslocal.Bucket+"/"+localstack.Prefix+folder+"_manifest.json")
+	if err != nil || !strings.HasPrefix(said, "accepted by 山田 at ") {
+		t.Errorf("verified: %q, %v", said, err)
+	}
 	broken = false
-	if lines, err = export(); err != nil || strings.Count(lines, "\n") != 6 {
+	if lines, err = runCommand(t, "export", "shopline/customers", "--to", "-"); err != nil || strings.Count(lines, "\n") != 6 {
 		t.Errorf("healthy: %v, printed %q", err, lines)
 	}
 }

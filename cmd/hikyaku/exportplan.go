@@ -13,23 +13,24 @@ import (
 
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 // An estimate is what a run of a number of rows takes.
 type estimate struct {
-	Dataset     string         `json:"dataset"`
-	Run         string         `json:"run"`
-	Window      *export.Window `json:"window,omitempty"`
-	Paging      export.Paging  `json:"paging"`
-	PageSize    int            `json:"page_size"`
-	PerSecond   float64        `json:"requests_per_second"`
-	Rows        int            `json:"rows"` // the basis of what follows
-	Pages       int            `json:"pages"`
-	Requests    int            `json:"requests"`
-	Seconds     float64        `json:"seconds"`
-	Parts       int            `json:"parts"`
-	Invocations int            `json:"invocations"`
-	USD         float64        `json:"usd"`
+	Dataset     string            `json:"dataset"`
+	Run         string            `json:"run"`
+	Window      *export.Window    `json:"window,omitempty"`
+	Paging      pagination.Paging `json:"paging"`
+	PageSize    int               `json:"page_size"`
+	PerSecond   float64           `json:"requests_per_second"`
+	Rows        int               `json:"rows"` // the basis of what follows
+	Pages       int               `json:"pages"`
+	Requests    int               `json:"requests"`
+	Seconds     float64           `json:"seconds"`
+	Parts       int               `json:"parts"`
+	Invocations int               `json:"invocations"`
+	USD         float64           `json:"usd"`
 }
 
 // List prices in US dollars of us-east-1, arm64 (official price pages,
@@ -53,13 +54,13 @@ func estimateOf(rows int, rowBytes float64, p bootexport.Pace, unordered bool) e
 	e := estimate{Paging: p.Paging, PageSize: p.PageSize, PerSecond: p.PerSecond, Rows: rows}
 	e.Pages = ceil(float64(rows) / float64(p.PageSize))
 	switch p.Paging {
-	case export.ByOffset: // a row of overlap, and the empty page at the end
+	case pagination.ByOffset: // a row of overlap, and the empty page at the end
 		e.Requests = ceil(float64(rows)/float64(max(1, p.PageSize-1))) + 1
-	case export.ByPage:
+	case pagination.ByPage:
 		e.Requests = ceil(1.12*float64(e.Pages)) + 1
-	case export.ByFixedPage:
+	case pagination.ByFixedPage:
 		e.Requests = 2*e.Pages + 2
-	case export.ByCursor: // the empty page, and the look at the row before
+	case pagination.ByCursor: // the empty page, and the look at the row before
 		e.Requests = e.Pages + 2
 	default:
 		e.Pages, e.Requests = 1, 1

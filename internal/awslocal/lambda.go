@@ -37,6 +37,7 @@ type Function struct {
 
 	Timeout     time.Duration // of an invocation; 0: 3 s, the service's default
 	Concurrency int           // invocations at a time; more are throttled; 0: 10
+	Memory      int           // MiB, as the function is told; nothing holds it to them; 0: 128
 }
 
 // A Result is what a function answered. An error of the function, its time-out

@@ -95,12 +95,12 @@ func TestABinaryRunsUnderTheRuntimeAPI(t *testing.T) {
 	t.Parallel()
 	a := start(t, awslocal.Options{})
 	output := new(syncBuffer)
-	binary(t, a, awslocal.Function{Name: "f", Env: []string{"SETTING=one"}, Timeout: 20 * time.Second, Output: output})
+	binary(t, a, awslocal.Function{Name: "f", Env: []string{"SETTING=one"}, Timeout: 20 * time.Second, Memory: 256, Output: output})
 	got, failed := invoke(t, a, "f", `{"do":"answer"}`)
 	equal(t, "failed", failed, "")
 	path, _ := bootstrap()
 	for name, want := range map[string]string{
-		"setting": "one", "endpoint": a.URL, "root": filepath.Dir(path), "home": "", "left": "20s",
+		"setting": "one", "endpoint": a.URL, "root": filepath.Dir(path), "home": "", "left": "20s", "memory": "256",
 		"arn": "arn:aws:lambda:ap-northeast-1:000000000000:function:f",
 	} {
 		equal(t, name, got[name], want)

@@ -61,7 +61,7 @@ func tagText(s string) bool {
 // headerTags are those that a PutObject brings.
 func headerTags(h http.Header) (map[string]string, error) {
 	values, err := url.ParseQuery(h.Get(taggingHeader))
-	var set []tag
+	set := make([]tag, 0, len(values))
 	for name, all := range values {
 		if len(all) > 1 {
 			err = strconv.ErrSyntax

@@ -132,9 +132,11 @@ func (b *Base) replace(ctx context.Context, provider, version string) error {
 // the process with the whole list on standard error, before any event.
 //
 // What first does is done when the first event has come, so that it delays no
-// start.
+// start. The memory limit of the Go runtime follows the function's size.
 func Main[F lambda.Handler](compose func(context.Context, Environ) (F, error), first ...func()) {
-	function, err := compose(context.Background(), OSEnviron())
+	e := OSEnviron()
+	limitMemory(e.Vars)
+	function, err := compose(context.Background(), e)
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -8,6 +8,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/lease"
+	"hikyaku/internal/pagination"
 )
 
 // inDoubt prepares an incremental dataset with a complete run at due, and one in
@@ -16,7 +17,7 @@ func inDoubt(t *testing.T) (*bench, export.Answer) {
 	t.Helper()
 	b, l := incremental(t, "shopline/customers")
 	b.extract(due)
-	l.rows = newList(export.ByCursor, 60).rows
+	l.rows = newList(pagination.ByCursor, 60).rows
 	l.render, b.set.MaxRejects = someBad(5), 5
 	return b, b.doubt(due.Add(time.Hour))
 }

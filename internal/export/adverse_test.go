@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 	"hikyaku/pkg/providers"
 )
 
@@ -16,13 +17,13 @@ import (
 // once or from some page on, without being at its end.
 func TestShortPage_IsNoEnd(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
 		for _, inFlight := range []int{1, 3} {
 			for rows := 11; rows < 36; rows += sized(4, 1) {
 				for request := range 5 {
 					for _, short := range []int{4, 7} {
 						for _, once := range []bool{true, false} {
-							if paging == export.ByPage && !once {
+							if paging == pagination.ByPage && !once {
 								continue // such a server's pages are others; TestClamp_LoweredByPage
 							}
 							l := newList(paging, rows)
@@ -51,7 +52,7 @@ func TestClamp_LoweredByPage(t *testing.T) {
 	for rows := 11; rows < 60; rows += sized(4, 1) {
 		for _, short := range []int{4, 7} {
 			for from := 1; from < 5; from++ {
-				l := newList(export.ByPage, rows)
+				l := newList(pagination.ByPage, rows)
 				l.edit = func(l *list, n int) {
 					if n >= from {
 						l.clamp = short
@@ -72,7 +73,7 @@ func TestClamp_LoweredByPage(t *testing.T) {
 // ends the call, and is no record that could be rejected.
 func TestNoList_IsNoRecord(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.ByCursor} {
 		for _, said := range []string{"", " ", "<html>保守中</html>", `{"error":"maintenance"}`, `{}`, `null`, `"no"`, `7`} {
 			for _, from := range []int{0, 3} {
 				l := newList(paging, 40)
@@ -105,7 +106,7 @@ func TestNoList_IsNoRecord(t *testing.T) {
 // ever, behind its end.
 func TestCutAlways_Ends(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		l := newList(paging, 40)
 		l.cut = func(_ int, body string) string { return body[:len(body)-1] }
 		b := newBench(t, l)
@@ -122,8 +123,9 @@ func TestCutAlways_Ends(t *testing.T) {
 // TestTornNowAndThen_RejectsNothing cuts every third answer.
 func TestTornNowAndThen_RejectsNothing(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		l := newList(paging, 60)
+		l.timed = true
 		l.broken = map[int]bool{17000: true}
 		l.cut = func(request int, body string) string {
 			if request%3 == 1 {
@@ -150,10 +152,11 @@ func TestBrokenRange_NoticesDrift(t *testing.T) {
 		"one inserted":  func(l *list) { l.rows = slices.Insert(l.rows, 0, 1) },
 		"four inserted": func(l *list) { l.rows = slices.Insert(l.rows, 0, 1, 2, 3, 4) },
 	}
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		for request := 1; request < 25; request++ {
 			for name, move := range moves {
 				l := newList(paging, 40)
+				l.timed = true
 				l.broken = map[int]bool{16000: true}
 				l.edit = func(l *list, n int) {
 					if n == request {
@@ -182,9 +185,10 @@ func TestBrokenRange_NoticesDrift(t *testing.T) {
 // record, which is deleted before the run goes on.
 func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		for stop := 2; stop < 16; stop++ {
 			l := newList(paging, 12)
+			l.timed = true
 			l.broken = map[int]bool{12000: true}
 			b := newBench(t, l)
 			b.set.InFlight = 1
@@ -201,7 +205,7 @@ func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
 // roundabout goes back to its beginning at its end.
 type roundabout struct{ *list }
 
-func (r roundabout) Page(ctx context.Context, q export.Query) ([]byte, error) {
+func (r roundabout) Page(ctx context.Context, q pagination.Query) ([]byte, error) {
 	if q.After == id(r.rows[len(r.rows)-1]) {
 		q.After = ""
 	}
@@ -212,9 +216,9 @@ func (r roundabout) Page(ctx context.Context, q export.Query) ([]byte, error) {
 func TestCursor_LongLoopIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, rows := range []int{990, 1000, 1010, 5000} {
-		l := newList(export.ByCursor, rows)
+		l := newList(pagination.ByCursor, rows)
 		b := newBench(t, l)
-		b.feed.Source = roundabout{l}
+		b.serve(roundabout{l})
 		_, err := b.exporter().Extract(t.Context(), b.run(due))
 		if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "repeats rows") {
 			t.Fatalf("%d rows: %v", rows, err)
@@ -231,7 +235,7 @@ func TestCursor_SmallPagesWhoseRowsAreGone(t *testing.T) {
 	t.Parallel()
 	for size := 1; size < 6; size++ {
 		for gone := range 20 {
-			l := newList(export.ByCursor, 60)
+			l := newList(pagination.ByCursor, 60)
 			l.strict = true
 			b := newBench(t, l)
 			b.feed.PageSize, b.set.InFlight = size, 1
@@ -274,7 +278,7 @@ type capped struct {
 	most int
 }
 
-func (c capped) Page(ctx context.Context, q export.Query) ([]byte, error) {
+func (c capped) Page(ctx context.Context, q pagination.Query) ([]byte, error) {
 	body, err := c.list.Page(ctx, q)
 	if len(body) > c.most {
 		return nil, &providers.Error{Op: "list", Status: 200, Kind: fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, c.most)}
@@ -286,7 +290,7 @@ func (c capped) Page(ctx context.Context, q export.Query) ([]byte, error) {
 // much together, and one that is too large alone is rejected.
 func TestLargePage_IsReadInParts(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		l := newList(paging, 60)
 		l.render = func(n int) string {
 			if n == 20_000 || n == 21_000 || n == 50_000 {
@@ -295,7 +299,7 @@ func TestLargePage_IsReadInParts(t *testing.T) {
 			return fmt.Sprintf(`{"id":"r%07d","x":"%s"}`, n, strings.Repeat("x", n/100))
 		}
 		b := newBench(t, l)
-		b.feed.Source = capped{l, 2000}
+		b.serve(capped{l, 2000})
 		b.set.InFlight = 1
 		b.must(paging)
 		l.rows = slices.DeleteFunc(l.rows, func(n int) bool { return n == 20_000 || n == 21_000 || n == 50_000 })
@@ -318,7 +322,7 @@ func TestLargePage_IsReadInParts(t *testing.T) {
 // passes are the lists of one feed, one for each pass.
 type passes []*list
 
-func (p passes) Page(ctx context.Context, q export.Query) ([]byte, error) {
+func (p passes) Page(ctx context.Context, q pagination.Query) ([]byte, error) {
 	return capped{p[q.Pass], 2000}.Page(ctx, q)
 }
 
@@ -328,7 +332,7 @@ func (p passes) Page(ctx context.Context, q export.Query) ([]byte, error) {
 func TestTooLarge_IsCountedOnce(t *testing.T) {
 	t.Parallel()
 	huge := map[int]bool{1000: true, 7000: true, 8000: true}
-	lists := passes{newList(export.ByOffset, 15), newList(export.ByOffset, 15)}
+	lists := passes{newList(pagination.ByOffset, 15), newList(pagination.ByOffset, 15)}
 	for _, l := range lists {
 		l.render = func(n int) string {
 			if huge[n] {
@@ -344,7 +348,8 @@ func TestTooLarge_IsCountedOnce(t *testing.T) {
 		}
 	}
 	b := newBench(t, lists[0])
-	b.feed.Source, b.feed.Unordered, b.feed.Passes = lists, true, []export.Pass{{Name: "a"}, {Name: "b"}}
+	b.serve(lists)
+	b.feed.Unordered, b.feed.Passes = true, []export.Pass{{Name: "a"}, {Name: "b"}}
 	b.set.InFlight = 1
 	m := b.manifest(b.extract(due).Manifest)
 	if m.Rejects != 6 {

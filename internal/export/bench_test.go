@@ -13,8 +13,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 const (
@@ -45,7 +45,7 @@ func benchPage(number int) []byte {
 // would not make either.
 type replay struct{ pages [][]byte }
 
-func (r replay) Page(_ context.Context, q export.Query) ([]byte, error) {
+func (r replay) Page(_ context.Context, q pagination.Query) ([]byte, error) {
 	n := q.Start / benchRows
 	if n >= benchPages {
 		return []byte(`{"items":[]}`), nil
@@ -70,10 +70,11 @@ func BenchmarkExtract(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				s := newBench(b, newList(export.ByCursor, 0))
+				s := newBench(b, newList(pagination.ByCursor, 0))
 				s.store = discard{&objectstore.Memory{}}
 				s.set.Gzip, s.set.PartBytes = compressed, 0
-				s.feed.Source, s.feed.PageSize = source, benchRows
+				s.serve(source)
+				s.feed.PageSize = benchRows
 				if a := s.extract(due); a.Rows != benchPages*benchRows {
 					b.Fatal(a.Rows)
 				}

@@ -6,21 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // checkpointKey names the metadata of a part that holds its checkpoint.
 const checkpointKey = "checkpoint"
 
-// idBudget bounds the width of the last ids in a checkpoint, so that with two
-// more ids and a rejects key the whole stays under the 2 KB of metadata that S3
-// allows.
-const idBudget = 480
-
 // A checkpoint is what a part's metadata says of it, and how a run goes on
-// behind it.
+// after it. With two ids, a rejects key and a position whose ids are bounded,
+// the whole stays under the 2 KB of metadata that S3 allows.
 type checkpoint struct {
 	Rows    int    `json:"rows"`
 	Bytes   int64  `json:"bytes"`  // of the uncompressed lines
@@ -31,14 +27,16 @@ type checkpoint struct {
 	Rejects int    `json:"rejects,omitempty"`
 	// RejectsKey is the object that holds them.
 	RejectsKey string `json:"rejects_key,omitempty"`
-	Repeats    int    `json:"repeats,omitempty"` // rows left out because an earlier pass delivered them
-	// Late are rows that only the second look at an unordered source showed.
+	// Known ends the key of the object that holds the ids of the part's rows.
+	Known   string `json:"known,omitempty"`
+	Repeats int    `json:"repeats,omitempty"` // rows left out because an earlier pass delivered them
+	// Late are rows that only a further look at the list showed.
 	Late int `json:"late,omitempty"`
 	// Redacted says which paths of the redaction the part's records had, a bit
 	// each; empty: nothing is redacted.
-	Redacted string `json:"redacted,omitempty"`
-	Drift    Drift  `json:"drift"` // of the run, up to here
-	Next     place  `json:"next"`
+	Redacted string              `json:"redacted,omitempty"`
+	Drift    pagination.Drift    `json:"drift"` // of the run, up to here
+	Next     pagination.Position `json:"next"`
 
 	key    string // of a stored part
 	stored int64  // its bytes there
@@ -47,7 +45,7 @@ type checkpoint struct {
 // same reports whether two checkpoints describe the same part.
 func (c checkpoint) same(d checkpoint) bool {
 	return c.SHA256 == d.SHA256 && c.Rows == d.Rows && c.RejectsKey == d.RejectsKey &&
-		c.Next.Pass == d.Next.Pass && c.Next.Rows == d.Next.Rows && slices.Equal(c.Next.Last, d.Next.Last)
+		c.Next.Pass == d.Next.Pass && c.Next.Look == d.Next.Look && c.Next.Rows == d.Next.Rows && slices.Equal(c.Next.Last, d.Next.Last)
 }
 
 // metadata renders the checkpoint for a part. Only ASCII may stand there.
@@ -67,27 +65,6 @@ func (c checkpoint) part() Part {
 		Key: c.key, Rows: c.Rows, Bytes: c.Bytes, StoredBytes: c.stored, StoredCRC32C: c.CRC32C, SHA256: c.SHA256,
 		FirstID: c.First, LastID: c.Last, Rejects: c.Rejects, RejectsKey: c.RejectsKey,
 	}
-}
-
-// width is how many bytes of metadata an id takes at most. One that is not
-// UTF-8 would come back as another, so it is too wide for any.
-func width(id []byte) int {
-	n := 0
-	for _, r := range string(id) {
-		switch {
-		case r == utf8.RuneError:
-			return maxID + 1
-		case r > 0xffff:
-			n += 12
-		case r < ' ' || r > '~':
-			n += 6
-		case r == '"' || r == '\\':
-			n += 2
-		default:
-			n++
-		}
-	}
-	return n
 }
 
 // ascii writes all characters of a JSON text that no header can carry as \uNNNN.

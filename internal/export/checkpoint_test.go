@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 // TestCheckpoint_FitsWhateverTheIDs: S3 allows 2 KB of metadata, in characters
@@ -16,7 +16,7 @@ func TestCheckpoint_FitsWhateverTheIDs(t *testing.T) {
 	widest := 0
 	for _, one := range []string{"\x01", "\n", "\x7f", "<", "&", `"`, `\`, "山", "😀", "\u2028", "x"} {
 		for _, length := range []int{4, 8, 10, 18, 19, 20, 60, 118, 120, 125, 500} {
-			b := newBench(t, newList(export.ByCursor, 0))
+			b := newBench(t, newList(pagination.ByCursor, 0))
 			b.set.Prefix, b.set.PartBytes = strings.Repeat("p", 31), 5000 // the longest that the template takes
 			records := []string{"7"}
 			for n := range 60 {

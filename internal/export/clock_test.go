@@ -10,6 +10,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // TestWindow_AfterAClockThatWasAhead: the clock of one run was 400 days ahead.
@@ -64,7 +65,7 @@ func TestWindow_AfterAClockThatWasAhead(t *testing.T) {
 func TestLatest_IsNoTimeToCome(t *testing.T) {
 	t.Parallel()
 	for ahead, moves := range map[time.Duration]bool{0: true, time.Minute: true, time.Hour: false, 400 * 24 * time.Hour: false} {
-		b := newBench(t, newList(export.ByCursor, 5))
+		b := newBench(t, newList(pagination.ByCursor, 5))
 		b.now = func() time.Time { return due }
 		b.extract(due.Add(ahead))
 		if b.absent("shop/exports/shopline/customers/latest.json") == moves {
@@ -149,7 +150,7 @@ func TestPasses_ReadEveryWayOfWritingATime(t *testing.T) {
 	forms := append(append([]string{}, inside...), outside...)
 	b, l := incremental(t, "shopline/orders")
 	b.extract(due.Add(90 * time.Minute))
-	l.rows = newList(export.ByCursor, len(forms)).rows
+	l.rows = newList(pagination.ByCursor, len(forms)).rows
 	l.render = func(n int) string {
 		return fmt.Sprintf(`{"id":%q,"updated_at":%q,"order_delivery":{}}`, id(n), forms[n/1000-1])
 	}
@@ -176,7 +177,7 @@ func TestPasses_ReadEveryWayOfWritingATime(t *testing.T) {
 // not exist.
 func TestSymlink_NeedsABucket(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 5))
+	b := newBench(t, newList(pagination.ByCursor, 5))
 	b.set.Bucket = ""
 	b.verify(b.extract(due).Manifest)
 	for info, err := range b.store.List(t.Context(), "", "") {

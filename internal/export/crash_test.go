@@ -14,6 +14,7 @@ import (
 	"hikyaku/internal/crash"
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 	"hikyaku/internal/prove"
 )
 
@@ -26,11 +27,11 @@ type crashState struct {
 	blind  func(objectstore.Store) objectstore.Store // takes a guard away; nil: none
 }
 
-func newCrashState(t testing.TB, paging export.Paging, unordered bool) *crashState {
+func newCrashState(t testing.TB, paging pagination.Paging, unordered bool) *crashState {
 	t.Helper()
 	l := newList(paging, sized(27, 97))
 	l.broken = map[int]bool{}
-	if paging == export.ByOffset {
+	if paging == pagination.ByOffset {
 		l.broken[13000] = true
 	}
 	s := &crashState{bench: newBench(t, l), memory: &objectstore.Memory{}, clock: due}
@@ -46,7 +47,7 @@ func (s *crashState) life(ctx context.Context, p *crash.Process) error {
 	if s.blind != nil {
 		s.store = s.blind(s.store)
 	}
-	s.feed.Source = effects{p, s.list}
+	s.serve(effects{p, s.list})
 	for {
 		a, err := s.exporter().Extract(ctx, s.run(due))
 		if err != nil {
@@ -69,7 +70,7 @@ type effects struct {
 	list    *list
 }
 
-func (e effects) Page(ctx context.Context, q export.Query) (body []byte, err error) {
+func (e effects) Page(ctx context.Context, q pagination.Query) (body []byte, err error) {
 	err = e.process.Effect(ctx, "source.Page", func() error {
 		body, err = e.list.Page(ctx, q)
 		return err
@@ -100,9 +101,9 @@ func (s *crashState) picture() (string, error) {
 func TestCrash_AnywhereLeavesTheSameFiles(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		paging    export.Paging
+		paging    pagination.Paging
 		unordered bool
-	}{{export.ByOffset, false}, {export.ByPage, false}, {export.ByCursor, false}, {export.ByFixedPage, false}, {export.ByCursor, true}} {
+	}{{pagination.ByOffset, false}, {pagination.ByPage, false}, {pagination.ByCursor, false}, {pagination.ByFixedPage, false}, {pagination.ByCursor, true}} {
 		t.Run(fmt.Sprintf("%s unordered %t", c.paging, c.unordered), func(t *testing.T) {
 			t.Parallel()
 			report := enumerate(t, func(t testing.TB) *crashState { return newCrashState(t, c.paging, c.unordered) })
@@ -172,7 +173,7 @@ func TestCrash_IsFoundWithoutTheCheckpoint(t *testing.T) {
 	t.Parallel()
 	r := &crash.Recorder{TB: t}
 	report := enumerate(r, func(t testing.TB) *crashState {
-		s := newCrashState(t, export.ByOffset, false)
+		s := newCrashState(t, pagination.ByOffset, false)
 		s.blind = func(store objectstore.Store) objectstore.Store { return placeless{store} }
 		return s
 	})
@@ -195,7 +196,7 @@ func (s *crashState) sameRows() error {
 
 func TestStops_MoveTheCutsOnly(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.ByCursor} {
 		for _, unordered := range []bool{false, true} {
 			undisturbed := newBench(t, newList(paging, 90))
 			undisturbed.feed.Unordered = unordered
@@ -236,7 +237,7 @@ func TestStops_MoveTheCutsOnly(t *testing.T) {
 
 func TestPart_StoredByAnotherIsAdopted(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor, export.ByFixedPage} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor, pagination.ByFixedPage} {
 		// A rival stored a shorter first part, as one that had to stop does.
 		rival := newBench(t, newList(paging, 60))
 		rival.set.PartBytes = 1200

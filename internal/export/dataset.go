@@ -2,11 +2,14 @@ package export
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"hikyaku/internal/pagination"
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
@@ -26,37 +29,40 @@ type Dataset struct {
 	// Unordered: the provider promises no order, so that a closing check
 	// must compare ids.
 	Unordered bool
-	Shape     Shape
+	ID        []string // path of a record's id
+	Created   []string // path of when a record was made; nil: not documented
 	Passes    []Pass
+
+	open func(ctx context.Context, d Dataset, feed Feed, a Account) (Feed, error)
 }
 
 const decade = 10 * 365 * 24 * time.Hour
 
 // Datasets returns the six datasets, in the order in which they are shown.
 func Datasets() []Dataset {
-	id := []string{"id"}
+	id, created := []string{"id"}, []string{"created_at"}
 	updated := []string{"updated_at"}
 	return []Dataset{
 		{
 			Provider: providers.Yappli, Name: "users",
-			Shape: Shape{Lists: []string{"members", "member"}, Unwrap: "member", ID: id},
+			ID: id, Created: created, open: openYappliUsers,
 		},
 		{
 			Provider: providers.SuperSaaS, Name: "users", Unordered: true,
-			Shape: Shape{ID: id},
+			ID: id, Created: []string{"created_on"}, open: openSuperSaaSUsers,
 		},
 		{
 			Provider: providers.SuperSaaS, Name: "appointments", Unordered: true, Ranged: true, Past: decade, Future: decade,
-			Shape: Shape{Lists: []string{"bookings", "slots"}, ID: id},
+			ID: id, Created: []string{"created_on"}, open: openAppointments,
 		},
 		{
 			Provider: providers.SHOPLINE, Name: "customers", Incremental: true, Ranged: true,
-			Shape:  Shape{Lists: []string{"items"}, ID: id},
+			ID: id, Created: created, open: openSHOPLINE,
 			Passes: []Pass{{Name: "updated", Time: updated}},
 		},
 		{
 			Provider: providers.SHOPLINE, Name: "orders", Incremental: true, Ranged: true,
-			Shape: Shape{Lists: []string{"items"}, ID: id},
+			ID: id, Created: created, open: openSHOPLINE,
 			// A change of an order's delivery leaves its updated_at alone.
 			Passes: []Pass{
 				{Name: "updated", Time: updated},
@@ -68,7 +74,7 @@ func Datasets() []Dataset {
 		},
 		{
 			Provider: providers.AssistTencho, Name: "orders",
-			Shape: Shape{ID: []string{"serial_order_id"}, Nothing: true},
+			ID: []string{"serial_order_id"}, open: openAssistOrders,
 		},
 	}
 }
@@ -110,7 +116,17 @@ func (d Dataset) needs(path string) bool {
 		name := strings.Join(used, ".")
 		return name == path || strings.HasPrefix(name, path+".")
 	}
-	return uses(d.Shape.ID) || slices.ContainsFunc(d.Passes, func(p Pass) bool { return uses(p.Time) })
+	return uses(d.ID) || slices.ContainsFunc(d.Passes, func(p Pass) bool { return uses(p.Time) })
+}
+
+// rowID returns the id by which a stored record is known.
+func (d Dataset) rowID(record []byte) []byte {
+	value, ok := jsonscan.Lookup(record, d.ID)
+	if !ok {
+		return pagination.RowID(nil, record)
+	}
+	id, _ := jsonscan.Text(value)
+	return pagination.RowID(id, record)
 }
 
 // keys are the places of a dataset's objects. prefix ends with a slash, or is
@@ -137,6 +153,11 @@ func (k keys) part(r Run, n int, extension string) string {
 
 func (k keys) rejects(r Run, n int) string {
 	return fmt.Sprintf("%srejects/%s/dt=%s/run=%s/part-%05d", k.prefix, k.dataset, r.DT, r.ID, n)
+}
+
+// known holds what is known of a part's rows.
+func (k keys) known(r Run, n int, sum string) string {
+	return fmt.Sprintf("%sstate/export/%s/known/run=%s/part-%05d-%s", k.prefix, k.dataset, r.ID, n, sum)
 }
 
 func (k keys) symlink(r Run) string {

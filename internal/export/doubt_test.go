@@ -8,6 +8,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // notUTF8 renders records of which those in bad are rejected.
@@ -63,7 +64,7 @@ func TestDoubt_PublishesNothing(t *testing.T) {
 		before[key] = string(b.object("shop/" + key))
 	}
 	next := due.Add(time.Hour)
-	l.rows = newList(export.ByCursor, 60).rows
+	l.rows = newList(pagination.ByCursor, 60).rows
 	l.render = someBad(5)
 	a := b.doubt(next)
 	folder := "shop/exports/shopline/customers/dt=2026-11-22/run=20261122T013000Z/"
@@ -128,7 +129,7 @@ func TestDoubt_OfRejects(t *testing.T) {
 		{20, 19, 100, ""},
 		{0, 0, 0, ""},
 	} {
-		l := newList(export.ByCursor, c.rows)
+		l := newList(pagination.ByCursor, c.rows)
 		l.render = notUTF8(func(n int) bool { return n/1000 <= c.bad })
 		b := newBench(t, l)
 		b.set.MaxRejects = c.most
@@ -170,10 +171,10 @@ func TestDoubt_OfASnapshotThatShrank(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, newList(export.ByCursor, 0))
+			b := newBench(t, newList(pagination.ByCursor, 0))
 			b.set.PartBytes, b.now = 0, func() time.Time { return due.AddDate(0, 0, 1) }
 			for i, run := range runs {
-				b.list.rows = newList(export.ByCursor, run.rows).rows
+				b.list.rows = newList(pagination.ByCursor, run.rows).rows
 				b.feed.Account, b.feed.PageSize = run.account, 100
 				a, err := b.exporter().Extract(t.Context(), b.run(due.Add(time.Duration(i)*time.Hour)))
 				if err != nil || a.Status != run.want {
@@ -207,7 +208,7 @@ func TestDoubt_ShrinkingIsASetting(t *testing.T) {
 		{50, 24 * time.Hour, "1", export.Done}, // another length is another list
 		{50, 240 * time.Hour, "2", export.Done},
 	} {
-		b := newBench(t, newList(export.ByOffset, 100))
+		b := newBench(t, newList(pagination.ByOffset, 100))
 		b.dataset = dataset(t, "supersaas/appointments")
 		b.dataset.Past, b.dataset.Future = 240*time.Hour, 0
 		b.feed.Passes = []export.Pass{{Name: "1"}}
@@ -225,7 +226,7 @@ func TestDoubt_ShrinkingIsASetting(t *testing.T) {
 func TestDoubt_OfARangeByHand(t *testing.T) {
 	t.Parallel()
 	b, l := incremental(t, "supersaas/appointments")
-	l.rows = newList(export.ByCursor, 120).rows
+	l.rows = newList(pagination.ByCursor, 120).rows
 	b.extract(due)
 	for i, render := range []func(n int) string{someBad(2), record} {
 		l.rows, l.render = l.rows[:10], render
@@ -254,7 +255,7 @@ func TestDoubt_OfARangeByHand(t *testing.T) {
 // TestVerify_FindsAStateThatIsNotTrue changes what a manifest says of itself.
 func TestVerify_FindsAStateThatIsNotTrue(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 20))
+	b := newBench(t, newList(pagination.ByCursor, 20))
 	b.set.MaxRejects = 5
 	b.list.render = someBad(4)
 	doubtful := b.doubt(due)

@@ -11,6 +11,7 @@ import (
 	"hikyaku/internal/crash"
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 	"hikyaku/internal/prove"
 )
 
@@ -18,10 +19,11 @@ import (
 // at due; the run of an hour later rejects every fifth record.
 func newDoubtState(t testing.TB, blind func(objectstore.Store) objectstore.Store) *crashState {
 	t.Helper()
-	s := newCrashState(t, export.ByCursor, false)
+	s := newCrashState(t, pagination.ByCursor, false)
 	s.dataset = dataset(t, "shopline/customers")
 	s.feed.Passes, s.blind = s.dataset.Passes, blind
-	s.store, s.feed.Source = s.memory, s.list
+	s.store = s.memory
+	s.serve(s.list)
 	s.clock = due.Add(2 * time.Hour)
 	s.extract(due)
 	s.list.render, s.set.MaxRejects = someBad(5), 5
@@ -39,7 +41,8 @@ func (s *crashState) seen(p *crash.Process) objectstore.Store {
 // untilDoubt calls Extract as a fresh process until the run of an hour later has
 // ended.
 func (s *crashState) untilDoubt(ctx context.Context, p *crash.Process) error {
-	s.store, s.feed.Source = s.seen(p), effects{p, s.list}
+	s.store = s.seen(p)
+	s.serve(effects{p, s.list})
 	for {
 		a, err := s.exporter().Extract(ctx, s.run(due.Add(time.Hour)))
 		switch {

@@ -5,14 +5,14 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 // TestExtract_LosesNothingWhileTheListMoves edits the list before requests and
 // then compares: a row that lived through the whole run must be there once.
 func TestExtract_LosesNothingWhileTheListMoves(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage} {
 		for _, clamp := range []int{0, 7} {
 			t.Run(fmt.Sprintf("%s clamp %d", paging, clamp), func(t *testing.T) {
 				t.Parallel()
@@ -28,12 +28,12 @@ func TestExtract_LosesNothingWhileTheListMoves(t *testing.T) {
 	}
 }
 
-func driftRun(t *testing.T, paging export.Paging, clamp int, seed uint64) (shifted int) {
+func driftRun(t *testing.T, paging pagination.Paging, clamp int, seed uint64) (shifted int) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 1))
 	l := newList(paging, 150)
 	l.clamp = clamp
-	l.fixed = paging == export.ByFixedPage && clamp > 0
+	l.fixed = paging == pagination.ByFixedPage && clamp > 0
 	born := map[int]bool{}
 	for _, n := range l.rows {
 		born[n] = true

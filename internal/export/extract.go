@@ -1,62 +1,103 @@
 package export
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
-// errAdopted: another holder stored this part; go on behind it.
+// errAdopted: another holder stored this part; go on after it.
 var errAdopted = errors.New("part adopted")
+
+// maxLooks is how often a pass that is in doubt is looked at again.
+const maxLooks = 3
 
 // An extraction fills a run's parts from its feed.
 type extraction struct {
-	*job
+	*writer
 
-	feed   Feed
-	passes []Pass // of the plan, the closing ones at the end
-	redact *redactor
-	part   *part
-	number int // of the part being filled
-	pages  int64
-	ids    *splitter // for the ids of stored lines
-	known  *knownIDs // of a closing pass
-	told   Progress
-	start  Traffic // when this call began
-	sealed int64   // bytes of the parts that this call stored
-	whole  bool    // the part holds whole rows only: an error came from reading
+	pages   int64   // asked for since last observed
+	start   Traffic // when this call began
+	toldOf  int     // pages whose rows have been taken
+	whole   bool    // the part holds whole rows only: an error came from reading
+	careful safePoints
 }
 
-// extract reads until the source ends, or until it is time to stop.
-func (j *job) extract(ctx context.Context) (stopped bool, err error) {
+// A pause says that a run can go on at a later time only.
+type pause struct {
+	until time.Time
+	cause string
+}
+
+// extract reads until the source ends, or until it is time to stop. It returns
+// a pause if the provider wants to be asked later.
+func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error) {
 	x, err := j.open(ctx)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	defer x.part.spool.close()
 	reading, cancel := x.untilStop(ctx)
 	defer cancel()
 	for err = errAdopted; errors.Is(err, errAdopted); {
-		err = x.readAll(ctx, reading)
+		if err = x.locate(ctx); err == nil {
+			err = x.readAll(ctx, reading)
+		}
 	}
 	if err == nil {
-		return false, x.finish(ctx)
+		return false, nil, x.finish(ctx)
 	}
 	x.observe()
 	if !x.whole || errors.Is(err, lease.ErrLost) {
-		return false, err
+		return false, nil, err
 	}
-	if cutShort(reading, err) {
-		stopped, err = true, nil
+	switch wait = x.pauseFor(err); {
+	case cutShort(reading, err):
+		stopped, wait, err = true, nil, nil
+	case wait != nil:
+		err = nil
 	}
-	return stopped, errors.Join(err, x.save(ctx))
+	if saveErr := x.save(ctx); !errors.Is(saveErr, errAdopted) {
+		err = errors.Join(err, saveErr)
+	}
+	return stopped, wait, err
+}
+
+// The waits of a run for its provider.
+const (
+	leastWait = 30 * time.Second
+	mostWait  = 6 * time.Hour
+)
+
+// pauseFor returns how long to wait before a fault is worth asking again, nil
+// if nobody said so, or if the run has waited long enough.
+func (x *extraction) pauseFor(err error) *pause {
+	now := x.seams.Now()
+	var until time.Time
+	var later *pagination.WaitError
+	switch {
+	case errors.As(err, &later):
+		until = later.Until
+	case providers.Retryable(err) && providers.RetryAfter(err) > 0:
+		until = now.Add(max(leastWait, providers.RetryAfter(err)))
+	default:
+		return nil
+	}
+	waited := x.journal.Waited + until.Sub(now)
+	if waited > mostWait {
+		return nil
+	}
+	x.journal.Waited = waited
+	return &pause{until: until.UTC(), cause: err.Error()}
 }
 
 // lastMoments is how long before the time to stop a source that gives up is
@@ -70,7 +111,7 @@ func cutShort(reading context.Context, err error) bool {
 		return true
 	}
 	deadline, ok := reading.Deadline()
-	return ok && providers.Retryable(err) && time.Until(deadline) < max(lastMoments, providers.RetryAfter(err))
+	return ok && providers.Retryable(err) && time.Until(deadline) < lastMoments
 }
 
 // untilStop returns the context of reading. Of a short time that is left, at
@@ -84,42 +125,44 @@ func (x *extraction) untilStop(ctx context.Context) (context.Context, context.Ca
 	return context.WithTimeout(ctx, left-min(x.set.StopAhead, left/3))
 }
 
-// open plans the run, or takes up its plan, and finds where it stands.
+// open plans the run, or takes up its plan.
 func (j *job) open(ctx context.Context) (*extraction, error) {
 	var names []string
+	shape := ""
 	settings := j.fingerprint(j.run.Dataset)
 	if p := j.journal.Plan; p != nil {
-		names = p.Passes
-		if p.Settings != settings {
+		names, shape = p.Passes, p.Shape
+		switch {
+		case p.Version != planVersion:
+			return nil, errors.New("the run was begun by another version of Hikyaku, which noted its place in another way; let the next scheduled time begin a new run, which covers what this one would have")
+		case p.Settings != settings:
 			return nil, fmt.Errorf("the settings changed in the middle of the run: it began with %q and would go on with %q; restore them, or let the next scheduled time begin a new run", p.Settings, settings)
 		}
 	}
-	feed, err := j.seams.Open(ctx, j.run.Dataset, names)
+	feed, err := j.seams.Open(ctx, j.run.Dataset, names, shape)
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{job: j, feed: feed, start: feed.traffic()}
-	x.ids = x.splitter()
+	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{after: j.unfinished, began: j.began}}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
 			return nil, err
 		}
 	}
-	if err := x.choosePasses(); err != nil {
+	if err := x.chooseSteps(); err != nil {
 		return nil, err
 	}
-	if fields := j.set.Fields[j.run.Dataset.String()]; len(fields.Hash) > 0 {
-		key, err := j.seams.HashKey(ctx)
-		if err != nil {
+	var key []byte
+	fields := j.set.Fields[j.run.Dataset.String()]
+	if len(fields.Hash) > 0 {
+		if key, err = j.seams.HashKey(ctx); err != nil {
 			return nil, err
 		}
-		x.redact = newRedactor(fields, key)
-	} else {
-		x.redact = newRedactor(fields, nil)
 	}
+	x.redact = newRedactor(fields, key)
 	x.part = newPart(spool{dir: j.set.SpoolDir, limit: j.set.Spool}, j.set.Gzip)
-	return x, x.locate(ctx)
+	return x, nil
 }
 
 // plan freezes what the run is about, before anything is read.
@@ -128,43 +171,54 @@ func (x *extraction) plan(ctx context.Context, settings string) error {
 	if err != nil {
 		return err
 	}
-	p := &plan{Window: window, Settings: settings, Started: x.seams.Now().UTC()}
+	p := &plan{Version: planVersion, Window: window, Settings: settings, Started: x.seams.Now().UTC()}
 	for _, pass := range x.feed.passes() {
 		if !pass.WindowOnly || !p.Window.From.IsZero() {
 			p.Passes = append(p.Passes, pass.Name)
+		}
+	}
+	if !x.run.IsBackfill() && x.run.Dataset.Ranged && x.run.Dataset.Incremental {
+		before, err := x.newest(ctx)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			p.Owed = slices.DeleteFunc(slices.Clone(before.Owed), func(o Owed) bool { return o.Left <= 0 })
 		}
 	}
 	x.journal.Plan = p
 	return x.keep(ctx)
 }
 
-// choosePasses finds the planned passes in the feed.
-func (x *extraction) choosePasses() error {
-	for _, name := range x.journal.Plan.Passes {
-		found := false
-		for _, pass := range x.feed.passes() {
+// chooseSteps finds the planned passes in the feed, and adds what earlier runs
+// have left owing.
+func (x *extraction) chooseSteps() error {
+	find := func(name string) (step, bool) {
+		for i, pass := range x.feed.passes() {
 			if pass.Name == name {
-				x.passes, found = append(x.passes, pass), true
+				return step{Pass: pass, feedPass: i, window: pagination.Window(x.journal.Plan.Window)}, true
 			}
 		}
+		return step{}, false
+	}
+	for _, name := range x.journal.Plan.Passes {
+		s, found := find(name)
 		if !found {
 			return fmt.Errorf("the run was planned with %q, which the source no longer has; let the next scheduled time begin a new run", name)
+		}
+		x.steps = append(x.steps, s)
+	}
+	for _, owed := range x.journal.Plan.Owed {
+		if s, found := find(owed.Pass); found {
+			s.window, s.owed = pagination.Window{From: owed.From, To: owed.To}, true
+			x.steps = append(x.steps, s)
 		}
 	}
 	return nil
 }
 
-// steps is how many readings the run takes: each pass, and each again for a
-// source without order and for one with fixed pages, of which edits that cancel
-// out between three requests can hide a row.
-func (x *extraction) steps() int {
-	if x.feed.Unordered || x.part.point.Next.Fixed {
-		return 2 * len(x.passes)
-	}
-	return len(x.passes)
-}
-
-// locate sets the part to be filled and the place to read on from.
+// locate sets the part to be filled, the place to read on from, and the rows
+// that are known.
 func (x *extraction) locate(ctx context.Context) error {
 	n, points, err := x.stored(ctx)
 	if err != nil {
@@ -172,77 +226,139 @@ func (x *extraction) locate(ctx context.Context) error {
 	}
 	x.number = n
 	if n > 0 {
-		x.goOnFrom(points[n-1])
+		x.part.point.Drift, x.part.point.Next = points[n-1].Drift, points[n-1].Next
 	}
 	if r := x.journal.Resume; r != nil && r.Parts == n {
-		x.part.point.Drift, x.part.point.Repeats = r.Drift, r.Repeats
-		x.setPlace(r.Place)
+		x.part.point.Drift, x.part.point.Repeats, x.part.point.Next = r.Drift, r.Repeats, r.Place
 	}
-	return nil
+	return x.recall(ctx, points, x.feed.remembered())
 }
 
-func (x *extraction) goOnFrom(c checkpoint) {
-	x.part.point.Drift = c.Drift
-	x.setPlace(c.Next)
-}
-
-func (x *extraction) setPlace(p place) {
-	x.part.ids = recent{}
-	for _, id := range p.Last {
-		x.part.ids.add([]byte(id))
-	}
-	x.part.point.Next = p
-}
-
-// readAll reads from the part's place to the end of the last pass. reading ends
-// when it is time to stop; ctx, which writes obey, lasts longer.
+// readAll reads from the part's place to the end of the last step, looks again
+// where it must, and asks again what is to be asked twice. reading ends when it
+// is time to stop; ctx, which writes obey, lasts longer.
 func (x *extraction) readAll(ctx, reading context.Context) error {
-	for step := x.part.point.Next.Pass; step < x.steps(); step++ {
-		if step == len(x.passes) || x.known == nil && step > len(x.passes) {
-			x.whole = true
-			if err := x.openClosing(ctx); err != nil {
+	for x.part.point.Next.Pass < len(x.steps) {
+		if !x.part.point.Next.Done {
+			if err := x.readPass(ctx, reading); err != nil {
 				return err
 			}
 		}
-		if err := x.readPass(ctx, reading, x.part.point.Next); err != nil {
-			return err
-		}
-		x.part.point.Next = x.part.point.Next.after(step)
-		x.part.ids = recent{}
+		x.judgePass()
 	}
-	return nil
+	if err := x.confirm(ctx, reading); err != nil {
+		return err
+	}
+	if again, err := x.review(ctx); err != nil || !again {
+		return err
+	}
+	return x.readAll(ctx, reading)
 }
 
 // readPass reads one pass to its end.
-func (x *extraction) readPass(ctx, reading context.Context, from place) error {
-	ahead := newReadahead(x.feed.Source, x.splitter, x.set.InFlight, x.set.ReadAhead)
-	ahead.awake, ahead.pulse = func() error { return x.stayAlive(ctx) }, x.set.LeaseTTL/8
-	r := newReading(x.feed, x.journal.Plan.Window, from, ahead, &x.part.point.Drift)
-	r.feedPass = x.feedPass(from.Pass)
+func (x *extraction) readPass(ctx, reading context.Context) error {
+	r := x.reader(ctx, x.part.point.Next, x.known, &x.part.point.Drift)
 	defer func() {
-		r.close()
-		x.pages += ahead.count
+		r.Close()
+		x.pages += r.Pages()
 	}()
 	for {
 		x.whole = true
-		p, err := r.next(reading)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
+		p, err := r.Next(reading)
 		if err != nil {
+			x.part.point.Next = r.Position()
+			if errors.Is(err, io.EOF) {
+				return x.ended(ctx, r)
+			}
+			return err
+		}
+		if err := x.holdToGeneration(ctx); err != nil {
 			return err
 		}
 		x.whole = false
 		if err := x.consume(ctx, r, p); err != nil {
 			return err
 		}
-		ahead.recycle(p)
 		x.tell()
+		x.whole = true
+		if x.careful.due(x.seams.Now()) {
+			if err := x.save(ctx); err != nil {
+				return err
+			}
+			if err := x.keep(context.WithoutCancel(ctx)); err != nil {
+				return err
+			}
+		}
 		if err := reading.Err(); err != nil {
-			x.whole = true
 			return err
 		}
 	}
+}
+
+// reader reads a step from a position.
+func (x *extraction) reader(ctx context.Context, at pagination.Position, known *pagination.Known, drift *pagination.Drift) *pagination.Reader {
+	s := x.steps[at.Pass]
+	source := x.feed.Source
+	source.Fetch = func(ctx context.Context, q pagination.Query) (jsonscan.List, error) {
+		q.Pass = s.feedPass
+		return x.feed.Fetch(ctx, q)
+	}
+	return pagination.NewReader(source, s.window, at, known, drift, pagination.Options{
+		InFlight: x.set.InFlight, Attempts: x.feed.Attempts, Began: x.journal.Plan.Started, Now: x.seams.Now,
+		Awake: func() error { return x.stayAlive(ctx) }, Pulse: x.set.LeaseTTL / 8,
+	})
+}
+
+// holdToGeneration freezes which of several documented forms the provider's
+// answers have, once that is known.
+func (x *extraction) holdToGeneration(ctx context.Context) error {
+	if shape := x.feed.generation(); shape != x.journal.Plan.Shape {
+		x.journal.Plan.Shape = shape
+		return x.keep(context.WithoutCancel(ctx))
+	}
+	return nil
+}
+
+// judgePass decides whether a pass that has been read to its end is to be
+// looked at again, and moves to the next one if not.
+func (x *extraction) judgePass() {
+	at := x.part.point.Next
+	settled := at.Settled(x.feed.Unordered)
+	if !settled && at.Look < maxLooks && !x.known.Forgetful() {
+		x.part.point.Next = at.Again()
+		return
+	}
+	x.journal.Doubts = append(x.journal.Doubts, doubtsAbout(at, x.steps[at.Pass].Name, settled)...)
+	x.journal.Looks = max(x.journal.Looks, at.Look+1)
+	x.part.point.Next = at.After()
+	if x.journal.Reviewed {
+		x.part.point.Next.Look = reviewLook
+	}
+}
+
+// reviewLook is the number of the look at each pass of a run that is in doubt as
+// a whole. It is none that judgePass asks for.
+const reviewLook = maxLooks + 1
+
+// review has all passes looked at once more if the run is in doubt as a whole,
+// and reports whether they are to be.
+func (x *extraction) review(ctx context.Context) (again bool, err error) {
+	if x.journal.Reviewed || x.known.Forgetful() {
+		return false, nil
+	}
+	if !x.part.empty() {
+		if err := x.store(ctx); err != nil {
+			return false, err
+		}
+	}
+	doubts, err := x.wholeRun(ctx)
+	if err != nil || len(doubts) == 0 {
+		return false, err
+	}
+	x.journal.Reviewed = true
+	x.part.point.Next = pagination.Position{Look: reviewLook}
+	x.notePlace()
+	return true, x.keep(context.WithoutCancel(ctx))
 }
 
 // tell reports the call's progress.
@@ -250,180 +366,38 @@ func (x *extraction) tell() {
 	if x.seams.progress == nil {
 		return
 	}
-	x.told.Pages++
-	x.told.Bytes = x.sealed + x.part.point.Bytes
-	x.told.Parts, x.told.Traffic = x.number, x.feed.traffic().minus(x.start)
-	x.seams.progress(x.told)
+	x.toldOf++
+	x.seams.progress(Progress{
+		Rows: x.rows, Bytes: x.sealed + x.part.point.Bytes, Parts: x.number, Pages: x.toldOf, Traffic: x.feed.traffic().minus(x.start),
+	})
 }
 
-// feedPass returns the index in the feed of the pass that a step reads.
-func (x *extraction) feedPass(step int) int {
-	name := x.passes[step%len(x.passes)].Name
-	for i, pass := range x.feed.passes() {
-		if pass.Name == name {
-			return i
-		}
-	}
-	return 0 // choosePasses has found it
-}
-
-func (x *extraction) splitter() *splitter {
-	return &splitter{shape: x.feed.Shape, maxRecord: x.set.MaxRecord, maxBody: x.set.MaxBody}
-}
-
-// stayAlive extends the lease in good time: wherever the run waits, lest a
-// second holder asks the provider too.
-func (x *extraction) stayAlive(ctx context.Context) error {
-	if x.lease.Until.Sub(x.seams.Now()) < x.set.LeaseTTL/2 {
-		x.observe()
-		return x.keep(context.WithoutCancel(ctx))
-	}
-	return nil
-}
-
-// consume writes a page's rows into the part, and cuts where it is full.
-func (x *extraction) consume(ctx context.Context, r *reading, p *page) error {
-	start, end := 0, 0 // lines of the page that wait to be written
-	for i, one := range p.rows {
-		line, id := p.line(one), one.id
-		if one.reason == "" && x.redact != nil {
-			line = x.redact.apply(line)
-			if bytes.HasPrefix(id, []byte(digestPrefix)) { // as whoever reads the stored line will find it
-				id = x.ids.rowID(line[:len(line)-1])
-			}
-		}
-		if one.reason == "" && x.leaveOut(r.at.Pass, id, line) {
-			x.part.ids.add(one.id)
-			continue
-		}
-		if !x.part.fits(end-start+len(line), x.set.PartBytes) {
-			if err := x.part.write(p.buf[start:end]); err != nil {
-				return err
-			}
-			start, end = 0, 0
-			if i > 0 {
-				x.part.point.Next = r.stand(p.rows[i-1])
-			}
-			if err := x.store(ctx); err != nil {
-				return err
-			}
-		}
-		x.part.ids.add(one.id)
-		var err error
-		switch {
-		case one.reason != "":
-			err = x.reject(r.at.Pass, one, line)
-		case x.redact != nil:
-			x.note(id)
-			err = x.part.write(line)
-		default:
-			x.note(id)
-			if one.start != end {
-				err = x.part.write(p.buf[start:end])
-				start = one.start
-			}
-			end = one.end
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if n := len(p.rows); n > 0 {
-		x.part.point.Next = r.stand(p.rows[n-1])
-	}
-	return x.part.write(p.buf[start:end])
-}
-
-// note counts a row of the part.
-func (x *extraction) note(id []byte) {
-	x.part.note(id)
-	x.told.Rows++
-	if x.known != nil {
-		x.known.add(id)
-		x.part.point.Late++
-	}
-}
-
-// leaveOut reports whether a row has been delivered by an earlier pass.
-func (x *extraction) leaveOut(step int, id, line []byte) bool {
-	if step >= len(x.passes) {
-		return x.known.has(id)
-	}
-	for _, earlier := range x.passes[:step] {
-		if len(earlier.Time) == 0 {
-			continue
-		}
-		value, ok := lookup(line, earlier.Time)
-		if !ok {
-			continue
-		}
-		if t, ok := text(value); ok && x.journal.Plan.Window.contains(t) {
-			x.part.point.Repeats++
-			return true
-		}
-	}
-	return false
-}
-
-func (x *extraction) reject(step int, one row, line []byte) error {
-	if step >= len(x.passes) && x.known.has(one.id) {
+// stayAlive extends the lease in good time, wherever the run waits: a second
+// holder would ask the provider too. While nothing waits to be stored, the place
+// is noted with it.
+func (w *writer) stayAlive(ctx context.Context) error {
+	if w.lease.Until.Sub(w.seams.Now()) >= w.set.LeaseTTL/2 {
 		return nil
 	}
-	x.part.point.Rejects++
-	data := line
-	if n := len(data); n > 0 && data[n-1] == '\n' && one.whole() {
-		data = data[:n-1]
+	if w.part.empty() {
+		w.notePlace()
 	}
-	return x.part.rejects.add(x.passes[step%len(x.passes)].Name, one, data, x.redact == nil)
+	return w.keep(context.WithoutCancel(ctx))
 }
 
-// store puts the part being filled, and begins the next.
-func (x *extraction) store(ctx context.Context) error {
-	if err := x.judgeRedaction(ctx, false); err != nil {
-		return err
-	}
-	guarded, cancel, err := x.guard(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	if x.part.point.Rejects > 0 {
-		if x.part.point.RejectsKey, err = x.part.rejects.put(guarded, x.seams.Store, x.keys.rejects(x.run, x.number)); err != nil {
-			return err
-		}
-	}
-	if err := x.part.seal(); err != nil {
-		return err
-	}
-	mine := x.part.point
-	there, err := x.part.put(guarded, x.seams.Store, x.keys.part(x.run, x.number, extension(x.set.Gzip)))
-	if err != nil {
-		return err
-	}
-	x.number++
-	x.sealed += mine.Bytes
-	x.part.reset()
-	if there.same(mine) {
-		return nil
-	}
-	x.goOnFrom(there)
-	x.known = nil
-	return errAdopted
+// notePlace notes in the journal where to go on.
+func (w *writer) notePlace() {
+	w.journal.Resume = &resume{Parts: w.number, Place: w.part.point.Next, Drift: w.part.point.Drift, Repeats: w.part.point.Repeats}
 }
 
 // save stores what has been read before a stop, or notes the place in the
 // journal if that is nothing.
 func (x *extraction) save(ctx context.Context) error {
-	if !x.part.empty() {
-		if err := x.store(ctx); err != nil && !errors.Is(err, errAdopted) {
-			return err
-		}
+	if x.part.empty() {
+		x.notePlace()
 		return nil
 	}
-	at := x.part.point.Next
-	at.Last = x.part.ids.ids(idBudget)
-	x.journal.Resume = &resume{Parts: x.number, Place: at, Drift: x.part.point.Drift, Repeats: x.part.point.Repeats}
-	return nil
+	return x.store(ctx)
 }
 
 // finish stores the last part and notes in the journal that all is stored.
@@ -443,7 +417,8 @@ func (x *extraction) finish(ctx context.Context) error {
 	x.observe()
 	x.journal.Resume = nil
 	x.journal.Extracted = &extracted{
-		Parts: x.number, Drift: x.part.point.Drift, Repeats: x.part.point.Repeats, Source: x.origin(), Doubts: doubts,
+		Parts: x.number, Drift: x.part.point.Drift, Repeats: x.part.point.Repeats, Source: x.origin(),
+		Doubts: append(x.journal.Doubts, doubts...), Looks: x.journal.Looks, Total: x.journal.Total, Owed: x.journal.Owed,
 	}
 	return x.keep(context.WithoutCancel(ctx))
 }
@@ -455,6 +430,23 @@ func (x *extraction) observe() {
 	x.traffic, x.pages, x.began = traffic, 0, now
 	x.journal.Observed = x.journal.Observed.plus(o)
 	x.counted = x.counted.plus(o)
+}
+
+// safePoints says when a call stores what it has although no part is full:
+// soon, and then at longer and longer intervals, if the call before it died
+// without a word. A process that is killed again and again still gets on.
+type safePoints struct {
+	after bool // the call before died
+	began time.Time
+	next  time.Duration
+}
+
+func (s *safePoints) due(now time.Time) bool {
+	if !s.after || now.Sub(s.began) < s.next {
+		return false
+	}
+	s.next = max(2*time.Second, 2*now.Sub(s.began))
+	return true
 }
 
 // stored returns the checkpoints of the parts that are there.

@@ -15,16 +15,18 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
+	"hikyaku/pkg/jsonscan"
 )
 
 // fixed is a source of one answer.
 type fixed []byte
 
-func (f fixed) Page(context.Context, export.Query) ([]byte, error) { return bytes.Clone(f), nil }
+func (f fixed) Page(context.Context, pagination.Query) ([]byte, error) { return bytes.Clone(f), nil }
 
 // exportBody exports one answer and returns the lines and the manifest.
-func exportBody(b *bench, shape export.Shape, body []byte) ([]string, export.Manifest, error) {
-	b.feed = export.Feed{Source: fixed(body), Paging: export.Unpaged, Shape: shape}
+func exportBody(b *bench, shape jsonscan.Shape, body []byte) ([]string, export.Manifest, error) {
+	b.feed = feedOf(fixed(body), pagination.Unpaged, 0, b.limits(), shape)
 	b.store = &objectstore.Memory{}
 	a, err := b.exporter().Extract(b.Context(), b.run(due))
 	if err != nil {
@@ -34,7 +36,7 @@ func exportBody(b *bench, shape export.Shape, body []byte) ([]string, export.Man
 	return b.lines(m), m, nil
 }
 
-var plain = export.Shape{ID: []string{"id"}}
+var plain = jsonscan.Shape{ID: []string{"id"}}
 
 // corpus are records whose bytes a decoder would change, a line each.
 var corpus = func() []string {
@@ -67,25 +69,23 @@ func TestLines_AreTheRecordsOwnBytes(t *testing.T) {
 	z := gzip.NewWriter(&zipped)
 	_, _ = z.Write([]byte("[" + list + "]"))
 	_ = z.Close()
-	yappli := export.Shape{Lists: []string{"members", "member"}, Unwrap: "member", ID: []string{"id"}}
+	yappli := jsonscan.Shape{Path: []string{"members"}, Wrap: "member", ID: []string{"id"}}
 	for name, c := range map[string]struct {
-		shape export.Shape
+		shape jsonscan.Shape
 		body  string
 	}{
 		"array":               {plain, "[" + list + "]"},
 		"pretty array":        {plain, " [\r\n" + strings.Join(spaced, " ,\t") + "\n] \n"},
 		"byte order mark":     {plain, "\xef\xbb\xbf[" + list + "]"},
 		"gzip without header": {plain, zipped.String()},
-		"only array":          {plain, `{"meta":{"x":[1]},"total":3,"orders":[` + list + `],"next":null}`},
-		"named list":          {export.Shape{Lists: []string{"items"}, ID: []string{"id"}}, `{"tags":["a"],"items":[` + list + `],"other":[]}`},
-		"list further down":   {export.Shape{Lists: []string{"response", "orders"}, ID: []string{"id"}}, `{"response":{"note":[],"orders":[` + list + `]}}`},
+		"beside other lists":  {jsonscan.Shape{Path: []string{"orders"}, ID: []string{"id"}}, `{"meta":{"x":[1]},"total":3,"orders":[` + list + `],"next":null}`},
+		"named list":          {jsonscan.Shape{Path: []string{"items"}, ID: []string{"id"}}, `{"tags":["a"],"items":[` + list + `],"other":[]}`},
+		"list further down":   {jsonscan.Shape{Path: []string{"response", "orders"}, ID: []string{"id"}}, `{"response":{"note":[],"orders":[` + list + `]}}`},
 		"wrapped":             {yappli, `{"members":[` + strings.Join(member, ",") + `]}`},
-		"wrapped flat":        {yappli, `{"members":[` + list + `]}`},
-		"wrapped inner":       {yappli, `{"members":{"member":[` + strings.Join(spaced, ",") + `]}}`},
 		"wrapped twice":       {yappli, `{"members":[{"member":[` + strings.Join(spaced, " , ") + ` ] }]}`},
 	} {
 		for _, compressed := range []bool{true, false} {
-			b := newBench(t, newList(export.Unpaged, 0))
+			b := newBench(t, newList(pagination.Unpaged, 0))
 			b.set.Gzip = compressed
 			got, m, err := exportBody(b, c.shape, []byte(c.body))
 			if err != nil {
@@ -106,18 +106,20 @@ func TestLines_AreTheRecordsOwnBytes(t *testing.T) {
 
 func TestShapes_OneRecordOrNone(t *testing.T) {
 	t.Parallel()
-	yappli := export.Shape{Lists: []string{"members", "member"}, Unwrap: "member", ID: []string{"id"}}
-	lenient := export.Shape{ID: []string{"id"}, Nothing: true}
+	yappli := jsonscan.Shape{Path: []string{"members"}, Wrap: "member", ID: []string{"id"}}
+	lenient := jsonscan.Shape{ID: []string{"id"}, Empty: []string{"null", "{}"}}
 	for _, c := range []struct {
-		shape export.Shape
+		shape jsonscan.Shape
 		body  string
 		want  string // lines, joined by a bar; "!" for a refusal
 	}{
-		{plain, `{ "id" : 7 , "lines" : [ 1 ] }`, `{"id":7,"lines":[1]}`},
+		{plain, `[ { "id" : 7 , "lines" : [ 1 ] } ]`, `{"id":7,"lines":[1]}`},
+		{plain, `{ "id" : 7 , "lines" : [ 1 ] }`, `!`},
 		{plain, `[]`, ``},
-		{plain, `{"items":[]}`, ``},
+		{plain, `{"items":[]}`, `!`},
 		{plain, `{"a":[],"b":[]}`, `!`},
 		{plain, `{"error":"x"}`, `!`},
+		{plain, `[{"error":"x"}]`, `!`},
 		{plain, `{}`, `!`},
 		{plain, `null`, `!`},
 		{plain, `5`, `!`},
@@ -125,11 +127,13 @@ func TestShapes_OneRecordOrNone(t *testing.T) {
 		{lenient, `{}`, ``},
 		{lenient, `null`, ``},
 		{lenient, `{"message":"no list"}`, `!`},
-		{yappli, `{"member":{"id":1}}`, `{"id":1}`},
-		{yappli, `{"member":[{"id":1},{"id":2}]}`, `{"id":1}|{"id":2}`},
-		{yappli, `{"members":null}`, ``},
-		{yappli, `{"members":[{"member":{"id":1}},{"id":2,"member":{"id":3}},{"member":"x"}]}`, `{"id":1}|{"id":2,"member":{"id":3}}|{"member":"x"}`},
+		{yappli, `{"member":{"id":1}}`, `!`},
+		{yappli, `{"members":[]}`, ``},
+		{yappli, `{"members":null}`, `!`},
+		{yappli, `{"members":[],"errors":[{"message":"x"}]}`, `!`},
+		{yappli, `{"members":[{"member":{"id":1}},{"member":[{"id":2},{"id":3}]},{"member":"x"}]}`, `{"id":1}|{"id":2}|{"id":3}`},
 		{yappli, `{"members":"none"}`, `!`},
+		{yappli, `{"members":{"1":{"member":{"id":1}}}}`, `!`},
 		{plain, `[{"id":1}] trailing`, `!`},
 		{plain, `[{"id":1},]`, `!`},
 		{plain, `[{"id":1}`, `!`},
@@ -137,7 +141,7 @@ func TestShapes_OneRecordOrNone(t *testing.T) {
 		{plain, ``, `!`},
 		{plain, "\x1f\x8b\x08broken", `!`},
 	} {
-		b := newBench(t, newList(export.Unpaged, 0))
+		b := newBench(t, newList(pagination.Unpaged, 0))
 		got, _, err := exportBody(b, c.shape, []byte(c.body))
 		text := strings.Join(got, "|")
 		if err != nil {
@@ -154,7 +158,7 @@ func TestShapes_OneRecordOrNone(t *testing.T) {
 
 func TestRejects_KeepPlaceReasonAndBytes(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.Unpaged, 0))
+	b := newBench(t, newList(pagination.Unpaged, 0))
 	b.set.MaxRecord = 60
 	body := "[{\"id\":\"1\"},{\"id\":\"2\",\"bad\":\"\xff\"},5,null,{\"id\":\"3\",\"long\":\"" + strings.Repeat("x", 60) + "\"},{\"id\":\"4\"}]"
 	got, m, err := exportBody(b, plain, []byte(body))
@@ -206,9 +210,10 @@ func (b *bench) key(name string) string {
 // cannot be split at all.
 func TestBrokenRecords_AreIsolated(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		for _, broken := range [][]int{{1}, {10}, {11}, {25}, {40}, {7, 8, 9}, {1, 2, 39, 40}} {
 			l := newList(paging, 40)
+			l.timed = true
 			l.broken = map[int]bool{}
 			for _, n := range broken {
 				l.broken[1000*n] = true
@@ -232,7 +237,7 @@ func TestBrokenRecords_AreIsolated(t *testing.T) {
 
 func TestTornAnswer_IsAskedForAgain(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.ByCursor, export.Unpaged} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.ByCursor, pagination.Unpaged} {
 		l := newList(paging, 35)
 		l.cut = func(request int, body string) string {
 			if request%4 == 0 {
@@ -255,7 +260,7 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("[{\"id\":\"\xff\"}]"), true)
 	f.Add([]byte(`[1,{"id":1},[],"x",{}]`), true)
 	f.Fuzz(func(t *testing.T, body []byte, compressed bool) {
-		b := newBench(t, newList(export.Unpaged, 0))
+		b := newBench(t, newList(pagination.Unpaged, 0))
 		b.set.Gzip = compressed
 		got, m, err := exportBody(b, plain, body)
 		if err != nil {
@@ -268,16 +273,26 @@ func FuzzLines(f *testing.F) {
 		}
 		var want []string
 		rejects := 0
+		seen := map[string]bool{}
 		for _, r := range records {
 			var c bytes.Buffer
 			if err := json.Compact(&c, r); err != nil {
 				t.Fatal(err)
 			}
-			if c.Bytes()[0] != '{' || !utf8.Valid(c.Bytes()) {
+			record := c.String()
+			id, hasID := idOf(c.Bytes())
+			if !hasID {
+				id = "bytes " + record
+			}
+			if seen[id] { // it is held once
+				continue
+			}
+			seen[id] = true
+			if !hasID || record[0] != '{' || !utf8.ValidString(record) {
 				rejects++
 				continue
 			}
-			want = append(want, c.String())
+			want = append(want, record)
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") || m.Rejects != rejects {
 			t.Errorf("lines %q, want %q; %d rejects, want %d", got, want, m.Rejects, rejects)
@@ -285,9 +300,37 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
+// idOf reads the first id of a record by a decoder.
+func idOf(record []byte) (string, bool) {
+	d := json.NewDecoder(bytes.NewReader(record))
+	d.UseNumber()
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return "", false
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return "", false
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return "", false
+		}
+		if name != "id" {
+			continue
+		}
+		var text string
+		if json.Unmarshal(value, &text) == nil && value[0] == '"' {
+			return text, text != ""
+		}
+		return string(value), value[0] == '-' || value[0] >= '0' && value[0] <= '9'
+	}
+	return "", false
+}
+
 func TestLongRecord_GoesThroughWhole(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.Unpaged, 0))
+	b := newBench(t, newList(pagination.Unpaged, 0))
 	b.set.PartBytes, b.set.Spool, b.set.SpoolDir = 0, 1000, t.TempDir()
 	long := `{"id":"1","s":"` + strings.Repeat("長い文", 1<<20) + `"}`
 	got, m, err := exportBody(b, plain, []byte("["+long+`, {"id":"2"}]`))
@@ -304,7 +347,7 @@ func TestLongRecord_GoesThroughWhole(t *testing.T) {
 func TestSpool_IsUsedAgain(t *testing.T) {
 	t.Parallel()
 	for _, packed := range []bool{true, false} {
-		b := newBench(t, newList(export.Unpaged, 0))
+		b := newBench(t, newList(pagination.Unpaged, 0))
 		b.set.PartBytes, b.set.Spool, b.set.SpoolDir, b.set.Gzip = 3000, 200, t.TempDir(), packed
 		var records []string
 		for n, size := range []int{2500, 2000, 10, 900, 2500, 100, 2900, 2000} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 // faulty reports whether verify finds fault with the run.
@@ -24,7 +25,8 @@ func (b *bench) faulty() bool {
 func TestVerify_FindsEveryFlippedByte(t *testing.T) {
 	t.Parallel()
 	for _, compressed := range []bool{true, false} {
-		l := newList(export.ByOffset, 4)
+		l := newList(pagination.ByOffset, 4)
+		l.timed = true
 		l.broken = map[int]bool{3000: true}
 		b := newBench(t, l)
 		b.set.Gzip = compressed
@@ -62,7 +64,8 @@ func TestVerify_FindsEveryFlippedByte(t *testing.T) {
 // the manifest at a time, for which another object answers.
 func TestVerify_FindsEveryChangedFigure(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByOffset, 4)
+	l := newList(pagination.ByOffset, 4)
+	l.timed = true
 	l.broken = map[int]bool{3000: true}
 	b := newBench(t, l)
 	part := b.manifest(b.extract(due).Manifest).Parts[0].Key

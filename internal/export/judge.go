@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+
+	"hikyaku/pkg/jsonscan"
 )
 
 // judgedAlone is from how many records on a first part judges a redaction by
@@ -71,17 +73,17 @@ func (c checkpoint) redacts(path int) bool {
 // refuses the first part that has rows if a path matched none of them: the
 // setting then names something else than what it was to keep back. last says
 // that the source has been read to its end.
-func (x *extraction) judgeRedaction(ctx context.Context, last bool) error {
-	if x.redact == nil {
+func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
+	if w.redact == nil {
 		return nil
 	}
-	if !x.redact.judged && x.part.point.Rows > 0 {
-		if err := x.judgeFirst(ctx, last); err != nil {
+	if !w.redact.judged && w.part.point.Rows > 0 {
+		if err := w.judgeFirst(ctx, last); err != nil {
 			return err
 		}
-		x.redact.judged = true
+		w.redact.judged = true
 	}
-	x.part.point.Redacted = x.redact.record()
+	w.part.point.Redacted = w.redact.record()
 	return nil
 }
 
@@ -100,53 +102,53 @@ func (r *redactor) record() string {
 
 // judgeFirst judges the part at hand, unless the run has stored rows already:
 // they have been judged.
-func (x *extraction) judgeFirst(ctx context.Context, last bool) error {
-	if x.number > 0 {
-		_, points, err := x.stored(ctx)
+func (w *writer) judgeFirst(ctx context.Context, last bool) error {
+	if w.number > 0 {
+		_, points, err := w.stored(ctx)
 		if err != nil {
 			return err
 		}
 		for _, c := range points {
 			switch {
 			case c.Rows > 0 && c.Redacted == "":
-				return fmt.Errorf("redaction of %s: the run was begun by a version that did not look whether the paths match; let the next scheduled time begin a new run", x.run.Dataset)
+				return fmt.Errorf("redaction of %s: the run was begun by a version that did not look whether the paths match; let the next scheduled time begin a new run", w.run.Dataset)
 			case c.Rows > 0:
 				return nil
 			}
 		}
 	}
 	var faults []string
-	for i, p := range x.redact.paths {
-		if p.rare || x.redact.hits[i] > 0 {
+	for i, p := range w.redact.paths {
+		if p.rare || w.redact.hits[i] > 0 {
 			continue
 		}
-		known, err := x.metBefore(ctx, p)
+		known, err := w.metBefore(ctx, p)
 		if err != nil {
 			return err
 		}
 		if !known {
-			faults = append(faults, x.redact.fault(p, x.run.Dataset))
+			faults = append(faults, w.redact.fault(p, w.run.Dataset))
 		}
 	}
 	if len(faults) == 0 {
 		return nil
 	}
-	of := fmt.Sprintf("the first %d records", x.part.point.Rows)
+	of := fmt.Sprintf("the first %d records", w.part.point.Rows)
 	if last {
-		of = fmt.Sprintf("all %d records", x.part.point.Rows)
+		of = fmt.Sprintf("all %d records", w.part.point.Rows)
 	}
 	return fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
-		x.run.Dataset, of, strings.Join(faults, "; and "), FieldsSyntax)
+		w.run.Dataset, of, strings.Join(faults, "; and "), FieldsSyntax)
 }
 
 // metBefore reports whether a few records may be believed although they lack a
 // path: a published run has met it.
-func (x *extraction) metBefore(ctx context.Context, p redactPath) (bool, error) {
-	if x.part.point.Rows >= judgedAlone {
+func (w *writer) metBefore(ctx context.Context, p redactPath) (bool, error) {
+	if w.part.point.Rows >= judgedAlone {
 		return false, nil
 	}
-	before, err := x.newest(ctx)
-	return before.matched(x.origin(), p.recorded()) != "", err
+	before, err := w.newest(ctx)
+	return before.matched(w.origin(), p.recorded()) != "", err
 }
 
 // maxMet bounds the names that are remembered of one place in the records: some
@@ -190,7 +192,7 @@ func (r *redactor) fault(p redactPath, d Dataset) string {
 func (n *redactNode) seen(name string, documented map[string]bool) string {
 	var same, alike, known []string
 	for met := range n.met {
-		raw, ok := unquote([]byte(met))
+		raw, ok := jsonscan.Unquote([]byte(met))
 		field := string(raw)
 		if !ok || !documented[field] {
 			continue

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 	"hikyaku/pkg/providers/shopline"
 )
 
@@ -29,7 +30,7 @@ func never(int) bool { return false }
 // redacting is a bench of Yappli's members with a redaction.
 func redacting(t *testing.T, rows int, f export.Fields) *bench {
 	t.Helper()
-	b := newBench(t, newList(export.ByCursor, rows))
+	b := newBench(t, newList(pagination.ByCursor, rows))
 	b.dataset = dataset(t, "yappli/users")
 	b.list.render = member(never)
 	b.set.Fields = map[string]export.Fields{"yappli/users": f}
@@ -141,7 +142,7 @@ func TestRedaction_OfAFewRecords(t *testing.T) {
 				b := redacting(t, 0, export.Fields{})
 				b.feed.PageSize, b.set.PartBytes = 100, 0
 				for i, n := range nights {
-					b.list.rows = newList(export.ByCursor, n.rows).rows
+					b.list.rows = newList(pagination.ByCursor, n.rows).rows
 					b.list.render = member(func(int) bool { return n.notes })
 					f := export.Fields{Drop: strings.Fields(n.fields)}
 					if hash {
@@ -288,7 +289,7 @@ func TestRedaction_ShowsEveryDocumentedName(t *testing.T) {
 		if len(fields) < 20 {
 			t.Errorf("%s: %d fields", name, len(fields))
 		}
-		b := newBench(t, newList(export.ByCursor, 1))
+		b := newBench(t, newList(pagination.ByCursor, 1))
 		b.dataset = dataset(t, name)
 		b.dataset.Incremental, b.dataset.Ranged, b.dataset.Passes = false, false, nil
 		for _, field := range fields {

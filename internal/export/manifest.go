@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // Format is the manifest's format. It changes if a reader of the old one
@@ -33,31 +34,31 @@ const (
 // Observed, Accepted and what earlier runs left there (Baselines, MatchedBy) is
 // a function of the run, its settings and what the source held.
 type Manifest struct {
-	Format        string    `json:"format"`
-	State         State     `json:"state"` // empty: see Standing
-	Provider      string    `json:"provider"`
-	Dataset       string    `json:"dataset"`
-	Run           string    `json:"run"`
-	DT            string    `json:"dt"`
-	TimeZone      string    `json:"time_zone"`
-	ScheduledTime time.Time `json:"scheduled_time"`
-	Kind          string    `json:"kind"` // snapshot or incremental
-	Backfill      bool      `json:"backfill"`
-	Window        Window    `json:"window"`
-	Passes        []string  `json:"passes"`
-	Compression   string    `json:"compression"` // gzip or none
-	Dropped       []string  `json:"dropped_fields"`
-	Hashed        []string  `json:"hashed_fields"`
-	Source        Origin    `json:"source"`
-	Rows          int       `json:"rows"`
-	Bytes         int64     `json:"bytes"`
-	StoredBytes   int64     `json:"stored_bytes"`
-	Rejects       int       `json:"rejects"`
-	Repeats       int       `json:"repeats"`
-	RepeatsAtEnd  int       `json:"repeats_at_end"` // of them, behind the last part
-	Late          int       `json:"late"`
-	Drift         Drift     `json:"drift"`
-	Looks         int       `json:"looks"` // how many times the lists were read
+	Format        string           `json:"format"`
+	State         State            `json:"state"` // empty: see Standing
+	Provider      string           `json:"provider"`
+	Dataset       string           `json:"dataset"`
+	Run           string           `json:"run"`
+	DT            string           `json:"dt"`
+	TimeZone      string           `json:"time_zone"`
+	ScheduledTime time.Time        `json:"scheduled_time"`
+	Kind          string           `json:"kind"` // snapshot or incremental
+	Backfill      bool             `json:"backfill"`
+	Window        Window           `json:"window"`
+	Passes        []string         `json:"passes"`
+	Compression   string           `json:"compression"` // gzip or none
+	Dropped       []string         `json:"dropped_fields"`
+	Hashed        []string         `json:"hashed_fields"`
+	Source        Origin           `json:"source"`
+	Rows          int              `json:"rows"`
+	Bytes         int64            `json:"bytes"`
+	StoredBytes   int64            `json:"stored_bytes"`
+	Rejects       int              `json:"rejects"`
+	Repeats       int              `json:"repeats"`
+	RepeatsAtEnd  int              `json:"repeats_at_end"` // of them, behind the last part
+	Late          int              `json:"late"`
+	Drift         pagination.Drift `json:"drift"`
+	Looks         int              `json:"looks"` // how many times the lists were read
 	// Total are the counts of the provider that stayed wrong.
 	Total []WrongTotal `json:"total,omitempty"`
 	// Owed are the windows that the next runs ask for again.
@@ -80,10 +81,10 @@ func (m Manifest) Standing() State {
 
 // An Origin says how the source was read.
 type Origin struct {
-	Account  string `json:"account"`
-	Shape    string `json:"shape,omitempty"` // name of the generation of the provider's answers
-	Paging   Paging `json:"paging"`
-	PageSize int    `json:"page_size"`
+	Account  string            `json:"account"`
+	Shape    string            `json:"shape,omitempty"` // name of the generation of the provider's answers
+	Paging   pagination.Paging `json:"paging"`
+	PageSize int               `json:"page_size"`
 }
 
 // A WrongTotal is a count of all records that the provider gave and that stayed
@@ -101,6 +102,7 @@ type Owed struct {
 	From     time.Time `json:"from"`
 	To       time.Time `json:"to"`
 	SinceRun string    `json:"since_run"`
+	Left     int       `json:"left"` // runs that will still ask
 }
 
 // An Acceptance says who published a run that was in doubt, and why.
@@ -143,10 +145,10 @@ func (o Observed) plus(u Observed) Observed {
 }
 
 // origin says how the run's source was read.
-func (x *extraction) origin() Origin {
-	o := Origin{Account: x.feed.Account, Paging: x.feed.Paging, PageSize: x.feed.PageSize}
-	if x.part.point.Next.Fixed {
-		o.Paging = ByFixedPage
+func (w *writer) origin() Origin {
+	o := Origin{Account: w.feed.Account, Shape: w.journal.Plan.Shape, Paging: w.feed.Paging, PageSize: w.feed.PageSize}
+	if w.part.point.Next.Fixed && w.feed.Paging == pagination.ByPage {
+		o.Paging = pagination.ByFixedPage
 	}
 	return o
 }

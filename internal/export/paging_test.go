@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 // expectAll compares the rows of the published run with all of the list's.
@@ -30,15 +31,15 @@ func TestPageSizeIgnored_IsNoticed(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 2, 3, 10, 30} {
 		for _, n := range []int{1, 9, 10, 11, 19, 20, 21, 55, 60} {
-			l := newList(export.ByPage, n)
+			l := newList(pagination.ByPage, n)
 			l.clamp, l.fixed = size, true
 			b := newBench(t, l)
 			b.extract(due)
 			m := b.expectAll(fmt.Sprintf("%d rows in pages of %d", n, size))
-			if n < min(size, 10) && m.Drift != (export.Drift{}) {
+			if n < min(size, 10) && m.Drift != (pagination.Drift{}) {
 				t.Errorf("%d rows in one page of %d: drift %+v", n, size, m.Drift)
 			}
-			if size < n && size < 10 && size > 2 && m.Source.Paging != export.ByFixedPage {
+			if size < n && size < 10 && size > 2 && m.Source.Paging != pagination.ByFixedPage {
 				t.Errorf("%d rows in pages of %d: paging %s", n, size, m.Source.Paging)
 			}
 		}
@@ -47,13 +48,13 @@ func TestPageSizeIgnored_IsNoticed(t *testing.T) {
 
 func TestClamp_IsLearnedFromTheFirstPage(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
 		l := newList(paging, 100)
 		l.clamp = 4
 		b := newBench(t, l)
 		b.extract(due)
 		m := b.expectAll(string(paging))
-		if m.Drift != (export.Drift{}) {
+		if m.Drift != (pagination.Drift{}) {
 			t.Errorf("%s: drift %+v on a still source", paging, m.Drift)
 		}
 		for _, q := range l.calls[1:] {
@@ -68,9 +69,9 @@ func TestClamp_IsLearnedFromTheFirstPage(t *testing.T) {
 func TestRequests_OnAStillSource(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		paging export.Paging
+		paging pagination.Paging
 		most   float64 // times the pages that a reading without overlap needs
-	}{{export.ByOffset, 1.01}, {export.ByPage, 1.12}, {export.ByFixedPage, 2 * 2.02}, {export.ByCursor, 1}} {
+	}{{pagination.ByOffset, 1.01}, {pagination.ByPage, 1.12}, {pagination.ByFixedPage, 2 * 2.02}, {pagination.ByCursor, 1}} {
 		const size = 250
 		rows := sized(12_500, 50_000)
 		l := newList(c.paging, rows)
@@ -86,7 +87,7 @@ func TestRequests_OnAStillSource(t *testing.T) {
 
 func TestLostPlace_IsReported(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage} {
 		l := newList(paging, 200)
 		b := newBench(t, l)
 		b.set.InFlight = 1
@@ -119,7 +120,7 @@ func counts(names []string) map[string]int {
 // TestFarShifts moves the place by more than a page to either side.
 func TestFarShifts(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
 		for _, by := range []int{-35, -12, -1, 1, 12, 35} {
 			l := newList(paging, 200)
 			b := newBench(t, l)
@@ -163,13 +164,13 @@ func TestIDs_OfEveryKindFindThePlaceAgain(t *testing.T) {
 		"longer": func(n int) string { return fmt.Sprintf(`{"id":"%s%d"}`, strings.Repeat("長", 90), n) },
 		"none":   func(n int) string { return fmt.Sprintf(`{"name":%d}`, n) },
 	} {
-		for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.Unpaged} {
+		for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.Unpaged} {
 			l := newList(paging, 60)
 			l.render = render
 			b := newBench(t, l)
 			b.set.PartBytes = 500
 			stops := stopOften(b)
-			if m := b.expectAll(name + " " + string(paging)); m.Drift != (export.Drift{}) || stops < 1 && paging != export.Unpaged {
+			if m := b.expectAll(name + " " + string(paging)); m.Drift != (pagination.Drift{}) || stops < 1 && paging != pagination.Unpaged {
 				t.Errorf("%s %s: drift %+v after %d stops", name, paging, m.Drift, stops)
 			}
 		}
@@ -191,8 +192,9 @@ func stopOften(b *bench) (stops int) {
 
 func TestBrokenRecords_SurviveStops(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
 		l := newList(paging, 60)
+		l.timed = true
 		l.broken = map[int]bool{1000: true, 14000: true, 15000: true, 60000: true}
 		b := newBench(t, l)
 		b.set.PartBytes = 300
@@ -213,7 +215,7 @@ func TestBrokenRecords_SurviveStops(t *testing.T) {
 
 func TestZeroSettings_Work(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByOffset, 40))
+	b := newBench(t, newList(pagination.ByOffset, 40))
 	b.set = export.Settings{Prefix: "shop", Bucket: "lake"}
 	b.extract(due)
 	if m := b.expectAll("defaults"); m.Compression != "none" || m.TimeZone != "UTC" || len(m.Parts) != 1 {
@@ -226,14 +228,15 @@ func TestZeroSettings_Work(t *testing.T) {
 func TestBrokenRecord_IsFoundInHalves(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		paging export.Paging
+		paging pagination.Paging
 		want   string
 	}{
-		{export.ByOffset, "0+10 9+10 9+10 9+5 13+6 13+3 13+2 14+3 14+2 15+1 15+1 14+1 16+1 15+1 16+3 18+10 27+10 30+10"},
-		{export.ByPage, "0+10 9+9 9+9 8+4 10+5 12+4 14+2 15+1 15+1 14+1 16+1 15+1 16+2 16+8 20+10 27+9 30+10 29+1"},
-		{export.ByCursor, "0+10 10+10 10+10 10+5 15+5 15+2 15+1 15+1 14+1 16+1 15+1 17+2 19+1 20+10 30+10 29+10"},
+		{pagination.ByOffset, "0+10 9+10 9+10 9+5 13+6 13+3 13+2 14+3 14+2 15+1 15+1 14+1 16+1 15+1 16+3 18+10 27+10 30+10"},
+		{pagination.ByPage, "0+10 9+9 9+9 8+4 10+5 12+4 14+2 15+1 15+1 14+1 16+1 15+1 16+2 16+8 20+10 27+9 30+10 29+1"},
+		{pagination.ByCursor, "0+10 10+10 10+10 10+5 15+5 15+2 15+1 15+1 14+1 16+1 15+1 17+2 19+1 20+10 30+10 29+10"},
 	} {
 		l := newList(c.paging, 30)
+		l.timed = true
 		l.broken = map[int]bool{16000: true}
 		b := newBench(t, l)
 		b.set.InFlight = 1
@@ -257,17 +260,17 @@ func TestFixedPages_StateEachRequest(t *testing.T) {
 		edit func(*list)
 		at   int // the request before which the list moves
 		want string
-		seen export.Drift
+		seen pagination.Drift
 	}{
-		{"still", func(*list) {}, 0, "1 2 2 2 1 3 2 4 3 5 4 6 5 6", export.Drift{}},
-		{"left by one", func(l *list) { l.remove(0) }, 6, "1 2 2 2 1 3 2 2 1 3 2 4 3 5 4 6 5 6", export.Drift{Shifts: 2}},
-		{"left by one before the second look", func(l *list) { l.remove(0) }, 7, "1 2 2 2 1 3 2 4 3 3 2 4 3 5 4 6 5 6", export.Drift{Shifts: 2}},
-		{"left by more than a page", func(l *list) { l.rows = slices.Delete(l.rows, 0, 10) }, 7, "1 2 2 2 1 3 2 4 3 3 2 2 1 3 2 4 3 5 4 5", export.Drift{Shifts: 2, Rewinds: 1}},
-		{"right by one", func(l *list) { l.rows = slices.Insert(l.rows, 0, 1) }, 6, "1 2 2 2 1 3 2 4 3 5 4 6 5 6", export.Drift{Shifts: 1}},
-		{"right by more than a page", func(l *list) { l.rows = slices.Insert(l.rows, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) }, 7, "1 2 2 2 1 3 2 4 3 5 4 6 5 7 6 8 7 8", export.Drift{Shifts: 2}},
-		{"grows at the end", func(l *list) { l.rows = append(l.rows, 90_000, 91_000, 92_000) }, 13, "1 2 2 2 1 3 2 4 3 5 4 6 5 6 6 5 5 4 6 5 7 6 7", export.Drift{Shifts: 3}},
+		{"still", func(*list) {}, 0, "1 2 2 2 1 3 2 4 3 5 4 6 5 6", pagination.Drift{}},
+		{"left by one", func(l *list) { l.remove(0) }, 6, "1 2 2 2 1 3 2 2 1 3 2 4 3 5 4 6 5 6", pagination.Drift{Shifts: 2}},
+		{"left by one before the second look", func(l *list) { l.remove(0) }, 7, "1 2 2 2 1 3 2 4 3 3 2 4 3 5 4 6 5 6", pagination.Drift{Shifts: 2}},
+		{"left by more than a page", func(l *list) { l.rows = slices.Delete(l.rows, 0, 10) }, 7, "1 2 2 2 1 3 2 4 3 3 2 2 1 3 2 4 3 5 4 5", pagination.Drift{Shifts: 2, Rewinds: 1}},
+		{"right by one", func(l *list) { l.rows = slices.Insert(l.rows, 0, 1) }, 6, "1 2 2 2 1 3 2 4 3 5 4 6 5 6", pagination.Drift{Shifts: 1}},
+		{"right by more than a page", func(l *list) { l.rows = slices.Insert(l.rows, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10) }, 7, "1 2 2 2 1 3 2 4 3 5 4 6 5 7 6 8 7 8", pagination.Drift{Shifts: 2}},
+		{"grows at the end", func(l *list) { l.rows = append(l.rows, 90_000, 91_000, 92_000) }, 13, "1 2 2 2 1 3 2 4 3 5 4 6 5 6 6 5 5 4 6 5 7 6 7", pagination.Drift{Shifts: 3}},
 	} {
-		l := newList(export.ByPage, 33)
+		l := newList(pagination.ByPage, 33)
 		l.clamp, l.fixed = 7, true
 		lived := counts(nil)
 		l.edit = func(l *list, request int) {
@@ -308,17 +311,17 @@ func TestCursor_WhoseRowIsGone(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		gone      int // of the 20 rows read
-		seen      export.Drift
+		seen      pagination.Drift
 		forgotten bool
 	}{
-		{"none", 0, export.Drift{}, false},
-		{"the last", 1, export.Drift{Shifts: 1}, false},
-		{"the last two", 2, export.Drift{Shifts: 1, Rewinds: 1}, false},
-		{"the last eight", 8, export.Drift{Shifts: 1, Rewinds: 3}, false},
-		{"all", 20, export.Drift{Shifts: 1, Rewinds: 4}, false},
-		{"more than is remembered", 30, export.Drift{Rewinds: 5, Unresolved: 1}, true},
+		{"none", 0, pagination.Drift{}, false},
+		{"the last", 1, pagination.Drift{Shifts: 1}, false},
+		{"the last two", 2, pagination.Drift{Shifts: 1, Rewinds: 1}, false},
+		{"the last eight", 8, pagination.Drift{Shifts: 1, Rewinds: 3}, false},
+		{"all", 20, pagination.Drift{Shifts: 1, Rewinds: 4}, false},
+		{"more than is remembered", 30, pagination.Drift{Rewinds: 5, Unresolved: 1}, true},
 	} {
-		l := newList(export.ByCursor, 50)
+		l := newList(pagination.ByCursor, 50)
 		l.strict = true
 		b := newBench(t, l)
 		b.set.InFlight = 1
@@ -348,7 +351,8 @@ func TestCursor_WhoseRowIsGone(t *testing.T) {
 // and knows them.
 func TestSecondLook_KnowsTheRejects(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByOffset, 40)
+	l := newList(pagination.ByOffset, 40)
+	l.timed = true
 	l.broken = map[int]bool{13000: true, 40000: true}
 	b := newBench(t, l)
 	b.feed.Unordered = true
@@ -368,7 +372,7 @@ func TestRejoin_FindsThePlace(t *testing.T) {
 		{-9, 1}, {-10, 3}, {-18, 3}, {-19, 5}, {-49, 11},
 		{9, 0}, {10, 1}, {46, 1}, {99, 1}, // more pages than one of new rows, then the last row again
 	} {
-		l := newList(export.ByOffset, 200)
+		l := newList(pagination.ByOffset, 200)
 		b := newBench(t, l)
 		b.set.InFlight = 1
 		all := slices.Clone(l.rows)
@@ -392,7 +396,7 @@ func TestRejoin_FindsThePlace(t *testing.T) {
 				t.Errorf("by %d: row %d is there %d times", tc.by, n, got[id(n)])
 			}
 		}
-		if a.Drift != (export.Drift{Shifts: a.Drift.Shifts, Rewinds: tc.rewinds}) || a.Drift.Shifts == 0 {
+		if a.Drift != (pagination.Drift{Shifts: a.Drift.Shifts, Rewinds: tc.rewinds}) || a.Drift.Shifts == 0 {
 			t.Errorf("by %d: drift %+v, want %d rewinds", tc.by, a.Drift, tc.rewinds)
 		}
 	}

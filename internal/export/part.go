@@ -22,9 +22,13 @@ type part struct {
 	point checkpoint
 
 	rejects rejects
-	ids     recent // across parts: of the rows and rejects taken last
+	known   []byte // what Known.Restore needs of the part's rows and rejects
 	lastRow []byte // id of the part's last row
 }
+
+// maxPartRows ends a part, because what is known of its rows is held in memory
+// until it is stored.
+const maxPartRows = 250_000
 
 func newPart(s spool, compressed bool) *part {
 	p := &part{spool: s, sum: sha256.New()}
@@ -41,6 +45,7 @@ func (p *part) reset() {
 	p.spool.reset()
 	p.sum.Reset()
 	p.rejects.reset()
+	p.known = p.known[:0]
 	p.point = checkpoint{Drift: p.point.Drift, Next: p.point.Next}
 	if p.zip != nil {
 		p.zip.Reset(&p.spool)
@@ -53,7 +58,7 @@ func (p *part) empty() bool { return p.point.Rows == 0 && p.point.Rejects == 0 }
 // fits reports whether another n bytes may go into the part. The first row
 // always may.
 func (p *part) fits(n int, limit int64) bool {
-	return p.empty() || p.rejects.size() < maxRejects && p.point.Bytes+p.rejects.size()+int64(n) <= limit
+	return p.empty() || p.rejects.size() < maxRejects && p.point.Rows < maxPartRows && p.point.Bytes+p.rejects.size()+int64(n) <= limit
 }
 
 // write adds lines that stand one behind the other.
@@ -90,7 +95,6 @@ func (p *part) seal() error {
 	if p.point.Rows > 0 {
 		p.point.Last = string(p.lastRow)
 	}
-	p.point.Next.Last = p.ids.ids(idBudget)
 	return nil
 }
 

@@ -47,7 +47,7 @@ func (j *job) publish(ctx context.Context) (Answer, error) {
 		return Answer{}, err
 	}
 	if n != j.journal.Extracted.Parts {
-		return Answer{}, fmt.Errorf("publishing: %d parts are stored where the run wrote %d; objects under %s were added or deleted by hand", n, j.journal.Extracted.Parts, j.keys.folder(j.run))
+		return Answer{}, fmt.Errorf("publishing: %d parts are stored where the run wrote %d; objects under %s were added or deleted by hand, or the bucket has ended those of a run in doubt", n, j.journal.Extracted.Parts, j.keys.folder(j.run))
 	}
 	m, err := j.manifest(ctx, points)
 	if err != nil {

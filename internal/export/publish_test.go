@@ -12,12 +12,13 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 	"hikyaku/pkg/providers"
 )
 
 func TestPublish_NewestSnapshotOfTheDayWins(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 3))
+	b := newBench(t, newList(pagination.ByCursor, 3))
 	b.set.Gzip = false
 	link := func() string { return string(b.object("shop/athena/shopline/customers/dt=2026-11-22/symlink.txt")) }
 	latest := func() export.Pointer {
@@ -83,7 +84,7 @@ func TestPublish_ARangeIsNoSnapshot(t *testing.T) {
 
 func TestPublish_NoticesObjectsAddedByHand(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 30))
+	b := newBench(t, newList(pagination.ByCursor, 30))
 	failing := &failingStore{Store: b.store, match: "_manifest.json"}
 	b.store = failing
 	if _, err := b.exporter().Extract(t.Context(), b.run(due)); err == nil || !strings.Contains(err.Error(), "_manifest.json") {
@@ -126,7 +127,7 @@ func (s *failingStore) Put(ctx context.Context, o objectstore.Object) (string, e
 func TestExtract_DeniedWritesAreNamed(t *testing.T) {
 	t.Parallel()
 	for _, match := range []string{"part-00000", "_manifest", "latest.json", "symlink.txt", "run=20261122T003000Z.json"} {
-		b := newBench(t, newList(export.ByCursor, 5))
+		b := newBench(t, newList(pagination.ByCursor, 5))
 		b.store = &failingStore{Store: b.store, match: match, err: objectstore.ErrDenied}
 		_, err := b.exporter().Extract(t.Context(), b.run(due))
 		if !errors.Is(err, objectstore.ErrDenied) || !strings.Contains(err.Error(), match) {
@@ -137,7 +138,7 @@ func TestExtract_DeniedWritesAreNamed(t *testing.T) {
 
 func TestSourceError_KeepsWhatWasRead(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 50))
+	b := newBench(t, newList(pagination.ByCursor, 50))
 	outage := &providers.Error{Provider: "shopline", Op: "customers.list", Status: 503, Kind: providers.ErrTemporary}
 	b.list.fail = func(request int) error {
 		if request == 4 {
@@ -161,10 +162,10 @@ func TestSourceError_KeepsWhatWasRead(t *testing.T) {
 
 func TestLoops_AreRefused(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.ByCursor} {
 		l := newList(paging, 10)
 		b := newBench(t, l)
-		b.feed.Source = sameAlways{l}
+		b.serve(sameAlways{l})
 		_, err := b.exporter().Extract(t.Context(), b.run(due))
 		if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "ignores its paging parameters") {
 			t.Errorf("%s: %v", paging, err)
@@ -177,13 +178,13 @@ func TestLoops_AreRefused(t *testing.T) {
 
 type sameAlways struct{ *list }
 
-func (s sameAlways) Page(ctx context.Context, _ export.Query) ([]byte, error) {
-	return s.list.Page(ctx, export.Query{Limit: 10, Page: 1})
+func (s sameAlways) Page(ctx context.Context, _ pagination.Query) ([]byte, error) {
+	return s.list.Page(ctx, pagination.Query{Limit: 10, Page: 1})
 }
 
 func TestUnordered_SecondLookTakesWhatTheFirstMissed(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByOffset, 30)
+	l := newList(pagination.ByOffset, 30)
 	b := newBench(t, l)
 	b.feed.Unordered = true
 	hidden := l.rows[17]
@@ -208,7 +209,7 @@ func TestUnordered_SecondLookTakesWhatTheFirstMissed(t *testing.T) {
 
 func TestLease_IsExtendedWhileReading(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 80))
+	b := newBench(t, newList(pagination.ByCursor, 80))
 	var passed atomic.Int64
 	b.now = func() time.Time { return due.Add(time.Duration(passed.Load())) }
 	b.list.edit = func(*list, int) { passed.Add(int64(50 * time.Second)) }
@@ -223,7 +224,7 @@ func TestLease_IsExtendedWhileReading(t *testing.T) {
 
 func TestLease_LostMeansBusy(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 80))
+	b := newBench(t, newList(pagination.ByCursor, 80))
 	var passed atomic.Int64
 	b.now = func() time.Time { return due.Add(time.Duration(passed.Load())) }
 	b.list.edit = func(_ *list, request int) {

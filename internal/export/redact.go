@@ -8,6 +8,8 @@ import (
 	"hash"
 	"slices"
 	"strings"
+
+	"hikyaku/pkg/jsonscan"
 )
 
 // Fields names what must not leave as it is, by path: names joined by dots,
@@ -135,7 +137,7 @@ func (n *redactNode) at(path string) *redactNode {
 
 func (n *redactNode) child(raw []byte) *redactNode {
 	for i, name := range n.names {
-		if nameIs(raw, name) {
+		if jsonscan.NameIs(raw, name) {
 			return n.children[i]
 		}
 	}
@@ -146,7 +148,7 @@ func (n *redactNode) child(raw []byte) *redactNode {
 // call.
 func (r *redactor) apply(line []byte) []byte {
 	r.out = r.out[:0]
-	end := skipValue(line, 0)
+	end := jsonscan.SkipValue(line, 0)
 	r.value(line[:end], 0, r.root)
 	r.out = append(r.out, line[end:]...)
 	return r.out
@@ -154,7 +156,7 @@ func (r *redactor) apply(line []byte) []byte {
 
 // value copies the value at b[i] and returns the index after it.
 func (r *redactor) value(b []byte, i int, n *redactNode) int {
-	end := skipValue(b, i)
+	end := jsonscan.SkipValue(b, i)
 	switch {
 	case n == nil || len(n.children) == 0 && !n.hash:
 		r.out = append(r.out, b[i:end]...)
@@ -185,10 +187,10 @@ func (r *redactor) elements(b []byte, i, end int, n *redactNode) {
 func (r *redactor) object(b []byte, i int, n *redactNode) {
 	r.out = append(r.out, '{')
 	first := true
-	members(b, i, func(m member) bool {
-		child := n.child(m.name)
+	jsonscan.Members(b, i, func(m jsonscan.Member) bool {
+		child := n.child(m.Name)
 		if !r.judged {
-			n.meet(m.name)
+			n.meet(m.Name)
 		}
 		if child != nil && (child.drop || child.hash) {
 			r.hits[child.path]++
@@ -200,8 +202,8 @@ func (r *redactor) object(b []byte, i int, n *redactNode) {
 			r.out = append(r.out, ',')
 		}
 		first = false
-		r.out = append(r.out, b[m.begin:m.value]...)
-		r.value(b, m.value, child)
+		r.out = append(r.out, b[m.Begin:m.Value]...)
+		r.value(b, m.Value, child)
 		return true
 	})
 	r.out = append(r.out, '}')
@@ -217,7 +219,7 @@ func (r *redactor) hash(value []byte) {
 	}
 	plain := value
 	if value[0] == '"' {
-		if s, ok := unquote(value[1 : len(value)-1]); ok {
+		if s, ok := jsonscan.Unquote(value[1 : len(value)-1]); ok {
 			plain = s
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 func hashed(value string) string {
@@ -38,7 +39,7 @@ func TestFields_OnlyTheirBytesChange(t *testing.T) {
 		{"", "l.p", `{"l":[{"p":"x"},{"p":"x"}]}`, `{"l":[{"p":` + hashed("x") + `},{"p":` + hashed("x") + `}]}`},
 		{"x", "y", `{"x":1,"y":2,"z":3}`, `{"y":` + hashed("2") + `,"z":3}`},
 	} {
-		b := newBench(t, newList(export.Unpaged, 0))
+		b := newBench(t, newList(pagination.Unpaged, 0))
 		f := export.Fields{}
 		if c.drop != "" {
 			f.Drop = []string{c.drop}
@@ -47,7 +48,7 @@ func TestFields_OnlyTheirBytesChange(t *testing.T) {
 			f.Hash = []string{c.hash}
 		}
 		b.set.Fields = map[string]export.Fields{b.dataset.String(): f}
-		got, m, err := exportBody(b, export.Shape{ID: []string{"id"}}, []byte("[ "+c.in+" ]"))
+		got, m, err := exportBody(b, plain, []byte("[ "+c.in+" ]"))
 		if err != nil || strings.Join(got, "|") != c.want {
 			t.Errorf("drop %q, hash %q of %s: got %s, want %s (%v)", c.drop, c.hash, c.in, got, c.want, err)
 		}
@@ -90,7 +91,7 @@ func TestFields_FaultsAreAllNamed(t *testing.T) {
 func TestFields_RowsWithoutIDAreStoredOnce(t *testing.T) {
 	t.Parallel()
 	for _, f := range []export.Fields{{Drop: []string{"a"}}, {Hash: []string{"a"}}, {}} {
-		b := newBench(t, newList(export.ByOffset, 25))
+		b := newBench(t, newList(pagination.ByOffset, 25))
 		b.list.render = func(n int) string {
 			switch n / 1000 % 3 {
 			case 0:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // maxRejects is how many bytes of rejects end a part: they are held in memory.
@@ -41,10 +42,10 @@ func (r *rejects) reset() {
 }
 
 // add notes one record.
-func (r *rejects) add(pass string, bad row, data []byte, withData bool) error {
+func (r *rejects) add(pass string, bad pagination.Row, data []byte, withData bool) error {
 	sum := sha256.Sum256(data)
 	line := reject{
-		Pass: pass, Place: bad.at, ID: string(bad.id), Reason: bad.reason,
+		Pass: pass, Place: bad.Place, ID: string(bad.ID), Reason: bad.Fault,
 		Bytes: len(data), SHA256: hex.EncodeToString(sum[:]),
 	}
 	if withData {

@@ -8,15 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // TestRejects_EndAPart exports records that are not UTF-8, of 100 KB each.
 func TestRejects_EndAPart(t *testing.T) {
 	t.Parallel()
 	const most = 4 << 20
-	l := newList(export.ByCursor, 70)
+	l := newList(pagination.ByCursor, 70)
 	l.render = func(n int) string {
 		if n == 1000 { // else every record is rejected, and the run in doubt
 			return record(n)
@@ -74,7 +74,8 @@ func TestRejects_ARefusedWriteProvesNothing(t *testing.T) {
 		"another there":    {func(raw []byte) []byte { return raw[1:] }, true},
 		"an empty one too": {func([]byte) []byte { return nil }, true},
 	} {
-		l := newList(export.ByCursor, 5)
+		l := newList(pagination.ByCursor, 5)
+		l.timed = true
 		l.broken = map[int]bool{2000: true}
 		b := newBench(t, l)
 		memory := b.store

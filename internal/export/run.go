@@ -11,6 +11,7 @@ import (
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // A Status is how far a call has brought its run.
@@ -27,21 +28,21 @@ const (
 
 // An Answer reports on a run.
 type Answer struct {
-	Status   Status     `json:"status"`
-	State    State      `json:"state,omitempty"`
-	Dataset  string     `json:"dataset"`
-	Run      string     `json:"run"`
-	DT       string     `json:"dt"`
-	Manifest string     `json:"manifest,omitempty"` // key; once published
-	Doubt    string     `json:"doubt,omitempty"`    // key of what stands in the manifest's place; once in doubt
-	Doubts   []Doubt    `json:"doubts,omitempty"`   // of an accepted run too
-	Until    *time.Time `json:"until,omitempty"`    // Busy: when the holder's lease ends at the latest, or the wait
-	Cause    string     `json:"cause,omitempty"`    // Busy: what is waited for, if it is no other holder
-	Window   *Window    `json:"window,omitempty"`
-	Parts    int        `json:"parts"`
-	Rows     int        `json:"rows"`
-	Rejects  int        `json:"rejects"`
-	Drift    Drift      `json:"drift"`
+	Status   Status           `json:"status"`
+	State    State            `json:"state,omitempty"`
+	Dataset  string           `json:"dataset"`
+	Run      string           `json:"run"`
+	DT       string           `json:"dt"`
+	Manifest string           `json:"manifest,omitempty"` // key; once published
+	Doubt    string           `json:"doubt,omitempty"`    // key of what stands in the manifest's place; once in doubt
+	Doubts   []Doubt          `json:"doubts,omitempty"`   // of an accepted run too
+	Until    *time.Time       `json:"until,omitempty"`    // Busy: when the holder's lease ends at the latest, or the wait
+	Cause    string           `json:"cause,omitempty"`    // Busy: what is waited for, if it is no other holder
+	Window   *Window          `json:"window,omitempty"`
+	Parts    int              `json:"parts"`
+	Rows     int              `json:"rows"`
+	Rejects  int              `json:"rejects"`
+	Drift    pagination.Drift `json:"drift"`
 	// TotalWrong is how many counts of the provider stayed wrong.
 	TotalWrong int      `json:"total_wrong,omitempty"`
 	Observed   Observed `json:"observed"` // by this call alone
@@ -54,12 +55,11 @@ type Settings struct {
 	Zone      *time.Location
 	Gzip      bool
 	PartBytes int64         // of a part, uncompressed; 0: 64 MiB, which is also the most
-	InFlight  int           // pages on their way or waiting; 0: 4
-	ReadAhead int           // bytes of them, about; 0: 16 MiB
+	InFlight  int           // pages on their way; 0: 2
 	Spool     int           // bytes of a stored part kept in memory; 0: 8 MiB
 	SpoolDir  string        // for the rest; empty: the system's
-	MaxRecord int           // bytes; a larger one is rejected; 0: 16 MiB
-	MaxBody   int64         // bytes of an unpacked answer; 0: 64 MiB
+	MaxRecord int           // bytes; a larger one is rejected; 0: 8 MiB
+	MaxBody   int64         // bytes of an unpacked answer; 0: 8 MiB
 	LookBack  time.Duration // by which an incremental window reaches into the one before
 	// MaxShrink is by how many percent a snapshot may be smaller than the
 	// one it is compared with; 0: 50. MaxRejects is how many percent of a
@@ -75,11 +75,10 @@ type Settings struct {
 // The defaults of Settings.
 const (
 	MaxPartBytes     = 64 << 20
-	defaultInFlight  = 4
-	defaultReadAhead = 16 << 20
+	defaultInFlight  = 2
 	defaultSpool     = 8 << 20
-	defaultMaxRecord = 16 << 20
-	defaultMaxBody   = 64 << 20
+	defaultMaxRecord = 8 << 20
+	defaultMaxBody   = 8 << 20
 	defaultLeaseTTL  = 3 * time.Minute
 	defaultStopAhead = 20 * time.Second
 	defaultShrink    = 50
@@ -92,7 +91,6 @@ const (
 func (s Settings) withDefaults() Settings {
 	s.PartBytes = orDefault(min(s.PartBytes, MaxPartBytes), MaxPartBytes)
 	s.InFlight = orDefault(s.InFlight, defaultInFlight)
-	s.ReadAhead = orDefault(s.ReadAhead, defaultReadAhead)
 	s.Spool = orDefault(s.Spool, defaultSpool)
 	s.MaxRecord = orDefault(s.MaxRecord, defaultMaxRecord)
 	s.MaxBody = orDefault(s.MaxBody, defaultMaxBody)
@@ -116,14 +114,17 @@ func orDefault[T int | int64 | time.Duration](v, fallback T) T {
 // Seams are what an Exporter reaches the world through.
 type Seams struct {
 	Store objectstore.Store
-	// Open returns the feed of a dataset. passes are the names of those
-	// that the run has been planned with; nil: the feed decides.
-	Open func(ctx context.Context, d Dataset, passes []string) (Feed, error)
+	// Open returns the feed of a dataset. passes are the names of those that
+	// the run has been planned with, and shape is the generation of answers
+	// that it has met; nil and empty: the feed decides.
+	Open func(ctx context.Context, d Dataset, passes []string, shape string) (Feed, error)
 	// HashKey returns the key of hashed fields; it is called only if there
 	// are some.
 	HashKey func(ctx context.Context) ([]byte, error)
 	Now     func() time.Time
 	NewID   func() string // a unique name for the holder of a lease
+	// Sleep waits, or returns the error of ctx when that ends first; nil: it does.
+	Sleep func(ctx context.Context, d time.Duration) error
 
 	progress func(Progress)
 }
@@ -147,6 +148,9 @@ type Exporter struct {
 // New returns an exporter. All seams are required but HashKey, which only
 // hashed fields need.
 func New(s Settings, seams Seams) *Exporter {
+	if seams.Sleep == nil {
+		seams.Sleep = sleep
+	}
 	return &Exporter{set: s.withDefaults(), seams: seams}
 }
 
@@ -170,18 +174,25 @@ func (e *Exporter) keys(d Dataset) keys {
 
 // plan is what a run has frozen at its start.
 type plan struct {
+	Version  int       `json:"version"` // of the way in which places are noted
 	Window   Window    `json:"window"`
 	Passes   []string  `json:"passes"`
 	Settings string    `json:"settings"` // those that the files depend on
 	Started  time.Time `json:"started"`
+	Shape    string    `json:"shape,omitempty"` // generation of the answers, once known
+	Owed     []Owed    `json:"owed,omitempty"`  // windows that earlier runs have left
 }
+
+// planVersion is raised when a journal's or a checkpoint's place no longer means
+// the same.
+const planVersion = 2
 
 // extracted says that all rows of a run are stored.
 type extracted struct {
-	Parts   int    `json:"parts"`
-	Drift   Drift  `json:"drift"`
-	Source  Origin `json:"source"`
-	Repeats int    `json:"repeats,omitempty"` // after the last part
+	Parts   int              `json:"parts"`
+	Drift   pagination.Drift `json:"drift"`
+	Source  Origin           `json:"source"`
+	Repeats int              `json:"repeats,omitempty"` // after the last part
 	// Doubts, few of them: with any the run does not publish.
 	Doubts []Doubt      `json:"doubts,omitempty"`
 	Looks  int          `json:"looks,omitempty"`
@@ -191,9 +202,9 @@ type extracted struct {
 
 // resume is where a call stopped that had nothing to store.
 type resume struct {
-	Parts int   `json:"parts"` // stored then; with more there now it is outdated
-	Place place `json:"place"`
-	Drift Drift `json:"drift"`
+	Parts int                 `json:"parts"` // stored then; with more there now it is outdated
+	Place pagination.Position `json:"place"`
+	Drift pagination.Drift    `json:"drift"`
 	// Repeats were left out since the last part.
 	Repeats int `json:"repeats,omitempty"`
 }
@@ -205,6 +216,18 @@ type journal struct {
 	Extracted *extracted `json:"extracted,omitempty"`
 	Done      *Answer    `json:"done,omitempty"`
 	Observed  Observed   `json:"observed"`
+
+	// Working: a holder has begun and has not said how it ended.
+	Working bool `json:"working,omitempty"`
+	// Open are answers that are to be asked for again.
+	Open     []question    `json:"open,omitempty"`
+	Reopened int           `json:"reopened,omitempty"` // lists that went on after all
+	Reviewed bool          `json:"reviewed,omitempty"` // the run was in doubt as a whole, and is looked at once more
+	Doubts   []Doubt       `json:"doubts,omitempty"`
+	Looks    int           `json:"looks,omitempty"`
+	Total    []WrongTotal  `json:"total,omitempty"`
+	Owed     []Owed        `json:"owed,omitempty"`
+	Waited   time.Duration `json:"waited,omitempty"` // for the provider
 }
 
 // ended returns the last answer of a run that has ended; nil: it has not.
@@ -228,6 +251,8 @@ type job struct {
 	counted Observed
 	before  *Manifest // of the newest published run, once read
 	asked   bool
+	// unfinished: the holder before died without a word.
+	unfinished bool
 }
 
 // begin takes the run's lease, by a swap from the one reading that shows whether
@@ -253,6 +278,7 @@ func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	j.unfinished, j.journal.Working = j.journal.Working, true
 	j.journal.Observed.Invocations++
 	j.counted.Invocations = 1
 	return j, nil, nil
@@ -297,6 +323,7 @@ func (j *job) guard(ctx context.Context) (context.Context, context.CancelFunc, e
 func (j *job) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
+	j.journal.Working = false
 	raw, err := json.Marshal(j.journal)
 	if err != nil {
 		return err
@@ -317,6 +344,14 @@ func (j *job) busy(until time.Time) Answer {
 	a := j.answer(Busy)
 	until = until.UTC()
 	a.Until = &until
+	return a
+}
+
+// waiting turns an answer into one that asks to be called again later.
+func (a Answer) waiting(wait *pause) Answer {
+	if wait != nil {
+		a.Status, a.Until, a.Cause = Busy, &wait.until, wait.cause
+	}
 	return a
 }
 
@@ -403,9 +438,9 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 		if !extract {
 			return j.answer(Continue), nil
 		}
-		stopped, err := j.extract(ctx)
-		if err != nil || stopped {
-			return j.progress(ctx), err
+		stopped, wait, err := j.extract(ctx)
+		if err != nil || stopped || wait != nil {
+			return j.progress(ctx).waiting(wait), err
 		}
 	}
 	select {

@@ -16,6 +16,8 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
+	"hikyaku/pkg/jsonscan"
 )
 
 var due = time.Date(2026, 11, 22, 0, 30, 0, 0, time.UTC)
@@ -47,7 +49,10 @@ func newBench(t testing.TB, l *list) *bench {
 	b := &bench{TB: t, store: &objectstore.Memory{}, list: l, now: time.Now}
 	b.dataset = dataset(t, "shopline/customers")
 	b.dataset.Incremental, b.dataset.Ranged, b.dataset.Passes = false, false, nil
-	b.feed = export.Feed{Source: l, Paging: l.paging, PageSize: 10, Shape: export.Shape{Lists: []string{"items"}, ID: []string{"id"}}}
+	if l.paging == pagination.ByCursor { // a record that cannot be read is found by narrower windows
+		b.dataset.Ranged, b.dataset.Past, b.dataset.Future = true, 24*time.Hour, 30*24*time.Hour
+	}
+	b.feed = feedOf(l, l.paging, 10, jsonscan.Limits{}, inItems)
 	b.set = export.Settings{Prefix: "shop", Bucket: "lake", PartBytes: 1500, Gzip: true, InFlight: 3, MaxRejects: 100}
 	return b
 }
@@ -65,9 +70,9 @@ var serial atomic.Int64
 
 func (b *bench) exporter() *export.Exporter {
 	return export.New(b.set, export.Seams{
-		Store: b.store, Now: b.now,
+		Store: b.store, Now: b.now, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		NewID: func() string { return "holder-" + string(rune('a'+serial.Add(1)%26)) + time.Now().String() },
-		Open: func(context.Context, export.Dataset, []string) (export.Feed, error) {
+		Open: func(context.Context, export.Dataset, []string, string) (export.Feed, error) {
 			b.opened.Add(1)
 			return b.feed, nil
 		},
@@ -195,7 +200,7 @@ func ids(t testing.TB, lines []string) []string {
 
 func TestExtract_StoresEveryRowInOrder(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByPage, export.ByFixedPage, export.ByCursor, export.Unpaged} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.ByCursor, pagination.Unpaged} {
 		for _, n := range []int{0, 1, 2, 3, 9, 10, 11, 19, 20, 21, 100, 137} {
 			for _, gzip := range []bool{true, false} {
 				l := newList(paging, n)
@@ -211,7 +216,7 @@ func TestExtract_StoresEveryRowInOrder(t *testing.T) {
 				if strings.Join(got, "\n") != strings.Join(want, "\n") {
 					t.Errorf("%s, %d rows, gzip %t: %d lines differ from the source", paging, n, gzip, len(got))
 				}
-				if m.Rows != n || answer.Rows != n || m.Drift != (export.Drift{}) {
+				if m.Rows != n || answer.Rows != n || m.Drift != (pagination.Drift{}) {
 					t.Errorf("%s, %d rows: manifest has %d rows, drift %+v", paging, n, m.Rows, m.Drift)
 				}
 				b.verify(answer.Manifest)
@@ -222,7 +227,7 @@ func TestExtract_StoresEveryRowInOrder(t *testing.T) {
 
 func TestExtract_AnswersBusyWhileAnotherHolds(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByOffset, 30)
+	l := newList(pagination.ByOffset, 30)
 	b := newBench(t, l)
 	inside, leave := make(chan struct{}), make(chan struct{})
 	l.edit = func(_ *list, request int) {
@@ -252,7 +257,7 @@ func TestExtract_AnswersBusyWhileAnotherHolds(t *testing.T) {
 
 func TestExtract_DoneTwiceTouchesNothing(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByCursor, 25)
+	l := newList(pagination.ByCursor, 25)
 	b := newBench(t, l)
 	first := b.extract(due)
 	requests, opened := l.requests(), b.opened.Load()
@@ -293,7 +298,7 @@ func (s *countingStore) Put(ctx context.Context, o objectstore.Object) (string, 
 
 func TestExtract_ChangedSettingsInMidRunAreRefused(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByCursor, 50)
+	l := newList(pagination.ByCursor, 50)
 	b := newBench(t, l)
 	l.fail = func(request int) error {
 		if request == 3 {
@@ -316,7 +321,7 @@ func TestExtract_ChangedSettingsInMidRunAreRefused(t *testing.T) {
 
 func TestPublish_NeedsAllRows(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 5))
+	b := newBench(t, newList(pagination.ByCursor, 5))
 	if a, err := b.exporter().Publish(t.Context(), b.run(due)); err != nil || a.Status != export.Continue {
 		t.Fatalf("got %+v, %v; want continue", a, err)
 	}
@@ -331,7 +336,7 @@ func TestPublish_NeedsAllRows(t *testing.T) {
 
 func TestPlan_ReadsOnly(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 5))
+	b := newBench(t, newList(pagination.ByCursor, 5))
 	counting := &countingStore{Store: b.store}
 	b.store = counting
 	a, err := b.exporter().Plan(t.Context(), b.run(due))

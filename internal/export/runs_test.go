@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 func TestRuns_ShowsWhatHasBegun(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"shop", ""} {
-		b := newBench(t, newList(export.ByCursor, 45))
+		b := newBench(t, newList(pagination.ByCursor, 45))
 		b.set.Prefix = prefix
 		if runs, err := b.exporter().Runs(t.Context(), b.dataset); err != nil || len(runs) != 0 {
 			t.Fatalf("got %v, %v; want none", runs, err)
@@ -45,7 +46,7 @@ func TestRuns_ShowsWhatHasBegun(t *testing.T) {
 
 func TestProgress_CountsTheCallsOwnWork(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByCursor, 45)
+	l := newList(pagination.ByCursor, 45)
 	b := newBench(t, l)
 	var told []export.Progress
 	e := b.exporter().Telling(func(p export.Progress) { told = append(told, p) })
@@ -79,7 +80,7 @@ func TestRuns_ShowsWhatLiesThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, newList(export.ByCursor, 45))
+			b := newBench(t, newList(pagination.ByCursor, 45))
 			stopped := b.stopAfter(due, 3)
 			change(b)
 			runs, err := b.exporter().Runs(t.Context(), b.dataset)
@@ -102,7 +103,7 @@ func TestRuns_ShowsWhatLiesThere(t *testing.T) {
 // unfinished.
 func TestRuns_SayWhatTheyAreWorth(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByCursor, 45))
+	b := newBench(t, newList(pagination.ByCursor, 45))
 	b.set.MaxRejects = 5
 	b.extract(due)
 	b.extract(due.Add(time.Minute))

@@ -1,47 +1,17 @@
 package export
 
 import (
-	"context"
-	"time"
+	"cmp"
+
+	"hikyaku/internal/pagination"
 )
-
-// A Paging is the way in which a list is asked for its next page.
-type Paging string
-
-// The pagings.
-const (
-	// ByOffset: rows to skip and rows to send.
-	ByOffset Paging = "offset"
-	// ByPage: a page's number, from 1, and its size. Page p of size s starts
-	// at row (p-1)*s.
-	ByPage Paging = "page"
-	// ByFixedPage: like ByPage, for a server whose page size cannot be
-	// chosen. ByPage turns into it where the server is seen to do so.
-	ByFixedPage Paging = "fixed-page"
-	// ByCursor: the id of the last row.
-	ByCursor Paging = "cursor"
-	// Unpaged: the first answer is the whole list.
-	Unpaged Paging = "none"
-)
-
-// A Query asks for one page of one pass. Which of its positions counts is the
-// feed's matter.
-type Query struct {
-	Pass  int
-	Limit int    // rows asked for; 0: the provider's own size
-	Start int    // rows before the page
-	Page  int    // number of the page, from 1; 0: not by number
-	After string // id of the row before the page
-	From  time.Time
-	To    time.Time // both inclusive; zero: open
-	Into  []byte    // memory that the answer may be read into
-}
 
 // A Pass is one list that a run reads. Most datasets have one.
 type Pass struct {
 	Name string
-	// Time is the path of the time by which the pass selects its rows. A
-	// later pass leaves out a row whose value there lies in the window.
+	// Time is the path of the time by which the pass selects its rows. Where
+	// a run is too long for all its ids to be remembered, a later pass leaves
+	// out a row whose value there lies in the window.
 	Time []string
 	// WindowOnly: the pass is read only if the window has a beginning.
 	WindowOnly bool
@@ -64,30 +34,25 @@ func (t Traffic) minus(u Traffic) Traffic {
 	return Traffic{t.Requests - u.Requests, t.RateLimited - u.RateLimited, t.Failed - u.Failed}
 }
 
-// A Source is an open dataset: one account's list of one kind of record.
-//
-// Page returns the provider's own bytes, which the caller may change. It is
-// safe for concurrent use, honors ctx, retries by itself what is worth
-// retrying at once, and its errors are of the vocabulary of package providers.
-type Source interface {
-	Page(ctx context.Context, q Query) ([]byte, error)
-}
-
-// A Feed is a source with what must be known to read it.
+// A Feed is an open dataset: one account's lists with what must be known to
+// read them.
 type Feed struct {
-	Source   Source
-	Shape    Shape
-	Paging   Paging
-	PageSize int    // rows to ask for; 0: the provider's own size
-	Passes   []Pass // empty: one pass without a name
-	// Unordered: the provider promises no order, so overlap proves nothing
-	// and a closing check compares ids.
+	pagination.Source
+
+	Passes []Pass // empty: one pass without a name
+	// Unordered: the provider promises no order, so that overlap proves
+	// nothing, and every pass is read at least twice.
 	Unordered bool
 	// Account tells accounts and generations of the API apart in the
 	// manifest; never a secret.
 	Account string
-	// Traffic reports what Page has met so far; nil: not known.
+	// Generation is the shape that the answers have been seen to have; nil:
+	// there is only one. Hold keeps the answers of the run to one.
+	Generation func() string
+	// Traffic reports what Fetch has met so far; nil: not known.
 	Traffic func() Traffic
+	// Attempts is how often Fetch asks before it fails; 0: once.
+	Attempts int
 }
 
 func (f Feed) passes() []Pass {
@@ -103,3 +68,31 @@ func (f Feed) traffic() Traffic {
 	}
 	return f.Traffic()
 }
+
+func (f Feed) generation() string {
+	if f.Generation == nil {
+		return ""
+	}
+	return f.Generation()
+}
+
+// A step is one list that a run reads: a pass, over the run's window or over
+// one that an earlier run has left owing.
+type step struct {
+	Pass
+
+	feedPass int // index of the pass in the feed
+	window   pagination.Window
+	owed     bool
+}
+
+// remembered is how many of its newest rows the run knows again.
+func (f Feed) remembered() int {
+	if f.Unordered || f.Paging == pagination.ByFixedPage {
+		return pagination.Everything
+	}
+	return cmp.Or(testRemembered, pagination.RememberedRows)
+}
+
+// testRemembered stands for RememberedRows in tests of runs that are longer.
+var testRemembered int

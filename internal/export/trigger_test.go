@@ -12,6 +12,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // meeting lets the triggers of a run write only when all of them have read.
@@ -35,7 +36,7 @@ func (m *meeting) Put(ctx context.Context, o objectstore.Object) (string, error)
 // write.
 func TestExtract_TriggersAtTheSameMoment(t *testing.T) {
 	t.Parallel()
-	l := newList(export.ByCursor, 30)
+	l := newList(pagination.ByCursor, 30)
 	shared, refused := newBench(t, l), make(chan struct{})
 	l.edit = func(_ *list, request int) {
 		if request == 0 {
@@ -77,7 +78,7 @@ type pausing struct {
 	count atomic.Int64
 }
 
-func (p *pausing) Page(ctx context.Context, q export.Query) ([]byte, error) {
+func (p *pausing) Page(ctx context.Context, q pagination.Query) ([]byte, error) {
 	if p.count.Add(1) == p.at {
 		select {
 		case <-time.After(p.pause):
@@ -91,12 +92,12 @@ func (p *pausing) Page(ctx context.Context, q export.Query) ([]byte, error) {
 // TestLease_IsKeptWhileAPageIsAwaited: a page takes five minutes, a lease three.
 func TestLease_IsKeptWhileAPageIsAwaited(t *testing.T) {
 	t.Parallel()
-	for _, paging := range []export.Paging{export.ByOffset, export.ByFixedPage, export.ByCursor} {
+	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByFixedPage, pagination.ByCursor} {
 		writes := map[time.Duration]int{}
 		for _, pause := range []time.Duration{0, 5 * time.Minute} {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, newList(paging, 60))
-				b.feed.Source = &pausing{list: b.list, at: 3, pause: pause}
+				b.serve(&pausing{list: b.list, at: 3, pause: pause})
 				rival, counting := newBench(t, b.list), &countingStore{Store: b.store}
 				rival.store, b.store = b.store, counting
 				var triggers sync.WaitGroup
@@ -120,22 +121,22 @@ func TestLease_IsKeptWhileAPageIsAwaited(t *testing.T) {
 	}
 }
 
-// A slowStore takes a minute to hand out a part.
+// A slowStore takes a minute to hand out what is known of a part's rows.
 type slowStore struct{ objectstore.Store }
 
 func (s slowStore) Get(ctx context.Context, key string) (objectstore.Info, io.ReadCloser, error) {
-	if strings.Contains(key, "/part-") {
+	if strings.Contains(key, "/known/") {
 		time.Sleep(time.Minute)
 	}
 	return s.Store.Get(ctx, key)
 }
 
-// TestLease_IsKeptWhilePartsAreReadBack, for the closing check.
-func TestLease_IsKeptWhilePartsAreReadBack(t *testing.T) {
+// TestLease_IsKeptWhileRowsAreRecalled, by a call that goes on with a run.
+func TestLease_IsKeptWhileRowsAreRecalled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, newList(export.ByOffset, 80))
-		b.feed.Unordered = true
+		b := newBench(t, newList(pagination.ByOffset, 80))
+		b.stopAfter(due, 8)
 		plain := b.store
 		b.store = slowStore{plain}
 		done := make(chan struct{})
@@ -155,10 +156,10 @@ func TestLease_IsKeptWhilePartsAreReadBack(t *testing.T) {
 			}
 			break
 		}
-		if busy < 4 {
-			t.Errorf("the parts were read back within %d minutes", busy)
+		if busy < 3 {
+			t.Errorf("the rows were recalled within %d minutes", busy)
 		}
 		b.store = plain
-		b.expectAll("read back slowly")
+		b.expectAll("recalled slowly")
 	})
 }

@@ -12,9 +12,8 @@ import (
 	"path"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"hikyaku/internal/objectstore"
+	"hikyaku/pkg/jsonscan"
 )
 
 // A Verdict is the result of reading a run again.
@@ -49,7 +48,7 @@ func Verify(ctx context.Context, store objectstore.Store, key string) (Verdict, 
 	if err != nil {
 		return v.Verdict, err
 	}
-	v.split = splitter{shape: d.Shape}
+	v.dataset = d
 	folder, name := path.Split(key)
 	v.standing(name)
 	run, k := v.run(d), keys{dataset: d.String()}
@@ -72,10 +71,10 @@ func Verify(ctx context.Context, store objectstore.Store, key string) (Verdict, 
 type verifier struct {
 	Verdict
 
-	store objectstore.Store
-	split splitter
-	sums  Manifest   // of what was found
-	last  checkpoint // of the last part
+	store   objectstore.Store
+	dataset Dataset
+	sums    Manifest   // of what was found
+	last    checkpoint // of the last part
 }
 
 func (v *verifier) fault(format string, args ...any) {
@@ -194,11 +193,11 @@ func (v *verifier) lines(body io.Reader, found *Part) error {
 		found.Bytes += int64(len(line))
 		found.Rows++
 		record, whole := bytes.CutSuffix(line, []byte("\n"))
-		if !whole || len(record) == 0 || record[0] != '{' || !jsontext.Value(record).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+		if !whole || len(record) == 0 || record[0] != '{' || !jsonscan.Valid(record) {
 			v.fault("%s: line %d is not one JSON object with a newline", path.Base(found.Key), found.Rows)
 			return nil
 		}
-		found.LastID = string(v.split.rowID(record))
+		found.LastID = string(v.dataset.rowID(record))
 		if found.Rows == 1 {
 			found.FirstID = found.LastID
 		}

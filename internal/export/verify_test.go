@@ -10,6 +10,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // TestVerify_FindsEveryTampering changes one thing of a published run at a
@@ -76,7 +77,8 @@ func TestVerify_FindsEveryTampering(t *testing.T) {
 		"a part's place":      {manifest(func(m *export.Manifest) { m.Parts[0], m.Parts[1] = m.Parts[1], m.Parts[0] }), "part 0 is"},
 		"a part left unnamed": {manifest(func(m *export.Manifest) { m.Parts = m.Parts[:2] }), "the manifest does not name this object"},
 	} {
-		l := newList(export.ByOffset, 40)
+		l := newList(pagination.ByOffset, 40)
+		l.timed = true
 		l.broken = map[int]bool{3000: true}
 		b := newBench(t, l)
 		b.set.Gzip = false
@@ -99,7 +101,7 @@ func TestVerify_FindsEveryTampering(t *testing.T) {
 
 func TestVerify_BrokenGzipAndBrokenManifest(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, newList(export.ByOffset, 40))
+	b := newBench(t, newList(pagination.ByOffset, 40))
 	b.extract(due)
 	key := b.key("part-00001.jsonl.gz")
 	info, err := b.store.Head(t.Context(), key)
@@ -125,7 +127,7 @@ func TestVerify_BrokenGzipAndBrokenManifest(t *testing.T) {
 
 func TestParts_AreTheSameBytesEveryTime(t *testing.T) {
 	t.Parallel()
-	one, two := newBench(t, newList(export.ByCursor, 50)), newBench(t, newList(export.ByCursor, 50))
+	one, two := newBench(t, newList(pagination.ByCursor, 50)), newBench(t, newList(pagination.ByCursor, 50))
 	two.set.InFlight, two.feed.PageSize = 1, 7
 	m := one.manifest(one.extract(due).Manifest)
 	two.extract(due)

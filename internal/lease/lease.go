@@ -8,6 +8,11 @@
 // wake. Whatever a lease guards must itself be a compare-and-swap from what
 // was read under the lease, or end before Until.
 //
+// Where the store is an objectstore.Locker, the holder has the key's lock too.
+// Then a holder that died is known at once: its lock can be taken, and its Until
+// no longer counts. The lock only shortens the wait: a lease past its Until can
+// be taken although the lock is held, by a process that hangs.
+//
 // Acquire never blocks. After it, check again whether the work is still to be
 // done.
 package lease
@@ -26,7 +31,12 @@ import (
 // left alone.
 var ErrLost = errors.New("lease lost")
 
-// A HeldError says who holds a lease, and until when at the longest.
+// pollAfter is how soon a lease is worth another try whose holder is seen to
+// live: it may end at any time.
+const pollAfter = time.Second
+
+// A HeldError says who holds a lease, and when to try again: at its end, or
+// sooner where the store shows at once that the holder has ended.
 type HeldError struct {
 	Key   string
 	Owner string
@@ -41,7 +51,8 @@ func (e *HeldError) Error() string {
 // record is a lease's data in its document.
 type record struct {
 	Owner   string          `json:"owner"`
-	Until   time.Time       `json:"until"` // zero: released
+	Until   time.Time       `json:"until"`            // zero: released
+	Locked  bool            `json:"locked,omitempty"` // by the store too: whoever can lock the key has outlived the holder
 	Journal json.RawMessage `json:"journal,omitempty"`
 }
 
@@ -55,6 +66,7 @@ type Lease struct {
 	store    objectstore.Store
 	document objectstore.Document
 	now      func() time.Time
+	unlock   func() error // nil: without the store's lock
 }
 
 // Acquire takes the lease under key for ttl, or returns a *HeldError. owner
@@ -102,25 +114,67 @@ func view(store objectstore.Store, document objectstore.Document) (View, error) 
 
 // Acquire is like the function, by a swap from what v has read.
 func (v View) Acquire(ctx context.Context, owner string, ttl time.Duration, now func() time.Time) (*Lease, error) {
-	if v.held.Owner != owner && now().Before(v.held.Until) {
-		return nil, v.refusal()
-	}
-	l := &Lease{Owner: owner, store: v.store, document: v.document, now: now}
-	switch found, err := l.write(ctx, record{Owner: owner, Until: now().Add(ttl), Journal: v.Journal}); {
-	case errors.Is(err, ErrLost) && found.Key != "": // the swap has read who was first
-		winner, err := view(v.store, found)
-		if err != nil {
-			return nil, err
+	unlock, err := tryLock(ctx, v.store, v.document.Key)
+	running := v.held.Owner != owner && now().Before(v.held.Until)
+	switch {
+	case errors.Is(err, objectstore.ErrLocked):
+		if running || v.held.Until.IsZero() { // zero: the holder is about to write, or about to unlock
+			return nil, v.refusal(now().Add(pollAfter))
 		}
-		return nil, winner.refusal()
 	case err != nil:
 		return nil, err
+	case running && (unlock == nil || !v.held.Locked):
+		return nil, errors.Join(v.refusal(v.held.Until), free(unlock))
 	}
-	return l, nil
+	l := &Lease{Owner: owner, store: v.store, document: v.document, now: now, unlock: unlock}
+	found, err := l.write(ctx, record{Owner: owner, Until: now().Add(ttl), Journal: v.Journal})
+	if err == nil {
+		return l, nil
+	}
+	err = errors.Join(err, l.free())
+	if !errors.Is(err, ErrLost) || found.Key == "" {
+		return nil, err
+	}
+	winner, err := view(v.store, found) // the swap has read who was first
+	if err != nil {
+		return nil, err
+	}
+	if unlock != nil && winner.held.Locked {
+		return nil, winner.refusal(now().Add(pollAfter))
+	}
+	return nil, winner.refusal(winner.held.Until)
 }
 
-func (v View) refusal() error {
-	return &HeldError{Key: v.document.Key, Owner: v.held.Owner, Until: v.held.Until}
+// tryLock takes the store's lock of a key; nil without an error if the store
+// has none.
+func tryLock(ctx context.Context, store objectstore.Store, key string) (unlock func() error, err error) {
+	locker, ok := store.(objectstore.Locker)
+	if !ok {
+		return nil, nil
+	}
+	unlock, err = locker.TryLock(ctx, key)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, nil
+	}
+	return unlock, err
+}
+
+func free(unlock func() error) error {
+	if unlock == nil {
+		return nil
+	}
+	return unlock()
+}
+
+// free gives the store's lock back.
+func (l *Lease) free() error {
+	unlock := l.unlock
+	l.unlock = nil
+	return free(unlock)
+}
+
+func (v View) refusal(until time.Time) error {
+	return &HeldError{Key: v.document.Key, Owner: v.held.Owner, Until: until}
 }
 
 // Keep extends the lease to ttl from now and replaces its journal, in one
@@ -134,14 +188,15 @@ func (l *Lease) Keep(ctx context.Context, ttl time.Duration, journal json.RawMes
 // none.
 func (l *Lease) Release(ctx context.Context, journal json.RawMessage) error {
 	_, err := l.write(ctx, record{Owner: l.Owner, Journal: journal})
-	return err
+	return errors.Join(err, l.free())
 }
 
 // write returns the document that is there, if it is known.
 func (l *Lease) write(ctx context.Context, r record) (objectstore.Document, error) {
+	r.Locked = l.unlock != nil && !r.Until.IsZero()
 	document, err := l.document.Replace(ctx, l.store, r)
 	if errors.Is(err, objectstore.ErrConflict) {
-		return document, fmt.Errorf("%w: %s: %w", ErrLost, l.document.Key, err)
+		return document, errors.Join(fmt.Errorf("%w: %s: %w", ErrLost, l.document.Key, err), l.free())
 	}
 	if err != nil {
 		return document, err

@@ -26,6 +26,8 @@ var (
 	ErrConflict = errors.New("object changed meanwhile")
 	// ErrDenied: the role lacks a permission. It never means absent.
 	ErrDenied = errors.New("object access denied: check the function's role and the bucket's policy")
+	// ErrLocked: a living process, perhaps this one, has the lock of a key.
+	ErrLocked = errors.New("object is locked by a running process")
 )
 
 // Info describes an object without its body.
@@ -77,4 +79,15 @@ type Store interface {
 	// List yields the objects under a prefix in the order of their keys,
 	// those after a key only, if that is not empty.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
+}
+
+// A Locker is a Store whose keys the operating system can lock, apart from the
+// objects there. The system takes a lock back from a process that ends, however
+// it ends: a lock that can be taken proves that whoever had it is gone or has
+// given it back.
+type Locker interface {
+	// TryLock takes the lock of a key, whether or not an object is there,
+	// and returns how to give it back. It never waits: ErrLocked if the
+	// lock is taken, errors.ErrUnsupported if the system has no locks.
+	TryLock(ctx context.Context, key string) (unlock func() error, err error)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 // A movingList is edited before requests: rows come, go, and cancel out.
@@ -19,13 +20,13 @@ type movingList struct {
 	edit  func(*movingList)
 	asked int
 
-	paging export.Paging // ByPage: by number
-	clamp  int           // the largest page, whatever is asked for; 0: any
-	fixed  int           // the only size of a page; 0: any
-	beyond int           // requests for pages behind the end
+	paging pagination.Paging // ByPage: by number
+	clamp  int               // the largest page, whatever is asked for; 0: any
+	fixed  int               // the only size of a page; 0: any
+	beyond int               // requests for pages behind the end
 }
 
-func (l *movingList) Page(_ context.Context, q export.Query) ([]byte, error) {
+func (l *movingList) Page(_ context.Context, q pagination.Query) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.asked++; l.asked > 1 {
@@ -39,7 +40,7 @@ func (l *movingList) Page(_ context.Context, q export.Query) ([]byte, error) {
 		size = min(size, l.clamp)
 	}
 	start := q.Start
-	if l.paging == export.ByPage {
+	if l.paging == pagination.ByPage {
 		start = (q.Page - 1) * size
 	}
 	if start >= len(l.rows) {
@@ -54,7 +55,7 @@ func (l *movingList) Page(_ context.Context, q export.Query) ([]byte, error) {
 }
 
 // moving returns a list of rows, and those that will have lived through.
-func moving(paging export.Paging, clamp int, part uint64) (*movingList, map[int]bool) {
+func moving(paging pagination.Paging, clamp int, part uint64) (*movingList, map[int]bool) {
 	chance := random(1000 + part)
 	lived := map[int]bool{}
 	l := &movingList{paging: paging, clamp: clamp}
@@ -82,9 +83,9 @@ func moving(paging export.Paging, clamp int, part uint64) (*movingList, map[int]
 // TestDrift reads moving lists with overlap, and by a reader without any.
 func TestDrift(t *testing.T) {
 	for _, c := range []struct {
-		paging export.Paging
+		paging pagination.Paging
 		clamp  int // of pages of 10 rows
-	}{{export.ByOffset, 0}, {export.ByOffset, 7}, {export.ByPage, 0}, {export.ByPage, 7}} {
+	}{{pagination.ByOffset, 0}, {pagination.ByOffset, 7}, {pagination.ByPage, 0}, {pagination.ByPage, 7}} {
 		seeds := sized(1000, 50)
 		missing, doubled, naive, shifted := 0, 0, 0, 0
 		for s := range seeds {
@@ -120,12 +121,12 @@ func TestDrift(t *testing.T) {
 
 // withoutOverlap is the guard removed: each page begins where the one before
 // ended. It returns 1 if a row is missing or there twice.
-func withoutOverlap(t *testing.T, paging export.Paging, clamp int, part uint64) int {
+func withoutOverlap(t *testing.T, paging pagination.Paging, clamp int, part uint64) int {
 	t.Helper()
 	l, lived := moving(paging, clamp, part)
 	seen := map[string]int{}
 	for start, page := 0, 1; ; page++ {
-		body, err := l.Page(t.Context(), export.Query{Start: start, Page: page, Limit: 10})
+		body, err := l.Page(t.Context(), pagination.Query{Start: start, Page: page, Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}

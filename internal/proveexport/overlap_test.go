@@ -12,6 +12,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 // A slowList answers after a log-normal time, and counts what it has in flight.
@@ -22,10 +23,10 @@ type slowList struct {
 	mu     sync.Mutex
 	asked  int
 	spent  time.Duration // the sum of all latencies
-	paging export.Paging
+	paging pagination.Paging
 }
 
-func (l *slowList) Page(ctx context.Context, q export.Query) ([]byte, error) {
+func (l *slowList) Page(ctx context.Context, q pagination.Query) ([]byte, error) {
 	l.mu.Lock()
 	wait := l.after(l.asked)
 	l.asked++
@@ -37,7 +38,7 @@ func (l *slowList) Page(ctx context.Context, q export.Query) ([]byte, error) {
 		return nil, ctx.Err()
 	}
 	start := q.Start
-	if l.paging == export.ByCursor {
+	if l.paging == pagination.ByCursor {
 		start = 0
 		_, _ = fmt.Sscanf(q.After, "r%d", &start)
 	}
@@ -66,9 +67,9 @@ func exporterTo(store objectstore.Store, feed export.Feed, s export.Settings) *e
 
 func TestOverlap(t *testing.T) {
 	for _, c := range []struct {
-		paging export.Paging
+		paging pagination.Paging
 		flight int
-	}{{export.ByOffset, 1}, {export.ByOffset, 2}, {export.ByOffset, 4}, {export.ByOffset, 8}, {export.ByOffset, 16}, {export.ByCursor, 4}} {
+	}{{pagination.ByOffset, 1}, {pagination.ByOffset, 2}, {pagination.ByOffset, 4}, {pagination.ByOffset, 8}, {pagination.ByOffset, 16}, {pagination.ByCursor, 4}} {
 		synctest.Test(t, func(t *testing.T) {
 			chance := random(uint64(c.flight))
 			list := &slowList{rows: sized(200_000, 40_000), paging: c.paging, after: func(int) time.Duration {
@@ -81,7 +82,7 @@ func TestOverlap(t *testing.T) {
 				t.Fatalf("%d rows, %v", a.Rows, err)
 			}
 			took := time.Since(began)
-			if c.paging == export.ByCursor {
+			if c.paging == pagination.ByCursor {
 				ratio := float64(took) / float64(list.spent)
 				figure(t, ratio <= 1.05, "cursor source", "at most 1.05 of the sum of latencies", "%.3f over %d requests", ratio, list.asked)
 				return

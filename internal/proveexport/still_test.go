@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 )
 
 // TestStill counts the requests of a list that stands still, beside those of a
@@ -12,13 +13,13 @@ import (
 func TestStill(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		paging export.Paging
+		paging pagination.Paging
 		fixed  int // 1: the server knows one page size only
 		most   float64
 	}{
-		{"offset", export.ByOffset, 0, 1.01},
-		{"page, size chosen", export.ByPage, 0, 1.12},
-		{"page, size fixed", export.ByPage, 1, 2.02},
+		{"offset", pagination.ByOffset, 0, 1.01},
+		{"page, size chosen", pagination.ByPage, 0, 1.12},
+		{"page, size fixed", pagination.ByPage, 1, 2.02},
 	} {
 		for _, size := range []int{250, 50} {
 			rows := size * sized(2000, 400)

@@ -9,6 +9,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 const (
@@ -45,8 +46,8 @@ func (m mortal) Put(ctx context.Context, o objectstore.Object) (string, error) {
 // memory and all it has not stored.
 func interrupted(t *testing.T, store *objectstore.Memory, rows int, dies bool, life func() time.Duration) (s stopped, calls int) {
 	t.Helper()
-	list := &slowList{rows: rows, paging: export.ByOffset, after: func(int) time.Duration { return 100 * time.Millisecond }}
-	feed := export.Feed{Source: list, Paging: export.ByOffset, PageSize: stopPage}
+	list := &slowList{rows: rows, paging: pagination.ByOffset, after: func(int) time.Duration { return 100 * time.Millisecond }}
+	feed := export.Feed{Source: list, Paging: pagination.ByOffset, PageSize: stopPage}
 	run := runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)})
 	var a export.Answer
 	for calls = 1; a.Status != export.Done; calls++ {

@@ -8,7 +8,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -19,8 +18,6 @@ import (
 const (
 	fileLines     = 500
 	functionLines = 80
-	productLines  = 15_000 // outside tests and outside the rooms of sizeRecord
-	sizeRecord    = root + "/docs/decisions/0010-code-size.md"
 )
 
 func TestSizes(t *testing.T) {
@@ -41,66 +38,6 @@ func TestSizes(t *testing.T) {
 			if n := last.Line - first.Line + 1; n > functionLines {
 				t.Errorf("%s: %s has %d lines, the bound is %d: name its parts", first, function.Name.Name, n, functionLines)
 			}
-		}
-	}
-}
-
-// A budget is a row of the table in sizeRecord.
-type budget struct {
-	rooms  []string
-	most   int
-	lines  int
-	reason string
-}
-
-var (
-	budgetRow  = regexp.MustCompile("(?m)^\\| (`.+`) \\| ([0-9]+) \\| (.+) \\|$")
-	budgetRoom = regexp.MustCompile("`([^`]+)`")
-)
-
-func readBudgets(t *testing.T) []*budget {
-	t.Helper()
-	record, err := os.ReadFile(sizeRecord)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []*budget
-	for _, row := range budgetRow.FindAllStringSubmatch(string(record), -1) {
-		b := &budget{reason: row[3]}
-		b.most, _ = strconv.Atoi(row[2])
-		for _, room := range budgetRoom.FindAllStringSubmatch(row[1], -1) {
-			b.rooms = append(b.rooms, room[1])
-		}
-		all = append(all, b)
-	}
-	if len(all) == 0 {
-		t.Fatalf("%s has no table of rooms", sizeRecord)
-	}
-	return all
-}
-
-// The product keeps to its bound, and what stands beside it to the ceilings
-// of the decision that says what it is for.
-func TestBudget(t *testing.T) {
-	t.Parallel()
-	product := &budget{most: productLines, reason: "the product itself"}
-	budgets := append(readBudgets(t), product)
-	for _, f := range sources(t) {
-		if f.test {
-			continue
-		}
-		of := slices.IndexFunc(budgets, func(b *budget) bool {
-			return b == product || matchesAny(b.rooms, module+"/"+path.Dir(f.path)) || slices.Contains(b.rooms, f.path)
-		})
-		budgets[of].lines += strings.Count(f.text, "\n")
-	}
-	for _, b := range budgets {
-		t.Logf("%5d of %5d lines: %s", b.lines, b.most, b.reason)
-		if b.lines > b.most {
-			t.Errorf("%d lines of Go for %s, the bound is %d", b.lines, b.reason, b.most)
-		}
-		if b.lines == 0 {
-			t.Errorf("%s lists rooms that do not exist: %v", sizeRecord, b.rooms)
 		}
 	}
 }

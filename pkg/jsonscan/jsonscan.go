@@ -9,9 +9,28 @@ package jsonscan
 
 import "errors"
 
-// ErrNotAList means that an answer is not the documented list. The error's
-// text says what was found instead, never with text of the answer.
+// ErrNotAList means that an answer is not the documented list. Such an error
+// is a *NotAListError, which says what was found instead.
 var ErrNotAList = errors.New("not the documented list")
+
+// ErrTooLarge is an ErrNotAList of an answer that passes Limits.Body or
+// Limits.Elements. A smaller page may fit.
+var ErrTooLarge = errors.New("larger than the limit")
+
+// A NotAListError says what was found in place of the documented list. It
+// never holds text of the answer.
+type NotAListError struct {
+	Found string
+	large bool
+}
+
+// Error returns "not the documented list: found HTML".
+func (e *NotAListError) Error() string { return ErrNotAList.Error() + ": found " + e.Found }
+
+// Is makes it an ErrNotAList, and an ErrTooLarge if it is one.
+func (e *NotAListError) Is(target error) bool {
+	return target == ErrNotAList || target == ErrTooLarge && e.large
+}
 
 // A Shape is one documented form of a list answer.
 type Shape struct {
@@ -26,19 +45,24 @@ type Shape struct {
 	ID []string
 	// Total is the path of the documented count of all records; empty: none.
 	Total []string
-	// Empty are further answers that mean an empty list: "null", "{}".
+	// Beside are the members that a complete answer has beside the list.
+	// Without one of them null in the list's place means nothing.
+	Beside []string
+	// Empty are further answers that mean an empty list, as the whole answer
+	// or in the list's place: "null", "{}".
 	Empty []string
 }
 
 // Limits bound what is taken from one answer. Zero values are no bound.
 type Limits struct {
+	Body     int // bytes of the answer, unpacked; more are ErrTooLarge
+	Elements int // of the list; more are ErrTooLarge
 	Record   int // bytes of a record; a larger one has a Fault
-	Elements int // of the list; more are ErrNotAList
 }
 
 // A List is a list answer that has been read whole.
 type List struct {
-	Body    []byte   // the records' bytes, each compact and with a newline behind it
+	Body    []byte   // the records' bytes, each compact and with a newline after it
 	Records []Record // in the answer's order
 	Shape   string   // name of the shape that the answer has; empty if it has no records and fits several
 	Total   int      // the documented count of all records; -1: not said

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"hikyaku/pkg/jsonscan"
 )
 
 // The error vocabulary. Clients wrap exactly one of these in an *Error;
@@ -27,6 +29,14 @@ var (
 	// ErrUnsent is an ErrTemporary of a request that never left: no
 	// connection could be made, so it certainly had no effect.
 	ErrUnsent = fmt.Errorf("%w: no connection", ErrTemporary)
+	// ErrCertificate is an ErrUnsent too: the server showed a certificate
+	// that cannot be trusted. Trying again at once is useless.
+	ErrCertificate error = &kind{"certificate not accepted", []error{ErrUnsent}}
+	// ErrMalformed is an ErrTemporary: an answer of status 200 that is not
+	// what the provider's documents say, such as an error object in place of
+	// a list. Error.Detail says what was found. It is a
+	// jsonscan.ErrNotAList as well.
+	ErrMalformed error = &kind{ErrTemporary.Error() + ": the answer is not what the documents say", []error{ErrTemporary, jsonscan.ErrNotAList}}
 	// ErrNotFound: 404 for a single object.
 	ErrNotFound = errors.New("not found")
 	// ErrGone: 410, the object is archived.
@@ -38,10 +48,26 @@ var (
 	// ErrDuplicate: the object exists already (409, or 422 after
 	// duplicate=raise). It is also an ErrInvalid.
 	ErrDuplicate = fmt.Errorf("%w: exists already", ErrInvalid)
-	// ErrTooLarge: the answer passes the cap of Options.MaxBody. It is also
-	// an ErrInvalid; a smaller page may fit.
+	// ErrTooLarge: the answer passes a cap of Options. It is also an
+	// ErrInvalid; a smaller page may fit.
 	ErrTooLarge = fmt.Errorf("%w: larger than the cap", ErrInvalid)
 )
+
+// A kind is an entry of the vocabulary that is others as well.
+type kind struct {
+	text string
+	also []error
+}
+
+// Error is the entry's own text.
+func (k *kind) Error() string { return k.text }
+
+// Unwrap returns the entries that it is as well.
+func (k *kind) Unwrap() []error { return k.also }
+
+// LongestRetryAfter is the longest wait that a provider can ask for, in
+// whatever form: a broken clock there must not stop a dataset for years.
+const LongestRetryAfter = time.Hour
 
 // A BlockedError is an ErrUnsent of a request to where none may go. Whoever
 // guards the way out says why, in a constant text without the URL.

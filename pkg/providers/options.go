@@ -21,8 +21,22 @@ type Options struct {
 	// Attempts bounds the tries of one call; 0 means 4, 1 means no retries.
 	// Token calls are never retried.
 	Attempts int
-	// MaxBody caps an answer in bytes; 0 means 64 MiB.
+	// MaxObject caps the answer about one object in bytes, as it comes and
+	// unpacked; 0 means 1 MiB.
+	MaxObject int64
+	// MaxBody caps a page of a list in the same way; 0 means 8 MiB.
 	MaxBody int64
+	// MaxElements caps the elements of a page, or four times as many as were
+	// asked for if that is more; 0 means 10,000.
+	MaxElements int
+	// MaxRecord caps one record of a list; a larger one has a Fault. 0 is no
+	// cap but the page's.
+	MaxRecord int
+	// SpoolDir is where a list is kept that comes in one answer, however
+	// long; empty means the folder for temporary files.
+	SpoolDir string
+	// MaxSpool caps such an answer; 0 means 256 MiB.
+	MaxSpool int64
 }
 
 type memory struct{}

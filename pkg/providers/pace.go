@@ -1,6 +1,7 @@
 package providers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -55,17 +56,33 @@ func (p *Pace) Rate() float64 {
 	return p.rate
 }
 
+// A HeldError says that a provider answered 429, and that nothing is sent until
+// a time that the caller does not live to see.
+type HeldError struct{ Until time.Time }
+
+// Error says until when.
+func (e *HeldError) Error() string {
+	return "held back by a 429 until " + e.Until.UTC().Format(time.RFC3339)
+}
+
+// Unwrap makes it a context.DeadlineExceeded.
+func (*HeldError) Unwrap() error { return context.DeadlineExceeded }
+
 // Wait returns when a request may be sent, or with an error when ctx ends. That
-// is at once if ctx would end before its moment.
+// is at once if ctx would end before its moment, and a *HeldError if a refusal
+// is the reason.
 func (p *Pace) Wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := p.held(ctx); err != nil {
 		return err
 	}
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return cmp.Or(p.held(ctx), ctx.Err())
 	}
 	began := time.Now()
 	for {
@@ -74,16 +91,26 @@ func (p *Pace) Wait(ctx context.Context) error {
 			return nil
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return context.DeadlineExceeded
+			return cmp.Or(p.held(ctx), context.DeadlineExceeded)
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C: // the pace may have changed meanwhile
 		case <-ctx.Done():
 			timer.Stop()
-			return ctx.Err()
+			return cmp.Or(p.held(ctx), ctx.Err())
 		}
 	}
+}
+
+// held returns a *HeldError if ctx ends, by its deadline, before a refusal does.
+func (p *Pace) held(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if deadline, ok := ctx.Deadline(); ok && p.hold.After(deadline) && !errors.Is(ctx.Err(), context.Canceled) {
+		return &HeldError{p.hold}
+	}
+	return nil
 }
 
 // try notes a request as sent, or says how long to wait before the next try.
@@ -118,7 +145,7 @@ func (p *Pace) Learn(sent time.Time, err error) {
 		return
 	}
 	now := time.Now()
-	p.hold = latest(p.hold, now.Add(max(RetryAfter(err), leastHold)))
+	p.hold = latest(p.hold, now.Add(min(max(RetryAfter(err), leastHold), LongestRetryAfter)))
 	if sent.Before(p.since) {
 		return // of a pace that is over
 	}

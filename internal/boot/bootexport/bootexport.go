@@ -52,7 +52,7 @@ func compose(base *boot.Base, s Settings) (*Function, error) {
 	f := &Function{base: base, datasets: s.datasets(), tokens: feeds.tokens}
 	f.core = export.New(export.Settings{
 		Prefix: s.Prefix, Bucket: s.Bucket, Zone: zone, Gzip: s.Compression == useGzip, PartBytes: s.PartMiB << 20,
-		InFlight: s.InFlight, ReadAhead: s.ReadMiB << 20, MaxRecord: s.RecordMiB << 20, MaxBody: s.BodyMiB << 20,
+		InFlight: s.InFlight, MaxRecord: s.RecordMiB << 20, MaxBody: s.BodyMiB << 20,
 		LookBack: s.LookBack, StopAhead: s.StopAhead, MaxShrink: s.MaxShrink, MaxRejects: s.MaxRejects, Fields: fields,
 	}, export.Seams{
 		Store: base.Objects, Open: feeds.open, HashKey: f.hashKey, Now: base.Now, NewID: uuid.NewString,

@@ -9,6 +9,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/s3store"
+	"hikyaku/internal/pagination"
 )
 
 // A Target is where a person's export goes instead of into the stack's own
@@ -60,7 +61,7 @@ func (d *Direct) Dataset(name string) (export.Dataset, error) { return d.functio
 
 // A Pace is how a dataset is asked.
 type Pace struct {
-	Paging    export.Paging
+	Paging    pagination.Paging
 	PageSize  int     // rows asked for at once
 	PerSecond float64 // requests, at most
 	StopAhead time.Duration
@@ -72,7 +73,7 @@ const defaultPage = 50
 // Pace reads the provider's token, which holds its quirks, and asks nobody
 // else.
 func (d *Direct) Pace(ctx context.Context, dataset export.Dataset) (Pace, error) {
-	feed, err := d.feeds.open(ctx, dataset, []string{})
+	feed, err := d.feeds.open(ctx, dataset, []string{}, "")
 	return Pace{
 		Paging: feed.Paging, PageSize: cmp.Or(feed.PageSize, defaultPage),
 		PerSecond: d.feeds.limits[dataset.String()].Rate(), StopAhead: d.settings.StopAhead,

@@ -10,6 +10,7 @@ import (
 
 	"hikyaku/internal/boot"
 	"hikyaku/internal/export"
+	"hikyaku/internal/pagination"
 	"hikyaku/internal/secretstore"
 )
 
@@ -28,7 +29,7 @@ func TestSchedule_ExportsEveryDatasetAsTheSandboxesHoldIt(t *testing.T) {
 		if len(want) < records*9/10 || !same(got, want) {
 			t.Errorf("%s: %d lines are not the %d records of the sandbox", run.Dataset, len(got), len(want))
 		}
-		if run.Drift != (export.Drift{}) || run.Rejects != 0 {
+		if run.Drift != (pagination.Drift{}) || run.Rejects != 0 {
 			t.Errorf("%s: drift %+v, %d rejects", run.Dataset, run.Drift, run.Rejects)
 		}
 		if run.Observed.Requests < 1 || run.Observed.RateLimited != 0 || run.Observed.Failed != 0 {

@@ -223,11 +223,18 @@ func (f *Function) report(ctx context.Context, run export.Run, a export.Answer, 
 	default:
 		return
 	}
-	f.base.Metrics.Add("ExportDoubt", "Count", doubts, dimensions)
-	f.base.Metrics.Add("ExportRejects", "Count", float64(a.Rejects), dimensions)
 	f.base.Metrics.Add("ExportDrift", "Count", float64(a.Drift.Shifts), dimensions)
-	f.base.Metrics.Add("ExportUnresolved", "Count", float64(a.Drift.Unresolved), dimensions)
 	f.base.Metrics.Add("ExportTotalWrong", "Count", float64(a.TotalWrong), dimensions)
+	f.watched("ExportDoubt", "Count", doubts, d)
+	f.watched("ExportRejects", "Count", float64(a.Rejects), d)
+	f.watched("ExportUnresolved", "Count", float64(a.Drift.Unresolved), d)
+}
+
+// watched measures what an alarm watches: by dataset, and without dimensions for
+// the alarm, which so needs to know no dataset.
+func (f *Function) watched(name, unit string, value float64, d export.Dataset) {
+	f.base.Metrics.Add(name, unit, value, dimensions(d))
+	f.base.Metrics.Add(name, unit, value, nil)
 }
 
 // ageTime bounds the reading of an age.
@@ -245,7 +252,7 @@ func (f *Function) reportAge(ctx context.Context, d export.Dataset) {
 		return
 	}
 	if !end.IsZero() {
-		f.base.Metrics.Add("ExportAge", "Seconds", max(0, f.base.Now().Sub(end).Seconds()), dimensions(d))
+		f.watched("ExportAge", "Seconds", max(0, f.base.Now().Sub(end).Seconds()), d)
 	}
 }
 

@@ -1,10 +1,8 @@
 package bootexport
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,21 +16,21 @@ import (
 type Settings struct {
 	boot.Common
 
-	TimeZone    string        `env:"HIKYAKU_TIME_ZONE" envDefault:"UTC"`            // IANA; whose days dt counts
-	Datasets    []string      `env:"HIKYAKU_EXPORT_DATASETS"`                       // such as shopline/orders; empty: all
-	Compression string        `env:"HIKYAKU_EXPORT_COMPRESSION" envDefault:"gzip"`  // gzip or none
-	PartMiB     int64         `env:"HIKYAKU_EXPORT_PART_MIB" envDefault:"64"`       // of a part, uncompressed
-	RecordMiB   int           `env:"HIKYAKU_EXPORT_RECORD_MIB" envDefault:"16"`     // a larger record is rejected
-	BodyMiB     int64         `env:"HIKYAKU_EXPORT_BODY_MIB" envDefault:"64"`       // of an answer, unpacked; a larger one is asked for in smaller pages
-	PageSize    int           `env:"HIKYAKU_EXPORT_PAGE_SIZE" envDefault:"0"`       // rows asked for at once; 0: the provider's default or quirk
-	InFlight    int           `env:"HIKYAKU_EXPORT_IN_FLIGHT" envDefault:"4"`       // pages fetched ahead
-	ReadMiB     int           `env:"HIKYAKU_EXPORT_READ_AHEAD_MIB" envDefault:"16"` // and about how much of them
-	LookBack    time.Duration `env:"HIKYAKU_EXPORT_LOOK_BACK" envDefault:"1h"`      // by which a window reaches into the one before
-	StopAhead   time.Duration `env:"HIKYAKU_EXPORT_STOP_AHEAD" envDefault:"20s"`    // before the function's deadline
-	MaxShrink   int           `env:"HIKYAKU_EXPORT_MAX_SHRINK" envDefault:"50"`     // percent by which a snapshot may be smaller than the one before; more is doubt
-	MaxRejects  int           `env:"HIKYAKU_EXPORT_MAX_REJECTS" envDefault:"5"`     // percent of a run's records that may be rejected; more is doubt
-	Drop        string        `env:"HIKYAKU_EXPORT_DROP"`                           // fields to leave out: "shopline/customers:email,phones; yappli/users:login_id"; a path that is rare by nature ends in "?"
-	Hash        string        `env:"HIKYAKU_EXPORT_HASH"`                           // fields to replace by a keyed hash, in the same form
+	TimeZone    string        `env:"HIKYAKU_TIME_ZONE" envDefault:"UTC"`           // IANA; whose days dt counts
+	Datasets    []string      `env:"HIKYAKU_EXPORT_DATASETS"`                      // such as shopline/orders; empty: all
+	Compression string        `env:"HIKYAKU_EXPORT_COMPRESSION" envDefault:"gzip"` // gzip or none
+	PartMiB     int64         `env:"HIKYAKU_EXPORT_PART_MIB" envDefault:"64"`      // of a part, uncompressed
+	RecordMiB   int           `env:"HIKYAKU_EXPORT_RECORD_MIB" envDefault:"8"`     // a larger record is rejected; at most BODY_MIB
+	BodyMiB     int64         `env:"HIKYAKU_EXPORT_BODY_MIB" envDefault:"8"`       // of a page, raw and unpacked; a larger one is asked for in smaller pages
+	SpoolMiB    int64         `env:"HIKYAKU_EXPORT_SPOOL_MIB" envDefault:"256"`    // of a list that comes in one answer, in the temporary folder
+	PageSize    int           `env:"HIKYAKU_EXPORT_PAGE_SIZE" envDefault:"0"`      // rows asked for at once; 0: the provider's default or quirk
+	InFlight    int           `env:"HIKYAKU_EXPORT_IN_FLIGHT" envDefault:"2"`      // pages on their way at once
+	LookBack    time.Duration `env:"HIKYAKU_EXPORT_LOOK_BACK" envDefault:"1h"`     // by which a window reaches into the one before
+	StopAhead   time.Duration `env:"HIKYAKU_EXPORT_STOP_AHEAD" envDefault:"20s"`   // before the function's deadline
+	MaxShrink   int           `env:"HIKYAKU_EXPORT_MAX_SHRINK" envDefault:"50"`    // percent by which a snapshot may be smaller than the one before; more is doubt
+	MaxRejects  int           `env:"HIKYAKU_EXPORT_MAX_REJECTS" envDefault:"5"`    // percent of a run's records that may be rejected; more is doubt
+	Drop        string        `env:"HIKYAKU_EXPORT_DROP"`                          // fields to leave out: "shopline/customers:email,phones; yappli/users:login_id"; a path that is rare by nature ends in "?"
+	Hash        string        `env:"HIKYAKU_EXPORT_HASH"`                          // fields to replace by a keyed hash, in the same form
 
 	Appointments string   `env:"HIKYAKU_EXPORT_APPOINTMENTS" envDefault:"range"` // range: snapshots by when they take place; changes: what was changed
 	DaysBack     int      `env:"HIKYAKU_EXPORT_DAYS_BACK" envDefault:"3650"`     // of appointments, before the scheduled time
@@ -75,11 +73,11 @@ func (s Settings) Validate() []error {
 	}
 	need(s.Compression == useGzip || s.Compression == useNone, "HIKYAKU_EXPORT_COMPRESSION", "must be gzip or none")
 	need(s.PartMiB >= 1 && s.PartMiB <= 64, "HIKYAKU_EXPORT_PART_MIB", "must be from 1 to 64")
-	need(s.RecordMiB >= 1 && s.RecordMiB <= 64, "HIKYAKU_EXPORT_RECORD_MIB", "must be from 1 to 64")
 	need(s.BodyMiB >= 1 && s.BodyMiB <= 1024, "HIKYAKU_EXPORT_BODY_MIB", "must be from 1 to 1024")
+	need(s.RecordMiB >= 1 && int64(s.RecordMiB) <= min(s.BodyMiB, 64), "HIKYAKU_EXPORT_RECORD_MIB", "must be from 1 to 64, and at most HIKYAKU_EXPORT_BODY_MIB: a record cannot be larger than the answer that holds it")
+	need(s.SpoolMiB >= 1 && s.SpoolMiB <= 8192, "HIKYAKU_EXPORT_SPOOL_MIB", "must be from 1 to 8192, and less than the function's temporary folder holds")
 	need(s.PageSize >= 0 && s.PageSize <= supersaas.MaxLimit, "HIKYAKU_EXPORT_PAGE_SIZE", "must be from 0 to 1000")
 	need(s.InFlight >= 1 && s.InFlight <= 64, "HIKYAKU_EXPORT_IN_FLIGHT", "must be from 1 to 64")
-	need(s.ReadMiB >= 1, "HIKYAKU_EXPORT_READ_AHEAD_MIB", "must be at least 1")
 	need(s.MaxShrink >= 1 && s.MaxShrink <= 100, "HIKYAKU_EXPORT_MAX_SHRINK", "must be from 1 to 100, a number of percent")
 	need(s.MaxRejects >= 1 && s.MaxRejects <= 100, "HIKYAKU_EXPORT_MAX_REJECTS", "must be from 1 to 100, a number of percent")
 	need(s.LookBack >= 0, "HIKYAKU_EXPORT_LOOK_BACK", "must not be negative")
@@ -87,8 +85,8 @@ func (s Settings) Validate() []error {
 	need(s.Appointments == byRange || s.Appointments == byChanges, "HIKYAKU_EXPORT_APPOINTMENTS", "must be range or changes")
 	need(s.DaysBack >= 1 && s.DaysBack <= 36500, "HIKYAKU_EXPORT_DAYS_BACK", "must be from 1 to 36500")
 	need(s.DaysAhead >= 0 && s.DaysAhead <= 36500, "HIKYAKU_EXPORT_DAYS_AHEAD", "must be from 0 to 36500")
-	if _, err := s.schedules(); err != nil {
-		faults = append(faults, err)
+	if _, err := export.ParseSchedules(s.Schedules); err != nil {
+		faults = append(faults, fmt.Errorf("HIKYAKU_SUPERSAAS_SCHEDULES: %w", err))
 	}
 	for provider, r := range s.rates() {
 		name := "HIKYAKU_" + strings.ToUpper(provider)
@@ -126,40 +124,4 @@ func (s Settings) datasets() []export.Dataset {
 		enabled = append(enabled, d)
 	}
 	return enabled
-}
-
-// A schedule is one calendar of SuperSaaS whose appointments are exported.
-type schedule struct {
-	id    int64
-	slots bool
-}
-
-// name is the schedule's name as a pass, and its form in the settings.
-func (s schedule) name() string {
-	name := strconv.FormatInt(s.id, 10)
-	if s.slots {
-		name += ":slots"
-	}
-	return name
-}
-
-func (s Settings) schedules() ([]schedule, error) {
-	var list []schedule
-	for _, text := range s.Schedules {
-		one, err := parseSchedule(text)
-		if err != nil {
-			return nil, fmt.Errorf("HIKYAKU_SUPERSAAS_SCHEDULES: %w", err)
-		}
-		list = append(list, one)
-	}
-	return list, nil
-}
-
-func parseSchedule(text string) (schedule, error) {
-	number, kind, typed := strings.Cut(strings.TrimSpace(text), ":")
-	id, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || id <= 0 || typed && kind != "slots" {
-		return schedule{}, errors.New("each entry must be a schedule's number, or number:slots for a capacity schedule")
-	}
-	return schedule{id: id, slots: typed}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,16 +12,6 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/assisttencho"
-	"hikyaku/pkg/providers/shopline"
-	"hikyaku/pkg/providers/supersaas"
-	"hikyaku/pkg/providers/yappli"
-)
-
-// The page sizes where neither the settings nor a quirk name one.
-const (
-	shoplinePage  = 50 // what the provider suggests
-	supersaasPage = 250
 )
 
 // feeds opens the datasets' feeds.
@@ -48,16 +37,8 @@ func newFeeds(base *boot.Base, s Settings, zone *time.Location) *feeds {
 	return f
 }
 
-// A pages function is an export.Source.
-type pages func(ctx context.Context, q export.Query) ([]byte, error)
-
-// Page asks for one page.
-func (p pages) Page(ctx context.Context, q export.Query) ([]byte, error) {
-	return p(providers.ReadInto(ctx, q.Into), q)
-}
-
 // open returns the feed of a dataset, as its account's quirks have it.
-func (f *feeds) open(ctx context.Context, d export.Dataset, passes []string) (export.Feed, error) {
+func (f *feeds) open(ctx context.Context, d export.Dataset, passes []string, shape string) (export.Feed, error) {
 	source := f.tokens[d.Provider]
 	token, err := source.Token(ctx)
 	if err != nil {
@@ -65,146 +46,21 @@ func (f *feeds) open(ctx context.Context, d export.Dataset, passes []string) (ex
 	}
 	count := &counting{next: cmp.Or[http.RoundTripper](f.base.HTTP.Transport, http.DefaultTransport)}
 	options := f.base.Options()
-	options.MaxBody = f.settings.BodyMiB << 20
+	options.MaxBody, options.MaxRecord = f.settings.BodyMiB<<20, f.settings.RecordMiB<<20
+	options.MaxSpool = f.settings.SpoolMiB << 20
 	options.HTTP = &http.Client{Timeout: f.base.HTTP.Timeout, Transport: count}
 	options.Limiter = f.limits[d.String()]
-	feed := export.Feed{
-		Shape: d.Shape, Passes: d.Passes, Unordered: d.Unordered, Account: token.Account,
-		PageSize: f.settings.PageSize, Traffic: count.traffic,
-	}
-	switch d.Provider {
-	case providers.Yappli:
-		return yappliUsers(feed, yappli.New(source, options), token)
-	case providers.SHOPLINE:
-		return shoplineLists(feed, shopline.New(source, options), d), nil
-	case providers.AssistTencho:
-		return assistOrders(feed, assisttencho.New(source, options), token)
-	}
-	client := supersaas.New(source, options)
-	if !d.Ranged {
-		return supersaasUsers(feed, client), nil
-	}
-	return f.appointments(ctx, feed, client, d, passes)
-}
-
-func yappliUsers(feed export.Feed, client *yappli.Client, token providers.Token) (export.Feed, error) {
-	quirks, err := yappli.ParseQuirks(token.Quirks)
-	if err != nil {
-		return feed, err
-	}
-	feed.PageSize = cmp.Or(feed.PageSize, quirks.PageSize)
-	feed.Paging = export.ByOffset
-	if quirks.Paging == yappli.ByPage {
-		feed.Paging = export.ByPage
-	}
-	feed.Source = pages(func(ctx context.Context, q export.Query) ([]byte, error) {
-		if quirks.Paging == yappli.ByPage {
-			return client.UsersPage(ctx, yappli.UsersQuery{Limit: q.Limit, Page: q.Page})
-		}
-		return client.UsersPage(ctx, yappli.UsersQuery{Limit: q.Limit, Offset: q.Start})
+	options.Attempts = attempts
+	feed, err := d.Open(ctx, export.Account{
+		Source: source, Token: token, Options: options, PageSize: f.settings.PageSize, Zone: f.zone,
+		Schedules: f.settings.Schedules, Passes: passes, Shape: shape,
 	})
-	return feed, nil
+	feed.Traffic, feed.Attempts = count.traffic, attempts
+	return feed, err
 }
 
-func supersaasUsers(feed export.Feed, client *supersaas.Client) export.Feed {
-	feed.Paging, feed.PageSize = export.ByOffset, cmp.Or(feed.PageSize, supersaasPage)
-	feed.Source = pages(func(ctx context.Context, q export.Query) ([]byte, error) {
-		return client.UsersPage(ctx, supersaas.UsersQuery{Limit: q.Limit, Offset: q.Start})
-	})
-	return feed
-}
-
-// appointments reads one schedule after the other, each a pass.
-func (f *feeds) appointments(ctx context.Context, feed export.Feed, client *supersaas.Client, d export.Dataset, passes []string) (export.Feed, error) {
-	list, err := f.schedules(ctx, client, passes)
-	if err != nil {
-		return feed, err
-	}
-	feed.Passes = []export.Pass{}
-	for _, s := range list {
-		feed.Passes = append(feed.Passes, export.Pass{Name: s.name()})
-	}
-	feed.Paging, feed.PageSize = export.ByOffset, cmp.Or(feed.PageSize, supersaasPage)
-	feed.Source = pages(func(ctx context.Context, q export.Query) ([]byte, error) {
-		s := list[q.Pass]
-		query := supersaas.AppointmentsQuery{Schedule: s.id, Limit: q.Limit, Offset: q.Start, Slots: s.slots}
-		if d.Incremental {
-			return client.ChangesPage(ctx, supersaas.ChangesQuery{AppointmentsQuery: query, From: q.From, To: q.To})
-		}
-		return client.RangePage(ctx, supersaas.RangeQuery{AppointmentsQuery: query, From: q.From.In(f.zone), To: q.To.In(f.zone)})
-	})
-	return feed, nil
-}
-
-// schedules returns those that a run was planned with, those of the settings,
-// or all that the account lists.
-func (f *feeds) schedules(ctx context.Context, client *supersaas.Client, passes []string) ([]schedule, error) {
-	if passes != nil {
-		return Settings{Schedules: passes}.schedules()
-	}
-	if list, err := f.settings.schedules(); err != nil || len(list) > 0 {
-		return list, err
-	}
-	all, err := client.Schedules(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var list []schedule
-	for _, s := range all {
-		list = append(list, schedule{id: s.ID})
-	}
-	return list, nil
-}
-
-func shoplineLists(feed export.Feed, client *shopline.Client, d export.Dataset) export.Feed {
-	feed.Paging, feed.PageSize = export.ByCursor, cmp.Or(feed.PageSize, shoplinePage)
-	feed.Source = pages(func(ctx context.Context, q export.Query) ([]byte, error) {
-		paging := shopline.Paging{PreviousID: q.After, Page: q.Page, PerPage: q.Limit}
-		between := shopline.Between{From: q.From, To: q.To}
-		if d.Name == "customers" {
-			return client.CustomersPage(ctx, shopline.CustomersQuery{Paging: paging, Updated: between})
-		}
-		search := shopline.OrdersSearch{Paging: paging}
-		switch d.Passes[q.Pass].Name {
-		case "shipped":
-			search.Shipped = between
-		case "arrived":
-			search.Arrived = between
-		case "collected":
-			search.Collected = between
-		case "returned":
-			search.Returned = between
-		default:
-			return client.OrdersPage(ctx, shopline.OrdersQuery{Paging: paging, Updated: between})
-		}
-		return client.OrdersSearchPage(ctx, search)
-	})
-	return feed
-}
-
-func assistOrders(feed export.Feed, client *assisttencho.Client, token providers.Token) (export.Feed, error) {
-	quirks, err := assisttencho.ParseQuirks(token.Quirks)
-	if err != nil {
-		return feed, err
-	}
-	feed.PageSize = min(cmp.Or(feed.PageSize, quirks.Paging.Size), quirks.Paging.Size)
-	feed.Paging = map[assisttencho.PagingStyle]export.Paging{
-		assisttencho.PagingNone: export.Unpaged, assisttencho.PagingPage: export.ByPage, assisttencho.PagingOffset: export.ByOffset,
-	}[quirks.Paging.Style]
-	if quirks.Envelope != "" {
-		feed.Shape.Lists = strings.Split(quirks.Envelope, ".")
-	}
-	feed.Source = pages(func(ctx context.Context, q export.Query) ([]byte, error) {
-		query := assisttencho.OrdersQuery{Limit: q.Limit}
-		if feed.Paging == export.ByOffset {
-			query.Offset = q.Start
-		} else {
-			query.Page = q.Page // 0 where nothing is paged
-		}
-		return client.OrdersPage(ctx, query)
-	})
-	return feed, nil
-}
+// attempts is how often one request is sent before its call fails.
+const attempts = 4
 
 // counting counts what a feed's requests meet.
 type counting struct {

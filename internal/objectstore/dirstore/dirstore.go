@@ -42,12 +42,15 @@ const (
 // by several processes too.
 type Store struct{ root string }
 
-var _ objectstore.Store = (*Store)(nil)
+var (
+	_ objectstore.Store  = (*Store)(nil)
+	_ objectstore.Locker = (*Store)(nil)
+)
 
 // Open opens a directory, and makes it if there is none.
 func Open(root string) (*Store, error) {
 	s := &Store{root: root}
-	for _, name := range []string{"new", "metadata", "tags", "odd"} {
+	for _, name := range []string{"new", "metadata", "tags", "odd", "locks"} {
 		if err := os.MkdirAll(s.own(name), dirMode); err != nil {
 			return nil, fmt.Errorf("opening %s: %w", root, err)
 		}
@@ -81,33 +84,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// lock takes the store's lock, for reading or alone. The file's end gives it
-// back.
-func (s *Store) lock(ctx context.Context, how int) (*os.File, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(s.own("lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
-		err = syscall.Flock(int(file.Fd()), how)
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, fmt.Errorf("locking %s: %w", s.root, err)
-	}
-	return file, nil
-}
-
 // Get opens an object.
 func (s *Store) Get(ctx context.Context, key string) (objectstore.Info, io.ReadCloser, error) {
-	lock, err := s.lock(ctx, syscall.LOCK_SH)
+	unlock, err := s.shared(ctx)
 	if err != nil {
 		return objectstore.Info{}, nil, err
 	}
-	defer func() { _ = lock.Close() }()
+	defer unlock()
 	return s.open(key)
 }
 
@@ -219,11 +202,11 @@ func (s *Store) Put(ctx context.Context, o objectstore.Object) (string, error) {
 	if n != o.Size {
 		return "", fmt.Errorf("%s: body has %d bytes where %d were declared", o.Key, n, o.Size)
 	}
-	lock, err := s.lock(ctx, syscall.LOCK_EX)
+	unlock, err := s.alone(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = lock.Close() }()
+	defer unlock()
 	there, err := s.holds(o.Key, o.Condition)
 	if err != nil {
 		return "", err
@@ -289,11 +272,11 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	lock, err := s.lock(ctx, syscall.LOCK_EX)
+	unlock, err := s.alone(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Close() }()
+	defer unlock()
 	tag, err := s.holds(key, objectstore.Condition{})
 	if err != nil || tag == "" {
 		return err
@@ -304,11 +287,11 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 
 // SetTags replaces an object's tags.
 func (s *Store) SetTags(ctx context.Context, key string, tags map[string]string) error {
-	lock, err := s.lock(ctx, syscall.LOCK_EX)
+	unlock, err := s.alone(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Close() }()
+	defer unlock()
 	info, file, err := s.open(key)
 	if err != nil {
 		return err
@@ -318,11 +301,11 @@ func (s *Store) SetTags(ctx context.Context, key string, tags map[string]string)
 
 // GetTags reads an object's tags.
 func (s *Store) GetTags(ctx context.Context, key string) (map[string]string, error) {
-	lock, err := s.lock(ctx, syscall.LOCK_SH)
+	unlock, err := s.shared(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = lock.Close() }()
+	defer unlock()
 	info, file, err := s.open(key)
 	if err != nil {
 		return nil, err

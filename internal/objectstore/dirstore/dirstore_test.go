@@ -1,6 +1,7 @@
 package dirstore_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,5 +115,52 @@ func TestTags_OutliveTheProcessAndEndWithTheObject(t *testing.T) {
 	tags(0)
 	if err := reopen().Delete(t.Context(), "a/b"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Locks are of keys, not of objects, and of one store among several of the same
+// directory.
+func TestTryLock_ExcludesEveryOtherStore(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	a, err := dirstore.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := dirstore.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := a.TryLock(t.Context(), "state/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*dirstore.Store{a, b} {
+		if _, err := s.TryLock(t.Context(), "state/a"); !errors.Is(err, objectstore.ErrLocked) {
+			t.Errorf("TryLock = %v, want ErrLocked", err)
+		}
+	}
+	for _, key := range []string{"state", "state/a/b", strings.Repeat("k/", 400)} {
+		other, err := b.TryLock(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := b.Put(t.Context(), objectstore.Object{Key: "state/a", Body: strings.NewReader("")}); err != nil {
+		t.Errorf("an object under a locked key: %v", err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if unlock, err = b.TryLock(t.Context(), "state/a"); err != nil || unlock() != nil {
+		t.Errorf("TryLock after the unlock = %v", err)
+	}
+	for info, err := range a.List(t.Context(), "", "") {
+		if err != nil || info.Key != "state/a" {
+			t.Errorf("list yields %+v, %v", info, err)
+		}
 	}
 }

@@ -296,7 +296,7 @@ func TestAnswers(t *testing.T) {
 	}
 	s, _ := newSite(nil)
 	o := unpaced(s.Client())
-	o.MaxBody = 10
+	o.MaxObject = 10
 	if _, err := actibook.New(providers.Fixed(s.Token(base)), o).Login(t.Context(), map[string]any{"keyword": "members"}); !errors.Is(err, providers.ErrInvalid) {
 		t.Errorf("oversized: %v; want ErrInvalid", err)
 	}

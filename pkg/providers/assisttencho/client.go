@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -17,13 +18,14 @@ const (
 // time, and at most one per second unless its options hold a limiter. It is
 // safe for concurrent use.
 type Client struct {
-	call *call.Client
+	call   *call.Client
+	source providers.TokenSource
 }
 
 // New returns a client that takes its tokens from source. A nil o means the
 // defaults.
 func New(source providers.TokenSource, o *providers.Options) *Client {
-	return &Client{call: call.New(call.Config{
+	return &Client{source: source, call: call.New(call.Config{
 		Provider: providers.AssistTencho, Rate: requestsPerSecond, InFlight: inFlight,
 		Authorize: call.Bearer, Inspect: inspect,
 	}, source, o)}
@@ -34,7 +36,7 @@ func New(source providers.TokenSource, o *providers.Options) *Client {
 // redirect whoever is not logged in; any other page is a fault of the moment,
 // such as maintenance.
 func inspect(r call.Response) (kind error, detail string) { //nolint:revive,staticcheck // the order of call.Config.Inspect
-	body := trim(r.Body)
+	body := bytes.TrimSpace(jsonscan.TrimMark(r.Body)) // a list's answer is as it came
 	if len(body) == 0 {
 		return nil, ""
 	}
@@ -49,11 +51,6 @@ func inspect(r call.Response) (kind error, detail string) { //nolint:revive,stat
 		return kind, detail
 	}
 	return nil, ""
-}
-
-// trim takes a byte order mark and white space off an answer.
-func trim(body []byte) []byte {
-	return bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 }
 
 func inspectError(body []byte) (detail string, kind error) {

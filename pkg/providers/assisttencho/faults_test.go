@@ -109,7 +109,7 @@ func TestSandboxFaults(t *testing.T) {
 		assisttenchotest.TooMany: providers.ErrRateLimited, assisttenchotest.ServerFail: providers.ErrTemporary,
 		assisttenchotest.BadGateway: providers.ErrTemporary, assisttenchotest.Dropped: providers.ErrTemporary,
 		assisttenchotest.Lost: providers.ErrTemporary, assisttenchotest.Reset: providers.ErrTemporary,
-		assisttenchotest.Denied: providers.ErrUnauthorized, assisttenchotest.Garbage: providers.ErrInvalid,
+		assisttenchotest.Denied: providers.ErrUnauthorized, assisttenchotest.Garbage: providers.ErrMalformed,
 		assisttenchotest.Slow: nil,
 	} {
 		t.Run(string(kind), func(t *testing.T) {

@@ -1,15 +1,19 @@
 package assisttencho
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -50,35 +54,105 @@ type OrdersQuery struct {
 
 // OrdersPage returns one page of the order list in the provider's own bytes.
 func (c *Client) OrdersPage(ctx context.Context, query OrdersQuery) ([]byte, error) {
-	answer, _, err := c.page(ctx, query)
+	answer, _, err := c.do(ctx, "orders.list", func(q Quirks) (call.Request, error) {
+		values, err := query.values(q)
+		return call.Request{Query: values, Page: true}, err
+	})
 	return answer.Body, err
+}
+
+// ReadOrders reads one page of the order list. The list ends at an empty one;
+// without paging the one page is all of it, for which StreamOrders takes less
+// memory.
+func (c *Client) ReadOrders(ctx context.Context, query OrdersQuery) (jsonscan.List, error) {
+	list, err := c.call.List(ctx, "orders.list", query.list)
+	return list, explain(err)
+}
+
+// StreamOrders reads the whole order list of a shop that does not page it, in
+// pieces: through a temporary file, in the memory of a page. Close the stream.
+// The answer is validated whole before the first piece.
+func (c *Client) StreamOrders(ctx context.Context, query OrdersQuery) (*jsonscan.Stream, error) {
+	stream, err := c.call.Stream(ctx, "orders.list", query.list)
+	return stream, explain(err)
+}
+
+// list is the request for one page.
+func (query OrdersQuery) list(t providers.Token) (call.ListRequest, error) {
+	q, err := ParseQuirks(t.Quirks)
+	if err != nil {
+		return call.ListRequest{}, err
+	}
+	values, err := query.values(q)
+	return call.ListRequest{
+		Request: call.Request{Path: ordersPath, Query: values}, Shapes: []jsonscan.Shape{q.Shape()}, Limit: query.size(q),
+	}, err
 }
 
 // Orders yields every order that the query finds, from its Page and Offset on.
 // Without paging that is the one answer's orders.
 func (c *Client) Orders(ctx context.Context, query OrdersQuery) iter.Seq2[Order, error] {
-	style := PagingNone
-	return call.Pages(ctx, func(ctx context.Context, at call.Position) ([]Order, error) {
-		if at.Index > 0 && style == PagingNone {
-			return nil, nil
+	return func(yield func(Order, error) bool) {
+		orders := c.pagedOrders(ctx, query)
+		token, err := c.source.Token(ctx)
+		if err == nil {
+			var q Quirks
+			if q, err = ParseQuirks(token.Quirks); err == nil && q.Paging.Style == PagingNone {
+				orders = c.streamedOrders(ctx, query)
+			}
 		}
+		if err != nil {
+			yield(Order{}, fmt.Errorf("assisttencho orders.list: %w", err))
+			return
+		}
+		orders(yield)
+	}
+}
+
+func (c *Client) pagedOrders(ctx context.Context, query OrdersQuery) iter.Seq2[Order, error] {
+	return call.Pages(ctx, func(ctx context.Context, at call.Position) ([]Order, error) {
 		next := query
 		next.Page, next.Offset = max(query.Page, 1)+at.Index, query.Offset+at.Offset
-		answer, quirks, err := c.page(ctx, next)
+		list, err := c.ReadOrders(ctx, next)
 		if err != nil {
 			return nil, err
 		}
-		style = quirks.Paging.Style
-		return decodeOrders("orders.list", answer, quirks)
-	}, Order.key)
+		return decodeList(list)
+	}, func(o Order) string { return string(o.SerialOrderID) })
 }
 
-// key tells orders apart even if they bear no number.
-func (o Order) key() string {
-	if o.SerialOrderID == "" {
-		return string(o.Raw)
+func (c *Client) streamedOrders(ctx context.Context, query OrdersQuery) iter.Seq2[Order, error] {
+	return func(yield func(Order, error) bool) {
+		stream, err := c.StreamOrders(ctx, query)
+		if err != nil {
+			yield(Order{}, err)
+			return
+		}
+		defer func() { _ = stream.Close() }()
+		for {
+			var orders []Order
+			list, err := stream.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err == nil {
+				orders, err = decodeList(list)
+			}
+			if err != nil {
+				yield(Order{}, err)
+				return
+			}
+			for _, o := range orders {
+				if !yield(o, nil) {
+					return
+				}
+			}
+		}
 	}
-	return string(o.SerialOrderID)
+}
+
+func decodeList(list jsonscan.List) ([]Order, error) {
+	return call.Records(providers.AssistTencho, "orders.list", list, call.Unmarshal[Order])
 }
 
 // GetOrder returns the order with a number, or ErrNotFound.
@@ -96,7 +170,7 @@ func (c *Client) GetOrder(ctx context.Context, serialOrderID string) (Order, err
 		return Order{}, err
 	}
 	for _, o := range orders {
-		if string(o.SerialOrderID) == serialOrderID || len(orders) == 1 && o.SerialOrderID == "" {
+		if string(o.SerialOrderID) == serialOrderID {
 			return o, nil
 		}
 	}
@@ -142,20 +216,13 @@ func (c *Client) write(ctx context.Context, op string, r call.Request, order any
 	if err != nil || len(answer.Body) == 0 {
 		return Order{}, err
 	}
-	if !json.Valid(trim(answer.Body)) {
+	if !json.Valid(answer.Body) {
 		return Order{}, call.Malformed(providers.AssistTencho, op, answer, notJSON)
 	}
 	if orders, err := decodeOrders(op, answer, quirks); err == nil && len(orders) > 0 {
 		return orders[0], nil
 	}
 	return Order{}, nil // the order is written all the same
-}
-
-func (c *Client) page(ctx context.Context, query OrdersQuery) (call.Response, Quirks, error) {
-	return c.do(ctx, "orders.list", func(q Quirks) (call.Request, error) {
-		values, err := query.values(q)
-		return call.Request{Query: values}, err
-	})
 }
 
 // values returns the query's parameters as the quirks name them.
@@ -165,10 +232,7 @@ func (query OrdersQuery) values(q Quirks) (url.Values, error) {
 		values.Set(name, value)
 	}
 	maps.Copy(values, query.Parameters)
-	size := query.Limit
-	if size == 0 {
-		size = q.Paging.Size
-	}
+	size := query.size(q)
 	if query.Page < 0 || query.Offset < 0 || size < 0 || size > q.Paging.Size {
 		return nil, fmt.Errorf("%w: page, offset or limit is out of range; a page holds at most %d orders", providers.ErrInvalid, q.Paging.Size)
 	}
@@ -186,6 +250,9 @@ func (query OrdersQuery) values(q Quirks) (url.Values, error) {
 	}
 	return values, nil
 }
+
+// size is how many orders are asked for.
+func (query OrdersQuery) size(q Quirks) int { return cmp.Or(query.Limit, q.Paging.Size) }
 
 func oneOrder(method, serialOrderID string) call.Request {
 	return call.Request{Method: method, Query: url.Values{orderID: {serialOrderID}}}

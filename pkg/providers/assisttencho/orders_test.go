@@ -121,18 +121,39 @@ func TestOrdersIgnoredPaging(t *testing.T) {
 	}
 }
 
-// Orders without a number are told apart by their bytes.
-func TestOrdersWithoutNumbers(t *testing.T) {
+// What counts as no order is what the quirk empty names, in the place that the
+// quirk envelope names, and an empty array there.
+func TestOrdersEmptyForms(t *testing.T) {
 	t.Parallel()
-	pages := []string{`[{"a":1}]`, `[{"a":2}]`, `[]`}
-	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
-		a := &canned.Transport{Body: pages[0]}
-		pages = pages[1:]
-		return a.RoundTrip(r)
-	})
-	client := assisttencho.New(providers.Fixed(providers.Token{BaseURL: base, Quirks: []byte(`{"paging":{"style":"page"}}`)}), unpaced(&http.Client{Transport: transport}))
-	if got := ids(t, client.Orders(t.Context(), assisttencho.OrdersQuery{})); !slices.Equal(got, []string{"", ""}) {
-		t.Errorf("got %q", got)
+	for _, c := range []struct {
+		quirks, body string
+		empty        bool
+	}{
+		{`{}`, `[]`, true},
+		{`{}`, `null`, false},
+		{`{}`, `{}`, false},
+		{`{}`, `{"orders":[]}`, false},
+		{`{"empty":"null"}`, `null`, true},
+		{`{"empty":"null"}`, `[]`, true},
+		{`{"empty":"null"}`, `{}`, false},
+		{`{"empty":"{}"}`, ` { } `, true},
+		{`{"empty":"{}"}`, `null`, false},
+		{`{"empty":"{}"}`, `{"error":"x"}`, false},
+		{`{"envelope":"orders"}`, `{"orders":[]}`, true},
+		{`{"envelope":"orders"}`, `{"orders":null,"error":"x"}`, false},
+		{`{"envelope":"orders"}`, `{"orders":{}}`, false},
+		{`{"envelope":"orders"}`, `[]`, false},
+		{`{"envelope":"orders","empty":"null"}`, `{"orders":null}`, true},
+		{`{"envelope":"orders","empty":"null"}`, `{"orders":null,"status":"error"}`, false},
+		{`{"envelope":"orders","empty":"{}"}`, `{"orders":{}}`, true},
+		{`{"envelope":"response.orders"}`, `{"success":"ok","response":{"orders":[]}}`, true},
+		{`{"envelope":"response.orders"}`, `{"success":"ng","response":{"orders":[]}}`, false},
+		{`{"envelope":"response.orders","empty":"null"}`, `{"response":null}`, false},
+	} {
+		list, err := clientOf(&canned.Transport{Body: c.body}, c.quirks).ReadOrders(t.Context(), assisttencho.OrdersQuery{})
+		if c.empty != (err == nil) || len(list.Records) != 0 || list.Null || err != nil && !errors.Is(err, providers.ErrMalformed) {
+			t.Errorf("%s with %s: %+v, %v", c.body, c.quirks, list, err)
+		}
 	}
 }
 
@@ -178,7 +199,7 @@ func TestParseQuirks(t *testing.T) {
 	if err != nil || q.Paging.PageParameter != "a" || q.Paging.OffsetParameter != "b" || q.Paging.SizeParameter != "c" || *q.Paging.FirstPage != 0 {
 		t.Errorf("given: %+v, %v", q, err)
 	}
-	for _, bad := range []string{`{"paging":{"style":"cursor"}}`, `{"paging":{"size":501}}`, `{"paging":{"size":-1}}`, `{"pagging":{}}`, `{} {}`, `[`, `{"scope":1}`} {
+	for _, bad := range []string{`{"paging":{"style":"cursor"}}`, `{"paging":{"size":501}}`, `{"paging":{"size":-1}}`, `{"pagging":{}}`, `{"empty":"none"}`, `{"envelope":"a..b"}`, `{"envelope":"."}`, `{} {}`, `[`, `{"scope":1}`} {
 		if _, err := assisttencho.ParseQuirks([]byte(bad)); !errors.Is(err, providers.ErrInvalid) {
 			t.Errorf("%s: %v; want ErrInvalid", bad, err)
 		}
@@ -222,14 +243,16 @@ func TestGetOrderChoosesByNumber(t *testing.T) {
 		kind error
 	}{
 		`[{"serial_order_id":4},{"serial_order_id":"5","x":1}]`: {`{"serial_order_id":"5","x":1}`, nil},
-		`[{"x":1}]`:                {`{"x":1}`, nil},
-		`[{"x":1},{"x":2}]`:        {"", providers.ErrInvalid},
-		`[{"serial_order_id":6}]`:  {"", providers.ErrInvalid},
-		`{"serial_order_id":"55"}`: {"", providers.ErrInvalid},
-		`[]`:                       {"", providers.ErrNotFound},
-		`{"orders":[]}`:            {"", providers.ErrNotFound},
-		`null`:                     {"", providers.ErrNotFound},
-		`{}`:                       {"", providers.ErrNotFound},
+		`[{"x":1}]`: {"", providers.ErrInvalid},
+		`{"x":1}`:   {"", providers.ErrInvalid},
+		`{"status":"error","errors":[{"code":"E401"}]}`: {"", providers.ErrInvalid},
+		`[{"x":1},{"x":2}]`:                             {"", providers.ErrInvalid},
+		`[{"serial_order_id":6}]`:                       {"", providers.ErrInvalid},
+		`{"serial_order_id":"55"}`:                      {"", providers.ErrInvalid},
+		`[]`:                                            {"", providers.ErrNotFound},
+		`{"orders":[]}`:                                 {"", providers.ErrInvalid}, // of another envelope than the quirk's
+		`null`:                                          {"", providers.ErrInvalid}, // but for the quirk empty
+		`{}`:                                            {"", providers.ErrInvalid},
 	} {
 		transport := &canned.Transport{Body: body}
 		o, err := clientOf(transport, "").GetOrder(t.Context(), "5")
@@ -300,14 +323,16 @@ func TestWriteAnswers(t *testing.T) {
 		quirks, raw string
 		kind        error
 	}{
-		``:                       {"", "", nil},
-		`{"result":"ok"}`:        {"", `{"result":"ok"}`, nil},
-		"\xef\xbb\xbf{\"a\":1}":  {"", `{"a":1}`, nil},
-		`{"result":"OK"}`:        {`{"envelope":"orders"}`, "", nil},
-		`[]`:                     {"", "", nil},
-		`"ok"`:                   {"", "", nil},
-		`ok`:                     {"", "", providers.ErrInvalid},
-		`{"error":"duplicated"}`: {"", "", providers.ErrInvalid},
+		``:                                    {"", "", nil},
+		`{"result":"ok"}`:                     {"", "", nil},
+		"\xef\xbb\xbf{\"serial_order_id\":1}": {"", `{"serial_order_id":1}`, nil},
+		`{"orders":[{"serial_order_id":1}]}`:  {`{"envelope":"orders"}`, `{"serial_order_id":1}`, nil},
+		`{"order":{"serial_order_id":1}}`:     {`{"envelope":"order"}`, `{"serial_order_id":1}`, nil},
+		`{"result":"OK"}`:                     {`{"envelope":"orders"}`, "", nil},
+		`[]`:                                  {"", "", nil},
+		`"ok"`:                                {"", "", nil},
+		`ok`:                                  {"", "", providers.ErrInvalid},
+		`{"error":"duplicated"}`:              {"", "", providers.ErrInvalid},
 	} {
 		transport := &canned.Transport{Body: body}
 		o, err := clientOf(transport, c.quirks).CreateOrder(t.Context(), map[string]any{"a": 1})

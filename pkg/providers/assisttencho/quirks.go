@@ -3,8 +3,10 @@ package assisttencho
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -43,9 +45,20 @@ type Quirks struct {
 	// provider demands.
 	ListParameters map[string]string `json:"list_parameters,omitempty"`
 	// Envelope is the path to the array in a list's answer, names joined by
-	// dots: "response.orders". Empty: found by shape.
+	// dots: "response.orders". Empty: the answer is the array.
 	Envelope string `json:"envelope,omitempty"`
+	// Empty is what the shop answers, or puts in the array's place, when
+	// there are no orders: EmptyArray, EmptyNull or EmptyObject. An empty
+	// array always means that.
+	Empty string `json:"empty,omitempty"`
 }
+
+// The forms of an empty list.
+const (
+	EmptyArray  = "[]"
+	EmptyNull   = "null"
+	EmptyObject = "{}" // some PHP applications write an empty array so
+)
 
 // Paging names a list's paging parameters. The zero value does not page.
 type Paging struct {
@@ -79,6 +92,15 @@ func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 	if p.Size == 0 {
 		p.Size = MaxPageSize
 	}
+	if q.Empty == "" {
+		q.Empty = EmptyArray
+	}
+	if !slices.Contains([]string{EmptyArray, EmptyNull, EmptyObject}, q.Empty) {
+		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: empty must be [], null or {}", providers.AssistTencho, providers.ErrInvalid)
+	}
+	if q.Envelope != "" && slices.Contains(q.path(), "") {
+		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: envelope must be names joined by dots, such as response.orders", providers.AssistTencho, providers.ErrInvalid)
+	}
 	p.fillNames()
 	return q, nil
 }
@@ -101,9 +123,22 @@ func (q Quirks) scope() string {
 	return *q.Scope
 }
 
-func (q Quirks) envelope() []string {
+// path is the names of the envelope.
+func (q Quirks) path() []string {
 	if q.Envelope == "" {
 		return nil
 	}
 	return strings.Split(q.Envelope, ".")
+}
+
+// Shape is the form of a list's answer.
+func (q Quirks) Shape() jsonscan.Shape {
+	s := jsonscan.Shape{Name: q.Envelope, Path: q.path(), ID: []string{orderID}}
+	if s.Name == "" {
+		s.Name = "[]"
+	}
+	if q.Empty != EmptyArray {
+		s.Empty = []string{q.Empty}
+	}
+	return s
 }

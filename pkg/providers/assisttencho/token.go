@@ -80,10 +80,10 @@ func (a *Authority) Probe(ctx context.Context, c providers.Connection, t provide
 	answer, _, err := New(providers.Fixed(t), a.options).do(ctx, op, func(Quirks) (call.Request, error) {
 		return oneOrder(http.MethodGet, c.ProbeOrder), nil
 	})
-	if errors.Is(err, providers.ErrNotFound) && json.Valid(trim(answer.Body)) {
+	if errors.Is(err, providers.ErrNotFound) && json.Valid(answer.Body) {
 		return nil
 	}
-	if err == nil && !json.Valid(trim(answer.Body)) {
+	if err == nil && !json.Valid(answer.Body) {
 		return call.Malformed(providers.AssistTencho, op, answer, notJSON)
 	}
 	return err

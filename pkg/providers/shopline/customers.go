@@ -2,9 +2,12 @@ package shopline
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"net/url"
+	"slices"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
@@ -62,12 +65,15 @@ type CustomersQuery struct {
 	// IncludeFields adds attributes to the records; "metafields" is the
 	// only one documented.
 	IncludeFields []string
-	// Fields cuts the records down to these attributes; it must name those
-	// of IncludeFields too.
+	// Fields cuts the records down to these attributes; it must name the id
+	// and those of IncludeFields too.
 	Fields []string
 }
 
 func (q CustomersQuery) values(quirks Quirks) (url.Values, error) {
+	if len(q.Fields) > 0 && !slices.Contains(q.Fields, "id") {
+		return nil, fmt.Errorf("%w: fields must name the id, by which the list is read", providers.ErrInvalid)
+	}
 	v := url.Values{"sort_by": {q.direction()}}
 	q.Created.write(v, "created")
 	q.Updated.write(v, "updated")
@@ -78,18 +84,23 @@ func (q CustomersQuery) values(quirks Quirks) (url.Values, error) {
 // Customers yields the customers that q chooses, from q's page to the last.
 // The first error ends it.
 func (c *Client) Customers(ctx context.Context, q CustomersQuery) iter.Seq2[Customer, error] {
-	fetch := func(ctx context.Context, p Paging) ([]byte, error) {
+	fetch := func(ctx context.Context, p Paging) (jsonscan.List, error) {
 		page := q
 		page.Paging = p
-		return c.CustomersPage(ctx, page)
+		return c.ReadCustomers(ctx, page)
 	}
 	return pages(ctx, "customers.list", q.Paging, fetch, func(v Customer) providers.Text { return v.ID })
+}
+
+// ReadCustomers reads the one page that q names. The list ends at an empty one.
+func (c *Client) ReadCustomers(ctx context.Context, q CustomersQuery) (jsonscan.List, error) {
+	return c.read(ctx, "customers.list", "/customers", q.Paging, q.values)
 }
 
 // CustomersPage returns the one page that q names: the answer's own bytes,
 // {"items":[...],"pagination":{...}}.
 func (c *Client) CustomersPage(ctx context.Context, q CustomersQuery) ([]byte, error) {
-	response, err := c.get(ctx, "customers.list", "/customers", q.values)
+	response, err := c.get(ctx, "customers.list", "/customers", true, q.values)
 	return response.Body, err
 }
 

@@ -63,7 +63,7 @@ func TestFaultsThatStay(t *testing.T) {
 		"5xx":     {"5xx", providers.ErrTemporary, 4},
 		"reset":   {"reset", providers.ErrTemporary, 4},
 		"401":     {"401", providers.ErrUnauthorized, 1},
-		"garbage": {"garbage", providers.ErrInvalid, 1},
+		"garbage": {"garbage", providers.ErrMalformed, 4},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			shop := shoplinetest.New(shoplinetest.Options{Records: 20, Rate: -1})
@@ -94,8 +94,9 @@ func TestMalformedAnswers(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"empty": "", "HTML": "<html>canary", "truncated": `{"items":[{"id":"canary"`, "not UTF-8": "{\"items\":[{\"id\":\"canary\xff", "no items": `{"canary":1}`,
-		"null items": `{"items":null}`, "an array": `["canary"]`, "an item of text": `{"items":["canary"]}`, "a bad amount": `{"items":[{"total":{"cents":"canary"},"orders_total_sum":{"cents":"canary"}}]}`,
-		"a bad time": `{"items":[{"created_at":"canary"}]}`, "an object for a name": `{"items":[{"id":{"canary":1}}]}`,
+		"null items": `{"items":null}`, "an array": `["canary"]`, "an item of text": `{"items":["canary"]}`, "a bad amount": `{"items":[{"id":"1","total":{"cents":"canary"},"orders_total_sum":{"cents":"canary"}}]}`,
+		"a bad time": `{"items":[{"id":"1","created_at":"canary"}]}`, "an object for a name": `{"items":[{"id":{"canary":1}}]}`,
+		"null at first": `{"items":null,"pagination":{}}`, "one odd item": `{"items":[{"id":"1"},"canary"],"pagination":{}}`,
 	} {
 		client := answered(200, body)
 		var failures []error
@@ -109,7 +110,11 @@ func TestMalformedAnswers(t *testing.T) {
 			t.Errorf("%s: %v", name, failures)
 		}
 		for _, err := range failures {
-			if !errors.Is(err, providers.ErrInvalid) || strings.Contains(err.Error(), "canary") {
+			want := providers.ErrMalformed
+			if name == "a bad amount" || name == "a bad time" || name == "one odd item" {
+				want = providers.ErrInvalid // the list is one, a record of it is not
+			}
+			if !errors.Is(err, want) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/url"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
@@ -120,18 +121,23 @@ func (q OrdersQuery) values(quirks Quirks) (url.Values, error) {
 // Orders yields the orders that q chooses, from q's page to the last. The
 // first error ends it.
 func (c *Client) Orders(ctx context.Context, q OrdersQuery) iter.Seq2[Order, error] {
-	fetch := func(ctx context.Context, p Paging) ([]byte, error) {
+	fetch := func(ctx context.Context, p Paging) (jsonscan.List, error) {
 		page := q
 		page.Paging = p
-		return c.OrdersPage(ctx, page)
+		return c.ReadOrders(ctx, page)
 	}
 	return pages(ctx, "orders.list", q.Paging, fetch, orderID)
+}
+
+// ReadOrders reads the one page that q names. The list ends at an empty one.
+func (c *Client) ReadOrders(ctx context.Context, q OrdersQuery) (jsonscan.List, error) {
+	return c.read(ctx, "orders.list", "/orders", q.Paging, q.values)
 }
 
 // OrdersPage returns the one page that q names: the answer's own bytes,
 // {"items":[...],"pagination":{...}}.
 func (c *Client) OrdersPage(ctx context.Context, q OrdersQuery) ([]byte, error) {
-	response, err := c.get(ctx, "orders.list", "/orders", q.values)
+	response, err := c.get(ctx, "orders.list", "/orders", true, q.values)
 	return response.Body, err
 }
 

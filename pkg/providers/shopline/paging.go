@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -114,30 +115,44 @@ func lists(v url.Values, parameters map[string][]string) {
 	}
 }
 
+// The documented form of every list (official docs, pagination). The total
+// counts the whole list in an answer by page only: after a previous_id nobody
+// knows what it counts.
+var (
+	itemsShape = jsonscan.Shape{Name: "items", Path: []string{"items"}, ID: []string{"id"}, Beside: []string{"pagination"}}
+	totalPath  = []string{"pagination", "total_count"}
+)
+
+// shape is the form of the answer to a page.
+func (p Paging) shape() jsonscan.Shape {
+	s := itemsShape
+	if p.PreviousID == "" {
+		s.Total = totalPath
+	}
+	return s
+}
+
+// read reads one page of a list.
+func (c *Client) read(ctx context.Context, op, path string, p Paging, query func(Quirks) (url.Values, error)) (jsonscan.List, error) {
+	list, err := c.call.List(ctx, op, func(t providers.Token) (call.ListRequest, error) {
+		quirks, err := parseQuirks(t.Quirks)
+		if err != nil {
+			return call.ListRequest{}, err
+		}
+		values, err := query(quirks)
+		return call.ListRequest{Request: call.Request{Path: path, Query: values}, Shapes: []jsonscan.Shape{p.shape()}, Limit: p.size(quirks)}, err
+	})
+	return list, explain(err)
+}
+
 // pages decodes the records of one page after the other.
-func pages[T any](ctx context.Context, op string, start Paging, fetch func(context.Context, Paging) ([]byte, error), id func(T) providers.Text) iter.Seq2[T, error] {
+func pages[T any](ctx context.Context, op string, start Paging, fetch func(context.Context, Paging) (jsonscan.List, error), id func(T) providers.Text) iter.Seq2[T, error] {
 	next := func(ctx context.Context, read call.Position) ([]T, error) {
-		body, err := fetch(ctx, start.at(read))
+		list, err := fetch(ctx, start.at(read))
 		if err != nil {
 			return nil, err
 		}
-		return decodePage[T](op, body)
+		return call.Records(providers.SHOPLINE, op, list, call.Unmarshal[T])
 	}
 	return call.Pages(ctx, next, func(v T) string { return string(id(v)) })
-}
-
-// decodePage reads the envelope {"items": [...], "pagination": {...}}. The
-// totals in it are not read: with a cursor nobody knows what they count.
-func decodePage[T any](op string, body []byte) ([]T, error) {
-	response := call.Response{Status: 200, Body: body}
-	var envelope struct {
-		Items *[]T `json:"items"`
-	}
-	if err := call.Decode(providers.SHOPLINE, op, response, &envelope); err != nil {
-		return nil, err
-	}
-	if envelope.Items == nil {
-		return nil, call.Malformed(providers.SHOPLINE, op, response, "the answer has no items")
-	}
-	return *envelope.Items, nil
 }

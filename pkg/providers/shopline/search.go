@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/url"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
@@ -77,18 +78,24 @@ func (q OrdersSearch) values(quirks Quirks) (url.Values, error) {
 // SearchOrders yields the orders that q finds, in order of creation, from q's
 // page to the last. The first error ends it.
 func (c *Client) SearchOrders(ctx context.Context, q OrdersSearch) iter.Seq2[Order, error] {
-	fetch := func(ctx context.Context, p Paging) ([]byte, error) {
+	fetch := func(ctx context.Context, p Paging) (jsonscan.List, error) {
 		page := q
 		page.Paging = p
-		return c.OrdersSearchPage(ctx, page)
+		return c.ReadOrdersSearch(ctx, page)
 	}
 	return pages(ctx, "orders.search", q.Paging, fetch, orderID)
+}
+
+// ReadOrdersSearch reads the one page that q names. The list ends at an empty one. A page by number
+// beyond row 10,000 is an ErrInvalid, without a call.
+func (c *Client) ReadOrdersSearch(ctx context.Context, q OrdersSearch) (jsonscan.List, error) {
+	return c.read(ctx, "orders.search", "/orders/search", q.Paging, q.values)
 }
 
 // OrdersSearchPage returns the one page that q names: the answer's own bytes,
 // {"items":[...],"pagination":{...}}. A page by number beyond row 10,000 is an
 // ErrInvalid, without a call.
 func (c *Client) OrdersSearchPage(ctx context.Context, q OrdersSearch) ([]byte, error) {
-	response, err := c.get(ctx, "orders.search", "/orders/search", q.values)
+	response, err := c.get(ctx, "orders.search", "/orders/search", true, q.values)
 	return response.Body, err
 }

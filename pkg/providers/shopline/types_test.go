@@ -115,12 +115,12 @@ func TestTime(t *testing.T) {
 // Any order and customer either decodes, or fails with an error; re-reading a
 // page of one finds the same record.
 func FuzzOrder(f *testing.F) {
-	for _, example := range []string{orderExample, `{"items":[]}`, `{"customer_info":[{}],"child_products":{}}`, `{"total":{"cents":1e400}}`, "\xff"} {
+	for _, example := range []string{orderExample, `{"items":[]}`, `{"id":"1","customer_info":[{}],"child_products":{}}`, `{"id":1,"total":{"cents":1e400}}`, "\xff"} {
 		f.Add([]byte(example))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var o shopline.Order
-		if !utf8.Valid(raw) || json.Unmarshal(raw, &o) != nil {
+		if !utf8.Valid(raw) || json.Unmarshal(raw, &o) != nil || o.ID == "" {
 			return
 		}
 		page := fmt.Appendf(nil, `{"items":[%s],"pagination":{}}`, raw)

@@ -123,28 +123,3 @@ func firstOf(texts ...providers.Text) providers.Text {
 	}
 	return ""
 }
-
-// appointmentList reads the three wrappers of a list.
-type appointmentList []Appointment
-
-func (l *appointmentList) UnmarshalJSON(b []byte) error {
-	if trimmed := bytes.TrimSpace(b); len(trimmed) > 0 && trimmed[0] == '[' {
-		return json.Unmarshal(b, (*[]Appointment)(l))
-	}
-	var d struct {
-		Bookings *[]Appointment `json:"bookings"`
-		Slots    *[]Appointment `json:"slots"`
-	}
-	if err := json.Unmarshal(b, &d); err != nil {
-		return err
-	}
-	switch {
-	case d.Slots != nil:
-		*l = *d.Slots
-	case d.Bookings != nil:
-		*l = *d.Bookings
-	default:
-		return fmt.Errorf("%w: neither bookings nor slots", providers.ErrInvalid)
-	}
-	return nil
-}

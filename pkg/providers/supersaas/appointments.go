@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -54,30 +55,58 @@ type RangeQuery struct {
 	Service  int64 // only this service; 0: all
 }
 
+// ReadChanges reads one page of changed bookings, deleted ones included.
+func (c *Client) ReadChanges(ctx context.Context, q ChangesQuery) (jsonscan.List, error) {
+	const op = "appointments.changes"
+	o, err := q.operation(op)
+	if err != nil {
+		return jsonscan.List{}, err
+	}
+	return c.list(ctx, op, o, q.Limit, appointmentShapes...)
+}
+
+// ReadRange reads one page of bookings by the time at which they take place.
+func (c *Client) ReadRange(ctx context.Context, q RangeQuery) (jsonscan.List, error) {
+	const op = "appointments.range"
+	o, err := q.operation(op)
+	if err != nil {
+		return jsonscan.List{}, err
+	}
+	return c.list(ctx, op, o, q.Limit, appointmentShapes...)
+}
+
 // ChangesPage returns a page of changed bookings, deleted ones included, as
 // the provider's own bytes: {"bookings":[...]}, {"slots":[...]} or an array.
 func (c *Client) ChangesPage(ctx context.Context, q ChangesQuery) ([]byte, error) {
-	r, err := c.changesPage(ctx, q)
-	return r.Body, err
-}
-
-func (c *Client) changesPage(ctx context.Context, q ChangesQuery) (call.Response, error) {
 	const op = "appointments.changes"
-	if q.From.IsZero() {
-		return call.Response{}, refuse(op, "no start time; without one the provider sends ten rows only")
-	}
-	values := q.values(q.From.UTC(), q.To.UTC())
-	return c.appointmentsPage(ctx, op, "changes", q.Schedule, values)
+	return c.bytes(ctx, op, func() (operation, error) { return q.operation(op) })
 }
 
 // RangePage returns a page of bookings by the time at which they take place,
 // as the provider's own bytes, like ChangesPage.
 func (c *Client) RangePage(ctx context.Context, q RangeQuery) ([]byte, error) {
-	r, err := c.rangePage(ctx, q)
+	const op = "appointments.range"
+	return c.bytes(ctx, op, func() (operation, error) { return q.operation(op) })
+}
+
+func (c *Client) bytes(ctx context.Context, op string, build func() (operation, error)) ([]byte, error) {
+	o, err := build()
+	if err != nil {
+		return nil, err
+	}
+	o.page = true
+	r, err := c.do(ctx, op, o)
 	return r.Body, err
 }
 
-func (c *Client) rangePage(ctx context.Context, q RangeQuery) (call.Response, error) {
+func (q ChangesQuery) operation(op string) (operation, error) {
+	if q.From.IsZero() {
+		return operation{}, refuse(op, "no start time; without one the provider sends ten rows only")
+	}
+	return q.on(op, "changes", q.values(q.From.UTC(), q.To.UTC()))
+}
+
+func (q RangeQuery) operation(op string) (operation, error) {
 	values := q.values(q.From, q.To)
 	if q.Resource != 0 {
 		values.Set("resource_id", strconv.FormatInt(q.Resource, 10))
@@ -85,50 +114,50 @@ func (c *Client) rangePage(ctx context.Context, q RangeQuery) (call.Response, er
 	if q.Service != 0 {
 		values.Set("service_id", strconv.FormatInt(q.Service, 10))
 	}
-	return c.appointmentsPage(ctx, "appointments.range", "range", q.Schedule, values)
+	return q.on(op, "range", values)
 }
 
-func (c *Client) appointmentsPage(ctx context.Context, op, kind string, schedule int64, values url.Values) (call.Response, error) {
-	if schedule <= 0 {
-		return call.Response{}, refuse(op, "no schedule")
+// on is a call about the query's schedule.
+func (q AppointmentsQuery) on(op, kind string, values url.Values) (operation, error) {
+	if q.Schedule <= 0 {
+		return operation{}, refuse(op, "no schedule")
 	}
-	return c.do(ctx, op, operation{path: "/api/" + kind + "/" + strconv.FormatInt(schedule, 10) + ".json", query: values})
+	return operation{path: "/api/" + kind + "/" + strconv.FormatInt(q.Schedule, 10) + ".json", query: values}, nil
 }
 
 // Changes yields what was changed, page after page from q.Offset on. A
 // deleted booking says Deleted.
 func (c *Client) Changes(ctx context.Context, q ChangesQuery) iter.Seq2[Appointment, error] {
-	return appointments(ctx, "appointments.changes", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (call.Response, error) {
+	return appointments(ctx, "appointments.changes", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (jsonscan.List, error) {
 		next := q
 		next.AppointmentsQuery = page
-		return c.changesPage(ctx, next)
+		return c.ReadChanges(ctx, next)
 	})
 }
 
 // Range yields what takes place in a time range, page after page from
 // q.Offset on.
 func (c *Client) Range(ctx context.Context, q RangeQuery) iter.Seq2[Appointment, error] {
-	return appointments(ctx, "appointments.range", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (call.Response, error) {
+	return appointments(ctx, "appointments.range", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (jsonscan.List, error) {
 		next := q
 		next.AppointmentsQuery = page
-		return c.rangePage(ctx, next)
+		return c.ReadRange(ctx, next)
 	})
 }
 
 // appointments fetches page after page, each with its own offset.
-func appointments(ctx context.Context, op string, q AppointmentsQuery, fetch func(context.Context, AppointmentsQuery) (call.Response, error)) iter.Seq2[Appointment, error] {
+func appointments(ctx context.Context, op string, q AppointmentsQuery, read func(context.Context, AppointmentsQuery) (jsonscan.List, error)) iter.Seq2[Appointment, error] {
 	if q.Limit == 0 {
 		q.Limit = MaxLimit
 	}
 	page := func(ctx context.Context, at call.Position) ([]Appointment, error) {
 		next := q
 		next.Offset += at.Offset
-		r, err := fetch(ctx, next)
+		list, err := read(ctx, next)
 		if err != nil {
 			return nil, err
 		}
-		var list appointmentList
-		return list, call.Decode(providers.SuperSaaS, op, r, &list)
+		return call.Records(providers.SuperSaaS, op, list, call.Unmarshal[Appointment])
 	}
 	return call.Pages(ctx, page, func(a Appointment) string { return strconv.FormatInt(a.ID, 10) })
 }

@@ -206,10 +206,13 @@ func TestAppointmentDecoding(t *testing.T) {
 			t.Errorf("%s: %+v, %v", body, a, err)
 		}
 	}
-	for _, body := range []string{`{}`, `{"bookings":null}`, `{"slots":{}}`, `{"bookings":[{}]}`, `[{"id":"x"}]`, `"x"`, `5`} {
+	for _, body := range []string{`{}`, `{"bookings":null}`, `{"slots":{}}`, `{"bookings":[{}]}`, `"x"`, `5`} {
 		for _, err := range (&answering{body: body}).client("").Range(ctx, supersaas.RangeQuery{AppointmentsQuery: on(5)}) {
-			wantKind(t, err, providers.ErrInvalid, 200)
+			wantKind(t, err, providers.ErrMalformed, 200)
 		}
+	}
+	for _, err := range (&answering{body: `[{"id":"x"}]`}).client("").Range(ctx, supersaas.RangeQuery{AppointmentsQuery: on(5)}) {
+		wantKind(t, err, providers.ErrInvalid, 200)
 	}
 	for _, body := range []string{`{"bookings":[]}`, `{"slots":[]}`, `[]`} {
 		if got := must(collect((&answering{body: body}).client("").Range(ctx, supersaas.RangeQuery{AppointmentsQuery: on(5)}))); len(got) != 0 {
@@ -250,16 +253,16 @@ func TestSchedulesAndFields(t *testing.T) {
 	}
 	_, err := c.FieldList(ctx, 4)
 	wantKind(t, err, providers.ErrNotFound, 404)
-	for _, body := range []string{`[[]]`, `[{"name":"x"}]`, `[["x",1]]`, `{}`, `[5]`} {
+	for _, body := range []string{`[[]]`, `[{"name":"x"}]`, `[["x",1]]`, `{}`, `[5]`, `null`, `{"errors":[{"status":"400","title":"x"}]}`, `[[1,"x"]`, `[[1,"x"]] OK`, `<html>`} {
 		_, err := (&answering{body: body}).client("").Schedules(ctx)
-		wantKind(t, err, providers.ErrInvalid, 200)
+		wantKind(t, err, providers.ErrMalformed, 200)
 	}
 	got := must((&answering{body: `[{"name":"a","spec":{"x":1},"advanced":1},{"name":5}]`}).client("").FieldList(ctx, 0))
 	if len(got) != 2 || got[0].Spec != `{"x":1}` || !got[0].Advanced || got[1].Name != "5" {
 		t.Errorf("fields %+v", got)
 	}
 	_, err = (&answering{body: `[5]`}).client("").FieldList(ctx, 0)
-	wantKind(t, err, providers.ErrInvalid, 200)
+	wantKind(t, err, providers.ErrMalformed, 200)
 	_, err = (&answering{body: `{}`}).client("").Hooks(ctx)
-	wantKind(t, err, providers.ErrInvalid, 200)
+	wantKind(t, err, providers.ErrMalformed, 200)
 }

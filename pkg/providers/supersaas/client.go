@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -52,7 +53,9 @@ type operation struct {
 	key    *Key
 	user   string // login name of the user the call is about, for the checksum
 	query  url.Values
-	fields Fields // sent as the quirk says, if not nil
+	fields Fields                  // sent as the quirk says, if not nil
+	page   bool                    // the answer is a page of a list
+	read   func(body []byte) error // reads the answer inside the retries, if not nil
 	// adapt finishes the request where the token is needed.
 	adapt func(*call.Request, providers.Token, Quirks) error
 }
@@ -67,8 +70,20 @@ func (c *Client) do(ctx context.Context, op string, o operation) (call.Response,
 	})
 }
 
+// list reads one page of a list, of which limit rows are asked for.
+func (c *Client) list(ctx context.Context, op string, o operation, limit int, shapes ...jsonscan.Shape) (jsonscan.List, error) {
+	return c.call.List(ctx, op, func(t providers.Token) (call.ListRequest, error) {
+		quirks, err := readQuirks(t.Quirks)
+		if err != nil {
+			return call.ListRequest{}, err
+		}
+		r, err := o.build(t, quirks)
+		return call.ListRequest{Request: r, Shapes: shapes, Limit: limit}, err
+	})
+}
+
 func (o operation) build(t providers.Token, quirks Quirks) (call.Request, error) {
-	r := call.Request{Method: o.method, Path: o.path, Query: url.Values{}, Header: http.Header{}}
+	r := call.Request{Method: o.method, Path: o.path, Query: url.Values{}, Header: http.Header{}, Page: o.page, Read: o.read}
 	for name, values := range o.query {
 		r.Query[name] = values
 	}

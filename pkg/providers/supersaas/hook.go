@@ -71,12 +71,12 @@ func (h *Hook) UnmarshalJSON(b []byte) error {
 
 // Hooks lists the registered webhooks of the account.
 func (c *Client) Hooks(ctx context.Context) ([]Hook, error) {
-	r, err := c.do(ctx, "hooks.list", operation{path: hooksPath})
+	const op = "hooks.list"
+	list, err := c.list(ctx, op, operation{path: hooksPath}, 0, hookShapes...)
 	if err != nil {
 		return nil, err
 	}
-	var hooks []Hook
-	return hooks, call.Decode(providers.SuperSaaS, "hooks.list", r, &hooks)
+	return call.Records(providers.SuperSaaS, op, list, call.Unmarshal[Hook])
 }
 
 // CreateHook registers target for a trigger. parent is the schedule's or the

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -42,12 +43,34 @@ func (s *Schedule) UnmarshalJSON(b []byte) error {
 
 // Schedules lists the account's schedules.
 func (c *Client) Schedules(ctx context.Context) ([]Schedule, error) {
-	r, err := c.do(ctx, "schedules.list", operation{path: "/api/schedules.json"})
+	var schedules []Schedule
+	_, err := c.do(ctx, "schedules.list", operation{path: "/api/schedules.json", read: func(body []byte) error {
+		var err error
+		schedules, err = readSchedules(body)
+		return err
+	}})
+	return schedules, err
+}
+
+func readSchedules(body []byte) ([]Schedule, error) {
+	body, err := jsonscan.Plain(body, call.ObjectSize)
 	if err != nil {
 		return nil, err
 	}
-	var schedules []Schedule
-	return schedules, call.Decode(providers.SuperSaaS, "schedules.list", r, &schedules)
+	schedules := []Schedule{}
+	if i := jsonscan.SkipSpace(body, 0); i < len(body) && body[i] == '[' {
+		if i = jsonscan.SkipSpace(body, i+1); i < len(body) && body[i] == '[' {
+			if json.Unmarshal(body, &schedules) != nil {
+				return nil, &jsonscan.NotAListError{Found: "an array of arrays that are no schedules"}
+			}
+			return schedules, nil
+		}
+	}
+	list, err := jsonscan.Split(body, jsonscan.Limits{}, schedulesShape)
+	if err != nil {
+		return nil, err
+	}
+	return call.Records(providers.SuperSaaS, "schedules.list", list, call.Unmarshal[Schedule])
 }
 
 // A Field describes one field of the user object or of a schedule's bookings.
@@ -86,10 +109,9 @@ func (c *Client) FieldList(ctx context.Context, schedule int64) ([]Field, error)
 	if schedule != 0 {
 		o.query.Set("schedule_id", strconv.FormatInt(schedule, 10))
 	}
-	r, err := c.do(ctx, "field_list", o)
+	list, err := c.list(ctx, "field_list", o, 0, fieldsShape)
 	if err != nil {
 		return nil, err
 	}
-	var fields []Field
-	return fields, call.Decode(providers.SuperSaaS, "field_list", r, &fields)
+	return call.Records(providers.SuperSaaS, "field_list", list, call.Unmarshal[Field])
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/call"
 )
 
 // An Authority probes API keys. It is a providers.Authority, safe for
@@ -34,10 +33,6 @@ func (a *Authority) Probe(ctx context.Context, _ providers.Connection, t provide
 	if !errors.As(err, &e) {
 		return err
 	}
-	r, err := c.usersPage(ctx, UsersQuery{Limit: 1})
-	if err != nil {
-		return err
-	}
-	var page []User
-	return call.Decode(providers.SuperSaaS, "users.list", r, &page)
+	_, err = c.ReadUsers(ctx, UsersQuery{Limit: 1})
+	return err
 }

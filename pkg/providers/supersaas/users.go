@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
@@ -47,12 +48,13 @@ func pageValues(limit, offset int) url.Values {
 
 // UsersPage returns one page as the provider's own bytes: a JSON array.
 func (c *Client) UsersPage(ctx context.Context, q UsersQuery) ([]byte, error) {
-	r, err := c.usersPage(ctx, q)
+	r, err := c.do(ctx, "users.list", operation{path: usersPath + ".json", query: q.values(), user: q.Name, page: true})
 	return r.Body, err
 }
 
-func (c *Client) usersPage(ctx context.Context, q UsersQuery) (call.Response, error) {
-	return c.do(ctx, "users.list", operation{path: usersPath + ".json", query: q.values(), user: q.Name})
+// ReadUsers reads one page of users. The list ends at an empty one.
+func (c *Client) ReadUsers(ctx context.Context, q UsersQuery) (jsonscan.List, error) {
+	return c.list(ctx, "users.list", operation{path: usersPath + ".json", query: q.values(), user: q.Name}, q.Limit, usersShape)
 }
 
 // Users yields all users from q.Offset on, in pages of q.Limit (0: MaxLimit).
@@ -68,12 +70,11 @@ func (c *Client) Users(ctx context.Context, q UsersQuery) iter.Seq2[User, error]
 		}
 		next := q
 		next.Offset += at.Offset
-		r, err := c.usersPage(ctx, next)
+		list, err := c.ReadUsers(ctx, next)
 		if err != nil {
 			return nil, err
 		}
-		var page []User
-		return page, call.Decode(providers.SuperSaaS, "users.list", r, &page)
+		return call.Records(providers.SuperSaaS, "users.list", list, call.Unmarshal[User])
 	}
 	return call.Pages(ctx, fetch, func(u User) string { return strconv.FormatInt(u.ID, 10) })
 }

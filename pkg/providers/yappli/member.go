@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"unicode/utf8"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
 
@@ -79,18 +80,24 @@ func newValue(raw []byte) Value {
 	case 'n':
 		return Null()
 	case '"':
-		return Text(unquote(raw))
+		return Text(unquote(raw[1 : len(raw)-1]))
 	}
 	return Text(string(raw))
 }
 
-// intern returns the text of a quoted name, without making it again where the
+// unquote returns the text of what stands between a string's quotes.
+func unquote(inside []byte) string {
+	text, _ := jsonscan.Unquote(inside) // it is a valid string
+	return string(text)
+}
+
+// intern returns the text of a name, without making it again where the
 // documents have it.
-func intern(quoted []byte) string {
-	if name, ok := knownNames[string(quoted[1:len(quoted)-1])]; ok {
+func intern(raw []byte) string {
+	if name, ok := knownNames[string(raw)]; ok {
 		return name
 	}
-	return unquote(quoted)
+	return unquote(raw)
 }
 
 var knownNames = func() map[string]string {
@@ -114,7 +121,7 @@ const deepest = 8
 // holds members, in their order. Of a name that comes twice in a member, the
 // last value counts.
 func DecodeUsers(body []byte) ([]Member, error) {
-	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	body = bytes.TrimSpace(jsonscan.TrimMark(body))
 	if !utf8.Valid(body) {
 		return nil, unreadable("not UTF-8") // encoding/json would replace what it cannot read
 	}
@@ -134,8 +141,8 @@ func unwrap(members []Member, raw []byte, depth int) ([]Member, error) {
 		return unwrapObject(members, raw, depth)
 	case '[':
 		var err error
-		entries(raw, func(_, value []byte) bool {
-			members, err = unwrap(members, value, depth+1)
+		jsonscan.Elements(raw, 0, func(start, end int) bool {
+			members, err = unwrap(members, raw[start:end], depth+1)
 			return err == nil
 		})
 		return members, err
@@ -145,15 +152,15 @@ func unwrap(members []Member, raw []byte, depth int) ([]Member, error) {
 
 func unwrapObject(members []Member, raw []byte, depth int) ([]Member, error) {
 	inner := map[string][]byte{}
-	entries(raw, func(name, value []byte) bool {
-		switch key := unquote(name); key {
+	jsonscan.Members(raw, 0, func(m jsonscan.Member) bool {
+		switch key := unquote(m.Name); key {
 		case "id", "members", "member":
-			inner[key] = value
+			inner[key] = raw[m.Value:m.End]
 		}
 		return inner["id"] == nil
 	})
 	if inner["id"] != nil {
-		m, err := newMember(raw)
+		m, err := DecodeMember(raw)
 		return append(members, m), err
 	}
 	for _, name := range Wrappers() {
@@ -164,10 +171,16 @@ func unwrapObject(members []Member, raw []byte, depth int) ([]Member, error) {
 	return nil, unreadable("neither a member nor a wrapper of one")
 }
 
-func newMember(raw []byte) (Member, error) {
+// DecodeMember reads a record of a list: a member object without any wrapper,
+// which is valid JSON. encoding/json would spend five times as long on these
+// flat objects of 60 fields, and a reconcile reads a million.
+func DecodeMember(record []byte) (Member, error) {
+	if len(record) == 0 || record[0] != '{' {
+		return Member{}, unreadable("no member object")
+	}
 	values := make(answerFields, 0, 16)
-	entries(raw, func(quoted, value []byte) bool {
-		v, name := newValue(value), intern(quoted)
+	jsonscan.Members(record, 0, func(f jsonscan.Member) bool {
+		v, name := newValue(record[f.Value:f.End]), intern(f.Name)
 		if !v.Null || !values.get(name).Null { // get gives null for what is not there
 			values = append(values, answerField{name, v})
 		}

@@ -22,6 +22,9 @@ type Quirks struct {
 	// PageSize is how many users a list asks for at once; 0 means 50, the
 	// provider's own default. At most 1000.
 	PageSize int `json:"page_size,omitempty"`
+	// List is the form of a list's answer, such as ShapeTable; empty: what
+	// the first answer shows that holds a user.
+	List string `json:"list,omitempty"`
 	// Lookup is none, or unique_id where the tenant has that route.
 	Lookup Lookup `json:"lookup,omitempty"`
 	// Update says what a PUT does to fields that it does not name: partial
@@ -75,6 +78,7 @@ func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 	err := choose(nil, "token", &q.Token, Form, JSON)
 	err = choose(err, "body", &q.Body, Multipart, JSON, Form)
 	err = choose(err, "paging", &q.Paging, ByOffset, ByPage)
+	err = choose(err, "list", &q.List, append([]string{""}, shapeNames()...)...)
 	err = choose(err, "lookup", &q.Lookup, LookupNone, LookupUniqueID)
 	err = choose(err, "update", &q.Update, UpdateUnknown, UpdatePartial, UpdateReplace)
 	if err != nil {

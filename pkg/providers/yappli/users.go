@@ -1,8 +1,8 @@
 package yappli
 
 import (
+	"cmp"
 	"context"
-	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,13 +17,13 @@ type UsersQuery struct {
 	Limit  int // users on the page; 0: Quirks.PageSize
 	Offset int // users before the page; must be 0 under ByPage
 	Page   int // from 1, 0 means 1; must be 0 under ByOffset
+	// Shape is the form of answer that the pages of one reading are held
+	// to, such as ShapeTable; empty: the quirk's, or any.
+	Shape string
 }
 
 func (q UsersQuery) values(op string, quirks Quirks) (url.Values, error) {
-	limit := q.Limit
-	if limit == 0 {
-		limit = quirks.PageSize
-	}
+	limit := q.limit(quirks)
 	if limit < 0 || q.Offset < 0 || q.Page < 0 {
 		return nil, refuse(op, "limit, offset and page cannot be negative")
 	}
@@ -39,43 +39,18 @@ func (q UsersQuery) values(op string, quirks Quirks) (url.Values, error) {
 	return url.Values{"limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(q.Offset)}}, nil
 }
 
+// limit is how many users are asked for.
+func (q UsersQuery) limit(quirks Quirks) int { return cmp.Or(q.Limit, quirks.PageSize) }
+
 // UsersPage returns one page as the provider sent it, undecoded. DecodeUsers
 // reads it; an empty page ends the list.
 func (c *Client) UsersPage(ctx context.Context, q UsersQuery) ([]byte, error) {
-	return c.usersPage(ctx, func(Quirks) UsersQuery { return q })
-}
-
-func (c *Client) usersPage(ctx context.Context, query func(Quirks) UsersQuery) ([]byte, error) {
 	const op = "users.list"
 	answer, err := c.do(ctx, op, func(quirks Quirks) (call.Request, error) {
-		values, err := query(quirks).values(op, quirks)
-		return call.Request{Path: root + "/users", Query: values}, err
+		values, err := q.values(op, quirks)
+		return call.Request{Path: root + "/users", Query: values, Page: true}, err
 	})
 	return answer.Body, err
-}
-
-// Users lists all users, page after page, in the provider's order, which it
-// does not document. Users that appear or vanish meanwhile can shift a page's
-// boundary, so a member may be missing or come twice. The first error is
-// yielded once and ends the sequence.
-func (c *Client) Users(ctx context.Context) iter.Seq2[Member, error] {
-	fetch := func(ctx context.Context, at call.Position) ([]Member, error) {
-		body, err := c.usersPage(ctx, func(quirks Quirks) UsersQuery {
-			if quirks.Paging == ByPage {
-				return UsersQuery{Page: at.Index + 1}
-			}
-			return UsersQuery{Offset: at.Offset}
-		})
-		if err != nil {
-			return nil, err
-		}
-		members, err := DecodeUsers(body)
-		if err != nil {
-			return nil, malformed("users.list", http.StatusOK, err)
-		}
-		return members, nil
-	}
-	return call.Pages(ctx, fetch, func(m Member) string { return m.ID })
 }
 
 // User reads one user by Yappli's id.

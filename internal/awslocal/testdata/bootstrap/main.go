@@ -37,6 +37,7 @@ func handle(ctx context.Context, e event) (map[string]string, error) {
 	return map[string]string{
 		"pid": fmt.Sprint(os.Getpid()), "request": lc.AwsRequestID, "arn": lc.InvokedFunctionArn, "left": time.Until(deadline).Round(time.Second).String(),
 		"setting": os.Getenv("SETTING"), "endpoint": os.Getenv("AWS_ENDPOINT_URL"), "root": os.Getenv("LAMBDA_TASK_ROOT"), "home": os.Getenv("HOME"),
+		"memory": os.Getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
 	}, nil
 }
 

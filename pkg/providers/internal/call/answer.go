@@ -1,10 +1,10 @@
 package call
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -39,22 +39,35 @@ func classify(provider, op string, r Response) error {
 	default:
 		e.Kind = providers.ErrInvalid
 	}
-	e.RetryAfter = retryAfter(r.Header.Get("Retry-After"), time.Now())
+	now := time.Now()
+	e.RetryAfter = retryAfter(r.Header.Get("Retry-After"), now)
+	if e.RetryAfter > 0 && e.Detail == "" {
+		e.Detail = notBefore(now.Add(e.RetryAfter))
+	}
 	return e
 }
 
-// retryAfter reads both forms of the header: seconds, or an HTTP date.
+// retryAfter reads both forms of the header: seconds, or an HTTP date. None of
+// them asks for more than providers.LongestRetryAfter.
 func retryAfter(value string, now time.Time) time.Duration {
-	if value == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 0 && seconds < 1e6 {
+	const most = providers.LongestRetryAfter
+	value = strings.TrimSpace(value)
+	if whole, fraction, _ := strings.Cut(value, "."); whole != "" && strings.Trim(whole+fraction, "0123456789") == "" {
+		seconds, err := strconv.ParseFloat(value, 64)
+		if err != nil || seconds > most.Seconds() { // of any number of digits
+			return most
+		}
 		return time.Duration(seconds * float64(time.Second))
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return max(0, at.Sub(now))
+		return min(max(0, at.Sub(now)), most)
 	}
 	return 0
+}
+
+// notBefore says until when a provider wants to be left alone.
+func notBefore(until time.Time) string {
+	return "nothing is sent before " + until.UTC().Truncate(time.Second).Add(time.Second).Format(time.RFC3339)
 }
 
 // knownCodes are the error codes that may be shown. Any other text stays out
@@ -82,14 +95,14 @@ func errorCode(body []byte) string {
 	return ""
 }
 
-// Decode reads a JSON answer into v. A byte order mark is skipped. Anything
-// that is not the expected JSON is an ErrInvalid, and so is text that is not
-// UTF-8: encoding/json would replace it, and it would be written elsewhere.
+// Decode reads a JSON answer into v. Anything that is not the expected JSON is
+// an ErrInvalid, and so is text that is not UTF-8: encoding/json would replace
+// it, and it would be written elsewhere.
 func Decode(provider, op string, r Response, v any) error {
 	if !utf8.Valid(r.Body) {
 		return Malformed(provider, op, r, "the answer is not UTF-8")
 	}
-	if err := json.Unmarshal(bytes.TrimPrefix(r.Body, []byte("\xef\xbb\xbf")), v); err != nil {
+	if err := json.Unmarshal(r.Body, v); err != nil {
 		return Malformed(provider, op, r, "the answer is not the documented JSON")
 	}
 	return nil

@@ -18,24 +18,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 )
+
+// ObjectSize is the most bytes of an answer about one object, unless
+// Options.MaxObject says otherwise.
+const ObjectSize = 1 << 20
 
 const (
 	defaultTimeout  = 30 * time.Second
 	defaultAttempts = 4
-	defaultMaxBody  = 64 << 20
-	tokenMaxBody    = 1 << 20
-	believed        = 8 << 20 // of an announced length; a longer answer grows as it comes
+	defaultBody     = 8 << 20   // bytes of a page
+	defaultSpool    = 256 << 20 // of a list that is not paged
+	defaultElements = 10_000    // of a page
 	firstWait       = 500 * time.Millisecond
 	longestWait     = 2 * time.Minute // a longer Retry-After is the caller's to schedule
 )
@@ -53,14 +57,11 @@ type Config struct {
 
 // A Client sends one provider's requests. It is safe for concurrent use.
 type Client struct {
-	config   Config
-	source   providers.TokenSource
-	http     *http.Client
-	agent    string
-	limiter  providers.Limiter
-	attempts int
-	maxBody  int64
-	slots    chan struct{}
+	config  Config
+	source  providers.TokenSource
+	http    *http.Client
+	options providers.Options // without zero values
+	slots   chan struct{}
 }
 
 // New returns a client that takes its tokens from source. A nil o means the
@@ -69,23 +70,26 @@ func New(config Config, source providers.TokenSource, o *providers.Options) *Cli
 	if o == nil {
 		o = &providers.Options{}
 	}
-	c := &Client{
-		config: config, source: source, http: httpClient(o), agent: userAgent(o),
-		limiter: o.Limiter, attempts: o.Attempts, maxBody: o.MaxBody,
+	c := &Client{config: config, source: source, http: httpClient(o), options: *o}
+	c.options.UserAgent = userAgent(o)
+	if c.options.Limiter == nil {
+		c.options.Limiter = providers.NewPace(config.Rate)
 	}
-	if c.limiter == nil {
-		c.limiter = providers.NewPace(config.Rate)
-	}
-	if c.attempts <= 0 {
-		c.attempts = defaultAttempts
-	}
-	if c.maxBody <= 0 {
-		c.maxBody = defaultMaxBody
-	}
+	orElse(&c.options.Attempts, defaultAttempts)
+	orElse(&c.options.MaxObject, ObjectSize)
+	orElse(&c.options.MaxBody, defaultBody)
+	orElse(&c.options.MaxElements, defaultElements)
+	orElse(&c.options.MaxSpool, defaultSpool)
 	if config.InFlight > 0 {
 		c.slots = make(chan struct{}, config.InFlight)
 	}
 	return c
+}
+
+func orElse[T int | int64](value *T, fallback T) {
+	if *value <= 0 {
+		*value = fallback
+	}
 }
 
 // A Request is one call to a provider.
@@ -99,13 +103,25 @@ type Request struct {
 	// Repeatable says that a POST may be sent again after an unknown
 	// outcome. GET, PUT and DELETE always may.
 	Repeatable bool
+	// Page says that the answer is a page of a list, which may be larger
+	// than one object.
+	Page bool
+	// Read reads the body, which is its own from then on, as a part of the
+	// attempt: if it fails, the answer is malformed, and the request is
+	// sent again as after a 5xx. Its error is a jsonscan.ErrNotAList.
+	Read func(body []byte) error
+	// readFile is Read for an answer that goes into a file.
+	readFile func(*os.File) error
 }
 
-// A Response is a complete answer.
+// A Response is a complete answer. Its body is without what may stand around
+// the JSON; see jsonscan.Plain.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	file   *os.File // in place of the body, of which only the beginning is there
+	fault  error    // what was wrong with it on its way
 }
 
 // Do sends the request that build makes and returns the answer if its status
@@ -140,7 +156,7 @@ func (c *Client) Do(ctx context.Context, op string, build func(providers.Token) 
 			}
 			return response, err
 		}
-		if err == nil || attempt >= c.attempts || !mayRepeat(request, err) {
+		if err == nil || attempt >= c.options.Attempts || !mayRepeat(request, err) {
 			return response, err
 		}
 		if !pause(ctx, max(waits.NextBackOff(), providers.RetryAfter(err))) {
@@ -154,6 +170,9 @@ func (c *Client) Do(ctx context.Context, op string, build func(providers.Token) 
 func mayRepeat(r Request, err error) bool {
 	if errors.Is(err, providers.ErrRateLimited) {
 		return true
+	}
+	if errors.Is(err, providers.ErrCertificate) {
+		return false
 	}
 	return errors.Is(err, providers.ErrTemporary) && (r.Method != http.MethodPost || r.Repeatable)
 }
@@ -183,10 +202,10 @@ func (c *Client) once(ctx context.Context, op string, r Request, t providers.Tok
 			return Response{}, c.failure(op, 0, unsent(ctx.Err()))
 		}
 	}
-	if err := c.limiter.Wait(ctx); err != nil {
-		return Response{}, c.failure(op, 0, unsent(err))
+	if err := c.options.Limiter.Wait(ctx); err != nil {
+		return Response{}, c.notLet(op, err)
 	}
-	request, err := newRequest(ctx, t.BaseURL, r, c.agent)
+	request, err := newRequest(ctx, t.BaseURL, r, c.options.UserAgent)
 	if err != nil {
 		return Response{}, c.failure(op, 0, err)
 	}
@@ -194,23 +213,87 @@ func (c *Client) once(ctx context.Context, op string, r Request, t providers.Tok
 		c.config.Authorize(request, t)
 	}
 	sent := time.Now()
-	response, err := send(c.http, request, c.maxBody)
+	response, err := c.receive(request, r)
 	if err != nil {
 		return response, c.failure(op, response.Status, err)
 	}
 	err = classify(c.config.Provider, op, response)
-	if l, ok := c.limiter.(providers.Learner); ok {
+	if l, ok := c.options.Limiter.(providers.Learner); ok {
 		l.Learn(sent, err)
 	}
 	if err != nil {
 		return response, err
 	}
-	if c.config.Inspect != nil {
-		if kind, detail := c.config.Inspect(response); kind != nil {
-			return response, &providers.Error{Provider: c.config.Provider, Op: op, Status: response.Status, Kind: kind, Detail: detail}
-		}
+	return response, c.accept(op, r, response)
+}
+
+// accept reads an answer whose status is 2xx.
+func (c *Client) accept(op string, r Request, response Response) error {
+	fault := func(kind error, detail string) error {
+		return &providers.Error{Provider: c.config.Provider, Op: op, Status: response.Status, Kind: kind, Detail: detail}
 	}
-	return response, nil
+	var kind error
+	var detail string
+	if c.config.Inspect != nil {
+		kind, detail = c.config.Inspect(response)
+	}
+	if r.Read == nil && r.readFile == nil {
+		if kind != nil {
+			return fault(kind, detail)
+		}
+		return nil
+	}
+	// A list says itself what it is; of what may be found in it, only the
+	// credential is nobody's moment of weakness.
+	var err error
+	if errors.Is(kind, providers.ErrUnauthorized) || errors.Is(kind, providers.ErrForbidden) {
+		err = fault(kind, detail)
+	} else {
+		err = read(r, response)
+	}
+	if err != nil && response.file != nil {
+		_ = temporary{response.file}.Close()
+	}
+	var other *jsonscan.NotAListError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jsonscan.ErrTooLarge) && errors.As(err, &other):
+		return fault(providers.ErrTooLarge, other.Found)
+	case errors.As(err, &other):
+		detail = "found " + other.Found
+		if other.Found == "HTML" {
+			detail += "; if it stays so, check the connection's base URL"
+		}
+		return fault(providers.ErrMalformed, detail)
+	}
+	return err
+}
+
+// notLet reports a request that the limiter did not let go.
+func (c *Client) notLet(op string, cause error) error {
+	var held *providers.HeldError
+	if !errors.As(cause, &held) {
+		return c.failure(op, 0, unsent(cause))
+	}
+	return &providers.Error{
+		Provider: c.config.Provider, Op: op, Status: http.StatusTooManyRequests, Kind: providers.ErrRateLimited,
+		RetryAfter: max(time.Until(held.Until), time.Second), Detail: notBefore(held.Until),
+	}
+}
+
+// read reads a list.
+func read(r Request, response Response) error {
+	if response.fault != nil {
+		return response.fault
+	}
+	if err := otherCharset(response.Header); err != nil {
+		return err
+	}
+	if r.readFile != nil {
+		return r.readFile(response.file)
+	}
+	return r.Read(response.Body)
 }
 
 func (c *Client) failure(op string, status int, kind error) error {
@@ -232,7 +315,7 @@ func Once(ctx context.Context, provider, op string, o *providers.Options, r Requ
 	request.Close = true
 	client := httpClient(o)
 	client.CloseIdleConnections() // one that the server has closed meanwhile would leave the outcome unknown
-	response, err := send(client, request, tokenMaxBody)
+	response, err := send(client, request, ObjectSize, false)
 	if err != nil {
 		return response, &providers.Error{Provider: provider, Op: op, Status: response.Status, Kind: err}
 	}
@@ -274,54 +357,6 @@ func newRequest(ctx context.Context, base string, r Request, agent string) (*htt
 		request.Header.Set("Content-Type", r.Body.ContentType)
 	}
 	return request, nil
-}
-
-// send returns a complete answer, or an error of the vocabulary. An error of
-// the transport is never wrapped: its text holds the URL.
-func send(client *http.Client, request *http.Request, maxBody int64) (Response, error) {
-	var dialed, connected bool
-	trace := &httptrace.ClientTrace{
-		GetConn: func(string) { dialed = true },
-		GotConn: func(httptrace.GotConnInfo) { connected = true },
-	}
-	answer, err := client.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
-	var blocked providers.BlockedError
-	if errors.As(err, &blocked) {
-		return Response{}, blocked
-	}
-	if err != nil {
-		if dialed && !connected && request.Context().Err() == nil {
-			return Response{}, providers.ErrUnsent
-		}
-		return Response{}, unknownOutcome(request.Context())
-	}
-	defer func() { _ = answer.Body.Close() }()
-	response := Response{Status: answer.StatusCode, Header: answer.Header}
-	memory := providers.Memory(request.Context())
-	if n := int(min(answer.ContentLength, maxBody, believed)) + bytes.MinRead; n > cap(memory) {
-		memory = make([]byte, 0, n+n/16) // whole from the start, with room for the next answer
-	}
-	body := bytes.NewBuffer(memory)
-	_, err = body.ReadFrom(io.LimitReader(answer.Body, maxBody+1))
-	response.Body = body.Bytes()
-	if err != nil {
-		return response, unknownOutcome(request.Context())
-	}
-	if int64(len(response.Body)) > maxBody {
-		response.Body = nil
-		if response.Status/100 == 2 { // of any other the status alone says what it is
-			return response, fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, maxBody)
-		}
-	}
-	return response, nil
-}
-
-// unknownOutcome is ErrTemporary, and says so if it was ctx that ended.
-func unknownOutcome(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", providers.ErrTemporary, err)
-	}
-	return providers.ErrTemporary
 }
 
 // unsent marks the cause of a failure before any effect: the request never

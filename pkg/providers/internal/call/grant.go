@@ -1,7 +1,6 @@
 package call
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -29,7 +28,7 @@ func ParseGrant(provider, op string, r Response, sent time.Time, err error) (pro
 		ExpiresIn side[providers.Number] `json:"expires_in"`
 		Owner     side[providers.Text]   `json:"resource_owner_id"`
 	}
-	if json.Unmarshal(bytes.TrimPrefix(r.Body, []byte("\xef\xbb\xbf")), &body) != nil {
+	if json.Unmarshal(r.Body, &body) != nil {
 		return providers.Grant{}, Malformed(provider, op, r, "the token answer is not JSON")
 	}
 	if body.Access == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,9 @@ func TestParseGrant(t *testing.T) {
 		`{"access_token":"a","refresh_token":["r"],"expires_in":60,"token_type":[{}]}`: {Access: providers.NewSecret("a"), ExpiresAt: sent.Add(time.Minute)},
 	} {
 		want.ObtainedAt = sent
-		got, err := call.ParseGrant("test", "op", call.Response{Status: 200, Body: []byte(body)}, sent, nil)
+		o := &providers.Options{HTTP: &http.Client{Transport: &scripted{replies: []reply{{body: body}}}}}
+		response, err := call.Once(t.Context(), "test", "op", o, call.Request{URL: base})
+		got, err := call.ParseGrant("test", "op", response, sent, err)
 		if err != nil || got != want {
 			t.Errorf("%s: %+v %v, want %+v", body, got, err, want)
 		}

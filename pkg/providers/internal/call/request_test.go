@@ -87,7 +87,7 @@ func TestDo_Address(t *testing.T) {
 
 func TestDo_CapsAnAnswer(t *testing.T) {
 	t.Parallel()
-	capped := func(_ *call.Config, o *providers.Options) { o.MaxBody = 10 }
+	capped := func(_ *call.Config, o *providers.Options) { o.MaxObject = 10 }
 	s := &scripted{replies: []reply{{body: "0123456789"}}}
 	if r, err := send(t.Context(), client(s, capped), call.Request{}); err != nil || len(r.Body) != 10 {
 		t.Errorf("at the cap: %v, %d bytes", err, len(r.Body))
@@ -108,13 +108,21 @@ func TestDo_CapsAnAnswer(t *testing.T) {
 		_ = z.Close()
 	}))
 	defer server.Close()
-	unpacked := call.New(call.Config{Provider: "test"}, providers.Fixed(providers.Token{BaseURL: server.URL}), &providers.Options{Limiter: noLimit{}, MaxBody: 10_000})
+	unpacked := call.New(call.Config{Provider: "test"}, providers.Fixed(providers.Token{BaseURL: server.URL}), &providers.Options{Limiter: noLimit{}, MaxObject: 10_000})
 	if _, err := send(t.Context(), unpacked, call.Request{}); !errors.Is(err, providers.ErrTooLarge) {
 		t.Errorf("above the cap once unpacked: %v", err)
 	}
-	s = &scripted{replies: []reply{{body: strings.Repeat("x", 2<<20)}}}
-	if r, err := send(t.Context(), client(s), call.Request{}); err != nil || len(r.Body) != 2<<20 {
-		t.Errorf("far below the default cap: %v", err)
+	for size, c := range map[int]struct {
+		request call.Request
+		fits    bool
+	}{
+		1 << 20: {call.Request{}, true}, 1<<20 + 1: {call.Request{}, false}, 8 << 20: {call.Request{Page: true}, true}, 8<<20 + 1: {call.Request{Page: true}, false},
+	} {
+		s = &scripted{replies: []reply{{body: strings.Repeat("x", size)}}}
+		r, err := send(t.Context(), client(s), c.request)
+		if c.fits != (err == nil) || c.fits != (len(r.Body) == size) || !c.fits && !errors.Is(err, providers.ErrTooLarge) {
+			t.Errorf("%d bytes by default, page %v: %v", size, c.request.Page, err)
+		}
 	}
 }
 
@@ -201,10 +209,11 @@ func TestBodies(t *testing.T) {
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		`{"a":"花子"}`: "花子", "\xef\xbb\xbf" + `{"a":"b"}`: "b", `{}`: "", `{"a":"�"}`: "�",
+		`{"a":"花子"}`: "花子", "\xef\xbb\xbf" + `{"a":"b"}`: "b", packed(`{"a":"b"}`): "b", `{}`: "", `{"a":"�"}`: "�",
 	} {
 		var v struct{ A string }
-		if err := call.Decode("test", "op", call.Response{Status: 200, Body: []byte(body)}, &v); err != nil || v.A != want {
+		r, err := send(t.Context(), client(&scripted{replies: []reply{{body: body}}}), call.Request{})
+		if err = errors.Join(err, call.Decode("test", "op", r, &v)); err != nil || v.A != want {
 			t.Errorf("%q: %q %v", body, v.A, err)
 		}
 	}

@@ -56,8 +56,21 @@ type booking struct {
 
 // bookings is the table, in the order of their making.
 type bookings struct {
-	list  []*booking
-	users *users
+	list    []*booking
+	diaries map[int64]*diary // by schedule
+	users   *users
+}
+
+// index makes the diaries of all that is in the table.
+func (t *bookings) index() {
+	lists := map[int64][]*booking{}
+	for _, b := range t.list {
+		lists[b.schedule.id] = append(lists[b.schedule.id], b)
+	}
+	t.diaries = map[int64]*diary{}
+	for _, c := range schedules {
+		t.diaries[c.id] = newDiary(lists[c.id])
+	}
 }
 
 // generate invents n bookings, the schedules in turn.
@@ -80,6 +93,7 @@ func (t *bookings) generate(n int, people *users) {
 		}
 		t.list = append(t.list, b)
 	}
+	t.index()
 }
 
 // record returns the booking as lists serve it.
@@ -171,6 +185,7 @@ func (e *Editor) Book(scheduleID, user int64, start time.Time) (id int64) {
 			b := &booking{id: s.bookings.nextID(), schedule: &schedules[i], user: user, created: now, changed: now,
 				start: start.In(schedules[i].zone), slot: 1000000 + len(s.bookings.list)}
 			s.bookings.list = append(s.bookings.list, b)
+			s.bookings.diaries[scheduleID].insert(b)
 			id = b.id
 			s.fireBooking(b, "create", e.fires)
 		}
@@ -195,6 +210,8 @@ func (e *Editor) ChangeBooking(id int64, event string) (ok bool) {
 				continue
 			}
 			ok = true
+			in := s.bookings.diaries[b.schedule.id]
+			in.remove(b)
 			b.changed, b.raw = s.Now(), nil
 			switch event {
 			case "destroy":
@@ -208,6 +225,7 @@ func (e *Editor) ChangeBooking(id int64, event string) (ok bool) {
 			case "approve":
 				b.pending = false
 			}
+			in.insert(b)
 			s.fireBooking(b, event, e.fires)
 		}
 	})

@@ -72,6 +72,7 @@ func (s *Server) Load(r io.Reader) error {
 			return err
 		}
 	}
+	loaded.bookings.index()
 	s.Do(func() {
 		s.users, s.bookings = loaded.users, loaded.bookings
 		s.bookings.users, s.hooks = &s.users, d.Hooks

@@ -1,7 +1,6 @@
 package supersaastest
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -57,7 +56,9 @@ type query struct {
 	limit, offset int
 	from, to      time.Time // zero: open
 	slots         bool
-	rows          []*booking // of the schedule, and of the user asked for
+	diary         *diary // of the schedule
+	byUser        bool
+	user          int64 // with byUser
 }
 
 func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
@@ -65,12 +66,11 @@ func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
 	if !ok {
 		return
 	}
-	latest := q.from.IsZero()
-	q.keep(func(b *booking) time.Time { return b.changed })
-	if latest && len(q.rows) > 10 {
-		q.rows = q.rows[len(q.rows)-10:]
+	rows := q.ofUser(between(q.diary.byChange, func(b *booking) time.Time { return b.changed }, q.from, q.to))
+	if q.from.IsZero() && len(rows) > 10 {
+		rows = rows[len(rows)-10:]
 	}
-	s.answer(w, q)
+	s.answer(w, q, rows)
 }
 
 func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
@@ -90,13 +90,15 @@ func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
 		q.from = time.Date(year, month, day, 0, 0, 0, 0, zone)
 		q.to = q.from.AddDate(0, 0, 1)
 	}
+	rows := q.ofUser(between(q.diary.byStart, func(b *booking) time.Time { return b.start }, q.from, q.to))
 	resource, service := r.Param("resource_id"), r.Param("service_id")
-	q.rows = slices.DeleteFunc(q.rows, func(b *booking) bool {
-		record := parseObject(s.bookings.record(b))
-		return b.deleted || resource != "" && textOf(record["resource_id"]) != resource || service != "" && textOf(record["service_id"]) != service
-	})
-	q.keep(func(b *booking) time.Time { return b.start })
-	s.answer(w, q)
+	if resource != "" || service != "" {
+		rows = slices.DeleteFunc(slices.Clone(rows), func(b *booking) bool {
+			record := parseObject(s.bookings.record(b))
+			return resource != "" && textOf(record["resource_id"]) != resource || service != "" && textOf(record["service_id"]) != service
+		})
+	}
+	s.answer(w, q, rows)
 }
 
 // query reads the parameters and refuses what a type of schedule does not
@@ -135,36 +137,29 @@ func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, zone *time.Loc
 		*into = at
 	}
 	user, byUser := r.Lookup("user")
-	var only int64
+	q.diary, q.byUser = s.bookings.diaries[id], byUser
 	if u := s.users.find(user); u != nil {
-		only = u.id
-	} else if byUser && user != "0" {
-		only = -1
-	}
-	for _, b := range s.bookings.list {
-		if b.schedule.id == id && (!byUser || b.user == only) {
-			q.rows = append(q.rows, b)
-		}
+		q.user = u.id
+	} else if user != "0" {
+		q.user = -1
 	}
 	return q, true
 }
 
-// keep sorts by a time and keeps what lies in [from, to).
-func (q *query) keep(at func(*booking) time.Time) {
-	q.rows = slices.DeleteFunc(q.rows, func(b *booking) bool {
-		t := at(b)
-		return t.Before(q.from) || !q.to.IsZero() && !t.Before(q.to)
-	})
-	slices.SortFunc(q.rows, func(a, b *booking) int { return cmp.Or(at(a).Compare(at(b)), cmp.Compare(a.id, b.id)) })
+// ofUser keeps the bookings of the user asked for; of everybody, if none is.
+func (q *query) ofUser(rows []*booking) []*booking {
+	if !q.byUser {
+		return rows
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(b *booking) bool { return b.user != q.user })
 }
 
-func (s *Server) answer(w http.ResponseWriter, q query) {
+func (s *Server) answer(w http.ResponseWriter, q query, list []*booking) {
 	name, rows := "bookings", [][]byte{}
 	if q.slots {
-		name, rows = "slots", s.bookings.slots(q.rows)
-		rows = slice(rows, q.limit, q.offset)
+		name, rows = "slots", s.bookings.slots(list, q)
 	} else {
-		for _, b := range slice(q.rows, q.limit, q.offset) {
+		for _, b := range slice(list, q.limit, q.offset) {
 			rows = append(rows, s.bookings.record(b))
 		}
 	}
@@ -175,15 +170,25 @@ func (s *Server) answer(w http.ResponseWriter, q query) {
 	answer(w, object{name: array(rows)}.encode(nil))
 }
 
-// slots groups bookings by slot, in the order in which the slots come first.
-func (t *bookings) slots(list []*booking) [][]byte {
+// slots groups bookings by slot, in the order in which the slots come first,
+// and renders those of the page.
+func (t *bookings) slots(list []*booking, q query) [][]byte {
 	var heads []*booking
-	inside := map[int][][]byte{}
+	seen := map[int]bool{}
 	for _, b := range list {
-		if inside[b.slot] == nil {
-			heads = append(heads, b)
+		if !seen[b.slot] {
+			heads, seen[b.slot] = append(heads, b), true
 		}
-		inside[b.slot] = append(inside[b.slot], t.record(b))
+	}
+	heads = slice(heads, q.limit, q.offset)
+	inside := map[int][][]byte{}
+	for _, b := range heads {
+		inside[b.slot] = [][]byte{}
+	}
+	for _, b := range list {
+		if of, ok := inside[b.slot]; ok {
+			inside[b.slot] = append(of, t.record(b))
+		}
 	}
 	rows := make([][]byte, len(heads))
 	for i, b := range heads {

@@ -1,16 +1,16 @@
-package export
+package jsonscan
 
 import (
 	"bytes"
 	"encoding/json"
 )
 
-// The functions of this file walk JSON that jsontext has already found valid.
-// They look at structure only: nothing is decoded but a member's name or a
-// single string that a caller asks for. On bytes that are not valid they stay
-// inside the slice and answer something, never panic.
+// The functions of this file walk JSON that is known to be valid. They look at
+// structure only: nothing is decoded but a member's name or a single string
+// that a caller asks for. On bytes that are not valid they stay inside the
+// slice and answer something, never panic.
 
-// skipString returns the index behind the string that begins at b[i].
+// skipString returns the index after the string that begins at b[i].
 func skipString(b []byte, i int) int {
 	for i++; i < len(b); {
 		j := bytes.IndexByte(b[i:], '"')
@@ -37,15 +37,17 @@ func escapedQuote(b []byte, i int) bool {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
-func skipSpace(b []byte, i int) int {
+// SkipSpace returns the index of the first byte at or after b[i] that is no
+// white space.
+func SkipSpace(b []byte, i int) int {
 	for i < len(b) && isSpace(b[i]) {
 		i++
 	}
 	return i
 }
 
-// skipValue returns the index behind the value that begins at b[i].
-func skipValue(b []byte, i int) int {
+// SkipValue returns the index after the value that begins at b[i].
+func SkipValue(b []byte, i int) int {
 	depth := 0
 	for i < len(b) {
 		switch b[i] {
@@ -71,7 +73,7 @@ func skipValue(b []byte, i int) int {
 	return len(b)
 }
 
-// skipScalar returns the index behind the number or literal at b[i], which is
+// skipScalar returns the index after the number or literal at b[i], which is
 // at least one byte.
 func skipScalar(b []byte, i int) int {
 	for i++; i < len(b); i++ {
@@ -83,8 +85,29 @@ func skipScalar(b []byte, i int) int {
 	return i
 }
 
+// deeperThan reports whether arrays and objects of b lie in each other more
+// than depth times.
+func deeperThan(b []byte, depth int) bool {
+	open := 0
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case '"':
+			i = skipString(b, i)
+			continue
+		case '{', '[':
+			if open++; open > depth {
+				return true
+			}
+		case '}', ']':
+			open--
+		}
+		i++
+	}
+	return false
+}
+
 // compactInto moves the value b[start:end] to b[w:], w <= start, without its
-// insignificant white space, and returns the index behind it. Bytes that need
+// insignificant white space, and returns the index after it. Bytes that need
 // not move are not copied, which is the usual case: APIs send compact JSON.
 func compactInto(b []byte, w, start, end int) int {
 	if surelyCompact(b[start:end]) {
@@ -99,7 +122,7 @@ func compactInto(b []byte, w, start, end int) int {
 			i++
 		default:
 			w = move(b, w, run, i)
-			i = skipSpace(b[:end], i+1)
+			i = SkipSpace(b[:end], i+1)
 			run = i
 		}
 	}
@@ -121,7 +144,7 @@ func surelyCompact(b []byte) bool {
 			return true
 		}
 		before := i + j - 1
-		i = skipSpace(b, i+j)
+		i = SkipSpace(b, i+j)
 		if before < 0 || i == len(b) {
 			return false
 		}
@@ -143,45 +166,64 @@ func move(b []byte, w, start, end int) int {
 	return w + end - start
 }
 
-// A member is one name and value of an object, as indexes.
-type member struct {
-	name       []byte // as it stands between the quotes
-	begin      int    // of the name's quote
-	value, end int
+// A Member is one name and value of an object, as indexes into the bytes that
+// were walked.
+type Member struct {
+	Name       []byte // as it stands between the quotes; see NameIs and Unquote
+	Begin      int    // of the name's quote
+	Value, End int
 }
 
-// members yields the members of the object that begins at b[i]. It stops early
+// Members yields the members of the object that begins at b[i]. It stops early
 // if yield says so.
-func members(b []byte, i int, yield func(member) bool) {
-	i = skipSpace(b, i+1)
+func Members(b []byte, i int, yield func(Member) bool) {
+	i = SkipSpace(b, i+1)
 	for i < len(b) && b[i] == '"' {
-		m := member{begin: i}
+		m := Member{Begin: i}
 		end := skipString(b, i)
-		m.name = b[i+1 : max(i+1, end-1)]
-		i = skipSpace(b, end)
-		m.value = skipSpace(b, min(i+1, len(b)))
-		m.end = skipValue(b, m.value)
+		m.Name = b[i+1 : max(i+1, end-1)]
+		i = SkipSpace(b, end)
+		m.Value = SkipSpace(b, min(i+1, len(b)))
+		m.End = SkipValue(b, m.Value)
 		if !yield(m) {
 			return
 		}
-		i = skipSpace(b, m.end)
+		i = SkipSpace(b, m.End)
 		if i < len(b) && b[i] == ',' {
-			i = skipSpace(b, i+1)
+			i = SkipSpace(b, i+1)
 		}
 	}
 }
 
-// nameIs compares a raw name with a plain one, undoing escapes if there are any.
-func nameIs(raw []byte, name string) bool {
+// Elements yields where the elements of the array that begins at b[i] start
+// and end. It stops early if yield says so.
+func Elements(b []byte, i int, yield func(start, end int) bool) {
+	i = SkipSpace(b, i+1)
+	for i < len(b) && b[i] != ']' {
+		end := SkipValue(b, i)
+		if !yield(i, end) {
+			return
+		}
+		i = SkipSpace(b, end)
+		if i < len(b) && b[i] == ',' {
+			i = SkipSpace(b, i+1)
+		}
+	}
+}
+
+// NameIs compares a member's name with a plain one, undoing escapes if there
+// are any.
+func NameIs(raw []byte, name string) bool {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw) == name
 	}
-	text, ok := unquote(raw)
+	text, ok := Unquote(raw)
 	return ok && string(text) == name
 }
 
-// unquote undoes the escapes of a string's inside.
-func unquote(inside []byte) ([]byte, bool) {
+// Unquote undoes the escapes of what stands between the quotes of a string.
+// Without any the same bytes are returned.
+func Unquote(inside []byte) ([]byte, bool) {
 	if bytes.IndexByte(inside, '\\') < 0 {
 		return inside, true
 	}
@@ -193,18 +235,18 @@ func unquote(inside []byte) ([]byte, bool) {
 	return []byte(s), true
 }
 
-// lookup finds the first value under a path of names in the object b and
-// returns its bytes.
-func lookup(b []byte, path []string) ([]byte, bool) {
-	i := skipSpace(b, 0)
+// Lookup finds the first value under a path of names in a record and returns
+// its bytes.
+func Lookup(record []byte, path []string) ([]byte, bool) {
+	i := SkipSpace(record, 0)
 	for _, name := range path {
-		if i >= len(b) || b[i] != '{' {
+		if i >= len(record) || record[i] != '{' {
 			return nil, false
 		}
 		found := -1
-		members(b, i, func(m member) bool {
-			if nameIs(m.name, name) {
-				found = m.value
+		Members(record, i, func(m Member) bool {
+			if NameIs(m.Name, name) {
+				found = m.Value
 			}
 			return found < 0
 		})
@@ -213,21 +255,21 @@ func lookup(b []byte, path []string) ([]byte, bool) {
 		}
 		i = found
 	}
-	if len(path) == 0 || i >= len(b) {
+	if len(path) == 0 || i >= len(record) {
 		return nil, false
 	}
-	return b[i:skipValue(b, i)], true
+	return record[i:SkipValue(record, i)], true
 }
 
-// text returns a string's content or a number's digits; nothing for any other
+// Text returns a string's content or a number's digits; nothing for any other
 // value, and for an empty string.
-func text(value []byte) ([]byte, bool) {
+func Text(value []byte) ([]byte, bool) {
 	if len(value) == 0 {
 		return nil, false
 	}
 	switch c := value[0]; {
-	case c == '"':
-		s, ok := unquote(value[1 : len(value)-1])
+	case c == '"' && len(value) > 1:
+		s, ok := Unquote(value[1 : len(value)-1])
 		return s, ok && len(s) > 0
 	case c == '-' || c >= '0' && c <= '9':
 		return value, true

@@ -1,0 +1,202 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"hikyaku/internal/pagination"
+	"hikyaku/pkg/providers"
+)
+
+// An answer that says "nothing" looks the same whether there is nothing or the
+// provider is out of order. What rests on one is asked again before the run is
+// published: all of a run together, so that a night with twenty empty calendars
+// waits once.
+const (
+	firstPause  = 2 * time.Second
+	secondPause = 30 * time.Second
+)
+
+// A question is an answer that is asked for again.
+type question struct {
+	Pass int `json:"pass"`
+	// End is where a list ended before the provider's own count of it; nil:
+	// the first answer was empty.
+	End  *pagination.Position `json:"end,omitempty"`
+	Said int                  `json:"said,omitempty"`
+}
+
+// ended notes what is to be asked again about a pass that has been read.
+func (x *extraction) ended(ctx context.Context, r *pagination.Reader) error {
+	at := x.part.point.Next
+	said, counted := r.Total()
+	switch {
+	case at.Look > 0:
+		return nil
+	case at.Rows == 0:
+		x.journal.Open = append(x.journal.Open, question{Pass: at.Pass})
+	case counted && at.Seen < said:
+		x.journal.Open = append(x.journal.Open, question{Pass: at.Pass, End: &at, Said: said})
+	default:
+		return nil
+	}
+	if x.part.empty() {
+		x.notePlace()
+	}
+	return x.keep(context.WithoutCancel(ctx))
+}
+
+// confirm asks again what is to be asked twice, and once more what was then
+// answered differently. A list that turns out to go on is read.
+func (x *extraction) confirm(ctx, reading context.Context) error {
+	x.whole = true
+	for len(x.journal.Open) > 0 {
+		open := x.journal.Open
+		differ, err := x.askAll(reading, open, firstPause)
+		if err == nil && len(differ) > 0 {
+			var still []question
+			if still, err = x.askAll(reading, differ, secondPause); err == nil && len(still) < len(differ) {
+				err = x.byTurns()
+			}
+		}
+		if err != nil {
+			return err
+		}
+		for _, q := range open {
+			if q.End != nil && !slices.Contains(differ, q) {
+				x.journal.Total = append(x.journal.Total, WrongTotal{Pass: x.steps[q.Pass].Name, Said: q.Said, Found: q.End.Seen})
+			}
+		}
+		x.journal.Open = differ
+		if err := x.keep(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		for _, q := range differ {
+			if err := x.reopen(ctx, reading, q); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// askAll asks questions again after a pause, and returns those that were
+// answered differently.
+func (x *extraction) askAll(reading context.Context, open []question, pause time.Duration) (differ []question, err error) {
+	if err := x.seams.Sleep(reading, pause); err != nil {
+		return nil, err
+	}
+	for _, q := range open {
+		equal, err := x.askAgain(reading, q)
+		if err != nil {
+			return nil, err
+		}
+		if !equal {
+			differ = append(differ, q)
+		}
+	}
+	return differ, nil
+}
+
+// byTurns is the fault of a provider that does not say the same twice.
+func (x *extraction) byTurns() error {
+	return &providers.Error{Provider: x.run.Dataset.Provider, Op: "export", Kind: providers.ErrTemporary,
+		Detail: "a list is empty and not empty by turns; nothing is published until it says the same twice"}
+}
+
+// reopen reads a list that has turned out not to be empty, or to go on after
+// its end.
+func (x *extraction) reopen(ctx, reading context.Context, q question) error {
+	if x.journal.Reopened++; x.journal.Reopened > len(x.steps)*maxLooks {
+		return x.byTurns()
+	}
+	x.part.point.Next = pagination.Position{Pass: q.Pass}
+	if q.End != nil {
+		x.part.point.Next.Look, x.part.point.Next.Seen = reviewLook, q.End.Seen
+	}
+	for x.part.point.Next.Pass == q.Pass {
+		if !x.part.point.Next.Done {
+			if err := x.readPass(ctx, reading); err != nil {
+				return err
+			}
+		}
+		x.judgePass()
+	}
+	x.part.point.Next = pagination.Position{Pass: len(x.steps)}
+	x.journal.Open = slices.DeleteFunc(x.journal.Open, func(open question) bool { return open == q })
+	return nil
+}
+
+// askAgain reports whether a question gets the same answer: an empty list, or
+// no row after the last one.
+func (x *extraction) askAgain(reading context.Context, q question) (equal bool, err error) {
+	at := pagination.Position{Pass: q.Pass}
+	if q.End != nil {
+		at = *q.End
+		at.Done = false
+	}
+	r := x.reader(reading, at, pagination.NewKnown(pagination.Everything), &pagination.Drift{}) // nothing is taken
+	defer func() {
+		r.Close()
+		x.pages += r.Pages()
+	}()
+	for {
+		p, err := r.Next(reading)
+		switch {
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case err != nil:
+			return false, err
+		case len(p.Rows) > 0:
+			return false, nil
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// The doubts about a pass.
+const (
+	DoubtPlace    = "place"    // a place could not be brought to match
+	DoubtRepeated = "repeated" // rows stood further on in the list than where they had been read
+	DoubtLate     = "late"     // the last look still found rows that had been missed
+	DoubtUnread   = "unread"   // a record that cannot be read hides others
+)
+
+// doubtsAbout says why a pass is in doubt; none if it is not.
+func doubtsAbout(at pagination.Position, pass string, settled bool) []Doubt {
+	var doubts []Doubt
+	add := func(kind string, count int, format string, args ...any) {
+		if count > 0 {
+			doubts = append(doubts, Doubt{Kind: kind, Pass: pass, Count: count, Detail: fmt.Sprintf(format, args...)})
+		}
+	}
+	s := at.Signs
+	add(DoubtUnread, s.Unread, "in %d places a record cannot be read and no smaller question can be asked; rows beside it may be missing", s.Unread)
+	if settled {
+		return doubts
+	}
+	before := len(doubts)
+	add(DoubtPlace, s.Torn, "in %d places nothing of what had been read just before was found any more, in look %d", s.Torn, at.Look+1)
+	add(DoubtLate, s.Late, "look %d still found %d rows that the ones before had missed", at.Look+1, s.Late)
+	if len(doubts) == before {
+		add(DoubtRepeated, s.Displaced, "%d rows stood further on in the list than where they had been read, and %d looks have found only %d that could have moved them there", s.Displaced, at.Look+1, s.Found)
+	}
+	if len(doubts) == before {
+		add(DoubtRepeated, 1, "the list is too long to be looked at again")
+	}
+	return doubts
+}

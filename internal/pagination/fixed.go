@@ -1,0 +1,244 @@
+package pagination
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"hikyaku/pkg/jsonscan"
+)
+
+// fixed reads pages of one size, which the server chooses. No page can overlap
+// another, so each is read again after the next one.
+type fixed struct {
+	*session
+
+	page    int  // number of the page taken last
+	partial bool // an earlier process stopped inside that page
+}
+
+func newFixed(s *session) *fixed {
+	f := &fixed{session: s}
+	s.at.Fixed = true
+	if s.at.Rows > 0 {
+		s.at.Size = max(1, s.at.Size)
+		f.page = (s.at.Rows + s.at.Size - 1) / s.at.Size
+		f.partial = s.at.Rows%s.at.Size != 0
+	}
+	return f
+}
+
+// next reads the page after the last one, then the last one again. If the
+// second look at it shows nothing new, nothing has moved out of the next page
+// into this one meanwhile, so the two are neighbors.
+func (f *fixed) next(ctx context.Context) (Page, error) {
+	if f.partial {
+		return f.rest(ctx)
+	}
+	l, err := f.number(ctx, f.page+1)
+	if err != nil && narrowable(err) {
+		return f.skip(ctx)
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	if f.page == 0 {
+		return f.first(l)
+	}
+	before, err := f.number(ctx, f.page)
+	if err != nil {
+		return Page{}, err
+	}
+	if !f.anyRecent(before) {
+		return f.rewind(before)
+	}
+	from := f.place(f.page)
+	full := len(before.Records) >= f.at.Size
+	page, fresh := f.takeNew(before, from)
+	switch {
+	case fresh: // rows have moved left: look at the page before, too, and then at this pair again
+		f.drift.Shifts++
+		f.page = max(1, f.page-1)
+		return page, nil
+	case len(l.Records) == 0:
+		return f.end(ctx)
+	}
+	moved := f.countKnown(l)
+	if moved > 0 { // or it was answered wrongly
+		if l, err = f.number(ctx, f.page+1); err != nil {
+			return Page{}, err
+		}
+		moved = f.countKnown(l)
+	}
+	switch {
+	case len(l.Records) == 0:
+		return f.end(ctx)
+	case !full && moved == 0:
+		f.drift.Shifts++
+		return Page{}, nil // they are no neighbors; read the pair again
+	case moved > 0:
+		f.at.Signs.displace(f.at.Look, 1) // a shift shows on every page after it, so that not its rows are counted
+	}
+	f.drift.Shifts += min(1, moved)
+	f.page++
+	page, _ = f.takeNew(l, f.place(f.page))
+	f.link(before, l)
+	return page, nil
+}
+
+// link notes that two pages were found to be neighbors.
+func (f *fixed) link(before, l jsonscan.List) {
+	last := before.Records[len(before.Records)-1]
+	if e := f.known.find(digest(idOf(before, last))); e != nil {
+		e.next = short(digest(idOf(l, l.Records[0])))
+	}
+}
+
+// place is how many rows stand before a page.
+func (f *fixed) place(number int) int { return (number - 1) * max(1, f.at.Size) }
+
+func (f *fixed) first(l jsonscan.List) (Page, error) {
+	if len(l.Records) == 0 {
+		return Page{}, io.EOF
+	}
+	f.at.Size = max(f.at.Size, len(l.Records))
+	f.page = 1
+	page, _ := f.takeNew(l, 0)
+	return page, nil
+}
+
+// takeNew takes the rows that are not known, and reports whether there are
+// some that this look has not met. Pages are read again on purpose, so that to
+// meet a known row is no sign.
+func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
+	f.late = lateRun{open: true} // pages come in no order, so that neighbors are told within one alone
+	page = f.take(l, placing{start: start, joint: len(l.Records)})
+	f.late = lateRun{}
+	for _, record := range l.Records {
+		if id := idOf(l, record); !f.recent.has(id) {
+			f.recent.add(id)
+			fresh = true
+		}
+	}
+	return page, fresh
+}
+
+// rest reads the rest of the page in which an earlier process stopped.
+func (f *fixed) rest(ctx context.Context) (Page, error) {
+	f.partial = false
+	l, err := f.number(ctx, f.page)
+	if err != nil {
+		return Page{}, err
+	}
+	if f.countKnown(l) == 0 {
+		return f.rewind(l)
+	}
+	page, _ := f.takeNew(l, f.place(f.page))
+	return page, nil
+}
+
+// end ends the list if there is still nothing after the last page now that it
+// has been looked at again.
+func (f *fixed) end(ctx context.Context) (Page, error) {
+	l, err := f.number(ctx, f.page+1)
+	if err != nil {
+		return Page{}, err
+	}
+	if len(l.Records) == 0 {
+		return Page{}, io.EOF
+	}
+	f.drift.Shifts++
+	return Page{}, nil // read the pair again
+}
+
+// anyRecent reports whether a page has a row next to which nothing that was
+// read can have been forgotten.
+func (f *fixed) anyRecent(l jsonscan.List) bool {
+	for _, record := range l.Records {
+		if f.recent.inNewerHalf(idOf(l, record)) {
+			return true
+		}
+	}
+	return false
+}
+
+// countKnown returns how many rows of a page were read lately.
+func (f *fixed) countKnown(l jsonscan.List) (count int) {
+	for _, record := range l.Records {
+		if f.recent.has(idOf(l, record)) {
+			count++
+		}
+	}
+	return count
+}
+
+// rewind steps back to a page that still shows rows read earlier.
+func (f *fixed) rewind(before jsonscan.List) (Page, error) {
+	f.drift.Rewinds++
+	if f.page > 1 {
+		f.page--
+		return Page{}, nil
+	}
+	f.drift.Unresolved++
+	f.at.Signs.Torn++
+	page, _ := f.takeNew(before, 0)
+	return page, nil
+}
+
+// number asks for a page by its number.
+func (f *fixed) number(ctx context.Context, number int) (jsonscan.List, error) {
+	size := f.source.PageSize
+	if f.at.Size > 0 {
+		size = f.at.Size
+	}
+	q := Query{Page: number, Limit: size, Start: f.place(number)}
+	l, err := f.again(ctx, q)
+	if err != nil && narrowable(err) { // no smaller question could be asked instead
+		l, err = f.again(ctx, q)
+	}
+	return l, err
+}
+
+// skip leaves out a page that holds a record which cannot be read, because no
+// smaller question can be asked. The run is in doubt at that place.
+func (f *fixed) skip(ctx context.Context) (Page, error) {
+	neighbor := f.page // which was read a moment ago
+	if neighbor == 0 {
+		neighbor = 2
+	}
+	l, err := f.condemn(ctx,
+		func(ctx context.Context) (jsonscan.List, error) { return f.number(ctx, f.page+1) },
+		func(ctx context.Context) error { _, err := f.number(ctx, neighbor); return err })
+	var verdict errRejected
+	switch {
+	case errors.As(err, &verdict):
+		f.at.Signs.Unread++
+		f.page++
+		if f.at.Size == 0 {
+			f.at.Size = max(1, f.source.PageSize)
+		}
+		f.at.Rows = f.page * f.at.Size
+		return f.afterSkipped(ctx)
+	case err != nil:
+		return Page{}, err
+	}
+	if f.page == 0 {
+		return f.first(l)
+	}
+	return Page{}, nil
+}
+
+// afterSkipped takes the page after one that was left out, which cannot be
+// compared with it.
+func (f *fixed) afterSkipped(ctx context.Context) (Page, error) {
+	l, err := f.number(ctx, f.page+1)
+	if err != nil {
+		return Page{}, err
+	}
+	if len(l.Records) == 0 {
+		return Page{}, io.EOF
+	}
+	f.page++
+	page, _ := f.takeNew(l, f.place(f.page))
+	return page, nil
+}

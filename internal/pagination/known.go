@@ -1,0 +1,184 @@
+package pagination
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Known is the set of the rows that a run has handed over, by 64-bit digests
+// of their ids, in some 20 bytes each. Two ids with one digest would be taken
+// for the same row; among a million rows that happens once in 37 million runs.
+//
+// It is not safe for concurrent use.
+type Known struct {
+	generation int // rows of a full table
+	tables     []*table
+	count      int
+	forgotten  bool
+	answers    uint16 // number of the answer taken last
+}
+
+const (
+	// RememberedRows is how many of the newest rows an export's set remembers
+	// at the least.
+	RememberedRows = 1_000_000
+	// Everything makes a set that forgets nothing. A list that is always read
+	// twice needs that: what was forgotten would be handed over again.
+	Everything = 0
+)
+
+// NewKnown returns a set that remembers at least the newest rows added, or
+// Everything.
+func NewKnown(rows int) *Known { return &Known{generation: (rows + 2) / 3} }
+
+// tablesKept are three full ones and the one being filled.
+const tablesKept = 4
+
+// A slot is a known row, in 16 bytes.
+type slot struct {
+	id      uint64 // digest of its id; 0: the slot is empty
+	content uint16 // digest of its bytes
+	next    uint16 // of the id that followed it in the newest answer; 0: none did
+	answer  uint16 // number of the newest answer that showed it
+	pass    uint8
+	looks   uint8 // the look that took it, times 16, and the last one that met it
+}
+
+func (s slot) taken() int { return int(s.looks >> 4) }
+func (s slot) met() int   { return int(s.looks & 15) }
+
+// meet notes that a look has met the row.
+func (s *slot) meet(look int) { s.looks = s.looks&0xf0 | uint8(look&15) }
+
+// inLook is slot.looks of a row that a look takes.
+func inLook(look int) uint8 { return uint8(look&15) * 17 }
+
+// slotSize is the width of a stored slot.
+const slotSize = 16
+
+func digest(id []byte) uint64 {
+	if d := xxhash.Sum64(id); d != 0 {
+		return d
+	}
+	return 1
+}
+
+// short is a digest of a digest that is never 0.
+func short(d uint64) uint16 { return uint16(d>>48) | 1 }
+
+// Len returns how many rows have been added.
+func (k *Known) Len() int { return k.count }
+
+// Forgetful reports whether rows have been forgotten.
+func (k *Known) Forgetful() bool { return k.forgotten }
+
+// find returns the slot of an id until the next add; nil if it is not known.
+func (k *Known) find(id uint64) *slot {
+	for i := len(k.tables) - 1; i >= 0; i-- {
+		if s := k.tables[i].find(id); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+func (k *Known) add(s slot) {
+	n := len(k.tables)
+	if n == 0 || k.generation > 0 && k.tables[n-1].count >= k.generation {
+		if n == tablesKept {
+			k.tables = append(k.tables[:0], k.tables[1:]...)
+			k.forgotten = true
+		}
+		k.tables = append(k.tables, &table{most: k.generation})
+	}
+	k.tables[len(k.tables)-1].add(s)
+	k.count++
+}
+
+// Restore adds rows as Row.AppendKnown wrote them in another process.
+func (k *Known) Restore(r io.Reader) error {
+	var raw [slotSize]byte
+	for {
+		if _, err := io.ReadFull(r, raw[:]); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading the known ids: %w", err)
+		}
+		s := slot{
+			id: binary.LittleEndian.Uint64(raw[:]), content: binary.LittleEndian.Uint16(raw[8:]),
+			next: binary.LittleEndian.Uint16(raw[10:]), answer: binary.LittleEndian.Uint16(raw[12:]), pass: raw[14], looks: raw[15],
+		}
+		if k.answers = s.answer; k.find(s.id) == nil {
+			k.add(s)
+		}
+	}
+}
+
+// appendTo stores a slot.
+func (s slot) appendTo(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, s.id)
+	b = binary.LittleEndian.AppendUint16(b, s.content)
+	b = binary.LittleEndian.AppendUint16(b, s.next)
+	b = binary.LittleEndian.AppendUint16(b, s.answer)
+	return append(b, s.pass, s.looks)
+}
+
+// A table is a hash table with open addressing.
+type table struct {
+	slots []slot
+	count int
+	most  int // rows that it takes; 0: no bound
+}
+
+func (t *table) place(id uint64) int {
+	mixed := id * 0x9e3779b97f4a7c15
+	return int(mixed >> 32 * uint64(len(t.slots)) >> 32)
+}
+
+func (t *table) find(id uint64) *slot {
+	if len(t.slots) == 0 {
+		return nil
+	}
+	for i := t.place(id); ; i = (i + 1) % len(t.slots) {
+		switch t.slots[i].id {
+		case id:
+			return &t.slots[i]
+		case 0:
+			return nil
+		}
+	}
+}
+
+func (t *table) add(s slot) {
+	if t.count*4 >= len(t.slots)*3 {
+		t.grow()
+	}
+	t.put(s)
+	t.count++
+}
+
+func (t *table) grow() {
+	old := t.slots
+	size := max(64, len(old)*3/2)
+	if t.most > 0 {
+		size = max(64, min(size, t.most*4/3+4)) // no more than it will ever hold
+	}
+	t.slots = make([]slot, size)
+	for _, s := range old {
+		if s.id != 0 {
+			t.put(s)
+		}
+	}
+}
+
+func (t *table) put(s slot) {
+	i := t.place(s.id)
+	for t.slots[i].id != 0 && t.slots[i].id != s.id {
+		i = (i + 1) % len(t.slots)
+	}
+	t.slots[i] = s
+}

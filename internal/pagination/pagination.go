@@ -1,0 +1,228 @@
+// Package pagination reads a provider's list from its beginning to its end,
+// although rows come and go meanwhile, answers are wrong and servers fall ill.
+//
+// A Reader asks a Source for one page after the other and hands over the rows
+// that it has not handed over before. Each page begins with the last row of
+// the page before it, the row of overlap. A page that does not was answered
+// wrongly, or the list has moved; it is asked for once more, and if it stays
+// so, the reader goes back until a page shows rows that it knows, and goes on
+// from there. What is known is a set of the run's ids (Known), so that reading
+// again never doubles a row.
+//
+// There is one strategy for each way of paging: indexed (offsets, and page
+// numbers whose size can be chosen), fixed (page numbers of one size), cursor,
+// and whole (no paging).
+//
+// A list may be read several times. The first look finds signs that rows may
+// have been missed, and a further look finds those rows; Position.Settled says
+// whether enough looks have been taken.
+package pagination
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"hikyaku/pkg/jsonscan"
+	"hikyaku/pkg/providers"
+)
+
+// A Paging is the way in which a list is asked for its next page.
+type Paging string
+
+// The ways of paging.
+const (
+	// ByOffset: rows to skip and rows to send.
+	ByOffset Paging = "offset"
+	// ByPage: a page's number, from 1, and its size. Page p of size s starts
+	// at row (p-1)*s.
+	ByPage Paging = "page"
+	// ByFixedPage: like ByPage, for a server whose page size cannot be
+	// chosen. ByPage turns into it where the server is seen to do so.
+	ByFixedPage Paging = "fixed-page"
+	// ByCursor: the id of an earlier row.
+	ByCursor Paging = "cursor"
+	// Unpaged: the first answer is the whole list.
+	Unpaged Paging = "none"
+)
+
+// A Window is a range of time, both ends inclusive, to the second. A zero end
+// is open.
+type Window struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// A Query asks for one page. Which of its positions counts is a matter of the
+// source's paging.
+type Query struct {
+	Pass  int    // which of the source's lists
+	Start int    // rows before the page
+	Limit int    // rows asked for; 0: the provider's own size
+	Page  int    // number of the page, from 1; 0: not by number
+	After string // id of the row before the page
+	Window
+}
+
+// A Fetch asks for one page and reads it strictly: whatever is not the
+// documented list is an error. It is safe for concurrent use, honors ctx,
+// retries by itself what is worth retrying at once, and its errors are of the
+// vocabulary of package providers.
+type Fetch func(ctx context.Context, q Query) (jsonscan.List, error)
+
+// A Source is one account's lists of one kind of record.
+type Source struct {
+	Paging   Paging
+	PageSize int // rows to ask for; 0: the provider's own size
+	Fetch    Fetch
+	// Stream opens the one answer of an unpaged list. Only Unpaged needs it.
+	Stream func(ctx context.Context, q Query) (Stream, error)
+	// Created tells when a record was made, if it says so. nil: they never do.
+	Created func(record []byte) (time.Time, bool)
+}
+
+// A Stream yields a list in pieces, and io.EOF after the last one.
+type Stream interface {
+	Next() (jsonscan.List, error)
+	Close() error
+}
+
+// A Row is a record with its place.
+type Row struct {
+	jsonscan.Record
+	Place int // row of the pass, from 1, in the order of the source
+
+	known slot
+}
+
+// A Page holds the rows of one answer that are to be taken, perhaps none.
+type Page struct {
+	Body []byte // of the answer; a Row's Start and End point into it
+	Rows []Row
+	// Repeated counts rows that are left out because an earlier pass of the
+	// run has handed them over.
+	Repeated int
+	// Unread is a window in which a record could not be read, and what follows
+	// it there could not be asked for; nil: none.
+	Unread *Window
+}
+
+// Line returns a row's bytes with the newline.
+func (p Page) Line(r Row) []byte {
+	if r.End == r.Start {
+		return nil // of a record that no answer shows
+	}
+	return p.Body[r.Start : r.End+1]
+}
+
+// A Position is where a reading of one pass stands: enough to go on from there
+// in another process, together with the known ids.
+type Position struct {
+	Pass int `json:"pass"`
+	Look int `json:"look,omitempty"` // 0: the first time that the pass is read
+	// Rows is how many rows of the pass have been read, in this look.
+	Rows int `json:"rows"`
+	// Seen counts the different rows that the pass has shown, in all looks.
+	Seen int `json:"seen,omitempty"`
+	Size int `json:"size,omitempty"` // rows of a page that the server is known to give; 0: as asked
+	// Last are the ids of the rows read last, the newest at the end.
+	Last []string `json:"last,omitempty"`
+	// Fixed: the server's page size cannot be chosen.
+	Fixed bool `json:"fixed,omitempty"`
+	// Gap counts rows rejected since the last of Last: pages begin after them.
+	Gap int `json:"gap,omitempty"`
+	// Windows are the bounds of the narrower windows, in seconds of Unix
+	// time, into which a list by cursor is cut around a record that cannot be
+	// read: the beginning of the one being read, then the end of each.
+	Windows []int64 `json:"windows,omitempty"`
+	// Total is one more than what the provider counted on the first page; 0: it
+	// did not count.
+	Total   int      `json:"total,omitempty"`
+	Suspect *Suspect `json:"suspect,omitempty"`
+	Signs   Signs    `json:"signs,omitzero"`
+	// Done: the pass has been read to its end, and Settled judges it.
+	Done bool `json:"done,omitempty"`
+}
+
+// Signs say what the looks at one pass have met so far.
+type Signs struct {
+	// Displaced counts rows of the first look that stood further on in the
+	// list than where they had been read: as many others have come before
+	// them, and one of those may have jumped over the reader.
+	Displaced int `json:"displaced,omitempty"`
+	// Moved counts the same rows of the present further look.
+	Moved int `json:"moved,omitempty"`
+	// Found counts the rows that only further looks have shown.
+	Found int `json:"found,omitempty"`
+	// Late counts those of Found that the present look showed and that must
+	// have been there when an earlier look read that place.
+	Late int `json:"late,omitempty"`
+	// Torn counts the places of the present look where no known row was found.
+	Torn int `json:"torn,omitempty"`
+	// Unread counts places that no smaller question can get past.
+	Unread int `json:"unread,omitempty"`
+}
+
+// displace counts displaced rows of a look.
+func (s *Signs) displace(look, rows int) {
+	if look == 0 {
+		s.Displaced += rows
+	} else {
+		s.Moved += rows
+	}
+}
+
+// Settled reports whether the looks so far show that nobody is missing. The
+// first look settles a list in order if nothing was displaced or lost. A
+// further look settles it if it showed nobody who had been missed and either
+// it or the first one met nothing displaced; or if as many have been found as
+// rows were displaced.
+func (p Position) Settled(unordered bool) bool {
+	s := p.Signs
+	switch {
+	case s.Torn > 0:
+		return false
+	case p.Look == 0:
+		return !unordered && !p.Fixed && s.Displaced == 0
+	}
+	return s.Late == 0 && (s.Displaced == 0 || s.Moved == 0) || s.Displaced > 0 && s.Found >= s.Displaced
+}
+
+// Again is the beginning of a further look at the pass.
+func (p Position) Again() Position {
+	next := Position{Pass: p.Pass, Look: p.Look + 1, Fixed: p.Fixed, Signs: p.Signs, Seen: p.Seen, Total: p.Total}
+	if p.Fixed {
+		next.Size = p.Size
+	}
+	next.Signs.Late, next.Signs.Torn, next.Signs.Moved = 0, 0, 0
+	return next
+}
+
+// After is the beginning of the next pass.
+func (p Position) After() Position {
+	next := Position{Pass: p.Pass + 1, Fixed: p.Fixed}
+	if p.Fixed {
+		next.Size = p.Size
+	}
+	return next
+}
+
+// Drift counts how a source moved while it was read. All zero: it stood still.
+type Drift struct {
+	// Shifts are pages that did not begin where the one before ended.
+	Shifts int `json:"shifts"`
+	// Rewinds are pages read again elsewhere until one fitted.
+	Rewinds int `json:"rewinds"`
+	// Unresolved are places where none fitted: rows may be missing there.
+	Unresolved int `json:"unresolved"`
+}
+
+// ErrLoop is a source that sends the same rows again and again.
+var ErrLoop = fmt.Errorf("%w: the source repeats rows and ignores its paging parameters; check the provider's quirk for paging", providers.ErrInvalid)
+
+// maxStalls bounds the pages in a row that neither bring a new row nor begin
+// where they should, before a source is called broken.
+const maxStalls = 40
+
+// AppendKnown appends what Known.Restore needs to know the row again.
+func (r Row) AppendKnown(b []byte) []byte { return r.known.appendTo(b) }

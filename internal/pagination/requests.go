@@ -1,0 +1,100 @@
+package pagination
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"hikyaku/pkg/jsonscan"
+)
+
+// requests asks for pages, some of them before they are needed: a strategy
+// says which page it expects to need next. Where it then asks for another one,
+// what is on its way is dropped.
+type requests struct {
+	fetch Fetch
+	most  int          // on their way at once
+	awake func() error // called while a page is awaited
+	pulse time.Duration
+
+	ctx     context.Context // of what is on its way
+	cancel  context.CancelFunc
+	queue   []*request
+	running sync.WaitGroup
+	count   int64
+}
+
+// A request is a page on its way.
+type request struct {
+	query Query
+	done  chan struct{}
+	list  jsonscan.List
+	err   error
+}
+
+// expect begins to ask for a page if another may be on its way.
+func (r *requests) expect(ctx context.Context, q Query) bool {
+	if len(r.queue) >= r.most {
+		return false
+	}
+	r.start(ctx, q)
+	return true
+}
+
+func (r *requests) start(ctx context.Context, q Query) {
+	if r.ctx == nil {
+		r.ctx, r.cancel = context.WithCancel(ctx)
+	}
+	one := &request{query: q, done: make(chan struct{})}
+	r.queue = append(r.queue, one)
+	r.count++
+	fetchCtx := r.ctx
+	r.running.Go(func() {
+		defer close(one.done)
+		one.list, one.err = r.fetch(fetchCtx, q)
+	})
+}
+
+// get returns a page, the one that was expected if it is this one.
+func (r *requests) get(ctx context.Context, q Query) (jsonscan.List, error) {
+	if len(r.queue) == 0 || r.queue[0].query != q {
+		r.drop()
+		r.start(ctx, q)
+	}
+	one := r.queue[0]
+	if err := r.awake(); err != nil {
+		return jsonscan.List{}, err
+	}
+	beat := time.NewTicker(r.pulse)
+	defer beat.Stop()
+	for {
+		select {
+		case <-one.done:
+			r.queue = r.queue[1:]
+			return one.list, one.err
+		case <-beat.C:
+			if err := r.awake(); err != nil {
+				return jsonscan.List{}, err
+			}
+		case <-ctx.Done():
+			return jsonscan.List{}, ctx.Err()
+		}
+	}
+}
+
+// last returns the query that was begun last, if one is on its way.
+func (r *requests) last() (Query, bool) {
+	if n := len(r.queue); n > 0 {
+		return r.queue[n-1].query, true
+	}
+	return Query{}, false
+}
+
+// drop forgets what is on its way, and waits until it has ended.
+func (r *requests) drop() {
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.running.Wait()
+	r.queue, r.ctx, r.cancel = nil, nil, nil
+}

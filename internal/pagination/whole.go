@@ -1,0 +1,48 @@
+package pagination
+
+import (
+	"context"
+)
+
+// whole reads a list that comes in one answer, piece after piece.
+type whole struct {
+	*session
+
+	stream Stream
+	passed int // rows of the answer
+	resume int // rows that an earlier process has read
+}
+
+func (w *whole) next(ctx context.Context) (Page, error) {
+	if w.stream == nil {
+		stream, err := w.source.Stream(ctx, w.frame(Query{}))
+		if err != nil {
+			return Page{}, err
+		}
+		w.stream, w.passed, w.resume = stream, 0, w.at.Rows
+	}
+	if err := ctx.Err(); err != nil {
+		return Page{}, err
+	}
+	l, err := w.stream.Next()
+	if err != nil {
+		return Page{}, err
+	}
+	if l.Null {
+		return Page{}, errNull
+	}
+	if l.Total >= 0 {
+		w.at.Total = l.Total + 1
+	}
+	// Rows that an earlier process has read are known, and are no sign.
+	page := w.take(l, placing{start: w.passed, joint: min(len(l.Records), w.resume-w.passed) - 1})
+	w.passed += len(l.Records)
+	w.at.Rows = max(w.passed, w.resume)
+	return page, nil
+}
+
+func (w *whole) close() {
+	if w.stream != nil {
+		_ = w.stream.Close()
+	}
+}

@@ -1,0 +1,102 @@
+package repotest_test
+
+import (
+	"fmt"
+	"go/ast"
+	"path"
+	"slices"
+	"testing"
+)
+
+// The bounds of a type that acts. A record, whose methods only render or read
+// it, may have as many fields as what it describes.
+const (
+	typeMethods = 20
+	typeFields  = 15
+)
+
+// renderers are methods of records.
+var renderers = []string{"String", "Error", "GoString", "LogValue", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
+
+// actors are the packages whose types once grew to fifty methods over one
+// receiver, cut up into short functions that nobody could follow.
+var actors = []string{"internal/export", "internal/pagination", "pkg/jsonscan"}
+
+// A shape is what the files of a package say of one of its types.
+type shape struct{ fields, methods, acts int }
+
+func (s shape) tooLarge() bool {
+	return s.methods > typeMethods || s.acts > 0 && s.fields > typeFields
+}
+
+// shapes counts fields and methods by package and type.
+func shapes(files []source) map[string]*shape {
+	all := map[string]*shape{}
+	of := func(f source, name string) *shape {
+		key := path.Dir(f.path) + "." + name
+		if all[key] == nil {
+			all[key] = new(shape)
+		}
+		return all[key]
+	}
+	for _, f := range files {
+		if f.test || !slices.Contains(actors, path.Dir(f.path)) {
+			continue
+		}
+		for _, d := range f.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil {
+					continue
+				}
+				s := of(f, receiver(d.Recv.List[0].Type))
+				s.methods++
+				if !slices.Contains(renderers, d.Name.Name) {
+					s.acts++
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					if s, ok := spec.(*ast.TypeSpec); ok {
+						if fields, ok := s.Type.(*ast.StructType); ok {
+							of(f, s.Name.Name).fields = fields.Fields.NumFields()
+						}
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// receiver names the type of a method.
+func receiver(of ast.Expr) string {
+	name := ""
+	ast.Inspect(of, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && name == "" {
+			name = id.Name
+		}
+		return name == ""
+	})
+	return name
+}
+
+func TestTypes(t *testing.T) {
+	t.Parallel()
+	all := shapes(sources(t))
+	for name, s := range all {
+		if s.tooLarge() {
+			t.Errorf("%s has %d methods and %d fields, the bounds are %d and %d: give what belongs together a type of its own", name, s.methods, s.fields, typeMethods, typeFields)
+		}
+	}
+	if len(all) < 10 {
+		t.Errorf("only %d types in %v", len(all), actors)
+	}
+	for _, c := range []struct {
+		s    shape
+		want bool
+	}{{shape{15, 20, 20}, false}, {shape{16, 1, 1}, true}, {shape{30, 1, 0}, false}, {shape{0, 21, 0}, true}} {
+		if c.s.tooLarge() != c.want {
+			t.Errorf("%s: too large is %t", fmt.Sprint(c.s), !c.want)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package call
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"time"
+
+	"hikyaku/pkg/jsonscan"
+	"hikyaku/pkg/providers"
+)
+
+// receive sends a request and reads its answer as far as the request's kind
+// allows.
+func (c *Client) receive(request *http.Request, r Request) (Response, error) {
+	switch {
+	case r.readFile != nil:
+		return c.spool(request)
+	case r.Read != nil:
+		return send(c.http, request, c.options.MaxBody, true)
+	case r.Page:
+		return send(c.http, request, c.options.MaxBody, false)
+	}
+	return send(c.http, request, c.options.MaxObject, false)
+}
+
+// send returns a complete answer, or an error of the vocabulary. An error of
+// the transport is never wrapped: its text holds the URL.
+func send(client *http.Client, request *http.Request, most int64, raw bool) (Response, error) {
+	answer, err := exchange(client, request)
+	if err != nil {
+		return Response{}, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	return whole(request.Context(), answer, most, raw)
+}
+
+// whole reads an answer into memory. Of more than most bytes, as they come or
+// unpacked, it is an ErrTooLarge; where the status is not 2xx, that alone says
+// what the answer is, and the body is dropped. A raw answer is left as it came.
+func whole(ctx context.Context, answer *http.Response, most int64, raw bool) (Response, error) {
+	response := Response{Status: answer.StatusCode, Header: answer.Header}
+	good := response.Status/100 == 2
+	if !good {
+		most = min(most, ObjectSize)
+	}
+	var err error
+	if answer.ContentLength > most {
+		err = jsonscan.ErrTooLarge
+	} else {
+		response.Body, err = jsonscan.ReadAll(answer.Body, int(max(0, answer.ContentLength)), int(most))
+	}
+	if err == nil && !(raw && good) {
+		var plain []byte
+		plain, err = jsonscan.Plain(response.Body, int(most))
+		switch {
+		case err == nil:
+			response.Body = plain
+		case !errors.Is(err, jsonscan.ErrTooLarge):
+			return response, nil // whoever reads the answer says what is wrong with it
+		}
+	}
+	switch {
+	case err == nil:
+		return response, nil
+	case !errors.Is(err, jsonscan.ErrTooLarge):
+		return response, unknownOutcome(ctx)
+	}
+	response.Body = nil
+	if good {
+		return response, fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, most)
+	}
+	return response, nil
+}
+
+// exchange sends a request and returns the answer's beginning.
+func exchange(client *http.Client, request *http.Request) (*http.Response, error) {
+	var dialed, connected bool
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { dialed = true },
+		GotConn: func(httptrace.GotConnInfo) { connected = true },
+	}
+	answer, err := client.Do(request.WithContext(httptrace.WithClientTrace(request.Context(), trace))) //nolint:bodyclose // the caller's
+	if err == nil {
+		return answer, nil
+	}
+	var blocked providers.BlockedError
+	if errors.As(err, &blocked) {
+		return nil, blocked
+	}
+	if what := certificateFault(err); what != "" {
+		return nil, fmt.Errorf("%w: the certificate of %s %s", providers.ErrCertificate, request.URL.Hostname(), what)
+	}
+	if dialed && !connected && request.Context().Err() == nil {
+		return nil, providers.ErrUnsent
+	}
+	return nil, unknownOutcome(request.Context())
+}
+
+// certificateFault says what is wrong with a server's certificate, if that is
+// why there is no connection.
+func certificateFault(err error) string {
+	var (
+		verification *tls.CertificateVerificationError
+		name         x509.HostnameError
+		authority    x509.UnknownAuthorityError
+		invalid      x509.CertificateInvalidError
+		roots        x509.SystemRootsError
+	)
+	switch {
+	case errors.As(err, &name):
+		return "is for another host name"
+	case errors.As(err, &authority):
+		return "is issued by an unknown authority"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		if invalid.Cert != nil && time.Now().Before(invalid.Cert.NotBefore) {
+			return "is not valid yet; compare the clocks"
+		}
+		return "has expired"
+	case errors.As(err, &invalid):
+		return "is not valid for this use"
+	case errors.As(err, &roots):
+		return "cannot be checked: this machine has no list of authorities"
+	case errors.As(err, &verification):
+		return "cannot be verified"
+	}
+	return ""
+}
+
+// unknownOutcome is ErrTemporary, and says so if it was ctx that ended.
+func unknownOutcome(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", providers.ErrTemporary, err)
+	}
+	return providers.ErrTemporary
+}
+
+// otherCharset refuses a list whose header names another character set than
+// UTF-8: its bytes might be valid by chance.
+func otherCharset(header http.Header) error {
+	_, parameters, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil {
+		return nil //nolint:nilerr // no content type, or one that says nothing
+	}
+	if charset := strings.ToLower(parameters["charset"]); !slices.Contains([]string{"", "utf-8", "utf8", "us-ascii", "ascii"}, charset) {
+		return &jsonscan.NotAListError{Found: "another character set (by its Content-Type)"}
+	}
+	return nil
+}

@@ -4,21 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"hikyaku/internal/export"
-	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/secretstore"
-	"hikyaku/pkg/providers"
 )
 
 // The outcome names what the run does not hold, and what there is to know of it.
@@ -84,54 +76,18 @@ func TestOutcome(t *testing.T) {
 
 // TestExport_NamesTheRejectedRecord: one of 40 customers is no UTF-8.
 func TestExport_NamesTheRejectedRecord(t *testing.T) {
-	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		var rows []string
-		for n := range 40 {
-			name := "山田"
-			if n == 6 {
-				name = "\xff"
-			}
-			if id := fmt.Sprintf("%024d", n); id > r.URL.Query().Get("previous_id") {
-				rows = append(rows, fmt.Sprintf(`{"id":%q,"name":"%s"}`, id, name))
-			}
-		}
-		_, _ = io.WriteString(w, `{"items":[`+strings.Join(rows, ",")+`]}`)
-	}))
-	defer shop.Close()
-	s, err := localstack.Start(t.Context(), localstack.Options{Sandbox: localstack.SandboxOptions{Rate: -1}, Dir: t.TempDir(), Mapping: filepath.Join("..", "..", "config", "mapping.yaml")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := s.Sandboxes[providers.SHOPLINE].Token(shop.URL)
-	if err := s.AWS.Secrets.Create(t.Context(), secretstore.Name(localstack.Prefix, providers.SHOPLINE, secretstore.TokenPart), uuid.NewString(), token.Document()); err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range s.Vars(localstack.Export) {
-		t.Setenv(name, value)
-	}
-	run := func(arguments ...string) (out, notes string) {
-		var stdout, stderr bytes.Buffer
-		root := newRoot()
-		root.SetArgs(arguments)
-		root.SetOut(&stdout)
-		root.SetErr(&stderr)
-		if err := root.ExecuteContext(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return stdout.String(), stderr.String()
-	}
+	serveShop(t, 40, func(n int) bool { return n == 6 })
 	lake := t.TempDir()
-	out, _ := run("export", "shopline/customers", "--to", lake)
+	out, err := runCommand(t, "export", "shopline/customers", "--to", lake)
 	found := regexp.MustCompile(`^Exported 39 rows of shopline/customers in 1 part \(1 record rejected, see (.+)\): .+_manifest.json\n$`).FindStringSubmatch(out)
 	if found == nil {
-		t.Fatalf("got %q", out)
+		t.Fatalf("got %q, %v", out, err)
 	}
 	if files, err := filepath.Glob(filepath.Join(lake, "rejects", "shopline", "customers", "*", "*", "*.jsonl")); err != nil || len(files) != 1 || files[0] != found[1] {
 		t.Errorf("the rejects are in %v; %s is named: %v", files, found[1], err)
 	}
-	out, notes := run("export", "shopline/customers", "--to", "-")
-	if strings.Count(out, "\n") != 39 || !strings.HasSuffix(notes, "Printed 39 rows of shopline/customers in 1 part (1 record rejected and not kept)\n") {
-		t.Errorf("printed %q, said %q", out, notes)
+	out, notes, err := runNoted(t, "export", "shopline/customers", "--to", "-")
+	if err != nil || strings.Count(out, "\n") != 39 || !strings.HasSuffix(notes, "Printed 39 rows of shopline/customers in 1 part (1 record rejected and not kept)\n") {
+		t.Errorf("printed %q, said %q, %v", out, notes, err)
 	}
 }

@@ -78,6 +78,7 @@ func standing(v export.Verdict) string {
 		}
 	case export.InDoubt:
 		return fmt.Sprintf("%s, not published: %s", v.State, details(v.Doubts))
+	case export.Complete, export.Unfinished: // nothing to add
 	case export.NotRecorded:
 		return fmt.Sprintf("%s: a version published the run that did not record whether it was in doubt", v.State)
 	}

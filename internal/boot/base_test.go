@@ -102,9 +102,11 @@ func TestMetrics_AreEmbeddedMetricFormat(t *testing.T) {
 	base, _, out := open(t, nil)
 	base.Metrics.Add("SecondsToExpiry", "Seconds", 1800, map[string]string{"provider": "yappli", "dataset": "users"})
 	base.Metrics.Add("Rows", "Count", 3, nil)
+	base.Metrics.Add("ExportDoubt", "Count", 1, map[string]string{"provider": "yappli", "dataset": "users"})
 	base.Metrics.Add("NotANumber", "Count", math.NaN(), nil)
 	want := `{"SecondsToExpiry":1800,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["dataset","provider"]],"Metrics":[{"Name":"SecondsToExpiry","Unit":"Seconds"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000},"dataset":"users","provider":"yappli"}
 {"Rows":3,"_aws":{"CloudWatchMetrics":[{"Dimensions":[[]],"Metrics":[{"Name":"Rows","Unit":"Count"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000}}
+{"ExportDoubt":1,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["dataset","provider"],[]],"Metrics":[{"Name":"ExportDoubt","Unit":"Count"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000},"dataset":"users","provider":"yappli"}
 `
 	if out.String() != want {
 		t.Errorf("printed\n%swant\n%s", out, want)

@@ -20,6 +20,10 @@ type Metrics struct {
 	now func() time.Time
 }
 
+// overAll are the metrics that one alarm watches over all datasets. CloudWatch
+// adds nothing up by itself, so these are measured without their dimensions too.
+var overAll = []string{"ExportDoubt", "ExportRejects", "ExportUnresolved"}
+
 // Add writes one value. unit is one of CloudWatch's: Count, Seconds, Bytes,
 // None ... Dimensions must be few and of few values (provider, dataset,
 // outcome), because each combination is billed as a metric.
@@ -28,13 +32,17 @@ func (m *Metrics) Add(name, unit string, value float64, dimensions map[string]st
 	if names == nil {
 		names = []string{}
 	}
+	sets := [][]string{names}
+	if len(names) > 0 && slices.Contains(overAll, name) {
+		sets = append(sets, []string{})
+	}
 	line := map[string]any{
 		name: value,
 		"_aws": map[string]any{
 			"Timestamp": m.now().UnixMilli(),
 			"CloudWatchMetrics": []any{map[string]any{
 				"Namespace":  namespace,
-				"Dimensions": [][]string{names},
+				"Dimensions": sets,
 				"Metrics":    []any{map[string]string{"Name": name, "Unit": unit}},
 			}},
 		},

@@ -62,6 +62,8 @@ func call(ctx context.Context, p *crash.Process, l *land) error {
 			}
 			return errors.New("an empty list")
 		},
+		func() error { return objects.SetTags(ctx, "k", map[string]string{"t": "1"}) },
+		func() error { _, err := objects.GetTags(ctx, "k"); return err },
 		func() error { return objects.Delete(ctx, "k") },
 		func() error { return secrets.Create(ctx, "s", first, []byte("1")) },
 		func() error { return secrets.Put(ctx, "s", second, []byte("2"), "NEXT", secretstore.Pending) },
@@ -112,7 +114,7 @@ func TestEverySeamIsEnumerated(t *testing.T) {
 		},
 	})
 	want := []string{
-		"objects.Put k", "objects.Head k", "objects.Get k", "objects.List ", "objects.Delete k",
+		"objects.Put k", "objects.Head k", "objects.Get k", "objects.List ", "objects.SetTags k", "objects.GetTags k", "objects.Delete k",
 		"secrets.Create s", "secrets.Put s NEXT AWSPENDING", "secrets.Promote s AWSCURRENT",
 		"secrets.Get s AWSCURRENT", "secrets.GetVersion s", "secrets.Describe s", "http.POST provider.example/token",
 	}

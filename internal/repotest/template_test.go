@@ -18,7 +18,6 @@ import (
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/boot/bootrelay"
-	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 )
@@ -271,32 +270,6 @@ func TestTemplate_QueueOutlastsThreeDays(t *testing.T) {
 	}
 }
 
-// The schedule, the tables and the code mean the same datasets.
-func TestTemplate_Datasets(t *testing.T) {
-	t.Parallel()
-	s := prove.ReadTemplate(t, root)
-	var names, tables []string
-	for _, d := range export.Datasets() {
-		names = append(names, d.String())
-		tables = append(tables, strings.ReplaceAll(d.String(), "/", "_"))
-	}
-	if got := s.At("Parameters", "ExportDatasets", "Default"); got != strings.Join(names, ",") {
-		t.Errorf("ExportDatasets is %v, want %v", got, names)
-	}
-	for _, resource := range s.Resources("AWS::Glue::Table") {
-		name := fmt.Sprint(s.At("Resources", resource, "Properties", "TableInput", "Name"))
-		location := s.Value(s.At("Resources", resource, "Properties", "TableInput", "StorageDescriptor", "Location", "Sub"))
-		if i := slices.Index(tables, name); i < 0 || !strings.HasSuffix(location, "/athena/"+names[i]+"/") {
-			t.Errorf("table %s over %s", name, location)
-		} else {
-			tables, names = slices.Delete(tables, i, i+1), slices.Delete(names, i, i+1)
-		}
-	}
-	if len(tables) > 0 {
-		t.Errorf("no table for %v", tables)
-	}
-}
-
 var wildcard = regexp.MustCompile(`^\s+(Action|Resource|"s3:prefix"|- !Sub|Condition):?.*\*`)
 
 // Every wildcard of a role is explained, and no role reaches what is another's.
@@ -329,23 +302,70 @@ func TestTemplate_Roles(t *testing.T) {
 	for function, never := range forbidden {
 		policies := fmt.Sprint(s.At("Resources", localstack.Resource(function), "Properties", "Policies"))
 		for _, what := range never {
-			if strings.Contains(policies, what) {
+			if reaches(policies, what) {
 				t.Errorf("the role of %s reaches %s", function, what)
 			}
 		}
 	}
 }
 
-// Whoever is woken by an alarm finds it in the runbook.
+// reaches finds an action or a name that is not the beginning of a longer one,
+// as s3:DeleteObject is of s3:DeleteObjectTagging.
+func reaches(policies, what string) bool {
+	pattern := regexp.QuoteMeta(what)
+	if last := what[len(what)-1]; last != ':' && last != '/' {
+		pattern += `\b`
+	}
+	return regexp.MustCompile(pattern).MatchString(policies)
+}
+
+// The parts of a run in doubt end by the tag that the export gives them, and by
+// no other rule; nothing else is ever tagged.
+func TestTemplate_DoubtEndsByItsTag(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	rules, _ := s.At("Resources", "Bucket", "Properties", "LifecycleConfiguration", "Rules").([]any)
+	var ends []string
+	for _, r := range rules {
+		rule, _ := r.(map[string]any)
+		prefix := s.Value(rule["Prefix"])
+		if m, ok := rule["Prefix"].(map[string]any); ok {
+			prefix = fmt.Sprint(m["Sub"])
+		}
+		if days := rule["ExpirationInDays"]; days != nil {
+			ends = append(ends, fmt.Sprintf("%s %v %v", prefix, rule["TagFilters"], days))
+		}
+	}
+	want := []string{"${Prefix}/rejects/ <nil> 90", "${Prefix}/exports/ [map[Key:hikyaku Value:doubt]] 14"}
+	if !slices.Equal(ends, want) {
+		t.Errorf("objects end by %q, want %q", ends, want)
+	}
+	for _, function := range localstack.Functions() {
+		policies := fmt.Sprint(s.At("Resources", localstack.Resource(function), "Properties", "Policies"))
+		for _, action := range []string{"s3:PutObjectTagging", "s3:GetObjectTagging", "s3:DeleteObjectTagging"} {
+			if reaches(policies, action) != (function == localstack.Export) {
+				t.Errorf("the role of %s may %s: %t", function, action, reaches(policies, action))
+			}
+		}
+	}
+}
+
+// Whoever is woken by an alarm finds it in the runbook, and reads first how soon
+// to act.
 func TestTemplate_AlarmsAreInTheRunbook(t *testing.T) {
 	t.Parallel()
 	runbook, err := os.ReadFile(root + "/docs/runbook.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, alarm := range prove.ReadTemplate(t, root).Resources("AWS::CloudWatch::Alarm") {
+	s := prove.ReadTemplate(t, root)
+	for _, alarm := range s.Resources("AWS::CloudWatch::Alarm") {
 		if !strings.Contains(string(runbook), "`"+alarm+"`") {
 			t.Errorf("docs/runbook.md does not say what to do about %s", alarm)
+		}
+		severity, _, _ := strings.Cut(fmt.Sprint(s.At("Resources", alarm, "Properties", "AlarmDescription")), ": ")
+		if !slices.Contains([]string{"Critical", "High", "Warning"}, severity) {
+			t.Errorf("the description of %s begins with %q, want how soon to act", alarm, severity)
 		}
 	}
 }

@@ -209,16 +209,16 @@ func newExport() *cobra.Command {
 			if f.to == toPipe {
 				return exportToPipe(c, f, run, a[0])
 			}
-			_, answer, err := exportTo(c, f, run, a[0])
+			direct, answer, err := exportTo(c, f, run, a[0])
 			if err != nil {
 				return err
 			}
 			if f.asJSON {
 				err = json.NewEncoder(c.OutOrStdout()).Encode(answer)
 			} else if answer.Status == export.Done {
-				_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s: %s\n", outcome(answer), f.place(answer.Manifest))
+				_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s: %s\n", outcome(c.Context(), direct.Objects, answer, f.place), f.place(answer.Manifest))
 			}
-			return errors.Join(err, f.doubt(answer))
+			return errors.Join(err, f.doubt(c.Context(), direct.Objects, answer))
 		},
 	}
 	f.add(c)
@@ -246,25 +246,6 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// outcome says what an ended run holds, and what it does not.
-func outcome(a export.Answer) string {
-	text := fmt.Sprintf("%s of %s in %s", count(a.Rows, "row"), a.Dataset, count(a.Parts, "part"))
-	for _, one := range []struct {
-		n          int
-		what, rest string
-	}{
-		{a.Rejects, "record", "rejected"},
-		{a.Drift.Unresolved, "place", "where rows may be missing"},
-		{a.TotalWrong, "count", "of the provider that is wrong"},
-		{len(a.Doubts), "doubt", ""},
-	} {
-		if one.n > 0 {
-			text += ", " + strings.TrimSpace(count(one.n, one.what)+" "+one.rest)
-		}
-	}
-	return text
 }
 
 // exportTo brings a run to its end.
@@ -324,7 +305,7 @@ func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) er
 	f.dir = dir
 	direct, answer, err := exportTo(c, f, run, name)
 	if err == nil {
-		err = f.doubt(answer)
+		err = f.doubt(c.Context(), direct.Objects, answer)
 	}
 	if err != nil {
 		return err
@@ -339,7 +320,11 @@ func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) er
 			return err
 		}
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.ErrOrStderr(), "Printed %s\n", outcome(c.Context(), direct.Objects, answer, nil))
+	return err
 }
 
 // writeLines copies a part's lines.

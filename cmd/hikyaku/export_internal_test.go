@@ -25,7 +25,7 @@ func TestEstimate(t *testing.T) {
 		{pagination.ByOffset, true, 4000, 8036, 4018, 5, 15},
 		{pagination.ByPage, false, 4000, 4481, 2241, 3, 15},
 		{pagination.ByFixedPage, false, 4000, 8002, 4001, 5, 15},
-		{pagination.ByCursor, false, 4000, 4002, 2001, 3, 15},
+		{pagination.ByCursor, false, 4000, 4018, 2009, 3, 15},
 		{pagination.Unpaged, false, 1, 1, 1, 1, 15},
 	} {
 		e := estimateOf(1_000_000, 1000, bootexport.Pace{Paging: c.paging, PageSize: 250, PerSecond: 2, StopAhead: 20 * time.Second}, c.unordered)
@@ -86,7 +86,7 @@ func TestMeter_ShowsNoRateOfTheFirstMoments(t *testing.T) {
 		{5, 4 * time.Second, "250 rows, 5 pages, 1.00 MB/s, 0.5 of 0.5 requests/s, 1 refused, remaining: unknown"},
 	} {
 		m.take(sample{progressed(c.pages), began.Add(c.at)})
-		if got := m.text(began.Add(c.at)); got != c.want {
+		if got := m.text(began.Add(c.at)) + ", remaining: " + m.remaining(began.Add(c.at)); got != c.want {
 			t.Errorf("after %v: %q, want %q", c.at, got, c.want)
 		}
 	}

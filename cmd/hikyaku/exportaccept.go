@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,13 +15,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/objectstore"
 )
 
 // A doubtError says that a run is in doubt. The command then exits with 3.
 type doubtError struct{ error }
 
 // doubt returns the error of a run in doubt; nil for any other.
-func (f *exportFlags) doubt(a export.Answer) error {
+func (f *exportFlags) doubt(ctx context.Context, store objectstore.Store, a export.Answer) error {
 	if a.Status != export.Doubtful {
 		return nil
 	}
@@ -29,9 +31,9 @@ func (f *exportFlags) doubt(a export.Answer) error {
 		return &doubtError{fmt.Errorf("%s. No line was printed, and nothing is kept. Run the command again later; with --to DIR what was read is kept, and can be accepted", what)}
 	}
 	place := f.place(a.Doubt)
-	return &doubtError{fmt.Errorf("%s. What was read (%s) lies beside %s; latest.json and the watermark have not moved. "+
+	return &doubtError{fmt.Errorf("%s. %s lie beside %s; latest.json and the watermark have not moved. "+
 		"Look at it, and run the export again later, as a new run (--at %s names this one); or publish this one as it is: hikyaku export accept %s --reason '...'",
-		what, outcome(a), place, scheduled(a.Run), f.acceptable(place))}
+		what, outcome(ctx, store, a, f.place), place, scheduled(a.Run), f.acceptable(place))}
 }
 
 // acceptable is how a place is given to 'hikyaku export accept'.
@@ -72,10 +74,12 @@ func newExportAccept() *cobra.Command {
 			if strings.TrimSpace(reason) == "" {
 				return &usageError{errors.New("--reason is missing: say why the run is right although it is in doubt; its manifest keeps that")}
 			}
-			at, err := manifestAt(c.Context(), keyed(a[0], bucket))
+			place := keyed(a[0], bucket)
+			at, err := manifestAt(c.Context(), place)
 			if err != nil {
 				return err
 			}
+			where := func(key string) string { return strings.TrimSuffix(place, at.key) + key }
 			answer, err := acceptAt(at).Accept(c.Context(), at.key, cmp.Or(by, whoAmI()), reason)
 			if err != nil {
 				return err
@@ -86,7 +90,7 @@ func newExportAccept() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(answer)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Published as %s: %s, %s\n", answer.State, outcome(answer), answer.Manifest)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "Published as %s: %s: %s\n", answer.State, outcome(c.Context(), at.store, answer, where), where(answer.Manifest))
 			return err
 		},
 	}

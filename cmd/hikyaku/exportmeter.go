@@ -115,7 +115,7 @@ func (m *meter) report(now time.Time) {
 		since = now.Sub(m.shown)
 	}
 	if since >= m.every(now) {
-		m.print(now)
+		m.print(now, ", remaining: "+m.remaining(now))
 	}
 }
 
@@ -131,39 +131,46 @@ func (m *meter) every(now time.Time) time.Duration {
 	return min(max(now.Sub(m.began)/10, plainFirst), plainMost)
 }
 
-func (m *meter) print(now time.Time) {
+func (m *meter) print(now time.Time, rest string) {
 	m.shown, m.line = now, m.last
 	if m.live {
-		_, _ = fmt.Fprintf(m.out, "\r\x1b[K%s", m.text(now))
+		_, _ = fmt.Fprintf(m.out, "\r\x1b[K%s%s", m.text(now), rest)
 		return
 	}
-	_, _ = fmt.Fprintln(m.out, m.text(now))
+	_, _ = fmt.Fprintf(m.out, "%s%s\n", m.text(now), rest)
 }
 
-// text is one report.
+// counted is for how long rates have been counted; 0: too short to show any.
+func (m *meter) counted(now time.Time) time.Duration {
+	if d := now.Sub(m.first.at); d >= ratesAfter && m.last.Pages > m.first.Pages {
+		return d
+	}
+	return 0
+}
+
+// remaining spells how long the rest takes.
+func (m *meter) remaining(now time.Time) string {
+	rows, taken, counted := m.before+m.last.Rows, m.last.Rows-m.first.Rows, m.counted(now)
+	if counted == 0 || taken == 0 || m.expected <= rows {
+		return "unknown"
+	}
+	return spell(time.Duration(float64(m.expected-rows) / float64(taken) * float64(counted)))
+}
+
+// text says how far the export has come.
 func (m *meter) text(now time.Time) string {
-	rows := m.before + m.last.Rows
-	parts := []string{count(rows, "row"), count(m.last.Pages, "page")}
-	left := "unknown"
-	counted := now.Sub(m.first.at)
-	if counted < ratesAfter || m.last.Pages == m.first.Pages {
-		if m.perSecond > 0 {
-			parts = append(parts, fmt.Sprintf("at most %.1f requests/s", m.perSecond))
-		}
+	parts := []string{count(m.before+m.last.Rows, "row"), count(m.last.Pages, "page")}
+	if counted := m.counted(now); m.perSecond == 0 {
+		parts = append(parts, fmt.Sprintf("%d requests", m.last.Traffic.Requests))
+	} else if counted > 0 {
+		per := func(n int64) float64 { return float64(n) / counted.Seconds() }
+		// A request is counted when it begins, so that the last one may stand
+		// for a time that is still to come.
+		requests := min(per(m.last.Traffic.Requests-m.first.Traffic.Requests), m.perSecond)
+		parts = append(parts, fmt.Sprintf("%.2f MB/s", per(m.last.Bytes-m.first.Bytes)/1e6),
+			fmt.Sprintf("%.1f of %.1f requests/s", requests, m.perSecond))
 	} else {
-		per := func(n float64) float64 { return n / counted.Seconds() }
-		parts = append(parts, fmt.Sprintf("%.2f MB/s", per(float64(m.last.Bytes-m.first.Bytes))/1e6))
-		requests := per(float64(m.last.Traffic.Requests - m.first.Traffic.Requests))
-		if m.perSecond > 0 {
-			// A request is counted when it begins, so that the last one may
-			// stand for a time that is still to come.
-			parts = append(parts, fmt.Sprintf("%.1f of %.1f requests/s", min(requests, m.perSecond), m.perSecond))
-		} else {
-			parts = append(parts, fmt.Sprintf("%.1f requests/s", requests))
-		}
-		if taken := m.last.Rows - m.first.Rows; taken > 0 && m.expected > rows {
-			left = spell(time.Duration(float64(m.expected-rows) / float64(taken) * float64(counted)))
-		}
+		parts = append(parts, fmt.Sprintf("at most %.1f requests/s", m.perSecond))
 	}
 	parts = append(parts, fmt.Sprintf("%d refused", m.last.Traffic.RateLimited))
 	heard := m.began
@@ -173,7 +180,7 @@ func (m *meter) text(now time.Time) string {
 	if silent := now.Sub(heard); silent >= plainMost {
 		parts = append(parts, "no page for "+spell(silent))
 	}
-	return strings.Join(parts, ", ") + ", remaining: " + left
+	return strings.Join(parts, ", ")
 }
 
 // end stops the meter and shows how far it came.
@@ -183,7 +190,7 @@ func (m *meter) end() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.last.at.IsZero() && m.last != m.line {
-		m.print(time.Now())
+		m.print(time.Now(), "")
 	}
 	if m.live && !m.shown.IsZero() {
 		_, _ = fmt.Fprintln(m.out)

@@ -54,14 +54,12 @@ func estimateOf(rows int, rowBytes float64, p bootexport.Pace, unordered bool) e
 	e := estimate{Paging: p.Paging, PageSize: p.PageSize, PerSecond: p.PerSecond, Rows: rows}
 	e.Pages = ceil(float64(rows) / float64(p.PageSize))
 	switch p.Paging {
-	case pagination.ByOffset: // a row of overlap, and the empty page at the end
+	case pagination.ByOffset, pagination.ByCursor: // a row of overlap, and the page at the end that holds no other
 		e.Requests = ceil(float64(rows)/float64(max(1, p.PageSize-1))) + 1
 	case pagination.ByPage:
 		e.Requests = ceil(1.12*float64(e.Pages)) + 1
 	case pagination.ByFixedPage:
 		e.Requests = 2*e.Pages + 2
-	case pagination.ByCursor: // the empty page, and the look at the row before
-		e.Requests = e.Pages + 2
 	default:
 		e.Pages, e.Requests = 1, 1
 	}

@@ -37,10 +37,10 @@ func run() int {
 	case err == nil || hasEnough(err):
 		return 0
 	case !started || errors.As(err, &usage): // cobra checks names, flags and arguments before it starts a command
-		_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %v\nRun with --help to see how it is called.\n", err)
+		_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %s\nRun with --help to see how it is called.\n", visibleLines(err.Error()))
 		return 2
 	}
-	_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %v\n", err)
+	_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %s\n", visibleLines(err.Error()))
 	var doubt *doubtError
 	if errors.As(err, &doubt) {
 		return 3

@@ -54,8 +54,8 @@ func writeRuns(out io.Writer, runs []export.Answer) error {
 			kinds = append(kinds, d.Kind)
 		}
 		kinds = slices.Compact(slices.Sorted(slices.Values(kinds)))
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", a.State, a.Run, a.DT, a.Rows, a.Parts, a.Rejects, a.Drift.Unresolved,
-			cmp.Or(strings.Join(kinds, ","), "-"), cmp.Or(a.Manifest, a.Doubt, "-"))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", a.State, a.Run, visible(a.DT), a.Rows, a.Parts, a.Rejects, a.Drift.Unresolved,
+			visible(cmp.Or(strings.Join(kinds, ","), "-")), visible(cmp.Or(a.Manifest, a.Doubt, "-")))
 	}
 	return table.Flush()
 }

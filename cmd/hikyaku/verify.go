@@ -57,9 +57,9 @@ func newVerify() *cobra.Command {
 }
 
 func writeVerdict(c *cobra.Command, v export.Verdict) error {
-	_, _ = fmt.Fprintln(c.OutOrStdout(), standing(v))
+	_, _ = fmt.Fprintln(c.OutOrStdout(), visible(standing(v)))
 	for _, fault := range v.Faults {
-		_, _ = fmt.Fprintln(c.OutOrStdout(), fault)
+		_, _ = fmt.Fprintln(c.OutOrStdout(), visible(fault))
 	}
 	verdict := "proved"
 	if len(v.Faults) > 0 {
@@ -78,6 +78,7 @@ func standing(v export.Verdict) string {
 		}
 	case export.InDoubt:
 		return fmt.Sprintf("%s, not published: %s", v.State, details(v.Doubts))
+	case export.Complete, export.Unfinished: // nothing to add
 	case export.NotRecorded:
 		return fmt.Sprintf("%s: a version published the run that did not record whether it was in doubt", v.State)
 	}

@@ -86,5 +86,9 @@ func Load[T Validator](e Environ) (T, error) {
 	for i, f := range faults {
 		lines[i] = "  " + f.Error()
 	}
-	return settings, fmt.Errorf("the settings have %d faults; mend them in the function's environment:\n%s", len(faults), strings.Join(lines, "\n"))
+	what := "1 fault; correct it"
+	if n := len(faults); n > 1 {
+		what = fmt.Sprintf("%d faults; correct them", n)
+	}
+	return settings, fmt.Errorf("the settings have %s in the environment:\n%s", what, strings.Join(lines, "\n"))
 }

@@ -22,7 +22,7 @@ type Fields struct {
 }
 
 // FieldsSyntax shows how paths are written.
-const FieldsSyntax = `DATASET:PATH,PATH; DATASET:PATH, a path being names joined by dots, with a question mark after one that is rare by nature, such as "shopline/customers:email,phones; shopline/orders:delivery_address.recipient_name; yappli/users:login_id,column07?"`
+const FieldsSyntax = `dataset:field,field; dataset:field, a field inside another being names joined by dots, with a question mark after one that is rare by nature, such as "shopline/customers:email,phones; shopline/orders:delivery_address.recipient_name; yappli/users:login_id,column07?"`
 
 // maxPaths bounds the paths of a dataset, so that what they matched fits into
 // a checkpoint.

@@ -129,9 +129,10 @@ func unknown(name string) error {
 }
 
 func datasetNames() []string {
-	var names []string
-	for _, d := range export.Datasets() {
-		names = append(names, d.String())
+	all := export.Datasets()
+	names := make([]string, len(all))
+	for i, d := range all {
+		names[i] = d.String()
 	}
 	return names
 }

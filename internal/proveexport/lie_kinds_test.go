@@ -324,7 +324,7 @@ var forms = []kind{
 	}},
 }
 
-// kinds are all of them, in an order that spreads the classes.
+// kinds are all of them, shuffled once so that neighbors differ in class.
 var kinds = func() (all []kind) {
 	for _, group := range []struct {
 		class class
@@ -338,5 +338,6 @@ var kinds = func() (all []kind) {
 			all = append(all, k)
 		}
 	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }()

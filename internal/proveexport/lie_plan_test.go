@@ -3,8 +3,11 @@ package proveexport
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
+
+	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // A mode is how lies follow each other.
@@ -67,14 +70,14 @@ func (s source) String() string {
 // have an order only where there is a place to ask for, and those of a list
 // that moves too are not tried: what a move shifts, ties can shift back.
 func sources(a *account) []source {
-	all := []source{{}, {}, {}, {moves: true}, {odd: true}, {bad: "500"}, {bad: "500"}, {bad: "cut"}, {bad: "control"}, {bad: "comma"}, {bad: "no id"}}
+	all := []source{{}, {}, {}, {}, {}, {}, {moves: true}, {moves: true}, {odd: true}, {bad: "500"}, {bad: "500"}, {bad: "cut"}, {bad: "control"}, {bad: "comma"}, {bad: "no id"}}
 	if paged(a) {
 		all = append(all, source{ties: 2}, source{ties: 4}, source{ties: 1000})
 	}
 	if a.token.Provider == "shopline" || a.paging.size == "per_page" {
 		all = append(all, source{totals: true}, source{totals: true}, source{totals: true}, source{totals: true})
 	}
-	return append(all, source{moves: true})
+	return all
 }
 
 // draw plans a seed. Ways, kinds and sources come in turn, so that a number of
@@ -115,22 +118,41 @@ func (p *plan) choose(a *account) {
 	turn := int(p.seed) / len(ways)
 	all := sources(a)
 	p.source = all[turn%len(all)]
+	const each = 4 // kinds in one seed
 	var fitting []kind
 	for _, k := range kinds {
-		if k.fits == nil || k.fits(a) {
-			fitting = append(fitting, k)
+		// Answers in a row are about an ill server.
+		if p.mode == single || k.class == faulty {
+			fitting = append(fitting, slices.Repeat([]kind{k}, shares[p.way.name][k.name])...)
 		}
 	}
-	for n := range 4 { // in steps that visit every kind
-		p.kinds = append(p.kinds, fitting[(turn*4+n)*17%len(fitting)])
+	for n := range each {
+		p.kinds = append(p.kinds, fitting[(turn*each+n)%len(fitting)])
 	}
-	if p.mode != single { // which is about an ill server
-		p.kinds = p.kinds[:0]
-		for n := range 4 {
-			ill := append(append(append(append([]kind{}, errorsAt200...), otherShapes...), damages...), failures...)
-			k := ill[(turn*4+n)*17%len(ill)]
-			k.class = faulty
-			p.kinds = append(p.kinds, k)
+}
+
+// shares are how often a kind comes in the turns of a way: the fewer ways it
+// fits, the more often. 0: it does not fit.
+var shares map[string]map[string]int
+
+// share fills in shares.
+func share() {
+	chance := rand.New(rand.NewPCG(3, 4))
+	shares = map[string]map[string]int{}
+	fits := map[string]int{}
+	for _, w := range ways {
+		shares[w.name] = map[string]int{}
+		a := w.open(yapplitest.Options{Records: 1, Rate: -1}, 5, chance)
+		for _, k := range kinds {
+			if k.fits == nil || k.fits(a) {
+				shares[w.name][k.name] = 1
+				fits[k.name]++
+			}
+		}
+	}
+	for _, of := range shares {
+		for name := range of {
+			of[name] = (len(ways) + fits[name] - 1) / fits[name]
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package proveexport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -282,6 +283,8 @@ func (p *provider) lie(t *telling, q string) string {
 	}
 	kinds := slices.Clone(p.plan.kinds)
 	t.chance.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+	// What may be told least comes first, or would hardly be told at all.
+	slices.SortStableFunc(kinds, func(a, b kind) int { return cmp.Compare(bounds[a.class].asked, bounds[b.class].asked) })
 	for _, k := range kinds {
 		if !p.may(k, q) {
 			continue

@@ -1,0 +1,257 @@
+package proveexport
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hikyaku/internal/export"
+	"hikyaku/pkg/providers/yappli/yapplitest"
+)
+
+// A health is a world in which nobody lies.
+type health struct {
+	*world
+
+	provider *provider
+	chance   *rand.Rand
+	faults   []string
+}
+
+// A situation is one in which no run may be in doubt. run does what happens,
+// and judges each run with complete.
+type situation struct {
+	name string
+	run  func(t *testing.T, seed uint64, chance *rand.Rand) *health
+}
+
+func openHealth(t *testing.T, seed uint64, name string, rows, page int, chance *rand.Rand) *health {
+	t.Helper()
+	time.Sleep(time.Until(at(-24 * 60)))
+	i := slices.IndexFunc(ways, func(w way) bool { return w.name == name })
+	if i < 0 {
+		t.Fatal("no way of paging is called " + name)
+	}
+	a := ways[i].open(yapplitest.Options{Seed: seed, Records: cmp.Or(rows, -1), Rate: -1}, page, chance)
+	h := &health{chance: chance, provider: &provider{account: a, counts: map[string]int{}, names: ids{a.id, map[string]string{}}}}
+	h.world = newWorld(t, a, ways[i].dataset, h.provider)
+	h.tell = h.provider.remark
+	h.provider.edited = h.model.look
+	return h
+}
+
+// complete brings a run to its end and compares it with the model.
+func (h *health) complete(event string) export.Manifest {
+	h.Helper()
+	answer := h.export(event)
+	if answer.Status != export.Done {
+		h.faults = append(h.faults, fmt.Sprintf("%s: %s", answer.Status, h.reason))
+		return export.Manifest{}
+	}
+	m := h.verified(answer.Manifest)
+	faults := h.model.compare(h.rows(m), m, nil)
+	if m.Rejects > 0 {
+		faults = append(faults, fmt.Sprintf("%d rejects", m.Rejects))
+	}
+	if len(faults) > 0 {
+		h.faults = append(h.faults, fmt.Sprintf("%d: %s", len(faults), strings.Join(faults[:min(len(faults), 8)], ", ")))
+	}
+	return m
+}
+
+// third edits before every third request, or before a third of them.
+func (h *health) third(random bool, edits ...func(*rand.Rand)) {
+	h.provider.before = func(n int) {
+		if random && h.chance.IntN(3) == 0 || !random && n%3 == 0 {
+			pick(h.chance, edits...)(h.chance)
+			h.model.look()
+		}
+	}
+}
+
+// still stops what third began.
+func (h *health) still() { h.provider.before = nil }
+
+func (h *health) noneOwed(m export.Manifest) {
+	if owed := h.model.owed(m, nil); len(owed) > 0 {
+		h.faults = append(h.faults, "owed "+strings.Join(owed[:min(len(owed), 8)], ", "))
+	}
+}
+
+// scattered is an order that nobody knows and that stays.
+func (h *health) scattered(seed uint64) {
+	place := map[string]uint64{}
+	h.provider.order = func(rows []string) {
+		slices.SortFunc(rows, func(a, b string) int {
+			return cmp.Compare(scatter(place, seed, h.id(a)), scatter(place, seed, h.id(b)))
+		})
+	}
+}
+
+func (h *health) id(element string) string { return h.provider.names.of(record(element)) }
+
+func scatter(known map[string]uint64, seed uint64, id string) uint64 {
+	if n, ok := known[id]; ok {
+		return n
+	}
+	sum := fnv.New64a()
+	_, _ = fmt.Fprint(sum, seed, id)
+	known[id] = sum.Sum64()
+	return known[id]
+}
+
+// movingUsers: rows come, go, change and cancel out before a third of the requests.
+func movingUsers(way string, clamp int) func(*testing.T, uint64, *rand.Rand) *health {
+	return func(t *testing.T, seed uint64, chance *rand.Rand) *health {
+		h := openHealth(t, seed, way, 150, 10, chance)
+		a := h.account
+		a.paging.clamp = clamp
+		h.third(true, a.remove, func(c *rand.Rand) { a.remove(c); a.insert(c) }, a.insert)
+		h.complete(h.night(1))
+		return h
+	}
+}
+
+// newcomers: an order that stays, and another row before every third request,
+// or one that is different each time and fits on a page.
+func newcomers(way string) func(*testing.T, uint64, *rand.Rand) *health {
+	return func(t *testing.T, seed uint64, chance *rand.Rand) *health {
+		rows, page := 20+chance.IntN(80), 4+chance.IntN(12)
+		each := chance.IntN(8) == 0
+		if each {
+			rows, page = 20, 100
+		}
+		h := openHealth(t, seed, way, rows, page, chance)
+		h.scattered(seed)
+		if each {
+			h.account.paging.clamp = 0
+			h.provider.order = func(rows []string) { shuffleTies(rows, 1000, chance) }
+		}
+		h.third(false, h.account.insert)
+		h.complete(h.night(1))
+		h.still()
+		h.complete(h.night(2))
+		return h
+	}
+}
+
+// byUpdate: members in the order of their last change, while another writes
+// them.
+func byUpdate(descending bool) func(*testing.T, uint64, *rand.Rand) *health {
+	return func(t *testing.T, seed uint64, chance *rand.Rand) *health {
+		h := openHealth(t, seed, pick(chance, "yappli/users, offset", "yappli/users, page"), 20+chance.IntN(60), 4+chance.IntN(12), chance)
+		updated := func(row string) string {
+			_, after, _ := strings.Cut(row, `"updated_at":"`)
+			return after[:min(len(after), len(time.DateTime))]
+		}
+		h.provider.order = func(rows []string) {
+			slices.SortStableFunc(rows, func(a, b string) int {
+				if descending {
+					a, b = b, a
+				}
+				return cmp.Or(strings.Compare(updated(a), updated(b)), strings.Compare(h.id(a), h.id(b)))
+			})
+		}
+		h.third(false, h.account.change, h.account.change, h.account.change, h.account.insert)
+		h.complete(h.night(1))
+		h.still()
+		h.complete(h.night(2))
+		return h
+	}
+}
+
+// leaving: orders are changed while they are listed, and so leave the window.
+func leaving(t *testing.T, seed uint64, chance *rand.Rand) *health {
+	h := openHealth(t, seed, "shopline/orders", 10+chance.IntN(50), 2+chance.IntN(9), chance)
+	h.complete(h.night(0))
+	h.touch(chance, len(h.model.now))
+	h.third(false, h.account.change, h.account.change, h.account.insert)
+	h.complete(h.night(1))
+	h.still()
+	h.noneOwed(h.complete(h.night(2)))
+	return h
+}
+
+// first: a first run, of an empty shop or not, and a night without any change
+// after it.
+func first(empty bool) func(*testing.T, uint64, *rand.Rand) *health {
+	return func(t *testing.T, seed uint64, chance *rand.Rand) *health {
+		rows := 1 + chance.IntN(60)
+		if empty {
+			rows = 0
+		}
+		h := openHealth(t, seed, ways[seed%uint64(len(ways))].name, rows, 2+chance.IntN(12), chance)
+		h.complete(h.night(1))
+		m := h.complete(h.night(2))
+		if h.account.times != nil {
+			h.noneOwed(m)
+		}
+		return h
+	}
+}
+
+func backfill(t *testing.T, seed uint64, chance *rand.Rand) *health {
+	ranged := []string{"shopline/customers", "shopline/orders", "supersaas/appointments, range", "supersaas/appointments, changes"}
+	h := openHealth(t, seed, ranged[seed%4], chance.IntN(60), 2+chance.IntN(12), chance)
+	if chance.IntN(2) == 0 {
+		h.complete(h.night(0))
+	}
+	from, to := at(0).AddDate(-20, 0, 0), at(0).AddDate(10, 0, 0)
+	if h.account.times != nil && chance.IntN(2) == 0 { // the sandboxes' records begin in April 2025
+		from = time.Date(2025, 4, 1, chance.IntN(24), 0, 0, 0, time.UTC).AddDate(0, 0, chance.IntN(3))
+		to = from.Add(time.Duration(1+chance.IntN(48)) * time.Hour)
+	}
+	due := strings.TrimSuffix(h.night(1), "}")
+	h.complete(due + fmt.Sprintf(`,"from":%q,"to":%q}`, from.Format(time.RFC3339), to.Format(time.RFC3339)))
+	h.complete(h.night(2))
+	return h
+}
+
+// healthy are the situations in which nobody is doubted.
+var healthy = []situation{
+	{"a list that moves, by offset", movingUsers("yappli/users, offset", 0)},
+	{"a list that moves, by offset, clamped", movingUsers("yappli/users, offset", 7)},
+	{"a list that moves, by page", movingUsers("yappli/users, page", 0)},
+	{"a list that moves, by page, clamped", movingUsers("yappli/users, page", 7)},
+	{"users in unknown order with newcomers", newcomers("supersaas/users")},
+	{"appointments in unknown order with newcomers", newcomers("supersaas/appointments, range")},
+	{"members by update, ascending, while others write", byUpdate(false)},
+	{"members by update, descending, while others write", byUpdate(true)},
+	{"orders that leave the window", leaving},
+	{"an empty shop", first(true)},
+	{"a first run, and a night without change", first(false)},
+	{"a backfill", backfill},
+}
+
+// TestNobodyHealthyIsDoubted runs each situation with many seeds: every run is
+// complete, and none is in doubt.
+func TestNobodyHealthyIsDoubted(t *testing.T) {
+	readLoop(t)
+	for _, s := range healthy {
+		n := sized(1000, 20)
+		began := time.Now()
+		all := make([]*health, n)
+		abreast(t, n, func(t *testing.T, i int) {
+			h := s.run(t, uint64(i), rand.New(rand.NewPCG(uint64(i), 0x4ea1)))
+			h.close()
+			all[i] = h
+		})
+		wrong := 0
+		for i, h := range all {
+			if len(h.faults) == 0 {
+				continue
+			}
+			if wrong++; wrong <= 3 {
+				log := h.provider.log
+				t.Logf("%s, seed %d: %s\n%s", s.name, i, strings.Join(h.faults, "; "), strings.Join(log[:min(len(log), 120)], "\n"))
+			}
+		}
+		figure(t, wrong == 0, "nobody healthy is doubted: "+s.name, "every run complete, nothing missing", "%d of %d seeds wrong", wrong, n)
+		t.Logf("%v a seed", time.Since(began)/time.Duration(n))
+	}
+}

@@ -1,0 +1,307 @@
+package proveexport
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/export"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
+	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+)
+
+// A bench runs one function's real binary under the local Lambda runtime with
+// the template's settings, against providers whose answers are a burden.
+type bench struct {
+	*testing.T
+
+	function string
+	binary   string
+	vars     map[string]string
+	memory   int // MB, of the function
+	served   *pile
+	sink     *sink
+	aws      *awslocal.AWS
+	output   strings.Builder
+}
+
+const (
+	objectCap = 1 << 20 // of an answer about one object
+	pageCap   = 8 << 20 // of a list's page, where the template names no other
+)
+
+// newBench builds a function. A store that keeps nothing counts the lines of
+// the parts instead.
+func newBench(t *testing.T, function string, keeps bool) *bench {
+	t.Helper()
+	template := prove.ReadTemplate(t, "../..")
+	resource := localstack.Resource(function)
+	binary, err := prove.Build(t.Context(), t.TempDir(), localstack.Command(function))
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, err := awslocal.New(awslocal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = local.Close() })
+	b := &bench{
+		T: t, function: function, binary: binary, vars: template.Variables(resource), aws: local,
+		served: &pile{}, sink: &sink{rest: local.Handler(), parts: map[string]http.Header{}},
+	}
+	store := local.Handler()
+	if !keeps {
+		store = b.sink
+	}
+	if of := template.At("Resources", resource, "Properties", "MemorySize"); of != nil {
+		b.memory = template.Number(t, "Resources", resource, "Properties", "MemorySize")
+	} else {
+		b.memory = template.Number(t, "Globals", "Function", "MemorySize")
+	}
+	b.connect(store)
+	return b
+}
+
+// connect points the function at the burdened providers, with the rates lifted.
+func (b *bench) connect(store http.Handler) {
+	b.Helper()
+	source, err := localstack.Serve(b.Context(), "127.0.0.1:0", b.served)
+	if err != nil {
+		b.Fatal(err)
+	}
+	endpoint, err := localstack.Serve(b.Context(), "127.0.0.1:0", store)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name := range b.vars {
+		if strings.HasSuffix(name, "_RATE") {
+			b.vars[name] = strconv.Itoa(anyRate)
+		}
+	}
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": awslocal.Region, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
+		"HIKYAKU_PREFIX": localstack.Prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "HIKYAKU_ALLOW_HOSTS": "127.0.0.1",
+		"HIKYAKU_TOKENREFRESH_FUNCTION": "", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(b.memory),
+	} {
+		b.vars[name] = value
+	}
+	create := func(name string, document []byte) {
+		if err := b.aws.Secrets.Create(b.Context(), name, uuid.NewString(), document); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, name := range providers.Names() {
+		sandbox := localstack.NewSandbox(name, localstack.SandboxOptions{Records: -1})
+		if sales, ok := sandbox.(*assisttenchotest.Server); ok {
+			sales.Quirks.Paging.Style = "none"
+		}
+		create(secretstore.Name(localstack.Prefix, name, secretstore.ConnectionPart), sandbox.Connection(source).Document())
+		if b.function != localstack.TokenRefresh {
+			create(secretstore.Name(localstack.Prefix, name, secretstore.TokenPart), sandbox.Token(source).Document())
+		}
+	}
+	if b.function == localstack.TokenRefresh {
+		return
+	}
+	if _, err := b.aws.CreateQueue("users.fifo", nil); err != nil {
+		b.Fatal(err)
+	}
+	mapping, err := os.ReadFile("../../config/mapping.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	file := filepath.Join(b.TempDir(), "mapping.yaml")
+	if err := os.WriteFile(file, mapping, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.vars["HIKYAKU_MAPPING_FILE"] = file
+	queue := endpoint + "/" + awslocal.Account + "/users.fifo"
+	b.vars["HIKYAKU_QUEUE_URL"], b.vars["HIKYAKU_DEAD_LETTER_QUEUE_URL"] = queue, queue
+}
+
+// mib is a setting of the template in bytes, or a fallback if it has none.
+func (b *bench) mib(name string, fallback int) int {
+	n, err := strconv.Atoi(b.vars[name])
+	if err != nil {
+		return fallback
+	}
+	return n << 20
+}
+
+// weigh runs one invocation in a new process and returns the most memory in MB
+// that it held.
+func (b *bench) weigh(payload string) (peakMB float64, result awslocal.Result) {
+	b.Helper()
+	env := make([]string, 0, len(b.vars))
+	for name, value := range b.vars {
+		env = append(env, name+"="+value)
+	}
+	b.output.Reset()
+	err := b.aws.Register(awslocal.Function{Name: b.function, Binary: b.binary, Env: env, Timeout: 2 * time.Hour, Output: &b.output})
+	if err != nil {
+		b.Fatal(err)
+	}
+	result, err = b.aws.Invoke(b.Context(), b.function, []byte(payload))
+	if err != nil {
+		b.Fatal(err)
+	}
+	pids := b.aws.Processes(b.function)
+	if len(pids) == 0 {
+		b.Logf("%s is gone: %s", b.function, b.output.String())
+		return 1 << 20, result
+	}
+	return peak(b.T, pids[0]), result
+}
+
+// A heaviest keeps the worst of several figures.
+type heaviest struct {
+	mb   float64
+	what string
+	runs int
+}
+
+func (h *heaviest) add(mb float64, what string) {
+	h.runs++
+	if mb > h.mb {
+		h.mb, h.what = mb, what
+	}
+}
+
+func (h *heaviest) figure(b *bench, name string) {
+	b.Helper()
+	most := 0.9 * float64(b.memory)
+	figure(b.T, h.mb < most, "memory, "+name, fmt.Sprintf("VmHWM below 90 %% of %d MB", b.memory), "%.1f MB at most, of %q, in %d runs", h.mb, h.what, h.runs)
+}
+
+// TestWorst_Export serves each list as badly as the caps allow, and worse.
+func TestWorst_Export(t *testing.T) {
+	b := newBench(t, localstack.Export, true)
+	datasets := []string{"yappli/users", "supersaas/users", "shopline/customers", "assisttencho/orders"}
+	pageBytes, recordBytes := b.mib("HIKYAKU_EXPORT_BODY_MIB", pageCap), b.mib("HIKYAKU_EXPORT_RECORD_MIB", pageCap)
+	spool := b.mib("HIKYAKU_EXPORT_SPOOL_MIB", pageBytes)
+	const elements = 10_000
+	run := 0
+	for i, dataset := range datasets {
+		var most heaviest
+		for j, heavy := range burdens(elements) {
+			if !prove.Full() && (i+j)%3 != 0 {
+				continue
+			}
+			*b.served = heavy.pile(sized(12, 3), 50, pageBytes, recordBytes)
+			if dataset == "assisttencho/orders" { // the whole shop in one answer
+				b.served.fill(sized(spool, spool/16) * 9 / 10)
+			}
+			run++
+			mb, result := b.weigh(event(dataset, run))
+			what := fmt.Sprintf("%s: %s", dataset, heavy.name)
+			most.add(mb, what)
+			t.Logf("%-60s %6.1f MB  %s %.150s", what, mb, result.Error, result.Payload)
+			var a export.Answer
+			_ = json.Unmarshal(result.Payload, &a)
+			if heavy.beyond == nil && (a.Status != export.Done || a.Rows != b.served.records) {
+				t.Errorf("%s: %d rows of %d, %s %.300s", what, a.Rows, b.served.records, result.Error, result.Payload)
+			}
+			if heavy.beyond != nil && result.Error == "" && a.Status == export.Done {
+				t.Errorf("%s was published", what)
+			}
+		}
+		most.figure(b, "export, the worst answers of "+dataset)
+	}
+}
+
+// TestWorst_Rows exports many small rows.
+func TestWorst_Rows(t *testing.T) {
+	b := newBench(t, localstack.Export, false)
+	for n, c := range []struct {
+		dataset, source string
+		rows            int
+	}{{"yappli/users", "an offset source", sized(1_000_000, 10_000)}, {"shopline/customers", "a cursor", sized(10_000_000, 100_000)}} {
+		*b.served = pile{burden: burden{tail: func(int) string { return `,"points":12}` }}, records: c.rows, cap: pageCap}
+		began := time.Now()
+		mb, result := b.weigh(event(c.dataset, 1000+n))
+		var a export.Answer
+		_ = json.Unmarshal(result.Payload, &a)
+		if lines := b.sink.counted(); a.Status != export.Done || a.Rows != c.rows || lines != c.rows {
+			t.Errorf("%s: %d rows and %d lines of %d, %s %.300s", c.dataset, a.Rows, lines, c.rows, result.Error, result.Payload)
+		}
+		most := heaviest{}
+		most.add(mb, c.dataset)
+		most.figure(b, fmt.Sprintf("export, %d small rows of %s", c.rows, c.source))
+		t.Logf("in %v", time.Since(began).Round(time.Second))
+	}
+}
+
+// TestWorst_Reconcile gives both lists of a reconcile pages at their caps.
+func TestWorst_Reconcile(t *testing.T) {
+	b := newBench(t, localstack.Reconcile, true)
+	const elements = 10_000
+	var most heaviest
+	for j, heavy := range burdens(elements) {
+		if !prove.Full() && j%3 != 0 || heavy.ids > 0 { // a user's id is a number
+			continue
+		}
+		*b.served = heavy.pile(sized(6, 2), 1000, pageCap, pageCap)
+		mb, result := b.weigh(`{"action":"reconcile"}`)
+		most.add(mb, heavy.name)
+		t.Logf("%-60s %6.1f MB  %s %.200s", heavy.name, mb, result.Error, result.Payload)
+	}
+	most.figure(b, "reconcile, both lists at their worst")
+}
+
+// TestWorst_Relay gives a full batch of messages about users whose single
+// records, and whose members', are at their caps.
+func TestWorst_Relay(t *testing.T) {
+	b := newBench(t, localstack.Relay, true)
+	b.vars["HIKYAKU_RELAY"] = "write"
+	var records []any
+	for n := range 10 {
+		body := fmt.Sprintf(`{"user":"%d","event":"change","at":%q}`, pileID+n, time.Now().UTC().Format(time.RFC3339))
+		records = append(records, map[string]any{
+			"messageId": uuid.NewString(), "receiptHandle": uuid.NewString(), "body": body, "eventSource": "aws:sqs",
+			"eventSourceARN": awslocal.QueueARN("users.fifo"), "awsRegion": awslocal.Region,
+			"attributes": map[string]string{
+				"ApproximateReceiveCount": "1", "SentTimestamp": strconv.FormatInt(time.Now().UnixMilli(), 10), "SequenceNumber": strconv.Itoa(n),
+				"MessageGroupId": strconv.Itoa(pileID + n), "SenderId": "x", "MessageDeduplicationId": uuid.NewString(),
+				"ApproximateFirstReceiveTimestamp": strconv.FormatInt(time.Now().UnixMilli(), 10),
+			},
+		})
+	}
+	payload, err := json.Marshal(map[string]any{"Records": records})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.single(string(payload), "relay, single records at their worst")
+}
+
+// TestWorst_TokenRefresh gives every call of a tick an answer at its cap.
+func TestWorst_TokenRefresh(t *testing.T) {
+	newBench(t, localstack.TokenRefresh, true).single(`{"source":"aws.scheduler"}`, "tokenrefresh, answers at their worst")
+}
+
+// single weighs an invocation that asks for single objects, under each burden.
+func (b *bench) single(payload, name string) {
+	b.Helper()
+	var most heaviest
+	for j, heavy := range burdens(1) {
+		if !prove.Full() && j%3 != 0 {
+			continue
+		}
+		*b.served = heavy.pile(1, 1, objectCap, objectCap)
+		mb, result := b.weigh(payload)
+		most.add(mb, heavy.name)
+		b.Logf("%-60s %6.1f MB  %s %.200s", heavy.name, mb, result.Error, result.Payload)
+	}
+	most.figure(b, name)
+}

@@ -18,6 +18,7 @@ import (
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 )

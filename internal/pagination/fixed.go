@@ -186,8 +186,7 @@ func (f *fixed) rewind(before jsonscan.List) (Page, error) {
 		f.page--
 		return Page{}, nil
 	}
-	f.drift.Unresolved++
-	f.at.Signs.Torn++
+	f.torn()
 	page, _ := f.takeNew(before, 0)
 	return page, nil
 }

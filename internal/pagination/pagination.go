@@ -222,9 +222,5 @@ type Drift struct {
 // ErrLoop is a source that sends the same rows again and again.
 var ErrLoop = fmt.Errorf("%w: the source repeats rows and ignores its paging parameters; check the provider's quirk for paging", providers.ErrInvalid)
 
-// maxStalls bounds the pages in a row that neither bring a new row nor begin
-// where they should, before a source is called broken.
-const maxStalls = 40
-
 // AppendKnown appends what Known.Restore needs to know the row again.
 func (r Row) AppendKnown(b []byte) []byte { return r.known.appendTo(b) }

@@ -86,7 +86,7 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 	case source.Paging == ByFixedPage, from.Fixed:
 		r.way = newFixed(s)
 	default:
-		r.way = &indexed{session: s, byPage: source.Paging == ByPage}
+		r.way = &indexed{session: s, grid: grid{byPage: source.Paging == ByPage}}
 	}
 	return r
 }
@@ -188,6 +188,29 @@ var errNull = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrTempo
 func (s *session) again(ctx context.Context, q Query) (jsonscan.List, error) {
 	s.asked.drop()
 	return s.fetch(ctx, q)
+}
+
+// torn notes a place that could not be brought to match.
+func (s *session) torn() {
+	s.drift.Unresolved++
+	s.at.Signs.Torn++
+}
+
+// lastStandsAt reports whether an answer shows the row read last at an index.
+func (s *session) lastStandsAt(l jsonscan.List, i int) bool {
+	return i >= 0 && i < len(l.Records) && s.recent.isLast(idOf(l, l.Records[i]))
+}
+
+// newestOf returns the index of the row read last of those in an answer, and
+// the place where it was read; -1 if none is remembered.
+func (s *session) newestOf(l jsonscan.List) (index, place int) {
+	index, number := -1, 0
+	for i, record := range l.Records {
+		if n := s.recent.number[digest(idOf(l, record))]; n > number {
+			index, number = i, n
+		}
+	}
+	return index, s.at.Rows - s.at.Gap - (s.recent.read - number)
 }
 
 // limit is how many rows to ask for. Each look has other pages than the one

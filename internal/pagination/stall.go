@@ -1,0 +1,46 @@
+package pagination
+
+import "hikyaku/pkg/jsonscan"
+
+const (
+	// maxStalls bounds the pages in a row that neither bring a new row nor
+	// begin where they should, before a source is called broken.
+	maxStalls = 40
+	// maxIdle bounds the pages in a row that lead nowhere in a list whose
+	// order changes with each request.
+	maxIdle = 8
+)
+
+// A stall tells a list that moves from one that cannot be read on.
+type stall struct {
+	reached int    // the furthest index read
+	idle    int    // mismatches in a row that neither got further nor brought a new row
+	shown   uint64 // the first row of the last answer that did not match
+	same    int    // how many in a row have shown it
+}
+
+// mismatch counts an answer that does not begin where it should.
+func (s *stall) mismatch(l jsonscan.List) {
+	shown := uint64(0)
+	if len(l.Records) > 0 {
+		shown = digest(idOf(l, l.Records[0]))
+	}
+	if shown != s.shown {
+		s.same = 0
+	}
+	s.shown = shown
+	s.same++
+}
+
+// took counts an answer whose rows were taken.
+func (s *stall) took(moved, progress bool, rows int) {
+	switch {
+	case !moved:
+		s.idle, s.same = 0, 0
+	case progress || rows > s.reached:
+		s.idle = 0
+	default:
+		s.idle++
+	}
+	s.reached = max(s.reached, rows)
+}

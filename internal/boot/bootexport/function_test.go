@@ -224,7 +224,7 @@ func TestBodyCap_IsASetting(t *testing.T) {
 	t.Parallel()
 	for mib, halved := range map[string]bool{"1": true, "2": false} {
 		s := newStack(t)
-		s.vars["HIKYAKU_EXPORT_BODY_MIB"], s.padding = mib, strings.Repeat(" ", 1<<20)
+		s.vars["HIKYAKU_EXPORT_BODY_MIB"], s.vars["HIKYAKU_EXPORT_RECORD_MIB"], s.padding = mib, "1", strings.Repeat(" ", 1<<20)
 		a := s.mustInvoke(`{"action":"extract","dataset":"yappli/users","scheduled_time":"2026-11-22T00:30:00Z"}`)
 		if got, want := s.lines(a.Manifest), s.held("yappli/users"); !same(got, want) || a.Rejects != 0 || s.halved.Load() != halved {
 			t.Errorf("%s MiB: %d of %d records, %d rejects, asked for smaller pages: %t", mib, len(got), len(want), a.Rejects, s.halved.Load())
@@ -236,7 +236,7 @@ func TestNew_ListsEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
 	vars := map[string]string{
 		"HIKYAKU_TIME_ZONE": "Tokyo", "HIKYAKU_EXPORT_COMPRESSION": "zstd", "HIKYAKU_EXPORT_PART_MIB": "65", "HIKYAKU_EXPORT_RECORD_MIB": "0", "HIKYAKU_EXPORT_BODY_MIB": "0",
-		"HIKYAKU_EXPORT_PAGE_SIZE": "1001", "HIKYAKU_EXPORT_IN_FLIGHT": "0", "HIKYAKU_EXPORT_READ_AHEAD_MIB": "0",
+		"HIKYAKU_EXPORT_PAGE_SIZE": "1001", "HIKYAKU_EXPORT_IN_FLIGHT": "0", "HIKYAKU_EXPORT_SPOOL_MIB": "0",
 		"HIKYAKU_EXPORT_LOOK_BACK": "-1s", "HIKYAKU_EXPORT_STOP_AHEAD": "0s", "HIKYAKU_EXPORT_APPOINTMENTS": "all",
 		"HIKYAKU_EXPORT_DAYS_BACK": "0", "HIKYAKU_EXPORT_DAYS_AHEAD": "-1", "HIKYAKU_SUPERSAAS_SCHEDULES": "main",
 		"HIKYAKU_YAPPLI_RATE": "0", "HIKYAKU_SHOPLINE_SHARE": "1.1", "HIKYAKU_EXPORT_DATASETS": "shopline/products",
@@ -249,7 +249,7 @@ func TestNew_ListsEveryFaultAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"HIKYAKU_PREFIX", "HIKYAKU_BUCKET", "AWS_REGION", `HIKYAKU_TIME_ZONE: "Tokyo" is not a known IANA time zone`,
 		"HIKYAKU_EXPORT_COMPRESSION", "HIKYAKU_EXPORT_PART_MIB", "HIKYAKU_EXPORT_RECORD_MIB", "HIKYAKU_EXPORT_BODY_MIB", "HIKYAKU_EXPORT_PAGE_SIZE", "HIKYAKU_EXPORT_IN_FLIGHT",
-		"HIKYAKU_EXPORT_READ_AHEAD_MIB", "HIKYAKU_EXPORT_LOOK_BACK", "HIKYAKU_EXPORT_STOP_AHEAD", "HIKYAKU_EXPORT_APPOINTMENTS",
+		"HIKYAKU_EXPORT_SPOOL_MIB", "HIKYAKU_EXPORT_LOOK_BACK", "HIKYAKU_EXPORT_STOP_AHEAD", "HIKYAKU_EXPORT_APPOINTMENTS",
 		"HIKYAKU_EXPORT_DAYS_BACK", "HIKYAKU_EXPORT_DAYS_AHEAD", "HIKYAKU_SUPERSAAS_SCHEDULES", "HIKYAKU_YAPPLI_RATE", "HIKYAKU_SHOPLINE_SHARE",
 		`"shopline/products" is no dataset`, `"unknown/users" names no dataset`, `"a..b" is not a path`,
 		"id cannot be dropped or hashed", "order_delivery cannot be dropped or hashed",

@@ -189,9 +189,10 @@ func (t *bookings) slots(list []*booking, limit, offset int) [][]byte {
 		}
 		slots[i] = append(slots[i], b)
 	}
-	rows := [][]byte{}
-	for _, slot := range slice(slots, limit, offset) {
-		inside := [][]byte{}
+	page := slice(slots, limit, offset)
+	rows := make([][]byte, 0, len(page))
+	for _, slot := range page {
+		inside := make([][]byte, 0, len(slot))
 		for _, b := range slot {
 			inside = append(inside, t.record(b))
 		}

@@ -37,7 +37,8 @@
 //		...
 //	}
 //
-// Orders are all there is: no customers, products or stock (official docs).
+// ReadOrders returns one page in the provider's own bytes. Orders are all there
+// is: no customers, products or stock (official docs).
 // One address serves them, {base}/api/v1/orders.php, and the method says what
 // to do: GET reads, POST creates, PUT updates, DELETE deletes
 // (assist-tencho.txt:85-99). The base URL differs per contract and may carry a
@@ -55,8 +56,11 @@
 //
 // List parameters, paging, the envelope around a list, and error bodies are
 // not documented. Quirks make each a setting: with its zero value a list is a
-// single GET without parameters, and the answer may be an array, an object that
-// holds exactly one array, or a single order.
+// single GET without parameters, and the answer is an array of orders, each
+// with a serial_order_id (assist-tencho.txt:154). Whatever else is answered
+// with status 200 is a providers.ErrMalformed, and asked for again. A shop that
+// is not paged is read by StreamOrders through a temporary file, in the memory
+// of a page.
 //
 // # Units, time zones, limits
 //

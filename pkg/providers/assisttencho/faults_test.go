@@ -83,9 +83,9 @@ func TestHarmlessErrors(t *testing.T) {
 func TestBytesThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	transport := &canned.Transport{Body: "[{\"serial_order_id\":5,\"name\":\"\x8c\xe9\"}]"} // Shift_JIS
-	body, err := clientOf(transport, "").OrdersPage(t.Context(), assisttencho.OrdersQuery{})
-	if err != nil || string(body) != transport.Body {
-		t.Errorf("page %q, %v; want the provider's own bytes", body, err)
+	list, err := clientOf(transport, "").ReadOrders(t.Context(), assisttencho.OrdersQuery{})
+	if err != nil || "["+string(list.Bytes(list.Records[0]))+"]" != transport.Body || list.Records[0].Fault == "" {
+		t.Errorf("page %+v, %v; want the provider's own bytes", list, err)
 	}
 	if _, err := clientOf(transport, "").GetOrder(t.Context(), "5"); !errors.Is(err, providers.ErrInvalid) {
 		t.Errorf("decoded: %v; want ErrInvalid", err)
@@ -97,7 +97,7 @@ func TestOversizedAnswer(t *testing.T) {
 	s, _ := newShop(50, nil)
 	o := unpaced(s.Client())
 	o.MaxBody = 1000
-	_, err := assisttencho.New(providers.Fixed(s.Token(base)), o).OrdersPage(t.Context(), assisttencho.OrdersQuery{})
+	_, err := assisttencho.New(providers.Fixed(s.Token(base)), o).ReadOrders(t.Context(), assisttencho.OrdersQuery{})
 	if !errors.Is(err, providers.ErrInvalid) {
 		t.Errorf("got %v; want ErrInvalid", err)
 	}
@@ -193,7 +193,7 @@ func TestTornBody(t *testing.T) {
 		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(io.MultiReader(strings.NewReader(`[{"serial`), torn{}))}, nil
 	})
 	client := assisttencho.New(providers.Fixed(providers.Token{BaseURL: base}), unpaced(&http.Client{Transport: transport}))
-	if _, err := client.OrdersPage(t.Context(), assisttencho.OrdersQuery{}); !errors.Is(err, providers.ErrTemporary) {
+	if _, err := client.ReadOrders(t.Context(), assisttencho.OrdersQuery{}); !errors.Is(err, providers.ErrTemporary) {
 		t.Errorf("got %v; want ErrTemporary", err)
 	}
 }

@@ -176,13 +176,13 @@ func TestOrdersPageRefusesBadRanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			transport := &canned.Transport{Body: ` {"x":1} `}
-			body, err := clientOf(transport, c.quirks).OrdersPage(t.Context(), c.query)
+			transport := &canned.Transport{Body: ` [ {"serial_order_id": 1} ] `}
+			list, err := clientOf(transport, c.quirks).ReadOrders(t.Context(), c.query)
 			if c.ok != (err == nil) || c.ok != (transport.Sent != nil) || !c.ok && !errors.Is(err, providers.ErrInvalid) {
 				t.Errorf("error %v, sent %t", err, transport.Sent != nil)
 			}
-			if c.ok && string(body) != ` {"x":1} ` {
-				t.Errorf("body %q; want the provider's own bytes", body)
+			if c.ok && string(list.Bytes(list.Records[0])) != `{"serial_order_id":1}` {
+				t.Errorf("%+v; want the provider's own bytes", list)
 			}
 		})
 	}

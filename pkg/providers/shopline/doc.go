@@ -57,8 +57,10 @@
 // reads by page number instead. They ask for ascending order of creation,
 // because with the documented default, descending, records made during the
 // run would push others over a page's edge. They end at an empty page only.
-// CustomersPage, OrdersPage and OrdersSearchPage return one answer's bytes as
-// they came.
+// ReadCustomers, ReadOrders and ReadOrdersSearch return one page in the
+// provider's own bytes. An answer that is not
+// {"items":[{"id":...}],"pagination":{...}} (official docs, pagination) is a
+// providers.ErrMalformed, and asked for again.
 //
 // # Facts
 //

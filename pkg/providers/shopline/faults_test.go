@@ -122,7 +122,7 @@ func TestMalformedAnswers(t *testing.T) {
 	o := unpaced(answering(200, `{"items":[],"padding":"`+strings.Repeat("x", 100)+`"}`))
 	o.MaxBody = 100
 	client := shopline.New(providers.Fixed(providers.Token{BaseURL: base}), o)
-	if _, err := client.OrdersPage(ctx, shopline.OrdersQuery{}); !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "larger than the cap of 100 bytes") {
+	if _, err := client.ReadOrders(ctx, shopline.OrdersQuery{}); !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "larger than the cap of 100 bytes") {
 		t.Errorf("oversized: %v", err)
 	}
 }

@@ -79,12 +79,12 @@ func TestQueries(t *testing.T) {
 		want  url.Values
 	}{
 		"the defaults": {
-			func(c *shopline.Client) error { _, err := c.CustomersPage(ctx, shopline.CustomersQuery{}); return err },
+			func(c *shopline.Client) error { _, err := c.ReadCustomers(ctx, shopline.CustomersQuery{}); return err },
 			url.Values{"sort_by": {"asc"}, "per_page": {"50"}},
 		},
 		"customers": {
 			func(c *shopline.Client) error {
-				_, err := c.CustomersPage(ctx, shopline.CustomersQuery{
+				_, err := c.ReadCustomers(ctx, shopline.CustomersQuery{
 					Paging: shopline.Paging{PreviousID: "x", PerPage: 999, Descending: true}, Created: between, Updated: between,
 					IncludeFields: []string{"metafields"}, Fields: []string{"id", "name"},
 				})
@@ -99,7 +99,7 @@ func TestQueries(t *testing.T) {
 		},
 		"orders": {
 			func(c *shopline.Client) error {
-				_, err := c.OrdersPage(ctx, shopline.OrdersQuery{
+				_, err := c.ReadOrders(ctx, shopline.OrdersQuery{
 					Paging: shopline.Paging{Page: 2, PerPage: 1}, Updated: shopline.Between{To: at("2026-10-02T00:00:00Z")},
 					OrderIDs: []string{"a", "b"}, CustomerID: "c", OnlineOnly: true, IncludeFields: []string{"affiliate_campaign"},
 				})
@@ -112,7 +112,7 @@ func TestQueries(t *testing.T) {
 		},
 		"search": {
 			func(c *shopline.Client) error {
-				_, err := c.OrdersSearchPage(ctx, shopline.OrdersSearch{
+				_, err := c.ReadOrdersSearch(ctx, shopline.OrdersSearch{
 					Created: between, Updated: between, Shipped: between, Arrived: between, Collected: between, Returned: between,
 					Cancelled: between, Paid: between, Query: "q", SearchFields: "f", OrderNumber: "n", CustomerID: "c", CustomerEmail: "e",
 					Name: "na", PhoneNumber: "p", TrackingNumber: "t", PromotionID: "pr", ItemID: "i", Status: "s", Statuses: []string{"s1", "s2"},
@@ -162,9 +162,9 @@ func TestRefusedQueries(t *testing.T) {
 		"negative page":          {Page: -1},
 		"page and cursor":        {Page: 1, PreviousID: "x"},
 	} {
-		_, customers := client.CustomersPage(ctx, shopline.CustomersQuery{Paging: paging})
-		_, orders := client.OrdersPage(ctx, shopline.OrdersQuery{Paging: paging})
-		_, search := client.OrdersSearchPage(ctx, shopline.OrdersSearch{Paging: paging})
+		_, customers := client.ReadCustomers(ctx, shopline.CustomersQuery{Paging: paging})
+		_, orders := client.ReadOrders(ctx, shopline.OrdersQuery{Paging: paging})
+		_, search := client.ReadOrdersSearch(ctx, shopline.OrdersSearch{Paging: paging})
 		for _, err := range []error{customers, orders, search} {
 			if !errors.Is(err, providers.ErrInvalid) {
 				t.Errorf("%s: %v", name, err)
@@ -196,11 +196,11 @@ func TestSearchWindow(t *testing.T) {
 	}
 	sent := shop.Count("")
 	last := shopline.OrdersSearch{Paging: shopline.Paging{Page: 200, PerPage: 50}}
-	if _, err := client.OrdersSearchPage(ctx, last); err != nil {
+	if _, err := client.ReadOrdersSearch(ctx, last); err != nil {
 		t.Errorf("rows 9,951 to 10,000: %v", err)
 	}
 	last.Page++
-	if _, err := client.OrdersSearchPage(ctx, last); !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "page 201 lies beyond the 10000 rows") {
+	if _, err := client.ReadOrdersSearch(ctx, last); !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "page 201 lies beyond the 10000 rows") {
 		t.Errorf("row 10,001: %v", err)
 	}
 	if got := shop.Count("") - sent; got != 1 {
@@ -395,7 +395,7 @@ func TestSandboxRate(t *testing.T) {
 		o.Attempts = 1
 		client := shopline.New(providers.Fixed(shop.Token(base)), o)
 		for i := range 21 {
-			_, err := client.CustomersPage(t.Context(), shopline.CustomersQuery{})
+			_, err := client.ReadCustomers(t.Context(), shopline.CustomersQuery{})
 			if limited := errors.Is(err, providers.ErrRateLimited); limited != (i == 20) {
 				t.Errorf("request %d: %v", i+1, err)
 			}

@@ -66,16 +66,6 @@ func customerID(c shopline.Customer) providers.Text { return c.ID }
 
 func orderID(o shopline.Order) providers.Text { return o.ID }
 
-type envelope struct {
-	Items      []json.RawMessage `json:"items"`
-	Pagination struct {
-		CurrentPage int `json:"current_page"`
-		PerPage     int `json:"per_page"`
-		TotalPages  int `json:"total_pages"`
-		TotalCount  int `json:"total_count"`
-	} `json:"pagination"`
-}
-
 func decode[T any](t *testing.T, body []byte) T {
 	t.Helper()
 	var v T

@@ -320,7 +320,7 @@ func TestTickedAPIs(t *testing.T) {
 		t.Error(err)
 	}
 	collect(t, client.Customers(ctx, shopline.CustomersQuery{}))
-	_, err := client.OrdersPage(ctx, shopline.OrdersQuery{})
+	_, err := client.ReadOrders(ctx, shopline.OrdersQuery{})
 	if !errors.Is(err, providers.ErrForbidden) || !strings.Contains(err.Error(), "tick this API for the token under API Auth") {
 		t.Errorf("orders: %v", err)
 	}
@@ -448,15 +448,15 @@ func TestQuirks(t *testing.T) {
 	} {
 		token := shop.Token(base)
 		token.Quirks = []byte(quirks)
-		_, err := shopline.New(providers.Fixed(token), unhurried(shop)).CustomersPage(ctx, shopline.CustomersQuery{})
+		_, err := shopline.New(providers.Fixed(token), unhurried(shop)).ReadCustomers(ctx, shopline.CustomersQuery{})
 		if want == "" && err != nil || want != "" && (!errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", quirks, err, want)
 		}
 	}
 	token := shop.Token(base)
 	token.Quirks = []byte(`{"per_page":1}`)
-	body, err := shopline.New(providers.Fixed(token), unhurried(shop)).OrdersPage(ctx, shopline.OrdersQuery{})
-	if got := decode[envelope](t, body); err != nil || len(got.Items) != 1 || got.Pagination.PerPage != 1 {
-		t.Errorf("per_page of the quirks: %+v, %v", got, err)
+	body, err := shopline.New(providers.Fixed(token), unhurried(shop)).ReadOrders(ctx, shopline.OrdersQuery{})
+	if err != nil || len(body.Records) != 1 {
+		t.Errorf("per_page of the quirks: %+v, %v", body, err)
 	}
 }

@@ -161,7 +161,7 @@ func FuzzQuirks(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		token := providers.Token{BaseURL: base, Quirks: []byte(raw)}
 		client := shopline.New(providers.Fixed(token), unpaced(answering(200, `{"items":[]}`)))
-		if _, err := client.CustomersPage(ctx, shopline.CustomersQuery{}); err != nil && !errors.Is(err, providers.ErrInvalid) {
+		if _, err := client.ReadCustomers(ctx, shopline.CustomersQuery{}); err != nil && !errors.Is(err, providers.ErrInvalid) {
 			t.Error(err)
 		}
 	})

@@ -120,10 +120,10 @@ func TestChanges(t *testing.T) {
 		t.Errorf("after a deletion: %+v", late)
 	}
 	before := s.Count("")
-	if _, err := c.ChangesPage(ctx, supersaas.ChangesQuery{AppointmentsQuery: on(supersaastest.ResourceSchedule)}); err == nil || s.Count("") != before {
+	if _, err := c.ReadChanges(ctx, supersaas.ChangesQuery{AppointmentsQuery: on(supersaastest.ResourceSchedule)}); err == nil || s.Count("") != before {
 		t.Errorf("without a start: %v", err)
 	}
-	if _, err := c.RangePage(ctx, supersaas.RangeQuery{}); err == nil || s.Count("") != before {
+	if _, err := c.ReadRange(ctx, supersaas.RangeQuery{}); err == nil || s.Count("") != before {
 		t.Errorf("without a schedule: %v", err)
 	}
 	token := s.Token(base)
@@ -154,19 +154,19 @@ func TestSlots(t *testing.T) {
 	if changed := must(collect(c.Changes(ctx, supersaas.ChangesQuery{AppointmentsQuery: q, From: instant(t, "2025-01-01T00:00:00Z")}))); len(changed) != 10 {
 		t.Errorf("%d changed slots", len(changed))
 	}
-	_, err := c.RangePage(ctx, supersaas.RangeQuery{AppointmentsQuery: on(supersaastest.CapacitySchedule), Resource: 1})
+	_, err := c.ReadRange(ctx, supersaas.RangeQuery{AppointmentsQuery: on(supersaastest.CapacitySchedule), Resource: 1})
 	wantKind(t, err, providers.ErrInvalid, 405)
 	q.Schedule = supersaastest.ServiceSchedule
-	_, err = c.RangePage(ctx, supersaas.RangeQuery{AppointmentsQuery: q})
+	_, err = c.ReadRange(ctx, supersaas.RangeQuery{AppointmentsQuery: q})
 	wantKind(t, err, providers.ErrInvalid, 501)
-	_, err = c.RangePage(ctx, supersaas.RangeQuery{AppointmentsQuery: on(4)})
+	_, err = c.ReadRange(ctx, supersaas.RangeQuery{AppointmentsQuery: on(4)})
 	wantKind(t, err, providers.ErrNotFound, 404)
 	s.Knobs.BareLists = true
 	if bare := must(collect(c.Range(ctx, supersaas.RangeQuery{AppointmentsQuery: on(supersaastest.CapacitySchedule)}))); len(bare) != len(flat) {
 		t.Errorf("%d bookings in a bare array", len(bare))
 	}
-	if page := must(c.RangePage(ctx, supersaas.RangeQuery{AppointmentsQuery: on(supersaastest.CapacitySchedule)})); page[0] != '[' {
-		t.Error("the page is not the provider's own bytes")
+	if page := must(c.ReadRange(ctx, supersaas.RangeQuery{AppointmentsQuery: on(supersaastest.CapacitySchedule)})); page.Shape != supersaas.ShapeArray {
+		t.Errorf("the page has the shape %q", page.Shape)
 	}
 }
 
@@ -175,9 +175,9 @@ func TestTimesAreSentAsDocumented(t *testing.T) {
 	a := &answering{body: "[]"}
 	c := a.client("")
 	at := time.Date(2026, 3, 14, 1, 2, 3, 0, time.FixedZone("JST", 9*3600))
-	must(c.ChangesPage(ctx, supersaas.ChangesQuery{AppointmentsQuery: on(5), From: at, To: at}))
-	must(c.RangePage(ctx, supersaas.RangeQuery{AppointmentsQuery: supersaas.AppointmentsQuery{Schedule: 5, Limit: 2, Offset: 4, Slots: true, User: "9fk"}, From: at, To: at, Resource: 7, Service: 8}))
-	must(c.RangePage(ctx, supersaas.RangeQuery{AppointmentsQuery: on(5)}))
+	must(c.ReadChanges(ctx, supersaas.ChangesQuery{AppointmentsQuery: on(5), From: at, To: at}))
+	must(c.ReadRange(ctx, supersaas.RangeQuery{AppointmentsQuery: supersaas.AppointmentsQuery{Schedule: 5, Limit: 2, Offset: 4, Slots: true, User: "9fk"}, From: at, To: at, Resource: 7, Service: 8}))
+	must(c.ReadRange(ctx, supersaas.RangeQuery{AppointmentsQuery: on(5)}))
 	for i, want := range []string{
 		"/api/changes/5.json?from=2026-03-13+16%3A02%3A03&to=2026-03-13+16%3A02%3A03",
 		"/api/range/5.json?from=2026-03-14+01%3A02%3A03&limit=2&offset=4&resource_id=7&service_id=8&slot=true&to=2026-03-14+01%3A02%3A03&user=9fk",

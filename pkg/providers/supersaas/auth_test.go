@@ -59,11 +59,11 @@ func TestWhereTheCredentialStands(t *testing.T) {
 		}
 	}
 	a := &answering{body: `[]`}
-	must(a.client(`{"auth":"checksum"}`).UsersPage(ctx, supersaas.UsersQuery{Name: "hanako"}))
+	must(a.client(`{"auth":"checksum"}`).ReadUsers(ctx, supersaas.UsersQuery{Name: "hanako"}))
 	if q := a.sent[0].URL.RawQuery; q != "checksum="+sum {
 		t.Errorf("the checksum does not stand for the name: %s", q)
 	}
-	must(a.client(`{"auth":"checksum"}`).UsersPage(ctx, supersaas.UsersQuery{}))
+	must(a.client(`{"auth":"checksum"}`).ReadUsers(ctx, supersaas.UsersQuery{}))
 	if r := a.sent[1]; r.URL.RawQuery != "" || !strings.HasPrefix(r.Header.Get("Authorization"), "Basic ") {
 		t.Error("a call about nobody is not sent with Basic")
 	}
@@ -100,11 +100,11 @@ func TestRefusedBasic(t *testing.T) {
 	t.Parallel()
 	s, c := account(3, "")
 	s.Knobs.RefuseBasic = true
-	_, err := c.UsersPage(ctx, supersaas.UsersQuery{})
+	_, err := c.ReadUsers(ctx, supersaas.UsersQuery{})
 	wantKind(t, err, providers.ErrForbidden, 403)
 	token := s.Token(base)
 	token.Quirks = []byte(`{"auth":"query"}`)
-	must(supersaas.New(providers.Fixed(token), unpaced(s.Client())).UsersPage(ctx, supersaas.UsersQuery{}))
+	must(supersaas.New(providers.Fixed(token), unpaced(s.Client())).ReadUsers(ctx, supersaas.UsersQuery{}))
 }
 
 func TestQuirksRefused(t *testing.T) {
@@ -114,7 +114,7 @@ func TestQuirksRefused(t *testing.T) {
 		`[]`: "quirks", `{"auth":1}`: "quirks", `{} {}`: "quirks",
 	} {
 		a := &answering{}
-		_, err := a.client(quirks).UsersPage(ctx, supersaas.UsersQuery{})
+		_, err := a.client(quirks).ReadUsers(ctx, supersaas.UsersQuery{})
 		if err == nil || !strings.Contains(err.Error(), says) || len(a.sent) != 0 {
 			t.Errorf("%s: %v", quirks, err)
 		}

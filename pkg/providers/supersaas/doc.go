@@ -4,7 +4,7 @@
 // # What it offers
 //
 // An account has users, the customers, and schedules with appointments. The
-// user API reads and writes users (seed supersaas.txt:1-3): UsersPage and
+// user API reads and writes users (seed supersaas.txt:1-3): ReadUsers and
 // Users list them, GetUser, CreateUser, UpdateUser and DeleteUser treat one. A
 // second one, the login API, is a link that opens a schedule for a user who is
 // logged in by it (seed supersaas.txt:18-23): LoginURL. Hooks, CreateHook and
@@ -119,7 +119,8 @@
 // Three types of schedule exist: resource, capacity, with slots that hold
 // bookings, and service. Calls that a type does not have answer 405 (capacity)
 // or 501 (service), both ErrInvalid (official clients). Answers are
-// {"bookings":[...]}, {"slots":[...]} or an array (official clients).
+// {"bookings":[...]}, {"slots":[...]} or an array (official clients); any other
+// answer to a list is a providers.ErrMalformed, and asked for again.
 //
 // Changes lists by when a booking was changed, deleted ones included, with
 // times in UTC; without a start the API sends ten rows, so From is required

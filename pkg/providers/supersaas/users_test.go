@@ -55,17 +55,17 @@ func TestUsersLimitIsClamped(t *testing.T) {
 
 func pageIDs(t *testing.T, c *supersaas.Client, q supersaas.UsersQuery) []int64 {
 	t.Helper()
-	page, err := c.UsersPage(ctx, q)
+	page, err := c.ReadUsers(ctx, q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var users []supersaas.User
-	if err := json.Unmarshal(page, &users); err != nil {
-		t.Fatal(err)
-	}
 	ids := []int64{}
-	for _, u := range users {
-		ids = append(ids, u.ID)
+	for _, r := range page.Records {
+		id, err := strconv.ParseInt(string(r.ID), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
 	}
 	return ids
 }

@@ -19,17 +19,19 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeUsers decodes a page of 50 members.
-func BenchmarkDecodeUsers(b *testing.B) {
-	page, err := connect(quick(50)).UsersPage(b.Context(), yappli.UsersQuery{})
+// BenchmarkDecodeMember decodes a page of 50 members.
+func BenchmarkDecodeMember(b *testing.B) {
+	page, err := connect(quick(50)).ReadUsers(b.Context(), yappli.UsersQuery{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.SetBytes(int64(len(page)))
+	b.SetBytes(int64(len(page.Body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := yappli.DecodeUsers(page); err != nil {
-			b.Fatal(err)
+		for _, r := range page.Records {
+			if _, err := yappli.DecodeMember(page.Bytes(r)); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

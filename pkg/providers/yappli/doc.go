@@ -83,7 +83,9 @@
 // The documents disagree with themselves about the shape of answers: the list
 // is "members" > "member" > fields, and a single "member" is typed as an array
 // but described as an object (seed yappli.txt:121-123, :171). Every such form
-// is read, and so is a bare member. The question that requests call
+// of a single member is read, and so is a bare one. A list has one of the forms
+// ShapeTable to ShapeArray, the same on all pages of a reading; any other
+// answer is a providers.ErrMalformed, and asked for again. The question that requests call
 // secret_question comes back as secret_quetion (seed yappli.txt:128, :229).
 // password and secret_answer never come back. point_geted_at is spelt so and
 // called a memo (seed yappli.txt:134).

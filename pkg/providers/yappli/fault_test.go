@@ -80,13 +80,10 @@ func TestErrorsHoldNothingOfTheAnswer(t *testing.T) {
 func TestOversizedAnswer(t *testing.T) {
 	t.Parallel()
 	s := quick(50)
-	page, err := connect(s).UsersPage(t.Context(), yappli.UsersQuery{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := answer(t, s, "/api/ext/users")
 	for limit, want := range map[int64]error{int64(len(page)): nil, int64(len(page)) - 1: providers.ErrInvalid} {
 		c := yappli.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client(), Limiter: noLimit{}, MaxBody: limit})
-		if _, err := c.UsersPage(t.Context(), yappli.UsersQuery{}); !errors.Is(err, want) {
+		if _, err := c.ReadUsers(t.Context(), yappli.UsersQuery{}); !errors.Is(err, want) {
 			t.Errorf("cap %d for %d bytes: %v", limit, len(page), err)
 		}
 	}
@@ -217,12 +214,23 @@ func TestFaultsOverASocket(t *testing.T) {
 	c := yappli.New(providers.Fixed(s.Token(server.URL)), &providers.Options{Limiter: noLimit{}, Attempts: 1})
 	for _, kind := range []yapplitest.FaultKind{yapplitest.Dropped, yapplitest.Lost, yapplitest.Reset} {
 		s.Inject(yapplitest.Fault{Kind: kind, Times: 2}) // net/http itself repeats a GET on a connection that was cut
-		if _, err := c.UsersPage(t.Context(), yappli.UsersQuery{}); !errors.Is(err, providers.ErrTemporary) {
+		if _, err := c.ReadUsers(t.Context(), yappli.UsersQuery{}); !errors.Is(err, providers.ErrTemporary) {
 			t.Errorf("%s: %v", kind, err)
 		}
 		s.SetFaults(yapplitest.Faults{})
 	}
-	if page, err := c.UsersPage(t.Context(), yappli.UsersQuery{}); err != nil || !strings.Contains(string(page), fmt.Sprint(1030)) {
+	if page, err := c.ReadUsers(t.Context(), yappli.UsersQuery{}); err != nil || string(page.Records[29].ID) != fmt.Sprint(1030) {
 		t.Errorf("after the faults: %v", err)
 	}
+}
+
+// answer is what the sandbox answers to a GET.
+func answer(t *testing.T, s *yapplitest.Server, path string) []byte {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	r.Header.Set("Authorization", "Bearer "+s.Token(base).Credential.Reveal())
+	r.Header.Set("User-Agent", "test")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Body.Bytes()
 }

@@ -185,10 +185,10 @@ func TestWritesThatAreRefusedBeforeTheyAreSent(t *testing.T) {
 		"look-up without the route":   func() error { _, err := c.UserByUniqueID(ctx, "shop-0000001"); return err },
 		"hand-over without a token":   func() error { _, err := c.CheckHandover(ctx, providers.Secret{}, "1001"); return err },
 		"hand-over without an id":     func() error { _, err := c.CheckHandover(ctx, providers.NewSecret("HO-1"), ""); return err },
-		"page in a tenant of offsets": func() error { _, err := c.UsersPage(ctx, yappli.UsersQuery{Page: 1}); return err },
-		"negative offset":             func() error { _, err := c.UsersPage(ctx, yappli.UsersQuery{Offset: -1}); return err },
-		"negative limit":              func() error { _, err := c.UsersPage(ctx, yappli.UsersQuery{Limit: -1}); return err },
-		"negative page":               func() error { _, err := c.UsersPage(ctx, yappli.UsersQuery{Page: -1}); return err },
+		"page in a tenant of offsets": func() error { _, err := c.ReadUsers(ctx, yappli.UsersQuery{Page: 1}); return err },
+		"negative offset":             func() error { _, err := c.ReadUsers(ctx, yappli.UsersQuery{Offset: -1}); return err },
+		"negative limit":              func() error { _, err := c.ReadUsers(ctx, yappli.UsersQuery{Limit: -1}); return err },
+		"negative page":               func() error { _, err := c.ReadUsers(ctx, yappli.UsersQuery{Page: -1}); return err },
 	} {
 		if err := call(); !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "yappli") {
 			t.Errorf("%s: %v", name, err)

@@ -108,18 +108,14 @@ var knownNames = func() map[string]string {
 	return names
 }()
 
-// Wrappers returns the names under which answers hide member objects, at any
-// depth and through any arrays: {"members":[{"member":{...}}]} is one of the
-// forms that the documents allow. An object with an id is a member; in any
-// other, go on below the first of these names that it has.
-func Wrappers() []string { return []string{"members", "member"} }
-
 // deepest bounds the descent through wrappers and arrays.
 const deepest = 8
 
-// DecodeUsers reads the members of a list's page, or of any other answer that
-// holds members, in their order. Of a name that comes twice in a member, the
-// last value counts.
+// DecodeUsers reads the members of an answer in their order, whatever wraps them:
+// {"members":[{"member":{...}}]} is one of the forms that the documents allow.
+// An object with an id is a member; in any other, "members", else "member",
+// leads on. Of a name that comes twice in a member, the last value counts.
+// ReadUsers reads a page of a list more strictly.
 func DecodeUsers(body []byte) ([]Member, error) {
 	body = bytes.TrimSpace(jsonscan.TrimMark(body))
 	if !utf8.Valid(body) {
@@ -163,7 +159,7 @@ func unwrapObject(members []Member, raw []byte, depth int) ([]Member, error) {
 		m, err := DecodeMember(raw)
 		return append(members, m), err
 	}
-	for _, name := range Wrappers() {
+	for _, name := range []string{"members", "member"} {
 		if value, ok := inner[name]; ok {
 			return unwrap(members, value, depth+1)
 		}

@@ -89,30 +89,27 @@ func TestUsersSizeIsAQuirk(t *testing.T) {
 	}
 }
 
-// TestUsersPageIsTheProvidersBytes compares pages with what the sandbox holds.
-func TestUsersPageIsTheProvidersBytes(t *testing.T) {
+// TestReadUsersKeepsTheProvidersBytes compares pages with what the sandbox holds.
+func TestReadUsersKeepsTheProvidersBytes(t *testing.T) {
 	t.Parallel()
 	s := quick(5)
 	records := s.Members()
-	page, err := connect(s).UsersPage(t.Context(), yappli.UsersQuery{Limit: 2, Offset: 1})
-	if want := fmt.Sprintf(`{"members":[{"member":%s},{"member":%s}]}`, records[1].JSON(), records[2].JSON()); err != nil || string(page) != want {
-		t.Errorf("page %s, %v", page, err)
+	page, err := connect(s).ReadUsers(t.Context(), yappli.UsersQuery{Limit: 2, Offset: 1})
+	if want := fmt.Sprintf("%s\n%s\n", records[1].JSON(), records[2].JSON()); err != nil || string(page.Body[page.Records[0].Start:]) != want || page.Shape != yappli.ShapeTable {
+		t.Errorf("page %s of shape %s, %v", page.Body, page.Shape, err)
 	}
 	s = quick(5)
 	s.Generation, s.Wrapper = 3, "flat"
-	page, err = connect(s).UsersPage(t.Context(), yappli.UsersQuery{Limit: 2, Page: 3})
-	if want := fmt.Sprintf(`{"members":[%s],"total":5,"current_page":3,"last_page":3}`, records[4].JSON()); err != nil || string(page) != want {
-		t.Errorf("page %s, %v", page, err)
+	page, err = connect(s).ReadUsers(t.Context(), yappli.UsersQuery{Limit: 2, Page: 3})
+	if err != nil || len(page.Records) != 1 || string(page.Bytes(page.Records[0])) != string(records[4].JSON()) || page.Shape != yappli.ShapeFlat {
+		t.Errorf("page %s of shape %s, %v", page.Body, page.Shape, err)
 	}
-	if _, err = connect(s).UsersPage(t.Context(), yappli.UsersQuery{Offset: 1}); !errors.Is(err, providers.ErrInvalid) {
+	if _, err = connect(s).ReadUsers(t.Context(), yappli.UsersQuery{Offset: 1}); !errors.Is(err, providers.ErrInvalid) {
 		t.Errorf("an offset in a tenant of pages: %v", err)
 	}
-	first, err := connect(s).UsersPage(t.Context(), yappli.UsersQuery{Limit: 2})
-	if err != nil || !bytes.Contains(first, []byte(`"current_page":1`)) {
-		t.Errorf("first page %s, %v", first, err)
-	}
-	if names := yappli.Wrappers(); len(names) != 2 || names[0] != "members" || names[1] != "member" {
-		t.Errorf("Wrappers() = %q", names)
+	first, err := connect(s).ReadUsers(t.Context(), yappli.UsersQuery{Limit: 2})
+	if err != nil || string(first.Records[0].ID) != records[0].ID {
+		t.Errorf("first page %s, %v", first.Body, err)
 	}
 }
 

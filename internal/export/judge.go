@@ -36,8 +36,9 @@ func (p redactPath) recorded() Redaction {
 // recorded says what m's records had of the paths, from its parts' checkpoints,
 // and what earlier runs' had.
 func (f Fields) recorded(m Manifest, points []checkpoint, before *Manifest) []Redaction {
-	var list []Redaction
-	for i, p := range f.paths() {
+	paths := f.paths()
+	list := make([]Redaction, 0, len(paths))
+	for i, p := range paths {
 		one := p.recorded()
 		if slices.ContainsFunc(points, func(c checkpoint) bool { return c.redacts(i) }) {
 			one.MatchedBy = m.Run

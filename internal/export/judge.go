@@ -75,8 +75,8 @@ func (c checkpoint) redacts(path int) bool {
 // setting then names something else than what it was to keep back. last says
 // that the source has been read to its end.
 func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
-	if w.redact == nil {
-		return nil
+	if w.redact == nil || w.redact.refusal != nil {
+		return w.redact.refused()
 	}
 	if !w.redact.judged && w.part.point.Rows > 0 {
 		if err := w.judgeFirst(ctx, last); err != nil {
@@ -86,6 +86,15 @@ func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
 	}
 	w.part.point.Redacted = w.redact.record()
 	return nil
+}
+
+// refused returns the error with which the redaction has refused the run, so
+// that whoever tries to store once more has the same; nil if it has not.
+func (r *redactor) refused() error {
+	if r == nil {
+		return nil
+	}
+	return r.refusal
 }
 
 // record returns what was met since the part began, in a form for its
@@ -138,8 +147,9 @@ func (w *writer) judgeFirst(ctx context.Context, last bool) error {
 	if last {
 		of = fmt.Sprintf("all %d records", w.part.point.Rows)
 	}
-	return fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
+	w.redact.refusal = fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
 		w.run.Dataset, of, strings.Join(faults, "; and "), FieldsSyntax)
+	return w.redact.refusal
 }
 
 // metBefore reports whether a few records may be believed although they lack a

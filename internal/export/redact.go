@@ -95,8 +95,10 @@ type redactor struct {
 	paths  []redactPath
 	hits   []int // by path, since the part began
 	judged bool  // every path that must be met has been
-	mac    hash.Hash
-	out    []byte
+	// refusal: one has not, and nothing may be stored.
+	refusal error
+	mac     hash.Hash
+	out     []byte
 }
 
 // redactNode is one step of the paths.

@@ -369,37 +369,3 @@ func TestTemplate_AlarmsAreInTheRunbook(t *testing.T) {
 		}
 	}
 }
-
-// A run in doubt ends its dataset as failed, without another call; its parts end
-// by the tag that the export sets, which its role must allow.
-func TestTemplate_WhatFollowsADoubt(t *testing.T) {
-	t.Parallel()
-	s := prove.ReadTemplate(t, root)
-	states := s.At("Resources", "ExportLoop", "Properties", "Definition", "States", "Datasets", "ItemProcessor", "States")
-	next := ""
-	for _, choice := range prove.Template(states.(map[string]any)).At("Again", "Choices").([]any) {
-		if c := prove.Template(choice.(map[string]any)); c["StringEquals"] == string(export.Doubtful) {
-			next = fmt.Sprint(c["Next"])
-		}
-	}
-	if failed := prove.Template(states.(map[string]any)).At(next, "Result", "status"); failed != "failed" {
-		t.Errorf("after doubt comes %q, which says %v", next, failed)
-	}
-	ends := false
-	for _, rule := range s.At("Resources", "Bucket", "Properties", "LifecycleConfiguration", "Rules").([]any) {
-		r := prove.Template(rule.(map[string]any))
-		ends = ends || fmt.Sprint(r["TagFilters"]) == "[map[Key:hikyaku Value:doubt]]" && fmt.Sprint(r["ExpirationInDays"]) == "14"
-	}
-	if !ends {
-		t.Error("no rule of the bucket ends the parts of a run in doubt")
-	}
-	if role := fmt.Sprint(s.At("Resources", "ExportFunction", "Properties", "Policies")); !strings.Contains(role, "s3:PutObjectTagging") {
-		t.Error("the export may not mark its parts")
-	}
-	for _, metric := range []string{"ExportDoubt", "ExportAge", "ExportRejects", "ExportUnresolved"} {
-		alarm := metric + "Alarm"
-		if s.At("Resources", alarm, "Properties", "MetricName") != metric || s.At("Resources", alarm, "Properties", "Dimensions") != nil {
-			t.Errorf("%s does not watch %s over all datasets", alarm, metric)
-		}
-	}
-}

@@ -81,6 +81,7 @@ func standing(v export.Verdict) string {
 	case export.Complete, export.Unfinished: // nothing to add
 	case export.NotRecorded:
 		return fmt.Sprintf("%s: a version published the run that did not record whether it was in doubt", v.State)
+	default:
 	}
 	return string(v.State)
 }

@@ -149,8 +149,10 @@ func (m Manifest) baselines(before *Manifest) []Baseline {
 // beside them, and no pointer moves.
 func (p *publication) doubt(ctx context.Context) (Answer, error) {
 	for _, part := range p.m.Parts {
-		if ctx.Err() != nil { // the next call goes on
+		select {
+		case <-ctx.Done(): // the next call goes on
 			return p.progress(ctx), nil
+		default:
 		}
 		if err := p.tag(ctx, part.Key, map[string]string{doubtTag: doubtValue}); err != nil {
 			return Answer{}, err

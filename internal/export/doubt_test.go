@@ -2,6 +2,7 @@ package export_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -130,8 +131,15 @@ func TestDoubt_OfRejects(t *testing.T) {
 		{0, 0, 0, ""},
 	} {
 		l := newList(pagination.ByCursor, c.rows)
-		l.render = notUTF8(func(n int) bool { return n/1000 <= c.bad })
+		l.render = func(n int) string {
+			if n/1000 <= c.bad {
+				return fmt.Sprintf(`{"id":%q,"x":%q}`, id(n), strings.Repeat("x", 300))
+			}
+			return record(n)
+		}
 		b := newBench(t, l)
+		b.set.MaxRecord = 200
+		b.serve(l)
 		b.set.MaxRejects = c.most
 		a, err := b.exporter().Extract(t.Context(), b.run(due))
 		got := ""
@@ -147,8 +155,8 @@ func TestDoubt_OfRejects(t *testing.T) {
 // A snapshot is a run of so many rows, of an account and of a list of passes.
 type snapshot struct {
 	rows    int
-	account string
-	accept  bool // in doubt, and then accepted
+	account string // and, after a slash, generation of the answers
+	accept  bool   // in doubt, and then accepted
 	want    export.Status
 }
 
@@ -168,6 +176,8 @@ func TestDoubt_OfASnapshotThatShrank(t *testing.T) {
 		"an accepted one counts, however small": {{100, "a", false, done}, {20, "a", true, doubt}, {15, "a", false, done}, {9, "a", false, doubt}},
 		"an accepted empty one too":             {{100, "a", false, done}, {0, "a", true, doubt}, {0, "a", false, done}, {3, "a", false, done}},
 		"another account is another shop":       {{100, "a", false, done}, {10, "b", false, done}, {10, "a", false, doubt}},
+		"another generation is another list":    {{100, "a/1", false, done}, {10, "a/2", false, done}, {10, "a/1", false, doubt}},
+		"an empty list has no generation":       {{100, "a/1", false, done}, {0, "a", false, doubt}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +185,8 @@ func TestDoubt_OfASnapshotThatShrank(t *testing.T) {
 			b.set.PartBytes, b.now = 0, func() time.Time { return due.AddDate(0, 0, 1) }
 			for i, run := range runs {
 				b.list.rows = newList(pagination.ByCursor, run.rows).rows
-				b.feed.Account, b.feed.PageSize = run.account, 100
+				account, generation, _ := strings.Cut(run.account, "/")
+				b.feed.Account, b.feed.PageSize, b.feed.Generation = account, 100, func() string { return generation }
 				a, err := b.exporter().Extract(t.Context(), b.run(due.Add(time.Duration(i)*time.Hour)))
 				if err != nil || a.Status != run.want {
 					t.Fatalf("run %d of %d rows: %s, %v; want %s", i, run.rows, a.Status, err, run.want)
@@ -230,7 +241,9 @@ func TestDoubt_OfARangeByHand(t *testing.T) {
 	b.extract(due)
 	for i, render := range []func(n int) string{someBad(2), record} {
 		l.rows, l.render = l.rows[:10], render
-		trigger := export.Trigger{Dataset: b.dataset, Scheduled: due.Add(time.Duration(i) * time.Minute), From: due.AddDate(0, -1, 0), To: due}
+		trigger := export.Trigger{ // as long as a scheduled run's range
+			Dataset: b.dataset, Scheduled: due.Add(time.Duration(i) * time.Minute), From: due.Add(-b.dataset.Past), To: due.Add(b.dataset.Future),
+		}
 		run, err := export.NewRun(trigger, time.UTC)
 		if err != nil {
 			t.Fatal(err)
@@ -270,6 +283,7 @@ func TestVerify_FindsAStateThatIsNotTrue(t *testing.T) {
 		{key, whole, `"kind": "rejects"`, `"kind": "rejects"`, ""},
 		{b.key("_manifest.json"), accepted, `"state": "accepted"`, `"state": "complete"`, "state is stated as complete and is accepted"},
 		{b.key("_manifest.json"), accepted, `"accepted": {`, `"accept": {`, "state is stated as accepted and is complete"},
+		{b.key("_manifest.json"), accepted, `"doubts": [`, `"doubt": [`, "doubts is stated as false and is true"},
 		{b.key("_manifest.json"), accepted, `"rows": 15`, `"rows": 16`, "rows is stated as 16"},
 		{b.key("_manifest.json"), accepted, `"state": "accepted"`, `"state": "accepted"`, ""},
 	} {

@@ -66,7 +66,7 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 	case wait != nil:
 		err = nil
 	}
-	if saveErr := x.save(ctx); !errors.Is(saveErr, errAdopted) {
+	if saveErr := x.save(ctx); !errors.Is(saveErr, errAdopted) && !errors.Is(err, saveErr) {
 		err = errors.Join(err, saveErr)
 	}
 	return stopped, wait, err

@@ -36,8 +36,9 @@ func (p redactPath) recorded() Redaction {
 // recorded says what m's records had of the paths, from its parts' checkpoints,
 // and what earlier runs' had.
 func (f Fields) recorded(m Manifest, points []checkpoint, before *Manifest) []Redaction {
-	var list []Redaction
-	for i, p := range f.paths() {
+	paths := f.paths()
+	list := make([]Redaction, 0, len(paths))
+	for i, p := range paths {
 		one := p.recorded()
 		if slices.ContainsFunc(points, func(c checkpoint) bool { return c.redacts(i) }) {
 			one.MatchedBy = m.Run
@@ -74,8 +75,8 @@ func (c checkpoint) redacts(path int) bool {
 // setting then names something else than what it was to keep back. last says
 // that the source has been read to its end.
 func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
-	if w.redact == nil {
-		return nil
+	if w.redact == nil || w.redact.refusal != nil {
+		return w.redact.refused()
 	}
 	if !w.redact.judged && w.part.point.Rows > 0 {
 		if err := w.judgeFirst(ctx, last); err != nil {
@@ -85,6 +86,15 @@ func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
 	}
 	w.part.point.Redacted = w.redact.record()
 	return nil
+}
+
+// refused returns the error with which the redaction has refused the run, so
+// that whoever tries to store once more has the same; nil if it has not.
+func (r *redactor) refused() error {
+	if r == nil {
+		return nil
+	}
+	return r.refusal
 }
 
 // record returns what was met since the part began, in a form for its
@@ -137,8 +147,9 @@ func (w *writer) judgeFirst(ctx context.Context, last bool) error {
 	if last {
 		of = fmt.Sprintf("all %d records", w.part.point.Rows)
 	}
-	return fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
+	w.redact.refusal = fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
 		w.run.Dataset, of, strings.Join(faults, "; and "), FieldsSyntax)
+	return w.redact.refusal
 }
 
 // metBefore reports whether a few records may be believed although they lack a

@@ -41,7 +41,7 @@ type redactPath struct {
 // paths returns all paths in an order that does not depend on how the settings
 // are written down.
 func (f Fields) paths() []redactPath {
-	var all []redactPath
+	all := make([]redactPath, 0, len(f.Drop)+len(f.Hash))
 	for _, text := range slices.Sorted(slices.Values(f.Drop)) {
 		path, rare := strings.CutSuffix(text, "?")
 		all = append(all, redactPath{path: path, rare: rare})
@@ -95,8 +95,10 @@ type redactor struct {
 	paths  []redactPath
 	hits   []int // by path, since the part began
 	judged bool  // every path that must be met has been
-	mac    hash.Hash
-	out    []byte
+	// refusal: one has not, and nothing may be stored.
+	refusal error
+	mac     hash.Hash
+	out     []byte
 }
 
 // redactNode is one step of the paths.

@@ -263,7 +263,7 @@ func (v *verifier) listing(ctx context.Context, folder, manifest string) error {
 			continue
 		}
 		if info.Key == folder+manifestName && v.Manifest.State == InDoubt {
-			if err := v.accepted(ctx, info.Key); err != nil {
+			if err := v.acceptedBy(ctx, info.Key); err != nil {
 				return err
 			}
 			continue
@@ -273,9 +273,9 @@ func (v *verifier) listing(ctx context.Context, folder, manifest string) error {
 	return nil
 }
 
-// accepted reads the manifest of a run that was in doubt: a person has accepted
+// acceptedBy reads the manifest of a run that was in doubt: a person has accepted
 // it since.
-func (v *verifier) accepted(ctx context.Context, key string) error {
+func (v *verifier) acceptedBy(ctx context.Context, key string) error {
 	m, err := ReadManifest(ctx, v.store, key)
 	if err != nil {
 		return err
@@ -284,6 +284,6 @@ func (v *verifier) accepted(ctx context.Context, key string) error {
 		v.fault("%s: the run is in doubt, nobody has accepted it, and yet it is published", manifestName)
 		return nil
 	}
-	v.State, v.Verdict.Accepted = Accepted, m.Accepted
+	v.State, v.Accepted = Accepted, m.Accepted
 	return nil
 }

@@ -65,7 +65,7 @@ func TestDoubt_IsAnAnswer(t *testing.T) {
 			t.Errorf("%s: %v, want %g once", name, got, want)
 		}
 	}
-	for _, name := range []string{"ExportDoubt", "ExportAge", "ExportRejects", "ExportUnresolved"} { // whose alarms know no dataset
+	for _, name := range []string{"ExportDoubt", "ExportRejects", "ExportUnresolved"} { // whose alarms know no dataset
 		if got := s.measured(name, "<nil>/<nil>"); len(got) != 1 {
 			t.Errorf("%s without dimensions: %v, want one", name, got)
 		}

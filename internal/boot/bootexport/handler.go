@@ -252,7 +252,7 @@ func (f *Function) reportAge(ctx context.Context, d export.Dataset) {
 		return
 	}
 	if !end.IsZero() {
-		f.watched("ExportAge", "Seconds", max(0, f.base.Now().Sub(end).Seconds()), d)
+		f.base.Metrics.Add("ExportAge", "Seconds", max(0, f.base.Now().Sub(end).Seconds()), dimensions(d))
 	}
 }
 

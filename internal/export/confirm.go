@@ -30,22 +30,19 @@ type question struct {
 	Said int                  `json:"said,omitempty"`
 }
 
-// ended notes what is to be asked again about a pass that has been read.
-func (x *extraction) ended(ctx context.Context, r *pagination.Reader) error {
-	at := x.part.point.Next
-	said, counted := r.Total()
+// toAskAgain notes what is to be asked again about a pass that has been read.
+func (x *extraction) toAskAgain(ctx context.Context, at pagination.Position) error {
+	said, counted := at.Counted()
+	noted := slices.ContainsFunc(x.journal.Open, func(q question) bool { return q.Pass == at.Pass })
 	switch {
-	case at.Look > 0:
+	case noted || x.journal.Reviewed || x.steps[at.Pass].owed:
 		return nil
-	case at.Rows == 0:
+	case at.Seen == 0:
 		x.journal.Open = append(x.journal.Open, question{Pass: at.Pass})
 	case counted && at.Seen < said:
 		x.journal.Open = append(x.journal.Open, question{Pass: at.Pass, End: &at, Said: said})
 	default:
 		return nil
-	}
-	if x.part.empty() {
-		x.notePlace()
 	}
 	return x.keep(context.WithoutCancel(ctx))
 }
@@ -114,9 +111,19 @@ func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 	if x.journal.Reopened++; x.journal.Reopened > len(x.steps)*maxLooks {
 		return x.byTurns()
 	}
+	if !x.part.empty() {
+		if err := x.store(ctx); err != nil {
+			return err
+		}
+	}
 	x.part.point.Next = pagination.Position{Pass: q.Pass, Looks: x.part.point.Next.Looks}
 	if q.End != nil {
 		x.part.point.Next.Look, x.part.point.Next.Seen = reviewLook, q.End.Seen
+	}
+	x.journal.Open = slices.DeleteFunc(x.journal.Open, func(open question) bool { return open.Pass == q.Pass })
+	x.notePlace()
+	if err := x.keep(context.WithoutCancel(ctx)); err != nil {
+		return err
 	}
 	for x.part.point.Next.Pass == q.Pass {
 		if !x.part.point.Next.Done {
@@ -129,7 +136,6 @@ func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 		}
 	}
 	x.part.point.Next = pagination.Position{Pass: len(x.steps), Looks: x.part.point.Next.Looks}
-	x.journal.Open = slices.DeleteFunc(x.journal.Open, func(open question) bool { return open == q })
 	return nil
 }
 

@@ -270,7 +270,7 @@ func (x *extraction) readPass(ctx, reading context.Context) error {
 		if err != nil {
 			x.part.point.Next = r.Position()
 			if errors.Is(err, io.EOF) {
-				return x.ended(ctx, r)
+				return nil
 			}
 			return err
 		}
@@ -325,7 +325,7 @@ func (x *extraction) holdToGeneration(ctx context.Context) error {
 // looked at again, and moves to the next one if not.
 func (x *extraction) judgePass(ctx context.Context) error {
 	at := x.part.point.Next
-	settled := at.Settled(x.feed.Unordered)
+	settled := at.Seen == 0 || at.Settled(x.feed.Unordered) // emptiness is asked again by itself
 	if !settled && at.Look < maxLooks && !x.known.Forgetful() {
 		x.part.point.Next = at.Again()
 		return nil
@@ -340,6 +340,9 @@ func (x *extraction) judgePass(ctx context.Context) error {
 		if err := x.keep(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
+	}
+	if err := x.toAskAgain(ctx, at); err != nil {
+		return err
 	}
 	x.part.point.Next = at.After()
 	if x.journal.Reviewed {

@@ -160,9 +160,6 @@ func (r *Reader) PositionAfter(p Page, n int) Position {
 	return at
 }
 
-// Total returns what the provider counted, and whether it did.
-func (r *Reader) Total() (int, bool) { return r.at.Total - 1, r.at.Total > 0 }
-
 // frame adds what all queries of the pass have in common.
 func (s *session) frame(q Query) Query {
 	q.Pass = s.at.Pass

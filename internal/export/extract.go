@@ -46,7 +46,7 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		return false, nil, err
 	}
 	defer x.part.spool.close()
-	reading, cancel := x.untilStop(ctx)
+	reading, cancel := untilStop(ctx, x.set.StopAhead)
 	defer cancel()
 	for err = errAdopted; errors.Is(err, errAdopted); {
 		if err = x.locate(ctx); err == nil {
@@ -116,13 +116,13 @@ func cutShort(reading context.Context, err error) bool {
 
 // untilStop returns the context of reading. Of a short time that is left, at
 // most a third is kept for the end.
-func (x *extraction) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+func untilStop(ctx context.Context, stopAhead time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
 	left := time.Until(deadline)
-	return context.WithTimeout(ctx, left-min(x.set.StopAhead, left/3))
+	return context.WithTimeout(ctx, left-min(stopAhead, left/3))
 }
 
 // open plans the run, or takes up its plan.

@@ -40,19 +40,19 @@ func (f Fields) recorded(m Manifest, points []checkpoint, before *Manifest) []Re
 	list := make([]Redaction, 0, len(paths))
 	for i, p := range paths {
 		one := p.recorded()
-		if slices.ContainsFunc(points, func(c checkpoint) bool { return c.redacts(i) }) {
+		if slices.ContainsFunc(points, func(c checkpoint) bool { return redacts(c, i) }) {
 			one.MatchedBy = m.Run
 		} else {
-			one.MatchedBy = before.matched(m.Source, one)
+			one.MatchedBy = matchedBefore(before, m.Source, one)
 		}
 		list = append(list, one)
 	}
 	return list
 }
 
-// matched returns the run that has met a path at the same account, in answers of
+// matchedBefore returns the run that has met a path at the same account, in answers of
 // the same generation, and treated it alike.
-func (m *Manifest) matched(source Origin, p Redaction) string {
+func matchedBefore(m *Manifest, source Origin, p Redaction) string {
 	if m == nil || m.Source.Account != source.Account || source.Shape != "" && m.Source.Shape != source.Shape {
 		return ""
 	}
@@ -65,7 +65,7 @@ func (m *Manifest) matched(source Origin, p Redaction) string {
 }
 
 // redacts reports whether a record of the part had the path of that index.
-func (c checkpoint) redacts(path int) bool {
+func redacts(c checkpoint, path int) bool {
 	bits, ok := new(big.Int).SetString(c.Redacted, 16)
 	return ok && bits.Bit(path) == 1
 }
@@ -159,7 +159,7 @@ func (w *writer) metBefore(ctx context.Context, p redactPath) (bool, error) {
 		return false, nil
 	}
 	before, err := w.newest(ctx)
-	return before.matched(w.origin(), p.recorded()) != "", err
+	return matchedBefore(before, w.origin(), p.recorded()) != "", err
 }
 
 // maxMet bounds the names that are remembered of one place in the records: some

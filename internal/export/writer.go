@@ -147,7 +147,7 @@ func (w *writer) store(ctx context.Context) error {
 	w.number++
 	w.sealed += mine.Bytes
 	w.part.reset()
-	if there.same(mine) {
+	if samePart(there, mine) {
 		return nil
 	}
 	return errAdopted

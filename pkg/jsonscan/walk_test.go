@@ -85,7 +85,7 @@ func FuzzWalk(f *testing.F) {
 			_, _ = jsonscan.Unquote(m.Name)
 			return true
 		})
-		jsonscan.Elements(b, 0, func(start, end int) bool { return len(b[start:end]) >= 0 })
+		jsonscan.Elements(b, 0, func(start, end int) bool { return start < end && end <= len(b) })
 		if value, ok := jsonscan.Lookup(b, []string{"a", "b"}); ok {
 			_, _ = jsonscan.Text(value)
 		}

@@ -149,7 +149,7 @@ func (m Manifest) baselines(before *Manifest) []Baseline {
 // beside them, and no pointer moves.
 func (p *publication) doubt(ctx context.Context) (Answer, error) {
 	for _, part := range p.m.Parts {
-		if ctx.Err() != nil { // the next call goes on
+		if over(ctx) { // the next call goes on
 			return p.progress(ctx), nil
 		}
 		if err := p.tag(ctx, part.Key, map[string]string{doubtTag: doubtValue}); err != nil {

@@ -36,8 +36,9 @@ func (p redactPath) recorded() Redaction {
 // recorded says what m's records had of the paths, from its parts' checkpoints,
 // and what earlier runs' had.
 func (f Fields) recorded(m Manifest, points []checkpoint, before *Manifest) []Redaction {
-	var list []Redaction
-	for i, p := range f.paths() {
+	paths := f.paths()
+	list := make([]Redaction, 0, len(paths))
+	for i, p := range paths {
 		one := p.recorded()
 		if slices.ContainsFunc(points, func(c checkpoint) bool { return c.redacts(i) }) {
 			one.MatchedBy = m.Run
@@ -71,14 +72,13 @@ func (c checkpoint) redacts(path int) bool {
 
 // judgeRedaction is called before each part or its rejects are stored. It
 // refuses the first part that has rows if a path matched none of them: the
-// setting then names something else than what it was to keep back. last says
-// that the source has been read to its end.
-func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
+// setting then names something else than what it was to keep back.
+func (w *writer) judgeRedaction(ctx context.Context) error {
 	if w.redact == nil {
 		return nil
 	}
 	if !w.redact.judged && w.part.point.Rows > 0 {
-		if err := w.judgeFirst(ctx, last); err != nil {
+		if err := w.judgeFirst(ctx); err != nil {
 			return err
 		}
 		w.redact.judged = true
@@ -102,7 +102,7 @@ func (r *redactor) record() string {
 
 // judgeFirst judges the part at hand, unless the run has stored rows already:
 // they have been judged.
-func (w *writer) judgeFirst(ctx context.Context, last bool) error {
+func (w *writer) judgeFirst(ctx context.Context) error {
 	if w.number > 0 {
 		_, points, err := w.stored(ctx)
 		if err != nil {
@@ -133,12 +133,8 @@ func (w *writer) judgeFirst(ctx context.Context, last bool) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	of := fmt.Sprintf("the first %d records", w.part.point.Rows)
-	if last {
-		of = fmt.Sprintf("all %d records", w.part.point.Rows)
-	}
-	return fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
-		w.run.Dataset, of, strings.Join(faults, "; and "), FieldsSyntax)
+	return fmt.Errorf("redaction of %s: among the first %d records %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
+		w.run.Dataset, w.part.point.Rows, strings.Join(faults, "; and "), FieldsSyntax)
 }
 
 // metBefore reports whether a few records may be believed although they lack a

@@ -192,13 +192,6 @@ func (j *job) manifest(ctx context.Context, points []checkpoint) (Manifest, erro
 	return m, nil
 }
 
-func nonNil(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
-}
-
 // maxManifest caps what is read as a manifest: about 100,000 parts.
 const maxManifest = 64 << 20
 

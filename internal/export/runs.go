@@ -109,12 +109,11 @@ func (j *job) weigh(ctx context.Context, key string, a *Answer) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", key, err)
 	}
-	c, err := readCheckpoint(info)
-	if err != nil {
+	if c, err := readCheckpoint(info); err == nil {
+		a.add(c)
+	} else {
 		a.Parts++
-		return nil
 	}
-	a.add(c)
 	return nil
 }
 

@@ -284,6 +284,6 @@ func (v *verifier) accepted(ctx context.Context, key string) error {
 		v.fault("%s: the run is in doubt, nobody has accepted it, and yet it is published", manifestName)
 		return nil
 	}
-	v.State, v.Verdict.Accepted = Accepted, m.Accepted
+	v.State, v.Accepted = Accepted, m.Accepted
 	return nil
 }

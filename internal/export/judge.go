@@ -72,14 +72,13 @@ func redacts(c checkpoint, path int) bool {
 
 // judgeRedaction is called before each part or its rejects are stored. It
 // refuses the first part that has rows if a path matched none of them: the
-// setting then names something else than what it was to keep back. last says
-// that the source has been read to its end.
-func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
+// setting then names something else than what it was to keep back.
+func (w *writer) judgeRedaction(ctx context.Context) error {
 	if w.redact == nil || w.redact.refusal != nil {
 		return w.redact.refused()
 	}
 	if !w.redact.judged && w.part.point.Rows > 0 {
-		if err := w.judgeFirst(ctx, last); err != nil {
+		if err := w.judgeFirst(ctx); err != nil {
 			return err
 		}
 		w.redact.judged = true
@@ -112,7 +111,7 @@ func (r *redactor) record() string {
 
 // judgeFirst judges the part at hand, unless the run has stored rows already:
 // they have been judged.
-func (w *writer) judgeFirst(ctx context.Context, last bool) error {
+func (w *writer) judgeFirst(ctx context.Context) error {
 	if w.number > 0 {
 		_, points, err := w.stored(ctx)
 		if err != nil {
@@ -143,12 +142,8 @@ func (w *writer) judgeFirst(ctx context.Context, last bool) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	of := fmt.Sprintf("the first %d records", w.part.point.Rows)
-	if last {
-		of = fmt.Sprintf("all %d records", w.part.point.Rows)
-	}
-	w.redact.refusal = fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
-		w.run.Dataset, of, strings.Join(faults, "; and "), FieldsSyntax)
+	w.redact.refusal = fmt.Errorf("redaction of %s: among the first %d records %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
+		w.run.Dataset, w.part.point.Rows, strings.Join(faults, "; and "), FieldsSyntax)
 	return w.redact.refusal
 }
 

@@ -442,13 +442,14 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 			return waiting(j.progress(ctx), wait), err
 		}
 	}
-	select {
-	case <-ctx.Done(): // the next call publishes
+	if over(ctx) { // the next call publishes
 		return j.progress(ctx), nil
-	default:
-		return j.publish(ctx)
 	}
+	return j.publish(ctx)
 }
+
+// over reports whether the time of a call has run out.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // progress answers how far a run has come that has to be called again.
 func (j *job) progress(ctx context.Context) Answer {

@@ -120,7 +120,7 @@ func (w *writer) reject(pass string, row pagination.Row, line []byte) error {
 
 // store puts the part being filled, and begins the next.
 func (w *writer) store(ctx context.Context) error {
-	if err := w.judgeRedaction(ctx, false); err != nil {
+	if err := w.judgeRedaction(ctx); err != nil {
 		return err
 	}
 	guarded, cancel, err := w.guard(ctx)

@@ -143,7 +143,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{after: j.unfinished, began: j.began}}
+	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{began: j.began}}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
@@ -186,7 +186,7 @@ func (x *extraction) plan(ctx context.Context, settings string) error {
 			p.Owed = slices.DeleteFunc(slices.Clone(before.Owed), func(o Owed) bool { return o.Left <= 0 })
 		}
 	}
-	x.journal.Plan = p
+	x.journal.Plan, x.journal.From = p, "0 0 0 0"
 	return x.keep(ctx)
 }
 
@@ -231,7 +231,23 @@ func (x *extraction) locate(ctx context.Context) error {
 	if r := x.journal.Resume; r != nil && r.Parts == n {
 		x.part.point.Drift, x.part.point.Repeats, x.part.point.Next = r.Drift, r.Repeats, r.Place
 	}
+	if err := x.noteBeginning(ctx); err != nil {
+		return err
+	}
 	return x.recall(ctx, points, x.feed.remembered())
+}
+
+// noteBeginning notes where the call begins, if the one before it died: so that
+// it is known if this one gets no further.
+func (x *extraction) noteBeginning(ctx context.Context) error {
+	at := x.part.point.Next
+	here := fmt.Sprintf("%d %d %d %d", x.number, at.Pass, at.Look, at.Rows)
+	x.careful.after = x.unfinished && x.journal.From == here
+	x.journal.From = here
+	if !x.unfinished {
+		return nil
+	}
+	return x.keep(ctx)
 }
 
 // readAll reads from the part's place to the end of the last step, looks again
@@ -448,19 +464,22 @@ func (x *extraction) observe() {
 }
 
 // safePoints says when a call stores what it has although no part is full:
-// soon, and then at longer and longer intervals, if the call before it died
-// without a word. A process that is killed again and again still gets on.
+// soon, and then at longer and longer intervals, if the call before it died and
+// got nowhere. A process that is killed again and again still gets on.
 type safePoints struct {
-	after bool // the call before died
+	after bool // the call before died where it had begun
 	began time.Time
 	next  time.Duration
 }
 
+// firstSafePoint is long enough for a call that lives to fill a part first.
+const firstSafePoint = 1500 * time.Millisecond
+
 func (s *safePoints) due(now time.Time) bool {
-	if !s.after || now.Sub(s.began) <= s.next {
+	if !s.after || now.Sub(s.began) < max(s.next, firstSafePoint) {
 		return false
 	}
-	s.next = max(2*time.Second, 2*now.Sub(s.began))
+	s.next = 2 * now.Sub(s.began)
 	return true
 }
 

@@ -217,8 +217,10 @@ type journal struct {
 	Done      *Answer    `json:"done,omitempty"`
 	Observed  Observed   `json:"observed"`
 
-	// Working: a holder has begun and has not said how it ended.
-	Working bool `json:"working,omitempty"`
+	// Working: a holder has begun and has not said how it ended. From is where
+	// it began.
+	Working bool   `json:"working,omitempty"`
+	From    string `json:"from,omitempty"`
 	// Open are answers that are to be asked for again.
 	Open     []question    `json:"open,omitempty"`
 	Reopened int           `json:"reopened,omitempty"` // lists that went on after all

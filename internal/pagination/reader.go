@@ -156,6 +156,7 @@ func (r *Reader) PositionAfter(p Page, n int) Position {
 		recent.add(row.ID)
 	}
 	at.Rows, at.Gap, at.Last = p.Rows[n-1].Place, 0, recent.ids()
+	at.Seen += n
 	at.Size, at.Total, at.Suspect = r.at.Size, r.at.Total, nil
 	return at
 }

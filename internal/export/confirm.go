@@ -57,7 +57,7 @@ func (x *extraction) confirm(ctx, reading context.Context) error {
 		if err == nil && len(differ) > 0 {
 			var still []question
 			if still, err = x.askAll(reading, differ, secondPause); err == nil && len(still) < len(differ) {
-				err = x.byTurns()
+				err = byTurns(x.run.Dataset)
 			}
 		}
 		if err != nil {
@@ -100,8 +100,8 @@ func (x *extraction) askAll(reading context.Context, open []question, pause time
 }
 
 // byTurns is the fault of a provider that does not say the same twice.
-func (x *extraction) byTurns() error {
-	return &providers.Error{Provider: x.run.Dataset.Provider, Op: "export", Kind: providers.ErrTemporary,
+func byTurns(d Dataset) error {
+	return &providers.Error{Provider: d.Provider, Op: "export", Kind: providers.ErrTemporary,
 		Detail: "a list is empty and not empty by turns; nothing is published until it says the same twice"}
 }
 
@@ -109,7 +109,7 @@ func (x *extraction) byTurns() error {
 // its end.
 func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 	if x.journal.Reopened++; x.journal.Reopened > len(x.steps)*maxLooks {
-		return x.byTurns()
+		return byTurns(x.run.Dataset)
 	}
 	if !x.part.empty() {
 		if err := x.store(ctx); err != nil {

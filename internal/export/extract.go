@@ -60,9 +60,14 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 	if !x.whole || errors.Is(err, lease.ErrLost) {
 		return false, nil, err
 	}
+	fruitless := x.getsNowhere()
 	switch wait = x.pauseFor(err); {
 	case cutShort(reading, err):
-		stopped, wait, err = true, nil, nil
+		if wait = nil; fruitless {
+			err = fmt.Errorf("%d calls in a row have ended without getting further; look at what the provider answers: %w", x.journal.Fruitless, err)
+		} else {
+			stopped, err = true, nil
+		}
 	case wait != nil:
 		err = nil
 	}
@@ -70,6 +75,34 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		err = errors.Join(err, saveErr)
 	}
 	return stopped, wait, err
+}
+
+// maxFruitless is how many calls in a row may end for lack of time where they
+// began. A provider that answers now and then would be asked for ever.
+const maxFruitless = 5
+
+// mostFailures is how many failures of a suspected record count as getting
+// further.
+const mostFailures = 50
+
+// getsNowhere counts the calls in a row that ended where they began, and reports
+// whether they are too many.
+func (x *extraction) getsNowhere() bool {
+	x.journal.Fruitless++
+	if x.here() != x.journal.From {
+		x.journal.Fruitless = 0
+	}
+	return x.journal.Fruitless >= maxFruitless
+}
+
+// here is the place that has been reached, in a text that is only compared.
+func (x *extraction) here() string {
+	at := x.part.point.Next
+	failures := 0
+	if at.Suspect != nil {
+		failures = min(at.Suspect.Failures, mostFailures)
+	}
+	return fmt.Sprintf("%d %d %d %d %v %d", x.number, at.Pass, at.Look, at.Rows, at.Windows, failures)
 }
 
 // The waits of a run for its provider.
@@ -240,10 +273,8 @@ func (x *extraction) locate(ctx context.Context) error {
 // noteBeginning notes where the call begins, if the one before it died: so that
 // it is known if this one gets no further.
 func (x *extraction) noteBeginning(ctx context.Context) error {
-	at := x.part.point.Next
-	here := fmt.Sprintf("%d %d %d %d", x.number, at.Pass, at.Look, at.Rows)
-	x.careful.after = x.unfinished && x.journal.From == here
-	x.journal.From = here
+	x.careful.after = x.unfinished && x.journal.From == x.here()
+	x.journal.From = x.here()
 	if !x.unfinished {
 		return nil
 	}

@@ -221,6 +221,8 @@ type journal struct {
 	// it began.
 	Working bool   `json:"working,omitempty"`
 	From    string `json:"from,omitempty"`
+	// Fruitless counts the calls in a row that ended where they began.
+	Fruitless int `json:"fruitless,omitempty"`
 	// Open are answers that are to be asked for again.
 	Open     []question    `json:"open,omitempty"`
 	Reopened int           `json:"reopened,omitempty"` // lists that went on after all

@@ -1,6 +1,11 @@
 package pagination
 
-import "hikyaku/pkg/jsonscan"
+import (
+	"bytes"
+	"slices"
+
+	"hikyaku/pkg/jsonscan"
+)
 
 const (
 	// maxStalls bounds the pages in a row that neither bring a new row nor
@@ -9,38 +14,58 @@ const (
 	// maxIdle bounds the pages in a row that lead nowhere in a list whose
 	// order changes with each request.
 	maxIdle = 8
+	// maxRepeats bounds the mismatches in a row that show the same rows
+	// wherever the list is asked to begin.
+	maxRepeats = 4
+	// enoughTails is how many mismatches in a row must end with the row read
+	// last, each asked for elsewhere, before that is believed to be the end of
+	// a list that grows in front of it with each request.
+	enoughTails = 2
 )
 
 // A stall tells a list that moves from one that cannot be read on.
 type stall struct {
 	reached int    // the furthest index read
 	idle    int    // mismatches in a row that neither got further nor brought a new row
-	shown   uint64 // the first row of the last answer that did not match
-	same    int    // how many in a row have shown it
+	repeats int    // mismatches that began as the one before, and were asked for elsewhere
+	shown   uint64 // the first row of the last mismatch
+	shownAt int    // where it was asked for
+	tails   int    // mismatches in a row that ended with the row read last
 }
 
-// mismatch counts an answer that does not begin where it should.
-func (s *stall) mismatch(l jsonscan.List) {
-	shown := uint64(0)
-	if len(l.Records) > 0 {
-		shown = digest(idOf(l, l.Records[0]))
+// took counts an answer whose rows were taken up to an index, and of which some
+// may be new.
+func (s *stall) took(q Query, l jsonscan.List, moved, isNew bool, rows int) {
+	if isNew {
+		s.repeats, s.shown = 0, 0
 	}
-	if shown != s.shown {
-		s.same = 0
-	}
-	s.shown = shown
-	s.same++
-}
-
-// took counts an answer whose rows were taken.
-func (s *stall) took(moved, progress bool, rows int) {
 	switch {
 	case !moved:
-		s.idle, s.same = 0, 0
-	case progress || rows > s.reached:
+		s.idle, s.tails = 0, 0
+	case isNew || rows > s.reached:
 		s.idle = 0
 	default:
 		s.idle++
 	}
 	s.reached = max(s.reached, rows)
+	if moved && len(l.Records) > 0 {
+		s.mismatch(q, digest(idOf(l, l.Records[0])))
+	}
+}
+
+// mismatch compares an answer that did not begin where it should with the one
+// before.
+func (s *stall) mismatch(q Query, first uint64) {
+	switch {
+	case first != s.shown:
+		s.repeats = 0
+	case q.Start != s.shownAt:
+		s.repeats++
+	}
+	s.shown, s.shownAt = first, q.Start
+}
+
+// sameRows reports whether two answers show the same rows in the same order.
+func sameRows(a, b jsonscan.List) bool {
+	return slices.EqualFunc(a.Records, b.Records, func(x, y jsonscan.Record) bool { return bytes.Equal(idOf(a, x), idOf(b, y)) })
 }

@@ -86,7 +86,7 @@ func (e *Exporter) inDoubt(ctx context.Context, key string) (*publication, error
 		return nil, err
 	}
 	d.Incremental = m.Kind == "incremental"
-	run, err := m.run(d)
+	run, err := runOf(m, d)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (p *publication) publishAccepted(ctx context.Context, published bool, word 
 		}
 		word.At = p.seams.Now().UTC().Truncate(time.Second)
 		p.m.State, p.m.Accepted = Accepted, &word
-		p.m.Baselines = p.m.baselines(before)
+		p.m.Baselines = baselinesAfter(p.m, before)
 	}
 	return p.show(ctx)
 }
@@ -155,7 +155,8 @@ func (p *publication) stillNext(ctx context.Context) error {
 	if p.run.IsBackfill() { // it moves no pointer
 		return nil
 	}
-	at, err := p.latest(ctx, p.keys)
+	h := p.history(p.run.Dataset)
+	at, err := h.latest(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (p *publication) stillNext(ctx context.Context) error {
 	if !p.run.Dataset.Incremental || p.m.Window.From.IsZero() {
 		return nil
 	}
-	mark, err := p.watermark(ctx, p.keys)
+	mark, err := h.watermark(ctx)
 	if err != nil {
 		return err
 	}

@@ -42,14 +42,14 @@ type checkpoint struct {
 	stored int64  // its bytes there
 }
 
-// same reports whether two checkpoints describe the same part.
-func (c checkpoint) same(d checkpoint) bool {
+// samePart reports whether two checkpoints describe the same part.
+func samePart(c, d checkpoint) bool {
 	return c.SHA256 == d.SHA256 && c.Rows == d.Rows && c.RejectsKey == d.RejectsKey &&
 		c.Next.Pass == d.Next.Pass && c.Next.Look == d.Next.Look && c.Next.Rows == d.Next.Rows && slices.Equal(c.Next.Last, d.Next.Last)
 }
 
-// metadata renders the checkpoint for a part. Only ASCII may stand there.
-func (c checkpoint) metadata() (map[string]string, error) {
+// metadataOf renders the checkpoint for a part. Only ASCII may stand there.
+func metadataOf(c checkpoint) (map[string]string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -59,8 +59,8 @@ func (c checkpoint) metadata() (map[string]string, error) {
 	return map[string]string{checkpointKey: ascii(strings.TrimSpace(b.String()))}, nil
 }
 
-// part is what a manifest says of a stored part.
-func (c checkpoint) part() Part {
+// partOf is what a manifest says of a stored part.
+func partOf(c checkpoint) Part {
 	return Part{
 		Key: c.key, Rows: c.Rows, Bytes: c.Bytes, StoredBytes: c.stored, StoredCRC32C: c.CRC32C, SHA256: c.SHA256,
 		FirstID: c.First, LastID: c.Last, Rejects: c.Rejects, RejectsKey: c.RejectsKey,

@@ -30,22 +30,19 @@ type question struct {
 	Said int                  `json:"said,omitempty"`
 }
 
-// ended notes what is to be asked again about a pass that has been read.
-func (x *extraction) ended(ctx context.Context, r *pagination.Reader) error {
-	at := x.part.point.Next
-	said, counted := r.Total()
+// toAskAgain notes what is to be asked again about a pass that has been read.
+func (x *extraction) toAskAgain(ctx context.Context, at pagination.Position) error {
+	said, counted := at.Counted()
+	noted := slices.ContainsFunc(x.journal.Open, func(q question) bool { return q.Pass == at.Pass })
 	switch {
-	case at.Look > 0:
+	case noted || x.journal.Reviewed || x.steps[at.Pass].owed:
 		return nil
-	case at.Rows == 0:
+	case at.Seen == 0:
 		x.journal.Open = append(x.journal.Open, question{Pass: at.Pass})
 	case counted && at.Seen < said:
 		x.journal.Open = append(x.journal.Open, question{Pass: at.Pass, End: &at, Said: said})
 	default:
 		return nil
-	}
-	if x.part.empty() {
-		x.notePlace()
 	}
 	return x.keep(context.WithoutCancel(ctx))
 }
@@ -60,7 +57,7 @@ func (x *extraction) confirm(ctx, reading context.Context) error {
 		if err == nil && len(differ) > 0 {
 			var still []question
 			if still, err = x.askAll(reading, differ, secondPause); err == nil && len(still) < len(differ) {
-				err = x.byTurns()
+				err = byTurns(x.run.Dataset)
 			}
 		}
 		if err != nil {
@@ -103,8 +100,8 @@ func (x *extraction) askAll(reading context.Context, open []question, pause time
 }
 
 // byTurns is the fault of a provider that does not say the same twice.
-func (x *extraction) byTurns() error {
-	return &providers.Error{Provider: x.run.Dataset.Provider, Op: "export", Kind: providers.ErrTemporary,
+func byTurns(d Dataset) error {
+	return &providers.Error{Provider: d.Provider, Op: "export", Kind: providers.ErrTemporary,
 		Detail: "a list is empty and not empty by turns; nothing is published until it says the same twice"}
 }
 
@@ -112,11 +109,21 @@ func (x *extraction) byTurns() error {
 // its end.
 func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 	if x.journal.Reopened++; x.journal.Reopened > len(x.steps)*maxLooks {
-		return x.byTurns()
+		return byTurns(x.run.Dataset)
+	}
+	if !x.part.empty() {
+		if err := x.store(ctx); err != nil {
+			return err
+		}
 	}
 	x.part.point.Next = pagination.Position{Pass: q.Pass, Looks: x.part.point.Next.Looks}
 	if q.End != nil {
 		x.part.point.Next.Look, x.part.point.Next.Seen = reviewLook, q.End.Seen
+	}
+	x.journal.Open = slices.DeleteFunc(x.journal.Open, func(open question) bool { return open.Pass == q.Pass })
+	x.notePlace()
+	if err := x.keep(context.WithoutCancel(ctx)); err != nil {
+		return err
 	}
 	for x.part.point.Next.Pass == q.Pass {
 		if !x.part.point.Next.Done {
@@ -129,7 +136,6 @@ func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 		}
 	}
 	x.part.point.Next = pagination.Position{Pass: len(x.steps), Looks: x.part.point.Next.Looks}
-	x.journal.Open = slices.DeleteFunc(x.journal.Open, func(open question) bool { return open == q })
 	return nil
 }
 

@@ -39,51 +39,51 @@ const compareFrom = 100
 
 // runDoubts judges a run as a whole, once all its rows are stored: of how many
 // records it is, and how many of them were rejected.
-func (x *extraction) runDoubts(ctx context.Context, rows, rejects int) ([]Doubt, error) {
+func (w *writer) runDoubts(ctx context.Context, rows, rejects int) ([]Doubt, error) {
 	var doubts []Doubt
 	// A single broken record among others is no share: it must not keep a
 	// small shop's runs in doubt for ever.
 	switch records := rows + rejects; {
 	case rejects > 0 && rows == 0:
 		doubts = append(doubts, Doubt{Kind: DoubtRejects, Count: rejects, Detail: "every record was rejected"})
-	case rejects > 1 && rejects*100 > records*x.set.MaxRejects:
+	case rejects > 1 && rejects*100 > records*w.set.MaxRejects:
 		doubts = append(doubts, Doubt{
 			Kind: DoubtRejects, Count: rejects,
-			Detail: fmt.Sprintf("%d of %d records were rejected, more than %d %%", rejects, records, x.set.MaxRejects),
+			Detail: fmt.Sprintf("%d of %d records were rejected, more than %d %%", rejects, records, w.set.MaxRejects),
 		})
 	}
-	like := Manifest{Kind: x.run.Dataset.kind(), Backfill: x.run.IsBackfill(), Window: x.journal.Plan.Window, Passes: x.journal.Plan.Passes, Source: x.origin()}
-	if !like.compared() {
+	like := Manifest{Kind: w.run.Dataset.kind(), Backfill: w.run.IsBackfill(), Window: w.journal.Plan.Window, Passes: w.journal.Plan.Passes, Source: w.origin()}
+	if !isCompared(like) {
 		return doubts, nil
 	}
-	before, err := x.newest(ctx)
+	before, err := w.newest(ctx)
 	if err != nil || before == nil {
 		return doubts, err
 	}
-	i := slices.IndexFunc(before.Baselines, like.baseline(0).comparable)
+	i := slices.IndexFunc(before.Baselines, baselineOf(like, 0).comparable)
 	if i < 0 {
 		return doubts, nil
 	}
-	if b := before.Baselines[i]; rows*100 < b.Rows*(100-x.set.MaxShrink) {
+	if b := before.Baselines[i]; rows*100 < b.Rows*(100-w.set.MaxShrink) {
 		doubts = append(doubts, Doubt{
 			Kind: DoubtShrunk, Count: rows,
-			Detail: fmt.Sprintf("%d rows where run %s had %d: more than %d %% fewer", rows, b.Run, b.Rows, x.set.MaxShrink),
+			Detail: fmt.Sprintf("%d rows where run %s had %d: more than %d %% fewer", rows, b.Run, b.Rows, w.set.MaxShrink),
 		})
 	}
 	return doubts, nil
 }
 
 // wholeRun judges the run by what is stored of it.
-func (x *extraction) wholeRun(ctx context.Context) ([]Doubt, error) {
-	_, points, err := x.stored(ctx)
+func (w *writer) wholeRun(ctx context.Context) ([]Doubt, error) {
+	_, points, err := w.stored(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var all Answer
 	for _, c := range points {
-		all.add(c)
+		addPart(&all, c)
 	}
-	return x.runDoubts(ctx, all.Rows, all.Rejects)
+	return w.runDoubts(ctx, all.Rows, all.Rejects)
 }
 
 // A Baseline is a published snapshot that later ones are compared with. Each
@@ -106,13 +106,13 @@ func (b Baseline) comparable(c Baseline) bool {
 // settings by turns.
 const maxBaselines = 8
 
-// compared reports whether a run is compared with earlier ones. What changed in
+// isCompared reports whether a run is compared with earlier ones. What changed in
 // a window may be any number of rows, and a range that was asked for by hand is
 // like no other.
-func (m Manifest) compared() bool { return m.Kind == "snapshot" && !m.Backfill }
+func isCompared(m Manifest) bool { return m.Kind == "snapshot" && !m.Backfill }
 
-// baseline is what a run of so many rows would be to those after it.
-func (m Manifest) baseline(rows int) Baseline {
+// baselineOf is what a run of so many rows would be to those after it.
+func baselineOf(m Manifest, rows int) Baseline {
 	var length time.Duration
 	if !m.Window.From.IsZero() && !m.Window.To.IsZero() {
 		length = m.Window.To.Sub(m.Window.From)
@@ -122,15 +122,15 @@ func (m Manifest) baseline(rows int) Baseline {
 	return Baseline{Run: m.Run, Rows: rows, Source: hex.EncodeToString(sum[:8]), Shape: m.Source.Shape}
 }
 
-// baselines returns what runs after m are compared with, the newest first: m
+// baselinesAfter returns what runs after m are compared with, the newest first: m
 // itself if it may serve, and of other sources what the run before it handed
 // on.
-func (m Manifest) baselines(before *Manifest) []Baseline {
-	if !m.compared() {
+func baselinesAfter(m Manifest, before *Manifest) []Baseline {
+	if !isCompared(m) {
 		return nil
 	}
 	var list []Baseline
-	own := m.baseline(m.Rows)
+	own := baselineOf(m, m.Rows)
 	serves := m.State == Accepted || m.State == Complete && m.Rows >= compareFrom
 	if serves {
 		list = append(list, own)

@@ -46,7 +46,7 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		return false, nil, err
 	}
 	defer x.part.spool.close()
-	reading, cancel := x.untilStop(ctx)
+	reading, cancel := untilStop(ctx, x.set.StopAhead)
 	defer cancel()
 	for err = errAdopted; errors.Is(err, errAdopted); {
 		if err = x.locate(ctx); err == nil {
@@ -60,9 +60,14 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 	if !x.whole || errors.Is(err, lease.ErrLost) {
 		return false, nil, err
 	}
+	fruitless := x.getsNowhere()
 	switch wait = x.pauseFor(err); {
 	case cutShort(reading, err):
-		stopped, wait, err = true, nil, nil
+		if wait = nil; fruitless {
+			err = fmt.Errorf("%d calls in a row have ended without getting further; look at what the provider answers: %w", x.journal.Fruitless, err)
+		} else {
+			stopped, err = true, nil
+		}
 	case wait != nil:
 		err = nil
 	}
@@ -70,6 +75,34 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		err = errors.Join(err, saveErr)
 	}
 	return stopped, wait, err
+}
+
+// maxFruitless is how many calls in a row may end for lack of time where they
+// began. A provider that answers now and then would be asked for ever.
+const maxFruitless = 5
+
+// mostFailures is how many failures of a suspected record count as getting
+// further.
+const mostFailures = 50
+
+// getsNowhere counts the calls in a row that ended where they began, and reports
+// whether they are too many.
+func (x *extraction) getsNowhere() bool {
+	x.journal.Fruitless++
+	if x.here() != x.journal.From {
+		x.journal.Fruitless = 0
+	}
+	return x.journal.Fruitless >= maxFruitless
+}
+
+// here is the place that has been reached, in a text that is only compared.
+func (x *extraction) here() string {
+	at := x.part.point.Next
+	failures := 0
+	if at.Suspect != nil {
+		failures = min(at.Suspect.Failures, mostFailures)
+	}
+	return fmt.Sprintf("%d %d %d %d %v %d", x.number, at.Pass, at.Look, at.Rows, at.Windows, failures)
 }
 
 // The waits of a run for its provider.
@@ -116,13 +149,13 @@ func cutShort(reading context.Context, err error) bool {
 
 // untilStop returns the context of reading. Of a short time that is left, at
 // most a third is kept for the end.
-func (x *extraction) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+func untilStop(ctx context.Context, stopAhead time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
 	left := time.Until(deadline)
-	return context.WithTimeout(ctx, left-min(x.set.StopAhead, left/3))
+	return context.WithTimeout(ctx, left-min(stopAhead, left/3))
 }
 
 // open plans the run, or takes up its plan.
@@ -143,7 +176,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{after: j.unfinished, began: j.began}}
+	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{began: j.began}}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
@@ -186,7 +219,7 @@ func (x *extraction) plan(ctx context.Context, settings string) error {
 			p.Owed = slices.DeleteFunc(slices.Clone(before.Owed), func(o Owed) bool { return o.Left <= 0 })
 		}
 	}
-	x.journal.Plan = p
+	x.journal.Plan, x.journal.From = p, "0 0 0 0"
 	return x.keep(ctx)
 }
 
@@ -231,7 +264,21 @@ func (x *extraction) locate(ctx context.Context) error {
 	if r := x.journal.Resume; r != nil && r.Parts == n {
 		x.part.point.Drift, x.part.point.Repeats, x.part.point.Next = r.Drift, r.Repeats, r.Place
 	}
+	if err := x.noteBeginning(ctx); err != nil {
+		return err
+	}
 	return x.recall(ctx, points, x.feed.remembered())
+}
+
+// noteBeginning notes where the call begins, if the one before it died: so that
+// it is known if this one gets no further.
+func (x *extraction) noteBeginning(ctx context.Context) error {
+	x.careful.after = x.unfinished && x.journal.From == x.here()
+	x.journal.From = x.here()
+	if !x.unfinished {
+		return nil
+	}
+	return x.keep(ctx)
 }
 
 // readAll reads from the part's place to the end of the last step, looks again
@@ -270,7 +317,7 @@ func (x *extraction) readPass(ctx, reading context.Context) error {
 		if err != nil {
 			x.part.point.Next = r.Position()
 			if errors.Is(err, io.EOF) {
-				return x.ended(ctx, r)
+				return nil
 			}
 			return err
 		}
@@ -325,7 +372,7 @@ func (x *extraction) holdToGeneration(ctx context.Context) error {
 // looked at again, and moves to the next one if not.
 func (x *extraction) judgePass(ctx context.Context) error {
 	at := x.part.point.Next
-	settled := at.Settled(x.feed.Unordered)
+	settled := at.Seen == 0 || at.Settled(x.feed.Unordered) // emptiness is asked again by itself
 	if !settled && at.Look < maxLooks && !x.known.Forgetful() {
 		x.part.point.Next = at.Again()
 		return nil
@@ -340,6 +387,9 @@ func (x *extraction) judgePass(ctx context.Context) error {
 		if err := x.keep(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
+	}
+	if err := x.toAskAgain(ctx, at); err != nil {
+		return err
 	}
 	x.part.point.Next = at.After()
 	if x.journal.Reviewed {
@@ -445,19 +495,22 @@ func (x *extraction) observe() {
 }
 
 // safePoints says when a call stores what it has although no part is full:
-// soon, and then at longer and longer intervals, if the call before it died
-// without a word. A process that is killed again and again still gets on.
+// soon, and then at longer and longer intervals, if the call before it died and
+// got nowhere. A process that is killed again and again still gets on.
 type safePoints struct {
-	after bool // the call before died
+	after bool // the call before died where it had begun
 	began time.Time
 	next  time.Duration
 }
 
+// firstSafePoint is long enough for a call that lives to fill a part first.
+const firstSafePoint = 1500 * time.Millisecond
+
 func (s *safePoints) due(now time.Time) bool {
-	if !s.after || now.Sub(s.began) <= s.next {
+	if !s.after || now.Sub(s.began) < max(s.next, firstSafePoint) {
 		return false
 	}
-	s.next = max(2*time.Second, 2*now.Sub(s.began))
+	s.next = 2 * now.Sub(s.began)
 	return true
 }
 

@@ -40,19 +40,19 @@ func (f Fields) recorded(m Manifest, points []checkpoint, before *Manifest) []Re
 	list := make([]Redaction, 0, len(paths))
 	for i, p := range paths {
 		one := p.recorded()
-		if slices.ContainsFunc(points, func(c checkpoint) bool { return c.redacts(i) }) {
+		if slices.ContainsFunc(points, func(c checkpoint) bool { return redacts(c, i) }) {
 			one.MatchedBy = m.Run
 		} else {
-			one.MatchedBy = before.matched(m.Source, one)
+			one.MatchedBy = matchedBefore(before, m.Source, one)
 		}
 		list = append(list, one)
 	}
 	return list
 }
 
-// matched returns the run that has met a path at the same account, in answers of
+// matchedBefore returns the run that has met a path at the same account, in answers of
 // the same generation, and treated it alike.
-func (m *Manifest) matched(source Origin, p Redaction) string {
+func matchedBefore(m *Manifest, source Origin, p Redaction) string {
 	if m == nil || m.Source.Account != source.Account || source.Shape != "" && m.Source.Shape != source.Shape {
 		return ""
 	}
@@ -65,21 +65,20 @@ func (m *Manifest) matched(source Origin, p Redaction) string {
 }
 
 // redacts reports whether a record of the part had the path of that index.
-func (c checkpoint) redacts(path int) bool {
+func redacts(c checkpoint, path int) bool {
 	bits, ok := new(big.Int).SetString(c.Redacted, 16)
 	return ok && bits.Bit(path) == 1
 }
 
 // judgeRedaction is called before each part or its rejects are stored. It
 // refuses the first part that has rows if a path matched none of them: the
-// setting then names something else than what it was to keep back. last says
-// that the source has been read to its end.
-func (w *writer) judgeRedaction(ctx context.Context, last bool) error {
+// setting then names something else than what it was to keep back.
+func (w *writer) judgeRedaction(ctx context.Context) error {
 	if w.redact == nil || w.redact.refusal != nil {
 		return w.redact.refused()
 	}
 	if !w.redact.judged && w.part.point.Rows > 0 {
-		if err := w.judgeFirst(ctx, last); err != nil {
+		if err := w.judgeFirst(ctx); err != nil {
 			return err
 		}
 		w.redact.judged = true
@@ -112,7 +111,7 @@ func (r *redactor) record() string {
 
 // judgeFirst judges the part at hand, unless the run has stored rows already:
 // they have been judged.
-func (w *writer) judgeFirst(ctx context.Context, last bool) error {
+func (w *writer) judgeFirst(ctx context.Context) error {
 	if w.number > 0 {
 		_, points, err := w.stored(ctx)
 		if err != nil {
@@ -143,12 +142,8 @@ func (w *writer) judgeFirst(ctx context.Context, last bool) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	of := fmt.Sprintf("the first %d records", w.part.point.Rows)
-	if last {
-		of = fmt.Sprintf("all %d records", w.part.point.Rows)
-	}
-	w.redact.refusal = fmt.Errorf("redaction of %s: among %s %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
-		w.run.Dataset, of, strings.Join(faults, "; and "), FieldsSyntax)
+	w.redact.refusal = fmt.Errorf("redaction of %s: among the first %d records %s. Nothing was stored, because what the path was to keep back would have been. Write %s",
+		w.run.Dataset, w.part.point.Rows, strings.Join(faults, "; and "), FieldsSyntax)
 	return w.redact.refusal
 }
 
@@ -159,7 +154,7 @@ func (w *writer) metBefore(ctx context.Context, p redactPath) (bool, error) {
 		return false, nil
 	}
 	before, err := w.newest(ctx)
-	return before.matched(w.origin(), p.recorded()) != "", err
+	return matchedBefore(before, w.origin(), p.recorded()) != "", err
 }
 
 // maxMet bounds the names that are remembered of one place in the records: some

@@ -3,21 +3,12 @@ package export
 import (
 	"bufio"
 	"compress/gzip"
-	"context"
 	"errors"
 	"io"
 )
 
-// eachLine yields the lines of a stored object, with their newlines.
-func (j *job) eachLine(ctx context.Context, key string, zipped bool, yield func([]byte) error) error {
-	_, body, err := j.seams.Store.Get(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = body.Close() }()
-	return eachLine(body, zipped, yield)
-}
-
+// eachLine yields the lines of an object's body, with their newlines. The error
+// of yield ends it.
 func eachLine(body io.Reader, zipped bool, yield func([]byte) error) error {
 	if zipped {
 		z, err := gzip.NewReader(body)

@@ -35,7 +35,7 @@ const (
 // a function of the run, its settings and what the source held.
 type Manifest struct {
 	Format        string           `json:"format"`
-	State         State            `json:"state"` // empty: see Standing
+	State         State            `json:"state"` // empty: not recorded
 	Provider      string           `json:"provider"`
 	Dataset       string           `json:"dataset"`
 	Run           string           `json:"run"`
@@ -71,8 +71,8 @@ type Manifest struct {
 	Observed  Observed    `json:"observed"`
 }
 
-// Standing is the state of the run that a manifest describes.
-func (m Manifest) Standing() State {
+// standing is the state of the run that a manifest describes.
+func standing(m Manifest) State {
 	if m.State == "" {
 		return NotRecorded
 	}
@@ -169,7 +169,7 @@ func (j *job) manifest(ctx context.Context, points []checkpoint) (Manifest, erro
 	}
 	m.Observed.Planned = j.journal.Plan.Started
 	for _, c := range points {
-		m.Parts = append(m.Parts, c.part())
+		m.Parts = append(m.Parts, partOf(c))
 		m.Rows += c.Rows
 		m.Bytes += c.Bytes
 		m.StoredBytes += c.stored
@@ -180,7 +180,7 @@ func (j *job) manifest(ctx context.Context, points []checkpoint) (Manifest, erro
 	if len(m.Doubts) > 0 {
 		m.State = InDoubt
 	}
-	if fields.none() && !m.compared() {
+	if fields.none() && !isCompared(m) {
 		return m, nil
 	}
 	before, err := j.newest(ctx)
@@ -188,7 +188,7 @@ func (j *job) manifest(ctx context.Context, points []checkpoint) (Manifest, erro
 		return m, err
 	}
 	m.Redaction = fields.recorded(m, points, before)
-	m.Baselines = m.baselines(before)
+	m.Baselines = baselinesAfter(m, before)
 	return m, nil
 }
 

@@ -101,7 +101,7 @@ func (p *part) seal() error {
 // put stores the sealed part under key unless there is one already, and
 // returns the checkpoint of the one that is there now.
 func (p *part) put(ctx context.Context, store objectstore.Store, key string) (checkpoint, error) {
-	metadata, err := p.point.metadata()
+	metadata, err := metadataOf(p.point)
 	if err != nil {
 		return checkpoint{}, err
 	}

@@ -81,7 +81,7 @@ func (p *publication) show(ctx context.Context) (Answer, error) {
 		return Answer{}, err
 	}
 	answer := p.answer(Done)
-	answer.State, answer.Manifest = p.m.Standing(), key
+	answer.State, answer.Manifest = standing(p.m), key
 	return p.conclude(ctx, answer)
 }
 
@@ -177,16 +177,6 @@ func (l Pointer) covers(m Manifest, now time.Time) int {
 		return -1
 	}
 	return byTime(l.ScheduledTime, l.Run, m.ScheduledTime, m.Run)
-}
-
-// watermark reads how far a dataset is covered.
-func (e *Exporter) watermark(ctx context.Context, k keys) (covered, error) {
-	var c covered
-	document, err := objectstore.ReadDocument(ctx, e.seams.Store, k.watermark())
-	if err != nil {
-		return c, err
-	}
-	return c, document.Decode(&c)
 }
 
 // Metadata of a symlink.

@@ -42,14 +42,14 @@ type redactPath struct {
 // are written down.
 func (f Fields) paths() []redactPath {
 	all := make([]redactPath, 0, len(f.Drop)+len(f.Hash))
-	for _, text := range slices.Sorted(slices.Values(f.Drop)) {
-		path, rare := strings.CutSuffix(text, "?")
-		all = append(all, redactPath{path: path, rare: rare})
+	add := func(list []string, hash bool) {
+		for _, text := range slices.Sorted(slices.Values(list)) {
+			path, rare := strings.CutSuffix(text, "?")
+			all = append(all, redactPath{path: path, hash: hash, rare: rare})
+		}
 	}
-	for _, text := range slices.Sorted(slices.Values(f.Hash)) {
-		path, rare := strings.CutSuffix(text, "?")
-		all = append(all, redactPath{path: path, hash: true, rare: rare})
-	}
+	add(f.Drop, false)
+	add(f.Hash, true)
 	return all
 }
 

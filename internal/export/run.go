@@ -88,7 +88,7 @@ const (
 	writeTime = 45 * time.Second
 )
 
-func (s Settings) withDefaults() Settings {
+func withDefaults(s Settings) Settings {
 	s.PartBytes = orDefault(min(s.PartBytes, MaxPartBytes), MaxPartBytes)
 	s.InFlight = orDefault(s.InFlight, defaultInFlight)
 	s.Spool = orDefault(s.Spool, defaultSpool)
@@ -151,7 +151,7 @@ func New(s Settings, seams Seams) *Exporter {
 	if seams.Sleep == nil {
 		seams.Sleep = sleep
 	}
-	return &Exporter{set: s.withDefaults(), seams: seams}
+	return &Exporter{set: withDefaults(s), seams: seams}
 }
 
 // Telling returns an exporter that tells f after each page how far its call has
@@ -217,8 +217,12 @@ type journal struct {
 	Done      *Answer    `json:"done,omitempty"`
 	Observed  Observed   `json:"observed"`
 
-	// Working: a holder has begun and has not said how it ended.
-	Working bool `json:"working,omitempty"`
+	// Working: a holder has begun and has not said how it ended. From is where
+	// it began.
+	Working bool   `json:"working,omitempty"`
+	From    string `json:"from,omitempty"`
+	// Fruitless counts the calls in a row that ended where they began.
+	Fruitless int `json:"fruitless,omitempty"`
 	// Open are answers that are to be asked for again.
 	Open     []question    `json:"open,omitempty"`
 	Reopened int           `json:"reopened,omitempty"` // lists that went on after all
@@ -347,7 +351,7 @@ func (j *job) busy(until time.Time) Answer {
 }
 
 // waiting turns an answer into one that asks to be called again later.
-func (a Answer) waiting(wait *pause) Answer {
+func waiting(a Answer, wait *pause) Answer {
 	if wait != nil {
 		a.Status, a.Until, a.Cause = Busy, &wait.until, wait.cause
 	}
@@ -387,8 +391,8 @@ func (e *Exporter) Plan(ctx context.Context, r Run) (Answer, error) {
 	return answer, j.lying(ctx, &answer)
 }
 
-// add counts a stored part.
-func (a *Answer) add(c checkpoint) {
+// addPart counts a stored part.
+func addPart(a *Answer, c checkpoint) {
 	a.Parts++
 	a.Rows += c.Rows
 	a.Rejects += c.Rejects
@@ -439,23 +443,24 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 		}
 		stopped, wait, err := j.extract(ctx)
 		if err != nil || stopped || wait != nil {
-			return j.progress(ctx).waiting(wait), err
+			return waiting(j.progress(ctx), wait), err
 		}
 	}
-	select {
-	case <-ctx.Done(): // the next call publishes
+	if over(ctx) { // the next call publishes
 		return j.progress(ctx), nil
-	default:
-		return j.publish(ctx)
 	}
+	return j.publish(ctx)
 }
+
+// over reports whether the time of a call has run out.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // progress answers how far a run has come that has to be called again.
 func (j *job) progress(ctx context.Context) Answer {
 	answer := j.answer(Continue)
 	if _, points, err := j.stored(context.WithoutCancel(ctx)); err == nil {
 		for _, c := range points {
-			answer.add(c)
+			addPart(&answer, c)
 		}
 	}
 	return answer

@@ -81,12 +81,12 @@ func (l *list) page(q pagination.Query) []int {
 		limit = l.clamp
 	}
 	start := q.Start
-	switch {
-	case l.paging == pagination.Unpaged:
+	switch l.paging {
+	case pagination.Unpaged:
 		return l.rows
-	case l.paging == pagination.ByPage:
+	case pagination.ByPage:
 		start = (q.Page - 1) * limit
-	case l.paging == pagination.ByCursor:
+	case pagination.ByCursor:
 		start = 0
 		rows := slices.Clone(l.rows)
 		if l.timed {
@@ -101,6 +101,7 @@ func (l *list) page(q pagination.Query) []int {
 			start, _ = slices.BinarySearch(rows, n+1)
 		}
 		return rows[min(start, len(rows)):min(start+limit, len(rows))]
+	default: // by offset
 	}
 	start = min(start, len(l.rows))
 	return l.rows[start:min(start+limit, len(l.rows))]

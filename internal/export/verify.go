@@ -43,7 +43,7 @@ func Verify(ctx context.Context, store objectstore.Store, key string) (Verdict, 
 	if err != nil {
 		return Verdict{}, err
 	}
-	v := &verifier{store: store, Verdict: Verdict{State: m.Standing(), Doubts: m.Doubts, Accepted: m.Accepted, Manifest: m, Faults: []string{}}}
+	v := &verifier{store: store, Verdict: Verdict{State: standing(m), Doubts: m.Doubts, Accepted: m.Accepted, Manifest: m, Faults: []string{}}}
 	d, err := FindDataset(m.Provider + "/" + m.Dataset)
 	if err != nil {
 		return v.Verdict, err
@@ -108,7 +108,7 @@ func (v *verifier) standing(name string) {
 // run names the run anew by when it was due.
 func (v *verifier) run(d Dataset) Run {
 	m := v.Manifest
-	run, err := m.run(d)
+	run, err := runOf(m, d)
 	if err != nil {
 		v.fault("manifest: %v", err)
 	}
@@ -118,8 +118,8 @@ func (v *verifier) run(d Dataset) Run {
 	return run
 }
 
-// run names the run that the manifest describes anew, by when it was due.
-func (m Manifest) run(d Dataset) (Run, error) {
+// runOf names the run that a manifest describes anew, by when it was due.
+func runOf(m Manifest, d Dataset) (Run, error) {
 	t := Trigger{Dataset: d, Scheduled: m.ScheduledTime}
 	if m.Backfill {
 		t.From, t.To = m.Window.From, m.Window.To
@@ -165,7 +165,7 @@ func (v *verifier) part(ctx context.Context, p Part, rejects string) error {
 		return nil
 	}
 	c.stored = info.Size // which it does not state
-	v.same(name+"'s checkpoint", c.part(), found)
+	v.same(name+"'s checkpoint", partOf(c), found)
 	v.sums.Repeats += c.Repeats
 	v.sums.Late += c.Late
 	v.last = c

@@ -112,13 +112,13 @@ func (r Run) window(covered time.Time, lookBack time.Duration) Window {
 // says nothing about the time before it: the run then begins where the newest
 // published run ended that was due before.
 func (e *Exporter) window(ctx context.Context, r Run) (Window, error) {
-	k := e.keys(r.Dataset)
-	mark, err := e.watermark(ctx, k)
+	h := e.history(r.Dataset)
+	mark, err := h.watermark(ctx)
 	if err != nil {
 		return Window{}, err
 	}
 	if r.Dataset.Incremental && !r.IsBackfill() && mark.To.After(r.Scheduled) {
-		if mark.To, err = e.coveredBefore(ctx, r.Dataset, r.Scheduled); err != nil {
+		if mark.To, err = h.coveredBefore(ctx, r.Scheduled); err != nil {
 			return Window{}, err
 		}
 	}

@@ -25,7 +25,7 @@ type writer struct {
 func (w *writer) consume(ctx context.Context, r *pagination.Reader, p pagination.Page) error {
 	at := w.part.point.Next
 	w.part.point.Repeats += p.Repeated
-	if p.Unread != nil {
+	if p.Unread != nil && w.run.Dataset.Incremental { // any other run asks for all again
 		if err := w.owe(ctx, w.steps[at.Pass], *p.Unread); err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (w *writer) reject(pass string, row pagination.Row, line []byte) error {
 
 // store puts the part being filled, and begins the next.
 func (w *writer) store(ctx context.Context) error {
-	if err := w.judgeRedaction(ctx, false); err != nil {
+	if err := w.judgeRedaction(ctx); err != nil {
 		return err
 	}
 	guarded, cancel, err := w.guard(ctx)
@@ -147,7 +147,7 @@ func (w *writer) store(ctx context.Context) error {
 	w.number++
 	w.sealed += mine.Bytes
 	w.part.reset()
-	if there.same(mine) {
+	if samePart(there, mine) {
 		return nil
 	}
 	return errAdopted

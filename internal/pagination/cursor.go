@@ -3,7 +3,9 @@ package pagination
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"hikyaku/pkg/jsonscan"
@@ -15,7 +17,8 @@ import (
 //
 // Where a record cannot be read, nothing can be asked for that follows it. The
 // list's window of time is then cut in two, again and again, until the record
-// stands alone in its second.
+// stands alone in its second. Two windows share the second between them: a
+// record's time may have a fraction.
 type cursor struct {
 	*session
 
@@ -194,7 +197,7 @@ func (c *cursor) nextWindow() (Page, error) {
 	if len(c.windows) <= 2 {
 		return Page{}, io.EOF
 	}
-	c.windows = append([]int64{c.windows[1] + 1}, c.windows[2:]...)
+	c.windows = slices.Clone(c.windows[1:])
 	c.restart()
 	return Page{}, nil
 }
@@ -300,7 +303,7 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 	if !w.From.IsZero() {
 		from = w.From.Unix()
 	}
-	if to > from && !w.To.IsZero() && c.barren < maxBarren {
+	if to-from > 1 && !w.To.IsZero() && c.barren < maxBarren {
 		if len(c.windows) < 2 {
 			c.windows = []int64{from, to}
 		}
@@ -313,11 +316,17 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 		c.at.Signs.Unread++ // what follows is hidden, and cannot be asked for otherwise
 	}
 	if !errors.Is(cause, errNoID) {
+		suspect := c.at.Suspect
 		l, err := c.condemn(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.again(ctx, c.alone()) }, c.well)
 		var verdict errRejected
 		switch {
 		case errors.As(err, &verdict):
-			page = c.reject(l.Body, verdict.reason, w)
+			second, err := c.secondOf(ctx, w)
+			if err != nil {
+				c.at.Suspect = suspect // a later call goes on here
+				return Page{}, err
+			}
+			page = c.reject(l.Body, verdict.reason, second)
 			page.Unread, c.at.Gap = &w, 0
 			c.barren++
 		case err != nil:
@@ -329,4 +338,20 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 	_, err := c.nextWindow()
 	c.over = errors.Is(err, io.EOF) || w.To.IsZero() || c.barren >= maxBarren
 	return page, nil
+}
+
+// secondOf names the place of a record that is rejected with its window. Two
+// windows share a second, so that both may hold it: then the end of the second
+// one can be read by itself.
+func (c *cursor) secondOf(ctx context.Context, w Window) (string, error) {
+	name := func(from time.Time) string { return fmt.Sprintf("of %d from %d", c.at.Pass, from.Unix()) }
+	before := name(w.From.Add(-time.Second))
+	if c.known.find(digest(digestID([]byte(before)))) == nil {
+		return name(w.From), nil
+	}
+	err := c.answers(ctx, Query{Limit: 1, Window: Window{From: w.To, To: w.To}})
+	if err != nil && narrowable(err) {
+		return name(w.From), nil
+	}
+	return before, err
 }

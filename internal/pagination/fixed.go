@@ -18,7 +18,12 @@ type fixed struct {
 	stalls   int  // answers in a row that neither got further nor showed a new row
 	repeats  int  // pages in a row that were the page before them again
 	partial  bool // an earlier process stopped inside that page
+	shorter  int  // how often in a row that page was found shorter than the size
 }
+
+// sizeIsWrong is after how many short pages in a row, with others after them,
+// the size that was learned is taken to be wrong.
+const sizeIsWrong = 3
 
 func newFixed(s *session) *fixed {
 	f := &fixed{session: s}
@@ -84,10 +89,14 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 		return f.end(ctx)
 	case !full && moved == 0:
 		f.drift.Shifts++
+		if f.shorter++; f.shorter >= sizeIsWrong {
+			f.at.Size = len(before.Records)
+		}
 		return Page{}, nil // they are no neighbors; read the pair again
 	case moved > 0:
 		f.at.Signs.displace(f.at.Look, 1) // a shift shows on every page after it, so that not its rows are counted
 	}
+	f.shorter = 0
 	f.drift.Shifts += min(1, moved)
 	if f.repeats++; !sameRows(before, l) {
 		f.repeats = 0

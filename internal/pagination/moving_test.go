@@ -102,6 +102,7 @@ func (l *list) page(request int, q pagination.Query) []int {
 			}
 			start, _ = slices.BinarySearch(rows, n+1)
 		}
+	default: // by offset
 	}
 	start = min(start, len(rows))
 	return rows[start:min(start+limit, len(rows))]

@@ -193,6 +193,10 @@ func (p Position) Settled(unordered bool) bool {
 	return s.Late == 0 && (s.Displaced == 0 || s.Moved == 0) || s.Displaced > 0 && s.Found >= s.Displaced
 }
 
+// Counted returns how many rows the provider said that there are, and whether
+// it did.
+func (p Position) Counted() (int, bool) { return p.Total - 1, p.Total > 0 }
+
 // Again is the beginning of a further look at the pass.
 func (p Position) Again() Position {
 	next := Position{Pass: p.Pass, Look: p.Look + 1, Looks: p.Looks, Fixed: p.Fixed, Signs: p.Signs, Seen: p.Seen, Total: p.Total}

@@ -157,12 +157,10 @@ func (r *Reader) PositionAfter(p Page, n int) Position {
 		recent.add(row.ID)
 	}
 	at.Rows, at.Gap, at.Last = p.Rows[n-1].Place, 0, recent.ids()
+	at.Seen += n
 	at.Size, at.Total, at.Suspect = r.at.Size, r.at.Total, nil
 	return at
 }
-
-// Total returns what the provider counted, and whether it did.
-func (r *Reader) Total() (int, bool) { return r.at.Total - 1, r.at.Total > 0 }
 
 // frame adds what all queries of the pass have in common.
 func (s *session) frame(q Query) Query {
@@ -175,8 +173,12 @@ func (s *session) frame(q Query) Query {
 
 func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
 	l, err := s.asked.get(ctx, s.frame(q))
-	if err == nil && l.Null && s.at.Rows == 0 {
+	switch {
+	case err != nil:
+	case l.Null && s.at.Rows == 0:
 		return l, errNull
+	case l.Undecidable && !s.known.has(l):
+		return l, errCharset
 	}
 	return l, err
 }
@@ -184,6 +186,10 @@ func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
 // errNull is a list that begins with null in its place: it may end a list that
 // has had rows, and is never a first answer.
 var errNull = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrTemporary, Detail: "found null in place of the list, which is no documented form of an empty one"}
+
+// errCharset is an answer whose only record is not UTF-8 and has not been seen
+// among others: it may be in another character set as a whole.
+var errCharset = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrMalformed, Detail: "found an answer whose only record is not UTF-8"}
 
 // again asks anew, although the page may be on its way.
 func (s *session) again(ctx context.Context, q Query) (jsonscan.List, error) {

@@ -17,8 +17,6 @@ type requests struct {
 	awake func() error // called while a page is awaited
 	pulse time.Duration
 
-	ctx     context.Context // of what is on its way
-	cancel  context.CancelFunc
 	queue   []*request
 	running sync.WaitGroup
 	count   int64
@@ -26,10 +24,11 @@ type requests struct {
 
 // A request is a page on its way.
 type request struct {
-	query Query
-	done  chan struct{}
-	list  jsonscan.List
-	err   error
+	query  Query
+	cancel context.CancelFunc
+	done   chan struct{} // closed once list and err are there
+	list   jsonscan.List
+	err    error
 }
 
 // expect begins to ask for a page if another may be on its way.
@@ -42,16 +41,14 @@ func (r *requests) expect(ctx context.Context, q Query) bool {
 }
 
 func (r *requests) start(ctx context.Context, q Query) {
-	if r.ctx == nil {
-		r.ctx, r.cancel = context.WithCancel(ctx)
-	}
-	one := &request{query: q, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	one := &request{query: q, cancel: cancel, done: make(chan struct{})}
 	r.queue = append(r.queue, one)
 	r.count++
-	fetchCtx := r.ctx
 	r.running.Go(func() {
 		defer close(one.done)
-		one.list, one.err = r.fetch(fetchCtx, q)
+		defer cancel()
+		one.list, one.err = r.fetch(ctx, q)
 	})
 }
 
@@ -92,9 +89,9 @@ func (r *requests) last() (Query, bool) {
 
 // drop forgets what is on its way, and waits until it has ended.
 func (r *requests) drop() {
-	if r.cancel != nil {
-		r.cancel()
+	for _, one := range r.queue {
+		one.cancel()
 	}
 	r.running.Wait()
-	r.queue, r.ctx, r.cancel = nil, nil, nil
+	r.queue = nil
 }

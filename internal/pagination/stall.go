@@ -14,6 +14,8 @@ const (
 	// maxIdle bounds the pages in a row that lead nowhere in a list whose
 	// order changes with each request.
 	maxIdle = 8
+	// maxBack bounds how often a reader goes back in a row.
+	maxBack = 12
 	// maxRepeats bounds the mismatches in a row that show the same rows
 	// wherever the list is asked to begin.
 	maxRepeats = 4
@@ -27,6 +29,7 @@ const (
 type stall struct {
 	reached int    // the furthest index read
 	idle    int    // mismatches in a row that neither got further nor brought a new row
+	back    int    // how often the reader has gone back since a page last matched
 	repeats int    // mismatches that began as the one before, and were asked for elsewhere
 	shown   uint64 // the first row of the last mismatch
 	shownAt int    // where it was asked for
@@ -41,7 +44,7 @@ func (s *stall) took(q Query, l jsonscan.List, moved, isNew bool, rows int) {
 	}
 	switch {
 	case !moved:
-		s.idle, s.tails = 0, 0
+		s.idle, s.tails, s.back = 0, 0, 0
 	case isNew || rows > s.reached:
 		s.idle = 0
 	default:
@@ -51,6 +54,13 @@ func (s *stall) took(q Query, l jsonscan.List, moved, isNew bool, rows int) {
 	if moved && len(l.Records) > 0 {
 		s.mismatch(q, digest(idOf(l, l.Records[0])))
 	}
+}
+
+// mayGoBack reports whether a lost place is worth looking for once more. In a
+// list that is shuffled it is lost again at once.
+func (s *stall) mayGoBack() bool {
+	s.back++
+	return s.back <= maxBack
 }
 
 // mismatch compares an answer that did not begin where it should with the one

@@ -141,9 +141,9 @@ func reasonOf(err error) string {
 }
 
 // reject makes a row of the record that stands after those read. No answer
-// shows its bytes or its id, so that it is known by the row before it.
-func (s *session) reject(body []byte, reason string, w Window) Page {
-	id := digestID(fmt.Appendf(nil, "%d after %s of %d in %v", s.at.Gap, s.recent.back(1), s.at.Pass, w))
+// shows its bytes or its id, so that it is known by its place.
+func (s *session) reject(body []byte, reason, place string) Page {
+	id := digestID([]byte(place))
 	s.at.Rows++
 	s.at.Gap++
 	d := digest(id)

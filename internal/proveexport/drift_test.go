@@ -90,7 +90,7 @@ func TestDrift(t *testing.T) {
 		missing, doubled, naive, shifted := 0, 0, 0, 0
 		for s := range seeds {
 			l, lived := moving(c.paging, c.clamp, uint64(s))
-			e, store := exporter(t, export.Feed{Source: l, Paging: c.paging, PageSize: 10}, 3)
+			e, store := exporter(t, feedOf(l, c.paging, 10), 3)
 			a, err := e.Extract(t.Context(), runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)}))
 			if err != nil {
 				t.Fatal(err)

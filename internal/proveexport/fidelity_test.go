@@ -30,22 +30,34 @@ func TestFidelity(t *testing.T) {
 	for n := range sized(800, 100) {
 		records = append(records, anyRecord(n, chance.IntN))
 	}
-	indented := make([]string, len(records))
-	for i, record := range records {
-		var b bytes.Buffer
-		if err := json.Indent(&b, []byte(record), " ", "\t"); err != nil {
-			t.Fatal(err)
+	pretty := func(records []string) []string {
+		indented := make([]string, len(records))
+		for i, record := range records {
+			var b bytes.Buffer
+			if err := json.Indent(&b, []byte(record), " ", "\t"); err != nil {
+				t.Error(err)
+			}
+			indented[i] = strings.ReplaceAll(b.String(), "\n", "\r\n ")
 		}
-		indented[i] = strings.ReplaceAll(b.String(), "\n", "\r\n ")
+		return indented
 	}
-	compact := `{"members":[` + strings.Join(records, ",") + `]}`
-	var zipped bytes.Buffer
-	z := gzip.NewWriter(&zipped)
-	_, _ = z.Write([]byte(compact))
-	_ = z.Close()
-	forms := []string{
-		compact, "\xef\xbb\xbf" + compact, zipped.String(), " {\r\n\"members\" : [\r\n" + strings.Join(indented, " ,\t") + "\n] } \n",
-		`{"members":[{"member" : ` + strings.Join(indented, " },\r\n{ \"member\": ") + ` }]}`,
+	compact := func(records []string) string { return `{"members":[` + strings.Join(records, ",") + `]}` }
+	forms := []func(records []string) string{
+		compact,
+		func(records []string) string { return "\xef\xbb\xbf" + compact(records) },
+		func(records []string) string {
+			var zipped bytes.Buffer
+			z := gzip.NewWriter(&zipped)
+			_, _ = z.Write([]byte(compact(records)))
+			_ = z.Close()
+			return zipped.String()
+		},
+		func(records []string) string {
+			return " {\r\n\"members\" : [\r\n" + strings.Join(pretty(records), " ,\t") + "\n] } \n"
+		},
+		func(records []string) string {
+			return `{"members":[{"member" : ` + strings.Join(pretty(records), " },\r\n{ \"member\": ") + ` }]}`
+		},
 	}
 	same, decoded := 0, 0
 	if len(records) > 900 {
@@ -64,14 +76,12 @@ func TestFidelity(t *testing.T) {
 			}
 			list := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
-				answer := form
-				if start, _ := strconv.Atoi(r.URL.Query().Get("offset")); start > 0 {
-					answer = `{"members":[` + strings.Join(records[min(start, len(records)):], ",") + `]}`
-				}
-				_, _ = w.Write([]byte(answer))
+				start, _ := strconv.Atoi(r.URL.Query().Get("offset"))
+				_, _ = w.Write([]byte(form(records[min(start, len(records)):])))
 			})
 			r := &rig{TB: t, vars: connected(t, list, local, local.Handler())}
 			r.vars["HIKYAKU_EXPORT_COMPRESSION"] = compression
+			r.vars["HIKYAKU_EXPORT_BODY_MIB"], r.vars["HIKYAKU_EXPORT_RECORD_MIB"] = "64", "32"
 			r.reach()
 			got := r.rows(r.verified(r.must(event("yappli/users", 1)).Manifest))
 			if slices.Equal(got, records) {

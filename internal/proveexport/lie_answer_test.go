@@ -94,25 +94,42 @@ type list struct {
 
 var errNoList = errors.New("the sandbox answered no list")
 
+// parseList splits what a sandbox has answered, which is well formed: in a
+// thousand seeds, encoding/json would take most of the time.
 func parseList(body []byte) (list, error) {
 	start := bytes.IndexByte(body, '[')
 	if start < 0 {
 		return list{}, errNoList
 	}
-	d := json.NewDecoder(bytes.NewReader(body[start:]))
-	if _, err := d.Token(); err != nil {
-		return list{}, err
-	}
 	l := list{before: string(body[:start+1])}
-	for d.More() {
-		var row json.RawMessage
-		if err := d.Decode(&row); err != nil {
-			return list{}, err
+	depth, from := 0, start+1
+	for i := start + 1; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth >= 0 {
+				continue
+			}
+			if row := bytes.TrimSpace(body[from:i]); len(row) > 0 {
+				l.rows = append(l.rows, string(row))
+			}
+			l.after = string(body[i:])
+			return l, nil
+		case ',':
+			if depth == 0 {
+				l.rows = append(l.rows, string(bytes.TrimSpace(body[from:i])))
+				from = i + 1
+			}
 		}
-		l.rows = append(l.rows, string(row))
 	}
-	l.after = strings.TrimLeft(string(body[start+int(d.InputOffset()):]), " \r\n\t")
-	return l, nil
+	return list{}, errNoList
 }
 
 // bytes returns the list with other rows.

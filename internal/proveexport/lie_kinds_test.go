@@ -23,7 +23,7 @@ type class string
 
 const (
 	faulty    class = "no list"             // the answer shows by itself that it is none
-	emptied   class = "empty list"          // what an empty list would answer
+	emptied   class = "false end"           // what an empty list, or the end of one, would answer
 	misplaced class = "rows in wrong place" // rows of the source, but not those asked for
 	harmless  class = "another form"        // the rows asked for, in another form that must be read
 )
@@ -225,12 +225,17 @@ func (t *telling) retry(values ...string) {
 	t.header.Set("Retry-After", pick(t.chance, values...))
 }
 
-// empties are what an empty list would answer.
+// empties are what an empty list, or its end, would answer.
 var empties = []kind{
 	{name: "empty", tell: func(t *telling) { t.rows(nil) }},
 	{name: "empty, in all its figures", tell: func(t *telling) {
 		t.list.after = totals.ReplaceAllString(t.list.after, `${1}0`)
 		t.rows(nil)
+	}},
+	{name: "the row of overlap alone", fits: paged, tell: func(t *telling) {
+		if len(t.list.rows) > 1 && !t.account.paging.first(t.query) {
+			t.rows(t.list.rows[:1])
+		}
 	}},
 	{name: "null for the list", fits: func(a *account) bool { return a.token.Provider != "supersaas" }, tell: func(t *telling) {
 		t.said(t.open() + "null" + strings.TrimPrefix(t.list.after, "]"))
@@ -253,7 +258,9 @@ var others = []kind{
 				q.Set(p.at, strconv.Itoa(t.chance.IntN(40)))
 			}
 		}).body)
-		t.rows(other.rows)
+		if len(other.rows) > 1 { // or it would look like the end
+			t.rows(other.rows)
+		}
 	}},
 	{name: "an earlier page", fits: func(a *account) bool { return a.paging.style == "cursor" }, tell: func(t *telling) {
 		if t.account.paging.first(t.query) || len(t.earlier) == 0 {
@@ -269,8 +276,8 @@ var others = []kind{
 		t.rows(other.rows)
 	}},
 	{name: "a short page", fits: func(a *account) bool { return a.paging.style != "none" }, tell: func(t *telling) {
-		if n := len(t.list.rows); n > 1 {
-			t.rows(t.list.rows[:1+t.chance.IntN(n-1)])
+		if n := len(t.list.rows); n > 2 {
+			t.rows(t.list.rows[:2+t.chance.IntN(n-2)])
 		}
 	}},
 	{name: "repetitions near", fits: isPaged, tell: func(t *telling) { t.repeat(t.earlier[max(0, len(t.earlier)-12):]) }},

@@ -16,7 +16,7 @@ type mode string
 const (
 	single  mode = "single"  // each answer for itself, by a rate
 	burst   mode = "burst"   // a number of answers in a row
-	endless mode = "endless" // by a rate and without bound, as long as the run lasts
+	endless mode = "endless" // each answer, as long as the run lasts
 )
 
 // A plan is what one seed does, drawn before its first request.
@@ -92,8 +92,7 @@ func draw(seed uint64) plan {
 	p.rate = pick(chance, 0.1, 0.2, 0.3, 0.45, 0.6)
 	switch chance.IntN(8) {
 	case 0:
-		p.mode = endless
-		p.rate = pick(chance, 0.3, 0.6, 0.9, 1)
+		p.mode, p.rate = endless, 1
 	case 1, 2:
 		p.mode = burst
 		p.length = pick(chance, 2, 4, 5, 8, 12, 20, longestBurst())
@@ -120,10 +119,12 @@ func (p *plan) choose(a *account) {
 	p.source = all[turn%len(all)]
 	const each = 4 // kinds in one seed
 	var fitting []kind
-	for _, k := range kinds {
-		// Answers in a row are about an ill server.
-		if p.mode == single || k.class == faulty {
-			fitting = append(fitting, slices.Repeat([]kind{k}, shares[p.way.name][k.name])...)
+	for round := range len(ways) * 4 { // so that no seed draws a kind twice
+		for _, k := range kinds {
+			// Answers in a row are about an ill server.
+			if shares[p.way.name][k.name] > round && (p.mode == single || k.class == faulty) {
+				fitting = append(fitting, k)
+			}
 		}
 	}
 	for n := range each {
@@ -131,8 +132,20 @@ func (p *plan) choose(a *account) {
 	}
 }
 
+// pretend leaves of a plan what looks like the truth: false ends, on a list
+// that stands still.
+func (p *plan) pretend() {
+	p.mode, p.rate, p.source, p.kinds = single, max(p.rate, 0.3), source{}, nil
+	for _, k := range kinds {
+		if k.class == emptied && shares[p.way.name][k.name] > 0 {
+			p.kinds = append(p.kinds, k)
+		}
+	}
+}
+
 // shares are how often a kind comes in the turns of a way: the fewer ways it
-// fits, the more often. 0: it does not fit.
+// fits and the fewer answers it may be told to, the more often. 0: it does not
+// fit.
 var shares map[string]map[string]int
 
 // share fills in shares.
@@ -153,6 +166,13 @@ func share() {
 	for _, of := range shares {
 		for name := range of {
 			of[name] = (len(ways) + fits[name] - 1) / fits[name]
+			switch i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name }); kinds[i].class {
+			case emptied:
+				of[name] *= 4
+			case misplaced, harmless:
+				of[name] *= 2
+			case faulty:
+			}
 		}
 	}
 }

@@ -2,11 +2,13 @@ package proveexport
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,12 +32,13 @@ type bound struct {
 }
 
 // bounds are those of one seed whose lies are single. A question is one query
-// of one list; the run as a whole may ask it more often than is counted here.
+// of one list. Whether a list has ended is one question, at whatever place it
+// is asked: a run that asks it again may do so from the beginning.
 var bounds = map[class]bound{
 	faulty:    {4, "a call sends a question up to 4 times before it fails"},
-	emptied:   {2, "an empty answer is asked for again and believed when it is repeated"},
+	emptied:   {2, "an empty first answer and an end are asked for again"},
 	misplaced: {2, "a page that does not fit is asked for again"},
-	harmless:  {1 << 30, "no lie"},
+	harmless:  {4, "it is no lie"},
 }
 
 const (
@@ -45,6 +48,8 @@ const (
 	// longWaits is how many long waits a run is asked for at most: together
 	// they may take 6 h, each 1 h.
 	longWaits = 5
+	// patience is how many requests a run of at most a hundred rows may make.
+	patience = 3000
 )
 
 // A provider is a sandbox that lies. It is an http.RoundTripper, because a
@@ -56,7 +61,8 @@ type provider struct {
 
 	mu       sync.Mutex
 	lying    bool
-	requests int // since it lies
+	requests int                // since it lies
+	enough   context.CancelFunc // of the call under way, once its requests are too many
 	asked    map[string]int
 	told     map[string]map[class]int
 	quiet    int // answers that must be true before the next that only looks so
@@ -74,13 +80,15 @@ type provider struct {
 	before func(n int)         // the n-th request while it tells the truth; nil: nothing
 	order  func(rows []string) // sorts the truth anew; nil: the sandbox's order
 	asks   int                 // requests while it tells the truth
+
+	answers map[string]kept // of the sandbox, by query, since the last edit
 }
 
 // start begins to lie about a run.
 func (p *provider) start(bad []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lying, p.requests, p.quiet, p.waits = true, 0, 0, 0
+	p.lying, p.requests, p.quiet, p.waits, p.answers = true, 0, 0, 0, nil
 	p.asked, p.told, p.earlier, p.bad = map[string]int{}, map[string]map[class]int{}, map[string][]string{}, map[string]bool{}
 	for _, id := range bad {
 		p.bad[id] = true
@@ -94,6 +102,18 @@ func (p *provider) stop(what string) {
 	defer p.mu.Unlock()
 	p.lying, p.bad = false, nil
 	p.note("-- %s", what)
+}
+
+func (p *provider) bound(end context.CancelFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.enough = end
+}
+
+func (p *provider) spent() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lying && p.requests > patience
 }
 
 // remark notes what is not a request.
@@ -128,6 +148,17 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 // question is a query of a list, its parameters sorted.
 func question(r *http.Request) string { return r.URL.Path + "?" + r.URL.Query().Encode() }
 
+// about is the question that a lie of a class answers.
+func (p *provider) about(c class, r *http.Request) string {
+	if c != emptied {
+		return question(r)
+	}
+	q := r.URL.Query()
+	q.Del(p.account.paging.size)
+	q.Del(p.account.paging.at)
+	return r.URL.Path + "?" + q.Encode() + " ends"
+}
+
 // dice makes chances of what is asked and how often it has been, so that they
 // do not depend on the order of questions that are asked at once.
 func (p *provider) dice(about string, n int) *rand.Rand {
@@ -153,7 +184,9 @@ func (p *provider) answer(r *http.Request) answer {
 // untrue answers while the provider lies, which is not to say that each answer
 // is a lie.
 func (p *provider) untrue(r *http.Request) answer {
-	p.requests++
+	if p.requests++; p.requests > patience && p.enough != nil {
+		p.enough()
+	}
 	q := question(r)
 	p.asked[q]++
 	chance := p.dice(q, p.asked[q])
@@ -172,7 +205,7 @@ func (p *provider) untrue(r *http.Request) answer {
 	}
 	what := p.spoil(t)
 	if what == "" && active {
-		what = p.lie(t, q)
+		what = p.lie(t)
 	}
 	p.remember(r, l)
 	p.quiet--
@@ -192,30 +225,62 @@ func (p *provider) edit(chance *rand.Rand) {
 	a := p.account
 	both := func(c *rand.Rand) { a.remove(c); a.insert(c) }
 	pick(chance, a.insert, a.remove, a.change, both)(chance)
-	p.edited()
+	p.forget()
 	p.counts["inserts and deletes"]++
 }
 
 // truth is what the source holds, in its own order or in another.
 func (p *provider) truth(r *http.Request, order func([]string)) (answer, list) {
-	a := p.account.with(r, p.account.paging.obey)
-	l, err := parseList(a.body)
-	if err != nil {
+	page := p.own(r, p.account.paging.obey)
+	a, l := page.answer, page.list
+	if a.header = a.header.Clone(); page.err != nil {
 		return a, list{}
 	}
-	if order != nil && paged(p.account) && !strings.Contains(r.URL.Path, "schedules") {
-		whole, _ := parseList(p.account.with(r, p.account.paging.whole).body)
-		order(whole.rows)
-		from, to := p.account.paging.rows(r.URL.Query(), len(whole.rows))
-		if page := whole.rows[from:to]; !slices.Equal(page, l.rows) {
-			if p.lying {
-				p.counts["ties in changing order"]++
-			}
-			l.rows = page
-			a.body = l.bytes(page)
+	if order == nil || !paged(p.account) || strings.Contains(r.URL.Path, "schedules") {
+		return a, l
+	}
+	whole := slices.Clone(p.own(r, p.account.paging.whole).list.rows)
+	order(whole)
+	from, to := p.account.paging.rows(r.URL.Query(), len(whole))
+	if rows := whole[from:to]; !slices.Equal(rows, l.rows) {
+		if p.lying {
+			p.counts["ties in changing order"]++
 		}
+		l.rows = rows
+		a.body = l.bytes(rows)
 	}
 	return a, l
+}
+
+// A kept answer is the sandbox's own.
+type kept struct {
+	answer
+	list list
+	err  error
+}
+
+// own returns the sandbox's answer to a changed query. It is kept until the
+// next edit: most of a seed's time would go into making it again.
+func (p *provider) own(r *http.Request, change func(url.Values)) kept {
+	q := r.URL.Query()
+	change(q)
+	about := r.URL.Path + "?" + q.Encode()
+	if page, there := p.answers[about]; there {
+		return page
+	}
+	if p.answers == nil {
+		p.answers = map[string]kept{}
+	}
+	page := kept{answer: p.account.with(r, change)}
+	page.list, page.err = parseList(page.body)
+	p.answers[about] = page
+	return page
+}
+
+// forget is called after each edit.
+func (p *provider) forget() {
+	p.answers = nil
+	p.edited()
 }
 
 // shuffleTies gives groups of n rows, which sort alike, another order.
@@ -277,15 +342,19 @@ func broken(how, row string) string {
 }
 
 // lie tells a lie if one is due, and returns its name.
-func (p *provider) lie(t *telling, q string) string {
+func (p *provider) lie(t *telling) string {
 	if !p.due(t) {
 		return ""
 	}
 	kinds := slices.Clone(p.plan.kinds)
 	t.chance.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
-	// What may be told least comes first, or would hardly be told at all.
-	slices.SortStableFunc(kinds, func(a, b kind) int { return cmp.Compare(bounds[a.class].asked, bounds[b.class].asked) })
+	// What is told to fewest questions comes first, or would hardly be told.
+	order := []class{harmless, misplaced, emptied, faulty}
+	slices.SortStableFunc(kinds, func(a, b kind) int {
+		return cmp.Compare(slices.Index(order, a.class), slices.Index(order, b.class))
+	})
 	for _, k := range kinds {
+		q := p.about(k.class, t.request)
 		if !p.may(k, q) {
 			continue
 		}

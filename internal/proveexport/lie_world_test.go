@@ -44,6 +44,10 @@ type world struct {
 	calls   int
 	reason  string // why a call failed last
 	tell    func(format string, args ...any)
+	// bound is told how a call is ended from outside, and spent reports that
+	// the run has been.
+	bound func(context.CancelFunc)
+	spent func() bool
 }
 
 // doubtful is the status of a run that ended in doubt.
@@ -62,7 +66,8 @@ func newWorld(t testing.TB, a *account, dataset string, way http.RoundTripper) *
 	if err := local.Secrets.Create(t.Context(), secret, uuid.NewString(), a.token.Document()); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{account: a, dataset: dataset, way: way, aws: local, timeout: loop.call, tell: func(string, ...any) {}}
+	w := &world{account: a, dataset: dataset, way: way, aws: local, timeout: loop.call, tell: func(string, ...any) {},
+		bound: func(context.CancelFunc) {}, spent: func() bool { return false }}
 	w.rig = &rig{TB: t, vars: map[string]string{
 		"HIKYAKU_PREFIX": localstack.Prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "AWS_REGION": awslocal.Region,
 		"AWS_ENDPOINT_URL": "http://aws.local", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
@@ -92,10 +97,15 @@ func (w *world) call(event string) (export.Answer, error) {
 	}
 	ctx, cancel := context.WithTimeout(w.Context(), w.timeout)
 	defer cancel()
+	w.bound(cancel)
 	var a export.Answer
 	raw, err := w.handler.Invoke(ctx, []byte(event))
 	if err == nil {
 		err = json.Unmarshal(raw, &a)
+	}
+	if a.Status == doubtful {
+		_, doubts, _ := strings.Cut(string(raw), `"doubts":`)
+		w.reason = doubts[:min(len(doubts), 300)]
 	}
 	return a, err
 }
@@ -149,6 +159,10 @@ func (w *world) export(event string) export.Answer {
 	for calls := 0; time.Since(began) < loop.whole && calls < 400; calls++ {
 		w.calls++
 		a, err := w.call(event)
+		if w.spent() {
+			w.reason = "it asks without end"
+			return export.Answer{Status: failed}
+		}
 		if err != nil {
 			w.reason = err.Error()
 			w.tell("call failed: %v", err)

@@ -57,11 +57,10 @@ func exporter(t *testing.T, feed export.Feed, flight int) (*export.Exporter, *ob
 }
 
 func exporterTo(store objectstore.Store, feed export.Feed, s export.Settings) *export.Exporter {
-	feed.Shape = export.Shape{Lists: []string{"items"}, ID: []string{"id"}}
 	n := 0
 	return export.New(s, export.Seams{
 		Store: store, Now: time.Now, NewID: func() string { n++; return fmt.Sprint("holder", n) },
-		Open: func(context.Context, export.Dataset, []string) (export.Feed, error) { return feed, nil },
+		Open: func(context.Context, export.Dataset, []string, string) (export.Feed, error) { return feed, nil },
 	})
 }
 
@@ -75,7 +74,7 @@ func TestOverlap(t *testing.T) {
 			list := &slowList{rows: sized(200_000, 40_000), paging: c.paging, after: func(int) time.Duration {
 				return time.Duration(100 * math.Exp(0.5*chance.NormFloat64()) * float64(time.Millisecond))
 			}}
-			e, _ := exporter(t, export.Feed{Source: list, Paging: c.paging, PageSize: 100}, c.flight)
+			e, _ := exporter(t, feedOf(list, c.paging, 100), c.flight)
 			began := time.Now()
 			a, err := e.Extract(t.Context(), runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)}))
 			if err != nil || a.Rows != list.rows {

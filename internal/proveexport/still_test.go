@@ -27,7 +27,7 @@ func TestStill(t *testing.T) {
 			for n := range rows {
 				l.rows = append(l.rows, n)
 			}
-			e, _ := exporter(t, export.Feed{Source: l, Paging: c.paging, PageSize: size}, 4)
+			e, _ := exporter(t, feedOf(l, c.paging, size), 4)
 			a, err := e.Extract(t.Context(), runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)}))
 			if err != nil || a.Rows != rows {
 				t.Fatalf("%s: %d of %d rows, %v", c.name, a.Rows, rows, err)

@@ -47,7 +47,7 @@ func (m mortal) Put(ctx context.Context, o objectstore.Object) (string, error) {
 func interrupted(t *testing.T, store *objectstore.Memory, rows int, dies bool, life func() time.Duration) (s stopped, calls int) {
 	t.Helper()
 	list := &slowList{rows: rows, paging: pagination.ByOffset, after: func(int) time.Duration { return 100 * time.Millisecond }}
-	feed := export.Feed{Source: list, Paging: pagination.ByOffset, PageSize: stopPage}
+	feed := feedOf(list, pagination.ByOffset, stopPage)
 	run := runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)})
 	var a export.Answer
 	for calls = 1; a.Status != export.Done; calls++ {

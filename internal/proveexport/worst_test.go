@@ -3,6 +3,7 @@ package proveexport
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,11 +29,14 @@ type bench struct {
 	*testing.T
 
 	function string
-	binary   string
-	vars     map[string]string
+	template prove.Template
 	memory   int // MB, of the function
+	binary   string
+	mapping  string // path of the relay's mapping
+	vars     map[string]string
+	source   string // address of the providers
 	served   *pile
-	sink     *sink
+	sink     *sink // nil: the store keeps what it is given
 	aws      *awslocal.AWS
 	output   strings.Builder
 }
@@ -42,44 +46,77 @@ const (
 	pageCap   = 8 << 20 // of a list's page, where the template names no other
 )
 
-// newBench builds a function. A store that keeps nothing counts the lines of
-// the parts instead.
-func newBench(t *testing.T, function string, keeps bool) *bench {
+func newBench(t *testing.T, function string) *bench {
 	t.Helper()
-	template := prove.ReadTemplate(t, "../..")
-	resource := localstack.Resource(function)
-	binary, err := prove.Build(t.Context(), t.TempDir(), localstack.Command(function))
+	b := &bench{T: t, template: prove.ReadTemplate(t, "../.."), served: &pile{}}
+	var err error
+	if b.binary, err = prove.Build(t.Context(), t.TempDir(), localstack.Command(function)); err != nil {
+		t.Fatal(err)
+	}
+	if b.source, err = localstack.Serve(t.Context(), "127.0.0.1:0", b.served); err != nil {
+		t.Fatal(err)
+	}
+	mapping, err := os.ReadFile("../../config/mapping.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	local, err := awslocal.New(awslocal.Options{})
-	if err != nil {
+	b.mapping = filepath.Join(t.TempDir(), "mapping.yaml")
+	if err := os.WriteFile(b.mapping, mapping, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = local.Close() })
-	b := &bench{
-		T: t, function: function, binary: binary, vars: template.Variables(resource), aws: local,
-		served: &pile{}, sink: &sink{rest: local.Handler(), parts: map[string]http.Header{}},
-	}
-	store := local.Handler()
-	if !keeps {
-		store = b.sink
-	}
-	if of := template.At("Resources", resource, "Properties", "MemorySize"); of != nil {
-		b.memory = template.Number(t, "Resources", resource, "Properties", "MemorySize")
-	} else {
-		b.memory = template.Number(t, "Globals", "Function", "MemorySize")
-	}
-	b.connect(store)
+	b.renew(function)
 	return b
 }
 
-// connect points the function at the burdened providers, with the rates lifted.
-func (b *bench) connect(store http.Handler) {
+// renew begins again with an AWS that holds nothing but the secrets.
+func (b *bench) renew(function string) {
 	b.Helper()
-	source, err := localstack.Serve(b.Context(), "127.0.0.1:0", b.served)
+	if b.aws != nil {
+		_ = b.aws.Close()
+	}
+	local, err := awslocal.New(awslocal.Options{})
 	if err != nil {
 		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = local.Close() })
+	b.aws = local
+	for _, name := range providers.Names() {
+		sandbox := localstack.NewSandbox(name, localstack.SandboxOptions{Records: -1})
+		if sales, ok := sandbox.(*assisttenchotest.Server); ok {
+			sales.Quirks.Paging.Style = "none"
+		}
+		b.create(secretstore.Name(localstack.Prefix, name, secretstore.ConnectionPart), sandbox.Connection(b.source).Document())
+		if function != localstack.TokenRefresh {
+			b.create(secretstore.Name(localstack.Prefix, name, secretstore.TokenPart), sandbox.Token(b.source).Document())
+		}
+	}
+	if _, err := local.CreateQueue("users.fifo", nil); err != nil {
+		b.Fatal(err)
+	}
+	b.play(function)
+}
+
+func (b *bench) create(name string, document []byte) {
+	b.Helper()
+	if err := b.aws.Secrets.Create(b.Context(), name, uuid.NewString(), document); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// play takes the settings of a function: those of the template with the rates
+// lifted, at these addresses.
+func (b *bench) play(function string) {
+	b.Helper()
+	resource := localstack.Resource(function)
+	b.function, b.vars = function, b.template.Variables(resource)
+	b.memory = b.template.Number(b, "Globals", "Function", "MemorySize")
+	if b.template.At("Resources", resource, "Properties", "MemorySize") != nil {
+		b.memory = b.template.Number(b, "Resources", resource, "Properties", "MemorySize")
+	}
+	store := b.aws.Handler()
+	if b.sink != nil {
+		b.sink.rest = store
+		store = b.sink
 	}
 	endpoint, err := localstack.Serve(b.Context(), "127.0.0.1:0", store)
 	if err != nil {
@@ -90,45 +127,14 @@ func (b *bench) connect(store http.Handler) {
 			b.vars[name] = strconv.Itoa(anyRate)
 		}
 	}
-	for name, value := range map[string]string{
+	queue := endpoint + "/" + awslocal.Account + "/users.fifo"
+	maps.Copy(b.vars, map[string]string{
 		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": awslocal.Region, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
 		"HIKYAKU_PREFIX": localstack.Prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "HIKYAKU_ALLOW_HOSTS": "127.0.0.1",
 		"HIKYAKU_TOKENREFRESH_FUNCTION": "", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(b.memory),
-	} {
-		b.vars[name] = value
-	}
-	create := func(name string, document []byte) {
-		if err := b.aws.Secrets.Create(b.Context(), name, uuid.NewString(), document); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for _, name := range providers.Names() {
-		sandbox := localstack.NewSandbox(name, localstack.SandboxOptions{Records: -1})
-		if sales, ok := sandbox.(*assisttenchotest.Server); ok {
-			sales.Quirks.Paging.Style = "none"
-		}
-		create(secretstore.Name(localstack.Prefix, name, secretstore.ConnectionPart), sandbox.Connection(source).Document())
-		if b.function != localstack.TokenRefresh {
-			create(secretstore.Name(localstack.Prefix, name, secretstore.TokenPart), sandbox.Token(source).Document())
-		}
-	}
-	if b.function == localstack.TokenRefresh {
-		return
-	}
-	if _, err := b.aws.CreateQueue("users.fifo", nil); err != nil {
-		b.Fatal(err)
-	}
-	mapping, err := os.ReadFile("../../config/mapping.yaml")
-	if err != nil {
-		b.Fatal(err)
-	}
-	file := filepath.Join(b.TempDir(), "mapping.yaml")
-	if err := os.WriteFile(file, mapping, 0o600); err != nil {
-		b.Fatal(err)
-	}
-	b.vars["HIKYAKU_MAPPING_FILE"] = file
-	queue := endpoint + "/" + awslocal.Account + "/users.fifo"
-	b.vars["HIKYAKU_QUEUE_URL"], b.vars["HIKYAKU_DEAD_LETTER_QUEUE_URL"] = queue, queue
+		"HIKYAKU_MAPPING_FILE": b.mapping, "HIKYAKU_QUEUE_URL": queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": queue,
+		"HIKYAKU_EXPORT_MAX_SHRINK": "100", "HIKYAKU_RELAY": "write", "HIKYAKU_LIST_LAG": "1s",
+	})
 }
 
 // mib is a setting of the template in bytes, or a fallback if it has none.
@@ -187,7 +193,7 @@ func (h *heaviest) figure(b *bench, name string) {
 
 // TestWorst_Export serves each list as badly as the caps allow, and worse.
 func TestWorst_Export(t *testing.T) {
-	b := newBench(t, localstack.Export, true)
+	b := newBench(t, localstack.Export)
 	datasets := []string{"yappli/users", "supersaas/users", "shopline/customers", "assisttencho/orders"}
 	pageBytes, recordBytes := b.mib("HIKYAKU_EXPORT_BODY_MIB", pageCap), b.mib("HIKYAKU_EXPORT_RECORD_MIB", pageCap)
 	spool := b.mib("HIKYAKU_EXPORT_SPOOL_MIB", pageBytes)
@@ -223,7 +229,9 @@ func TestWorst_Export(t *testing.T) {
 
 // TestWorst_Rows exports many small rows.
 func TestWorst_Rows(t *testing.T) {
-	b := newBench(t, localstack.Export, false)
+	b := newBench(t, localstack.Export)
+	b.sink = &sink{parts: map[string]http.Header{}}
+	b.play(localstack.Export)
 	for n, c := range []struct {
 		dataset, source string
 		rows            int
@@ -245,12 +253,15 @@ func TestWorst_Rows(t *testing.T) {
 
 // TestWorst_Reconcile gives both lists of a reconcile pages at their caps.
 func TestWorst_Reconcile(t *testing.T) {
-	b := newBench(t, localstack.Reconcile, true)
+	b := newBench(t, localstack.Reconcile)
 	const elements = 10_000
 	var most heaviest
 	for j, heavy := range burdens(elements) {
 		if !prove.Full() && j%3 != 0 || heavy.ids > 0 { // a user's id is a number
 			continue
+		}
+		if heavy.number == 1 { // which would look as if the list ignored its parameters
+			heavy.number = pageCap / objectCap
 		}
 		*b.served = heavy.pile(sized(6, 2), 1000, pageCap, pageCap)
 		mb, result := b.weigh(`{"action":"reconcile"}`)
@@ -261,20 +272,20 @@ func TestWorst_Reconcile(t *testing.T) {
 }
 
 // TestWorst_Relay gives a full batch of messages about users whose single
-// records, and whose members', are at their caps.
+// records, and whose members', are at their caps. A reconcile of short lists
+// comes first, without which nobody is created.
 func TestWorst_Relay(t *testing.T) {
-	b := newBench(t, localstack.Relay, true)
-	b.vars["HIKYAKU_RELAY"] = "write"
+	const batch = 10
 	var records []any
-	for n := range 10 {
+	for n := range batch {
 		body := fmt.Sprintf(`{"user":"%d","event":"change","at":%q}`, pileID+n, time.Now().UTC().Format(time.RFC3339))
+		sent := strconv.FormatInt(time.Now().UnixMilli(), 10)
 		records = append(records, map[string]any{
 			"messageId": uuid.NewString(), "receiptHandle": uuid.NewString(), "body": body, "eventSource": "aws:sqs",
 			"eventSourceARN": awslocal.QueueARN("users.fifo"), "awsRegion": awslocal.Region,
 			"attributes": map[string]string{
-				"ApproximateReceiveCount": "1", "SentTimestamp": strconv.FormatInt(time.Now().UnixMilli(), 10), "SequenceNumber": strconv.Itoa(n),
-				"MessageGroupId": strconv.Itoa(pileID + n), "SenderId": "x", "MessageDeduplicationId": uuid.NewString(),
-				"ApproximateFirstReceiveTimestamp": strconv.FormatInt(time.Now().UnixMilli(), 10),
+				"ApproximateReceiveCount": "1", "SentTimestamp": sent, "SequenceNumber": strconv.Itoa(n), "SenderId": "AIDAEXAMPLE",
+				"MessageGroupId": strconv.Itoa(pileID + n), "MessageDeduplicationId": uuid.NewString(), "ApproximateFirstReceiveTimestamp": sent,
 			},
 		})
 	}
@@ -282,16 +293,27 @@ func TestWorst_Relay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.single(string(payload), "relay, single records at their worst")
+	b := newBench(t, localstack.Relay)
+	b.single("relay, single records at their worst", string(payload), func() {
+		b.renew(localstack.Reconcile)
+		heavy := *b.served
+		*b.served = pile{burden: burden{tail: func(int) string { return "}" }}, records: batch, cap: pageCap}
+		if _, result := b.weigh(`{"action":"reconcile"}`); result.Error != "" {
+			t.Fatalf("%s", result.Payload)
+		}
+		*b.served = heavy
+		b.play(localstack.Relay)
+	})
 }
 
 // TestWorst_TokenRefresh gives every call of a tick an answer at its cap.
 func TestWorst_TokenRefresh(t *testing.T) {
-	newBench(t, localstack.TokenRefresh, true).single(`{"source":"aws.scheduler"}`, "tokenrefresh, answers at their worst")
+	b := newBench(t, localstack.TokenRefresh)
+	b.single("tokenrefresh, answers at their worst", `{"source":"aws.scheduler"}`, func() { b.renew(localstack.TokenRefresh) })
 }
 
 // single weighs an invocation that asks for single objects, under each burden.
-func (b *bench) single(payload, name string) {
+func (b *bench) single(name, payload string, before func()) {
 	b.Helper()
 	var most heaviest
 	for j, heavy := range burdens(1) {
@@ -299,9 +321,10 @@ func (b *bench) single(payload, name string) {
 			continue
 		}
 		*b.served = heavy.pile(1, 1, objectCap, objectCap)
+		before()
 		mb, result := b.weigh(payload)
 		most.add(mb, heavy.name)
-		b.Logf("%-60s %6.1f MB  %s %.200s", heavy.name, mb, result.Error, result.Payload)
+		b.Logf("%-60s %6.1f MB  %s %.120s %.600s", heavy.name, mb, result.Error, result.Payload, b.output.String())
 	}
 	most.figure(b, name)
 }

@@ -210,14 +210,14 @@ func TestTheRulesBite(t *testing.T) {
 			t.Errorf("%s with %q: says more is %v", c.name, c.comment, !c.says)
 		}
 	}
-	rooms := map[string]room{
+	packages := map[string]listed{
 		"hikyaku/a": {Imports: []string{"hikyaku/b"}}, "hikyaku/b": {Imports: []string{"hikyaku/c", "fmt"}}, "hikyaku/c": {Imports: []string{"github.com/x/y"}},
 	}
 	for pattern, want := range map[string]string{
 		"github.com/x/...": "[hikyaku/a hikyaku/b hikyaku/c github.com/x/y]", "b": "[hikyaku/a hikyaku/b]", "b/...": "[hikyaku/a hikyaku/b]", "d": "[]", "github.com/x": "[]",
 	} {
-		if got := fmt.Sprint(way(rooms, "hikyaku/a", []string{pattern})); got != want {
-			t.Errorf("way to %s: %s, want %s", pattern, got, want)
+		if got := fmt.Sprint(chainTo(packages, "hikyaku/a", []string{pattern})); got != want {
+			t.Errorf("chain to %s: %s, want %s", pattern, got, want)
 		}
 	}
 }

@@ -14,35 +14,41 @@ import (
 	"testing"
 )
 
-// An arrow forbids packages to reach others, over any number of steps. A
+// An importRule forbids packages to reach others, over any number of steps. A
 // pattern is an import path below the module unless its first element has a
 // dot; "/..." at its end takes in what lies below.
-type arrow struct {
+type importRule struct {
 	from  []string
 	never []string
 	why   string
 }
 
 var (
-	cores    = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/export"}
-	seams    = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
-	shops    = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
-	aws      = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
-	pretense = []string{"internal/awslocal", "internal/localstack", "pkg/providers/internal/sandbox"}
+	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/export"}
+	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
+	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
+	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
+	fakes       = []string{"internal/awslocal", "internal/localstack", "pkg/providers/internal/sandbox"}
 )
 
-func arrows() []arrow {
-	rules := []arrow{
+func importRules() []importRule {
+	var clients []string
+	for _, name := range clientNames {
+		clients = append(clients, "pkg/providers/"+name+"/...")
+	}
+	rules := []importRule{
 		{slices.Concat(cores, seams), aws, "cores and seams know no AWS; put it into a store or into internal/boot"},
 		{slices.Concat(cores, seams), []string{"internal/boot/...", "cmd/...", "functions/..."}, "wiring lies above the cores"},
-		{slices.Concat(cores, seams), pretense, "a core must not know whether its world is real"},
+		{slices.Concat(cores, seams), fakes, "a core must not know whether its world is real"},
+		{[]string{"internal/pagination"}, slices.Concat([]string{"internal/..."}, clients, aws), "paging knows the vocabulary of errors and the list of an answer, and neither clients nor stores"},
+		{[]string{"pkg/jsonscan"}, slices.Concat([]string{"internal/...", "pkg/providers/..."}, aws), "splitting JSON knows nothing of what is in it"},
 		{[]string{"pkg/providers/..."}, append([]string{"internal/...", "cmd/..."}, aws...), "the providers are a library of their own"},
-		{[]string{"functions/...", "internal/boot", "internal/boot/bootrefresh", "internal/boot/bootrelay", "internal/boot/bootexport"}, pretense, "no sandbox in production"},
+		{[]string{"functions/...", "internal/boot", "internal/boot/bootrefresh", "internal/boot/bootrelay", "internal/boot/bootexport"}, fakes, "no sandbox in production"},
 	}
-	for _, a := range shops {
-		client := arrow{from: []string{"pkg/providers/" + a}, never: []string{"pkg/providers/" + a + "/" + a + "test", "pkg/providers/internal/sandbox"}, why: "a client must not contain its sandbox"}
-		apart := arrow{from: []string{"pkg/providers/" + a + "/..."}, why: "providers never import each other; what they share lies in pkg/providers and pkg/providers/internal/call"}
-		for _, b := range shops {
+	for _, a := range clientNames {
+		client := importRule{from: []string{"pkg/providers/" + a}, never: []string{"pkg/providers/" + a + "/" + a + "test", "pkg/providers/internal/sandbox"}, why: "a client must not contain its sandbox"}
+		apart := importRule{from: []string{"pkg/providers/" + a + "/..."}, why: "providers never import each other; what they share lies in pkg/providers and pkg/providers/internal/call"}
+		for _, b := range clientNames {
 			if a != b {
 				apart.never = append(apart.never, "pkg/providers/"+b+"/...")
 			}
@@ -52,16 +58,16 @@ func arrows() []arrow {
 	return rules
 }
 
-// A door names the only packages that may import a package themselves. Tests
+// A confinement names the only packages that may import a package. Tests
 // may always.
-type door struct {
+type confinement struct {
 	to   []string
 	only []string
 	why  string
 }
 
-var doors = []door{
-	{[]string{"github.com/go-json-experiment/json/..."}, []string{"pkg/jsonscan", "internal/export"}, "the experimental JSON package is confined"},
+var confinements = []confinement{
+	{[]string{"github.com/go-json-experiment/json/..."}, []string{"pkg/jsonscan"}, "the experimental JSON package is confined to pkg/jsonscan"},
 	{[]string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
 		[]string{"internal/secretstore/smstore", "internal/objectstore/s3store", "internal/boot/...", "cmd/hikyaku"}, "the AWS SDK stays behind the stores and the wiring"},
 	{[]string{"github.com/aws/aws-lambda-go/..."}, []string{"internal/boot/...", "internal/awslocal", "cmd/hikyaku"}, "only the wiring, the local AWS and the command line speak Lambda"},
@@ -92,8 +98,8 @@ func matchesAny(patterns []string, path string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, path) })
 }
 
-// A room is a package as the go command lists it.
-type room struct {
+// listed is a package as the go command lists it.
+type listed struct {
 	ImportPath   string
 	Imports      []string
 	TestImports  []string
@@ -101,7 +107,7 @@ type room struct {
 }
 
 // list returns every package of the module and what it reaches.
-func list(t *testing.T) map[string]room {
+func list(t *testing.T) map[string]listed {
 	t.Helper()
 	command := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
 	command.Dir = root
@@ -111,21 +117,21 @@ func list(t *testing.T) map[string]room {
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, &faults)
 	}
-	rooms := map[string]room{}
+	packages := map[string]listed{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var r room
+		var r listed
 		if err := dec.Decode(&r); errors.Is(err, io.EOF) {
-			return rooms
+			return packages
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		rooms[r.ImportPath] = r
+		packages[r.ImportPath] = r
 	}
 }
 
-// way returns the shortest chain of imports from a package to one that a
+// chainTo returns the shortest chain of imports from a package to one that a
 // pattern matches, or nil.
-func way(rooms map[string]room, from string, never []string) []string {
+func chainTo(packages map[string]listed, from string, never []string) []string {
 	came := map[string]string{from: ""}
 	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
 		if at := queue[0]; at != from && matchesAny(never, at) {
@@ -136,7 +142,7 @@ func way(rooms map[string]room, from string, never []string) []string {
 			slices.Reverse(chain)
 			return chain
 		}
-		for _, next := range rooms[queue[0]].Imports {
+		for _, next := range packages[queue[0]].Imports {
 			if _, seen := came[next]; !seen {
 				came[next] = queue[0]
 				queue = append(queue, next)
@@ -146,17 +152,17 @@ func way(rooms map[string]room, from string, never []string) []string {
 	return nil
 }
 
-func TestArrows(t *testing.T) {
+func TestImports(t *testing.T) {
 	t.Parallel()
-	rooms := list(t)
-	for _, a := range arrows() {
-		mustExist(t, rooms, a.from)
-		mustExist(t, rooms, a.never)
-		for path := range rooms {
+	packages := list(t)
+	for _, a := range importRules() {
+		mustExist(t, packages, a.from)
+		mustExist(t, packages, a.never)
+		for path := range packages {
 			if !matchesAny(a.from, path) {
 				continue
 			}
-			if chain := way(rooms, path, a.never); chain != nil {
+			if chain := chainTo(packages, path, a.never); chain != nil {
 				t.Errorf("%s: %s", strings.Join(chain, " -> "), a.why)
 			}
 		}
@@ -164,14 +170,14 @@ func TestArrows(t *testing.T) {
 }
 
 // The programs of the build and the proofs, in scripts/, are no part of what is
-// deployed or run: no door is closed to them.
-func TestDoors(t *testing.T) {
+// deployed or run: they may import anything.
+func TestConfined(t *testing.T) {
 	t.Parallel()
-	rooms := list(t)
-	for _, d := range doors {
-		mustExist(t, rooms, d.to)
-		mustExist(t, rooms, d.only)
-		for path, r := range rooms {
+	packages := list(t)
+	for _, d := range confinements {
+		mustExist(t, packages, d.to)
+		mustExist(t, packages, d.only)
+		for path, r := range packages {
 			if !strings.HasPrefix(path, module+"/") || matches("scripts/...", path) || matchesAny(d.only, path) || matchesAny(d.to, path) {
 				continue
 			}
@@ -195,8 +201,8 @@ func TestProvidersTestApart(t *testing.T) {
 			if matches("internal/...", to) || matchesAny(aws, to) {
 				t.Errorf("a test of %s imports %s: the providers are a library of their own", path, to)
 			}
-			for _, shop := range shops {
-				if matches("pkg/providers/"+shop+"/...", to) && !matches("pkg/providers/"+shop+"/...", path) {
+			for _, name := range clientNames {
+				if matches("pkg/providers/"+name+"/...", to) && !matches("pkg/providers/"+name+"/...", path) {
 					t.Errorf("a test of %s imports %s: providers never import each other", path, to)
 				}
 			}
@@ -204,11 +210,11 @@ func TestProvidersTestApart(t *testing.T) {
 	}
 }
 
-func mustExist(t *testing.T, rooms map[string]room, patterns []string) {
+func mustExist(t *testing.T, packages map[string]listed, patterns []string) {
 	t.Helper()
 	for _, p := range patterns {
 		found := false
-		for path := range rooms {
+		for path := range packages {
 			found = found || matches(p, path)
 		}
 		if !found {

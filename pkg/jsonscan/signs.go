@@ -136,9 +136,18 @@ func hasAny(s string, parts ...string) bool {
 	return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(s, p) })
 }
 
+// Nothing longer is a name or a status.
+const (
+	longName = 100
+	longText = 400
+)
+
 // wordsOf splits a name such as errorCode, ERROR_CODE or @odata.error into its
 // words, in lower case.
 func wordsOf(name string) []string {
+	if len(name) > longName {
+		return nil
+	}
 	var words []string
 	var word strings.Builder
 	end := func() {
@@ -165,10 +174,13 @@ func wordsOf(name string) []string {
 	return words
 }
 
-// textOf returns a string's content.
+// textOf returns a string's content, or that it is long.
 func textOf(value []byte) (string, bool) {
-	if value[0] != '"' || len(value) < 2 {
+	switch {
+	case value[0] != '"' || len(value) < 2:
 		return "", false
+	case len(value) > longText:
+		return "a long text", true
 	}
 	text, ok := Unquote(value[1 : len(value)-1])
 	return string(text), ok
@@ -248,9 +260,6 @@ func badCode(value []byte, records, one bool) bool {
 
 // speaksOfError reports whether a short text holds a word for an error.
 func speaksOfError(text string) bool {
-	if len(text) > 200 {
-		return false // no status
-	}
 	return hasAny(text, "エラー", "错误", "錯誤", "失敗", "失败", "異常", "异常") ||
 		slices.ContainsFunc(wordsOf(text), func(w string) bool { return isErrorWord(w) || alarming[w] || strings.HasSuffix(w, "exception") })
 }

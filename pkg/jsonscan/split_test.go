@@ -445,3 +445,37 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+// The worst answers that the limits allow cost a few times their own bytes.
+func TestSplit_MemoryOfTheWorstAnswers(t *testing.T) {
+	const size = 1 << 20
+	fill := func(before, unit, after string) string {
+		return before + strings.Repeat(unit, (size-len(before)-len(after))/len(unit)) + after
+	}
+	for name, body := range map[string]string{
+		"elements":             fill(`{"items":[{"id":1}`, `,{"id":1}`, `]}`),
+		"odd elements":         fill(`{"items":[{"id":1}`, `,0`, `]}`),
+		"members of envelope":  fill(`{"items":[{"id":1}]`, `,"":0`, `}`),
+		"members of an object": fill(`{"items":{"id":1`, `,"":0`, `}}`),
+		"members of an error":  fill(`{"error":{"":0`, `,"":0`, `},"items":[]}`),
+		"elements of an error": fill(`{"error":[0`, `,0`, `],"items":[]}`),
+		"a long error":         fill(`{"error":"`, `\n`, `","items":[]}`),
+		"a long name":          fill(`{"`, `\n`, `":0,"items":[]}`),
+		"a long id":            fill(`{"items":[{"id":"`, `x`, `"}]}`),
+		"an id of escapes":     fill(`{"items":[{"id":"`, `\u0041`, `"}]}`),
+		"members of a record":  fill(`{"items":[{"id":1`, `,"":0`, `}]}`),
+		"depth":                fill(`{"items":[{"id":1},`+strings.Repeat(`[`, 9990), ` `, strings.Repeat(`]`, 9990)+`]}`),
+		"too much depth":       fill(`{"items":[{"id":1},`+strings.Repeat(`[`, 400_000), `0`, strings.Repeat(`]`, 400_000)+`]}`),
+		"white space":          fill(`{"items":[{"id":1}`, ` `, `]}`),
+		"bad UTF-8":            fill(`{"items":[{"id":1,"s":"`, "\xff", `"}]}`),
+	} {
+		raw := []byte(body)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = jsonscan.Split(raw, jsonscan.Limits{Body: size, Elements: 10_000, Record: size}, items)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 3*size {
+			t.Errorf("%s: %d bytes were allocated for %d", name, n, len(body))
+		}
+	}
+}

@@ -2,7 +2,10 @@ package jsonscan
 
 import (
 	"bytes"
-	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // The functions of this file walk JSON that is known to be valid. They look at
@@ -221,18 +224,66 @@ func NameIs(raw []byte, name string) bool {
 	return ok && string(text) == name
 }
 
-// Unquote undoes the escapes of what stands between the quotes of a string.
-// Without any the same bytes are returned.
+// Unquote undoes the escapes of what stands between the quotes of a string; it
+// is false if one is not valid. Without any the same bytes are returned. Half of
+// a surrogate pair becomes U+FFFD.
 func Unquote(inside []byte) ([]byte, bool) {
-	if bytes.IndexByte(inside, '\\') < 0 {
+	i := bytes.IndexByte(inside, '\\')
+	if i < 0 {
 		return inside, true
 	}
-	quoted := append(append([]byte{'"'}, inside...), '"')
-	var s string
-	if json.Unmarshal(quoted, &s) != nil {
-		return nil, false
+	out := append(make([]byte, 0, len(inside)), inside[:i]...)
+	for i < len(inside) {
+		if inside[i] != '\\' {
+			out = append(out, inside[i])
+			i++
+			continue
+		}
+		if i+1 == len(inside) {
+			return nil, false
+		}
+		if inside[i+1] == 'u' {
+			r, n := unquoteRune(inside[i:])
+			if n == 0 {
+				return nil, false
+			}
+			out, i = utf8.AppendRune(out, r), i+n
+			continue
+		}
+		at := strings.IndexByte(`"\/bfnrt`, inside[i+1])
+		if at < 0 {
+			return nil, false
+		}
+		out, i = append(out, "\"\\/\b\f\n\r\t"[at]), i+2
 	}
-	return []byte(s), true
+	return out, true
+}
+
+// unquoteRune reads \uXXXX, or a pair of them, and returns its length; 0 if it
+// is not valid.
+func unquoteRune(b []byte) (rune, int) {
+	first, ok := hexRune(b)
+	if !ok {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(first) {
+		return first, 6
+	}
+	if second, ok := hexRune(b[6:]); ok {
+		if r := utf16.DecodeRune(first, second); r != utf8.RuneError {
+			return r, 12
+		}
+	}
+	return utf8.RuneError, 6
+}
+
+// hexRune reads one \uXXXX.
+func hexRune(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	return rune(n), err == nil
 }
 
 // Lookup finds the first value under a path of names in a record and returns

@@ -73,6 +73,7 @@ func TestStream_ThroughATemporaryFile(t *testing.T) {
 		"refused":                 {[]reply{{status: 403, body: "canary"}}, 0, providers.ErrForbidden, "", 1},
 		"too long":                {[]reply{{body: rows(300_000)}}, 0, providers.ErrTooLarge, "", 1},
 		"too long, packed":        {[]reply{{body: packed(rows(300_000))}}, 0, providers.ErrTooLarge, "", 1},
+		"too long as it comes":    {[]reply{{body: strings.Repeat(packed(""), 200_000) + packed(rows(3))}}, 0, providers.ErrTooLarge, "", 1}, // of nothing
 		"a bomb":                  {[]reply{{body: packed(strings.Repeat(" ", 100<<20))}}, 0, providers.ErrTooLarge, "", 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {

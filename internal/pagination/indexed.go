@@ -286,8 +286,15 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 			if moved := q.Start + i + 1 - place; moved > 0 {
 				x.at.Signs.displace(x.at.Look, moved)
 			}
-			if err := x.tail(ctx, q, l, i == len(l.Records)-1 && place == x.at.Rows-x.at.Gap); err != nil {
-				return Page{}, err
+			isTail := i == len(l.Records)-1 && place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit
+			if x.over = x.stalled.tail(isTail); x.over && q.Start > 0 { // or it answers any question with its first rows
+				front, err := x.again(ctx, x.exactly(0, x.limit()))
+				if err == nil && sameRows(front, l) {
+					err = ErrLoop
+				}
+				if err != nil {
+					return Page{}, err
+				}
 			}
 			return x.took(ctx, q, l, placing{start: q.Start, joint: i, moved: true}), nil
 		}
@@ -315,26 +322,4 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		return Page{}, io.EOF
 	}
 	return x.took(ctx, q, l, placing{start: q.Start, joint: -1, moved: true, reread: true}), nil
-}
-
-// tail notes whether an answer ends with the row read last, and ends the list
-// once that is believed. A server that answers any question with its first rows
-// shows the same.
-func (x *indexed) tail(ctx context.Context, q Query, l jsonscan.List, endsSo bool) error {
-	if !endsSo || len(l.Records) >= q.Limit {
-		x.stalled.tails = 0
-		return nil
-	}
-	if x.stalled.tails++; x.stalled.tails < enoughTails {
-		return nil
-	}
-	x.over = true
-	if q.Start == 0 {
-		return nil
-	}
-	front, err := x.again(ctx, x.exactly(0, x.limit()))
-	if err == nil && sameRows(front, l) {
-		return ErrLoop
-	}
-	return err
 }

@@ -63,6 +63,17 @@ func (s *stall) mayGoBack() bool {
 	return s.back <= maxBack
 }
 
+// tail counts the mismatches in a row that end with the row read last, and
+// reports whether they are enough to believe that nothing stands after it.
+func (s *stall) tail(is bool) bool {
+	if !is {
+		s.tails = 0
+		return false
+	}
+	s.tails++
+	return s.tails >= enoughTails
+}
+
 // mismatch compares an answer that did not begin where it should with the one
 // before.
 func (s *stall) mismatch(q Query, first uint64) {

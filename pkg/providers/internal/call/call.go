@@ -105,9 +105,6 @@ type Request struct {
 	// Repeatable says that a POST may be sent again after an unknown
 	// outcome. GET, PUT and DELETE always may.
 	Repeatable bool
-	// Page says that the answer is a page of a list, which may be larger
-	// than one object.
-	Page bool
 	// Read reads the body, which is its own from then on, as a part of the
 	// attempt: if it fails, the answer is malformed, and the request is
 	// sent again as after a 5xx. Its error is a jsonscan.ErrNotAList.

@@ -27,8 +27,6 @@ func (c *Client) receive(request *http.Request, r Request) (Response, error) {
 		response, err := send(c.http, request, c.options.MaxBody, true, int(c.usual.Load()))
 		c.usual.Store(int64(len(response.Body)))
 		return response, err
-	case r.Page:
-		return send(c.http, request, c.options.MaxBody, false, 0)
 	}
 	return send(c.http, request, c.options.MaxObject, false, 0)
 }

@@ -18,6 +18,7 @@ type indexed struct {
 	short   int  // rows of the last page, if it was shorter than asked for
 	atEnd   bool // by page number: the first page was short, and may be all
 	ends    int  // how often the list has gone on after its end
+	over    bool // the list ends, however it grows in front
 	stalled stall
 
 	broken isolation
@@ -57,13 +58,11 @@ func (g grid) exactly(i, size int) Query {
 // maxEnds bounds how often a list may go on after its end.
 const maxEnds = 3
 
-// fixedAfter is after how many mismatches in a row a server that pages by
-// number is taken to ignore the size asked for.
-const fixedAfter = 8
-
 func (x *indexed) next(ctx context.Context) (Page, error) {
 	switch {
-	case x.stalled.same > maxStalls:
+	case x.over:
+		return Page{}, io.EOF
+	case x.stalled.repeats > maxRepeats:
 		return Page{}, ErrLoop
 	case x.stalled.idle > maxIdle: // an order that changes with each request has no end to match
 		x.torn()
@@ -127,11 +126,9 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	case x.lastStandsAt(l, at):
 		return x.matched(ctx, q, l, at)
 	}
-	n := len(l.Records)
-	x.stalled.mismatch(l)
-	if x.byPage {
+	if n := len(l.Records); x.byPage {
 		switch {
-		case n > q.Limit || x.stalled.same >= fixedAfter:
+		case n > q.Limit || x.stalled.repeats >= maxRepeats:
 			return Page{}, becomeFixed{x.whole}
 		case n < q.Limit && x.lowered(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n
@@ -188,9 +185,11 @@ func (x *indexed) matched(ctx context.Context, q Query, l jsonscan.List, at int)
 
 // took takes rows, and asks for what comes after them.
 func (x *indexed) took(ctx context.Context, q Query, l jsonscan.List, p placing) Page {
-	x.learnSize(q, len(l.Records))
+	if !p.moved || x.stalled.tails == 0 { // the end of a list is short by nature
+		x.learnSize(q, len(l.Records))
+	}
 	page := x.take(l, p)
-	x.stalled.took(p.moved, x.progress, x.at.Rows)
+	x.stalled.took(q, l, p.moved, x.progress && !x.known.Forgetful(), x.at.Rows)
 	if x.broken.chunk > 0 {
 		x.broken.chunk *= 2
 		return page
@@ -264,13 +263,15 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 }
 
 // nothingAfter reports whether two answers are empty for what begins right after
-// the rows read, in a size that no server lowers.
+// the rows read, in a size that no server lowers. In a list that has grown in
+// front, the last of those rows may stand there, and nothing after it.
 func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
-	size := min(x.limit(), max(1, x.whole))
+	q := x.exactly(x.at.Rows, min(x.limit(), max(1, x.whole)))
 	for range 2 {
-		l, err := x.ask(ctx, x.exactly(x.at.Rows, size))
-		if err != nil || len(l.Records) > 0 {
-			return false, err
+		l, err := x.ask(ctx, q)
+		n := len(l.Records)
+		if err != nil || n > 0 {
+			return n > 0 && n < q.Limit && x.lastStandsAt(l, n-1), err
 		}
 	}
 	return x.nothingInLargePages(ctx)
@@ -309,6 +310,16 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		if i, place := x.newestOf(l); i >= 0 {
 			if moved := q.Start + i + 1 - place; moved > 0 {
 				x.at.Signs.displace(x.at.Look, moved)
+			}
+			isTail := i == len(l.Records)-1 && place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit
+			if x.over = x.stalled.tail(isTail); x.over && q.Start > 0 { // or it answers any question with its first rows
+				front, err := x.again(ctx, x.exactly(0, x.limit()))
+				if err == nil && sameRows(front, l) {
+					err = ErrLoop
+				}
+				if err != nil {
+					return Page{}, err
+				}
 			}
 			return x.took(ctx, q, l, placing{start: q.Start, joint: i, moved: true}), nil
 		}

@@ -154,6 +154,9 @@ type Signs struct {
 	Displaced int `json:"displaced,omitempty"`
 	// Moved counts the same rows of the present further look.
 	Moved int `json:"moved,omitempty"`
+	// Reordered counts those of Displaced and Moved that one answer showed
+	// after its row of overlap: what stands before that did not push them there.
+	Reordered int `json:"reordered,omitempty"`
 	// Found counts the rows that only further looks have shown.
 	Found int `json:"found,omitempty"`
 	// Late counts those of Found that the present look showed and that must

@@ -12,7 +12,7 @@ import (
 
 // Options are how a Reader works. Zero values mean the defaults.
 type Options struct {
-	InFlight int // pages asked for at once; 0: 1
+	InFlight int // pages asked for before they are needed; 0: none
 	// Attempts is how often a Fetch asks before it fails; 0: 1.
 	Attempts int
 	// Began is when the run began: a record created since then is nobody who
@@ -73,10 +73,11 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 	}
 	s := &session{
 		source: source, window: w, at: from, known: known, drift: drift, began: o.Began,
-		asked: &requests{fetch: source.Fetch, most: max(1, o.InFlight), awake: o.Awake, pulse: o.Pulse},
+		asked: &requests{fetch: source.Fetch, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
 		trust: trust{attempts: max(1, o.Attempts), now: o.Now},
 	}
 	s.recent = newRecent(4*max(source.PageSize, from.Size), from.Last)
+	s.recall(from.Last)
 	r := &Reader{session: s}
 	switch {
 	case source.Paging == ByCursor:
@@ -219,6 +220,16 @@ func (s *session) newestOf(l jsonscan.List) (index, place int) {
 	return index, s.at.Rows - s.at.Gap - (s.recent.read - number)
 }
 
+// recall makes the rows read last known, also where the set that another
+// process filled is not at hand.
+func (s *session) recall(last []string) {
+	for _, id := range last {
+		if d := digest([]byte(id)); s.known.find(d) == nil {
+			s.known.add(slot{id: d, pass: uint8(s.at.Pass), looks: inLook(s.at.Look)})
+		}
+	}
+}
+
 // limit is how many rows to ask for. Each look has other pages than the one
 // before it. A page of one row could not overlap.
 func (s *session) limit() int {
@@ -279,6 +290,7 @@ func (s *session) take(l jsonscan.List, p placing) Page {
 			// A row that one answer shows twice has not moved.
 			if again && i > p.joint && !p.reread && known.answer != answer && known.content == content {
 				s.at.Signs.displace(s.at.Look, 1)
+				s.at.Signs.Reordered++
 			}
 			if known.pass != uint8(s.at.Pass) && i > p.joint && s.at.Look == 0 {
 				s.at.Seen++

@@ -230,8 +230,7 @@ func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 			break
 		}
 	}
-	c.drift.Unresolved++ // even the beginning of the list is empty now
-	c.at.Signs.Torn++
+	c.torn() // even the beginning of the list is empty now
 	return c.nextWindow()
 }
 

@@ -13,9 +13,12 @@ import (
 type fixed struct {
 	*session
 
-	page    int  // number of the page taken last
-	stalls  int  // answers in a row whose rows this look had met before
-	partial bool // an earlier process stopped inside that page
+	page     int    // number of the page taken last
+	furthest int    // the last page taken
+	stalls   int    // answers in a row whose rows this look had met before
+	shown    uint64 // the first row of the last of them
+	same     int    // how many in a row have shown it
+	partial  bool   // an earlier process stopped inside that page
 }
 
 func newFixed(s *session) *fixed {
@@ -24,6 +27,7 @@ func newFixed(s *session) *fixed {
 	if s.at.Rows > 0 {
 		s.at.Size = max(1, s.at.Size)
 		f.page = (s.at.Rows + s.at.Size - 1) / s.at.Size
+		f.furthest = f.page
 		f.partial = s.at.Rows%s.at.Size != 0
 	}
 	return f
@@ -34,8 +38,11 @@ func newFixed(s *session) *fixed {
 // into this one meanwhile, so the two are neighbors.
 func (f *fixed) next(ctx context.Context) (Page, error) {
 	switch {
-	case f.stalls > maxStalls:
+	case f.same > maxStalls:
 		return Page{}, ErrLoop
+	case f.stalls-f.same > maxStalls: // an order that changes with each request has no end to match
+		f.torn()
+		return Page{}, io.EOF
 	case f.partial:
 		return f.rest(ctx)
 	}
@@ -80,11 +87,12 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	case !full && moved == 0:
 		f.drift.Shifts++
 		return Page{}, nil // they are no neighbors; read the pair again
-	case moved > 0:
-		f.at.Signs.displace(f.at.Look, 1) // a shift shows on every page after it, so that not its rows are counted
+	case f.page >= f.furthest: // or it has been taken already
+		f.at.Signs.displace(f.at.Look, moved)
 	}
 	f.drift.Shifts += min(1, moved)
 	f.page++
+	f.furthest = max(f.furthest, f.page)
 	page, _ = f.takeNew(l, f.place(f.page))
 	f.link(before, l)
 	return page, nil
@@ -125,7 +133,11 @@ func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
 		}
 	}
 	if f.stalls++; fresh {
-		f.stalls = 0
+		f.stalls, f.same = 0, 0
+	}
+	f.same++
+	if shown := firstOf(l); shown != f.shown {
+		f.shown, f.same = shown, 0
 	}
 	return page, fresh
 }
@@ -186,8 +198,7 @@ func (f *fixed) rewind(before jsonscan.List) (Page, error) {
 		f.page--
 		return Page{}, nil
 	}
-	f.drift.Unresolved++
-	f.at.Signs.Torn++
+	f.torn()
 	page, _ := f.takeNew(before, 0)
 	return page, nil
 }

@@ -22,7 +22,8 @@ type indexed struct {
 	atEnd   bool   // by page number: the first page was short, and may be all
 	ends    int    // how often the list has gone on after its end
 	reached int    // the furthest index read
-	idle    int    // mismatches in a row that neither got further nor brought a new row
+	stalls  int    // pages in a row that neither got further nor brought a new row
+	idle    int    // of them, mismatches in a row
 	shown   uint64 // the first row of the last answer that did not match
 	same    int    // how many in a row have shown it
 
@@ -33,7 +34,7 @@ type indexed struct {
 }
 
 // maxIdle bounds the pages in a row that lead nowhere.
-const maxIdle = 8
+const maxIdle = 20
 
 // maxEnds bounds how often a list may go on after its end.
 const maxEnds = 3
@@ -46,7 +47,7 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 	switch {
 	case x.same > maxStalls:
 		return Page{}, ErrLoop
-	case x.idle > maxIdle: // an order that changes with each request has no end to match
+	case x.idle > maxIdle, x.stalls > maxStalls+2*x.reached/x.limit(): // an order that changes with each request has no end to match
 		x.torn()
 		return Page{}, io.EOF
 	}
@@ -159,21 +160,10 @@ func (x *indexed) lowered(q Query, l jsonscan.List) bool {
 
 // mismatched counts an answer that does not begin where it should.
 func (x *indexed) mismatched(l jsonscan.List) {
-	shown := uint64(0)
-	if len(l.Records) > 0 {
-		shown = digest(idOf(l, l.Records[0]))
+	if shown := firstOf(l); shown != x.shown {
+		x.shown, x.same = shown, 0
 	}
-	if shown != x.shown {
-		x.same = 0
-	}
-	x.shown = shown
 	x.same++
-}
-
-// torn notes a place that could not be brought to match.
-func (x *indexed) torn() {
-	x.drift.Unresolved++
-	x.at.Signs.Torn++
 }
 
 func (x *indexed) matches(l jsonscan.List, at int) bool {
@@ -221,13 +211,17 @@ func (x *indexed) matched(ctx context.Context, q Query, l jsonscan.List, at int)
 func (x *indexed) took(ctx context.Context, q Query, l jsonscan.List, p placing) Page {
 	x.learnSize(q, len(l.Records))
 	page := x.take(l, p)
+	x.stalls++
 	switch {
-	case !p.moved:
-		x.idle, x.same = 0, 0
 	case x.progress || x.at.Rows > x.reached:
-		x.idle = 0
-	default:
+		x.idle, x.stalls = 0, 0
+	case p.moved:
 		x.idle++
+	default:
+		x.idle = 0
+	}
+	if !p.moved {
+		x.same = 0
 	}
 	x.reached = max(x.reached, x.at.Rows)
 	if x.chunk > 0 {

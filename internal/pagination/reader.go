@@ -190,6 +190,20 @@ func (s *session) again(ctx context.Context, q Query) (jsonscan.List, error) {
 	return s.fetch(ctx, q)
 }
 
+// torn notes a place that could not be brought to match.
+func (s *session) torn() {
+	s.drift.Unresolved++
+	s.at.Signs.Torn++
+}
+
+// firstOf tells answers apart by their first rows; 0: there is none.
+func firstOf(l jsonscan.List) uint64 {
+	if len(l.Records) == 0 {
+		return 0
+	}
+	return digest(idOf(l, l.Records[0]))
+}
+
 // limit is how many rows to ask for. Each look has other pages than the one
 // before it. A page of one row could not overlap.
 func (s *session) limit() int {

@@ -24,6 +24,7 @@ type cursor struct {
 
 	few     int // rows to ask for while a page cannot be read; 0: as many as usual
 	stalls  int // pages in a row whose rows this look had met before
+	rejoins int // how often in a row the place was lost without a new row
 	windows []int64
 	over    bool // the last window was left before its end
 	barren  int  // records in a row that were rejected without a row between
@@ -175,7 +176,7 @@ func (c *cursor) took(ctx context.Context, l jsonscan.List, p placing) (Page, er
 	page := c.take(l, p)
 	c.at.Suspect = nil
 	if c.stalls++; c.progress {
-		c.stalls, c.barren = 0, 0
+		c.stalls, c.barren, c.rejoins = 0, 0, 0
 	}
 	if c.stalls > maxStalls {
 		return Page{}, ErrLoop
@@ -214,6 +215,10 @@ func (c *cursor) restart() {
 // the last one having gone. What is known there is gone through once more.
 func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 	c.drift.Shifts++
+	if c.rejoins++; c.rejoins > maxStalls { // rows that are shown to one question only
+		c.torn()
+		return c.nextWindow()
+	}
 	for _, n := range []int{2, 3, 7, 15, fullIDs - 1, c.recent.read} {
 		known, ok := c.anchor(n)
 		if !ok {
@@ -264,6 +269,11 @@ func (c *cursor) failed(ctx context.Context, err error) (Page, error) {
 		return Page{}, nil
 	}
 	if l, err := c.again(ctx, c.alone()); err == nil && len(l.Records) > 0 { // the two were too much together
+		first := digest(idOf(l, l.Records[0]))
+		l, err := c.again(ctx, c.alone()) // which no overlap can prove
+		if err != nil || len(l.Records) == 0 || digest(idOf(l, l.Records[0])) != first {
+			return Page{}, nil
+		}
 		return c.took(ctx, l, placing{joint: -1})
 	}
 	return c.cut(ctx, err)

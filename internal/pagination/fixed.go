@@ -93,8 +93,8 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 			f.at.Size = len(before.Records)
 		}
 		return Page{}, nil // they are no neighbors; read the pair again
-	case moved > 0:
-		f.at.Signs.displace(f.at.Look, 1) // a shift shows on every page after it, so that not its rows are counted
+	case f.page >= f.furthest: // or it has been taken already
+		f.at.Signs.displace(f.at.Look, moved)
 	}
 	f.shorter = 0
 	f.drift.Shifts += min(1, moved)

@@ -64,7 +64,7 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 		return Page{}, io.EOF
 	case x.stalled.repeats > maxRepeats:
 		return Page{}, ErrLoop
-	case x.stalled.idle > maxIdle: // an order that changes with each request has no end to match
+	case x.stalled.aimless(x.limit()): // an order that changes with each request has no end to match
 		x.torn()
 		return Page{}, io.EOF
 	}
@@ -284,13 +284,16 @@ func (x *indexed) nothingInLargePages(ctx context.Context) (bool, error) {
 	for size := cmp.Or(x.whole, x.source.PageSize); x.byPage; {
 		page := (x.at.Rows+size-1)/size + 1
 		l, err := x.ask(ctx, Query{Page: page, Limit: size, Start: (page - 1) * size})
-		if err != nil || !x.known.has(l) {
+		n := len(l.Records)
+		switch {
+		case err != nil:
 			return false, err
+		case n == 0:
+			return true, nil
+		case n >= size || x.known.Len() >= x.at.Seen && !x.known.has(l):
+			return false, nil
 		}
-		if len(l.Records) == 0 || len(l.Records) >= size {
-			break
-		}
-		size = len(l.Records) // the server lowers it to this, or knows no other
+		size = n // the server lowers it to this, or knows no other
 	}
 	return true, nil
 }

@@ -139,11 +139,11 @@ func (x *indexed) bridge(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		return Page{}, err
 	}
 	if len(l.Records) == 0 { // which is no proof until it comes twice
-		l, err := x.again(ctx, q)
-		if err != nil {
+		ended, err := x.nothingAfter(ctx)
+		switch {
+		case err != nil:
 			return x.failed(ctx, q, err)
-		}
-		if len(l.Records) == 0 {
+		case ended:
 			return Page{}, io.EOF
 		}
 		return Page{}, nil

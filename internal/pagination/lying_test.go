@@ -57,6 +57,22 @@ func TestUnstableOrder(t *testing.T) {
 				return rows
 			}
 		}, false},
+		"300 rows, groups of 60, by offset and limit, pages of 17": {300, 17, func(seed uint64) func(int, pagination.Query, []int) []int {
+			return func(_ int, q pagination.Query, rows []int) []int {
+				for from := 0; from < len(rows); from += 60 {
+					rows = tied(rows, from, from+60, seed+uint64(1000*q.Start+q.Limit))
+				}
+				return rows
+			}
+		}, false},
+		"5 rows, ties of 4, by limit": {5, 3, func(seed uint64) func(int, pagination.Query, []int) []int {
+			return func(_ int, q pagination.Query, rows []int) []int { return tied(rows, 0, 4, seed+uint64(q.Limit)) }
+		}, false},
+		"300 rows, all shuffled before every third request": {300, 50, func(seed uint64) func(int, pagination.Query, []int) []int {
+			return func(request int, _ pagination.Query, rows []int) []int {
+				return tied(rows, 0, len(rows), seed+uint64(request/3))
+			}
+		}, false},
 		"300 rows, all shuffled": {300, 50, func(seed uint64) func(int, pagination.Query, []int) []int {
 			return func(request int, _ pagination.Query, rows []int) []int {
 				return tied(rows, 0, len(rows), seed+uint64(request))
@@ -64,11 +80,14 @@ func TestUnstableOrder(t *testing.T) {
 		}, false},
 	}
 	for name, kind := range kinds {
-		for _, way := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
+		for _, way := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage} {
 			for _, unordered := range []bool{false, true} {
 				settled, looks := 0, 0
-				for seed := range uint64(sized(2000, 60)) {
+				for seed := range uint64(sized(500, 30)) {
 					l := newList(way, kind.rows, kind.size)
+					if l.fixed = way == pagination.ByFixedPage; l.fixed {
+						l.clamp = kind.size
+					}
 					l.shuffle = kind.shuffle(1000 * seed)
 					r := read(t, l, unordered)
 					looks += r.at.Look + 1

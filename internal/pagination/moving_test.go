@@ -192,7 +192,7 @@ func TestMoving(t *testing.T) {
 	t.Parallel()
 	for _, way := range ways {
 		for _, clamp := range []int{0, 7} {
-			for seed := range 40 {
+			for seed := range sized(1000, 40) {
 				random := rand.New(rand.NewPCG(uint64(seed), 1))
 				l := newList(way, 150, 10)
 				l.clamp = clamp

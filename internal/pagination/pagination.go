@@ -164,6 +164,8 @@ type Signs struct {
 	Late int `json:"late,omitempty"`
 	// Torn counts the places of the present look where no known row was found.
 	Torn int `json:"torn,omitempty"`
+	// TornBefore counts those of the looks before.
+	TornBefore int `json:"torn_before,omitempty"`
 	// Unread counts places that no smaller question can get past.
 	Unread int `json:"unread,omitempty"`
 }
@@ -181,7 +183,7 @@ func (s *Signs) displace(look, rows int) {
 // first look settles a list in order if nothing was displaced or lost. A
 // further look settles it if it showed nobody who had been missed and either
 // it or the first one met nothing displaced; or if as many have been found as
-// rows were displaced.
+// rows were displaced. A look that was torn has not counted them to the end.
 func (p Position) Settled(unordered bool) bool {
 	s := p.Signs
 	switch {
@@ -189,6 +191,8 @@ func (p Position) Settled(unordered bool) bool {
 		return false
 	case p.Look == 0:
 		return !unordered && !p.Fixed && s.Displaced == 0
+	case s.TornBefore > 0:
+		return s.Late == 0 && s.Moved == 0
 	}
 	return s.Late == 0 && (s.Displaced == 0 || s.Moved == 0) || s.Displaced > 0 && s.Found >= s.Displaced
 }
@@ -203,6 +207,7 @@ func (p Position) Again() Position {
 	if p.Fixed {
 		next.Size = p.Size
 	}
+	next.Signs.TornBefore += next.Signs.Torn
 	next.Signs.Late, next.Signs.Torn, next.Signs.Moved = 0, 0, 0
 	return next
 }

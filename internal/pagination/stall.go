@@ -28,6 +28,7 @@ const (
 // A stall tells a list that moves from one that cannot be read on.
 type stall struct {
 	reached int    // the furthest index read
+	barren  int    // pages in a row that neither got further nor brought a new row
 	idle    int    // mismatches in a row that neither got further nor brought a new row
 	back    int    // how often the reader has gone back since a page last matched
 	repeats int    // mismatches that began as the one before, and were asked for elsewhere
@@ -39,6 +40,9 @@ type stall struct {
 // took counts an answer whose rows were taken up to an index, and of which some
 // may be new.
 func (s *stall) took(q Query, l jsonscan.List, moved, isNew bool, rows int) {
+	if s.barren++; isNew || rows > s.reached {
+		s.barren = 0
+	}
 	if isNew {
 		s.repeats, s.shown = 0, 0
 	}
@@ -54,6 +58,12 @@ func (s *stall) took(q Query, l jsonscan.List, moved, isNew bool, rows int) {
 	if moved && len(l.Records) > 0 {
 		s.mismatch(q, digest(idOf(l, l.Records[0])))
 	}
+}
+
+// aimless reports whether pages lead nowhere for longer than it takes to go back
+// to the beginning and through the list once more.
+func (s *stall) aimless(pageSize int) bool {
+	return s.idle > maxIdle || s.barren > maxStalls+2*s.reached/pageSize
 }
 
 // mayGoBack reports whether a lost place is worth looking for once more. In a

@@ -15,7 +15,7 @@ import (
 
 const (
 	// enoughFailures is how often a record must have failed.
-	enoughFailures = 12
+	enoughFailures = 24
 	// enoughTime is how long a record must have failed with a server's error.
 	// A text that is no JSON needs no time: it will not heal.
 	enoughTime = 5 * time.Minute
@@ -51,10 +51,11 @@ func narrowable(err error) bool {
 	return errors.Is(err, jsonscan.ErrNotAList) || errors.Is(err, providers.ErrTooLarge) || serverStatus(err) != 0
 }
 
-// serverStatus returns the status of a server's own error, 0 for any other.
+// serverStatus returns the status of a server's own error, 0 for any other. One
+// that says when to come back is busy, whatever it is asked for.
 func serverStatus(err error) int {
 	var e *providers.Error
-	if errors.As(err, &e) && e.Status >= 500 && errors.Is(err, providers.ErrTemporary) {
+	if errors.As(err, &e) && e.Status >= 500 && errors.Is(err, providers.ErrTemporary) && providers.RetryAfter(err) == 0 {
 		return e.Status
 	}
 	return 0

@@ -1,7 +1,6 @@
 package pagination_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -167,5 +166,3 @@ func TestDeletedAroundTheCursor(t *testing.T) {
 		}
 	}
 }
-
-var _ = fmt.Sprint

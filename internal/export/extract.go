@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pagination"
 	"hikyaku/pkg/jsonscan"
-	"hikyaku/pkg/providers"
 )
 
 // errAdopted: another holder stored this part; go on after it.
@@ -30,12 +28,6 @@ type extraction struct {
 	toldOf  int     // pages whose rows have been taken
 	whole   bool    // the part holds whole rows only: an error came from reading
 	careful safePoints
-}
-
-// A pause says that a run can go on at a later time only.
-type pause struct {
-	until time.Time
-	cause string
 }
 
 // extract reads until the source ends, or until it is time to stop. It returns
@@ -70,59 +62,6 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		err = errors.Join(err, saveErr)
 	}
 	return stopped, wait, err
-}
-
-// The waits of a run for its provider.
-const (
-	leastWait = 30 * time.Second
-	mostWait  = 6 * time.Hour
-)
-
-// pauseFor returns how long to wait before a fault is worth asking again, nil
-// if nobody said so, or if the run has waited long enough.
-func (x *extraction) pauseFor(err error) *pause {
-	now := x.seams.Now()
-	var until time.Time
-	var later *pagination.WaitError
-	switch {
-	case errors.As(err, &later):
-		until = later.Until
-	case providers.Retryable(err) && providers.RetryAfter(err) > 0:
-		until = now.Add(max(leastWait, providers.RetryAfter(err)))
-	default:
-		return nil
-	}
-	waited := x.journal.Waited + until.Sub(now)
-	if waited > mostWait {
-		return nil
-	}
-	x.journal.Waited = waited
-	return &pause{until: until.UTC(), cause: err.Error()}
-}
-
-// lastMoments is how long before the time to stop a source that gives up is
-// taken to do so for lack of time: it would have had to wait for its turn.
-const lastMoments = 5 * time.Second
-
-// cutShort reports that reading ended for lack of time, and not because the
-// source failed.
-func cutShort(reading context.Context, err error) bool {
-	if reading.Err() != nil {
-		return true
-	}
-	deadline, ok := reading.Deadline()
-	return ok && providers.Retryable(err) && time.Until(deadline) < lastMoments
-}
-
-// untilStop returns the context of reading. Of a short time that is left, at
-// most a third is kept for the end.
-func untilStop(ctx context.Context, stopAhead time.Duration) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	left := time.Until(deadline)
-	return context.WithTimeout(ctx, left-min(stopAhead, left/3))
 }
 
 // open plans the run, or takes up its plan.
@@ -461,26 +400,6 @@ func (x *extraction) observe() {
 	x.traffic, x.pages, x.began = traffic, 0, now
 	x.journal.Observed = x.journal.Observed.plus(o)
 	x.counted = x.counted.plus(o)
-}
-
-// safePoints says when a call stores what it has although no part is full:
-// soon, and then at longer and longer intervals, if the call before it died and
-// got nowhere. A process that is killed again and again still gets on.
-type safePoints struct {
-	after bool // the call before died where it had begun
-	began time.Time
-	next  time.Duration
-}
-
-// firstSafePoint is long enough for a call that lives to fill a part first.
-const firstSafePoint = 1500 * time.Millisecond
-
-func (s *safePoints) due(now time.Time) bool {
-	if !s.after || now.Sub(s.began) < max(s.next, firstSafePoint) {
-		return false
-	}
-	s.next = 2 * now.Sub(s.began)
-	return true
 }
 
 // stored returns the checkpoints of the parts that are there.

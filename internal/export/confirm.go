@@ -12,25 +12,24 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// An answer that says "nothing" looks the same whether there is nothing or the
-// provider is out of order. What rests on one is asked again before the run is
-// published: all of a run together, so that a night with twenty empty calendars
-// waits once.
+// An empty answer looks the same whether there is nothing or the provider is out
+// of order. So it is asked for again before the run is published: all empty lists
+// of a run together, so that a night with twenty empty calendars waits once.
 const (
 	firstPause  = 2 * time.Second
 	secondPause = 30 * time.Second
 )
 
-// A question is an answer that is asked for again.
+// A question is an end of a list that is asked for again.
 type question struct {
 	Pass int `json:"pass"`
-	// End is where a list ended before the provider's own count of it; nil:
-	// the first answer was empty.
+	// End is where a list ended with fewer rows than the provider counted; nil:
+	// the list was empty.
 	End  *pagination.Position `json:"end,omitempty"`
 	Said int                  `json:"said,omitempty"`
 }
 
-// toAskAgain notes what is to be asked again about a pass that has been read.
+// toAskAgain notes the question that the end of a pass leaves, if it leaves one.
 func (x *extraction) toAskAgain(ctx context.Context, at pagination.Position) error {
 	said, counted := at.Counted()
 	noted := slices.ContainsFunc(x.journal.Open, func(q question) bool { return q.Pass == at.Pass })
@@ -47,10 +46,10 @@ func (x *extraction) toAskAgain(ctx context.Context, at pagination.Position) err
 	return x.keep(context.WithoutCancel(ctx))
 }
 
-// confirm asks again what is to be asked twice, and once more what was then
-// answered differently. A list that turns out to go on is read.
+// confirm asks every question again, and once more those that were then answered
+// differently. A list that turns out to have rows, or to go on, is read.
 func (x *extraction) confirm(ctx, reading context.Context) error {
-	x.whole = true
+	x.atRowBoundary = true
 	for len(x.journal.Open) > 0 {
 		open := x.journal.Open
 		differ, err := x.askAll(reading, open, firstPause)
@@ -99,7 +98,7 @@ func (x *extraction) askAll(reading context.Context, open []question, pause time
 	return differ, nil
 }
 
-// byTurns is the fault of a provider that does not say the same twice.
+// byTurns is the error of a provider whose answers alternate.
 func byTurns(d Dataset) error {
 	return &providers.Error{Provider: d.Provider, Op: "export", Kind: providers.ErrTemporary,
 		Detail: "a list is empty and not empty by turns; nothing is published until it says the same twice"}

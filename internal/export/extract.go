@@ -23,15 +23,15 @@ const maxLooks = 3
 type extraction struct {
 	*writer
 
-	pages   int64   // asked for since last observed
-	start   Traffic // when this call began
-	toldOf  int     // pages whose rows have been taken
-	whole   bool    // the part holds whole rows only: an error came from reading
-	careful safePoints
+	pages         int64   // asked for since last observed
+	start         Traffic // when this call began
+	pagesTaken    int     // pages whose rows have been taken
+	atRowBoundary bool    // the part ends with a row and its position is known, so that it can be stored after an error
+	early         safePoints
 }
 
-// extract reads until the source ends, or until it is time to stop. It returns
-// a pause if the provider wants to be asked later.
+// extract reads until the source ends, or until it is time to stop. It returns a
+// pause if the run can go on only later.
 func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error) {
 	x, err := j.open(ctx)
 	if err != nil {
@@ -49,7 +49,7 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		return false, nil, x.finish(ctx)
 	}
 	x.observe()
-	if !x.whole || errors.Is(err, lease.ErrLost) {
+	if !x.atRowBoundary || errors.Is(err, lease.ErrLost) {
 		return false, nil, err
 	}
 	switch wait = x.pauseFor(err); {
@@ -82,7 +82,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{began: j.began}}
+	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), early: safePoints{began: j.began}}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
@@ -129,8 +129,8 @@ func (x *extraction) plan(ctx context.Context, settings string) error {
 	return x.keep(ctx)
 }
 
-// chooseSteps finds the planned passes in the feed, and adds what earlier runs
-// have left owing.
+// chooseSteps finds the planned passes in the feed, and adds the windows that
+// earlier runs owe.
 func (x *extraction) chooseSteps() error {
 	find := func(name string) (step, bool) {
 		for i, pass := range x.feed.passes() {
@@ -156,8 +156,8 @@ func (x *extraction) chooseSteps() error {
 	return nil
 }
 
-// locate sets the part to be filled, the place to read on from, and the rows
-// that are known.
+// locate finds out which part is to be filled next and where to read on, and makes
+// the set of known rows.
 func (x *extraction) locate(ctx context.Context) error {
 	n, points, err := x.stored(ctx)
 	if err != nil {
@@ -176,12 +176,12 @@ func (x *extraction) locate(ctx context.Context) error {
 	return x.recall(ctx, points, x.feed.remembered())
 }
 
-// noteBeginning notes where the call begins, if the one before it died: so that
-// it is known if this one gets no further.
+// noteBeginning notes where the call begins. If the call before died and began at
+// the same place, it got nowhere, and this one stores early.
 func (x *extraction) noteBeginning(ctx context.Context) error {
 	at := x.part.point.Next
 	here := fmt.Sprintf("%d %d %d %d", x.number, at.Pass, at.Look, at.Rows)
-	x.careful.after = x.unfinished && x.journal.From == here
+	x.early.after = x.unfinished && x.journal.From == here
 	x.journal.From = here
 	if !x.unfinished {
 		return nil
@@ -189,9 +189,9 @@ func (x *extraction) noteBeginning(ctx context.Context) error {
 	return x.keep(ctx)
 }
 
-// readAll reads from the part's place to the end of the last step, looks again
-// where it must, and asks again what is to be asked twice. reading ends when it
-// is time to stop; ctx, which writes obey, lasts longer.
+// readAll reads from the part's position to the end of the last step, looks again
+// where that is needed, asks again for what was empty, and reviews the run as a
+// whole. reading ends when it is time to stop; ctx, which writes obey, lasts longer.
 func (x *extraction) readAll(ctx, reading context.Context) error {
 	for x.part.point.Next.Pass < len(x.steps) {
 		if !x.part.point.Next.Done {
@@ -220,7 +220,7 @@ func (x *extraction) readPass(ctx, reading context.Context) error {
 		x.pages += r.Pages()
 	}()
 	for {
-		x.whole = true
+		x.atRowBoundary = true
 		p, err := r.Next(reading)
 		if err != nil {
 			x.part.point.Next = r.Position()
@@ -232,13 +232,13 @@ func (x *extraction) readPass(ctx, reading context.Context) error {
 		if err := x.holdToGeneration(ctx); err != nil {
 			return err
 		}
-		x.whole = false
+		x.atRowBoundary = false
 		if err := x.consume(ctx, r, p); err != nil {
 			return err
 		}
-		x.tell()
-		x.whole = true
-		if x.careful.due(x.seams.Now()) {
+		x.reportProgress()
+		x.atRowBoundary = true
+		if x.early.due(x.seams.Now()) {
 			if err := x.save(ctx); err != nil {
 				return err
 			}
@@ -266,8 +266,8 @@ func (x *extraction) reader(ctx context.Context, at pagination.Position, known *
 	})
 }
 
-// holdToGeneration freezes which of several documented forms the provider's
-// answers have, once that is known.
+// holdToGeneration notes in the plan which of several documented shapes the answers
+// have, once that is known.
 func (x *extraction) holdToGeneration(ctx context.Context) error {
 	if shape := x.feed.generation(); shape != x.journal.Plan.Shape {
 		x.journal.Plan.Shape = shape
@@ -286,9 +286,9 @@ func (x *extraction) judgePass(ctx context.Context) error {
 		return nil
 	}
 	if doubts := doubtsAbout(at, x.steps[at.Pass].Name, settled); len(doubts) > 0 {
-		// Before anything says that the pass has been read.
+		// Noted before the position says that the pass has been read.
 		for _, d := range doubts {
-			if !slices.Contains(x.journal.Doubts, d) { // a call that died here may have noted it
+			if !slices.Contains(x.journal.Doubts, d) { // noted already by a call that died here
 				x.journal.Doubts = append(x.journal.Doubts, d)
 			}
 		}
@@ -307,11 +307,11 @@ func (x *extraction) judgePass(ctx context.Context) error {
 }
 
 // reviewLook is the number of the look at each pass of a run that is in doubt as
-// a whole. It is none that judgePass asks for.
+// a whole: one that judgePass never gives.
 const reviewLook = maxLooks + 1
 
-// review has all passes looked at once more if the run is in doubt as a whole,
-// and reports whether they are to be.
+// review reports whether all passes are to be looked at once more, because the run
+// is in doubt as a whole. It happens once in a run.
 func (x *extraction) review(ctx context.Context) (again bool, err error) {
 	if x.journal.Reviewed || x.known.Forgetful() {
 		return false, nil
@@ -321,7 +321,7 @@ func (x *extraction) review(ctx context.Context) (again bool, err error) {
 			return false, err
 		}
 	}
-	doubts, err := x.wholeRun(ctx)
+	doubts, err := x.judgeRun(ctx)
 	if err != nil || len(doubts) == 0 {
 		return false, err
 	}
@@ -331,19 +331,19 @@ func (x *extraction) review(ctx context.Context) (again bool, err error) {
 	return true, x.keep(context.WithoutCancel(ctx))
 }
 
-// tell reports the call's progress.
-func (x *extraction) tell() {
+// reportProgress tells the seam how far the call has come.
+func (x *extraction) reportProgress() {
 	if x.seams.progress == nil {
 		return
 	}
-	x.toldOf++
+	x.pagesTaken++
 	x.seams.progress(Progress{
-		Rows: x.rows, Bytes: x.sealed + x.part.point.Bytes, Parts: x.number, Pages: x.toldOf, Traffic: x.feed.traffic().minus(x.start),
+		Rows: x.rows, Bytes: x.sealed + x.part.point.Bytes, Parts: x.number, Pages: x.pagesTaken, Traffic: x.feed.traffic().minus(x.start),
 	})
 }
 
-// stayAlive extends the lease in good time, wherever the run waits: a second
-// holder would ask the provider too. While nothing waits to be stored, the place
+// stayAlive extends the lease in good time while the run waits, or else a second
+// holder would begin to ask the provider, too. If the part is empty, the position
 // is noted with it.
 func (w *writer) stayAlive(ctx context.Context) error {
 	if w.lease.Until.Sub(w.seams.Now()) >= w.set.LeaseTTL/2 {
@@ -355,13 +355,12 @@ func (w *writer) stayAlive(ctx context.Context) error {
 	return w.keep(context.WithoutCancel(ctx))
 }
 
-// notePlace notes in the journal where to go on.
+// notePlace notes in the journal where to go on; the next keep writes it.
 func (w *writer) notePlace() {
 	w.journal.Resume = &resume{Parts: w.number, Place: w.part.point.Next, Drift: w.part.point.Drift, Repeats: w.part.point.Repeats}
 }
 
-// save stores what has been read before a stop, or notes the place in the
-// journal if that is nothing.
+// save stores the part before a stop, or notes the position if the part is empty.
 func (x *extraction) save(ctx context.Context) error {
 	if x.part.empty() {
 		x.notePlace()
@@ -374,13 +373,13 @@ func (x *extraction) save(ctx context.Context) error {
 func (x *extraction) finish(ctx context.Context) error {
 	if !x.part.empty() {
 		if err := x.store(ctx); err != nil {
-			if errors.Is(err, errAdopted) { // a rival is as far as this; let the next call look
+			if errors.Is(err, errAdopted) { // another holder has got as far; the next call goes on from there
 				return lease.ErrLost
 			}
 			return err
 		}
 	}
-	doubts, err := x.wholeRun(context.WithoutCancel(ctx))
+	doubts, err := x.judgeRun(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
@@ -393,7 +392,7 @@ func (x *extraction) finish(ctx context.Context) error {
 	return x.keep(context.WithoutCancel(ctx))
 }
 
-// observe adds what the call has met since it was last asked.
+// observe adds to the journal what the call has met since the last observe.
 func (x *extraction) observe() {
 	now, traffic := x.seams.Now(), x.feed.traffic()
 	o := Observed{Traffic: traffic.minus(x.traffic), Pages: x.pages, Seconds: now.Sub(x.began).Seconds()}
@@ -402,7 +401,7 @@ func (x *extraction) observe() {
 	x.counted = x.counted.plus(o)
 }
 
-// stored returns the checkpoints of the parts that are there.
+// stored returns how many parts are stored, and their checkpoints.
 func (j *job) stored(ctx context.Context) (int, []checkpoint, error) {
 	var points []checkpoint
 	for {

@@ -39,7 +39,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	case f.partial:
 		return f.rest(ctx)
 	}
-	l, err := f.number(ctx, f.page+1)
+	l, err := f.fetchPage(ctx, f.page+1)
 	if err != nil && narrowable(err) {
 		return f.skip(ctx)
 	}
@@ -49,7 +49,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	if f.page == 0 {
 		return f.first(l)
 	}
-	before, err := f.number(ctx, f.page)
+	before, err := f.fetchPage(ctx, f.page)
 	if err != nil {
 		return Page{}, err
 	}
@@ -69,7 +69,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	}
 	moved := f.countKnown(l)
 	if moved > 0 { // unless that answer was wrong
-		if l, err = f.number(ctx, f.page+1); err != nil {
+		if l, err = f.fetchPage(ctx, f.page+1); err != nil {
 			return Page{}, err
 		}
 		moved = f.countKnown(l)
@@ -133,7 +133,7 @@ func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
 // rest reads the rest of the page in which an earlier process stopped.
 func (f *fixed) rest(ctx context.Context) (Page, error) {
 	f.partial = false
-	l, err := f.number(ctx, f.page)
+	l, err := f.fetchPage(ctx, f.page)
 	if err != nil {
 		return Page{}, err
 	}
@@ -147,7 +147,7 @@ func (f *fixed) rest(ctx context.Context) (Page, error) {
 // end ends the list if there is still nothing after the last page now that it
 // has been looked at again.
 func (f *fixed) end(ctx context.Context) (Page, error) {
-	l, err := f.number(ctx, f.page+1)
+	l, err := f.fetchPage(ctx, f.page+1)
 	if err != nil {
 		return Page{}, err
 	}
@@ -192,12 +192,12 @@ func (f *fixed) rewind(before jsonscan.List) (Page, error) {
 }
 
 // fetchPage asks for a page by its number.
-func (f *fixed) number(ctx context.Context, fetchPage int) (jsonscan.List, error) {
+func (f *fixed) fetchPage(ctx context.Context, number int) (jsonscan.List, error) {
 	size := f.source.PageSize
 	if f.at.Size > 0 {
 		size = f.at.Size
 	}
-	q := Query{Page: fetchPage, Limit: size, Start: f.place(fetchPage)}
+	q := Query{Page: number, Limit: size, Start: f.place(number)}
 	return f.refetchTwice(ctx, q) // because no smaller question could be asked instead
 }
 
@@ -209,8 +209,8 @@ func (f *fixed) skip(ctx context.Context) (Page, error) {
 		neighbor = 2
 	}
 	l, err := f.judgeRecord(ctx,
-		func(ctx context.Context) (jsonscan.List, error) { return f.number(ctx, f.page+1) },
-		func(ctx context.Context) error { _, err := f.number(ctx, neighbor); return err })
+		func(ctx context.Context) (jsonscan.List, error) { return f.fetchPage(ctx, f.page+1) },
+		func(ctx context.Context) error { _, err := f.fetchPage(ctx, neighbor); return err })
 	var verdict errRejected
 	switch {
 	case errors.As(err, &verdict):
@@ -233,7 +233,7 @@ func (f *fixed) skip(ctx context.Context) (Page, error) {
 // afterSkipped takes the page after one that was left out, which cannot be
 // compared with it.
 func (f *fixed) afterSkipped(ctx context.Context) (Page, error) {
-	l, err := f.number(ctx, f.page+1)
+	l, err := f.fetchPage(ctx, f.page+1)
 	if err != nil {
 		return Page{}, err
 	}

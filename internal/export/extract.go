@@ -52,9 +52,14 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 	if !x.atRowBoundary || errors.Is(err, lease.ErrLost) {
 		return false, nil, err
 	}
+	fruitless := x.getsNowhere()
 	switch wait = x.pauseFor(err); {
 	case cutShort(reading, err):
-		stopped, wait, err = true, nil, nil
+		if wait = nil; fruitless {
+			err = fmt.Errorf("%d calls in a row have ended without getting further; look at what the provider answers: %w", x.journal.Fruitless, err)
+		} else {
+			stopped, err = true, nil
+		}
 	case wait != nil:
 		err = nil
 	}
@@ -179,10 +184,8 @@ func (x *extraction) locate(ctx context.Context) error {
 // noteBeginning notes where the call begins. If the call before died and began at
 // the same place, it got nowhere, and this one stores early.
 func (x *extraction) noteBeginning(ctx context.Context) error {
-	at := x.part.point.Next
-	here := fmt.Sprintf("%d %d %d %d", x.number, at.Pass, at.Look, at.Rows)
-	x.early.after = x.unfinished && x.journal.From == here
-	x.journal.From = here
+	x.early.after = x.unfinished && x.journal.From == x.here()
+	x.journal.From = x.here()
 	if !x.unfinished {
 		return nil
 	}

@@ -223,6 +223,8 @@ type journal struct {
 	// position at which it began.
 	Working bool   `json:"working,omitempty"`
 	From    string `json:"from,omitempty"`
+	// Fruitless counts the calls in a row that ended where they began.
+	Fruitless int `json:"fruitless,omitempty"`
 	// Open are ends of lists that are to be asked for again.
 	Open     []question    `json:"open,omitempty"`
 	Reopened int           `json:"reopened,omitempty"` // how often a list went on after all

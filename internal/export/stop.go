@@ -3,6 +3,7 @@ package export
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"hikyaku/internal/pagination"
@@ -91,4 +92,31 @@ func (s *safePoints) due(now time.Time) bool {
 	}
 	s.next = 2 * now.Sub(s.began)
 	return true
+}
+
+// maxFruitless is how many calls in a row may end for lack of time where they
+// began. A provider that answers now and then would be asked for ever.
+const maxFruitless = 5
+
+// mostFailures is how many failures of a suspect count as progress.
+const mostFailures = 50
+
+// getsNowhere counts the calls in a row that ended where they began, and reports
+// whether they are too many.
+func (x *extraction) getsNowhere() bool {
+	x.journal.Fruitless++
+	if x.here() != x.journal.From {
+		x.journal.Fruitless = 0
+	}
+	return x.journal.Fruitless >= maxFruitless
+}
+
+// here is the position that has been reached, as a text to compare.
+func (x *extraction) here() string {
+	at := x.part.point.Next
+	failures := 0
+	if at.Suspect != nil {
+		failures = min(at.Suspect.Failures, mostFailures)
+	}
+	return fmt.Sprintf("%d %d %d %d %v %d", x.number, at.Pass, at.Look, at.Rows, at.Windows, failures)
 }

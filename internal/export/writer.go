@@ -25,7 +25,7 @@ type writer struct {
 func (w *writer) consume(ctx context.Context, r *pagination.Reader, p pagination.Page) error {
 	at := w.part.point.Next
 	w.part.point.Repeats += p.Repeated
-	if p.Unread != nil {
+	if p.Unread != nil && w.run.Dataset.Incremental { // any other run asks for all again
 		if err := w.owe(ctx, w.steps[at.Pass], *p.Unread); err != nil {
 			return err
 		}

@@ -3,7 +3,9 @@ package pagination
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"hikyaku/pkg/jsonscan"
@@ -15,7 +17,8 @@ import (
 //
 // A record that cannot be read has no id that is known, so that the rows after it
 // cannot be asked for. The list's window of time is then cut in two, again and
-// again, until the record stands alone in a window of one second.
+// again, until the record stands alone in a window of one second. Neighboring
+// windows share a second, because a record's time may have a fraction.
 type cursor struct {
 	*session
 
@@ -197,7 +200,7 @@ func (c *cursor) nextWindow() (Page, error) {
 	if len(c.windows) <= 2 {
 		return Page{}, io.EOF
 	}
-	c.windows = append([]int64{c.windows[1] + 1}, c.windows[2:]...)
+	c.windows = slices.Clone(c.windows[1:])
 	c.restart()
 	return Page{}, nil
 }
@@ -305,7 +308,7 @@ func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 	if !w.From.IsZero() {
 		from = w.From.Unix()
 	}
-	if to > from && !w.To.IsZero() && c.rejectedInRow < maxRejectedInRow {
+	if to-from > 1 && !w.To.IsZero() && c.rejectedInRow < maxRejectedInRow {
 		if len(c.windows) < 2 {
 			c.windows = []int64{from, to}
 		}
@@ -318,11 +321,17 @@ func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 		c.at.Signs.Unread++ // what follows cannot be asked for, and no later run will
 	}
 	if !errors.Is(cause, errNoID) {
+		suspect := c.at.Suspect
 		l, err := c.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.refetch(ctx, c.queryAlone()) }, c.probeServer)
 		var verdict errRejected
 		switch {
 		case errors.As(err, &verdict):
-			page = c.reject(l.Body, verdict.reason, w)
+			second, err := c.secondOf(ctx, w)
+			if err != nil {
+				c.at.Suspect = suspect // a later call goes on here
+				return Page{}, err
+			}
+			page = c.reject(l.Body, verdict.reason, second)
 			page.Unread, c.at.Gap = &w, 0
 			c.rejectedInRow++
 		case err != nil:
@@ -334,4 +343,20 @@ func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 	_, err := c.nextWindow()
 	c.ended = errors.Is(err, io.EOF) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow
 	return page, nil
+}
+
+// secondOf names the place of a record that is rejected with its window. Two
+// windows share a second, so that both may hold it: then the end of the second
+// one can be read by itself.
+func (c *cursor) secondOf(ctx context.Context, w Window) (string, error) {
+	name := func(from time.Time) string { return fmt.Sprintf("of %d from %d", c.at.Pass, from.Unix()) }
+	before := name(w.From.Add(-time.Second))
+	if c.known.find(digest(digestID([]byte(before)))) == nil {
+		return name(w.From), nil
+	}
+	err := c.probe(ctx, Query{Limit: 1, Window: Window{From: w.To, To: w.To}})
+	if err != nil && narrowable(err) {
+		return name(w.From), nil
+	}
+	return before, err
 }

@@ -16,7 +16,12 @@ type fixed struct {
 	page    int  // number of the page taken last
 	stalls  int  // answers in a row whose rows this look had met before
 	partial bool // an earlier process stopped inside that page
+	shorter int  // how often in a row that page was found shorter than the size
 }
+
+// sizeIsWrong is after how many short pages in a row, with others after them,
+// the size that was learned is taken to be wrong.
+const sizeIsWrong = 3
 
 func newFixed(s *session) *fixed {
 	f := &fixed{session: s}
@@ -79,10 +84,14 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 		return f.end(ctx)
 	case !full && moved == 0:
 		f.drift.Shifts++
-		return Page{}, nil // a short page has no neighbor yet; read the pair again
+		if f.shorter++; f.shorter >= sizeIsWrong {
+			f.at.Size = len(before.Records)
+		}
+		return Page{}, nil // they are no neighbors; read the pair again
 	case moved > 0:
 		f.at.Signs.displace(f.at.Look, 1) // once, not for each row: a shift shows on every page after it
 	}
+	f.shorter = 0
 	f.drift.Shifts += min(1, moved)
 	f.page++
 	page, _ = f.takeNew(l, f.place(f.page))

@@ -273,6 +273,13 @@ func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 // rejoin goes on in a list that has moved. It looks for the row that was read last
 // among those of the answer, and if there is none, further and further back.
 func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
+	if i, _ := x.newestOf(l); i < 0 && !x.stalled.mayGoBack() { // there is no order to be found
+		x.torn()
+		if len(l.Records) == 0 {
+			return Page{}, io.EOF
+		}
+		return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1, moved: true, reread: true}), nil
+	}
 	step := max(1, x.limit()-1)
 	for {
 		if i, place := x.newestOf(l); i >= 0 {

@@ -86,7 +86,9 @@ func (x *indexed) readAlone(ctx context.Context) (Page, error) {
 		if p, moved, err := x.rejoinIfMoved(ctx); moved || err != nil {
 			return p, err
 		}
-		return x.reject(l.Body, verdict.reason, x.window), nil
+		p := x.reject(l.Body, verdict.reason, fmt.Sprintf("%d after %s of %d", x.at.Gap, x.recent.back(1), x.at.Pass))
+		p.Unread = &x.window
+		return p, nil
 	case err != nil && narrowable(err): // its neighbors fail too: the list has moved, or the server is ill
 		if p, moved, movedErr := x.rejoinIfMoved(ctx); moved && movedErr == nil {
 			return p, nil

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
+
+	"hikyaku/pkg/jsonscan"
 )
 
 // Known is the set of the rows that a run has returned, by 64-bit digests of
@@ -85,6 +88,11 @@ func (k *Known) find(id uint64) *knownRow {
 		}
 	}
 	return nil
+}
+
+// has reports whether all rows of an answer are known.
+func (k *Known) has(l jsonscan.List) bool {
+	return !slices.ContainsFunc(l.Records, func(r jsonscan.Record) bool { return k.find(digest(idOf(l, r))) == nil })
 }
 
 func (k *Known) add(s knownRow) {

@@ -174,8 +174,12 @@ func (s *session) forPass(q Query) Query {
 // fetch returns a page, the one that is on its way if it is this one.
 func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
 	l, err := s.asked.get(ctx, s.forPass(q))
-	if err == nil && l.Null && s.at.Rows == 0 {
+	switch {
+	case err != nil:
+	case l.Null && s.at.Rows == 0:
 		return l, errNull
+	case l.Undecidable && !s.known.has(l):
+		return l, errCharset
 	}
 	return l, err
 }
@@ -183,6 +187,10 @@ func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
 // errNull is a list that begins with null in its place: it may end a list that
 // has had rows, and is never a first answer.
 var errNull = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrTemporary, Detail: "found null in place of the list, which is no documented form of an empty one"}
+
+// errCharset is an answer whose only record is not UTF-8 and has not been seen
+// among others: it may be in another character set as a whole.
+var errCharset = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrMalformed, Detail: "found an answer whose only record is not UTF-8"}
 
 // refetch drops what is on its way and asks anew.
 func (s *session) refetch(ctx context.Context, q Query) (jsonscan.List, error) {

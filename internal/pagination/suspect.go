@@ -137,8 +137,8 @@ func reasonOf(err error) string {
 
 // reject makes a row, with a Fault, of the record after those read. Its id is not
 // known, because no answer shows it: it gets one that is made of its place.
-func (s *session) reject(body []byte, reason string, w Window) Page {
-	id := digestID(fmt.Appendf(nil, "%d after %s of %d in %v", s.at.Gap, s.recent.back(1), s.at.Pass, w))
+func (s *session) reject(body []byte, reason, place string) Page {
+	id := digestID([]byte(place))
 	s.at.Rows++
 	s.at.Gap++
 	d := digest(id)

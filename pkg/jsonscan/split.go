@@ -84,8 +84,12 @@ func (s *splitter) list(shapes []Shape) (List, error) {
 			if s.alsoElsewhere(shape, shapes) {
 				return List{}, found("records under two names")
 			}
-			if !s.strict && s.otherCharset() {
-				return List{}, found(otherUTF)
+			if !s.strict {
+				bad, other := s.notUTF8()
+				if other && bad > 1 {
+					return List{}, found(otherUTF)
+				}
+				list.Undecidable = bad == len(s.elements)
 			}
 			return s.records(shape, list)
 		}
@@ -358,19 +362,19 @@ func (s *splitter) judge(shape Shape, record []byte, wrapped bool) (id []byte, f
 	return id, fault
 }
 
-// otherCharset reports whether the whole answer is in another character set,
-// rather than a single record broken: several elements are not valid UTF-8,
-// and none that goes beyond ASCII is.
-func (s *splitter) otherCharset() bool {
-	bad := 0
+// notUTF8 counts the elements that are not valid UTF-8, and reports whether none
+// of the others goes beyond ASCII: if several are not and none does, the whole
+// answer is in another character set, rather than a single record broken.
+func (s *splitter) notUTF8() (bad int, otherCharset bool) {
+	otherCharset = true
 	for _, e := range s.elements {
 		element := s.body[e.start:e.end]
 		switch {
 		case !utf8.Valid(element):
 			bad++
 		case slices.ContainsFunc(element, func(c byte) bool { return c >= utf8.RuneSelf }):
-			return false
+			otherCharset = false
 		}
 	}
-	return bad > 1
+	return bad, otherCharset
 }

@@ -12,6 +12,7 @@ import (
 // Of a Pace.
 const (
 	leastHold  = time.Second // of a 429 that names no time
+	leastRate  = 0.1         // of the given rate: a provider that refuses all for hours is asked again at a bearable pace
 	underSeen  = 0.96        // of the rate at which requests were seen to pass
 	underGood  = 0.98        // of the last rate that was not refused
 	probeAfter = 400         // requests without a refusal
@@ -156,6 +157,7 @@ func (p *Pace) Learn(sent time.Time, err error) {
 	case sent.After(p.refused):
 		p.rate = underGood * p.good
 	}
+	p.rate = max(p.rate, leastRate*p.most)
 	p.good, p.probe, p.passed, p.refused = p.rate, firstProbe, 0, now
 }
 

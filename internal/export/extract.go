@@ -130,7 +130,7 @@ func (x *extraction) plan(ctx context.Context, settings string) error {
 			p.Owed = slices.DeleteFunc(slices.Clone(before.Owed), func(o Owed) bool { return o.Left <= 0 })
 		}
 	}
-	x.journal.Plan, x.journal.From = p, "0 0 0 0"
+	x.journal.Plan, x.journal.From = p, progressOf(0, pagination.Position{})
 	return x.keep(ctx)
 }
 

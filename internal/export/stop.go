@@ -111,12 +111,13 @@ func (x *extraction) getsNowhere() bool {
 	return x.journal.Fruitless >= maxFruitless
 }
 
-// here is the position that has been reached, as a text to compare.
-func (x *extraction) here() string {
-	at := x.part.point.Next
+// here is how far the run has come, as a text to compare.
+func (x *extraction) here() string { return progressOf(x.number, x.part.point.Next) }
+
+func progressOf(parts int, at pagination.Position) string {
 	failures := 0
 	if at.Suspect != nil {
 		failures = min(at.Suspect.Failures, mostFailures)
 	}
-	return fmt.Sprintf("%d %d %d %d %v %d", x.number, at.Pass, at.Look, at.Rows, at.Windows, failures)
+	return fmt.Sprintf("%d %d %d %d %v %d", parts, at.Pass, at.Look, at.Rows, at.Windows, failures)
 }

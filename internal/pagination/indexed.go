@@ -241,7 +241,14 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 		return Page{}, nil
 	}
 	if !x.byPage && x.at.Rows > 1 {
-		return Page{}, io.EOF
+		l, err := x.again(ctx, q) // the last row alone may be a wrong answer
+		if err != nil {
+			return x.failed(ctx, q, err)
+		}
+		if n := len(l.Records); n > 0 && x.lastStandsAt(l, n-1) {
+			return Page{}, io.EOF
+		}
+		return Page{}, nil
 	}
 	if ended, err := x.nothingAfter(ctx); err != nil {
 		return x.narrow(ctx, q, err)
@@ -266,6 +273,24 @@ func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 		if err != nil || len(l.Records) > 0 {
 			return false, err
 		}
+	}
+	return x.nothingInLargePages(ctx)
+}
+
+// nothingInLargePages reports whether a server that pages by number also has
+// nothing new after the rows read in pages of the largest size: if it ignores
+// the size asked for, any page of a small size seems to lie after the end.
+func (x *indexed) nothingInLargePages(ctx context.Context) (bool, error) {
+	for size := cmp.Or(x.whole, x.source.PageSize); x.byPage; {
+		page := (x.at.Rows+size-1)/size + 1
+		l, err := x.ask(ctx, Query{Page: page, Limit: size, Start: (page - 1) * size})
+		if err != nil || !x.known.has(l) {
+			return false, err
+		}
+		if len(l.Records) == 0 || len(l.Records) >= size {
+			break
+		}
+		size = len(l.Records) // the server lowers it to this, or knows no other
 	}
 	return true, nil
 }

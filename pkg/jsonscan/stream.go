@@ -211,7 +211,7 @@ func (c *elementCheck) verdict() error {
 	switch {
 	case c.count > 0 && !c.withID:
 		return errNoID
-	case c.foreign > 1 && c.native == 0:
+	case c.native == 0 && (c.foreign > 1 || c.foreign == 1 && c.count == 1):
 		return found(otherUTF)
 	}
 	return nil

@@ -11,13 +11,14 @@ import (
 
 // Of a Pace.
 const (
-	leastHold  = time.Second // of a 429 that names no time
-	leastRate  = 0.1         // of the given rate: a provider that refuses all for hours is asked again at a bearable pace
-	underSeen  = 0.96        // of the rate at which requests were seen to pass
-	underGood  = 0.98        // of the last rate that was not refused
-	probeAfter = 400         // requests without a refusal
-	firstProbe = 0.005       // of the rate; each further one is twice as much
-	mostKept   = 3000        // times of requests
+	leastHold  = time.Second      // of a 429 that names no time
+	leastRate  = 0.1              // of the given rate: a provider that refuses all for hours is asked again at a bearable pace
+	underSeen  = 0.96             // of the rate at which requests were seen to pass
+	underGood  = 0.98             // of the last rate that was not refused
+	probeAfter = 400              // requests without a refusal
+	firstProbe = 0.005            // of the rate; each further one is twice as much
+	mostKept   = 3000             // times of requests
+	outdated   = 10 * time.Minute // without a request, after which what was learned no longer counts
 )
 
 // A Pace is a Limiter that finds out what an account allows. It begins with the
@@ -119,6 +120,9 @@ func (p *Pace) try(began time.Time) (time.Duration, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	if n := len(p.sent); n > 0 && now.Sub(latest(p.sent[n-1], p.hold)) > outdated {
+		p.rate, p.good, p.probe, p.passed = p.most, p.most, firstProbe, 0
+	}
 	due := latest(p.next, p.hold)
 	if n := int(math.Ceil(p.rate)); n <= len(p.sent) {
 		spread := time.Duration(float64(n) / p.rate * float64(time.Second)) // of n requests at this rate

@@ -231,9 +231,9 @@ func (x *indexed) expectMore(ctx context.Context) {
 	}
 }
 
-// end ends the list if nothing follows its last row. By offset one answer shows
-// that. By page number the page may be short because it asked for more rows than
-// the server gives, so that what follows is asked for.
+// end ends the list if nothing follows its last row. By offset two answers in a row
+// show that. By page number the page may be short because it asked for more rows
+// than the server gives, so that what follows is asked for.
 func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
 	n := len(l.Records)
 	if x.broken.chunk > 0 && n >= q.Limit {
@@ -241,9 +241,9 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 		return Page{}, nil
 	}
 	if !x.byPage && x.at.Rows > 1 {
-		l, err := x.again(ctx, q) // the last row alone may be a wrong answer
+		l, err := x.refetch(ctx, q) // the last row alone may be a wrong answer
 		if err != nil {
-			return x.failed(ctx, q, err)
+			return x.narrow(ctx, q, err)
 		}
 		if n := len(l.Records); n > 0 && x.lastStandsAt(l, n-1) {
 			return Page{}, io.EOF
@@ -265,7 +265,8 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 }
 
 // nothingAfter reports whether two answers in a row are empty after the rows read.
-// They are asked for with a size that the server has given before.
+// They are asked for with a size that the server has given before, and by page
+// number with larger ones, too.
 func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 	size := min(x.limit(), max(1, x.firstSize))
 	for range 2 {
@@ -277,13 +278,13 @@ func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 	return x.nothingInLargePages(ctx)
 }
 
-// nothingInLargePages reports whether a server that pages by number also has
-// nothing new after the rows read in pages of the largest size: if it ignores
-// the size asked for, any page of a small size seems to lie after the end.
+// nothingInLargePages reports whether pages by number of the largest size show
+// nothing new after the rows read, either. A server that ignores the size asked for
+// takes the number of a small page for that of a large one after the end.
 func (x *indexed) nothingInLargePages(ctx context.Context) (bool, error) {
-	for size := cmp.Or(x.whole, x.source.PageSize); x.byPage; {
+	for size := cmp.Or(x.firstSize, x.source.PageSize); x.byPage; {
 		page := (x.at.Rows+size-1)/size + 1
-		l, err := x.ask(ctx, Query{Page: page, Limit: size, Start: (page - 1) * size})
+		l, err := x.refetchTwice(ctx, Query{Page: page, Limit: size, Start: (page - 1) * size})
 		if err != nil || !x.known.has(l) {
 			return false, err
 		}

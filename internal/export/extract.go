@@ -206,7 +206,7 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 			return err
 		}
 	}
-	if err := x.confirm(ctx, reading); err != nil {
+	if err := (confirmation{x}).all(ctx, reading); err != nil {
 		return err
 	}
 	if again, err := x.review(ctx); err != nil || !again {

@@ -28,7 +28,7 @@ func (x *indexed) narrow(ctx context.Context, q Query, err error) (Page, error) 
 	}
 	switch {
 	case x.broken.chunk == 0:
-		if !errors.Is(err, providers.ErrTooLarge) && x.probeServer(ctx, q.Start+q.Limit) != nil {
+		if !errors.Is(err, providers.ErrTooLarge) && x.prober().lastRead(ctx, q.Start+q.Limit) != nil {
 			return Page{}, err
 		}
 		x.broken.end = max(q.Start+q.Limit, x.at.Rows+1)
@@ -41,44 +41,53 @@ func (x *indexed) narrow(ctx context.Context, q Query, err error) (Page, error) 
 	return Page{}, nil
 }
 
-// probeServer asks for a row that is not at fault: the last one read or, before
-// there is one, one after the range.
-func (x *indexed) probeServer(ctx context.Context, after int) error {
-	if x.recent.read == 0 {
-		return x.probeRecord(ctx, after)
-	}
-	return x.probe(ctx, x.exactly(x.at.Rows-1-x.at.Gap, 1))
-}
-
 // farAway is at what distance from a record that fails another such record is
 // not expected.
 const farAway = 1000
 
-// probeRecord asks for the record at an index. If that fails too, it asks far
-// after it, where perhaps there is none.
-func (x *indexed) probeRecord(ctx context.Context, i int) error {
-	err := x.probe(ctx, x.exactly(i, 1))
+// A prober asks for rows that are not at fault. Its errors mean that the server is
+// ill.
+type prober struct {
+	*session
+	grid
+}
+
+func (x *indexed) prober() prober { return prober{x.session, x.grid} }
+
+// lastRead asks for the last row read or, before there is one, for the one at an
+// index.
+func (p prober) lastRead(ctx context.Context, or int) error {
+	if p.recent.read == 0 {
+		return p.record(ctx, or)
+	}
+	return p.probe(ctx, p.exactly(p.at.Rows-1-p.at.Gap, 1))
+}
+
+// record asks for the one at an index. If that fails too, it asks far after it,
+// where perhaps there is none.
+func (p prober) record(ctx context.Context, i int) error {
+	err := p.probe(ctx, p.exactly(i, 1))
 	if err != nil && narrowable(err) {
-		err = x.probe(ctx, x.exactly(i+farAway, 1))
+		err = p.probe(ctx, p.exactly(i+farAway, 1))
 	}
 	return err
 }
 
-// probeNeighbors asks for the records on either side of the next one.
-func (x *indexed) probeNeighbors(ctx context.Context) error {
-	if x.recent.read > 0 {
-		if err := x.probeServer(ctx, 0); err != nil {
+// neighbors asks for the records on either side of the next one.
+func (p prober) neighbors(ctx context.Context) error {
+	if p.recent.read > 0 {
+		if err := p.lastRead(ctx, 0); err != nil {
 			return err
 		}
 	}
-	return x.probeRecord(ctx, x.at.Rows+1)
+	return p.record(ctx, p.at.Rows+1)
 }
 
 // readAlone asks for the next record without any other.
 func (x *indexed) readAlone(ctx context.Context) (Page, error) {
 	x.broken.alone = false
 	q := x.exactly(x.at.Rows, 1)
-	l, err := x.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return x.refetch(ctx, q) }, x.probeNeighbors)
+	l, err := x.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return x.refetch(ctx, q) }, x.prober().neighbors)
 	var verdict errRejected
 	switch {
 	case errors.As(err, &verdict):
@@ -112,7 +121,7 @@ func (x *indexed) rejoinIfMoved(ctx context.Context) (p Page, moved bool, err er
 		return Page{}, false, err
 	}
 	if err != nil { // a record that fails stands there now, or the server is ill
-		if probeErr := x.probeRecord(ctx, x.at.Rows); probeErr != nil {
+		if probeErr := x.prober().record(ctx, x.at.Rows); probeErr != nil {
 			return Page{}, false, err
 		}
 		l = jsonscan.List{}

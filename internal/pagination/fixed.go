@@ -13,10 +13,12 @@ import (
 type fixed struct {
 	*session
 
-	page    int  // number of the page taken last
-	stalls  int  // answers in a row whose rows this look had met before
-	partial bool // an earlier process stopped inside that page
-	shorter int  // how often in a row that page was found shorter than the size
+	page     int  // number of the page taken last
+	furthest int  // the largest so far
+	stalls   int  // answers in a row that neither got further nor showed a new row
+	repeats  int  // pages in a row that were the page before them again
+	partial  bool // an earlier process stopped inside that page
+	shorter  int  // how often in a row that page was found shorter than the size
 }
 
 // sizeIsWrong is after how many short pages in a row, with others after them,
@@ -39,8 +41,11 @@ func newFixed(s *session) *fixed {
 // two are neighbors.
 func (f *fixed) next(ctx context.Context) (Page, error) {
 	switch {
-	case f.stalls > maxStalls:
+	case f.repeats > maxRepeats:
 		return Page{}, ErrLoop
+	case f.stalls > maxStalls: // an order that changes with each request has no neighbors
+		f.torn()
+		return Page{}, io.EOF
 	case f.partial:
 		return f.rest(ctx)
 	}
@@ -93,6 +98,9 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	}
 	f.shorter = 0
 	f.drift.Shifts += min(1, moved)
+	if f.repeats++; !sameRows(before, l) {
+		f.repeats = 0
+	}
 	f.page++
 	page, _ = f.takeNew(l, f.place(f.page))
 	f.link(before, l)
@@ -133,8 +141,9 @@ func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
 			fresh = true
 		}
 	}
-	if f.stalls++; fresh {
-		f.stalls = 0
+	f.stalls++
+	if f.page > f.furthest || f.progress && !f.known.Forgetful() {
+		f.stalls, f.furthest = 0, max(f.furthest, f.page)
 	}
 	return page, fresh
 }

@@ -18,6 +18,7 @@ type indexed struct {
 	lastSize  int  // rows of the last page, if it was shorter than asked for
 	atEnd     bool // by page number: the first page was short, and may be the whole list
 	falseEnds int  // how often rows followed what looked like the end
+	over      bool // the end has been seen, although the list grows in front
 	stalled   stall
 
 	broken isolation
@@ -58,13 +59,11 @@ func (g grid) exactly(i, size int) Query {
 // server is taken to choose the size of its pages.
 const maxEnds = 3
 
-// fixedAfter is after how many mismatches in a row a server that pages by
-// number is taken to ignore the size asked for.
-const fixedAfter = 8
-
 func (x *indexed) next(ctx context.Context) (Page, error) {
 	switch {
-	case x.stalled.same > maxStalls:
+	case x.over:
+		return Page{}, io.EOF
+	case x.stalled.repeats > maxRepeats:
 		return Page{}, ErrLoop
 	case x.stalled.idle > maxIdle: // an order that changes with each request has no end to match
 		x.torn()
@@ -128,11 +127,9 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	case x.lastStandsAt(l, at):
 		return x.matched(ctx, q, l, at)
 	}
-	n := len(l.Records)
-	x.stalled.mismatch(l)
-	if x.byPage {
+	if n := len(l.Records); x.byPage {
 		switch {
-		case n > q.Limit || x.stalled.same >= fixedAfter:
+		case n > q.Limit || x.stalled.repeats >= maxRepeats:
 			return Page{}, errFixedSize{x.firstSize}
 		case n < q.Limit && x.clamped(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n
@@ -189,9 +186,11 @@ func (x *indexed) matched(ctx context.Context, q Query, l jsonscan.List, at int)
 
 // advance takes rows, and asks for the pages after them.
 func (x *indexed) advance(ctx context.Context, q Query, l jsonscan.List, p placement) Page {
-	x.learnSize(q, len(l.Records))
+	if !p.moved || x.stalled.tails == 0 { // the end of a list is short by nature
+		x.learnSize(q, len(l.Records))
+	}
 	page := x.take(l, p)
-	x.stalled.took(p.moved, x.progress, x.at.Rows)
+	x.stalled.took(q, l, p.moved, x.progress && !x.known.Forgetful(), x.at.Rows)
 	if x.broken.chunk > 0 {
 		x.broken.chunk *= 2
 		return page
@@ -266,13 +265,15 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 
 // nothingAfter reports whether two answers in a row are empty after the rows read.
 // They are asked for with a size that the server has given before, and by page
-// number with larger ones, too.
+// number with larger ones, too. In a list that has grown in front, the last row
+// read may stand there, and nothing after it.
 func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
-	size := min(x.limit(), max(1, x.firstSize))
+	q := x.exactly(x.at.Rows, min(x.limit(), max(1, x.firstSize)))
 	for range 2 {
-		l, err := x.refetchTwice(ctx, x.exactly(x.at.Rows, size))
-		if err != nil || len(l.Records) > 0 {
-			return false, err
+		l, err := x.refetchTwice(ctx, q)
+		n := len(l.Records)
+		if err != nil || n > 0 {
+			return n > 0 && n < q.Limit && x.lastStandsAt(l, n-1), err
 		}
 	}
 	return x.nothingInLargePages(ctx)
@@ -311,6 +312,16 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		if i, place := x.newestOf(l); i >= 0 {
 			if moved := q.Start + i + 1 - place; moved > 0 {
 				x.at.Signs.displace(x.at.Look, moved)
+			}
+			isTail := i == len(l.Records)-1 && place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit
+			if x.over = x.stalled.tail(isTail); x.over && q.Start > 0 { // or it answers any question with its first rows
+				front, err := x.refetch(ctx, x.exactly(0, x.limit()))
+				if err == nil && sameRows(front, l) {
+					err = ErrLoop
+				}
+				if err != nil {
+					return Page{}, err
+				}
 			}
 			return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: i, moved: true}), nil
 		}

@@ -157,6 +157,9 @@ type Signs struct {
 	Displaced int `json:"displaced,omitempty"`
 	// Moved counts the same of the present look, if that is a further one.
 	Moved int `json:"moved,omitempty"`
+	// Reordered counts those of Displaced and Moved that one answer showed
+	// after its row of overlap: what stands before that did not push them there.
+	Reordered int `json:"reordered,omitempty"`
 	// Found counts the rows that only further looks have shown.
 	Found int `json:"found,omitempty"`
 	// Late counts those rows of the present look that an earlier look has

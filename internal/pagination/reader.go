@@ -12,7 +12,7 @@ import (
 
 // Options are how a Reader works. Zero values mean the defaults.
 type Options struct {
-	InFlight int // pages asked for at once; 0: 1
+	InFlight int // pages asked for before they are needed; 0: none
 	// Attempts is how often a Fetch asks before it fails; 0: 1.
 	Attempts int
 	// Began is when the run began: a record created since then is nobody who
@@ -74,10 +74,11 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 	}
 	s := &session{
 		source: source, window: w, at: from, known: known, drift: drift, began: o.Began,
-		asked:    &requests{fetch: source.Fetch, most: max(1, o.InFlight), awake: o.Awake, pulse: o.Pulse},
+		asked:    &requests{fetch: source.Fetch, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
 		attempts: max(1, o.Attempts), now: o.Now,
 	}
 	s.recent = newRecent(4*max(source.PageSize, from.Size), from.Last)
+	s.recall(from.Last)
 	r := &Reader{session: s}
 	switch {
 	case source.Paging == ByCursor:
@@ -221,6 +222,16 @@ func (s *session) newestOf(l jsonscan.List) (index, place int) {
 	return index, s.at.Rows - s.at.Gap - (s.recent.read - number)
 }
 
+// recall makes the rows read last known, also where the set that another
+// process filled is not at hand.
+func (s *session) recall(last []string) {
+	for _, id := range last {
+		if d := digest([]byte(id)); s.known.find(d) == nil {
+			s.known.add(knownRow{id: d, pass: uint8(s.at.Pass), looks: takenIn(s.at.Look)})
+		}
+	}
+}
+
 // limit is how many rows to ask for. Each look asks for one row fewer, so that
 // its pages begin elsewhere than those of the look before. A page of one row
 // could not overlap.
@@ -296,6 +307,7 @@ func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page 
 	// a row that has changed: it may be sorted by when.
 	if metInThisLook && beyond && !reread && !twice && known.content == content {
 		s.at.Signs.displace(s.at.Look, 1)
+		s.at.Signs.Reordered++
 	}
 	if !samePass && beyond && s.at.Look == 0 {
 		s.at.Seen++

@@ -54,14 +54,14 @@ func (r *requests) start(ctx context.Context, q Query) {
 
 // get returns a page, the one that was expected if it is this one.
 func (r *requests) get(ctx context.Context, q Query) (jsonscan.List, error) {
+	if err := r.awake(); err != nil { // before a page is asked for in vain
+		return jsonscan.List{}, err
+	}
 	if len(r.queue) == 0 || r.queue[0].query != q {
 		r.drop()
 		r.start(ctx, q)
 	}
 	one := r.queue[0]
-	if err := r.awake(); err != nil {
-		return jsonscan.List{}, err
-	}
 	beat := time.NewTicker(r.pulse)
 	defer beat.Stop()
 	for {

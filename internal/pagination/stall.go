@@ -1,6 +1,11 @@
 package pagination
 
-import "hikyaku/pkg/jsonscan"
+import (
+	"bytes"
+	"slices"
+
+	"hikyaku/pkg/jsonscan"
+)
 
 const (
 	// maxStalls is how many pages in a row may neither bring a new row nor
@@ -11,6 +16,13 @@ const (
 	maxIdle = 8
 	// maxBack bounds how often a reader goes back in a row.
 	maxBack = 12
+	// maxRepeats bounds the mismatches in a row that show the same rows
+	// wherever the list is asked to begin.
+	maxRepeats = 4
+	// enoughTails is how many mismatches in a row must end with the row read
+	// last, each asked for elsewhere, before that is believed to be the end of
+	// a list that grows in front of it with each request.
+	enoughTails = 2
 )
 
 // A stall counts answers that lead nowhere, to tell a list that moves from one
@@ -19,21 +31,30 @@ type stall struct {
 	reached int    // the furthest index read
 	idle    int    // mismatches in a row that neither got further nor brought a new row
 	back    int    // how often the reader has gone back since a page last matched
-	shown   uint64 // the first row of the last answer that did not match
-	same    int    // how many in a row have shown it
+	repeats int    // mismatches that began as the one before, and were asked for elsewhere
+	shown   uint64 // the first row of the last mismatch
+	shownAt int    // where it was asked for
+	tails   int    // mismatches in a row that ended with the row read last
 }
 
-// mismatch counts an answer that does not begin where it should.
-func (s *stall) mismatch(l jsonscan.List) {
-	shown := uint64(0)
-	if len(l.Records) > 0 {
-		shown = digest(idOf(l, l.Records[0]))
+// took counts an answer whose rows were taken up to an index, and of which some
+// may be new.
+func (s *stall) took(q Query, l jsonscan.List, moved, isNew bool, rows int) {
+	if isNew {
+		s.repeats, s.shown = 0, 0
 	}
-	if shown != s.shown {
-		s.same = 0
+	switch {
+	case !moved:
+		s.idle, s.tails, s.back = 0, 0, 0
+	case isNew || rows > s.reached:
+		s.idle = 0
+	default:
+		s.idle++
 	}
-	s.shown = shown
-	s.same++
+	s.reached = max(s.reached, rows)
+	if moved && len(l.Records) > 0 {
+		s.mismatch(q, digest(idOf(l, l.Records[0])))
+	}
 }
 
 // mayGoBack reports whether a lost place is worth looking for once more. In a
@@ -43,15 +64,30 @@ func (s *stall) mayGoBack() bool {
 	return s.back <= maxBack
 }
 
-// took counts an answer whose rows were taken.
-func (s *stall) took(moved, progress bool, rows int) {
-	switch {
-	case !moved:
-		s.idle, s.same, s.back = 0, 0, 0
-	case progress || rows > s.reached:
-		s.idle = 0
-	default:
-		s.idle++
+// tail counts the mismatches in a row that end with the row read last, and
+// reports whether they are enough to believe that nothing stands after it.
+func (s *stall) tail(is bool) bool {
+	if !is {
+		s.tails = 0
+		return false
 	}
-	s.reached = max(s.reached, rows)
+	s.tails++
+	return s.tails >= enoughTails
+}
+
+// mismatch compares an answer that did not begin where it should with the one
+// before.
+func (s *stall) mismatch(q Query, first uint64) {
+	switch {
+	case first != s.shown:
+		s.repeats = 0
+	case q.Start != s.shownAt:
+		s.repeats++
+	}
+	s.shown, s.shownAt = first, q.Start
+}
+
+// sameRows reports whether two answers show the same rows in the same order.
+func sameRows(a, b jsonscan.List) bool {
+	return slices.EqualFunc(a.Records, b.Records, func(x, y jsonscan.Record) bool { return bytes.Equal(idOf(a, x), idOf(b, y)) })
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -25,7 +26,6 @@ import (
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/objectstore"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli"
 )
 
 // childMode names what a child process does, beside the environment of an
@@ -76,17 +76,20 @@ func child(mode string, e boot.Environ) (spent, error) {
 	if err != nil {
 		return spent{}, err
 	}
-	options := base.Options()
-	options.Limiter = providers.NewPace(anyRate)
-	c := &rival{client: yappli.New(base.Tokens(providers.Yappli), options), store: base.Objects, sum: sha256.New()}
+	token, err := base.Tokens(providers.Yappli).Token(context.Background())
+	if err != nil {
+		return spent{}, err
+	}
+	c := &rival{client: base.Options().HTTP, token: token, store: base.Objects, sum: sha256.New()}
 	c.zip, _ = gzip.NewWriterLevel(&c.file, gzip.BestSpeed)
 	return c.run(mode, e.Vars)
 }
 
-// A rival does the product's work in another way: same client, same gzip, same
-// hash, same store.
+// A rival does the product's work in another way: pages as they come, same gzip,
+// same hash, same store.
 type rival struct {
-	client *yappli.Client
+	client *http.Client
+	token  providers.Token
 	store  objectstore.Store
 	file   bytes.Buffer
 	zip    *gzip.Writer
@@ -114,7 +117,7 @@ func (c *rival) run(mode string, vars map[string]string) (spent, error) {
 	}
 	began := cpuNow()
 	for start := 0; ; start += bulkPage {
-		page, err := c.client.UsersPage(context.Background(), yappli.UsersQuery{Limit: bulkPage, Offset: start})
+		page, err := c.page(start)
 		if err != nil {
 			return spent{}, err
 		}
@@ -130,11 +133,31 @@ func (c *rival) run(mode string, vars map[string]string) (spent, error) {
 	return spent{CPU: cpuNow() - began}, err
 }
 
+// page returns the bytes of a page.
+func (c *rival) page(start int) ([]byte, error) {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, fmt.Sprintf("%s/api/ext/users?limit=%d&offset=%d", c.token.BaseURL, bulkPage, start), nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token.Credential.Reveal())
+	request.Header.Set("User-Agent", "hikyaku")
+	answer, err := c.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("page at %d: %s", start, answer.Status)
+	}
+	return body, err
+}
+
 // alone works on pages that are there already: no client, no store.
 func (c *rival) alone(way func([]byte) error) (spent, error) {
 	var pages [][]byte
 	for start := 0; ; start += bulkPage {
-		page, err := c.client.UsersPage(context.Background(), yappli.UsersQuery{Limit: bulkPage, Offset: start})
+		page, err := c.page(start)
 		if err != nil {
 			return spent{}, err
 		}

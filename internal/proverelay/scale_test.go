@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,11 +38,15 @@ func place(i, n, step int) int { return i * step % n }
 // A crowd answers the lists of both providers for n users, made up as they are
 // asked for: a sandbox of a million would need more memory than the function.
 // The first of them, by number, have an identity and so a member.
-type crowd struct{ n, named int }
+type crowd struct {
+	n, named       int
+	users, members *atomic.Int64 // pages asked for
+}
 
 func (c crowd) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/users.json", func(w http.ResponseWriter, r *http.Request) {
+		c.users.Add(1)
 		b := []byte{'['}
 		for i, to := window(r, c.n); i < to; i++ {
 			b = append(c.user(b, place(i, c.n, 7)), ',')
@@ -49,6 +54,7 @@ func (c crowd) handler() http.Handler {
 		respond(w, append(bytes.TrimSuffix(b, []byte{','}), ']'))
 	})
 	mux.HandleFunc("GET /api/ext/users", func(w http.ResponseWriter, r *http.Request) {
+		c.members.Add(1)
 		b := []byte(`{"members":[`)
 		for i, to := window(r, c.n+strangers); i < to; i++ {
 			b = append(append(append(b, `{"member":`...), c.member(i).JSON()...), `},`...)
@@ -160,7 +166,7 @@ func (c crowd) binary(t *testing.T, template prove.Template, timeout time.Durati
 // form one user in ten has a member, because to link one costs three requests.
 func TestScale(t *testing.T) {
 	t.Parallel()
-	c := crowd{n: prove.Size(1_000_000, 50_000), named: prove.Size(1_000_000, 5000)}
+	c := crowd{n: prove.Size(1_000_000, 50_000), named: prove.Size(1_000_000, 5000), users: &atomic.Int64{}, members: &atomic.Int64{}}
 	timeout, least := time.Duration(prove.Size(40, 3))*time.Second, prove.Size(10, 2)
 	template := prove.ReadTemplate(t, root)
 	aws := c.binary(t, template, timeout)
@@ -197,6 +203,11 @@ func TestScale(t *testing.T) {
 	memory := float64(template.Number(t, "Resources", localstack.Resource(localstack.Reconcile), "Properties", "MemorySize"))
 	prove.Figure(t, peak > 0 && peak < memory && calls-failed > least, fmt.Sprintf("memory of the real binary, %d users of whom %d have members", c.n, c.named),
 		fmt.Sprintf("%.0f MB, over at least %d deadlines", memory, least), "%.0f MB (VmHWM), %d invocations of %s, %d of them failed, %s in all", peak, calls, timeout, failed, took.Round(time.Second))
+	// Pages that begin with four rows of the one before, and two that show the end.
+	overlapping := func(rows int) int64 { return int64((rows-4+995)/996 + 2 + failed) }
+	prove.Figure(t, c.users.Load() <= overlapping(c.n) && c.members.Load() <= overlapping(c.n+strangers),
+		fmt.Sprintf("pages of 1000 asked for, %d users and %d members, over %d invocations", c.n, c.n+strangers, calls),
+		fmt.Sprintf("%d and %d", overlapping(c.n), overlapping(c.n+strangers)), "%d and %d", c.users.Load(), c.members.Load())
 	got := *result.Report
 	want := webhookrelay.Report{
 		Users: c.n, Members: c.n + strangers, Matched: c.named, NoIdentity: c.n - c.named, Unclaimed: c.n - c.named + strangers,

@@ -2,7 +2,6 @@ package webhookrelay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -88,16 +87,12 @@ func (s *Stack) goneHash() string { return s.digest("gone").String() }
 var errNobody = fmt.Errorf("%w: the account shows no user at all, so a missing one proves nothing", providers.ErrUnsent)
 
 func (s *Stack) accountAlive(ctx context.Context) error {
-	page, err := s.users.UsersPage(ctx, supersaas.UsersQuery{Limit: 1})
+	list, err := s.users.ReadUsers(ctx, supersaas.UsersQuery{Limit: 1})
 	s.Governors.SuperSaaS.Note(err)
-	if err != nil {
-		return err
+	if err == nil && len(list.Records) == 0 {
+		err = errNobody
 	}
-	var users []supersaas.User
-	if json.Unmarshal(page, &users) != nil || len(users) == 0 {
-		return errNobody
-	}
-	return nil
+	return err
 }
 
 // An attempt is one pass through the protocol for one job.

@@ -12,6 +12,7 @@ import (
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pagination"
 )
 
 const (
@@ -50,8 +51,13 @@ const (
 	phaseDone       phase = "done"
 )
 
+// cursorVersion is of what a cursor and its table mean. A run that another
+// version began starts over.
+const cursorVersion = 2
+
 // A cursor is where a run stands: the lease's journal between invocations.
 type cursor struct {
+	Version int       `json:"version"`
 	Run     string    `json:"run"`
 	Began   time.Time `json:"began"`
 	Phase   phase     `json:"phase"`
@@ -82,7 +88,8 @@ type Report struct {
 	Linked            int `json:"linked"`             // rows that this run linked
 	Absent            int `json:"absent"`             // creations in doubt that this run found to be absent
 	Unresolved        int `json:"unresolved"`         // creations that stay in doubt
-	Drift             int `json:"drift"`              // boundaries of pages that did not match
+	Drift             int `json:"drift"`              // signs that the lists leave somebody out
+	Unreadable        int `json:"unreadable"`         // records of the lists that cannot be used, each of which is such a sign
 	Sent              int `json:"sent"`               // users put on the queue
 
 	Check *Check `json:"check,omitempty"` // nil: the account could not be asked
@@ -91,7 +98,8 @@ type Report struct {
 // A Result is the answer of one invocation.
 type Result struct {
 	Status string    `json:"status"`          // done, continue or busy; off where a provider is not connected
-	Until  time.Time `json:"until,omitzero"`  // of busy: when the holder's lease ends
+	Until  time.Time `json:"until,omitzero"`  // of busy: when to call again, at the end of the holder's lease
+	Cause  string    `json:"cause,omitempty"` // of busy: what the run itself waits for; empty if another holds the lease
 	Report *Report   `json:"report,omitzero"` // of done; nil if there was nothing to do
 }
 
@@ -129,15 +137,20 @@ func (r *Reconciler) Run(ctx context.Context, onlyIfWanted bool) (Result, error)
 	if err == nil {
 		return Result{Status: "done", Report: &r.state.Report}, r.finish(ctx)
 	}
-	if errors.Is(err, errPages) {
+	if errors.Is(err, pagination.ErrLoop) {
 		return Result{}, errors.Join(err, l.Release(context.WithoutCancel(ctx), nil)) // the next run starts over
 	}
 	if errors.Is(err, lease.ErrLost) {
 		return Result{}, err // what was saved is another invocation's now
 	}
 	saveErr := r.save(context.WithoutCancel(ctx))
-	if errors.Is(err, errPause) && saveErr == nil {
+	var later *pagination.WaitError
+	switch {
+	case saveErr != nil:
+	case errors.Is(err, errPause):
 		return Result{Status: "continue"}, nil
+	case errors.As(err, &later):
+		return Result{Status: "busy", Until: later.Until, Cause: later.Error()}, nil
 	}
 	return Result{}, errors.Join(err, saveErr)
 }
@@ -156,7 +169,7 @@ func (r *Reconciler) DryRun(ctx context.Context) (Report, []Difference, error) {
 
 func (r *Reconciler) begin() {
 	now := r.Now().UTC()
-	r.state = cursor{Run: uuid.NewString(), Began: now, Phase: phaseUsers, Users: listing{Began: now}}
+	r.state = cursor{Version: cursorVersion, Run: uuid.NewString(), Began: now, Phase: phaseUsers, Users: listing{Began: now}}
 	r.table = &table{}
 }
 
@@ -175,23 +188,29 @@ func (r *Reconciler) due(ctx context.Context, onlyIfWanted bool) (bool, error) {
 }
 
 // resume takes up a run that an earlier invocation left. One that is too old
-// is left where it is.
+// is left where it is, and one that cannot be continued begins again.
 func (r *Reconciler) resume(ctx context.Context) (bool, error) {
 	if len(r.lease.Journal) == 0 {
 		return false, nil
 	}
-	err := json.Unmarshal(r.lease.Journal, &r.state)
-	if err != nil {
-		return false, fmt.Errorf("reading the journal of %s: %w", r.root+"reconcile-lease", err)
+	if json.Unmarshal(r.lease.Journal, &r.state) != nil || r.state.Version != cursorVersion {
+		return r.startOver(ctx, "another version of Hikyaku began it")
 	}
 	if r.Now().Sub(r.state.Began) > stale {
 		return false, nil
 	}
+	var err error
 	r.table, err = loadTable(ctx, r.Objects, r.tablePrefix(), r.state.Records)
 	if errors.Is(err, objectstore.ErrNotFound) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return false, nil // the tables were cleaned away, or another version wrote them: start over
+		return r.startOver(ctx, "its tables are gone")
 	}
 	return err == nil, err
+}
+
+func (r *Reconciler) startOver(ctx context.Context, cause string) (bool, error) {
+	r.begin()
+	r.Log.InfoContext(ctx, "reconcile starts over", "run", r.state.Run, "cause", cause)
+	return true, nil
 }
 
 func (r *Reconciler) tablePrefix() string {
@@ -200,6 +219,11 @@ func (r *Reconciler) tablePrefix() string {
 
 // save keeps the run for the next invocation, and gives the lease back.
 func (r *Reconciler) save(ctx context.Context) error {
+	if !r.Now().Before(r.lease.Until) { // another may have gone on with the run, and saved its tables under the same names
+		if err := r.lease.Keep(ctx, reconcileTTL, r.lease.Journal); err != nil {
+			return err
+		}
+	}
 	before := r.state.Saves
 	r.state.Saves++
 	r.state.Records = r.table.len()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/http"
 	"path"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"hikyaku/internal/lease"
+	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -104,6 +104,25 @@ func (r *rig) saved() map[string]string {
 	return etags
 }
 
+// stalling is a store whose first write below a prefix takes an hour.
+type stalling struct {
+	objectstore.Store
+
+	prefix string
+	once   sync.Once
+}
+
+func (s *stalling) Put(ctx context.Context, o objectstore.Object) (string, error) {
+	if strings.Contains(o.Key, s.prefix) {
+		first := false
+		s.once.Do(func() { first = true })
+		if first {
+			time.Sleep(time.Hour)
+		}
+	}
+	return s.Store.Put(ctx, o)
+}
+
 // An invocation that stalled until another went on with its run leaves alone
 // what that one saved.
 func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
@@ -122,22 +141,14 @@ func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
 		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
 		cut("first")
 		stalled := make(chan error)
-		var stall sync.Once
-		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
-			if q.URL.Path == "/api/ext/users" {
-				first := false
-				stall.Do(func() { first = true })
-				if first {
-					time.Sleep(time.Hour)
-				}
-			}
-			return both{r.shop, r.crm}.RoundTrip(q)
-		})
+		store := r.objects
+		r.objects = &stalling{Store: store, prefix: "/identities/"}
 		go func() {
 			_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
 			stalled <- err
 		}()
 		time.Sleep(30 * time.Minute)
+		r.objects = store
 		cut("another")
 		saved := r.saved()
 		if err := <-stalled; !errors.Is(err, lease.ErrLost) {
@@ -173,10 +184,11 @@ func TestReconcile_StartsOverWhatIsTooOld(t *testing.T) {
 		t.Run(age.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				r.populate(100)
-				r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users"})
+				r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", Times: -1})
 				if _, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err == nil {
 					t.Fatal("no error")
 				}
+				r.crm.SetFaults(yapplitest.Faults{})
 				time.Sleep(age)
 				lists := r.shop.Count("GET /api/users.json")
 				r.reconcile()

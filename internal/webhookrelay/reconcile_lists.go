@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,20 +24,16 @@ const (
 
 // listUsers makes a record of each live user.
 func (r *Reconciler) listUsers(ctx context.Context) error {
-	pages := r.userPages()
-	for !r.state.Users.Ended {
-		if err := r.pause(ctx); err != nil {
-			return err
-		}
-		users, err := pages.next(ctx, &r.state.Users)
-		if err != nil {
-			return err
-		}
-		for _, u := range users {
+	err := r.userList().read(ctx, r, &r.state.Users, func(users iter.Seq[supersaas.User]) error {
+		for u := range users {
 			if !u.Deleted {
 				r.table.add(r.userRecord(u))
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	r.table.index()
 	r.state.Report.Users = len(r.table.byID)

@@ -3,38 +3,68 @@ package webhookrelay
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"hikyaku/pkg/providers/yappli"
 )
 
+// secondThought is how long an empty list is left before it is asked for again.
+const secondThought = 2 * time.Second
+
 // listMembers compares each member with the record of its user as it streams
 // by, and keeps its identity.
 func (r *Reconciler) listMembers(ctx context.Context) error {
-	pages := r.memberPages()
-	for !r.state.Members.Ended {
-		if err := r.pause(ctx); err != nil {
+	for l := &r.state.Members; !l.At.Done; {
+		take := func(members iter.Seq[yappli.Member]) error { return r.takeMembers(ctx, members) }
+		if err := r.memberList(l).read(ctx, r, l, take); err != nil {
 			return err
 		}
-		before := r.state.Members
-		members, err := pages.next(ctx, &r.state.Members)
-		if err != nil {
-			return err
+		if !r.mustLookAgain() {
+			continue
 		}
-		if err := r.takeMembers(ctx, members); err != nil {
-			r.state.Members = before // the page is taken again
-			return err
+		if l.At.Rows == 0 {
+			time.Sleep(secondThought)
 		}
-		r.state.Report.Members += len(members)
+		l.At = l.At.Again()
+		r.state.Report.Members, r.state.Report.Unclaimed = 0, 0
 	}
 	return r.markIndex(ctx)
 }
 
-func (r *Reconciler) takeMembers(ctx context.Context, members []yappli.Member) error {
+// mustLookAgain reports whether a list that shows no fault of its own is to be
+// read once more before absence is read from it: an empty one that would be
+// believed, and one in which members may have jumped over the reader, if
+// somebody would be created for it.
+func (r *Reconciler) mustLookAgain() bool {
+	l := r.state.Members
+	if l.At.Look > 0 || !r.membersComplete() {
+		return false
+	}
+	return l.At.Rows == 0 || !l.At.Settled(false) && r.createsSomebody()
+}
+
+// createsSomebody reports whether there is a user whose member has not been
+// seen and may be created.
+func (r *Reconciler) createsSomebody() bool {
+	for i := range r.table.len() {
+		rec := r.table.at(i)
+		awaited := rec.is(unresolved) || rec.is(listed) && !rec.is(noIdentity) && !rec.is(unmappable) && !rec.is(linked)
+		if rec.id != 0 && awaited && !rec.is(matched) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Reconciler) takeMembers(ctx context.Context, members iter.Seq[yappli.Member]) error {
 	var kept []func(context.Context) error
-	for _, m := range members {
+	count := 0
+	for m := range members {
+		count++
 		if keep := r.takeMember(m); keep != nil {
 			kept = append(kept, keep)
 		}
@@ -44,7 +74,11 @@ func (r *Reconciler) takeMembers(ctx context.Context, members []yappli.Member) e
 	for _, keep := range kept {
 		group.Go(func() error { return keep(groupCtx) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err // the page is taken again
+	}
+	r.state.Report.Members += count
+	return nil
 }
 
 // takeMember finds the member's user, compares, and returns what is to be

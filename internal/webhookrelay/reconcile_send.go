@@ -15,7 +15,7 @@ const batch = 10
 // members. An empty list, where members are known, is a fault of the tenant or
 // of its address.
 func (r *Reconciler) membersComplete() bool {
-	return r.state.Members.Drift == 0 && (r.state.Members.Rows > 0 || r.state.Known == 0 && len(r.table.byMember) == 0)
+	return r.state.Members.Drift == 0 && (r.state.Members.At.Rows > 0 || r.state.Known == 0 && len(r.table.byMember) == 0)
 }
 
 // usersComplete reports whether absence may be read from the list of users.
@@ -26,6 +26,7 @@ func (r *Reconciler) usersComplete() bool {
 // markIndex says that from now on absence can be read from the identities.
 func (r *Reconciler) markIndex(ctx context.Context) error {
 	r.state.Report.Drift = r.state.Users.Drift + r.state.Members.Drift
+	r.state.Report.Unreadable = r.state.Users.Unreadable + r.state.Members.Unreadable
 	if r.dry || !r.membersComplete() {
 		return nil
 	}

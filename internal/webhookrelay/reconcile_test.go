@@ -154,11 +154,12 @@ func TestReconcile_DistrustsIncompleteLists(t *testing.T) {
 func TestReconcile_FailedListIsTakenUpAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(120)
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", After: 1})
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", After: 1, Times: -1})
 		_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
 		if err == nil || r.queue.len() != 0 {
 			t.Fatalf("err = %v with %d sent, want an error and nothing sent", err, r.queue.len())
 		}
+		r.crm.SetFaults(yapplitest.Faults{})
 		lists := r.shop.Count("GET /api/users.json")
 		if report := r.reconcile(); report.Matched+report.Missing != 121 {
 			t.Fatalf("report = %+v, want everybody", report)

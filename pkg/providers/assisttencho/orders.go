@@ -52,15 +52,6 @@ type OrdersQuery struct {
 	Parameters url.Values // search parameters; they win over the quirk list_parameters
 }
 
-// OrdersPage returns one page of the order list in the provider's own bytes.
-func (c *Client) OrdersPage(ctx context.Context, query OrdersQuery) ([]byte, error) {
-	answer, _, err := c.do(ctx, "orders.list", func(q Quirks) (call.Request, error) {
-		values, err := query.values(q)
-		return call.Request{Query: values, Page: true}, err
-	})
-	return answer.Body, err
-}
-
 // ReadOrders reads one page of the order list. The list ends at an empty one;
 // without paging the one page is all of it, for which StreamOrders takes less
 // memory.

@@ -157,7 +157,7 @@ func TestOrdersEmptyForms(t *testing.T) {
 	}
 }
 
-func TestOrdersPageRefusesBadRanges(t *testing.T) {
+func TestReadOrdersRefusesBadRanges(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		quirks string

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 
 	"hikyaku/pkg/providers"
@@ -57,15 +56,11 @@ func handleOf(q Quirks, account string) string {
 	return account
 }
 
-// get sends a GET whose query depends on the quirks of the token in use.
-func (c *Client) get(ctx context.Context, op, path string, page bool, query func(Quirks) (url.Values, error)) (call.Response, error) {
+// get asks for one object.
+func (c *Client) get(ctx context.Context, op, path string) (call.Response, error) {
 	response, err := c.call.Do(ctx, op, func(t providers.Token) (call.Request, error) {
-		quirks, err := parseQuirks(t.Quirks)
-		if err != nil {
-			return call.Request{}, err
-		}
-		values, err := query(quirks)
-		return call.Request{Path: path, Query: values, Page: page}, err
+		_, err := parseQuirks(t.Quirks)
+		return call.Request{Path: path}, err
 	})
 	return response, explain(err)
 }
@@ -94,7 +89,7 @@ func (c *Client) single(ctx context.Context, op, path, id string, v any) error {
 	if !pathID.MatchString(id) {
 		return fmt.Errorf("shopline %s: %w: an id has only letters and digits", op, providers.ErrInvalid)
 	}
-	response, err := c.get(ctx, op, path+id, false, func(Quirks) (url.Values, error) { return nil, nil })
+	response, err := c.get(ctx, op, path+id)
 	if err != nil {
 		return err
 	}

@@ -97,13 +97,6 @@ func (c *Client) ReadCustomers(ctx context.Context, q CustomersQuery) (jsonscan.
 	return c.read(ctx, "customers.list", "/customers", q.Paging, q.values)
 }
 
-// CustomersPage returns the one page that q names: the answer's own bytes,
-// {"items":[...],"pagination":{...}}.
-func (c *Client) CustomersPage(ctx context.Context, q CustomersQuery) ([]byte, error) {
-	response, err := c.get(ctx, "customers.list", "/customers", true, q.values)
-	return response.Body, err
-}
-
 // Customer returns one customer; ErrNotFound if there is none.
 func (c *Client) Customer(ctx context.Context, id string) (Customer, error) {
 	var v Customer

@@ -77,7 +77,7 @@
 //     This package asks for 50 and refuses more than 999. A server may lower
 //     the figure without a word.
 //   - Search by page number is said to end at 10,000 rows (third party,
-//     unverified): OrdersSearchPage refuses pages beyond it, instead of
+//     unverified): ReadOrdersSearch refuses pages beyond it, instead of
 //     taking an empty page for the end. The cursor has no such limit.
 //   - Unknown parameters are ignored, with status 200 and unfiltered data
 //     (third party): a misspelled filter would export the whole shop. Queries

@@ -134,13 +134,6 @@ func (c *Client) ReadOrders(ctx context.Context, q OrdersQuery) (jsonscan.List, 
 	return c.read(ctx, "orders.list", "/orders", q.Paging, q.values)
 }
 
-// OrdersPage returns the one page that q names: the answer's own bytes,
-// {"items":[...],"pagination":{...}}.
-func (c *Client) OrdersPage(ctx context.Context, q OrdersQuery) ([]byte, error) {
-	response, err := c.get(ctx, "orders.list", "/orders", true, q.values)
-	return response.Body, err
-}
-
 // Order returns one order; ErrNotFound if there is none, ErrGone if it is
 // archived or if id is no order id, such as an order number.
 func (c *Client) Order(ctx context.Context, id string) (Order, error) {

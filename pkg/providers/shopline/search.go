@@ -86,16 +86,8 @@ func (c *Client) SearchOrders(ctx context.Context, q OrdersSearch) iter.Seq2[Ord
 	return pages(ctx, "orders.search", q.Paging, fetch, orderID)
 }
 
-// ReadOrdersSearch reads the one page that q names. The list ends at an empty one. A page by number
-// beyond row 10,000 is an ErrInvalid, without a call.
+// ReadOrdersSearch reads the one page that q names. The list ends at an empty
+// one. A page by number beyond row 10,000 is an ErrInvalid, without a call.
 func (c *Client) ReadOrdersSearch(ctx context.Context, q OrdersSearch) (jsonscan.List, error) {
 	return c.read(ctx, "orders.search", "/orders/search", q.Paging, q.values)
-}
-
-// OrdersSearchPage returns the one page that q names: the answer's own bytes,
-// {"items":[...],"pagination":{...}}. A page by number beyond row 10,000 is an
-// ErrInvalid, without a call.
-func (c *Client) OrdersSearchPage(ctx context.Context, q OrdersSearch) ([]byte, error) {
-	response, err := c.get(ctx, "orders.search", "/orders/search", true, q.values)
-	return response.Body, err
 }

@@ -190,7 +190,7 @@ type Merchant struct {
 func (c *Client) TokenInfo(ctx context.Context) (TokenInfo, error) {
 	const op = "token.info"
 	var info TokenInfo
-	response, err := c.get(ctx, op, "/token/info", false, func(Quirks) (url.Values, error) { return nil, nil })
+	response, err := c.get(ctx, op, "/token/info")
 	if err != nil {
 		return info, err
 	}

@@ -77,30 +77,6 @@ func (c *Client) ReadRange(ctx context.Context, q RangeQuery) (jsonscan.List, er
 	return c.list(ctx, op, o, q.Limit, appointmentShapes...)
 }
 
-// ChangesPage returns a page of changed bookings, deleted ones included, as
-// the provider's own bytes: {"bookings":[...]}, {"slots":[...]} or an array.
-func (c *Client) ChangesPage(ctx context.Context, q ChangesQuery) ([]byte, error) {
-	const op = "appointments.changes"
-	return c.bytes(ctx, op, func() (operation, error) { return q.operation(op) })
-}
-
-// RangePage returns a page of bookings by the time at which they take place,
-// as the provider's own bytes, like ChangesPage.
-func (c *Client) RangePage(ctx context.Context, q RangeQuery) ([]byte, error) {
-	const op = "appointments.range"
-	return c.bytes(ctx, op, func() (operation, error) { return q.operation(op) })
-}
-
-func (c *Client) bytes(ctx context.Context, op string, build func() (operation, error)) ([]byte, error) {
-	o, err := build()
-	if err != nil {
-		return nil, err
-	}
-	o.page = true
-	r, err := c.do(ctx, op, o)
-	return r.Body, err
-}
-
 func (q ChangesQuery) operation(op string) (operation, error) {
 	if q.From.IsZero() {
 		return operation{}, refuse(op, "no start time; without one the provider sends ten rows only")

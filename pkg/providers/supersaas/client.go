@@ -54,7 +54,6 @@ type operation struct {
 	user   string // login name of the user the call is about, for the checksum
 	query  url.Values
 	fields Fields                  // sent as the quirk says, if not nil
-	page   bool                    // the answer is a page of a list
 	read   func(body []byte) error // reads the answer inside the retries, if not nil
 	// adapt finishes the request where the token is needed.
 	adapt func(*call.Request, providers.Token, Quirks) error
@@ -83,7 +82,7 @@ func (c *Client) list(ctx context.Context, op string, o operation, limit int, sh
 }
 
 func (o operation) build(t providers.Token, quirks Quirks) (call.Request, error) {
-	r := call.Request{Method: o.method, Path: o.path, Query: url.Values{}, Header: http.Header{}, Page: o.page, Read: o.read}
+	r := call.Request{Method: o.method, Path: o.path, Query: url.Values{}, Header: http.Header{}, Read: o.read}
 	for name, values := range o.query {
 		r.Query[name] = values
 	}

@@ -46,12 +46,6 @@ func pageValues(limit, offset int) url.Values {
 	return v
 }
 
-// UsersPage returns one page as the provider's own bytes: a JSON array.
-func (c *Client) UsersPage(ctx context.Context, q UsersQuery) ([]byte, error) {
-	r, err := c.do(ctx, "users.list", operation{path: usersPath + ".json", query: q.values(), user: q.Name, page: true})
-	return r.Body, err
-}
-
 // ReadUsers reads one page of users. The list ends at an empty one.
 func (c *Client) ReadUsers(ctx context.Context, q UsersQuery) (jsonscan.List, error) {
 	return c.list(ctx, "users.list", operation{path: usersPath + ".json", query: q.values(), user: q.Name}, q.Limit, usersShape)

@@ -180,8 +180,8 @@ func TestProbeDoubts(t *testing.T) {
 		want   error
 	}{
 		"empty tenant":  {200, `{"members":[]}`, nil},
-		"login page":    {200, "<html></html>", providers.ErrInvalid},
-		"no list":       {200, `{"status":true}`, providers.ErrInvalid},
+		"login page":    {200, "<html></html>", providers.ErrMalformed},
+		"no list":       {200, `{"status":true}`, providers.ErrMalformed},
 		"denied":        {401, `{"error":"invalid_token"}`, providers.ErrUnauthorized},
 		"wrong address": {403, "", providers.ErrForbidden},
 		"broken":        {500, "", providers.ErrTemporary},

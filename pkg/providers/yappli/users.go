@@ -42,17 +42,6 @@ func (q UsersQuery) values(op string, quirks Quirks) (url.Values, error) {
 // limit is how many users are asked for.
 func (q UsersQuery) limit(quirks Quirks) int { return cmp.Or(q.Limit, quirks.PageSize) }
 
-// UsersPage returns one page as the provider sent it, undecoded. DecodeUsers
-// reads it; an empty page ends the list.
-func (c *Client) UsersPage(ctx context.Context, q UsersQuery) ([]byte, error) {
-	const op = "users.list"
-	answer, err := c.do(ctx, op, func(quirks Quirks) (call.Request, error) {
-		values, err := q.values(op, quirks)
-		return call.Request{Path: root + "/users", Query: values, Page: true}, err
-	})
-	return answer.Body, err
-}
-
 // User reads one user by Yappli's id.
 func (c *Client) User(ctx context.Context, id string) (Member, error) {
 	const op = "users.get"

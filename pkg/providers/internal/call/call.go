@@ -22,6 +22,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -62,6 +63,7 @@ type Client struct {
 	http    *http.Client
 	options providers.Options // without zero values
 	slots   chan struct{}
+	usual   atomic.Int64 // bytes of the last page of a list
 }
 
 // New returns a client that takes its tokens from source. A nil o means the
@@ -103,9 +105,6 @@ type Request struct {
 	// Repeatable says that a POST may be sent again after an unknown
 	// outcome. GET, PUT and DELETE always may.
 	Repeatable bool
-	// Page says that the answer is a page of a list, which may be larger
-	// than one object.
-	Page bool
 	// Read reads the body, which is its own from then on, as a part of the
 	// attempt: if it fails, the answer is malformed, and the request is
 	// sent again as after a 5xx. Its error is a jsonscan.ErrNotAList.
@@ -315,7 +314,7 @@ func Once(ctx context.Context, provider, op string, o *providers.Options, r Requ
 	request.Close = true
 	client := httpClient(o)
 	client.CloseIdleConnections() // one that the server has closed meanwhile would leave the outcome unknown
-	response, err := send(client, request, ObjectSize, false)
+	response, err := send(client, request, ObjectSize, false, 0)
 	if err != nil {
 		return response, &providers.Error{Provider: provider, Op: op, Status: response.Status, Kind: err}
 	}

@@ -24,38 +24,44 @@ func (c *Client) receive(request *http.Request, r Request) (Response, error) {
 	case r.readFile != nil:
 		return c.spool(request)
 	case r.Read != nil:
-		return send(c.http, request, c.options.MaxBody, true)
-	case r.Page:
-		return send(c.http, request, c.options.MaxBody, false)
+		response, err := send(c.http, request, c.options.MaxBody, true, int(c.usual.Load()))
+		c.usual.Store(int64(len(response.Body)))
+		return response, err
 	}
-	return send(c.http, request, c.options.MaxObject, false)
+	return send(c.http, request, c.options.MaxObject, false, 0)
 }
 
 // send returns a complete answer, or an error of the vocabulary. An error of
 // the transport is never wrapped: its text holds the URL.
-func send(client *http.Client, request *http.Request, most int64, raw bool) (Response, error) {
+func send(client *http.Client, request *http.Request, most int64, raw bool, usual int) (Response, error) {
 	answer, err := exchange(client, request)
 	if err != nil {
 		return Response{}, err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	return whole(request.Context(), answer, most, raw)
+	return whole(request.Context(), answer, most, raw, usual)
 }
 
 // whole reads an answer into memory. Of more than most bytes, as they come or
 // unpacked, it is an ErrTooLarge; where the status is not 2xx, that alone says
 // what the answer is, and the body is dropped. A raw answer is left as it came.
-func whole(ctx context.Context, answer *http.Response, most int64, raw bool) (Response, error) {
+// usual is how many bytes such an answer has had before, for one that does not
+// say: to grow as they come would take several times their memory.
+func whole(ctx context.Context, answer *http.Response, most int64, raw bool, usual int) (Response, error) {
 	response := Response{Status: answer.StatusCode, Header: answer.Header}
 	good := response.Status/100 == 2
 	if !good {
 		most = min(most, ObjectSize)
 	}
+	size := usual + usual/16
+	if answer.ContentLength >= 0 {
+		size = int(answer.ContentLength)
+	}
 	var err error
 	if answer.ContentLength > most {
 		err = jsonscan.ErrTooLarge
 	} else {
-		response.Body, err = jsonscan.ReadAll(answer.Body, int(max(0, answer.ContentLength)), int(most))
+		response.Body, err = jsonscan.ReadAll(answer.Body, size, int(most))
 	}
 	if err == nil && (!raw || !good) {
 		var plain []byte

@@ -112,16 +112,17 @@ func TestDo_CapsAnAnswer(t *testing.T) {
 	if _, err := send(t.Context(), unpacked, call.Request{}); !errors.Is(err, providers.ErrTooLarge) {
 		t.Errorf("above the cap once unpacked: %v", err)
 	}
+	anything := func([]byte) error { return nil }
 	for size, c := range map[int]struct {
 		request call.Request
 		fits    bool
 	}{
-		1 << 20: {call.Request{}, true}, 1<<20 + 1: {call.Request{}, false}, 8 << 20: {call.Request{Page: true}, true}, 8<<20 + 1: {call.Request{Page: true}, false},
+		1 << 20: {call.Request{}, true}, 1<<20 + 1: {call.Request{}, false}, 8 << 20: {call.Request{Read: anything}, true}, 8<<20 + 1: {call.Request{Read: anything}, false},
 	} {
 		s = &scripted{replies: []reply{{body: strings.Repeat("x", size)}}}
 		r, err := send(t.Context(), client(s), c.request)
 		if c.fits != (err == nil) || c.fits != (len(r.Body) == size) || !c.fits && !errors.Is(err, providers.ErrTooLarge) {
-			t.Errorf("%d bytes by default, page %v: %v", size, c.request.Page, err)
+			t.Errorf("%d bytes by default, a page %v: %v", size, c.request.Read != nil, err)
 		}
 	}
 }

@@ -71,11 +71,11 @@ func (e *Exporter) accept(ctx context.Context, key string, word Acceptance) (Ans
 	if errors.Is(err, lease.ErrLost) {
 		return p.busy(e.seams.Now().Add(e.set.LeaseTTL)), nil
 	}
-	_ = p.end(ctx) // what failed is the error to show; the lease ends by itself
+	_ = p.end(ctx) // err is what the caller must see; the lease ends by itself
 	return Answer{}, err
 }
 
-// inDoubt reads a run in doubt and names it anew.
+// inDoubt reads the _doubt.json under key, and computes the run from it.
 func (e *Exporter) inDoubt(ctx context.Context, key string) (*publication, error) {
 	m, err := ReadManifest(ctx, e.seams.Store, key)
 	if err != nil {
@@ -146,11 +146,11 @@ func (p *publication) publishAccepted(ctx context.Context, published bool, word 
 		p.m.State, p.m.Accepted = Accepted, &word
 		p.m.Baselines = baselinesAfter(p.m, before)
 	}
-	return p.show(ctx)
+	return p.makeVisible(ctx)
 }
 
-// stillNext refuses a run that pointers cannot be moved to any more, or that
-// would leave a gap behind them.
+// stillNext refuses a run if a newer one is published, or if there is a gap between
+// what is covered and the beginning of its window.
 func (p *publication) stillNext(ctx context.Context) error {
 	if p.run.IsBackfill() { // it moves no pointer
 		return nil
@@ -160,7 +160,7 @@ func (p *publication) stillNext(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if at.covers(p.m, p.seams.Now()) > 0 {
+	if at.compare(p.m, p.seams.Now()) > 0 {
 		return fmt.Errorf("run %s, which is newer, has been published: %w, and need not be", at.Run, ErrNotAcceptable)
 	}
 	if !p.run.Dataset.Incremental || p.m.Window.From.IsZero() {

@@ -121,7 +121,7 @@ func TestAccept_Refuses(t *testing.T) {
 	}
 }
 
-// TestAccept_WaitsForTheHolder: whoever holds the run's lease decides.
+// TestAccept_WaitsForTheHolder: the holder of the run's lease decides.
 func TestAccept_WaitsForTheHolder(t *testing.T) {
 	t.Parallel()
 	b, doubtful := inDoubt(t)

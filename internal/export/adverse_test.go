@@ -103,7 +103,7 @@ func TestNoList_IsNoRecord(t *testing.T) {
 }
 
 // TestCutAlways_Ends: a source whose answers are always cut is not read for
-// ever, behind its end.
+// ever, after its end.
 func TestCutAlways_Ends(t *testing.T) {
 	t.Parallel()
 	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByCursor} {
@@ -181,7 +181,7 @@ func TestBrokenRange_NoticesDrift(t *testing.T) {
 	}
 }
 
-// TestBrokenRecord_ThatGoesBeforeTheNextCall: a call stops behind a broken last
+// TestBrokenRecord_ThatGoesBeforeTheNextCall: a call stops after a broken last
 // record, which is deleted before the run goes on.
 func TestBrokenRecord_ThatGoesBeforeTheNextCall(t *testing.T) {
 	t.Parallel()

@@ -12,25 +12,24 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// An answer that says "nothing" looks the same whether there is nothing or the
-// provider is out of order. What rests on one is asked again before the run is
-// published: all of a run together, so that a night with twenty empty calendars
-// waits once.
+// An empty answer looks the same whether there is nothing or the provider is out
+// of order. So it is asked for again before the run is published: all empty lists
+// of a run together, so that a night with twenty empty calendars waits once.
 const (
 	firstPause  = 2 * time.Second
 	secondPause = 30 * time.Second
 )
 
-// A question is an answer that is asked for again.
+// A question is an end of a list that is asked for again.
 type question struct {
 	Pass int `json:"pass"`
-	// End is where a list ended before the provider's own count of it; nil:
-	// the first answer was empty.
+	// End is where a list ended with fewer rows than the provider counted; nil:
+	// the list was empty.
 	End  *pagination.Position `json:"end,omitempty"`
 	Said int                  `json:"said,omitempty"`
 }
 
-// toAskAgain notes what is to be asked again about a pass that has been read.
+// toAskAgain notes the question that the end of a pass leaves, if it leaves one.
 func (x *extraction) toAskAgain(ctx context.Context, at pagination.Position) error {
 	said, counted := at.Counted()
 	noted := slices.ContainsFunc(x.journal.Open, func(q question) bool { return q.Pass == at.Pass })
@@ -47,16 +46,20 @@ func (x *extraction) toAskAgain(ctx context.Context, at pagination.Position) err
 	return x.keep(context.WithoutCancel(ctx))
 }
 
-// confirm asks again what is to be asked twice, and once more what was then
-// answered differently. A list that turns out to go on is read.
-func (x *extraction) confirm(ctx, reading context.Context) error {
-	x.whole = true
+// A confirmation asks an extraction's questions again.
+type confirmation struct{ x *extraction }
+
+// all asks every question again, and once more those that were then answered
+// differently. A list that turns out to have rows, or to go on, is read.
+func (c confirmation) all(ctx, reading context.Context) error {
+	x := c.x
+	x.atRowBoundary = true
 	for len(x.journal.Open) > 0 {
 		open := x.journal.Open
-		differ, err := x.askAll(reading, open, firstPause)
+		differ, err := c.askAll(reading, open, firstPause)
 		if err == nil && len(differ) > 0 {
 			var still []question
-			if still, err = x.askAll(reading, differ, secondPause); err == nil && len(still) < len(differ) {
+			if still, err = c.askAll(reading, differ, secondPause); err == nil && len(still) < len(differ) {
 				err = byTurns(x.run.Dataset)
 			}
 		}
@@ -73,7 +76,7 @@ func (x *extraction) confirm(ctx, reading context.Context) error {
 			return err
 		}
 		for _, q := range differ {
-			if err := x.reopen(ctx, reading, q); err != nil {
+			if err := c.reopen(ctx, reading, q); err != nil {
 				return err
 			}
 		}
@@ -83,12 +86,12 @@ func (x *extraction) confirm(ctx, reading context.Context) error {
 
 // askAll asks questions again after a pause, and returns those that were
 // answered differently.
-func (x *extraction) askAll(reading context.Context, open []question, pause time.Duration) (differ []question, err error) {
-	if err := x.seams.Sleep(reading, pause); err != nil {
+func (c confirmation) askAll(reading context.Context, open []question, pause time.Duration) (differ []question, err error) {
+	if err := c.x.seams.Sleep(reading, pause); err != nil {
 		return nil, err
 	}
 	for _, q := range open {
-		equal, err := x.askAgain(reading, q)
+		equal, err := c.ask(reading, q)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +102,7 @@ func (x *extraction) askAll(reading context.Context, open []question, pause time
 	return differ, nil
 }
 
-// byTurns is the fault of a provider that does not say the same twice.
+// byTurns is the error of a provider whose answers alternate.
 func byTurns(d Dataset) error {
 	return &providers.Error{Provider: d.Provider, Op: "export", Kind: providers.ErrTemporary,
 		Detail: "a list is empty and not empty by turns; nothing is published until it says the same twice"}
@@ -107,7 +110,8 @@ func byTurns(d Dataset) error {
 
 // reopen reads a list that has turned out not to be empty, or to go on after
 // its end.
-func (x *extraction) reopen(ctx, reading context.Context, q question) error {
+func (c confirmation) reopen(ctx, reading context.Context, q question) error {
+	x := c.x
 	if x.journal.Reopened++; x.journal.Reopened > len(x.steps)*maxLooks {
 		return byTurns(x.run.Dataset)
 	}
@@ -139,18 +143,18 @@ func (x *extraction) reopen(ctx, reading context.Context, q question) error {
 	return nil
 }
 
-// askAgain reports whether a question gets the same answer: an empty list, or
+// ask reports whether a question gets the same answer: an empty list, or
 // no row after the last one.
-func (x *extraction) askAgain(reading context.Context, q question) (equal bool, err error) {
+func (c confirmation) ask(reading context.Context, q question) (equal bool, err error) {
 	at := pagination.Position{Pass: q.Pass}
 	if q.End != nil {
 		at = *q.End
 		at.Done = false
 	}
-	r := x.reader(reading, at, pagination.NewKnown(pagination.Everything), &pagination.Drift{}) // nothing is taken
+	r := c.x.reader(reading, at, pagination.NewKnown(pagination.Everything), &pagination.Drift{}) // nothing is taken
 	defer func() {
 		r.Close()
-		x.pages += r.Pages()
+		c.x.pages += r.Pages()
 	}()
 	for {
 		p, err := r.Next(reading)

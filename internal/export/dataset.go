@@ -26,8 +26,8 @@ type Dataset struct {
 	// Past and Future bound a snapshot of a ranged dataset, around the
 	// scheduled time. Past bounds the first incremental run; 0: all.
 	Past, Future time.Duration
-	// Unordered: the provider promises no order, so that a closing check
-	// must compare ids.
+	// Unordered: the provider promises no order, so that every pass is read at
+	// least twice.
 	Unordered bool
 	ID        []string // path of a record's id
 	Created   []string // path of when a record was made; nil: not documented
@@ -91,7 +91,7 @@ func FindDataset(name string) (Dataset, error) {
 	return Dataset{}, fmt.Errorf("%w: dataset %q is not one of %s", ErrTrigger, clip(name), strings.Join(names, ", "))
 }
 
-// clip keeps a stranger's text short.
+// clip shortens a text of the caller for an error.
 func clip(s string) string {
 	if len(s) > 40 {
 		return s[:40] + "..."
@@ -102,7 +102,7 @@ func clip(s string) string {
 // String returns "provider/name".
 func (d Dataset) String() string { return d.Provider + "/" + d.Name }
 
-// Kind says in the manifest what a run of the dataset holds.
+// kind says in the manifest what a run of the dataset holds.
 func (d Dataset) kind() string {
 	if d.Incremental {
 		return "incremental"
@@ -129,8 +129,7 @@ func (d Dataset) rowID(record []byte) []byte {
 	return pagination.RowID(id, record)
 }
 
-// keys are the places of a dataset's objects. prefix ends with a slash, or is
-// empty.
+// keys name the objects of a dataset. prefix ends with a slash, or is empty.
 type keys struct{ prefix, dataset string }
 
 func (k keys) folder(r Run) string {
@@ -155,7 +154,7 @@ func (k keys) rejects(r Run, n int) string {
 	return fmt.Sprintf("%srejects/%s/dt=%s/run=%s/part-%05d", k.prefix, k.dataset, r.DT, r.ID, n)
 }
 
-// known holds what is known of a part's rows.
+// known names the object with what is known of a part's rows; sum is of its bytes.
 func (k keys) known(r Run, n int, sum string) string {
 	return fmt.Sprintf("%sstate/export/%s/known/run=%s/part-%05d-%s", k.prefix, k.dataset, r.ID, n, sum)
 }

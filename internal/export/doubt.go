@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// A Doubt is a reason to believe that a run lacks rows, or holds some that are
-// none.
+// A Doubt is a reason to believe that a run lacks rows.
 type Doubt struct {
 	Kind   string `json:"kind"`
 	Pass   string `json:"pass,omitempty"`
@@ -33,12 +32,12 @@ const (
 	doubtValue = "doubt"
 )
 
-// compareFrom is the least number of rows of a complete run that others are
-// compared with: of fewer, half may go in a day.
+// compareFrom is how many rows a complete run must have for later ones to be
+// compared with it: of fewer, half may go in a day.
 const compareFrom = 100
 
-// runDoubts judges a run as a whole, once all its rows are stored: of how many
-// records it is, and how many of them were rejected.
+// runDoubts judges a run as a whole by how many rows are stored and how many
+// records were rejected.
 func (w *writer) runDoubts(ctx context.Context, rows, rejects int) ([]Doubt, error) {
 	var doubts []Doubt
 	// A single broken record among others is no share: it must not keep a
@@ -73,8 +72,8 @@ func (w *writer) runDoubts(ctx context.Context, rows, rejects int) ([]Doubt, err
 	return doubts, nil
 }
 
-// wholeRun judges the run by what is stored of it.
-func (w *writer) wholeRun(ctx context.Context) ([]Doubt, error) {
+// judgeRun judges the run as a whole by what is stored of it.
+func (w *writer) judgeRun(ctx context.Context) ([]Doubt, error) {
 	_, points, err := w.stored(ctx)
 	if err != nil {
 		return nil, err
@@ -111,7 +110,7 @@ const maxBaselines = 8
 // like no other.
 func isCompared(m Manifest) bool { return m.Kind == "snapshot" && !m.Backfill }
 
-// baselineOf is what a run of so many rows would be to those after it.
+// baselineOf is what later runs would be compared with if m had so many rows.
 func baselineOf(m Manifest, rows int) Baseline {
 	var length time.Duration
 	if !m.Window.From.IsZero() && !m.Window.To.IsZero() {
@@ -145,9 +144,9 @@ func baselinesAfter(m Manifest, before *Manifest) []Baseline {
 	return list[:min(len(list), maxBaselines)]
 }
 
-// doubt ends a run in doubt: its parts are marked, what is known is written
-// beside them, and no pointer moves.
-func (p *publication) doubt(ctx context.Context) (Answer, error) {
+// endInDoubt ends a run in doubt: it tags the parts and writes _doubt.json. No
+// pointer moves.
+func (p *publication) endInDoubt(ctx context.Context) (Answer, error) {
 	for _, part := range p.m.Parts {
 		select {
 		case <-ctx.Done(): // the next call goes on
@@ -159,7 +158,7 @@ func (p *publication) doubt(ctx context.Context) (Answer, error) {
 		}
 	}
 	key := p.keys.doubt(p.run)
-	err := p.step(ctx, func(ctx context.Context) (err error) {
+	err := p.underLease(ctx, func(ctx context.Context) (err error) {
 		p.m, err = p.create(ctx, key, p.m)
 		return err
 	})
@@ -173,7 +172,7 @@ func (p *publication) doubt(ctx context.Context) (Answer, error) {
 
 // tag replaces a part's tags; nil removes them.
 func (p *publication) tag(ctx context.Context, key string, tags map[string]string) error {
-	return p.step(ctx, func(ctx context.Context) error {
+	return p.underLease(ctx, func(ctx context.Context) error {
 		if err := p.seams.Store.SetTags(ctx, key, tags); err != nil {
 			return fmt.Errorf("tagging %s: %w", key, err)
 		}
@@ -184,10 +183,10 @@ func (p *publication) tag(ctx context.Context, key string, tags map[string]strin
 // newest returns the manifest that latest.json names, nil if there is none, and
 // reads it once.
 func (j *job) newest(ctx context.Context) (*Manifest, error) {
-	if j.asked {
-		return j.before, nil
+	if j.newestRead {
+		return j.newestManifest, nil
 	}
 	m, err := j.Newest(ctx, j.run.Dataset)
-	j.before, j.asked = m, err == nil
+	j.newestManifest, j.newestRead = m, err == nil
 	return m, err
 }

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pagination"
 	"hikyaku/pkg/jsonscan"
-	"hikyaku/pkg/providers"
 )
 
 // errAdopted: another holder stored this part; go on after it.
@@ -25,21 +23,15 @@ const maxLooks = 3
 type extraction struct {
 	*writer
 
-	pages   int64   // asked for since last observed
-	start   Traffic // when this call began
-	toldOf  int     // pages whose rows have been taken
-	whole   bool    // the part holds whole rows only: an error came from reading
-	careful safePoints
+	pages         int64   // asked for since last observed
+	start         Traffic // when this call began
+	pagesTaken    int     // pages whose rows have been taken
+	atRowBoundary bool    // the part ends with a row and its position is known, so that it can be stored after an error
+	early         safePoints
 }
 
-// A pause says that a run can go on at a later time only.
-type pause struct {
-	until time.Time
-	cause string
-}
-
-// extract reads until the source ends, or until it is time to stop. It returns
-// a pause if the provider wants to be asked later.
+// extract reads until the source ends, or until it is time to stop. It returns a
+// pause if the run can go on only later.
 func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error) {
 	x, err := j.open(ctx)
 	if err != nil {
@@ -57,7 +49,7 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		return false, nil, x.finish(ctx)
 	}
 	x.observe()
-	if !x.whole || errors.Is(err, lease.ErrLost) {
+	if !x.atRowBoundary || errors.Is(err, lease.ErrLost) {
 		return false, nil, err
 	}
 	fruitless := x.getsNowhere()
@@ -75,87 +67,6 @@ func (j *job) extract(ctx context.Context) (stopped bool, wait *pause, err error
 		err = errors.Join(err, saveErr)
 	}
 	return stopped, wait, err
-}
-
-// maxFruitless is how many calls in a row may end for lack of time where they
-// began. A provider that answers now and then would be asked for ever.
-const maxFruitless = 5
-
-// mostFailures is how many failures of a suspected record count as getting
-// further.
-const mostFailures = 50
-
-// getsNowhere counts the calls in a row that ended where they began, and reports
-// whether they are too many.
-func (x *extraction) getsNowhere() bool {
-	x.journal.Fruitless++
-	if x.here() != x.journal.From {
-		x.journal.Fruitless = 0
-	}
-	return x.journal.Fruitless >= maxFruitless
-}
-
-// here is the place that has been reached, in a text that is only compared.
-func (x *extraction) here() string {
-	at := x.part.point.Next
-	failures := 0
-	if at.Suspect != nil {
-		failures = min(at.Suspect.Failures, mostFailures)
-	}
-	return fmt.Sprintf("%d %d %d %d %v %d", x.number, at.Pass, at.Look, at.Rows, at.Windows, failures)
-}
-
-// The waits of a run for its provider.
-const (
-	leastWait = 30 * time.Second
-	mostWait  = 6 * time.Hour
-)
-
-// pauseFor returns how long to wait before a fault is worth asking again, nil
-// if nobody said so, or if the run has waited long enough.
-func (x *extraction) pauseFor(err error) *pause {
-	now := x.seams.Now()
-	var until time.Time
-	var later *pagination.WaitError
-	switch {
-	case errors.As(err, &later):
-		until = later.Until
-	case providers.Retryable(err) && providers.RetryAfter(err) > 0:
-		until = now.Add(max(leastWait, providers.RetryAfter(err)))
-	default:
-		return nil
-	}
-	waited := x.journal.Waited + until.Sub(now)
-	if waited > mostWait {
-		return nil
-	}
-	x.journal.Waited = waited
-	return &pause{until: until.UTC(), cause: err.Error()}
-}
-
-// lastMoments is how long before the time to stop a source that gives up is
-// taken to do so for lack of time: it would have had to wait for its turn.
-const lastMoments = 5 * time.Second
-
-// cutShort reports that reading ended for lack of time, and not because the
-// source failed.
-func cutShort(reading context.Context, err error) bool {
-	if reading.Err() != nil {
-		return true
-	}
-	deadline, ok := reading.Deadline()
-	return ok && providers.Retryable(err) && time.Until(deadline) < lastMoments
-}
-
-// untilStop returns the context of reading. Of a short time that is left, at
-// most a third is kept for the end.
-func untilStop(ctx context.Context, stopAhead time.Duration) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	left := time.Until(deadline)
-	return context.WithTimeout(ctx, left-min(stopAhead, left/3))
 }
 
 // open plans the run, or takes up its plan.
@@ -176,7 +87,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), careful: safePoints{began: j.began}}
+	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), early: safePoints{began: j.began}}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
@@ -219,12 +130,12 @@ func (x *extraction) plan(ctx context.Context, settings string) error {
 			p.Owed = slices.DeleteFunc(slices.Clone(before.Owed), func(o Owed) bool { return o.Left <= 0 })
 		}
 	}
-	x.journal.Plan, x.journal.From = p, "0 0 0 0"
+	x.journal.Plan, x.journal.From = p, progressOf(0, pagination.Position{})
 	return x.keep(ctx)
 }
 
-// chooseSteps finds the planned passes in the feed, and adds what earlier runs
-// have left owing.
+// chooseSteps finds the planned passes in the feed, and adds the windows that
+// earlier runs owe.
 func (x *extraction) chooseSteps() error {
 	find := func(name string) (step, bool) {
 		for i, pass := range x.feed.passes() {
@@ -250,8 +161,8 @@ func (x *extraction) chooseSteps() error {
 	return nil
 }
 
-// locate sets the part to be filled, the place to read on from, and the rows
-// that are known.
+// locate finds out which part is to be filled next and where to read on, and makes
+// the set of known rows.
 func (x *extraction) locate(ctx context.Context) error {
 	n, points, err := x.stored(ctx)
 	if err != nil {
@@ -270,10 +181,10 @@ func (x *extraction) locate(ctx context.Context) error {
 	return x.recall(ctx, points, x.feed.remembered())
 }
 
-// noteBeginning notes where the call begins, if the one before it died: so that
-// it is known if this one gets no further.
+// noteBeginning notes where the call begins. If the call before died and began at
+// the same place, it got nowhere, and this one stores early.
 func (x *extraction) noteBeginning(ctx context.Context) error {
-	x.careful.after = x.unfinished && x.journal.From == x.here()
+	x.early.after = x.unfinished && x.journal.From == x.here()
 	x.journal.From = x.here()
 	if !x.unfinished {
 		return nil
@@ -281,9 +192,9 @@ func (x *extraction) noteBeginning(ctx context.Context) error {
 	return x.keep(ctx)
 }
 
-// readAll reads from the part's place to the end of the last step, looks again
-// where it must, and asks again what is to be asked twice. reading ends when it
-// is time to stop; ctx, which writes obey, lasts longer.
+// readAll reads from the part's position to the end of the last step, looks again
+// where that is needed, asks again for what was empty, and reviews the run as a
+// whole. reading ends when it is time to stop; ctx, which writes obey, lasts longer.
 func (x *extraction) readAll(ctx, reading context.Context) error {
 	for x.part.point.Next.Pass < len(x.steps) {
 		if !x.part.point.Next.Done {
@@ -295,7 +206,7 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 			return err
 		}
 	}
-	if err := x.confirm(ctx, reading); err != nil {
+	if err := (confirmation{x}).all(ctx, reading); err != nil {
 		return err
 	}
 	if again, err := x.review(ctx); err != nil || !again {
@@ -312,7 +223,7 @@ func (x *extraction) readPass(ctx, reading context.Context) error {
 		x.pages += r.Pages()
 	}()
 	for {
-		x.whole = true
+		x.atRowBoundary = true
 		p, err := r.Next(reading)
 		if err != nil {
 			x.part.point.Next = r.Position()
@@ -324,13 +235,13 @@ func (x *extraction) readPass(ctx, reading context.Context) error {
 		if err := x.holdToGeneration(ctx); err != nil {
 			return err
 		}
-		x.whole = false
+		x.atRowBoundary = false
 		if err := x.consume(ctx, r, p); err != nil {
 			return err
 		}
-		x.tell()
-		x.whole = true
-		if x.careful.due(x.seams.Now()) {
+		x.reportProgress()
+		x.atRowBoundary = true
+		if x.early.due(x.seams.Now()) {
 			if err := x.save(ctx); err != nil {
 				return err
 			}
@@ -358,8 +269,8 @@ func (x *extraction) reader(ctx context.Context, at pagination.Position, known *
 	})
 }
 
-// holdToGeneration freezes which of several documented forms the provider's
-// answers have, once that is known.
+// holdToGeneration notes in the plan which of several documented shapes the answers
+// have, once that is known.
 func (x *extraction) holdToGeneration(ctx context.Context) error {
 	if shape := x.feed.generation(); shape != x.journal.Plan.Shape {
 		x.journal.Plan.Shape = shape
@@ -378,9 +289,9 @@ func (x *extraction) judgePass(ctx context.Context) error {
 		return nil
 	}
 	if doubts := doubtsAbout(at, x.steps[at.Pass].Name, settled); len(doubts) > 0 {
-		// Before anything says that the pass has been read.
+		// Noted before the position says that the pass has been read.
 		for _, d := range doubts {
-			if !slices.Contains(x.journal.Doubts, d) { // a call that died here may have noted it
+			if !slices.Contains(x.journal.Doubts, d) { // noted already by a call that died here
 				x.journal.Doubts = append(x.journal.Doubts, d)
 			}
 		}
@@ -399,11 +310,11 @@ func (x *extraction) judgePass(ctx context.Context) error {
 }
 
 // reviewLook is the number of the look at each pass of a run that is in doubt as
-// a whole. It is none that judgePass asks for.
+// a whole: one that judgePass never gives.
 const reviewLook = maxLooks + 1
 
-// review has all passes looked at once more if the run is in doubt as a whole,
-// and reports whether they are to be.
+// review reports whether all passes are to be looked at once more, because the run
+// is in doubt as a whole. It happens once in a run.
 func (x *extraction) review(ctx context.Context) (again bool, err error) {
 	if x.journal.Reviewed || x.known.Forgetful() {
 		return false, nil
@@ -413,7 +324,7 @@ func (x *extraction) review(ctx context.Context) (again bool, err error) {
 			return false, err
 		}
 	}
-	doubts, err := x.wholeRun(ctx)
+	doubts, err := x.judgeRun(ctx)
 	if err != nil || len(doubts) == 0 {
 		return false, err
 	}
@@ -423,19 +334,19 @@ func (x *extraction) review(ctx context.Context) (again bool, err error) {
 	return true, x.keep(context.WithoutCancel(ctx))
 }
 
-// tell reports the call's progress.
-func (x *extraction) tell() {
+// reportProgress tells the seam how far the call has come.
+func (x *extraction) reportProgress() {
 	if x.seams.progress == nil {
 		return
 	}
-	x.toldOf++
+	x.pagesTaken++
 	x.seams.progress(Progress{
-		Rows: x.rows, Bytes: x.sealed + x.part.point.Bytes, Parts: x.number, Pages: x.toldOf, Traffic: x.feed.traffic().minus(x.start),
+		Rows: x.rows, Bytes: x.sealed + x.part.point.Bytes, Parts: x.number, Pages: x.pagesTaken, Traffic: x.feed.traffic().minus(x.start),
 	})
 }
 
-// stayAlive extends the lease in good time, wherever the run waits: a second
-// holder would ask the provider too. While nothing waits to be stored, the place
+// stayAlive extends the lease in good time while the run waits, or else a second
+// holder would begin to ask the provider, too. If the part is empty, the position
 // is noted with it.
 func (w *writer) stayAlive(ctx context.Context) error {
 	if w.lease.Until.Sub(w.seams.Now()) >= w.set.LeaseTTL/2 {
@@ -447,13 +358,12 @@ func (w *writer) stayAlive(ctx context.Context) error {
 	return w.keep(context.WithoutCancel(ctx))
 }
 
-// notePlace notes in the journal where to go on.
+// notePlace notes in the journal where to go on; the next keep writes it.
 func (w *writer) notePlace() {
 	w.journal.Resume = &resume{Parts: w.number, Place: w.part.point.Next, Drift: w.part.point.Drift, Repeats: w.part.point.Repeats}
 }
 
-// save stores what has been read before a stop, or notes the place in the
-// journal if that is nothing.
+// save stores the part before a stop, or notes the position if the part is empty.
 func (x *extraction) save(ctx context.Context) error {
 	if x.part.empty() {
 		x.notePlace()
@@ -466,13 +376,13 @@ func (x *extraction) save(ctx context.Context) error {
 func (x *extraction) finish(ctx context.Context) error {
 	if !x.part.empty() {
 		if err := x.store(ctx); err != nil {
-			if errors.Is(err, errAdopted) { // a rival is as far as this; let the next call look
+			if errors.Is(err, errAdopted) { // another holder has got as far; the next call goes on from there
 				return lease.ErrLost
 			}
 			return err
 		}
 	}
-	doubts, err := x.wholeRun(context.WithoutCancel(ctx))
+	doubts, err := x.judgeRun(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
@@ -485,7 +395,7 @@ func (x *extraction) finish(ctx context.Context) error {
 	return x.keep(context.WithoutCancel(ctx))
 }
 
-// observe adds what the call has met since it was last asked.
+// observe adds to the journal what the call has met since the last observe.
 func (x *extraction) observe() {
 	now, traffic := x.seams.Now(), x.feed.traffic()
 	o := Observed{Traffic: traffic.minus(x.traffic), Pages: x.pages, Seconds: now.Sub(x.began).Seconds()}
@@ -494,27 +404,7 @@ func (x *extraction) observe() {
 	x.counted = x.counted.plus(o)
 }
 
-// safePoints says when a call stores what it has although no part is full:
-// soon, and then at longer and longer intervals, if the call before it died and
-// got nowhere. A process that is killed again and again still gets on.
-type safePoints struct {
-	after bool // the call before died where it had begun
-	began time.Time
-	next  time.Duration
-}
-
-// firstSafePoint is long enough for a call that lives to fill a part first.
-const firstSafePoint = 1500 * time.Millisecond
-
-func (s *safePoints) due(now time.Time) bool {
-	if !s.after || now.Sub(s.began) < max(s.next, firstSafePoint) {
-		return false
-	}
-	s.next = 2 * now.Sub(s.began)
-	return true
-}
-
-// stored returns the checkpoints of the parts that are there.
+// stored returns how many parts are stored, and their checkpoints.
 func (j *job) stored(ctx context.Context) (int, []checkpoint, error) {
 	var points []checkpoint
 	for {

@@ -41,8 +41,8 @@ func (h history) watermark(ctx context.Context) (covered, error) {
 	return c, document.Decode(&c)
 }
 
-// begun lists the runs whose ids lie between two texts, both exclusive; an empty
-// one is open.
+// begun lists the runs that have a lease, the oldest scheduled time first, and
+// whose ids lie between two texts, both exclusive; an empty text is no bound.
 func (h history) begun(ctx context.Context, after, before string) ([]Run, error) {
 	prefix := h.keys.leases()
 	if after != "" {
@@ -67,7 +67,7 @@ func (h history) begun(ctx context.Context, after, before string) ([]Run, error)
 	return runs, nil
 }
 
-// named is the run of an id; false if there can be none.
+// named is the run of an id; false if it is none.
 func (h history) named(id string) (Run, bool) {
 	t := Trigger{Dataset: h.dataset}
 	for i, text := range strings.Split(id, "_") {
@@ -85,8 +85,8 @@ func (h history) named(id string) (Run, bool) {
 // that the leases of all years are listed only where none is found.
 const recently = 100 * 24 * time.Hour
 
-// coveredBefore returns up to when the newest published run covers the dataset
-// that was due before a time; zero if there is none.
+// coveredBefore returns until when the dataset is covered by the newest published
+// run that was due before a time; zero if there is none.
 func (h history) coveredBefore(ctx context.Context, before time.Time) (time.Time, error) {
 	late, near := before.UTC().Format(stamp), before.UTC().Add(-recently).Format(stamp)
 	for _, span := range [][2]string{{near, late}, {"", near}} {
@@ -106,7 +106,7 @@ func (h history) coveredBefore(ctx context.Context, before time.Time) (time.Time
 	return time.Time{}, nil
 }
 
-// coveredBy returns up to when a run covers its dataset; zero if it is not
+// coveredBy returns until when a run covers its dataset; zero if it is not
 // published.
 func (h history) coveredBy(ctx context.Context, r Run) (time.Time, error) {
 	j := &job{Exporter: h.Exporter, run: r, keys: h.keys}

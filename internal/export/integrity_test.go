@@ -50,7 +50,7 @@ func TestVerify_FindsEveryFlippedByte(t *testing.T) {
 			_ = gzip.NewWriter(&empty).Close()
 			for _, more := range []string{"\x00", "\n", "{}\n", empty.String()} {
 				if b.put(key, append(bytes.Clone(whole), more...), info.Metadata); !b.faulty() {
-					t.Errorf("%s: %q behind it is not found", key, more)
+					t.Errorf("%s: %q after it is not found", key, more)
 				}
 			}
 			if b.put(key, whole, info.Metadata); b.faulty() {

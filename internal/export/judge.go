@@ -10,8 +10,8 @@ import (
 	"hikyaku/pkg/jsonscan"
 )
 
-// judgedAlone is from how many records on a first part judges a redaction by
-// itself. Of fewer, a field may be missing by chance.
+// judgedAlone is from how many records on the first part alone decides whether a
+// path matches. Among fewer, a field may be missing by chance.
 const judgedAlone = 100
 
 // A Redaction says of one path of HIKYAKU_EXPORT_DROP or HIKYAKU_EXPORT_HASH
@@ -83,12 +83,12 @@ func (w *writer) judgeRedaction(ctx context.Context) error {
 		}
 		w.redact.judged = true
 	}
-	w.part.point.Redacted = w.redact.record()
+	w.part.point.Redacted = w.redact.hitsOfPart()
 	return nil
 }
 
-// refused returns the error with which the redaction has refused the run, so
-// that whoever tries to store once more has the same; nil if it has not.
+// refused returns the error with which the redaction has refused the run, for every
+// further attempt to store; nil if it has not.
 func (r *redactor) refused() error {
 	if r == nil {
 		return nil
@@ -96,9 +96,9 @@ func (r *redactor) refused() error {
 	return r.refusal
 }
 
-// record returns what was met since the part began, in a form for its
-// checkpoint, and begins the next part.
-func (r *redactor) record() string {
+// hitsOfPart returns which paths the part's records had, in a form for its
+// checkpoint, and begins to count for the next part.
+func (r *redactor) hitsOfPart() string {
 	bits := new(big.Int)
 	for i, hits := range r.hits {
 		if hits > 0 {

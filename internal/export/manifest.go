@@ -55,7 +55,7 @@ type Manifest struct {
 	StoredBytes   int64            `json:"stored_bytes"`
 	Rejects       int              `json:"rejects"`
 	Repeats       int              `json:"repeats"`
-	RepeatsAtEnd  int              `json:"repeats_at_end"` // of them, behind the last part
+	RepeatsAtEnd  int              `json:"repeats_at_end"` // of them, after the last part
 	Late          int              `json:"late"`
 	Drift         pagination.Drift `json:"drift"`
 	Looks         int              `json:"looks"` // how many times the lists were read
@@ -95,8 +95,8 @@ type WrongTotal struct {
 	Found int    `json:"found"`
 }
 
-// An Owed window holds a record for which the provider itself fails. Runs after
-// SinceRun ask for it again.
+// An Owed window of time holds a record that could not be read. Runs after SinceRun
+// ask for it again.
 type Owed struct {
 	Pass     string    `json:"pass,omitempty"`
 	From     time.Time `json:"from"`
@@ -126,14 +126,15 @@ type Part struct {
 	RejectsKey   string `json:"rejects_key,omitempty"`
 }
 
-// Observed is what depends on a run's luck.
+// Observed is what differs each time that a run is made: it depends on how the
+// network, the provider and the calls behaved.
 type Observed struct {
 	Traffic
 
 	Pages       int64   `json:"pages"` // asked for, those read again included
 	Invocations int     `json:"invocations"`
 	Seconds     float64 `json:"seconds"` // at work, waiting between calls not counted
-	// Planned is when the run froze its window; only a manifest says it.
+	// Planned is when the run was planned; only a manifest says it.
 	Planned time.Time `json:"planned,omitzero"`
 }
 
@@ -154,7 +155,7 @@ func (w *writer) origin() Origin {
 }
 
 // manifest describes the run from its parts' checkpoints, its journal, and what
-// the newest published run handed down.
+// the manifest of the newest published run hands on.
 func (j *job) manifest(ctx context.Context, points []checkpoint) (Manifest, error) {
 	fields, done := j.set.Fields[j.run.Dataset.String()], j.journal.Extracted
 	m := Manifest{

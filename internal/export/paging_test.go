@@ -347,7 +347,7 @@ func TestSecondLook_KnowsTheRejects(t *testing.T) {
 // TestRejoin_FindsThePlace moves the last row taken by a distance, by deletions
 // far before it or by insertions right before it, and counts the requests of
 // the search. Rows taken
-// before the insertions come again behind them, and are not taken twice.
+// before the insertions come again after them, and are not taken twice.
 func TestRejoin_FindsThePlace(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ by, rewinds int }{

@@ -61,7 +61,7 @@ func (p *part) fits(n int, limit int64) bool {
 	return p.empty() || p.rejects.size() < maxRejects && p.point.Rows < maxPartRows && p.point.Bytes+p.rejects.size()+int64(n) <= limit
 }
 
-// write adds lines that stand one behind the other.
+// write adds consecutive lines.
 func (p *part) write(lines []byte) error {
 	if len(lines) == 0 {
 		return nil
@@ -74,8 +74,8 @@ func (p *part) write(lines []byte) error {
 	return nil
 }
 
-// note counts a row that write has added or will add.
-func (p *part) note(id []byte) {
+// countRow counts a row that write has added or will add.
+func (p *part) countRow(id []byte) {
 	if p.point.Rows == 0 {
 		p.point.First = string(id)
 	}

@@ -29,8 +29,8 @@ type covered struct {
 	Run string    `json:"run"`
 }
 
-// skew is by how much two clocks may differ without a word. A run that is due
-// later than that after the clock of its plan was named by mistake.
+// skew is by how much two clocks may differ. A run whose scheduled time was later
+// than that after the time of its plan was triggered with a wrong time.
 const skew = 5 * time.Minute
 
 // A publication is the end of a run whose rows are all stored.
@@ -55,27 +55,27 @@ func (j *job) publish(ctx context.Context) (Answer, error) {
 	}
 	p := &publication{job: j, m: m}
 	if m.State == InDoubt {
-		return p.doubt(ctx)
+		return p.endInDoubt(ctx)
 	}
-	return p.show(ctx)
+	return p.makeVisible(ctx)
 }
 
-// show makes the stored parts visible, in an order in which each step is
-// harmless without the next.
-func (p *publication) show(ctx context.Context) (Answer, error) {
+// makeVisible writes the manifest and moves the pointers, in an order in which each
+// step is harmless without the next.
+func (p *publication) makeVisible(ctx context.Context) (Answer, error) {
 	key := p.keys.manifest(p.run)
-	err := p.step(ctx, func(ctx context.Context) (err error) {
+	err := p.underLease(ctx, func(ctx context.Context) (err error) {
 		p.m, err = p.create(ctx, key, p.m)
 		return err
 	})
 	if err == nil && p.run.Dataset.Incremental && !p.run.IsBackfill() {
-		err = p.step(ctx, p.moveWatermark)
+		err = p.underLease(ctx, p.moveWatermark)
 	}
 	if err == nil && !p.run.IsBackfill() {
-		err = p.step(ctx, p.moveLatest)
+		err = p.underLease(ctx, p.moveLatest)
 	}
 	if err == nil && p.set.Bucket != "" {
-		err = p.step(ctx, p.link)
+		err = p.underLease(ctx, p.link)
 	}
 	if err != nil {
 		return Answer{}, err
@@ -97,8 +97,8 @@ func (p *publication) conclude(ctx context.Context, answer Answer) (Answer, erro
 	return answer, p.end(ctx)
 }
 
-// step runs one write while the lease surely holds.
-func (j *job) step(ctx context.Context, write func(context.Context) error) error {
+// underLease runs one write while the lease surely holds.
+func (j *job) underLease(ctx context.Context, write func(context.Context) error) error {
 	guarded, cancel, err := j.guard(ctx)
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func swap[T any](ctx context.Context, store objectstore.Store, key string, next 
 	}
 }
 
-// planned is when the run froze its window.
+// planned is when the run was planned.
 func (p *publication) planned() time.Time {
 	if p.m.Observed.Planned.IsZero() { // a manifest of before
 		return p.journal.Plan.Started
@@ -154,25 +154,25 @@ func (p *publication) moveWatermark(ctx context.Context) error {
 	})
 }
 
-// moveLatest points at the run unless a newer one is published. One that was
-// due in the future of its plan is never pointed at, and a pointer to a time
-// that has not come, which a clock that ran ahead has left, gives way.
+// moveLatest makes latest.json name the run, unless a newer one is published. A run
+// that was due in the future when it was planned is never named there. If a clock
+// that ran ahead has left a pointer to a time still to come, this run replaces it.
 func (p *publication) moveLatest(ctx context.Context) error {
 	if p.m.ScheduledTime.After(p.planned().Add(skew)) {
 		return nil
 	}
 	now := p.seams.Now()
 	return swap(ctx, p.seams.Store, p.keys.latest(), func(old Pointer) *Pointer {
-		if old.covers(p.m, now) >= 0 {
+		if old.compare(p.m, now) >= 0 {
 			return nil
 		}
 		return &Pointer{Run: p.m.Run, DT: p.m.DT, ScheduledTime: p.m.ScheduledTime, Manifest: p.keys.manifest(p.run), Rows: p.m.Rows}
 	})
 }
 
-// covers compares the run that is pointed at with another: above 0 if it is the
-// newer one.
-func (l Pointer) covers(m Manifest, now time.Time) int {
+// compare compares the run that latest.json names with another: above 0 if it is
+// the newer one.
+func (l Pointer) compare(m Manifest, now time.Time) int {
 	if l.ScheduledTime.After(now.Add(skew)) {
 		return -1
 	}
@@ -186,9 +186,9 @@ const (
 	linkCounter = "counter"
 )
 
-// link puts the run's parts into the day's symlink. The body can carry no
-// nonce, so run, nonce and counter stand in its metadata. Adding is
-// idempotent, so after a doubtful answer it simply looks again.
+// link puts the run's parts into the day's symlink. The body can carry no nonce, so
+// run, nonce and counter stand in its metadata. To add the same lines again changes
+// nothing, so that after a lost answer it simply reads the object again.
 func (p *publication) link(ctx context.Context) error {
 	key := p.keys.symlink(p.run)
 	for {

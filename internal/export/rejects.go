@@ -60,8 +60,8 @@ func (r *rejects) add(pass string, bad pagination.Row, data []byte, withData boo
 }
 
 // put stores the rejects of a part and returns their key, which names the
-// content: equal ones are stored once, and no writer replaces another's. A
-// refused write proves nothing: it may have raced one that failed.
+// content: equal ones are stored once, and no writer replaces another's. If the
+// write is refused, the object must be there: the refusal alone does not prove it.
 func (r *rejects) put(ctx context.Context, store objectstore.Store, stem string) (string, error) {
 	sum := sha256.Sum256(r.lines.Bytes())
 	key := rejectsKey(stem, sum[:])

@@ -123,7 +123,8 @@ type Seams struct {
 	HashKey func(ctx context.Context) ([]byte, error)
 	Now     func() time.Time
 	NewID   func() string // a unique name for the holder of a lease
-	// Sleep waits, or returns the error of ctx when that ends first; nil: it does.
+	// Sleep waits for d, or returns the error of ctx if that ends first; nil: a
+	// timer does.
 	Sleep func(ctx context.Context, d time.Duration) error
 
 	progress func(Progress)
@@ -172,7 +173,7 @@ func (e *Exporter) keys(d Dataset) keys {
 	return keys{e.set.Prefix + "/", d.String()}
 }
 
-// plan is what a run has frozen at its start.
+// plan is what a run has settled at its start, for all its calls.
 type plan struct {
 	Version  int       `json:"version"` // of the way in which places are noted
 	Window   Window    `json:"window"`
@@ -183,11 +184,12 @@ type plan struct {
 	Owed     []Owed    `json:"owed,omitempty"`  // windows that earlier runs have left
 }
 
-// planVersion is raised when a journal's or a checkpoint's place no longer means
-// the same.
+// planVersion is raised when positions in journals and checkpoints change their
+// meaning: a run that was begun before is then refused.
 const planVersion = 2
 
-// extracted says that all rows of a run are stored.
+// extracted says that all rows of a run are stored, and what is known of them that
+// no checkpoint says.
 type extracted struct {
 	Parts   int              `json:"parts"`
 	Drift   pagination.Drift `json:"drift"`
@@ -200,9 +202,9 @@ type extracted struct {
 	Owed   []Owed       `json:"owed,omitempty"`
 }
 
-// resume is where a call stopped that had nothing to store.
+// resume is the position at which a call stopped that had nothing to store.
 type resume struct {
-	Parts int                 `json:"parts"` // stored then; with more there now it is outdated
+	Parts int                 `json:"parts"` // stored then; if there are more now, it is outdated
 	Place pagination.Position `json:"place"`
 	Drift pagination.Drift    `json:"drift"`
 	// Repeats were left out since the last part.
@@ -217,16 +219,16 @@ type journal struct {
 	Done      *Answer    `json:"done,omitempty"`
 	Observed  Observed   `json:"observed"`
 
-	// Working: a holder has begun and has not said how it ended. From is where
-	// it began.
+	// Working: a holder has begun and has not released the lease. From is the
+	// position at which it began.
 	Working bool   `json:"working,omitempty"`
 	From    string `json:"from,omitempty"`
 	// Fruitless counts the calls in a row that ended where they began.
 	Fruitless int `json:"fruitless,omitempty"`
-	// Open are answers that are to be asked for again.
+	// Open are ends of lists that are to be asked for again.
 	Open     []question    `json:"open,omitempty"`
-	Reopened int           `json:"reopened,omitempty"` // lists that went on after all
-	Reviewed bool          `json:"reviewed,omitempty"` // the run was in doubt as a whole, and is looked at once more
+	Reopened int           `json:"reopened,omitempty"` // how often a list went on after all
+	Reviewed bool          `json:"reviewed,omitempty"` // the run was in doubt as a whole, so that all passes are looked at once more
 	Doubts   []Doubt       `json:"doubts,omitempty"`
 	Total    []WrongTotal  `json:"total,omitempty"`
 	Owed     []Owed        `json:"owed,omitempty"`
@@ -245,21 +247,21 @@ func (j journal) ended() *Answer {
 type job struct {
 	*Exporter
 
-	run     Run
-	keys    keys
-	lease   *lease.Lease
-	journal journal
-	began   time.Time // of this call, or when it was last observed
-	traffic Traffic   // of this call, counted so far
-	counted Observed
-	before  *Manifest // of the newest published run, once read
-	asked   bool
-	// unfinished: the holder before died without a word.
+	run            Run
+	keys           keys
+	lease          *lease.Lease
+	journal        journal
+	began          time.Time // of this call, or when it was last observed
+	traffic        Traffic   // of this call, counted so far
+	counted        Observed
+	newestManifest *Manifest // of the newest published run, once read
+	newestRead     bool
+	// unfinished: the holder before died without releasing the lease.
 	unfinished bool
 }
 
-// begin takes the run's lease, by a swap from the one reading that shows whether
-// the run is done. The answer is final if it is not nil.
+// begin reads the run's lease and, unless the journal says that the run has ended,
+// takes it by a swap from that reading. If the answer is not nil, it is the call's.
 func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
 	j := &job{Exporter: e, run: r, keys: e.keys(r.Dataset), began: e.seams.Now()}
 	seen, err := lease.Read(ctx, e.seams.Store, j.keys.lease(r))
@@ -307,9 +309,8 @@ func (j *job) keep(ctx context.Context) error {
 	return j.lease.Keep(ctx, j.set.LeaseTTL, raw)
 }
 
-// guard returns a context for one write that ends before the lease does. A
-// write that has begun is not cut off by a stop: what it holds is worth
-// keeping, and it is short.
+// guard returns a context for one write. It ends before the lease does, but not
+// when ctx ends: a write is short, and what it stores is worth keeping.
 func (j *job) guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	ctx = context.WithoutCancel(ctx)
 	if j.lease.Until.Sub(j.seams.Now()) < writeTime {
@@ -365,8 +366,8 @@ func (e *Exporter) fingerprint(d Dataset) string {
 	return fmt.Sprintf("gzip=%t part=%d record=%d body=%d drop=%s hash=%s", e.set.Gzip, e.set.PartBytes, e.set.MaxRecord, e.set.MaxBody, sorted(f.Drop), sorted(f.Hash))
 }
 
-// Plan answers what the run is and how far it has come, without a lease and
-// without a word to the provider.
+// Plan answers what the run is and how far it has come, without taking the lease
+// and without asking the provider.
 func (e *Exporter) Plan(ctx context.Context, r Run) (Answer, error) {
 	j := &job{Exporter: e, run: r, keys: e.keys(r.Dataset)}
 	known, err := lease.Peek(ctx, e.seams.Store, j.keys.lease(r))
@@ -388,7 +389,7 @@ func (e *Exporter) Plan(ctx context.Context, r Run) (Answer, error) {
 	}
 	answer := j.answer(Planned)
 	answer.State = Unfinished
-	return answer, j.lying(ctx, &answer)
+	return answer, j.countStored(ctx, &answer)
 }
 
 // addPart counts a stored part.
@@ -401,13 +402,13 @@ func addPart(a *Answer, c checkpoint) {
 
 // Extract brings the run as far as ctx's deadline allows: it reads, stores
 // and publishes. An error leaves all stored parts valid; the same call again
-// goes on behind them.
+// goes on after them.
 func (e *Exporter) Extract(ctx context.Context, r Run) (Answer, error) {
 	return e.work(ctx, r, true)
 }
 
-// Publish publishes a run whose rows are all stored, without a word to the
-// provider. It answers Continue if they are not.
+// Publish publishes a run whose rows are all stored, without asking the provider.
+// It answers Continue if they are not.
 func (e *Exporter) Publish(ctx context.Context, r Run) (Answer, error) {
 	return e.work(ctx, r, false)
 }
@@ -455,7 +456,7 @@ func (j *job) advance(ctx context.Context, extract bool) (Answer, error) {
 // over reports whether the time of a call has run out.
 func over(ctx context.Context) bool { return ctx.Err() != nil }
 
-// progress answers how far a run has come that has to be called again.
+// progress answers Continue, and what is stored so far.
 func (j *job) progress(ctx context.Context) Answer {
 	answer := j.answer(Continue)
 	if _, points, err := j.stored(context.WithoutCancel(ctx)); err == nil {

@@ -31,10 +31,10 @@ func (e *Exporter) Runs(ctx context.Context, d Dataset) ([]Answer, error) {
 	return runs, nil
 }
 
-// lying counts what is stored of a run that has not ended, whatever settings it
-// was stored with: the compression is part of a part's name, the time zone of
-// its folder's.
-func (j *job) lying(ctx context.Context, a *Answer) error {
+// countStored counts the parts of a run that has not ended, whatever settings it
+// has: the compression is part of a part's name, and the time zone decides the name
+// of its folder.
+func (j *job) countStored(ctx context.Context, a *Answer) error {
 	for _, days := range []int{0, -1, 1} {
 		found := j.run
 		found.DT = addDays(j.run.DT, days)
@@ -45,7 +45,7 @@ func (j *job) lying(ctx context.Context, a *Answer) error {
 			}
 			if strings.Contains(path.Base(info.Key), ".jsonl") {
 				a.DT = found.DT
-				if err := j.weigh(ctx, info.Key, a); err != nil {
+				if err := j.countPart(ctx, info.Key, a); err != nil {
 					return err
 				}
 			}
@@ -57,9 +57,9 @@ func (j *job) lying(ctx context.Context, a *Answer) error {
 	return nil
 }
 
-// weigh adds a part that lies there to what is known of its run. One without a
-// checkpoint is counted, but of unknown content.
-func (j *job) weigh(ctx context.Context, key string, a *Answer) error {
+// countPart adds a stored part to the answer. Of one without a checkpoint the rows
+// are not known.
+func (j *job) countPart(ctx context.Context, key string, a *Answer) error {
 	info, err := j.seams.Store.Head(ctx, key)
 	if errors.Is(err, objectstore.ErrNotFound) {
 		return nil
@@ -101,9 +101,9 @@ func (e *Exporter) Newest(ctx context.Context, d Dataset) (*Manifest, error) {
 	return &m, nil
 }
 
-// CoveredUntil returns the end of a dataset's newest window that is published
-// and has begun by now; zero if there is none. It reads one object, but for a
-// clock that once ran ahead.
+// CoveredUntil returns until when the dataset is covered by published runs; zero if
+// there is none. It reads one object, or more if the newest run was due in the
+// future, as after a clock that ran ahead.
 func (e *Exporter) CoveredUntil(ctx context.Context, d Dataset) (time.Time, error) {
 	now, h := e.seams.Now(), e.history(d)
 	var end time.Time

@@ -63,7 +63,7 @@ func TestProgress_CountsTheCallsOwnWork(t *testing.T) {
 	}
 }
 
-// TestRuns_ShowsWhatLiesThere: whoever asks may have other settings than the run
+// TestRuns_ShowsWhatLiesThere: the caller may have other settings than the run
 // that died, and a part may have lost its checkpoint.
 func TestRuns_ShowsWhatLiesThere(t *testing.T) {
 	t.Parallel()

@@ -9,9 +9,9 @@ import (
 // A Pass is one list that a run reads. Most datasets have one.
 type Pass struct {
 	Name string
-	// Time is the path of the time by which the pass selects its rows. Where
-	// a run is too long for all its ids to be remembered, a later pass leaves
-	// out a row whose value there lies in the window.
+	// Time is the path of the time by which the pass selects its rows. If a
+	// run is too long for all its ids to be remembered, a later pass leaves out
+	// a row whose time there lies in the window: this pass has delivered it.
 	Time []string
 	// WindowOnly: the pass is read only if the window has a beginning.
 	WindowOnly bool
@@ -40,14 +40,14 @@ type Feed struct {
 	pagination.Source
 
 	Passes []Pass // empty: one pass without a name
-	// Unordered: the provider promises no order, so that overlap proves
-	// nothing, and every pass is read at least twice.
+	// Unordered: the provider promises no order, so that a row of overlap
+	// proves nothing, and every pass is read at least twice.
 	Unordered bool
 	// Account tells accounts and generations of the API apart in the
 	// manifest; never a secret.
 	Account string
-	// Generation is the shape that the answers have been seen to have; nil:
-	// there is only one. Hold keeps the answers of the run to one.
+	// Generation returns which of several documented shapes the answers have,
+	// empty as long as that is not known; nil: there is only one.
 	Generation func() string
 	// Traffic reports what Fetch has met so far; nil: not known.
 	Traffic func() Traffic
@@ -76,8 +76,8 @@ func (f Feed) generation() string {
 	return f.Generation()
 }
 
-// A step is one list that a run reads: a pass, over the run's window or over
-// one that an earlier run has left owing.
+// A step is one list that a run reads: a pass, over the run's window or over a
+// window that an earlier run owes.
 type step struct {
 	Pass
 
@@ -86,7 +86,7 @@ type step struct {
 	owed     bool
 }
 
-// remembered is how many of its newest rows the run knows again.
+// remembered is how many of its newest rows the run remembers.
 func (f Feed) remembered() int {
 	if f.Unordered || f.Paging == pagination.ByFixedPage {
 		return pagination.Everything
@@ -94,5 +94,5 @@ func (f Feed) remembered() int {
 	return cmp.Or(testRemembered, pagination.RememberedRows)
 }
 
-// testRemembered stands for RememberedRows in tests of runs that are longer.
+// testRemembered replaces RememberedRows in tests of runs with more rows; 0: not.
 var testRemembered int

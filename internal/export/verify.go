@@ -105,7 +105,7 @@ func (v *verifier) standing(name string) {
 	equal(v, "manifest", "doubts", len(m.Doubts) > 0, want != Complete)
 }
 
-// run names the run anew by when it was due.
+// run computes the name of the run from when it was due.
 func (v *verifier) run(d Dataset) Run {
 	m := v.Manifest
 	run, err := runOf(m, d)
@@ -118,7 +118,7 @@ func (v *verifier) run(d Dataset) Run {
 	return run
 }
 
-// runOf names the run that a manifest describes anew, by when it was due.
+// runOf computes the run that a manifest describes from when it was due.
 func runOf(m Manifest, d Dataset) (Run, error) {
 	t := Trigger{Dataset: d, Scheduled: m.ScheduledTime}
 	if m.Backfill {
@@ -229,9 +229,9 @@ func (v *verifier) rejected(ctx context.Context, p Part, stem string, found *Par
 	return nil
 }
 
-// totals proves the sums. Rows left out behind the last part are in no
-// checkpoint, nor is drift that was met there: the manifest states the former
-// twice, and of the latter never less than the last part does.
+// totals proves the sums. What was left out after the last part, and drift that was
+// met there, is in no checkpoint: the manifest states the former apart, and of the
+// latter never less than the last part does.
 func (v *verifier) totals() {
 	m := v.Manifest
 	equal(v, "manifest", "rows", m.Rows, v.Rows)
@@ -273,8 +273,8 @@ func (v *verifier) listing(ctx context.Context, folder, manifest string) error {
 	return nil
 }
 
-// acceptedBy reads the manifest of a run that was in doubt: a person has accepted
-// it since.
+// acceptedBy reads the manifest that stands beside a _doubt.json: a person must
+// have accepted the run.
 func (v *verifier) acceptedBy(ctx context.Context, key string) error {
 	m, err := ReadManifest(ctx, v.store, key)
 	if err != nil {

@@ -62,10 +62,10 @@ func (w *writer) consume(ctx context.Context, r *pagination.Reader, p pagination
 		case row.Fault != "":
 			err = w.reject(w.steps[at.Pass].Name, row, line)
 		case w.redact != nil:
-			w.note(id, at.Look)
+			w.countRow(id, at.Look)
 			err = w.part.write(line)
 		default:
-			w.note(id, at.Look)
+			w.countRow(id, at.Look)
 			if row.Start != end {
 				err = w.part.write(p.Body[start:end])
 				start = row.Start
@@ -80,9 +80,9 @@ func (w *writer) consume(ctx context.Context, r *pagination.Reader, p pagination
 	return w.part.write(p.Body[start:end])
 }
 
-// note counts a row of the part.
-func (w *writer) note(id []byte, look int) {
-	w.part.note(id)
+// countRow counts a row of the part.
+func (w *writer) countRow(id []byte, look int) {
+	w.part.countRow(id)
 	w.rows++
 	if look > 0 {
 		w.part.point.Late++

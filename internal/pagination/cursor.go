@@ -12,31 +12,31 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// cursor asks for what follows an id: that of the row before the last one, so
-// that each page begins with the last row.
+// cursor asks for the rows after an id. It gives the id of the row before the last
+// one, so that each page begins with the last row.
 //
-// Where a record cannot be read, nothing can be asked for that follows it. The
-// list's window of time is then cut in two, again and again, until the record
-// stands alone in its second. Two windows share the second between them: a
-// record's time may have a fraction.
+// A record that cannot be read has no id that is known, so that the rows after it
+// cannot be asked for. The list's window of time is then cut in two, again and
+// again, until the record stands alone in a window of one second. Neighboring
+// windows share a second, because a record's time may have a fraction.
 type cursor struct {
 	*session
 
-	few     int // rows to ask for while a page cannot be read; 0: as many as usual
-	stalls  int // pages in a row whose rows this look had met before
-	rejoins int // how often in a row the place was lost without a new row
-	windows []int64
-	over    bool // the last window was left before its end
-	barren  int  // records in a row that were rejected without a row between
-	single  bool // the server gives one row at a time, so that no page can overlap
+	narrowed      int // rows to ask for after a page that could not be read; 0: as many as usual
+	stalls        int // pages in a row without a row that is new to this look
+	rejoins       int // how often in a row the place was lost without such a row
+	windows       []int64
+	ended         bool // the last window is done, although not read to its end
+	rejectedInRow int  // records rejected since the last row that was new to this look
+	oneRowPages   bool // the server gives one row at a time, so that no page can overlap
 }
 
-// maxBarren bounds the records in a row that are rejected without a row between
-// them. A server that does not look at the window would show the same one in
-// each, without end.
-const maxBarren = 8
+// maxRejectedInRow bounds the records in a row that are rejected. A server that
+// ignores the window of a question would show the same record in each, without
+// end.
+const maxRejectedInRow = 8
 
-// firstSecond begins the windows of a list that has no beginning. No shop of
+// firstSecond begins the windows of a list that has no beginning: no shop of
 // these providers is older.
 var firstSecond = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
@@ -45,25 +45,25 @@ func newCursor(s *session) *cursor {
 }
 
 func (c *cursor) next(ctx context.Context) (Page, error) {
-	if c.over {
+	if c.ended {
 		return Page{}, io.EOF
 	}
 	known, ok := c.anchor(c.overlap())
 	if !ok {
-		return c.cut(ctx, errNoID)
+		return c.cutWindow(ctx, errNoID)
 	}
-	q := c.after(known)
+	q := c.queryAfter(known)
 	l, err := c.fetch(ctx, q)
 	switch {
 	case err != nil && q.After != "" && refused(err):
-		return c.rejoin(ctx) // an id that is gone leads nowhere
+		return c.rejoin(ctx) // the row of that id may have been deleted
 	case err != nil:
-		return c.failed(ctx, err)
+		return c.narrow(ctx, err)
 	case c.recent.read == 0:
 		return c.first(ctx, l)
 	case !c.begins(l, known):
-		if l, err = c.again(ctx, q); err != nil && !refused(err) { // an answer that was wrong is not wrong twice
-			return c.failed(ctx, err)
+		if l, err = c.refetch(ctx, q); err != nil && !refused(err) { // an answer that was wrong is not wrong twice
+			return c.narrow(ctx, err)
 		}
 		if err != nil || !c.begins(l, known) {
 			return c.rejoin(ctx)
@@ -72,37 +72,39 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 	if len(l.Records) == known {
 		return c.end(ctx)
 	}
-	return c.took(ctx, l, placing{joint: known - 1})
+	return c.advance(ctx, l, placement{overlapIndex: known - 1})
 }
 
 // overlap is how many rows a page begins with that are known.
 func (c *cursor) overlap() int {
-	if c.single {
+	if c.oneRowPages {
 		return 0
 	}
 	return 1
 }
 
-// end ends the window where nothing stands after its last row. Where that is
-// the only one, the server may give one row at a time.
+// end ends the window, because nothing follows its last row. If the window has
+// shown one row only, the server may give one row a page: it is asked for what
+// follows that row.
 func (c *cursor) end(ctx context.Context) (Page, error) {
-	if c.recent.read > 1 || c.single {
+	if c.recent.read > 1 || c.oneRowPages {
 		return c.nextWindow()
 	}
 	known, _ := c.anchor(0)
-	l, err := c.again(ctx, c.after(known))
+	l, err := c.refetch(ctx, c.queryAfter(known))
 	switch {
 	case err != nil && !refused(err):
-		return c.failed(ctx, err)
+		return c.narrow(ctx, err)
 	case known == 0 && len(l.Records) > 0:
-		c.single = true
+		c.oneRowPages = true
 		return Page{}, nil
 	}
 	return c.nextWindow()
 }
 
-// anchor returns how many of the rows read last follow the nearest one before
-// them, at least n, that has an id to ask behind. It is false if none is kept.
+// anchor finds a row whose id a page can be asked after, with at least n rows
+// read after it. It returns how many there are: the page will begin with them. It
+// is false if the rows that are kept have no such id.
 func (c *cursor) anchor(n int) (known int, ok bool) {
 	for known = min(n, c.recent.read); known < c.recent.read; known++ {
 		if known == fullIDs {
@@ -112,24 +114,24 @@ func (c *cursor) anchor(n int) (known int, ok bool) {
 			return known, true
 		}
 	}
-	return known, true // the beginning of the list
+	return known, true // asked from the beginning
 }
 
-// after returns the question that the last known rows begin the answer to.
-func (c *cursor) after(known int) Query {
+// queryAfter returns the question whose answer begins with the last known rows.
+func (c *cursor) queryAfter(known int) Query {
 	limit := c.limit()
-	if c.few > 0 {
-		limit = min(limit, c.few+1)
+	if c.narrowed > 0 {
+		limit = min(limit, c.narrowed+1)
 	}
-	q := Query{Limit: limit + max(0, known-1), Start: max(0, c.at.Rows-known), Window: c.span()}
+	q := Query{Limit: limit + max(0, known-1), Start: max(0, c.at.Rows-known), Window: c.currentWindow()}
 	if known < c.recent.read {
 		q.After = c.recent.back(known + 1)
 	}
 	return q
 }
 
-// span is the window being read.
-func (c *cursor) span() Window {
+// currentWindow is the window of time being read.
+func (c *cursor) currentWindow() Window {
 	if len(c.windows) < 2 {
 		return c.window
 	}
@@ -140,7 +142,8 @@ func (c *cursor) span() Window {
 	return w
 }
 
-// refused reports whether a provider does not accept a question.
+// refused reports whether the provider refused a question, such as one after the
+// id of a deleted row.
 func refused(err error) bool {
 	return errors.Is(err, providers.ErrInvalid) && !errors.Is(err, providers.ErrTooLarge) || errors.Is(err, providers.ErrNotFound) || errors.Is(err, providers.ErrGone)
 }
@@ -166,29 +169,29 @@ func (c *cursor) first(ctx context.Context, l jsonscan.List) (Page, error) {
 	if l.Total >= 0 && len(c.windows) == 0 {
 		c.at.Total = l.Total + 1
 	}
-	return c.took(ctx, l, placing{joint: -1})
+	return c.advance(ctx, l, placement{overlapIndex: -1})
 }
 
-// took takes the rows after the joint, and asks for what follows them.
-func (c *cursor) took(ctx context.Context, l jsonscan.List, p placing) (Page, error) {
-	p.start = c.at.Rows - 1 - p.joint
-	p.reread = p.reread || len(c.windows) > 0 // what the wider window showed is shown again
+// advance takes the rows after the overlap, and asks for the page after them.
+func (c *cursor) advance(ctx context.Context, l jsonscan.List, p placement) (Page, error) {
+	p.start = c.at.Rows - 1 - p.overlapIndex
+	p.reread = p.reread || len(c.windows) > 0 // a narrower window shows again what the whole one showed
 	page := c.take(l, p)
 	c.at.Suspect = nil
 	if c.stalls++; c.progress {
-		c.stalls, c.barren, c.rejoins = 0, 0, 0
+		c.stalls, c.rejectedInRow, c.rejoins = 0, 0, 0
 	}
 	if c.stalls > maxStalls {
 		return Page{}, ErrLoop
 	}
-	if c.few > 0 {
-		c.few *= 2
-		if c.few >= c.limit() {
-			c.few = 0
+	if c.narrowed > 0 {
+		c.narrowed *= 2
+		if c.narrowed >= c.limit() {
+			c.narrowed = 0
 		}
 	}
-	if known, ok := c.anchor(c.overlap()); ok && c.few == 0 {
-		c.asked.expect(ctx, c.frame(c.after(known)))
+	if known, ok := c.anchor(c.overlap()); ok && c.narrowed == 0 {
+		c.asked.expect(ctx, c.forPass(c.queryAfter(known)))
 	}
 	return page, nil
 }
@@ -203,19 +206,19 @@ func (c *cursor) nextWindow() (Page, error) {
 	return Page{}, nil
 }
 
-// restart begins the window being read from its first row.
+// restart begins to read a window from its first row.
 func (c *cursor) restart() {
 	c.asked.drop()
 	c.at.Windows, c.at.Suspect = c.windows, nil
-	c.few, c.stalls = 0, 0
+	c.narrowed, c.stalls = 0, 0
 	c.recent = newRecent(4*c.source.PageSize, nil)
 }
 
-// rejoin asks behind rows further and further back, the row asked behind or
-// the last one having gone. What is known there is gone through once more.
+// rejoin goes on where the last row, or the one before it, has been deleted: it
+// asks after rows further and further back, and reads from there again.
 func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 	c.drift.Shifts++
-	if c.rejoins++; c.rejoins > maxStalls { // rows that are shown to one question only
+	if c.rejoins++; c.rejoins > maxStalls { // some rows are shown to one question only
 		c.torn()
 		return c.nextWindow()
 	}
@@ -224,14 +227,14 @@ func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 		if !ok {
 			continue
 		}
-		q := c.after(known)
-		l, err := c.again(ctx, q)
+		q := c.queryAfter(known)
+		l, err := c.refetch(ctx, q)
 		switch {
 		case err != nil && refused(err):
 		case err != nil:
-			return c.failed(ctx, err)
+			return c.narrow(ctx, err)
 		case len(l.Records) > 0 && (q.After == "" || c.newest(l) >= 0):
-			return c.took(ctx, l, placing{joint: c.newest(l), moved: true, reread: true})
+			return c.advance(ctx, l, placement{overlapIndex: c.newest(l), moved: true, reread: true})
 		}
 		c.drift.Rewinds++
 		if q.After == "" {
@@ -252,68 +255,70 @@ func (c *cursor) newest(l jsonscan.List) int {
 	return -1
 }
 
-// failed asks for fewer rows, then for the next one alone, and at last cuts the
-// window around it.
-func (c *cursor) failed(ctx context.Context, err error) (Page, error) {
+// narrow asks for fewer rows after a page that could not be read, then for the
+// next row alone, and at last cuts the window around it. If the server is ill, it
+// returns the error.
+func (c *cursor) narrow(ctx context.Context, err error) (Page, error) {
 	switch {
 	case !narrowable(err):
 		return Page{}, err
-	case c.few == 0:
-		if !errors.Is(err, providers.ErrTooLarge) && c.well(ctx) != nil {
+	case c.narrowed == 0:
+		if !errors.Is(err, providers.ErrTooLarge) && c.probeServer(ctx) != nil {
 			return Page{}, err
 		}
-		c.few = max(1, c.limit()/2)
+		c.narrowed = max(1, c.limit()/2)
 		return Page{}, nil
-	case c.few > 1:
-		c.few /= 2
+	case c.narrowed > 1:
+		c.narrowed /= 2
 		return Page{}, nil
 	}
-	if l, err := c.again(ctx, c.alone()); err == nil && len(l.Records) > 0 { // the two were too much together
+	if l, err := c.refetch(ctx, c.queryAlone()); err == nil && len(l.Records) > 0 { // only the two rows together were too much
 		first := digest(idOf(l, l.Records[0]))
-		l, err := c.again(ctx, c.alone()) // which no overlap can prove
+		l, err := c.refetch(ctx, c.queryAlone()) // nothing overlaps, so that the same answer must come twice
 		if err != nil || len(l.Records) == 0 || digest(idOf(l, l.Records[0])) != first {
 			return Page{}, nil
 		}
-		return c.took(ctx, l, placing{joint: -1})
+		return c.advance(ctx, l, placement{overlapIndex: -1})
 	}
-	return c.cut(ctx, err)
+	return c.cutWindow(ctx, err)
 }
 
-// alone returns the question for the next row without any other, where the last
-// one has an id to ask behind.
-func (c *cursor) alone() Query {
+// queryAlone returns the question for the next row without the last one, if that
+// has an id to ask after.
+func (c *cursor) queryAlone() Query {
 	known, _ := c.anchor(0)
-	q := c.after(known)
+	q := c.queryAfter(known)
 	q.Limit = known + 1
 	return q
 }
 
-// well reports whether the server answers questions that the record in doubt
-// cannot spoil: the last row alone, or an empty second.
-func (c *cursor) well(ctx context.Context) error {
+// probeServer asks a question that the record at hand cannot spoil: for the last
+// row alone, or for a second before there were any.
+func (c *cursor) probeServer(ctx context.Context) error {
 	at := time.Unix(firstSecond, 0).UTC()
 	q := Query{Limit: 1, Window: Window{From: at, To: at}}
 	if known, ok := c.anchor(1); ok && known > 0 {
-		q = c.after(known)
+		q = c.queryAfter(known)
 		q.Limit = known
 	}
-	return c.answers(ctx, q)
+	return c.probe(ctx, q)
 }
 
-// errNoID is a list that goes on although no row of a page has an id to ask
-// behind.
-var errNoID = errors.New("no row has an id to ask behind")
+// errNoID is a list that cannot be read on: no row that is kept has an id that
+// a page could be asked after.
+var errNoID = errors.New("no row has an id to ask after")
 
-// cut divides the window in which the next record cannot be read. In a window
-// of one second the record is rejected. What follows it there cannot be asked
-// for; the reader goes on with the next window.
-func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
-	w := c.span()
+// cutWindow divides the window in which the next record cannot be read, and reads
+// its first half from the beginning. In a window of one second the record is
+// rejected. The rows after it in that second cannot be asked for; the reader goes
+// on with the next window.
+func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
+	w := c.currentWindow()
 	from, to := firstSecond, w.To.Unix()
 	if !w.From.IsZero() {
 		from = w.From.Unix()
 	}
-	if to-from > 1 && !w.To.IsZero() && c.barren < maxBarren {
+	if to-from > 1 && !w.To.IsZero() && c.rejectedInRow < maxRejectedInRow {
 		if len(c.windows) < 2 {
 			c.windows = []int64{from, to}
 		}
@@ -322,12 +327,12 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 		return Page{}, nil
 	}
 	var page Page
-	if errors.Is(cause, errNoID) || w.To.IsZero() || c.barren >= maxBarren {
-		c.at.Signs.Unread++ // what follows is hidden, and cannot be asked for otherwise
+	if errors.Is(cause, errNoID) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow {
+		c.at.Signs.Unread++ // what follows cannot be asked for, and no later run will
 	}
 	if !errors.Is(cause, errNoID) {
 		suspect := c.at.Suspect
-		l, err := c.condemn(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.again(ctx, c.alone()) }, c.well)
+		l, err := c.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.refetch(ctx, c.queryAlone()) }, c.probeServer)
 		var verdict errRejected
 		switch {
 		case errors.As(err, &verdict):
@@ -338,7 +343,7 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 			}
 			page = c.reject(l.Body, verdict.reason, second)
 			page.Unread, c.at.Gap = &w, 0
-			c.barren++
+			c.rejectedInRow++
 		case err != nil:
 			return Page{}, err
 		default:
@@ -346,7 +351,7 @@ func (c *cursor) cut(ctx context.Context, cause error) (Page, error) {
 		}
 	}
 	_, err := c.nextWindow()
-	c.over = errors.Is(err, io.EOF) || w.To.IsZero() || c.barren >= maxBarren
+	c.ended = errors.Is(err, io.EOF) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow
 	return page, nil
 }
 
@@ -359,7 +364,7 @@ func (c *cursor) secondOf(ctx context.Context, w Window) (string, error) {
 	if c.known.find(digest(digestID([]byte(before)))) == nil {
 		return name(w.From), nil
 	}
-	err := c.answers(ctx, Query{Limit: 1, Window: Window{From: w.To, To: w.To}})
+	err := c.probe(ctx, Query{Limit: 1, Window: Window{From: w.To, To: w.To}})
 	if err != nil && narrowable(err) {
 		return name(w.From), nil
 	}

@@ -8,8 +8,8 @@ import (
 	"hikyaku/pkg/jsonscan"
 )
 
-// fixed reads pages of one size, which the server chooses. No page can overlap
-// another, so each is read again after the next one.
+// fixed reads pages by number whose size the server chooses. Such pages cannot
+// overlap. Instead, each page is read again after the next one.
 type fixed struct {
 	*session
 
@@ -36,9 +36,9 @@ func newFixed(s *session) *fixed {
 	return f
 }
 
-// next reads the page after the last one, then the last one again. If the
-// second look at it shows nothing new, nothing has moved out of the next page
-// into this one meanwhile, so the two are neighbors.
+// next reads the page after the last one, then the last one again. If that shows
+// nothing new, no row has moved out of the next page into this one meanwhile: the
+// two are neighbors.
 func (f *fixed) next(ctx context.Context) (Page, error) {
 	switch {
 	case f.repeats > maxRepeats:
@@ -49,7 +49,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	case f.partial:
 		return f.rest(ctx)
 	}
-	l, err := f.number(ctx, f.page+1)
+	l, err := f.fetchPage(ctx, f.page+1)
 	if err != nil && narrowable(err) {
 		return f.skip(ctx)
 	}
@@ -59,7 +59,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	if f.page == 0 {
 		return f.first(l)
 	}
-	before, err := f.number(ctx, f.page)
+	before, err := f.fetchPage(ctx, f.page)
 	if err != nil {
 		return Page{}, err
 	}
@@ -70,7 +70,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	full := len(before.Records) >= f.at.Size
 	page, fresh := f.takeNew(before, from)
 	switch {
-	case fresh: // rows have moved left: look at the page before, too, and then at this pair again
+	case fresh: // rows have moved to earlier pages: read the page before, too, and then this pair again
 		f.drift.Shifts++
 		f.page = max(1, f.page-1)
 		return page, nil
@@ -78,8 +78,8 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 		return f.end(ctx)
 	}
 	moved := f.countKnown(l)
-	if moved > 0 { // or it was answered wrongly
-		if l, err = f.number(ctx, f.page+1); err != nil {
+	if moved > 0 { // unless that answer was wrong
+		if l, err = f.fetchPage(ctx, f.page+1); err != nil {
 			return Page{}, err
 		}
 		moved = f.countKnown(l)
@@ -111,7 +111,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 func (f *fixed) link(before, l jsonscan.List) {
 	last := before.Records[len(before.Records)-1]
 	if e := f.known.find(digest(idOf(before, last))); e != nil {
-		e.next = short(digest(idOf(l, l.Records[0])))
+		e.next = digest16(digest(idOf(l, l.Records[0])))
 	}
 }
 
@@ -132,8 +132,8 @@ func (f *fixed) first(l jsonscan.List) (Page, error) {
 // some that this look has not met. Pages are read again on purpose, so that to
 // meet a known row is no sign.
 func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
-	f.late = lateRun{open: true} // pages come in no order, so that neighbors are told within one alone
-	page = f.take(l, placing{start: start, joint: len(l.Records)})
+	f.late = lateRun{open: true} // pages are not read in order: neighbors are known within a page only
+	page = f.take(l, placement{start: start, overlapIndex: len(l.Records)})
 	f.late = lateRun{}
 	for _, record := range l.Records {
 		if id := idOf(l, record); !f.recent.has(id) {
@@ -151,7 +151,7 @@ func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
 // rest reads the rest of the page in which an earlier process stopped.
 func (f *fixed) rest(ctx context.Context) (Page, error) {
 	f.partial = false
-	l, err := f.number(ctx, f.page)
+	l, err := f.fetchPage(ctx, f.page)
 	if err != nil {
 		return Page{}, err
 	}
@@ -165,7 +165,7 @@ func (f *fixed) rest(ctx context.Context) (Page, error) {
 // end ends the list if there is still nothing after the last page now that it
 // has been looked at again.
 func (f *fixed) end(ctx context.Context) (Page, error) {
-	l, err := f.number(ctx, f.page+1)
+	l, err := f.fetchPage(ctx, f.page+1)
 	if err != nil {
 		return Page{}, err
 	}
@@ -176,8 +176,8 @@ func (f *fixed) end(ctx context.Context) (Page, error) {
 	return Page{}, nil // read the pair again
 }
 
-// anyRecent reports whether a page has a row next to which nothing that was
-// read can have been forgotten.
+// anyRecent reports whether a page shows a row that was read so lately that the
+// rows next to it are remembered, too.
 func (f *fixed) anyRecent(l jsonscan.List) bool {
 	for _, record := range l.Records {
 		if f.recent.inNewerHalf(idOf(l, record)) {
@@ -209,26 +209,26 @@ func (f *fixed) rewind(before jsonscan.List) (Page, error) {
 	return page, nil
 }
 
-// number asks for a page by its number.
-func (f *fixed) number(ctx context.Context, number int) (jsonscan.List, error) {
+// fetchPage asks for a page by its number.
+func (f *fixed) fetchPage(ctx context.Context, number int) (jsonscan.List, error) {
 	size := f.source.PageSize
 	if f.at.Size > 0 {
 		size = f.at.Size
 	}
 	q := Query{Page: number, Limit: size, Start: f.place(number)}
-	return f.ask(ctx, q) // twice, because no smaller question could be asked instead
+	return f.refetchTwice(ctx, q) // because no smaller question could be asked instead
 }
 
-// skip leaves out a page that holds a record which cannot be read, because no
-// smaller question can be asked. The run is in doubt at that place.
+// skip leaves out a page with a record that cannot be read: no smaller question
+// can be asked. The run is in doubt at that place.
 func (f *fixed) skip(ctx context.Context) (Page, error) {
-	neighbor := f.page // which was read a moment ago
+	neighbor := f.page // the page before, which was read a moment ago
 	if neighbor == 0 {
 		neighbor = 2
 	}
-	l, err := f.condemn(ctx,
-		func(ctx context.Context) (jsonscan.List, error) { return f.number(ctx, f.page+1) },
-		func(ctx context.Context) error { _, err := f.number(ctx, neighbor); return err })
+	l, err := f.judgeRecord(ctx,
+		func(ctx context.Context) (jsonscan.List, error) { return f.fetchPage(ctx, f.page+1) },
+		func(ctx context.Context) error { _, err := f.fetchPage(ctx, neighbor); return err })
 	var verdict errRejected
 	switch {
 	case errors.As(err, &verdict):
@@ -251,7 +251,7 @@ func (f *fixed) skip(ctx context.Context) (Page, error) {
 // afterSkipped takes the page after one that was left out, which cannot be
 // compared with it.
 func (f *fixed) afterSkipped(ctx context.Context) (Page, error) {
-	l, err := f.number(ctx, f.page+1)
+	l, err := f.fetchPage(ctx, f.page+1)
 	if err != nil {
 		return Page{}, err
 	}

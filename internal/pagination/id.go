@@ -9,10 +9,11 @@ import (
 	"hikyaku/pkg/jsonscan"
 )
 
-// maxID is the width of the longest id that a Position can hold a few of.
+// maxID is the width of the longest id that is kept as it is: a Position, which
+// must fit into a part's metadata, holds a few of them.
 const maxID = 128
 
-// digestPrefix begins the ids that are none of the provider's.
+// digestPrefix begins the ids that are made from a record's bytes.
 const digestPrefix = "sha256:"
 
 // RowID returns the id by which a record is known: its own, or a digest of its
@@ -24,17 +25,17 @@ func RowID(id, record []byte) []byte {
 	return id
 }
 
-// digestID stands for an id: equal bytes get equal ones.
+// digestID is an id made of bytes: equal bytes get equal ids.
 func digestID(b []byte) []byte {
 	sum := sha256.Sum256(b)
 	return []byte(digestPrefix + hex.EncodeToString(sum[:8]))
 }
 
-// IsDigest reports whether RowID made the id of the record's bytes.
+// IsDigest reports whether RowID made the id from the record's bytes.
 func IsDigest(id []byte) bool { return strings.HasPrefix(string(id), digestPrefix) }
 
-// Width is how many bytes an id takes as ASCII JSON at most. One that is not
-// UTF-8 would come back as another, so it is too wide for any.
+// Width is how many bytes an id takes at most as ASCII JSON. An id that is not
+// UTF-8 could not be read back, so it is wider than maxID.
 func Width(id []byte) int {
 	n := 0
 	for _, r := range string(id) {

@@ -8,18 +8,18 @@ import (
 	"hikyaku/pkg/jsonscan"
 )
 
-// indexed reads by offset, or by page number with chosen sizes, so that each
-// page begins with the last row of the one before.
+// indexed reads by offset, or by page number with sizes chosen so that each page
+// begins with the last row of the one before, or at least holds it.
 type indexed struct {
 	*session
 	grid
 
-	whole   int  // rows of the first page
-	short   int  // rows of the last page, if it was shorter than asked for
-	atEnd   bool // by page number: the first page was short, and may be all
-	ends    int  // how often the list has gone on after its end
-	over    bool // the list ends, however it grows in front
-	stalled stall
+	firstSize int  // rows of the first page
+	lastSize  int  // rows of the last page, if it was shorter than asked for
+	atEnd     bool // by page number: the first page was short, and may be the whole list
+	falseEnds int  // how often rows followed what looked like the end
+	over      bool // the end has been seen, although the list grows in front
+	stalled   stall
 
 	broken isolation
 }
@@ -55,7 +55,8 @@ func (g grid) exactly(i, size int) Query {
 	return Query{Start: i, Limit: size, Page: i/size + 1}
 }
 
-// maxEnds bounds how often a list may go on after its end.
+// maxEnds bounds how often rows may follow what looks like the end, before the
+// server is taken to choose the size of its pages.
 const maxEnds = 3
 
 func (x *indexed) next(ctx context.Context) (Page, error) {
@@ -76,18 +77,18 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 	}
 	switch {
 	case x.broken.alone:
-		return x.single(ctx)
+		return x.readAlone(ctx)
 	case x.atEnd:
 		x.atEnd = false
 		if ended, err := x.nothingAfter(ctx); ended || err != nil {
 			return Page{}, cmp.Or(err, io.EOF)
 		}
-		x.at.Size = x.whole
+		x.at.Size = x.firstSize
 	}
 	q := x.query()
 	l, err := x.fetch(ctx, q)
 	if err != nil {
-		return x.failed(ctx, q, err)
+		return x.narrow(ctx, q, err)
 	}
 	return x.join(ctx, q, l)
 }
@@ -113,24 +114,24 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	case x.at.Rows == 0:
 		return x.first(ctx, q, l)
 	case q.Start == x.at.Rows:
-		return x.bridge(ctx, q, l)
+		return x.takeAdjacent(ctx, q, l)
 	}
-	at := x.at.Rows - 1 - q.Start // where the last row should be
+	at := x.at.Rows - 1 - q.Start // index at which the answer should show the last row
 	if x.lastStandsAt(l, at) {
 		return x.matched(ctx, q, l, at)
 	}
-	l, err := x.again(ctx, q) // an answer that was wrong is not wrong twice
+	l, err := x.refetch(ctx, q) // the answer may have been wrong
 	switch {
 	case err != nil:
-		return x.failed(ctx, q, err)
+		return x.narrow(ctx, q, err)
 	case x.lastStandsAt(l, at):
 		return x.matched(ctx, q, l, at)
 	}
 	if n := len(l.Records); x.byPage {
 		switch {
 		case n > q.Limit || x.stalled.repeats >= maxRepeats:
-			return Page{}, becomeFixed{x.whole}
-		case n < q.Limit && x.lowered(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
+			return Page{}, errFixedSize{x.firstSize}
+		case n < q.Limit && x.clamped(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n
 			return Page{}, nil
 		}
@@ -139,9 +140,9 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	return x.rejoin(ctx, q, l)
 }
 
-// lowered reports whether a page by number stands where one of as many rows as
-// it has would stand.
-func (x *indexed) lowered(q Query, l jsonscan.List) bool {
+// clamped reports whether the server gives fewer rows a page than asked for: page
+// p then begins at (p-1) times as many rows as the answer has.
+func (x *indexed) clamped(q Query, l jsonscan.List) bool {
 	i, place := x.newestOf(l)
 	return i >= 0 && place-1-i == (q.Page-1)*len(l.Records)
 }
@@ -157,9 +158,9 @@ func (x *indexed) first(ctx context.Context, q Query, l jsonscan.List) (Page, er
 	if l.Total >= 0 {
 		x.at.Total = l.Total + 1
 	}
-	x.whole = len(l.Records)
-	x.atEnd = x.byPage && x.whole < q.Limit
-	return x.took(ctx, q, l, placing{start: q.Start, joint: -1}), nil
+	x.firstSize = len(l.Records)
+	x.atEnd = x.byPage && x.firstSize < q.Limit
+	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1}), nil
 }
 
 // ignoresSize reports whether a server that pages by number gives more rows
@@ -168,9 +169,9 @@ func (x *indexed) ignoresSize(ctx context.Context, q Query, l jsonscan.List) (bo
 	if !x.byPage || len(l.Records) <= q.Limit {
 		return false, nil
 	}
-	l, err := x.again(ctx, q)
+	l, err := x.refetch(ctx, q)
 	if err == nil && len(l.Records) > q.Limit {
-		err = becomeFixed{len(l.Records)}
+		err = errFixedSize{len(l.Records)}
 	}
 	return true, err
 }
@@ -180,11 +181,11 @@ func (x *indexed) matched(ctx context.Context, q Query, l jsonscan.List, at int)
 	if at == len(l.Records)-1 {
 		return x.end(ctx, q, l)
 	}
-	return x.took(ctx, q, l, placing{start: q.Start, joint: at}), nil
+	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: at}), nil
 }
 
-// took takes rows, and asks for what comes after them.
-func (x *indexed) took(ctx context.Context, q Query, l jsonscan.List, p placing) Page {
+// advance takes rows, and asks for the pages after them.
+func (x *indexed) advance(ctx context.Context, q Query, l jsonscan.List, p placement) Page {
 	if !p.moved || x.stalled.tails == 0 { // the end of a list is short by nature
 		x.learnSize(q, len(l.Records))
 	}
@@ -200,38 +201,38 @@ func (x *indexed) took(ctx context.Context, q Query, l jsonscan.List, p placing)
 	return page
 }
 
-// learnSize notes how many rows the server gives at the most, if it is seen to
-// give fewer than asked for although others follow: twice in a row, or by page
-// number, where other sizes would be other places, at once.
+// learnSize notes how many rows a page has at most, if pages come with fewer rows
+// than asked for although others follow: by offset if two in a row do, by page
+// number at once, because the size decides where a page begins.
 func (x *indexed) learnSize(q Query, n int) {
-	if x.short > 1 && (x.byPage || n == x.short || x.short == x.whole) {
-		x.at.Size = x.short
+	if x.lastSize > 1 && (x.byPage || n == x.lastSize || x.lastSize == x.firstSize) {
+		x.at.Size = x.lastSize
 	}
-	x.short = 0
+	x.lastSize = 0
 	if n < q.Limit && x.broken.chunk == 0 {
-		x.short = n
+		x.lastSize = n
 	}
 }
 
-// expectMore asks for the next pages before they are needed, as they would
-// follow if the list stood still.
+// expectMore asks in advance for the pages that come next if the list does not
+// move.
 func (x *indexed) expectMore(ctx context.Context) {
-	behind := x.at.Rows - 1
+	overlap := x.at.Rows - 1
 	if last, ok := x.asked.last(); ok {
-		behind = last.Start + last.Limit - 1
+		overlap = last.Start + last.Limit - 1
 	}
 	for {
-		q, gain := x.reach(behind, x.limit())
-		if gain < 2 || !x.asked.expect(ctx, x.frame(q)) {
+		q, gain := x.reach(overlap, x.limit())
+		if gain < 2 || !x.asked.expect(ctx, x.forPass(q)) {
 			return
 		}
-		behind = q.Start + q.Limit - 1
+		overlap = q.Start + q.Limit - 1
 	}
 }
 
-// end ends the list where nothing stands after its last row. A server that
-// pages by number may have left rows off a page that asked for more than it
-// gives; it may also give one row at a time.
+// end ends the list if nothing follows its last row. By offset two answers in a row
+// show that. By page number the page may be short because it asked for more rows
+// than the server gives, so that what follows is asked for.
 func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
 	n := len(l.Records)
 	if x.broken.chunk > 0 && n >= q.Limit {
@@ -239,9 +240,9 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 		return Page{}, nil
 	}
 	if !x.byPage && x.at.Rows > 1 {
-		l, err := x.again(ctx, q) // the last row alone may be a wrong answer
+		l, err := x.refetch(ctx, q) // the last row alone may be a wrong answer
 		if err != nil {
-			return x.failed(ctx, q, err)
+			return x.narrow(ctx, q, err)
 		}
 		if n := len(l.Records); n > 0 && x.lastStandsAt(l, n-1) {
 			return Page{}, io.EOF
@@ -249,26 +250,27 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 		return Page{}, nil
 	}
 	if ended, err := x.nothingAfter(ctx); err != nil {
-		return x.failed(ctx, q, err)
+		return x.narrow(ctx, q, err)
 	} else if ended {
 		return Page{}, io.EOF
 	}
-	if x.ends++; x.ends > maxEnds { // it has not just grown
-		return Page{}, becomeFixed{x.whole}
+	if x.falseEnds++; x.falseEnds > maxEnds { // more often than a list that grows
+		return Page{}, errFixedSize{x.firstSize}
 	}
-	if x.ends > 1 && n > 2 {
+	if x.falseEnds > 1 && n > 2 {
 		x.at.Size = n
 	}
 	return Page{}, nil
 }
 
-// nothingAfter reports whether two answers are empty for what begins right after
-// the rows read, in a size that no server lowers. In a list that has grown in
-// front, the last of those rows may stand there, and nothing after it.
+// nothingAfter reports whether two answers in a row are empty after the rows read.
+// They are asked for with a size that the server has given before, and by page
+// number with larger ones, too. In a list that has grown in front, the last row
+// read may stand there, and nothing after it.
 func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
-	q := x.exactly(x.at.Rows, min(x.limit(), max(1, x.whole)))
+	q := x.exactly(x.at.Rows, min(x.limit(), max(1, x.firstSize)))
 	for range 2 {
-		l, err := x.ask(ctx, q)
+		l, err := x.refetchTwice(ctx, q)
 		n := len(l.Records)
 		if err != nil || n > 0 {
 			return n > 0 && n < q.Limit && x.lastStandsAt(l, n-1), err
@@ -277,13 +279,13 @@ func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 	return x.nothingInLargePages(ctx)
 }
 
-// nothingInLargePages reports whether a server that pages by number also has
-// nothing new after the rows read in pages of the largest size: if it ignores
-// the size asked for, any page of a small size seems to lie after the end.
+// nothingInLargePages reports whether pages by number of the largest size show
+// nothing new after the rows read, either. A server that ignores the size asked for
+// takes the number of a small page for that of a large one after the end.
 func (x *indexed) nothingInLargePages(ctx context.Context) (bool, error) {
-	for size := cmp.Or(x.whole, x.source.PageSize); x.byPage; {
+	for size := cmp.Or(x.firstSize, x.source.PageSize); x.byPage; {
 		page := (x.at.Rows+size-1)/size + 1
-		l, err := x.ask(ctx, Query{Page: page, Limit: size, Start: (page - 1) * size})
+		l, err := x.refetchTwice(ctx, Query{Page: page, Limit: size, Start: (page - 1) * size})
 		n := len(l.Records)
 		switch {
 		case err != nil:
@@ -298,15 +300,15 @@ func (x *indexed) nothingInLargePages(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// rejoin goes on in a list that has moved: at the row read last of those that
-// the answer shows, or further back.
+// rejoin goes on in a list that has moved. It looks for the row that was read last
+// among those of the answer, and if there is none, further and further back.
 func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
 	if i, _ := x.newestOf(l); i < 0 && !x.stalled.mayGoBack() { // there is no order to be found
 		x.torn()
 		if len(l.Records) == 0 {
 			return Page{}, io.EOF
 		}
-		return x.took(ctx, q, l, placing{start: q.Start, joint: -1, moved: true, reread: true}), nil
+		return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1, moved: true, reread: true}), nil
 	}
 	step := max(1, x.limit()-1)
 	for {
@@ -316,7 +318,7 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 			}
 			isTail := i == len(l.Records)-1 && place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit
 			if x.over = x.stalled.tail(isTail); x.over && q.Start > 0 { // or it answers any question with its first rows
-				front, err := x.again(ctx, x.exactly(0, x.limit()))
+				front, err := x.refetch(ctx, x.exactly(0, x.limit()))
 				if err == nil && sameRows(front, l) {
 					err = ErrLoop
 				}
@@ -324,7 +326,7 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 					return Page{}, err
 				}
 			}
-			return x.took(ctx, q, l, placing{start: q.Start, joint: i, moved: true}), nil
+			return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: i, moved: true}), nil
 		}
 		if q.Start == 0 {
 			break
@@ -333,21 +335,21 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		back := max(0, min(q.Start, x.at.Rows-1)-step)
 		step *= 2
 		var err error
-		for size := x.limit(); ; size /= 2 { // a record that cannot be read may stand there
+		for size := x.limit(); ; size /= 2 { // smaller, if a record there cannot be read
 			q, _ = x.reach(back, size)
-			if l, err = x.ask(ctx, q); err == nil || size == 1 || !narrowable(err) {
+			if l, err = x.refetchTwice(ctx, q); err == nil || size == 1 || !narrowable(err) {
 				break
 			}
 		}
 		if err != nil {
-			return x.failed(ctx, q, err)
+			return x.narrow(ctx, q, err)
 		}
 	}
-	// Nothing of what was read last is there any more. From the beginning on,
-	// all that is unknown is taken.
+	// None of the rows read last is there any more. The list is read again from
+	// its beginning.
 	x.torn()
 	if len(l.Records) == 0 {
 		return Page{}, io.EOF
 	}
-	return x.took(ctx, q, l, placing{start: q.Start, joint: -1, moved: true, reread: true}), nil
+	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1, moved: true, reread: true}), nil
 }

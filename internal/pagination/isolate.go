@@ -15,19 +15,20 @@ import (
 // large after each that does not, until the one record that spoils it stands
 // alone.
 type isolation struct {
-	chunk int // rows of one; 0: no range is in doubt
-	end   int // the row after the range
-	alone bool
+	chunk int  // rows of one; 0: no range is being narrowed
+	end   int  // index of the row after the range
+	alone bool // the next record is to be asked for without any other
 }
 
-// failed narrows the range that cannot be read, unless the server is ill.
-func (x *indexed) failed(ctx context.Context, q Query, err error) (Page, error) {
+// narrow asks for fewer rows after a page that could not be read. If the server
+// is ill, it returns the error.
+func (x *indexed) narrow(ctx context.Context, q Query, err error) (Page, error) {
 	if !narrowable(err) {
 		return Page{}, err
 	}
 	switch {
 	case x.broken.chunk == 0:
-		if !errors.Is(err, providers.ErrTooLarge) && x.well(ctx, q.Start+q.Limit) != nil {
+		if !errors.Is(err, providers.ErrTooLarge) && x.prober().lastRead(ctx, q.Start+q.Limit) != nil {
 			return Page{}, err
 		}
 		x.broken.end = max(q.Start+q.Limit, x.at.Rows+1)
@@ -40,78 +41,87 @@ func (x *indexed) failed(ctx context.Context, q Query, err error) (Page, error) 
 	return Page{}, nil
 }
 
-// well reports whether the server answers questions about rows that are not in
-// doubt: the last one read, or else one after the range in doubt.
-func (x *indexed) well(ctx context.Context, after int) error {
-	if x.recent.read == 0 {
-		return x.answersAfter(ctx, after)
-	}
-	return x.answers(ctx, x.exactly(x.at.Rows-1-x.at.Gap, 1))
-}
-
-// farAway is how many rows after a record no other that fails is expected.
+// farAway is at what distance from a record that fails another such record is
+// not expected.
 const farAway = 1000
 
-// answersAfter asks for the record at an index. Where that fails too, one far
-// away will do, or the emptiness after the end.
-func (x *indexed) answersAfter(ctx context.Context, i int) error {
-	err := x.answers(ctx, x.exactly(i, 1))
+// A prober asks for rows that are not at fault. Its errors mean that the server is
+// ill.
+type prober struct {
+	*session
+	grid
+}
+
+func (x *indexed) prober() prober { return prober{x.session, x.grid} }
+
+// lastRead asks for the last row read or, before there is one, for the one at an
+// index.
+func (p prober) lastRead(ctx context.Context, or int) error {
+	if p.recent.read == 0 {
+		return p.record(ctx, or)
+	}
+	return p.probe(ctx, p.exactly(p.at.Rows-1-p.at.Gap, 1))
+}
+
+// record asks for the one at an index. If that fails too, it asks far after it,
+// where perhaps there is none.
+func (p prober) record(ctx context.Context, i int) error {
+	err := p.probe(ctx, p.exactly(i, 1))
 	if err != nil && narrowable(err) {
-		err = x.answers(ctx, x.exactly(i+farAway, 1))
+		err = p.probe(ctx, p.exactly(i+farAway, 1))
 	}
 	return err
 }
 
-// neighborsAreWell asks for the records on either side of the one after those
-// read.
-func (x *indexed) neighborsAreWell(ctx context.Context) error {
-	if x.recent.read > 0 {
-		if err := x.well(ctx, 0); err != nil {
+// neighbors asks for the records on either side of the next one.
+func (p prober) neighbors(ctx context.Context) error {
+	if p.recent.read > 0 {
+		if err := p.lastRead(ctx, 0); err != nil {
 			return err
 		}
 	}
-	return x.answersAfter(ctx, x.at.Rows+1)
+	return p.record(ctx, p.at.Rows+1)
 }
 
-// single asks for the one record after those read, without any other.
-func (x *indexed) single(ctx context.Context) (Page, error) {
+// readAlone asks for the next record without any other.
+func (x *indexed) readAlone(ctx context.Context) (Page, error) {
 	x.broken.alone = false
 	q := x.exactly(x.at.Rows, 1)
-	l, err := x.condemn(ctx, func(ctx context.Context) (jsonscan.List, error) { return x.again(ctx, q) }, x.neighborsAreWell)
+	l, err := x.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return x.refetch(ctx, q) }, x.prober().neighbors)
 	var verdict errRejected
 	switch {
 	case errors.As(err, &verdict):
-		// The record before it must still be there, or it is another's place.
-		if p, moved, err := x.moved(ctx); moved || err != nil {
+		// If the record before it has moved, another record may have failed.
+		if p, moved, err := x.rejoinIfMoved(ctx); moved || err != nil {
 			return p, err
 		}
 		p := x.reject(l.Body, verdict.reason, fmt.Sprintf("%d after %s of %d", x.at.Gap, x.recent.back(1), x.at.Pass))
 		p.Unread = &x.window
 		return p, nil
 	case err != nil && narrowable(err): // its neighbors fail too: the list has moved, or the server is ill
-		if p, moved, movedErr := x.moved(ctx); moved && movedErr == nil {
+		if p, moved, movedErr := x.rejoinIfMoved(ctx); moved && movedErr == nil {
 			return p, nil
 		}
 		return Page{}, err
 	case err != nil:
 		return Page{}, err
 	}
-	return x.bridge(ctx, q, l)
+	return x.takeAdjacent(ctx, q, l)
 }
 
-// moved looks whether the last row that was readable stands where it was read.
-// If not, it goes on where it stands now.
-func (x *indexed) moved(ctx context.Context) (Page, bool, error) {
+// rejoinIfMoved asks for the last row that could be read, at its place. If the row
+// is not there any more, it goes on from where it is now, and moved is true.
+func (x *indexed) rejoinIfMoved(ctx context.Context) (p Page, moved bool, err error) {
 	if x.recent.read == 0 {
 		return Page{}, false, nil
 	}
 	q := x.exactly(x.at.Rows-1-x.at.Gap, 1)
-	l, err := x.ask(ctx, q)
+	l, err := x.refetchTwice(ctx, q)
 	if err != nil && !narrowable(err) || x.lastStandsAt(l, 0) {
 		return Page{}, false, err
 	}
-	if err != nil { // one that fails stands there now, or the server is ill
-		if wellErr := x.answersAfter(ctx, x.at.Rows); wellErr != nil {
+	if err != nil { // a record that fails stands there now, or the server is ill
+		if probeErr := x.prober().record(ctx, x.at.Rows); probeErr != nil {
 			return Page{}, false, err
 		}
 		l = jsonscan.List{}
@@ -123,30 +133,30 @@ func (x *indexed) moved(ctx context.Context) (Page, bool, error) {
 	if x.stalled.idle++; x.stalled.idle > maxStalls {
 		return Page{}, true, fmt.Errorf("%w: the list moves too fast to read past a record that cannot be read; what was read is stored", providers.ErrTemporary)
 	}
-	x.at.Rows -= x.at.Gap // what was rejected may come again, and is known
+	x.at.Rows -= x.at.Gap // records that were rejected may be met again; they are known
 	x.at.Gap, x.broken.chunk = 0, 0
-	p, err := x.rejoin(ctx, q, l)
+	p, err = x.rejoin(ctx, q, l)
 	return p, true, err
 }
 
-// bridge takes a page that begins right after the rows read and so cannot show
-// the last of them: that one is looked at once more, after the page.
-func (x *indexed) bridge(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
-	if p, moved, err := x.moved(ctx); moved || err != nil {
+// takeAdjacent takes a page that begins right after the rows read, and so cannot
+// show the last of them. It therefore asks once more for that row.
+func (x *indexed) takeAdjacent(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
+	if p, moved, err := x.rejoinIfMoved(ctx); moved || err != nil {
 		return p, err
 	}
 	if fixed, err := x.ignoresSize(ctx, q, l); fixed || err != nil {
 		return Page{}, err
 	}
-	if len(l.Records) == 0 { // which is no proof until it comes twice
+	if len(l.Records) == 0 {
 		ended, err := x.nothingAfter(ctx)
 		switch {
 		case err != nil:
-			return x.failed(ctx, q, err)
+			return x.narrow(ctx, q, err)
 		case ended:
 			return Page{}, io.EOF
 		}
 		return Page{}, nil
 	}
-	return x.took(ctx, q, l, placing{start: q.Start, joint: -1}), nil
+	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1}), nil
 }

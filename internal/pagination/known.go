@@ -12,56 +12,57 @@ import (
 	"hikyaku/pkg/jsonscan"
 )
 
-// Known is the set of the rows that a run has handed over, by 64-bit digests
-// of their ids, in some 20 bytes each. Two ids with one digest would be taken
-// for the same row; among a million rows that happens once in 37 million runs.
+// Known is the set of the rows that a run has returned, by 64-bit digests of
+// their ids, in some 20 bytes each. Two ids with one digest would be taken for
+// the same row; among a million rows that happens once in 37 million runs.
 //
-// It is not safe for concurrent use.
+// It forgets its oldest rows a table at a time. It is not safe for concurrent use.
 type Known struct {
-	generation int // rows of a full table
-	tables     []*table
-	count      int
-	forgotten  bool
-	answers    uint16 // number of the answer taken last
+	perTable  int      // rows of a full table; 0: one table that has no bound
+	tables    []*table // the oldest first
+	count     int
+	forgotten bool
+	answers   uint16 // number of the answer taken last
 }
 
 const (
-	// RememberedRows is how many of the newest rows an export's set remembers
-	// at the least.
+	// RememberedRows is how many of the newest rows an export remembers at
+	// least.
 	RememberedRows = 1_000_000
 	// Everything makes a set that forgets nothing. A list that is always read
-	// twice needs that: what was forgotten would be handed over again.
+	// twice needs that: rows that were forgotten would be returned again.
 	Everything = 0
 )
 
 // NewKnown returns a set that remembers at least the newest rows added, or
 // Everything.
-func NewKnown(rows int) *Known { return &Known{generation: (rows + 2) / 3} }
+func NewKnown(rows int) *Known { return &Known{perTable: (rows + 2) / 3} }
 
-// tablesKept are three full ones and the one being filled.
+// tablesKept is how many tables there are at most: three full ones, which hold
+// the rows to be remembered, and the one being filled.
 const tablesKept = 4
 
-// A slot is a known row, in 16 bytes.
-type slot struct {
-	id      uint64 // digest of its id; 0: the slot is empty
+// A knownRow is what is known of a row, in 16 bytes.
+type knownRow struct {
+	id      uint64 // digest of its id; 0: no row
 	content uint16 // digest of its bytes
 	next    uint16 // of the id that followed it in the newest answer; 0: none did
 	answer  uint16 // number of the newest answer that showed it
 	pass    uint8
-	looks   uint8 // the look that took it, times 16, and the last one that met it
+	looks   uint8 // the look that took it, times 16, plus the last look that met it
 }
 
-func (s slot) taken() int { return int(s.looks >> 4) }
-func (s slot) met() int   { return int(s.looks & 15) }
+func (s knownRow) taken() int { return int(s.looks >> 4) }
+func (s knownRow) met() int   { return int(s.looks & 15) }
 
 // meet notes that a look has met the row.
-func (s *slot) meet(look int) { s.looks = s.looks&0xf0 | uint8(look&15) }
+func (s *knownRow) meet(look int) { s.looks = s.looks&0xf0 | uint8(look&15) }
 
-// inLook is slot.looks of a row that a look takes.
-func inLook(look int) uint8 { return uint8(look&15) * 17 }
+// takenIn is knownRow.looks of a row that a look takes.
+func takenIn(look int) uint8 { return uint8(look&15) * 17 }
 
-// slotSize is the width of a stored slot.
-const slotSize = 16
+// knownRowSize is the size of a stored knownRow.
+const knownRowSize = 16
 
 func digest(id []byte) uint64 {
 	if d := xxhash.Sum64(id); d != 0 {
@@ -70,8 +71,8 @@ func digest(id []byte) uint64 {
 	return 1
 }
 
-// short is a digest of a digest that is never 0.
-func short(d uint64) uint16 { return uint16(d>>48) | 1 }
+// digest16 is a shorter digest of a digest; never 0.
+func digest16(d uint64) uint16 { return uint16(d>>48) | 1 }
 
 // Len returns how many rows have been added.
 func (k *Known) Len() int { return k.count }
@@ -79,8 +80,8 @@ func (k *Known) Len() int { return k.count }
 // Forgetful reports whether rows have been forgotten.
 func (k *Known) Forgetful() bool { return k.forgotten }
 
-// find returns the slot of an id until the next add; nil if it is not known.
-func (k *Known) find(id uint64) *slot {
+// find returns what is known of an id; nil if nothing is. The next add may move it.
+func (k *Known) find(id uint64) *knownRow {
 	for i := len(k.tables) - 1; i >= 0; i-- {
 		if s := k.tables[i].find(id); s != nil {
 			return s
@@ -94,14 +95,14 @@ func (k *Known) has(l jsonscan.List) bool {
 	return !slices.ContainsFunc(l.Records, func(r jsonscan.Record) bool { return k.find(digest(idOf(l, r))) == nil })
 }
 
-func (k *Known) add(s slot) {
+func (k *Known) add(s knownRow) {
 	n := len(k.tables)
-	if n == 0 || k.generation > 0 && k.tables[n-1].count >= k.generation {
+	if n == 0 || k.perTable > 0 && k.tables[n-1].count >= k.perTable {
 		if n == tablesKept {
 			k.tables = append(k.tables[:0], k.tables[1:]...)
 			k.forgotten = true
 		}
-		k.tables = append(k.tables, &table{most: k.generation})
+		k.tables = append(k.tables, &table{most: k.perTable})
 	}
 	k.tables[len(k.tables)-1].add(s)
 	k.count++
@@ -109,14 +110,14 @@ func (k *Known) add(s slot) {
 
 // Restore adds rows as Row.AppendKnown wrote them in another process.
 func (k *Known) Restore(r io.Reader) error {
-	var raw [slotSize]byte
+	var raw [knownRowSize]byte
 	for {
 		if _, err := io.ReadFull(r, raw[:]); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("reading the known ids: %w", err)
 		}
-		s := slot{
+		s := knownRow{
 			id: binary.LittleEndian.Uint64(raw[:]), content: binary.LittleEndian.Uint16(raw[8:]),
 			next: binary.LittleEndian.Uint16(raw[10:]), answer: binary.LittleEndian.Uint16(raw[12:]), pass: raw[14], looks: raw[15],
 		}
@@ -126,8 +127,8 @@ func (k *Known) Restore(r io.Reader) error {
 	}
 }
 
-// appendTo stores a slot.
-func (s slot) appendTo(b []byte) []byte {
+// appendTo appends a stored knownRow.
+func (s knownRow) appendTo(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, s.id)
 	b = binary.LittleEndian.AppendUint16(b, s.content)
 	b = binary.LittleEndian.AppendUint16(b, s.next)
@@ -137,7 +138,7 @@ func (s slot) appendTo(b []byte) []byte {
 
 // A table is a hash table with open addressing.
 type table struct {
-	slots []slot
+	slots []knownRow
 	count int
 	most  int // rows that it takes; 0: no bound
 }
@@ -147,7 +148,7 @@ func (t *table) place(id uint64) int {
 	return int(mixed >> 32 * uint64(len(t.slots)) >> 32)
 }
 
-func (t *table) find(id uint64) *slot {
+func (t *table) find(id uint64) *knownRow {
 	if len(t.slots) == 0 {
 		return nil
 	}
@@ -161,7 +162,7 @@ func (t *table) find(id uint64) *slot {
 	}
 }
 
-func (t *table) add(s slot) {
+func (t *table) add(s knownRow) {
 	if t.count*4 >= len(t.slots)*3 {
 		t.grow()
 	}
@@ -175,7 +176,7 @@ func (t *table) grow() {
 	if t.most > 0 {
 		size = max(64, min(size, t.most*4/3+4)) // no more than it will ever hold
 	}
-	t.slots = make([]slot, size)
+	t.slots = make([]knownRow, size)
 	for _, s := range old {
 		if s.id != 0 {
 			t.put(s)
@@ -183,7 +184,7 @@ func (t *table) grow() {
 	}
 }
 
-func (t *table) put(s slot) {
+func (t *table) put(s knownRow) {
 	i := t.place(s.id)
 	for t.slots[i].id != 0 && t.slots[i].id != s.id {
 		i = (i + 1) % len(t.slots)

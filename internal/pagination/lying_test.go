@@ -1,7 +1,6 @@
 package pagination_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -186,5 +185,3 @@ func TestDeletedAroundTheCursor(t *testing.T) {
 		}
 	}
 }
-
-var _ = fmt.Sprint

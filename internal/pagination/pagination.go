@@ -1,21 +1,22 @@
-// Package pagination reads a provider's list from its beginning to its end,
-// although rows come and go meanwhile, answers are wrong and servers fall ill.
+// Package pagination reads a provider's list from its beginning to its end, also
+// if rows are inserted and deleted meanwhile, if answers are wrong, and if the
+// server fails now and then.
 //
-// A Reader asks a Source for one page after the other and hands over the rows
-// that it has not handed over before. Each page begins with the last row of
-// the page before it, the row of overlap. A page that does not was answered
-// wrongly, or the list has moved; it is asked for once more, and if it stays
-// so, the reader goes back until a page shows rows that it knows, and goes on
-// from there. What is known is a set of the run's ids (Known), so that reading
-// again never doubles a row.
+// A Reader asks a Source for one page after the other and returns the rows that
+// it has not returned before. Each page begins with the last row of the page
+// before it, the row of overlap. If a page does not, either its answer was wrong
+// or the list has moved. It is asked for once more. If it stays as it is, the
+// reader goes back until a page shows rows that it knows, and goes on from there.
+// The ids of a run's rows are kept in a set (Known), so that reading a page again
+// never returns a row twice.
 //
 // There is one strategy for each way of paging: indexed (offsets, and page
 // numbers whose size can be chosen), fixed (page numbers of one size), cursor,
 // and whole (no paging).
 //
-// A list may be read several times. The first look finds signs that rows may
-// have been missed, and a further look finds those rows; Position.Settled says
-// whether enough looks have been taken.
+// To read a list once, from end to end, is a look. The first look notes signs
+// that rows may have been missed (Signs), and a further look finds those rows;
+// Position.Settled says whether enough looks have been taken.
 package pagination
 
 import (
@@ -92,25 +93,25 @@ type Row struct {
 	jsonscan.Record
 	Place int // row of the pass, from 1, in the order of the source
 
-	known slot
+	known knownRow
 }
 
-// A Page holds the rows of one answer that are to be taken, perhaps none.
+// A Page holds the new rows of one answer, perhaps none.
 type Page struct {
 	Body []byte // of the answer; a Row's Start and End point into it
 	Rows []Row
 	// Repeated counts rows that are left out because an earlier pass of the
-	// run has handed them over.
+	// run has returned them.
 	Repeated int
-	// Unread is a window in which a record could not be read, and what follows
-	// it there could not be asked for; nil: none.
+	// Unread is a window of time with a record that could not be read. Rows
+	// after it in the same window could not be asked for. nil: there is none.
 	Unread *Window
 }
 
 // Line returns a row's bytes with the newline.
 func (p Page) Line(r Row) []byte {
 	if r.End == r.Start {
-		return nil // of a record that no answer shows
+		return nil // the record was rejected, and no answer has shown its bytes
 	}
 	return p.Body[r.Start : r.End+1]
 }
@@ -131,14 +132,15 @@ type Position struct {
 	Last []string `json:"last,omitempty"`
 	// Fixed: the server's page size cannot be chosen.
 	Fixed bool `json:"fixed,omitempty"`
-	// Gap counts rows rejected since the last of Last: pages begin after them.
+	// Gap counts the rows that were rejected after the last of Last. No page
+	// can hold them, so that the next one begins after them.
 	Gap int `json:"gap,omitempty"`
-	// Windows are the bounds of the narrower windows, in seconds of Unix
-	// time, into which a list by cursor is cut around a record that cannot be
-	// read: the beginning of the one being read, then the end of each.
+	// Windows are the narrower windows of time into which a list by cursor is
+	// cut around a record that cannot be read, in seconds of Unix time: the
+	// beginning of the one being read, its end, and the ends of those after it.
 	Windows []int64 `json:"windows,omitempty"`
-	// Total is one more than what the provider counted on the first page; 0: it
-	// did not count.
+	// Total is one more than the count of all rows that the provider gave with
+	// the first page; 0: it gave none.
 	Total   int      `json:"total,omitempty"`
 	Suspect *Suspect `json:"suspect,omitempty"`
 	Signs   Signs    `json:"signs,omitzero"`
@@ -146,27 +148,30 @@ type Position struct {
 	Done bool `json:"done,omitempty"`
 }
 
-// Signs say what the looks at one pass have met so far.
+// Signs are what the looks at one pass have met so far that may mean missing rows.
 type Signs struct {
-	// Displaced counts rows of the first look that stood further on in the
-	// list than where they had been read: as many others have come before
-	// them, and one of those may have jumped over the reader.
+	// Displaced counts the rows that the first look met a second time, further
+	// on than where it had read them: as many rows have been inserted before
+	// them, and one of those may be one that jumped from after the reader's
+	// place to before it.
 	Displaced int `json:"displaced,omitempty"`
-	// Moved counts the same rows of the present further look.
+	// Moved counts the same of the present look, if that is a further one.
 	Moved int `json:"moved,omitempty"`
 	// Reordered counts those of Displaced and Moved that one answer showed
 	// after its row of overlap: what stands before that did not push them there.
 	Reordered int `json:"reordered,omitempty"`
 	// Found counts the rows that only further looks have shown.
 	Found int `json:"found,omitempty"`
-	// Late counts those of Found that the present look showed and that must
-	// have been there when an earlier look read that place.
+	// Late counts those rows of the present look that an earlier look has
+	// missed: they were there when it read that place.
 	Late int `json:"late,omitempty"`
-	// Torn counts the places of the present look where no known row was found.
+	// Torn counts the places of the present look where none of the rows read
+	// before could be found again, so that it is not known what lies between.
 	Torn int `json:"torn,omitempty"`
 	// TornBefore counts those of the looks before.
 	TornBefore int `json:"torn_before,omitempty"`
-	// Unread counts places that no smaller question can get past.
+	// Unread counts the places where a record could not be read and no smaller
+	// question could be asked, so that rows beside it are missing.
 	Unread int `json:"unread,omitempty"`
 }
 
@@ -179,11 +184,12 @@ func (s *Signs) displace(look, rows int) {
 	}
 }
 
-// Settled reports whether the looks so far show that nobody is missing. The
-// first look settles a list in order if nothing was displaced or lost. A
-// further look settles it if it showed nobody who had been missed and either
-// it or the first one met nothing displaced; or if as many have been found as
-// rows were displaced. A look that was torn has not counted them to the end.
+// Settled reports whether the looks so far show that no row is missing. One look
+// is enough for a list that the provider keeps in order, if no row was displaced
+// and no place torn. A further look is enough if it found no late row, and no row
+// was displaced in it or in the first look; or if further looks have found as
+// many rows as were displaced, so that these account for the shift. A look that
+// was torn has not counted them to the end.
 func (p Position) Settled(unordered bool) bool {
 	s := p.Signs
 	switch {

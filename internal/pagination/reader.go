@@ -30,20 +30,20 @@ type Options struct {
 type Reader struct {
 	*session
 
-	way    strategy
-	before Position // where the present page began
-	ended  bool
+	strategy strategy
+	before   Position // where the present page began
+	ended    bool
 }
 
 // A strategy is one way of paging.
 type strategy interface {
-	// next reads one page or takes one step towards it, and returns io.EOF at
-	// the end of the list.
+	// next reads one page, or asks one question on the way to it and returns a
+	// Page without rows. It returns io.EOF at the end of the list.
 	next(ctx context.Context) (Page, error)
 }
 
-// A session is what the strategies share: the place, what is known, and the
-// way to the source.
+// A session is what all strategies share: the position, what is known, and the
+// requests to the source.
 type session struct {
 	source Source
 	window Window
@@ -53,10 +53,11 @@ type session struct {
 	recent *recentRows
 	drift  *Drift
 	late   lateRun
-	// progress: it showed a row that the look had not met before.
+	// progress: the answer taken last showed a row that the look had not met.
 	progress bool
-	began    time.Time
-	trust    trust
+	began    time.Time // when the run began
+	attempts int       // of one Fetch
+	now      func() time.Time
 }
 
 // NewReader returns a reader that goes on from a position. What it hands over
@@ -73,21 +74,21 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 	}
 	s := &session{
 		source: source, window: w, at: from, known: known, drift: drift, began: o.Began,
-		asked: &requests{fetch: source.Fetch, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
-		trust: trust{attempts: max(1, o.Attempts), now: o.Now},
+		asked:    &requests{fetch: source.Fetch, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
+		attempts: max(1, o.Attempts), now: o.Now,
 	}
 	s.recent = newRecent(4*max(source.PageSize, from.Size), from.Last)
 	s.recall(from.Last)
 	r := &Reader{session: s}
 	switch {
 	case source.Paging == ByCursor:
-		r.way = newCursor(s)
+		r.strategy = newCursor(s)
 	case source.Paging == Unpaged:
-		r.way = &whole{session: s}
+		r.strategy = &whole{session: s}
 	case source.Paging == ByFixedPage, from.Fixed:
-		r.way = newFixed(s)
+		r.strategy = newFixed(s)
 	default:
-		r.way = &indexed{session: s, grid: grid{byPage: source.Paging == ByPage}}
+		r.strategy = &indexed{session: s, grid: grid{byPage: source.Paging == ByPage}}
 	}
 	return r
 }
@@ -100,34 +101,34 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 		return Page{}, io.EOF
 	}
 	r.before = r.Position()
-	p, err := r.way.next(ctx)
-	var other becomeFixed
+	p, err := r.strategy.next(ctx)
+	var other errFixedSize
 	switch {
 	case errors.As(err, &other):
 		r.asked.drop()
 		r.at.Size = other.size
-		r.way = newFixed(r.session)
+		r.strategy = newFixed(r.session)
 		return Page{}, nil
 	case errors.Is(err, io.EOF):
-		r.late = lateRun{} // what stands after all known rows has been appended
+		r.late = lateRun{} // new rows after all known ones were added at the end: nobody missed them
 		r.ended, r.at.Done = true, true
-		if r.at.Look > 0 && r.at.Rows == 0 && r.at.Seen > 0 { // a look at nothing shows nothing
+		if r.at.Look > 0 && r.at.Rows == 0 && r.at.Seen > 0 { // the list is empty now: this look proves nothing
 			r.at.Signs.Torn++
 		}
 	}
 	return p, err
 }
 
-// becomeFixed is what indexed answers where the server ignores the size asked
-// for and gives pages of its own.
-type becomeFixed struct{ size int }
+// errFixedSize is returned by indexed where the server ignores the size asked
+// for and gives pages of its own. The reader goes on with fixed.
+type errFixedSize struct{ size int }
 
-func (becomeFixed) Error() string { return ErrLoop.Error() }
+func (errFixedSize) Error() string { return ErrLoop.Error() }
 
 // Close ends the requests that are still on their way.
 func (r *Reader) Close() {
 	r.asked.drop()
-	if w, ok := r.way.(*whole); ok {
+	if w, ok := r.strategy.(*whole); ok {
 		w.close()
 	}
 }
@@ -162,8 +163,8 @@ func (r *Reader) PositionAfter(p Page, n int) Position {
 	return at
 }
 
-// frame adds what all queries of the pass have in common.
-func (s *session) frame(q Query) Query {
+// forPass adds what all queries of the pass have in common.
+func (s *session) forPass(q Query) Query {
 	q.Pass = s.at.Pass
 	if q.Window == (Window{}) {
 		q.Window = s.window
@@ -171,8 +172,9 @@ func (s *session) frame(q Query) Query {
 	return q
 }
 
+// fetch returns a page, the one that is on its way if it is this one.
 func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
-	l, err := s.asked.get(ctx, s.frame(q))
+	l, err := s.asked.get(ctx, s.forPass(q))
 	switch {
 	case err != nil:
 	case l.Null && s.at.Rows == 0:
@@ -191,8 +193,8 @@ var errNull = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrTempo
 // among others: it may be in another character set as a whole.
 var errCharset = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrMalformed, Detail: "found an answer whose only record is not UTF-8"}
 
-// again asks anew, although the page may be on its way.
-func (s *session) again(ctx context.Context, q Query) (jsonscan.List, error) {
+// refetch drops what is on its way and asks anew.
+func (s *session) refetch(ctx context.Context, q Query) (jsonscan.List, error) {
 	s.asked.drop()
 	return s.fetch(ctx, q)
 }
@@ -225,13 +227,14 @@ func (s *session) newestOf(l jsonscan.List) (index, place int) {
 func (s *session) recall(last []string) {
 	for _, id := range last {
 		if d := digest([]byte(id)); s.known.find(d) == nil {
-			s.known.add(slot{id: d, pass: uint8(s.at.Pass), looks: inLook(s.at.Look)})
+			s.known.add(knownRow{id: d, pass: uint8(s.at.Pass), looks: takenIn(s.at.Look)})
 		}
 	}
 }
 
-// limit is how many rows to ask for. Each look has other pages than the one
-// before it. A page of one row could not overlap.
+// limit is how many rows to ask for. Each look asks for one row fewer, so that
+// its pages begin elsewhere than those of the look before. A page of one row
+// could not overlap.
 func (s *session) limit() int {
 	size := s.source.PageSize
 	if s.at.Size > 0 {
@@ -240,68 +243,47 @@ func (s *session) limit() int {
 	return max(2, size-s.at.Look)
 }
 
-// A placing says how a page's rows relate to those that have been read.
-type placing struct {
-	start  int  // rows of the pass before the answer's first
-	joint  int  // index of the row up to which all should be known; -1: none
-	moved  bool // the page does not begin where the one before ended
-	reread bool // it reaches back, so that known rows after the joint are no sign
+// A placement says how an answer's rows relate to those that have been read.
+type placement struct {
+	start        int  // rows of the pass before the answer's first
+	overlapIndex int  // index of the row up to which all should be known; -1: none
+	moved        bool // the page does not begin where the one before ended
+	reread       bool // it reaches back, so that known rows after the joint are no sign
 }
 
-// take returns the rows of an answer that are not known yet, and notes what
-// the known ones tell.
-func (s *session) take(l jsonscan.List, p placing) Page {
+// take returns the rows of an answer that are not known yet, and notes what the
+// known ones tell of how the list has moved.
+func (s *session) take(l jsonscan.List, p placement) Page {
 	page := Page{Body: l.Body, Rows: make([]Row, 0, len(l.Records))}
 	s.known.answers++
-	answer := s.known.answers
 	s.progress = false
-	var before uint64 // the row before, in this answer
-	fresh := false    // it was taken now
+	var before uint64 // digest of the row before, in this answer
+	taken := false    // that row was taken from this answer
 	twice := 0        // rows that the answer shows a second time
 	for i, record := range l.Records {
-		id := idOf(l, record)
-		d, content := digest(id), uint16(digest(l.Bytes(record)))
+		record.ID = idOf(l, record)
+		d, content := digest(record.ID), uint16(digest(l.Bytes(record)))
 		if before != 0 {
 			if e := s.known.find(before); e != nil {
-				e.next = short(d)
-			}
-			if fresh {
-				page.Rows[len(page.Rows)-1].known.next = short(d)
+				e.next = digest16(d)
 			}
 		}
+		if taken {
+			page.Rows[len(page.Rows)-1].known.next = digest16(d)
+		}
 		e := s.known.find(d)
-		if fresh = e == nil; fresh {
-			one := slot{id: d, content: content, answer: answer, pass: uint8(s.at.Pass), looks: inLook(s.at.Look)}
+		if taken = e == nil; taken {
+			one := knownRow{id: d, content: content, answer: s.known.answers, pass: uint8(s.at.Pass), looks: takenIn(s.at.Look)}
 			s.known.add(one)
-			record.ID = id
 			s.at.Seen++
 			s.progress = true
 			page.Rows = append(page.Rows, Row{Record: record, Place: p.start + i + 1 - twice, known: one})
 			s.late.unknown(s, l.Bytes(record))
-		} else {
-			known := *e
-			e.answer = answer
-			e.meet(s.at.Look)
-			if known.answer == answer {
-				twice++
-			}
-			again := known.met() == s.at.Look && known.pass == uint8(s.at.Pass)
-			s.progress = s.progress || !again
-			// A row that one answer shows twice has not moved.
-			if again && i > p.joint && !p.reread && known.answer != answer && known.content == content {
-				s.at.Signs.displace(s.at.Look, 1)
-				s.at.Signs.Reordered++
-			}
-			if known.pass != uint8(s.at.Pass) && i > p.joint && s.at.Look == 0 {
-				s.at.Seen++
-				page.Repeated++
-			}
-			if known.taken() < s.at.Look || known.pass != uint8(s.at.Pass) {
-				s.late.met(&s.at.Signs, known)
-			}
+		} else if s.meet(e, content, i > p.overlapIndex, p.reread, &page) {
+			twice++
 		}
-		if i > p.joint || p.moved {
-			s.recent.add(id)
+		if i > p.overlapIndex || p.moved {
+			s.recent.add(record.ID)
 		}
 		before = d
 	}
@@ -311,13 +293,41 @@ func (s *session) take(l jsonscan.List, p placing) Page {
 	return page
 }
 
-// A lateRun follows the unknown rows that stand together in a further look,
-// and judges them by their neighbors: between two rows that one answer showed,
-// they have come since that answer; elsewhere they had been missed.
+// meet notes a known row that an answer shows again. beyond: it stands after the
+// overlap, where only new rows are expected, unless the answer reads rows again
+// on purpose. It reports whether this answer shows the row a second time.
+func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page *Page) (twice bool) {
+	known := *row
+	row.answer = s.known.answers
+	row.meet(s.at.Look)
+	samePass, twice := known.pass == uint8(s.at.Pass), known.answer == row.answer
+	metInThisLook := samePass && known.met() == s.at.Look
+	s.progress = s.progress || !metInThisLook
+	// An answer that shows a row twice does not show that it has moved, nor does
+	// a row that has changed: it may be sorted by when.
+	if metInThisLook && beyond && !reread && !twice && known.content == content {
+		s.at.Signs.displace(s.at.Look, 1)
+		s.at.Signs.Reordered++
+	}
+	if !samePass && beyond && s.at.Look == 0 {
+		s.at.Seen++
+		page.Repeated++
+	}
+	if !samePass || known.taken() < s.at.Look {
+		s.late.met(&s.at.Signs, known)
+	}
+	return twice
+}
+
+// A lateRun follows the rows that a further look shows for the first time, as
+// long as they stand together, and judges them by the known rows on either side.
+// If the answer that showed one of those last showed the other one too, the new
+// rows have been inserted since. If not, an earlier look has missed them: they
+// are late.
 type lateRun struct {
 	unknownRows int
-	before      slot // the known row before them, as it was last met; zero: there is none
-	open        bool // it is not known, and nothing follows from it
+	before      knownRow // the known row before them, as it was last read; zero: there is none
+	open        bool     // what stands before them was not read: they are not judged
 }
 
 // creationSlack is by how much a provider's clock may lag, and how much its
@@ -339,16 +349,16 @@ func (r *lateRun) unknown(s *session, record []byte) {
 }
 
 // met notes a row that a look before has shown.
-func (r *lateRun) met(signs *Signs, known slot) {
-	together := r.before.id != 0 && (r.before.answer == known.answer || r.before.next == short(known.id))
+func (r *lateRun) met(signs *Signs, known knownRow) {
+	together := r.before.id != 0 && (r.before.answer == known.answer || r.before.next == digest16(known.id))
 	if r.unknownRows > 0 && !r.open && !together {
 		signs.Late += r.unknownRows
 	}
 	*r = lateRun{before: known}
 }
 
-// close counts rows whose neighbor is not known yet as missed, since it will
-// never be known to whoever goes on from the position.
+// close counts the rows at the end of an answer as late: the row after them is
+// not known yet, and a reader that goes on from this position cannot judge them.
 func (r *lateRun) close(at Position) Position {
 	at.Signs.Late += r.unknownRows
 	return at

@@ -3,21 +3,21 @@ package pagination
 import "slices"
 
 const (
-	minRecent = 1000 // rows remembered at the least
-	fullIDs   = 24   // ids kept in full
-	// idWidth bounds what a Position's ids take as ASCII JSON, so that a
-	// part's metadata can hold it.
+	minRecent = 1000 // rows remembered at least
+	fullIDs   = 24   // of them, kept with their whole ids
+	// idWidth bounds what a Position's ids take together as ASCII JSON, so that
+	// a part's metadata can hold it.
 	idWidth = 480
 )
 
-// recentRows are the rows that a look has read last, with their order. By them
-// a place is found again in a list that moves.
+// recentRows are the rows that a look has read last, in their order. By them the
+// reader finds its place again in a list that has moved.
 type recentRows struct {
-	last [fullIDs][]byte // the last ids in full
-	read int             // rows read; a row's number is counted from 1
+	last [fullIDs][]byte // the last ids, a ring
+	read int             // rows read so far; rows are numbered from 1
 
-	ring   []uint64
-	next   int
+	ring   []uint64       // digests of the ids
+	next   int            // index of the oldest one, once the ring is full
 	number map[uint64]int // of each row in ring
 }
 
@@ -50,8 +50,8 @@ func (r *recentRows) add(id []byte) {
 // has reports whether a row is remembered.
 func (r *recentRows) has(id []byte) bool { return r.number[digest(id)] > 0 }
 
-// inNewerHalf reports whether a row is in the newer half of what is
-// remembered. Nothing read next to such a row can have been forgotten.
+// inNewerHalf reports whether a row is in the newer half of what is remembered.
+// The rows that were read next to it are then remembered, too.
 func (r *recentRows) inNewerHalf(id []byte) bool {
 	n := r.number[digest(id)]
 	return n > 0 && n > r.read-cap(r.ring)/2
@@ -71,8 +71,8 @@ func (r *recentRows) back(n int) string {
 	return string(r.last[(r.read-n)%fullIDs])
 }
 
-// ids returns the last ids, the newest at the end, as many as are narrow
-// enough, but always one.
+// ids returns the last ids, the newest at the end: as many as fit into idWidth,
+// but always one.
 func (r *recentRows) ids() []string {
 	var list []string
 	budget := idWidth

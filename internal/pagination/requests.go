@@ -8,9 +8,9 @@ import (
 	"hikyaku/pkg/jsonscan"
 )
 
-// requests asks for pages, some of them before they are needed: a strategy
-// says which page it expects to need next. Where it then asks for another one,
-// what is on its way is dropped.
+// requests asks for pages, some of them before they are needed: a strategy says
+// which page it expects to need next. If it then asks for another one, what is on
+// its way is dropped.
 type requests struct {
 	fetch Fetch
 	most  int          // on their way at once
@@ -31,7 +31,7 @@ type request struct {
 	err    error
 }
 
-// expect begins to ask for a page if another may be on its way.
+// expect asks for a page in advance, unless as many as allowed are on their way.
 func (r *requests) expect(ctx context.Context, q Query) bool {
 	if len(r.queue) >= r.most {
 		return false
@@ -79,7 +79,7 @@ func (r *requests) get(ctx context.Context, q Query) (jsonscan.List, error) {
 	}
 }
 
-// last returns the query that was begun last, if one is on its way.
+// last returns the newest query that is on its way, if there is one.
 func (r *requests) last() (Query, bool) {
 	if n := len(r.queue); n > 0 {
 		return r.queue[n-1].query, true

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// maxStalls bounds the pages in a row that neither bring a new row nor
-	// begin where they should, before a source is called broken.
+	// maxStalls is how many pages in a row may neither bring a new row nor
+	// begin where they should, before the source is called broken.
 	maxStalls = 40
-	// maxIdle bounds the pages in a row that lead nowhere in a list whose
-	// order changes with each request.
+	// maxIdle is how many mismatches in a row may lead nowhere, before the look
+	// ends at a torn place: the order may change with each request.
 	maxIdle = 8
 	// maxBack bounds how often a reader goes back in a row.
 	maxBack = 12
@@ -25,7 +25,8 @@ const (
 	enoughTails = 2
 )
 
-// A stall tells a list that moves from one that cannot be read on.
+// A stall counts answers that lead nowhere, to tell a list that moves from one
+// that cannot be read on.
 type stall struct {
 	reached int    // the furthest index read
 	barren  int    // pages in a row that neither got further nor brought a new row

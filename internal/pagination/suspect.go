@@ -10,25 +10,25 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// A server that is ill is not a record that is broken. A record is rejected
-// only if it fails again and again while its neighbors are answered well.
-
+// A record is rejected only if it fails again and again while its neighbors are
+// answered. If they fail too, the server is ill, and no record is to blame.
 const (
 	// enoughFailures is how often a record must have failed.
 	enoughFailures = 24
-	// enoughTime is how long a record must have failed with a server's error.
-	// A text that is no JSON needs no time: it will not heal.
+	// enoughTime is how long a record must have failed, if it failed with a
+	// status of 500 or more: such a fault may end by itself. A record that
+	// makes the answer unreadable needs no time.
 	enoughTime = 5 * time.Minute
-	// comeBack is after how long it is asked for again meanwhile.
+	// comeBack is how long to wait before it is asked for again meanwhile.
 	comeBack = 100 * time.Second
 )
 
-// A Suspect is the one record that stands after a Position's rows and that has
-// not been readable so far.
+// A Suspect is the one record after a Position's rows, as long as it could not be
+// read and is not yet rejected.
 type Suspect struct {
 	Since    time.Time `json:"since"`
 	Failures int       `json:"failures"`
-	Status   int       `json:"status,omitempty"` // of the server's error; 0: the answer was no list
+	Status   int       `json:"status,omitempty"` // the server's, 500 or more; 0: it sent answers that cannot be read
 }
 
 // A WaitError asks the caller to come back later with the same position.
@@ -45,14 +45,15 @@ func (e *WaitError) Error() string {
 // Unwrap returns the fault.
 func (e *WaitError) Unwrap() error { return e.Err }
 
-// narrowable reports whether an error may be the doing of one record, so that
-// a smaller question may be answered.
+// narrowable reports whether one record may be the cause of an error, so that a
+// page without it may be answered.
 func narrowable(err error) bool {
 	return errors.Is(err, jsonscan.ErrNotAList) || errors.Is(err, providers.ErrTooLarge) || serverStatus(err) != 0
 }
 
-// serverStatus returns the status of a server's own error, 0 for any other. One
-// that says when to come back is busy, whatever it is asked for.
+// serverStatus returns the status of a server's own failure, from 500 on; 0 for
+// any other error. One that says when to come back is busy, whatever it is asked
+// for.
 func serverStatus(err error) int {
 	var e *providers.Error
 	if errors.As(err, &e) && e.Status >= 500 && errors.Is(err, providers.ErrTemporary) && providers.RetryAfter(err) == 0 {
@@ -61,24 +62,18 @@ func serverStatus(err error) int {
 	return 0
 }
 
-// trust is how much must be known before a record is given up.
-type trust struct {
-	attempts int // of one Fetch
-	now      func() time.Time
-}
-
-// errRejected is the verdict on a record.
+// errRejected says that a record is given up, and why.
 type errRejected struct{ reason string }
 
 func (e errRejected) Error() string { return e.reason }
 
-// condemn asks for a single record until it is answered or has failed often
-// and long enough. well asks for its neighbors; its error means that the
-// server is ill, and nobody is to blame. It returns the answer, errRejected,
-// a WaitError, or the fault of the server.
-func (s *session) condemn(ctx context.Context, alone func(context.Context) (jsonscan.List, error), well func(context.Context) error) (jsonscan.List, error) {
+// judgeRecord asks for one record, by alone, until it is answered or has failed
+// often and long enough. After each failure probe asks for its neighbors: if they
+// fail too, the server is ill. judgeRecord returns the answer, errRejected, a
+// WaitError to go on later, or the server's fault.
+func (s *session) judgeRecord(ctx context.Context, alone func(context.Context) (jsonscan.List, error), probe func(context.Context) error) (jsonscan.List, error) {
 	if s.at.Suspect == nil {
-		s.at.Suspect = &Suspect{Since: s.trust.now().UTC()}
+		s.at.Suspect = &Suspect{Since: s.now().UTC()}
 	}
 	suspect := s.at.Suspect
 	for {
@@ -90,12 +85,12 @@ func (s *session) condemn(ctx context.Context, alone func(context.Context) (json
 		if !narrowable(err) {
 			return l, err
 		}
-		suspect.Failures += s.trust.attempts
+		suspect.Failures += s.attempts
 		suspect.Status = max(suspect.Status, serverStatus(err))
-		if well(ctx) != nil {
+		if probe(ctx) != nil {
 			return l, err
 		}
-		switch now := s.trust.now(); {
+		switch now := s.now(); {
 		case errors.Is(err, providers.ErrTooLarge):
 			s.at.Suspect = nil
 			return l, errRejected{"larger than an answer may be"}
@@ -116,23 +111,23 @@ func (s *session) condemn(ctx context.Context, alone func(context.Context) (json
 	}
 }
 
-// answers asks a question that no record in doubt can spoil, once more if the
-// answer is none.
-func (s *session) answers(ctx context.Context, q Query) error {
-	_, err := s.ask(ctx, q)
+// probe asks a question that the record at hand cannot spoil. Its error means
+// that the server is ill.
+func (s *session) probe(ctx context.Context, q Query) error {
+	_, err := s.refetchTwice(ctx, q)
 	return err
 }
 
-// ask asks anew, and once more if the answer is none.
-func (s *session) ask(ctx context.Context, q Query) (jsonscan.List, error) {
-	l, err := s.again(ctx, q)
+// refetchTwice asks anew, and once more if the answer cannot be read.
+func (s *session) refetchTwice(ctx context.Context, q Query) (jsonscan.List, error) {
+	l, err := s.refetch(ctx, q)
 	if err != nil && narrowable(err) {
-		l, err = s.again(ctx, q)
+		l, err = s.refetch(ctx, q)
 	}
 	return l, err
 }
 
-// reasonOf says why an answer is no list, in a text of ours.
+// reasonOf says why an answer is no list. It never holds text of the answer.
 func reasonOf(err error) string {
 	var e *providers.Error
 	if errors.As(err, &e) && e.Detail != "" {
@@ -141,8 +136,8 @@ func reasonOf(err error) string {
 	return "its answer is not a list"
 }
 
-// reject makes a row of the record that stands after those read. No answer
-// shows its bytes or its id, so that it is known by its place.
+// reject makes a row, with a Fault, of the record after those read. Its id is not
+// known, because no answer shows it: it gets one that is made of its place.
 func (s *session) reject(body []byte, reason, place string) Page {
 	id := digestID([]byte(place))
 	s.at.Rows++
@@ -151,7 +146,7 @@ func (s *session) reject(body []byte, reason, place string) Page {
 	if s.known.find(d) != nil {
 		return Page{}
 	}
-	one := slot{id: d, pass: uint8(s.at.Pass), looks: inLook(s.at.Look)}
+	one := knownRow{id: d, pass: uint8(s.at.Pass), looks: takenIn(s.at.Look)}
 	s.known.add(one)
 	s.at.Seen++
 	return Page{Body: append(body, '\n'), Rows: []Row{{Record: jsonscan.Record{ID: id, End: len(body), Fault: reason}, Place: s.at.Rows, known: one}}}

@@ -9,13 +9,13 @@ type whole struct {
 	*session
 
 	stream Stream
-	passed int // rows of the answer
-	resume int // rows that an earlier process has read
+	passed int // rows of the stream so far
+	resume int // rows that an earlier process has read, from the beginning
 }
 
 func (w *whole) next(ctx context.Context) (Page, error) {
 	if w.stream == nil {
-		stream, err := w.source.Stream(ctx, w.frame(Query{}))
+		stream, err := w.source.Stream(ctx, w.forPass(Query{}))
 		if err != nil {
 			return Page{}, err
 		}
@@ -34,8 +34,8 @@ func (w *whole) next(ctx context.Context) (Page, error) {
 	if l.Total >= 0 {
 		w.at.Total = l.Total + 1
 	}
-	// Rows that an earlier process has read are known, and are no sign.
-	page := w.take(l, placing{start: w.passed, joint: min(len(l.Records), w.resume-w.passed) - 1})
+	// Rows that an earlier process has read are known, which is no sign.
+	page := w.take(l, placement{start: w.passed, overlapIndex: min(len(l.Records), w.resume-w.passed) - 1})
 	w.passed += len(l.Records)
 	w.at.Rows = max(w.passed, w.resume)
 	return page, nil

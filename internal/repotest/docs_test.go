@@ -92,7 +92,7 @@ func receiverIsExported(d *ast.FuncDecl) bool {
 	return exported
 }
 
-// checkSpec accepts the comment above a name, behind it, or above its group.
+// checkSpec accepts the comment above a name, after it, or above its group.
 func checkSpec(t *testing.T, f source, group *ast.GenDecl, spec ast.Spec) {
 	t.Helper()
 	switch s := spec.(type) {

@@ -350,7 +350,7 @@ func TestTemplate_DoubtEndsByItsTag(t *testing.T) {
 	}
 }
 
-// Whoever is woken by an alarm finds it in the runbook, and reads first how soon
+// A person who is woken by an alarm finds it in the runbook, and reads first how soon
 // to act.
 func TestTemplate_AlarmsAreInTheRunbook(t *testing.T) {
 	t.Parallel()

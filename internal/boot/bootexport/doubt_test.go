@@ -112,7 +112,7 @@ func TestDoubt_FailsAnEventThatNobodyReads(t *testing.T) {
 	}
 }
 
-// TestReply_GoesOnBeforeItDoubts: whoever loops must not stop at a doubt while
+// TestReply_GoesOnBeforeItDoubts: the caller must not stop at a doubt while
 // another dataset is to be continued.
 func TestReply_GoesOnBeforeItDoubts(t *testing.T) {
 	t.Parallel()

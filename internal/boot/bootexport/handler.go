@@ -27,7 +27,7 @@ type event struct {
 	To            string `json:"to"`
 }
 
-// expected names the shapes for whoever sent another one.
+// expected names the accepted shapes in the error of an event of another shape.
 const expected = `expected a rule's schedule ({"source":"aws.events","time":"2026-01-02T03:04:05Z"}), a schedule's input ({"source":"aws.scheduler","scheduled_time":"<aws.scheduler.scheduled-time>","dataset":"shopline/orders"}), or {"action":"plan|extract|publish","dataset":"shopline/orders","scheduled_time":"...","from":"...","to":"..."}, of which only the scheduled time is always required`
 
 // The actions.
@@ -88,8 +88,8 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// add takes in the answer for one dataset. Whoever loops must go on while any
-// run is to be called again, so a doubt counts only after that.
+// add takes in the answer for one dataset. The caller must go on while any run is to
+// be called again, so that doubt counts only after that.
 func (r *reply) add(a export.Answer) {
 	r.Runs = append(r.Runs, a)
 	settled := r.Status == export.Done || r.Status == export.Doubtful
@@ -188,7 +188,7 @@ func (f *Function) one(ctx context.Context, action string, t export.Trigger) (ex
 		answer, err = f.core.Extract(ctx, run)
 	}
 	f.report(ctx, run, answer, err, f.base.Now().Sub(began))
-	if another := answer.Status == export.Busy && answer.Cause == ""; connected && !another { // whose call reports it
+	if another := answer.Status == export.Busy && answer.Cause == ""; connected && !another { // the other call reports it
 		f.reportAge(ctx, t.Dataset)
 	}
 	return answer, err
@@ -230,8 +230,8 @@ func (f *Function) report(ctx context.Context, run export.Run, a export.Answer, 
 	f.watched("ExportUnresolved", "Count", float64(a.Drift.Unresolved), d)
 }
 
-// watched measures what an alarm watches: by dataset, and without dimensions for
-// the alarm, which so needs to know no dataset.
+// watched measures what an alarm watches: by dataset, and once more without
+// dimensions, so that one alarm serves all datasets.
 func (f *Function) watched(name, unit string, value float64, d export.Dataset) {
 	f.base.Metrics.Add(name, unit, value, dimensions(d))
 	f.base.Metrics.Add(name, unit, value, nil)
@@ -241,8 +241,8 @@ func (f *Function) watched(name, unit string, value float64, d export.Dataset) {
 const ageTime = 5 * time.Second
 
 // reportAge measures how old the newest published data of a dataset is, after
-// every call, whatever came of it: a dataset that no longer comes to an end is
-// noticed by nothing else. One that never did has no age.
+// every call, whatever came of it: nothing else notices a dataset that is no longer
+// published. One that never was has no age.
 func (f *Function) reportAge(ctx context.Context, d export.Dataset) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ageTime) // also where the call ran out of time
 	defer cancel()

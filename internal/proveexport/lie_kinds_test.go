@@ -331,7 +331,7 @@ var forms = []kind{
 	}},
 }
 
-// kinds are all of them, shuffled once so that neighbors differ in class.
+// kinds are all of them.
 var kinds = func() (all []kind) {
 	for _, group := range []struct {
 		class class
@@ -345,6 +345,5 @@ var kinds = func() (all []kind) {
 			all = append(all, k)
 		}
 	}
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }()

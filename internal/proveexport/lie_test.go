@@ -167,7 +167,7 @@ func (w *world) manifest(a export.Answer) export.Manifest {
 func lies(t *testing.T, first uint64, n, extra int) []verdict {
 	t.Helper()
 	readLoop(t)
-	share()
+	takeTurns()
 	verdicts := make([]verdict, n)
 	abreast(t, n, func(t *testing.T, i int) {
 		verdicts[i].plan = draw(first + uint64(i))

@@ -104,7 +104,7 @@ func draw(seed uint64) plan {
 	p.second = chance.IntN(3) == 0
 	p.cold = chance.IntN(4) == 0
 	p.flight = pick(chance, 1, 1, 0)
-	p.timeout = pick(chance, loop.call, loop.call, loop.call, 2*time.Minute, 45*time.Second)
+	p.timeout = pick(chance, loop.call, loop.call, loop.call, 4*time.Minute, 90*time.Second)
 	return p
 }
 
@@ -122,7 +122,11 @@ func (p *plan) choose(a *account) {
 		groups[0], groups[1] = pick(chance, misplaced, misplaced, harmless), pick(chance, emptied, faulty)
 	}
 	for _, of := range groups {
-		p.kinds = append(p.kinds, pick(chance, turns[p.way.name][of]...))
+		k := pick(chance, turns[p.way.name][of]...)
+		for p.mode != single && k.name == generation { // it is the truth, before another answer has been read
+			k = pick(chance, turns[p.way.name][of]...)
+		}
+		p.kinds = append(p.kinds, k)
 	}
 }
 

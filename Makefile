@@ -75,9 +75,17 @@ prove-relay: ## prove at full size what is promised about the relay
 	@$(PROVE) -run 'Crash|Schedule' ./internal/webhookrelay | $(FIGURES)
 
 .PHONY: prove-export
-prove-export: ## prove at full size what is promised about exports
-	@$(PROVE) ./internal/proveexport | $(FIGURES)
-	@$(PROVE) ./internal/export | $(FIGURES)
+prove-export: prove-export-lies prove-export-memory ## prove at full size what is promised about exports
+	@$(PROVE) -skip 'Lies|Healthy|Worst' ./internal/proveexport | $(FIGURES)
+	@$(PROVE) ./internal/export ./internal/pagination | $(FIGURES)
+
+.PHONY: prove-export-lies
+prove-export-lies: # providers that lie, and those that do not; half an hour
+	@$(PROVE) -run 'Lies|Healthy' ./internal/proveexport | $(FIGURES)
+
+.PHONY: prove-export-memory
+prove-export-memory: # the real binaries under the worst answers; half an hour
+	@$(PROVE) -run 'Worst' ./internal/proveexport | $(FIGURES)
 
 .PHONY: sam-local
 sam-local: ## run every function with every event in Docker and compare with 'hikyaku invoke'

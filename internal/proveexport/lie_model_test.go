@@ -127,8 +127,8 @@ func (m *model) owed(latest export.Manifest, excused map[string]bool) (ids []str
 }
 
 func clip(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "..."
+	if len(s) > 160 {
+		return s[:160] + "..."
 	}
 	return s
 }

@@ -80,8 +80,8 @@ func sources(a *account) []source {
 	return all
 }
 
-// draw plans a seed. Ways, kinds and sources come in turn, so that a number of
-// seeds holds each of them about equally often.
+// draw plans a seed. Ways and sources come in turn, so that a number of seeds
+// holds each of them about equally often.
 func draw(seed uint64) plan {
 	chance := rand.New(rand.NewPCG(seed, 0x11e5))
 	p := plan{seed: seed, way: ways[seed%uint64(len(ways))], page: 2 + chance.IntN(9), mode: single}
@@ -104,7 +104,7 @@ func draw(seed uint64) plan {
 	p.second = chance.IntN(3) == 0
 	p.cold = chance.IntN(4) == 0
 	p.flight = pick(chance, 1, 1, 0)
-	p.timeout = pick(chance, loop.call, loop.call, loop.call, 2*time.Minute, 45*time.Second)
+	p.timeout = pick(chance, loop.call, loop.call, loop.call, 4*time.Minute, 90*time.Second)
 	return p
 }
 
@@ -114,65 +114,55 @@ func longestBurst() int { return bounds[faulty].asked*(loop.retries+1) - 1 }
 
 // choose draws what depends on the account.
 func (p *plan) choose(a *account) {
-	turn := int(p.seed) / len(ways)
 	all := sources(a)
-	p.source = all[turn%len(all)]
-	const each = 4 // kinds in one seed
-	var fitting []kind
-	for round := range len(ways) * 4 { // so that no seed draws a kind twice
-		for _, k := range kinds {
-			// Answers in a row are about an ill server.
-			if shares[p.way.name][k.name] > round && (p.mode == single || k.class == faulty) {
-				fitting = append(fitting, k)
-			}
-		}
+	p.source = all[int(p.seed)/len(ways)%len(all)]
+	chance := rand.New(rand.NewPCG(p.seed, 0x4b1d))
+	groups := []class{faulty, faulty, faulty, faulty} // answers in a row are about an ill server
+	if p.mode == single {
+		groups[0], groups[1] = pick(chance, misplaced, misplaced, harmless), pick(chance, emptied, faulty)
 	}
-	for n := range each {
-		p.kinds = append(p.kinds, fitting[(turn*each+n)%len(fitting)])
+	for _, of := range groups {
+		k := pick(chance, turns[p.way.name][of]...)
+		for p.mode != single && k.name == generation { // it is the truth, before another answer has been read
+			k = pick(chance, turns[p.way.name][of]...)
+		}
+		p.kinds = append(p.kinds, k)
 	}
 }
 
 // pretend leaves of a plan what looks like the truth: false ends, on a list
 // that stands still.
 func (p *plan) pretend() {
-	p.mode, p.rate, p.source, p.kinds = single, max(p.rate, 0.3), source{}, nil
-	for _, k := range kinds {
-		if k.class == emptied && shares[p.way.name][k.name] > 0 {
-			p.kinds = append(p.kinds, k)
-		}
-	}
+	p.mode, p.rate, p.source = single, max(p.rate, 0.3), source{}
+	p.kinds = turns[p.way.name][emptied]
 }
 
-// shares are how often a kind comes in the turns of a way: the fewer ways it
-// fits and the fewer answers it may be told to, the more often. 0: it does not
-// fit.
-var shares map[string]map[string]int
+// turns are the kinds that fit each way, by class. One that fits few ways is
+// there more often.
+var turns map[string]map[class][]kind
 
-// share fills in shares.
-func share() {
+// takeTurns fills in turns.
+func takeTurns() {
 	chance := rand.New(rand.NewPCG(3, 4))
-	shares = map[string]map[string]int{}
-	fits := map[string]int{}
+	turns = map[string]map[class][]kind{}
+	fitting, fits := map[string][]kind{}, map[string]int{}
 	for _, w := range ways {
-		shares[w.name] = map[string]int{}
 		a := w.open(yapplitest.Options{Records: 1, Rate: -1}, 5, chance)
 		for _, k := range kinds {
 			if k.fits == nil || k.fits(a) {
-				shares[w.name][k.name] = 1
+				fitting[w.name] = append(fitting[w.name], k)
 				fits[k.name]++
 			}
 		}
 	}
-	for _, of := range shares {
-		for name := range of {
-			of[name] = (len(ways) + fits[name] - 1) / fits[name]
-			switch i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name }); kinds[i].class {
-			case emptied:
-				of[name] *= 4
-			case misplaced, harmless:
-				of[name] *= 2
-			case faulty:
+	for _, w := range ways {
+		turns[w.name] = map[class][]kind{}
+		for _, k := range fitting[w.name] {
+			often := (len(ways) + fits[k.name] - 1) / fits[k.name]
+			if often > 3 { // such a list is short of questions, too
+				often *= 2
 			}
+			turns[w.name][k.class] = append(turns[w.name][k.class], slices.Repeat([]kind{k}, often)...)
 		}
 	}
 }

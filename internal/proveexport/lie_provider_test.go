@@ -349,7 +349,7 @@ func (p *provider) lie(t *telling) string {
 	kinds := slices.Clone(p.plan.kinds)
 	t.chance.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	// What is told to fewest questions comes first, or would hardly be told.
-	order := []class{harmless, misplaced, emptied, faulty}
+	order := []class{emptied, misplaced, harmless, faulty}
 	slices.SortStableFunc(kinds, func(a, b kind) int {
 		return cmp.Compare(slices.Index(order, a.class), slices.Index(order, b.class))
 	})

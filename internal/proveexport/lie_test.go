@@ -167,7 +167,7 @@ func (w *world) manifest(a export.Answer) export.Manifest {
 func lies(t *testing.T, first uint64, n, extra int) []verdict {
 	t.Helper()
 	readLoop(t)
-	share()
+	takeTurns()
 	verdicts := make([]verdict, n)
 	abreast(t, n, func(t *testing.T, i int) {
 		verdicts[i].plan = draw(first + uint64(i))
@@ -304,6 +304,13 @@ func (s *summary) least(of map[string]int) (name string, n int) {
 // with its log.
 func (s *summary) print(t *testing.T, took time.Duration) {
 	t.Helper()
+	late := 0
+	for _, v := range s.verdicts {
+		if v.plan.ends() && v.first != export.Done && late < 20 {
+			late++
+			t.Logf("late although the lies ended: %s: %s: %s", v.plan, v.first, clip(v.reason))
+		}
+	}
 	shown := map[problem]int{}
 	perWay := map[string]int{}
 	for _, v := range s.verdicts {

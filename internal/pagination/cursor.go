@@ -218,9 +218,8 @@ func (c *cursor) restart() {
 // asks after rows further and further back, and reads from there again.
 func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 	c.drift.Shifts++
-	if c.rejoins++; c.rejoins > maxStalls { // some rows are shown to one question only
-		c.torn()
-		return c.nextWindow()
+	if c.rejoins++; c.rejoins > maxBack { // some rows are shown to one question only
+		return Page{}, ErrLoop
 	}
 	for _, n := range []int{2, 3, 7, 15, fullIDs - 1, c.recent.read} {
 		known, ok := c.anchor(n)
@@ -274,11 +273,12 @@ func (c *cursor) narrow(ctx context.Context, err error) (Page, error) {
 	}
 	if l, err := c.refetch(ctx, c.queryAlone()); err == nil && len(l.Records) > 0 { // only the two rows together were too much
 		first := digest(idOf(l, l.Records[0]))
-		l, err := c.refetch(ctx, c.queryAlone()) // nothing overlaps, so that the same answer must come twice
-		if err != nil || len(l.Records) == 0 || digest(idOf(l, l.Records[0])) != first {
-			return Page{}, nil
+		for range 3 { // nothing overlaps, so that the same answer must come twice
+			if l, err = c.refetch(ctx, c.queryAlone()); err == nil && len(l.Records) > 0 && digest(idOf(l, l.Records[0])) == first {
+				return c.advance(ctx, l, placement{overlapIndex: -1})
+			}
 		}
-		return c.advance(ctx, l, placement{overlapIndex: -1})
+		return Page{}, err
 	}
 	return c.cutWindow(ctx, err)
 }

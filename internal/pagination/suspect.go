@@ -14,7 +14,9 @@ import (
 // answered. If they fail too, the server is ill, and no record is to blame.
 const (
 	// enoughFailures is how often a record must have failed.
-	enoughFailures = 24
+	enoughFailures = 12
+	// enoughFetches is how often all attempts of a Fetch must have failed.
+	enoughFetches = 6
 	// enoughTime is how long a record must have failed, if it failed with a
 	// status of 500 or more: such a fault may end by itself. A record that
 	// makes the answer unreadable needs no time.
@@ -85,16 +87,16 @@ func (s *session) judgeRecord(ctx context.Context, alone func(context.Context) (
 		if !narrowable(err) {
 			return l, err
 		}
+		if probe(ctx) != nil {
+			return l, err // and nothing is known about the record
+		}
 		suspect.Failures += s.attempts
 		suspect.Status = max(suspect.Status, serverStatus(err))
-		if probe(ctx) != nil {
-			return l, err
-		}
 		switch now := s.now(); {
 		case errors.Is(err, providers.ErrTooLarge):
 			s.at.Suspect = nil
 			return l, errRejected{"larger than an answer may be"}
-		case suspect.Failures < enoughFailures:
+		case suspect.Failures < max(enoughFailures, enoughFetches*s.attempts):
 		case suspect.Status == 0:
 			s.at.Suspect = nil
 			return l, errRejected{reasonOf(err)}

@@ -178,7 +178,7 @@ func newReconcile() *cobra.Command {
 			if dry {
 				return f.dryRun(c, reconciler)
 			}
-			report, err := reconcileAll(c.Context(), reconciler)
+			report, err := reconcileAll(c.Context(), reconciler, c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -211,8 +211,8 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *webhookrelay.Reconciler) error 
 // it, so a command that is killed keeps the schedule out no longer than that.
 const oneGo = 10 * time.Minute
 
-// reconcileAll runs until the run is done.
-func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler) (*webhookrelay.Report, error) {
+// reconcileAll runs until the run is done. What it waits for is said on notes.
+func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler, notes io.Writer) (*webhookrelay.Report, error) {
 	for {
 		part, cancel := context.WithTimeout(ctx, oneGo)
 		result, err := r.Run(part, false)
@@ -220,6 +220,13 @@ func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler) (*webhookrela
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", err)
+		case result.Status == "busy" && result.Cause != "":
+			_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", result.Cause, result.Until.Local().Format(time.TimeOnly))
+			select {
+			case <-time.After(time.Until(result.Until)):
+			case <-ctx.Done():
+				return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", ctx.Err())
+			}
 		case result.Status == "busy":
 			return nil, fmt.Errorf("another run is under way until %s at the latest; try again then", result.Until.UTC().Format(time.RFC3339))
 		case result.Report != nil:
@@ -235,8 +242,11 @@ func sentences(r webhookrelay.Report, due int) string {
 		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has, %d whom the mapping fails for.",
 			r.NoIdentity, r.DuplicateIdentity, r.Unmappable)
 	}
+	if r.Unreadable > 0 {
+		text += fmt.Sprintf("\n%d records of the lists cannot be read; the log names their places.", r.Unreadable)
+	}
 	if r.Drift > 0 {
-		text += fmt.Sprintf("\nThe lists changed while they were read (%d places), so nobody counts as missing or gone.", r.Drift)
+		text += fmt.Sprintf("\n%d signs that a list leaves somebody out, so nobody counts as missing or gone.", r.Drift)
 	}
 	if r.Check != nil && r.Check.Webhooks >= 0 && r.Check.Webhooks != 1 {
 		text += fmt.Sprintf("\n%d webhooks for changed users point at the relay; there must be exactly one ('hikyaku hooks register').", r.Check.Webhooks)

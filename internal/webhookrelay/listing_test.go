@@ -64,7 +64,8 @@ func TestReconcile_RefusesTheWrongQuirk(t *testing.T) {
 					t.Fatalf("%d requests, %d messages", n, r.queue.len())
 				}
 				r.quirks, r.crm.Generation = `{"update":"partial"}`, 1 // mended: what was read is not gone on with
-				if report := r.reconcile(); report.Members != len(r.crm.Members()) || report.Drift != 0 || report.Matched+report.Missing != 121 {
+				lists := r.shop.Count("GET /api/users.json")
+				if report := r.reconcile(); r.shop.Count("GET /api/users.json") == lists || report.Members != len(r.crm.Members()) || report.Drift != 0 || report.Matched+report.Missing != 121 {
 					t.Fatalf("report after the repair = %+v", report)
 				}
 			})

@@ -1,0 +1,108 @@
+package webhookrelay_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hikyaku/internal/lease"
+	"hikyaku/internal/objectstore"
+)
+
+// put stores objects as another version left them.
+func (r *rig) put(objects map[string][]byte) {
+	r.t.Helper()
+	for key, body := range objects {
+		_, err := r.objects.Put(context.Background(), objectstore.Object{Key: key, Body: bytes.NewReader(body), Size: int64(len(body))})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// wantWhole lets a run go on or begin, and wants every user once and no object
+// of the run left.
+func (r *rig) wantWhole(t *testing.T, users int) {
+	t.Helper()
+	listed := r.shop.Count("GET /api/users.json")
+	report := r.reconciles(true) // a run under way goes on, wanted or not
+	if report == nil || report.Users != users || report.Matched+report.Missing != users || report.Drift != 0 {
+		t.Fatalf("report = %+v, want all of %d users", report, users)
+	}
+	if r.shop.Count("GET /api/users.json") == listed || !strings.Contains(r.log.String(), "reconcile starts over") {
+		t.Fatalf("the run went on, want it to start over\n%s", r.log)
+	}
+	for key := range keysOf(r) {
+		if strings.Contains(key, "/reconcile/") {
+			t.Fatalf("%s is left", key)
+		}
+	}
+}
+
+// TestReconcile_RunsOfEarlierVersionsStartOver takes up what the program of
+// commit ee17bce stored when a run failed in each of its phases.
+func TestReconcile_RunsOfEarlierVersionsStartOver(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("testdata/ee17bce-runs.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var runs map[string]map[string][]byte // by phase, then by key
+	if err := json.Unmarshal(raw, &runs); err != nil || len(runs) != 3 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	for phase, objects := range runs {
+		t.Run(phase, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.person("keeper")
+				r.populate(15)
+				r.put(objects)
+				r.wantWhole(t, 16)
+				r.drop()
+				if second := r.reconcile(); second.Matched+second.Missing != 16 {
+					t.Fatalf("second report = %+v", second)
+				}
+			})
+		})
+	}
+}
+
+// TestReconcile_UnreadableJournalsStartOver: nothing that a journal may hold is
+// an error for ever.
+func TestReconcile_UnreadableJournalsStartOver(t *testing.T) {
+	for name, journal := range map[string]string{
+		"another kind":        `{"users":[1],"phase":3}`,
+		"no object":           `"run"`,
+		"a later version":     `{"version":99,"run":"x","phase":"members","users":{"at":{"pass":0,"rows":7}}}`,
+		"tables that are not": `{"version":2,"run":"x","began":"2000-01-01T00:00:00Z","phase":"members","records":7}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.populate(15)
+				r.reconcile()
+				r.drop()
+				key := ""
+				for k := range keysOf(r) {
+					if strings.HasSuffix(k, "/reconcile-lease") {
+						key = k
+					}
+				}
+				l, err := lease.Acquire(context.Background(), r.objects, key, "test", time.Minute, time.Now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := l.Release(context.Background(), json.RawMessage(journal)); err != nil {
+					t.Fatal(err)
+				}
+				r.wantWhole(t, 16)
+			})
+		})
+	}
+}

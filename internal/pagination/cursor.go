@@ -233,7 +233,11 @@ func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 		case err != nil:
 			return c.narrow(ctx, err)
 		case len(l.Records) > 0 && (q.After == "" || c.newest(l) >= 0):
-			return c.advance(ctx, l, placement{overlapIndex: c.newest(l), moved: true, reread: true})
+			overlap := c.newest(l)
+			if q.After == "" { // no row that was read stands before these any more
+				c.recent = newRecent(4*c.source.PageSize, nil)
+			}
+			return c.advance(ctx, l, placement{overlapIndex: overlap, moved: true, reread: true})
 		}
 		c.drift.Rewinds++
 		if q.After == "" {

@@ -184,7 +184,8 @@ func (x *extraction) locate(ctx context.Context) error {
 // noteBeginning notes where the call begins. If the call before died and began at
 // the same place, it got nowhere, and this one stores early.
 func (x *extraction) noteBeginning(ctx context.Context) error {
-	x.early.after = x.unfinished && x.journal.From == x.here()
+	x.journal.Killed = x.unfinished && (x.journal.Killed || x.journal.From == x.here())
+	x.early.after = x.journal.Killed
 	x.journal.From = x.here()
 	if !x.unfinished {
 		return nil

@@ -223,6 +223,8 @@ type journal struct {
 	// position at which it began.
 	Working bool   `json:"working,omitempty"`
 	From    string `json:"from,omitempty"`
+	// Killed: a holder died where it had begun, and none has ended by itself since.
+	Killed bool `json:"killed,omitempty"`
 	// Fruitless counts the calls in a row that ended where they began.
 	Fruitless int `json:"fruitless,omitempty"`
 	// Open are ends of lists that are to be asked for again.
@@ -327,7 +329,7 @@ func (j *job) guard(ctx context.Context) (context.Context, context.CancelFunc, e
 func (j *job) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
-	j.journal.Working = false
+	j.journal.Working, j.journal.Killed = false, false
 	raw, err := json.Marshal(j.journal)
 	if err != nil {
 		return err

@@ -54,6 +54,9 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 	}
 	q := c.queryAfter(known)
 	l, err := c.fetch(ctx, q)
+	if err == nil && len(l.Records) <= known && (c.narrowed > 0 || len(c.windows) > 0) {
+		l, err = c.refetchTwice(ctx, q) // an end that nobody asks for again later
+	}
 	switch {
 	case err != nil && q.After != "" && refused(err):
 		return c.rejoin(ctx) // the row of that id may have been deleted

@@ -93,8 +93,8 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 			f.at.Size = len(before.Records)
 		}
 		return Page{}, nil // they are no neighbors; read the pair again
-	case f.page >= f.furthest: // or it has been taken already
-		f.at.Signs.displace(f.at.Look, moved)
+	case moved > 0:
+		f.at.Signs.displace(f.at.Look, 1) // once, not for each row: a shift shows on every page after it
 	}
 	f.shorter = 0
 	f.drift.Shifts += min(1, moved)

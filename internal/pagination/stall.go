@@ -13,7 +13,7 @@ const (
 	maxStalls = 40
 	// maxIdle is how many mismatches in a row may lead nowhere, before the look
 	// ends at a torn place: the order may change with each request.
-	maxIdle = 8
+	maxIdle = 20
 	// maxBack bounds how often a reader goes back in a row.
 	maxBack = 12
 	// maxRepeats bounds the mismatches in a row that show the same rows

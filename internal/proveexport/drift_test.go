@@ -95,6 +95,9 @@ func TestDrift(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if a.Status != export.Done {
+				t.Fatalf("%s, %d, seed %d: %s %+v", c.paging, c.clamp, s, a.Status, a.Doubts)
+			}
 			r := &rig{TB: t, store: store}
 			seen := map[string]int{}
 			for _, line := range r.rows(r.verified(a.Manifest)) {

@@ -211,14 +211,8 @@ type resume struct {
 	Repeats int `json:"repeats,omitempty"`
 }
 
-// journal is what the lease of a run carries from holder to holder.
-type journal struct {
-	Plan      *plan      `json:"plan,omitempty"`
-	Resume    *resume    `json:"resume,omitempty"`
-	Extracted *extracted `json:"extracted,omitempty"`
-	Done      *Answer    `json:"done,omitempty"`
-	Observed  Observed   `json:"observed"`
-
+// calls is how the calls of a run have begun and ended so far.
+type calls struct {
 	// Working: a holder has begun and has not released the lease. From is the
 	// position at which it began.
 	Working bool   `json:"working,omitempty"`
@@ -227,6 +221,18 @@ type journal struct {
 	Killed bool `json:"killed,omitempty"`
 	// Fruitless counts the calls in a row that ended where they began.
 	Fruitless int `json:"fruitless,omitempty"`
+}
+
+// journal is what the lease of a run carries from holder to holder.
+type journal struct {
+	calls
+
+	Plan      *plan      `json:"plan,omitempty"`
+	Resume    *resume    `json:"resume,omitempty"`
+	Extracted *extracted `json:"extracted,omitempty"`
+	Done      *Answer    `json:"done,omitempty"`
+	Observed  Observed   `json:"observed"`
+
 	// Open are ends of lists that are to be asked for again.
 	Open     []question    `json:"open,omitempty"`
 	Reopened int           `json:"reopened,omitempty"` // how often a list went on after all

@@ -233,11 +233,14 @@ func TestLease_LostMeansBusy(t *testing.T) {
 		if request != 3 {
 			return
 		}
-		passed.Add(int64(time.Hour)) // asleep, while another takes over
-		_, err := lease.Acquire(t.Context(), b.store, "shop/state/export/shopline/customers/run=20261122T003000Z.json", "rival", time.Hour, b.now)
+		// Asleep, while another takes over: the rival's clock is ahead, so that
+		// what runs beside this request cannot extend the lease before it.
+		asleep := func() time.Time { return b.now().Add(time.Hour) }
+		_, err := lease.Acquire(t.Context(), b.store, "shop/state/export/shopline/customers/run=20261122T003000Z.json", "rival", time.Hour, asleep)
 		if err != nil {
 			t.Error(err)
 		}
+		passed.Add(int64(time.Hour))
 	}
 	a, err := b.exporter().Extract(t.Context(), b.run(due))
 	if err != nil || a.Status != export.Busy || !a.Until.Equal(b.now().Add(3*time.Minute)) {

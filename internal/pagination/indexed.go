@@ -15,6 +15,7 @@ type indexed struct {
 	grid
 
 	firstSize int  // rows of the first page
+	largest   int  // rows of the largest page: the server gives at least as many
 	lastSize  int  // rows of the last page, if it was shorter than asked for
 	atEnd     bool // by page number: the first page was short, and may be the whole list
 	falseEnds int  // how often rows followed what looked like the end
@@ -205,10 +206,10 @@ func (x *indexed) advance(ctx context.Context, q Query, l jsonscan.List, p place
 // than asked for although others follow: by offset if two in a row do, by page
 // number at once, because the size decides where a page begins.
 func (x *indexed) learnSize(q Query, n int) {
-	if x.lastSize > 1 && (x.byPage || n == x.lastSize || x.lastSize == x.firstSize) {
+	if x.lastSize > 1 && x.lastSize >= x.largest && (x.byPage || n == x.lastSize || x.lastSize == x.firstSize) {
 		x.at.Size = x.lastSize
 	}
-	x.lastSize = 0
+	x.lastSize, x.largest = 0, max(x.largest, n)
 	if n < q.Limit && x.broken.chunk == 0 {
 		x.lastSize = n
 	}
@@ -311,12 +312,15 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1, moved: true, reread: true}), nil
 	}
 	step := max(1, x.limit()-1)
+	if n := len(l.Records); n < q.Limit && n < x.limit()-1 {
+		step = x.limit() - 1 - n // a page with the end of the list, and the rows before it
+	}
 	for {
 		if i, place := x.newestOf(l); i >= 0 {
 			if moved := q.Start + i + 1 - place; moved > 0 {
 				x.at.Signs.displace(x.at.Look, moved)
 			}
-			isTail := i == len(l.Records)-1 && place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit
+			isTail := place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit && x.changed(l, i+1)
 			if x.over = x.stalled.tail(isTail); x.over && q.Start > 0 { // or it answers any question with its first rows
 				front, err := x.refetch(ctx, x.exactly(0, x.limit()))
 				if err == nil && sameRows(front, l) {

@@ -71,6 +71,9 @@ func digest(id []byte) uint64 {
 	return 1
 }
 
+// contentOf is a digest of a record's bytes.
+func contentOf(l jsonscan.List, r jsonscan.Record) uint16 { return uint16(digest(l.Bytes(r))) }
+
 // digest16 is a shorter digest of a digest; never 0.
 func digest16(d uint64) uint16 { return uint16(d>>48) | 1 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"hikyaku/pkg/jsonscan"
@@ -211,15 +212,30 @@ func (s *session) lastStandsAt(l jsonscan.List, i int) bool {
 }
 
 // newestOf returns the index of the row read last of those in an answer, and
-// the place where it was read; -1 if none is remembered.
+// the place where it was read; -1 if none is remembered. A row that has changed
+// since says nothing: its change may have moved it.
 func (s *session) newestOf(l jsonscan.List) (index, place int) {
 	index, number := -1, 0
 	for i, record := range l.Records {
-		if n := s.recent.number[digest(idOf(l, record))]; n > number {
+		d := digest(idOf(l, record))
+		n := s.recent.number[d]
+		if n <= number {
+			continue
+		}
+		if row := s.known.find(d); row == nil || row.content == contentOf(l, record) {
 			index, number = i, n
 		}
 	}
 	return index, s.at.Rows - s.at.Gap - (s.recent.read - number)
+}
+
+// changed reports whether an answer shows from an index on only rows that are
+// known and have changed since: their change may have moved them there.
+func (s *session) changed(l jsonscan.List, from int) bool {
+	return !slices.ContainsFunc(l.Records[from:], func(r jsonscan.Record) bool {
+		row := s.known.find(digest(idOf(l, r)))
+		return row == nil || row.content == contentOf(l, r)
+	})
 }
 
 // recall makes the rows read last known, also where the set that another
@@ -232,15 +248,18 @@ func (s *session) recall(last []string) {
 	}
 }
 
-// limit is how many rows to ask for. Each look asks for one row fewer, so that
-// its pages begin elsewhere than those of the look before. A page of one row
-// could not overlap.
+// limit is how many rows to ask for. The first page of each look is one row
+// shorter than that of the look before, so that all pages begin elsewhere. Later
+// ones have two rows at least: one row could not overlap.
 func (s *session) limit() int {
 	size := s.source.PageSize
 	if s.at.Size > 0 {
 		size = min(size, s.at.Size)
 	}
-	return max(2, size-s.at.Look)
+	if s.at.Rows == 0 && s.at.Look > 0 {
+		return max(1, size-s.at.Look)
+	}
+	return max(2, size)
 }
 
 // A placement says how an answer's rows relate to those that have been read.
@@ -262,7 +281,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 	twice := 0        // rows that the answer shows a second time
 	for i, record := range l.Records {
 		record.ID = idOf(l, record)
-		d, content := digest(record.ID), uint16(digest(l.Bytes(record)))
+		d, content := digest(record.ID), contentOf(l, record)
 		if before != 0 {
 			if e := s.known.find(before); e != nil {
 				e.next = digest16(d)
@@ -298,7 +317,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 // on purpose. It reports whether this answer shows the row a second time.
 func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page *Page) (twice bool) {
 	known := *row
-	row.answer = s.known.answers
+	row.answer, row.content = s.known.answers, content
 	row.meet(s.at.Look)
 	samePass, twice := known.pass == uint8(s.at.Pass), known.answer == row.answer
 	metInThisLook := samePass && known.met() == s.at.Look

@@ -20,7 +20,14 @@ type requests struct {
 	queue   []*request
 	running sync.WaitGroup
 	count   int64
+	usual   int // bytes that the last page has kept in memory
 }
+
+// mostAhead bounds the bytes of the pages on their way, but for the one that is
+// needed next: two pages of 8 MiB, which is what the settings of the template
+// allow. A source whose pages turn out to be large is asked for fewer of them at
+// once, however many the settings allow for small ones.
+const mostAhead = 16 << 20
 
 // A request is a page on its way.
 type request struct {
@@ -33,7 +40,8 @@ type request struct {
 
 // expect asks for a page in advance, unless as many as allowed are on their way.
 func (r *requests) expect(ctx context.Context, q Query) bool {
-	if len(r.queue) >= r.most {
+	n := len(r.queue)
+	if n >= r.most || n > 0 && (n+1)*r.usual > mostAhead {
 		return false
 	}
 	r.start(ctx, q)
@@ -68,6 +76,9 @@ func (r *requests) get(ctx context.Context, q Query) (jsonscan.List, error) {
 		select {
 		case <-one.done:
 			r.queue = r.queue[1:]
+			if one.err == nil {
+				r.usual = cap(one.list.Body)
+			}
 			return one.list, one.err
 		case <-beat.C:
 			if err := r.awake(); err != nil {

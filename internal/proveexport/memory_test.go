@@ -76,8 +76,10 @@ func TestMemory(t *testing.T) {
 	}
 
 	h := newHaul(t, 1600)
-	h.widen(40 << 10)
+	h.widen(80 << 10)
 	h.vars["HIKYAKU_EXPORT_PAGE_SIZE"] = "100"
 	pages := h.carry(t, binary)
-	figure(t, pages <= 115, "memory, pages of 4 MB", "at most 115 MB of 128", "%.1f MB", pages)
+	figure(t, pages <= 115, "memory, pages of 8 MB, 16 in flight", "at most 115 MB of 128", "%.1f MB", pages)
+	template := h.carry(t, binary, "HIKYAKU_EXPORT_IN_FLIGHT=2", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128")
+	figure(t, template <= 115, "memory, pages of 8 MB, 2 in flight", "at most 115 MB of 128", "%.1f MB", template)
 }

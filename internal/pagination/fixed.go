@@ -17,7 +17,7 @@ type fixed struct {
 	furthest int  // the largest so far
 	stalls   int  // answers in a row that neither got further nor showed a new row
 	repeats  int  // pages in a row that were the page before them again
-	partial  bool // an earlier process stopped inside that page
+	resumed  bool // an earlier process took that page, or a part of it
 	shorter  int  // how often in a row that page was found shorter than the size
 }
 
@@ -31,7 +31,7 @@ func newFixed(s *session) *fixed {
 	if s.at.Rows > 0 {
 		s.at.Size = max(1, s.at.Size)
 		f.page = (s.at.Rows + s.at.Size - 1) / s.at.Size
-		f.partial = s.at.Rows%s.at.Size != 0
+		f.resumed = true
 	}
 	return f
 }
@@ -46,7 +46,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	case f.stalls > maxStalls: // an order that changes with each request has no neighbors
 		f.torn()
 		return Page{}, io.EOF
-	case f.partial:
+	case f.resumed:
 		return f.rest(ctx)
 	}
 	l, err := f.fetchPage(ctx, f.page+1)
@@ -148,9 +148,11 @@ func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
 	return page, fresh
 }
 
-// rest reads the rest of the page in which an earlier process stopped.
+// rest reads the page at which an earlier process stopped once more. It takes
+// what is left of it, and remembers all of its rows: a position holds the ids of
+// the last of them only, and the others would look as if they had moved here.
 func (f *fixed) rest(ctx context.Context) (Page, error) {
-	f.partial = false
+	f.resumed = false
 	l, err := f.fetchPage(ctx, f.page)
 	if err != nil {
 		return Page{}, err

@@ -17,8 +17,14 @@ import (
 // little, and a new process for each so many pages (0: one for all).
 func once(t *testing.T, l *list, each int) (rows []string, at pagination.Position, drift pagination.Drift, err error) {
 	t.Helper()
+	return onceWith(t, l, each, func() *pagination.Known { return pagination.NewKnown(3000) })
+}
+
+// onceWith does so with the set that each process begins with.
+func onceWith(t *testing.T, l *list, each int, known func() *pagination.Known) (rows []string, at pagination.Position, drift pagination.Drift, err error) {
+	t.Helper()
 	for err == nil {
-		reader := pagination.NewReader(l.source(), pagination.Window{}, at, pagination.NewKnown(3000), &drift, pagination.Options{})
+		reader := pagination.NewReader(l.source(), pagination.Window{}, at, known(), &drift, pagination.Options{})
 		for n := 0; err == nil && (each == 0 || n < each); n++ {
 			var p pagination.Page
 			if p, err = reader.Next(context.Background()); err == nil {
@@ -64,6 +70,25 @@ func TestResumed(t *testing.T) {
 					if err != nil || !slices.Equal(rows, idsOf(l.rows)) || !at.Settled(false) || drift.Unresolved > 0 {
 						t.Errorf("%s, clamp %d, %d a process: %d of %d rows, %v, %+v, %+v", way, clamp, each, len(rows), n, err, at, drift)
 					}
+				}
+			}
+		}
+	}
+}
+
+// TestResumed_FixedPages does the same with pages of one size, which cannot
+// overlap, and which have more rows than a position has ids.
+func TestResumed_FixedPages(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 7, 24, 25, 40, 200} {
+		for _, n := range []int{0, 1, 6, 7, 199, 200, 201, 960, 1301} {
+			for _, each := range []int{0, 2, 3} {
+				l := newList(pagination.ByFixedPage, n, size)
+				l.fixed, l.clamp = true, size
+				known := pagination.NewKnown(pagination.Everything) // as an export restores it
+				rows, _, drift, err := onceWith(t, l, each, func() *pagination.Known { return known })
+				if err != nil || !slices.Equal(rows, idsOf(l.rows)) || drift != (pagination.Drift{}) {
+					t.Errorf("pages of %d, %d a process: %d of %d rows, %v, %+v", size, each, len(rows), n, err, drift)
 				}
 			}
 		}

@@ -20,7 +20,7 @@ type requests struct {
 	queue   []*request
 	running sync.WaitGroup
 	count   int64
-	usual   int // bytes that the last page has kept in memory
+	largest int // bytes that a page has kept in memory
 }
 
 // mostAhead bounds the bytes of the pages on their way, but for the one that is
@@ -41,7 +41,7 @@ type request struct {
 // expect asks for a page in advance, unless as many as allowed are on their way.
 func (r *requests) expect(ctx context.Context, q Query) bool {
 	n := len(r.queue)
-	if n >= r.most || n > 0 && (n+1)*r.usual > mostAhead {
+	if n >= r.most || n > 0 && (n+1)*r.largest > mostAhead {
 		return false
 	}
 	r.start(ctx, q)
@@ -53,11 +53,16 @@ func (r *requests) start(ctx context.Context, q Query) {
 	one := &request{query: q, cancel: cancel, done: make(chan struct{})}
 	r.queue = append(r.queue, one)
 	r.count++
+	begun := make(chan struct{})
 	r.running.Go(func() {
 		defer close(one.done)
 		defer cancel()
+		close(begun)
 		one.list, one.err = r.fetch(ctx, q)
 	})
+	// Of several goroutines the one made last runs first. Its page would take its
+	// turn before one that is needed sooner, and wait for that.
+	<-begun
 }
 
 // get returns a page, the one that was expected if it is this one.
@@ -77,7 +82,7 @@ func (r *requests) get(ctx context.Context, q Query) (jsonscan.List, error) {
 		case <-one.done:
 			r.queue = r.queue[1:]
 			if one.err == nil {
-				r.usual = cap(one.list.Body)
+				r.largest = max(r.largest, cap(one.list.Body))
 			}
 			return one.list, one.err
 		case <-beat.C:

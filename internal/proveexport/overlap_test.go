@@ -3,11 +3,9 @@ package proveexport
 import (
 	"context"
 	"fmt"
-	"math"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"hikyaku/internal/export"
@@ -62,32 +60,4 @@ func exporterTo(store objectstore.Store, feed export.Feed, s export.Settings) *e
 		Store: store, Now: time.Now, NewID: func() string { n++; return fmt.Sprint("holder", n) },
 		Open: func(context.Context, export.Dataset, []string, string) (export.Feed, error) { return feed, nil },
 	})
-}
-
-func TestOverlap(t *testing.T) {
-	for _, c := range []struct {
-		paging pagination.Paging
-		flight int
-	}{{pagination.ByOffset, 1}, {pagination.ByCursor, 4}} {
-		synctest.Test(t, func(t *testing.T) {
-			chance := random(uint64(c.flight))
-			list := &slowList{rows: sized(200_000, 40_000), paging: c.paging, after: func(int) time.Duration {
-				return time.Duration(100 * math.Exp(0.5*chance.NormFloat64()) * float64(time.Millisecond))
-			}}
-			e, _ := exporter(t, feedOf(list, c.paging, 100), c.flight)
-			began := time.Now()
-			a, err := e.Extract(t.Context(), runOf(t, "yappli/users", export.Trigger{Scheduled: at(1)}))
-			if err != nil || a.Rows != list.rows {
-				t.Fatalf("%d rows, %v", a.Rows, err)
-			}
-			took := time.Since(began)
-			if c.paging == pagination.ByCursor {
-				ratio := float64(took) / float64(list.spent)
-				figure(t, ratio <= 1.05, "cursor source", "at most 1.05 of the sum of latencies", "%.3f over %d requests", ratio, list.asked)
-				return
-			}
-			mean := float64(list.spent) / float64(took)
-			figure(t, mean >= 0.9*float64(c.flight), fmt.Sprintf("overlap with %d in flight", c.flight), "at least 0.9 of what is asked", "mean %.2f over %d requests", mean, list.asked)
-		})
-	}
 }

@@ -1,10 +1,15 @@
 package proveexport
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,7 +20,9 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootexport"
+	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -24,14 +31,16 @@ import (
 // A road lies between a function and its provider: no two requests take the
 // same time on it, there or back.
 type road struct {
-	to     http.RoundTripper
-	answer func(*http.Response) // on the way back; nil: left alone
+	to      http.RoundTripper
+	latency time.Duration        // there and back; 0: 40 ms
+	answer  func(*http.Response) // on the way back; nil: left alone
 
 	mu     sync.Mutex
 	chance *rand.Rand
+	passed int // once there, once back
 }
 
-// RoundTrip takes 10 to 30 ms each way.
+// RoundTrip takes half of the latency each way, up to 10 ms more or less.
 func (r *road) RoundTrip(request *http.Request) (*http.Response, error) {
 	r.travel()
 	answer, err := r.to.RoundTrip(request)
@@ -44,7 +53,8 @@ func (r *road) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func (r *road) travel() {
 	r.mu.Lock()
-	took := 10*time.Millisecond + time.Duration(r.chance.Int64N(int64(20*time.Millisecond)))
+	took := cmp.Or(r.latency, 40*time.Millisecond)/2 + time.Duration(r.chance.Int64N(int64(20*time.Millisecond))) - 10*time.Millisecond
+	r.passed++
 	r.mu.Unlock()
 	time.Sleep(took)
 }
@@ -133,4 +143,114 @@ func TestRate(t *testing.T) {
 	}}
 	synctest.Test(t, deaf.run)
 	figure(t, !deaf.holds(), "rate, 1 at a time that believes in 20 requests/s where 10 are allowed, without the learning", "falls short", "%s", deaf)
+}
+
+// A pursuit is one way of paging at the template's settings, and what it makes
+// of an account that answers late.
+type pursuit struct {
+	way     string
+	ahead   bool              // pages are asked for ahead, so that latency costs nothing
+	vars    map[string]string // in place of the template's
+	latency time.Duration
+	after   bool // the pace counts from an answer, not from a question
+
+	allowed float64 // requests per second
+	made    float64 // the same
+	answers int
+}
+
+// run exports in virtual time, as fast as the settings let it.
+func (p *pursuit) run(t *testing.T) {
+	t.Helper()
+	page := 6
+	if p.way == "yappli/users, page" { // of small pages by number, many would hold no row of overlap
+		page = 40
+	}
+	way := ways[slices.IndexFunc(ways, func(w way) bool { return w.name == p.way })]
+	a := way.open(yapplitest.Options{Seed: seed(), Records: page * sized(400, 200), Rate: -1}, page+1, random(12)) // one row overlaps
+	if a.paging.clamp = 0; a.paging.fixed > 0 {
+		a.paging.fixed = page
+	}
+	to := &road{to: &provider{account: a, counts: map[string]int{}, names: ids{a.id, map[string]string{}}}, latency: p.latency, chance: random(13)}
+	w := newWorld(t, a, way.dataset, to)
+	defer w.close()
+	maps.Copy(w.vars, p.vars)
+	w.vars["HIKYAKU_EXPORT_DATASETS"] = way.dataset
+	number := func(name string) float64 {
+		n, err := strconv.ParseFloat(w.vars[name], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	name := "HIKYAKU_" + strings.ToUpper(a.token.Provider)
+	p.allowed = number(name+"_RATE") * number(name+"_SHARE")
+	if p.after {
+		to.answer = func(*http.Response) { time.Sleep(time.Duration(float64(time.Second) / p.allowed)) }
+	}
+	if !p.ahead {
+		p.allowed = min(p.allowed, 1/p.latency.Seconds())
+	}
+	event := w.night(1)
+	began := time.Now()
+	if answer := w.export(event); answer.Status != export.Done {
+		t.Errorf("%s: %s %s", p.way, answer.Status, w.reason)
+	}
+	p.answers = to.passed / 2
+	p.made = float64(p.answers) / time.Since(began).Seconds()
+}
+
+func (p *pursuit) holds() bool { return p.made >= 0.95*p.allowed }
+
+func (p *pursuit) String() string {
+	return fmt.Sprintf("%.1f %% of %.3f requests/s over %d at %v", 100*p.made/p.allowed, p.allowed, p.answers, p.latency)
+}
+
+// TestLatency lets accounts answer late. Pages that are asked for ahead come at
+// the allowed rate all the same; where each question needs the answer before it,
+// nothing but the latency and the rate may take time.
+func TestLatency(t *testing.T) {
+	readLoop(t)
+	settings := prove.ReadTemplate(t, "../..").Variables(localstack.Resource(localstack.Export))
+	for name := range settings {
+		if !strings.HasSuffix(name, "_RATE") && !strings.HasSuffix(name, "_SHARE") && name != "HIKYAKU_EXPORT_IN_FLIGHT" {
+			delete(settings, name)
+		}
+	}
+	for _, c := range []struct {
+		way   string
+		ahead bool
+	}{
+		{"yappli/users, offset", true}, {"supersaas/users", true}, {"yappli/users, page", true},
+		{"yappli/users, fixed page", false}, {"shopline/customers", false},
+		{"assisttencho/orders, page", false}, {"assisttencho/orders, offset", false},
+	} {
+		with := func(name, value string) map[string]string {
+			vars := maps.Clone(settings)
+			vars["HIKYAKU_YAPPLI_SHARE"] = "0.5" // the template's share is so small that nothing would be on its way at once
+			if name != "" {
+				vars[name] = value
+			}
+			return vars
+		}
+		var least *pursuit
+		for _, latency := range []time.Duration{2 * time.Second, 500 * time.Millisecond, time.Second, 50 * time.Millisecond}[:sized(4, 2)] {
+			p := &pursuit{way: c.way, ahead: c.ahead, vars: with("", ""), latency: latency}
+			synctest.Test(t, p.run)
+			if least == nil || p.made/p.allowed < least.made/least.allowed {
+				least = p
+			}
+		}
+		bar, guard := "at least 95 % of the allowed rate", "one page at a time"
+		without := &pursuit{way: c.way, ahead: c.ahead, latency: 2 * time.Second}
+		if c.ahead {
+			without.vars = with("HIKYAKU_EXPORT_IN_FLIGHT", "1")
+		} else {
+			bar, guard = "at least 95 % of min(rate, 1/latency)", "a pace that counts from the answer"
+			without.vars, without.after = with("", ""), true
+		}
+		figure(t, least.holds(), "latency up to 2 s, "+c.way, bar, "%s", least)
+		synctest.Test(t, without.run)
+		figure(t, !without.holds(), "latency of 2 s, "+c.way+", guard removed: "+guard, "falls short", "%s", without)
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pagination"
+	"hikyaku/internal/prove"
 	"hikyaku/pkg/jsonscan"
 )
 
@@ -24,12 +24,7 @@ var due = time.Date(2026, 11, 22, 0, 30, 0, 0, time.UTC)
 
 // sized is how much of a test runs: 'go test' takes the short form, and
 // HIKYAKU_PROVE=full the other.
-func sized(short, full int) int {
-	if os.Getenv("HIKYAKU_PROVE") == "full" {
-		return full
-	}
-	return short
-}
+func sized(short, full int) int { return prove.Size(full, short) }
 
 // A bench is an exporter over a list and a store in memory.
 type bench struct {

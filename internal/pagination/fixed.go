@@ -27,11 +27,12 @@ const sizeIsWrong = 3
 
 func newFixed(s *session) *fixed {
 	f := &fixed{session: s}
+	before := s.at.Fixed || s.source.Paging == ByFixedPage // or this process has just found out, and remembers the rows
 	s.at.Fixed = true
 	if s.at.Rows > 0 {
 		s.at.Size = max(1, s.at.Size)
 		f.page = (s.at.Rows + s.at.Size - 1) / s.at.Size
-		f.resumed = true
+		f.resumed = before || s.at.Rows%s.at.Size != 0
 	}
 	return f
 }

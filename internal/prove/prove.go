@@ -19,16 +19,42 @@ import (
 	"testing"
 )
 
+// A proof runs in three sizes: HIKYAKU_PROVE=full as 'make prove-...' has it,
+// HIKYAKU_PROVE=twentieth in .ci/run, and a handful in 'go test'.
+
 // Full reports whether the proofs run at full size.
 func Full() bool { return os.Getenv("HIKYAKU_PROVE") == "full" }
 
-// Size returns a count for this run: all of them, or the few that stand for
-// them in the short form.
+// Handful reports whether they run in the form that 'go test' has time for.
+func Handful() bool { return !Full() && os.Getenv("HIKYAKU_PROVE") != "twentieth" }
+
+// Size returns a count for this run: all of them, a twentieth but at least the
+// few, or the few.
 func Size(all, few int) int {
-	if Full() {
+	switch {
+	case Full():
 		return all
+	case Handful():
+		return few
 	}
-	return few
+	return max(all/20, few)
+}
+
+// Choose returns of n cases those that run: all, a third, or a single one, which
+// part tells to be another one for each part of a proof.
+func Choose(n, part int) []int {
+	step := 1
+	switch {
+	case Handful():
+		return []int{part % n}
+	case !Full():
+		step = 3
+	}
+	var chosen []int
+	for i := part % step; i < n; i += step {
+		chosen = append(chosen, i)
+	}
+	return chosen
 }
 
 // Seed is behind everything random, so that a failure can be run again.

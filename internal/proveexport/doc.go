@@ -5,7 +5,8 @@
 //
 // and fails where a figure falls short of its bar.
 //
-// 'make prove-export' runs them at full size (HIKYAKU_PROVE=full), with those
-// of package export; 'go test' takes a short form. HIKYAKU_SEED chooses another
-// seed for everything that is random.
+// 'make prove-export' runs them at full size (HIKYAKU_PROVE=full), with those of
+// package export, .ci/run a twentieth of that (HIKYAKU_PROVE=twentieth), of what
+// weighs memory a hundredth, and 'go test' a handful. HIKYAKU_SEED chooses
+// another seed for everything that is random.
 package proveexport

@@ -86,7 +86,7 @@ func TestDrift(t *testing.T) {
 		paging pagination.Paging
 		clamp  int // of pages of 10 rows
 	}{{pagination.ByOffset, 0}, {pagination.ByOffset, 7}, {pagination.ByPage, 0}, {pagination.ByPage, 7}} {
-		seeds := sized(1000, 50)
+		seeds := sized(1000, 10)
 		missing, doubled, naive, shifted := 0, 0, 0, 0
 		for s := range seeds {
 			l, lived := moving(c.paging, c.clamp, uint64(s))

@@ -63,13 +63,13 @@ func TestMemory(t *testing.T) {
 	const most = 64 // MB
 	for _, compression := range []string{"gzip", "none"} {
 		env := "HIKYAKU_EXPORT_COMPRESSION=" + compression
-		h := newHaul(t, sized(100_000, 5_000))
+		h := newHaul(t, sized(100_000, 5000))
 		few := h.carry(t, binary, env)
 		figure(t, few <= most, "memory, "+compression, "VmHWM of at most 64 MB", "%.1f MB for %d rows", few, h.rows)
 		if !prove.Full() && compression == "gzip" {
 			continue
 		}
-		h = newHaul(t, sized(10_000_000, 500_000))
+		h = newHaul(t, sized(10_000_000, 50_000))
 		many := h.carry(t, binary, env)
 		figure(t, many <= 115, "memory, "+compression+", a hundred times the rows, of which the newest million ids are remembered",
 			"at most 115 MB of 128", "%.1f MB for %d rows, %+.1f %%", many, h.rows, 100*(many/few-1))

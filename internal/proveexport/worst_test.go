@@ -198,13 +198,13 @@ func TestWorst_Export(t *testing.T) {
 	pageBytes, recordBytes := b.mib("HIKYAKU_EXPORT_BODY_MIB", pageCap), b.mib("HIKYAKU_EXPORT_RECORD_MIB", pageCap)
 	spool := b.mib("HIKYAKU_EXPORT_SPOOL_MIB", pageBytes)
 	const elements = 10_000
+	worstOf := []int{6, 8, 7, 10} // the burden of each dataset that 'go test' takes
 	run := 0
 	for i, dataset := range datasets {
 		var most heaviest
-		for j, heavy := range burdens(elements) {
-			if !prove.Full() && (i+j)%3 != 0 {
-				continue
-			}
+		all := burdens(elements)
+		for _, j := range prove.Choose(len(all), worstOf[i]) {
+			heavy := all[j]
 			*b.served = heavy.pile(sized(12, 3), 50, pageBytes, recordBytes)
 			if dataset == "assisttencho/orders" { // the whole shop in one answer
 				b.served.fill(sized(spool, spool/16) * 9 / 10)
@@ -216,7 +216,11 @@ func TestWorst_Export(t *testing.T) {
 			t.Logf("%-60s %6.1f MB  %s %.150s", what, mb, result.Error, result.Payload)
 			var a export.Answer
 			_ = json.Unmarshal(result.Payload, &a)
-			if heavy.beyond == nil && (a.Status != export.Done || a.Rows != b.served.records) {
+			want := export.Done
+			if heavy.ids > 0 && dataset == "shopline/customers" {
+				want = doubtful // nothing can be asked for after an id that no position can hold
+			}
+			if heavy.beyond == nil && (a.Status != want || want == export.Done && a.Rows != b.served.records) {
 				t.Errorf("%s: %d rows of %d, %s %.300s", what, a.Rows, b.served.records, result.Error, result.Payload)
 			}
 			if heavy.beyond != nil && result.Error == "" && a.Status == export.Done {
@@ -256,8 +260,10 @@ func TestWorst_Reconcile(t *testing.T) {
 	b := newBench(t, localstack.Reconcile)
 	const elements = 10_000
 	var most heaviest
-	for j, heavy := range burdens(elements) {
-		if !prove.Full() && j%3 != 0 || heavy.ids > 0 { // a user's id is a number
+	all := burdens(elements)
+	for _, j := range prove.Choose(len(all), 4) {
+		heavy := all[j]
+		if heavy.ids > 0 { // a user's id is a number
 			continue
 		}
 		if heavy.number == 1 { // which would look as if the list ignored its parameters
@@ -316,10 +322,9 @@ func TestWorst_TokenRefresh(t *testing.T) {
 func (b *bench) single(name, payload string, before func()) {
 	b.Helper()
 	var most heaviest
-	for j, heavy := range burdens(1) {
-		if !prove.Full() && j%3 != 0 {
-			continue
-		}
+	all := burdens(1)
+	for _, j := range prove.Choose(len(all), 7) {
+		heavy := all[j]
 		*b.served = heavy.pile(1, 1, objectCap, objectCap)
 		before()
 		mb, result := b.weigh(payload)

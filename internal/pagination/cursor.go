@@ -214,7 +214,7 @@ func (c *cursor) restart() {
 	c.asked.drop()
 	c.at.Windows, c.at.Suspect = c.windows, nil
 	c.narrowed, c.stalls = 0, 0
-	c.recent = newRecent(4*c.source.PageSize, nil)
+	c.recent = newRecent(4*c.source.PageSize, nil, 0)
 }
 
 // rejoin goes on where the last row, or the one before it, has been deleted: it
@@ -238,7 +238,7 @@ func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 		case len(l.Records) > 0 && (q.After == "" || c.newest(l) >= 0):
 			overlap := c.newest(l)
 			if q.After == "" { // no row that was read stands before these any more
-				c.recent = newRecent(4*c.source.PageSize, nil)
+				c.recent = newRecent(4*c.source.PageSize, nil, 0)
 			}
 			return c.advance(ctx, l, placement{overlapIndex: overlap, moved: true, reread: true})
 		}

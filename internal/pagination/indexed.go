@@ -144,8 +144,8 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 // clamped reports whether the server gives fewer rows a page than asked for: page
 // p then begins at (p-1) times as many rows as the answer has.
 func (x *indexed) clamped(q Query, l jsonscan.List) bool {
-	i, place := x.newestOf(l)
-	return i >= 0 && place-1-i == (q.Page-1)*len(l.Records)
+	i, number := x.newestOf(l)
+	return i >= 0 && x.recent.place(number)-1-i == (q.Page-1)*len(l.Records)
 }
 
 // first takes the first page whole.
@@ -316,11 +316,11 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		step = x.limit() - 1 - n // a page with the end of the list, and the rows before it
 	}
 	for {
-		if i, place := x.newestOf(l); i >= 0 {
-			if moved := q.Start + i + 1 - place; moved > 0 {
-				x.at.Signs.displace(x.at.Look, moved)
-			}
-			isTail := place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit && x.changed(l, i+1)
+		if i, number := x.newestOf(l); i >= 0 {
+			moved := q.Start + i + 1 - x.recent.place(number)
+			x.at.Signs.displace(x.at.Look, max(0, moved))
+			x.recent.goBack(number, moved)
+			isTail := number == x.recent.read && len(l.Records) < q.Limit && x.changed(l, i+1)
 			if x.over = x.stalled.tail(isTail); x.over && q.Start > 0 { // or it answers any question with its first rows
 				front, err := x.refetch(ctx, x.exactly(0, x.limit()))
 				if err == nil && sameRows(front, l) {

@@ -66,7 +66,7 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 		return Page{}, io.EOF
 	case x.stalled.repeats > maxRepeats:
 		return Page{}, ErrLoop
-	case x.stalled.aimless(x.limit()): // an order that changes with each request has no end to match
+	case x.stalled.aimless(x.limit()), x.matchesSeldom(): // an order that changes with each request has no end to match
 		x.torn()
 		return Page{}, io.EOF
 	}
@@ -92,6 +92,12 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 		return x.narrow(ctx, q, err)
 	}
 	return x.join(ctx, q, l)
+}
+
+// matchesSeldom reports whether the pages of this look have not matched so often
+// that the order must change with each request.
+func (x *indexed) matchesSeldom() bool {
+	return x.at.Shifts > manyShifts*(maxIdle+x.at.Seen/max(1, x.limit()-1))
 }
 
 // query returns the question for the rows after those read. It begins with the
@@ -138,6 +144,7 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 		}
 	}
 	x.drift.Shifts++
+	x.at.Shifts++
 	return x.rejoin(ctx, q, l)
 }
 

@@ -155,8 +155,9 @@ func (k keys) rejects(r Run, n int) string {
 }
 
 // known names the object with what is known of a part's rows; sum is of its bytes.
+// It is needed as long as the run goes on, and a rule of the bucket ends it.
 func (k keys) known(r Run, n int, sum string) string {
-	return fmt.Sprintf("%sstate/export/%s/known/run=%s/part-%05d-%s", k.prefix, k.dataset, r.ID, n, sum)
+	return fmt.Sprintf("%sknown/%s/run=%s/part-%05d-%s", k.prefix, k.dataset, r.ID, n, sum)
 }
 
 func (k keys) symlink(r Run) string {

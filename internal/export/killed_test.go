@@ -3,6 +3,7 @@ package export_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,11 +18,11 @@ var errKilled = errors.New("killed")
 type mortal struct {
 	objectstore.Store
 
-	dead *bool
+	dead *atomic.Bool
 }
 
 func (m mortal) Put(ctx context.Context, o objectstore.Object) (string, error) {
-	if *m.dead {
+	if m.dead.Load() {
 		return "", errKilled
 	}
 	return m.Store.Put(ctx, o)
@@ -33,24 +34,26 @@ func TestKilledAgainAndAgain_GetsOn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, newList(pagination.ByOffset, 400))
 	b.set.PartBytes, b.set.InFlight = 0, 1
-	clock, dead, asked := due, false, 0
-	b.now = func() time.Time { return clock }
+	var passed, asked atomic.Int64
+	var dead atomic.Bool
+	b.now = func() time.Time { return due.Add(time.Duration(passed.Load())) }
 	memory := b.store
 	b.store = mortal{memory, &dead}
 	b.list.fail = func(int) error {
-		clock = clock.Add(time.Second)
-		if asked++; asked > 3 {
-			dead = true
+		passed.Add(int64(time.Second))
+		if asked.Add(1) > 3 {
+			dead.Store(true)
 			return errKilled
 		}
 		return nil
 	}
 	for start := 1; start <= 8; start++ {
-		asked, dead = 0, false
+		asked.Store(0)
+		dead.Store(false)
 		if _, err := b.exporter().Extract(t.Context(), b.run(due)); !errors.Is(err, errKilled) {
 			t.Fatal(err)
 		}
-		clock = clock.Add(10 * time.Minute) // past the lease
+		passed.Add(int64(10 * time.Minute)) // past the lease
 		parts := 0
 		for info, err := range memory.List(t.Context(), b.key("part-"), "") {
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,11 +16,11 @@ import (
 // linesOf serves an old run's source by offset, whatever pass is asked for.
 type linesOf struct {
 	lines []string
-	asked int
+	asked atomic.Int64
 }
 
 func (l *linesOf) Page(_ context.Context, q pagination.Query) ([]byte, error) {
-	l.asked++
+	l.asked.Add(1)
 	start := min(q.Start, len(l.lines))
 	return []byte("[" + strings.Join(l.lines[start:min(start+q.Limit, len(l.lines))], ",") + "]"), nil
 }
@@ -50,17 +51,17 @@ func TestUpgrade_OfRunsThatEe17bceBegan(t *testing.T) {
 			a, err := b.exporter().Extract(t.Context(), b.run(old.Scheduled))
 			switch {
 			case strings.HasSuffix(name, "done"):
-				if err != nil || a.Status != export.Done || a.State != export.NotRecorded || source.asked > 0 {
-					t.Errorf("got %s, %q, %v after %d requests; want it done as before", a.Status, a.State, err, source.asked)
+				if err != nil || a.Status != export.Done || a.State != export.NotRecorded || source.asked.Load() > 0 {
+					t.Errorf("got %s, %q, %v after %d requests; want it done as before", a.Status, a.State, err, source.asked.Load())
 				}
 			case strings.HasSuffix(name, "extracted"):
-				if err != nil || a.Status != export.Done || a.State != export.Complete || a.Rows == 0 || source.asked > 0 {
-					t.Errorf("got %s, %q with %d rows, %v after %d requests; want what is stored published without one", a.Status, a.State, a.Rows, err, source.asked)
+				if err != nil || a.Status != export.Done || a.State != export.Complete || a.Rows == 0 || source.asked.Load() > 0 {
+					t.Errorf("got %s, %q with %d rows, %v after %d requests; want what is stored published without one", a.Status, a.State, a.Rows, err, source.asked.Load())
 				}
 				b.verify(a.Manifest)
 			default:
-				if err == nil || !strings.Contains(err.Error(), "another version of Hikyaku") || !strings.Contains(err.Error(), "next scheduled time") || source.asked > 0 {
-					t.Errorf("got %s, %v after %d requests; want it refused by name", a.Status, err, source.asked)
+				if err == nil || !strings.Contains(err.Error(), "another version of Hikyaku") || !strings.Contains(err.Error(), "next scheduled time") || source.asked.Load() > 0 {
+					t.Errorf("got %s, %v after %d requests; want it refused by name", a.Status, err, source.asked.Load())
 				}
 			}
 			now = old.Scheduled.Add(25 * time.Hour)

@@ -214,7 +214,7 @@ func (c *cursor) restart() {
 	c.asked.drop()
 	c.at.Windows, c.at.Suspect = c.windows, nil
 	c.narrowed, c.stalls = 0, 0
-	c.recent = newRecent(4*c.source.PageSize, nil)
+	c.recent = newRecent(4*c.source.PageSize, nil, 0)
 }
 
 // rejoin goes on where the last row, or the one before it, has been deleted: it
@@ -238,7 +238,7 @@ func (c *cursor) rejoin(ctx context.Context) (Page, error) {
 		case len(l.Records) > 0 && (q.After == "" || c.newest(l) >= 0):
 			overlap := c.newest(l)
 			if q.After == "" { // no row that was read stands before these any more
-				c.recent = newRecent(4*c.source.PageSize, nil)
+				c.recent = newRecent(4*c.source.PageSize, nil, 0)
 			}
 			return c.advance(ctx, l, placement{overlapIndex: overlap, moved: true, reread: true})
 		}
@@ -271,6 +271,9 @@ func (c *cursor) narrow(ctx context.Context, err error) (Page, error) {
 	case c.narrowed == 0:
 		if !errors.Is(err, providers.ErrTooLarge) && c.probeServer(ctx) != nil {
 			return Page{}, err
+		}
+		if len(c.windows) > 0 && c.recent.read == 0 && c.divisible(c.currentWindow()) {
+			return c.cutWindow(ctx, err) // which has been cut around this record before
 		}
 		c.narrowed = max(1, c.limit()/2)
 		return Page{}, nil
@@ -321,11 +324,8 @@ var errNoID = errors.New("no row has an id to ask after")
 // on with the next window.
 func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 	w := c.currentWindow()
-	from, to := firstSecond, w.To.Unix()
-	if !w.From.IsZero() {
-		from = w.From.Unix()
-	}
-	if to-from > 1 && !w.To.IsZero() && c.rejectedInRow < maxRejectedInRow {
+	if c.divisible(w) {
+		from, to := beginning(w), w.To.Unix()
 		if len(c.windows) < 2 {
 			c.windows = []int64{from, to}
 		}
@@ -360,6 +360,19 @@ func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 	_, err := c.nextWindow()
 	c.ended = errors.Is(err, io.EOF) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow
 	return page, nil
+}
+
+// divisible reports whether a window can be cut in two.
+func (c *cursor) divisible(w Window) bool {
+	return !w.To.IsZero() && w.To.Unix()-beginning(w) > 1 && c.rejectedInRow < maxRejectedInRow
+}
+
+// beginning returns the second with which a window begins.
+func beginning(w Window) int64 {
+	if w.From.IsZero() {
+		return firstSecond
+	}
+	return w.From.Unix()
 }
 
 // secondOf names the place of a record that is rejected with its window. Two

@@ -138,7 +138,7 @@ func (f *fixed) takeNew(l jsonscan.List, start int) (page Page, fresh bool) {
 	f.late = lateRun{}
 	for _, record := range l.Records {
 		if id := idOf(l, record); !f.recent.has(id) {
-			f.recent.add(id)
+			f.recent.add(id, 0)
 			fresh = true
 		}
 	}

@@ -66,7 +66,7 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 		return Page{}, io.EOF
 	case x.stalled.repeats > maxRepeats:
 		return Page{}, ErrLoop
-	case x.stalled.aimless(x.limit()): // an order that changes with each request has no end to match
+	case x.stalled.aimless(x.limit()), x.matchesSeldom(): // an order that changes with each request has no end to match
 		x.torn()
 		return Page{}, io.EOF
 	}
@@ -92,6 +92,12 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 		return x.narrow(ctx, q, err)
 	}
 	return x.join(ctx, q, l)
+}
+
+// matchesSeldom reports whether the pages of this look have not matched so often
+// that the order must change with each request.
+func (x *indexed) matchesSeldom() bool {
+	return x.at.Shifts > manyShifts*(maxIdle+x.at.Seen/max(1, x.limit()-1))
 }
 
 // query returns the question for the rows after those read. It begins with the
@@ -138,14 +144,15 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 		}
 	}
 	x.drift.Shifts++
+	x.at.Shifts++
 	return x.rejoin(ctx, q, l)
 }
 
 // clamped reports whether the server gives fewer rows a page than asked for: page
 // p then begins at (p-1) times as many rows as the answer has.
 func (x *indexed) clamped(q Query, l jsonscan.List) bool {
-	i, place := x.newestOf(l)
-	return i >= 0 && place-1-i == (q.Page-1)*len(l.Records)
+	i, number := x.newestOf(l)
+	return i >= 0 && x.recent.place(number)-1-i == (q.Page-1)*len(l.Records)
 }
 
 // first takes the first page whole.
@@ -316,11 +323,11 @@ func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, e
 		step = x.limit() - 1 - n // a page with the end of the list, and the rows before it
 	}
 	for {
-		if i, place := x.newestOf(l); i >= 0 {
-			if moved := q.Start + i + 1 - place; moved > 0 {
-				x.at.Signs.displace(x.at.Look, moved)
-			}
-			isTail := place == x.at.Rows-x.at.Gap && len(l.Records) < q.Limit && x.changed(l, i+1)
+		if i, number := x.newestOf(l); i >= 0 {
+			moved := q.Start + i + 1 - x.recent.place(number)
+			x.at.Signs.displace(x.at.Look, max(0, moved))
+			x.recent.goBack(number, moved)
+			isTail := number == x.recent.read && len(l.Records) < q.Limit && x.changed(l, i+1)
 			if x.over = x.stalled.tail(isTail); x.over && q.Start > 0 { // or it answers any question with its first rows
 				front, err := x.refetch(ctx, x.exactly(0, x.limit()))
 				if err == nil && sameRows(front, l) {

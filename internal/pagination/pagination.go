@@ -132,6 +132,8 @@ type Position struct {
 	Last []string `json:"last,omitempty"`
 	// Fixed: the server's page size cannot be chosen.
 	Fixed bool `json:"fixed,omitempty"`
+	// Shifts counts the pages of this look that did not begin where they should.
+	Shifts int `json:"shifts,omitempty"`
 	// Gap counts the rows that were rejected after the last of Last. No page
 	// can hold them, so that the next one begins after them.
 	Gap int `json:"gap,omitempty"`

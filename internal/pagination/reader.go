@@ -78,7 +78,7 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 		asked:    &requests{fetch: source.Fetch, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
 		attempts: max(1, o.Attempts), now: o.Now,
 	}
-	s.recent = newRecent(4*max(source.PageSize, from.Size), from.Last)
+	s.recent = newRecent(4*max(source.PageSize, from.Size), from.Last, from.Rows-from.Gap)
 	s.recall(from.Last)
 	r := &Reader{session: s}
 	switch {
@@ -154,9 +154,9 @@ func (r *Reader) PositionAfter(p Page, n int) Position {
 		return r.before
 	}
 	at := r.before
-	recent := newRecent(0, at.Last)
+	recent := newRecent(0, at.Last, 0)
 	for _, row := range p.Rows[:n] {
-		recent.add(row.ID)
+		recent.add(row.ID, row.Place)
 	}
 	at.Rows, at.Gap, at.Last = p.Rows[n-1].Place, 0, recent.ids()
 	at.Seen += n
@@ -212,10 +212,10 @@ func (s *session) lastStandsAt(l jsonscan.List, i int) bool {
 }
 
 // newestOf returns the index of the row read last of those in an answer, and
-// the place where it was read; -1 if none is remembered. A row that has changed
-// since says nothing: its change may have moved it.
-func (s *session) newestOf(l jsonscan.List) (index, place int) {
-	index, number := -1, 0
+// its number; -1 if none is remembered. A row that has changed since says
+// nothing: its change may have moved it.
+func (s *session) newestOf(l jsonscan.List) (index, number int) {
+	index = -1
 	for i, record := range l.Records {
 		d := digest(idOf(l, record))
 		n := s.recent.number[d]
@@ -226,7 +226,7 @@ func (s *session) newestOf(l jsonscan.List) (index, place int) {
 			index, number = i, n
 		}
 	}
-	return index, s.at.Rows - s.at.Gap - (s.recent.read - number)
+	return index, number
 }
 
 // changed reports whether an answer shows from an index on only rows that are
@@ -302,7 +302,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 			twice++
 		}
 		if i > p.overlapIndex || p.moved {
-			s.recent.add(record.ID)
+			s.recent.add(record.ID, p.start+i+1-twice)
 		}
 		before = d
 	}
@@ -324,7 +324,7 @@ func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page 
 	s.progress = s.progress || !metInThisLook
 	// An answer that shows a row twice does not show that it has moved, nor does
 	// a row that has changed: it may be sorted by when.
-	if metInThisLook && beyond && !reread && !twice && known.content == content {
+	if metInThisLook && beyond && !reread && !twice && known.content == content && !s.recent.expectedAgain(row.id) {
 		s.at.Signs.displace(s.at.Look, 1)
 		s.at.Signs.Reordered++
 	}

@@ -17,22 +17,28 @@ type recentRows struct {
 	read int             // rows read so far; rows are numbered from 1
 
 	ring   []uint64       // digests of the ids
+	places []int          // of each row in ring, less shift when it was read
 	next   int            // index of the oldest one, once the ring is full
 	number map[uint64]int // of each row in ring
+	shift  int            // by how far the rows of a list that has moved stand behind where they were read
+	again  [2]int         // rows read after the number of the first, to that of the second, are being read again
 }
 
-func newRecent(rows int, last []string) *recentRows {
+// newRecent remembers the last ids, the newest of them at a place.
+func newRecent(rows int, last []string, place int) *recentRows {
 	r := &recentRows{ring: make([]uint64, 0, max(rows, minRecent)), number: map[uint64]int{}}
-	for _, id := range last {
-		r.add([]byte(id))
+	r.places = make([]int, cap(r.ring))
+	for i, id := range last {
+		r.add([]byte(id), place-len(last)+1+i)
 	}
 	return r
 }
 
-// add notes a row as the one read last.
-func (r *recentRows) add(id []byte) {
+// add notes a row as the one read last, at a place.
+func (r *recentRows) add(id []byte, place int) {
 	slot := &r.last[r.read%fullIDs]
 	*slot = append((*slot)[:0], id...)
+	r.places[r.read%len(r.places)] = place - r.shift
 	r.read++
 	d := digest(id)
 	if len(r.ring) < cap(r.ring) {
@@ -55,6 +61,27 @@ func (r *recentRows) has(id []byte) bool { return r.number[digest(id)] > 0 }
 func (r *recentRows) inNewerHalf(id []byte) bool {
 	n := r.number[digest(id)]
 	return n > 0 && n > r.read-cap(r.ring)/2
+}
+
+// place returns where the row of a number is expected now.
+func (r *recentRows) place(number int) int { return r.places[(number-1)%len(r.places)] + r.shift }
+
+// goBack notes that the list is read on from the row of a number, which stands by
+// moved rows further on than expected: the rows after it are read again.
+func (r *recentRows) goBack(number, moved int) {
+	r.shift += moved
+	r.again = [2]int{number, r.read}
+}
+
+// expectedAgain reports whether a row that was read before is read again because
+// the reader went back, and stands in its order.
+func (r *recentRows) expectedAgain(id uint64) bool {
+	n := r.number[id]
+	if n <= r.again[0] || n > r.again[1] {
+		return false
+	}
+	r.again[0] = n
+	return true
 }
 
 // isLast reports whether id was read last.

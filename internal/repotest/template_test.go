@@ -336,7 +336,7 @@ func TestTemplate_DoubtEndsByItsTag(t *testing.T) {
 			ends = append(ends, fmt.Sprintf("%s %v %v", prefix, rule["TagFilters"], days))
 		}
 	}
-	want := []string{"${Prefix}/rejects/ <nil> 90", "${Prefix}/exports/ [map[Key:hikyaku Value:doubt]] 14"}
+	want := []string{"${Prefix}/rejects/ <nil> 90", "${Prefix}/exports/ [map[Key:hikyaku Value:doubt]] 14", "${Prefix}/known/ <nil> 14"}
 	if !slices.Equal(ends, want) {
 		t.Errorf("objects end by %q, want %q", ends, want)
 	}

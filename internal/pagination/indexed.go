@@ -225,7 +225,7 @@ func (x *indexed) learnSize(q Query, n int) {
 // expectMore asks in advance for the pages that come next if the list does not
 // move.
 func (x *indexed) expectMore(ctx context.Context) {
-	overlap := x.at.Rows - 1
+	overlap := max(0, x.at.Rows-1) // 0 rows: the answer showed each of its rows twice
 	if last, ok := x.asked.last(); ok {
 		overlap = last.Start + last.Limit - 1
 	}

@@ -106,7 +106,7 @@ type sink struct {
 }
 
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.Contains(r.URL.Path, "/state/") || !strings.Contains(r.URL.Path, "/part-") {
+	if strings.Contains(r.URL.Path, "/known/") || !strings.Contains(r.URL.Path, "/part-") {
 		s.rest.ServeHTTP(w, r)
 		return
 	}

@@ -164,6 +164,10 @@ type Signs struct {
 	Reordered int `json:"reordered,omitempty"`
 	// Found counts the rows that only further looks have shown.
 	Found int `json:"found,omitempty"`
+	// Returned counts the rows that vanished from where the first look had read
+	// them, and that further looks have met: they are among those that pushed
+	// others on, and nobody has missed them.
+	Returned int `json:"returned,omitempty"`
 	// Late counts those rows of the present look that an earlier look has
 	// missed: they were there when it read that place.
 	Late int `json:"late,omitempty"`
@@ -202,7 +206,7 @@ func (p Position) Settled(unordered bool) bool {
 	case s.TornBefore > 0:
 		return s.Late == 0 && s.Moved == 0
 	}
-	return s.Late == 0 && (s.Displaced == 0 || s.Moved == 0) || s.Displaced > 0 && s.Found >= s.Displaced
+	return s.Late == 0 && (s.Displaced == 0 || s.Moved == 0) || s.Displaced > 0 && s.Found+s.Returned >= s.Displaced
 }
 
 // Counted returns how many rows the provider said that there are, and whether

@@ -281,6 +281,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 	var before uint64 // digest of the row before, in this answer
 	taken := false    // that row was taken from this answer
 	twice := 0        // rows that the answer shows a second time
+	var kept knownRow // that row as it was known, if it has not changed since
 	for i, record := range l.Records {
 		record.ID = idOf(l, record)
 		d, content := digest(record.ID), contentOf(l, record)
@@ -299,10 +300,23 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 			s.known.add(one)
 			s.at.Seen++
 			s.progress = true
+			kept = knownRow{}
 			page.Rows = append(page.Rows, Row{Record: record, Place: p.start + i + 1 - twice, known: one})
 			s.late.unknown(s, l.Bytes(record))
-		} else if s.meet(e, content, i > p.overlapIndex, p.reread, &page) {
-			twice++
+		} else {
+			var unchanged knownRow
+			if e.content == content && e.pass == uint8(s.at.Pass) {
+				unchanged = *e
+			}
+			if s.stoodBefore(unchanged, kept) {
+				// Whatever else is inserted, deleted or moved by a change, two
+				// rows keep their order.
+				s.at.Signs.Inverted++
+			}
+			kept = unchanged
+			if s.meet(e, content, i > p.overlapIndex, p.reread, &page) {
+				twice++
+			}
 		}
 		if i > p.overlapIndex || p.moved {
 			s.recent.add(record.ID, p.start+i+1-twice)
@@ -313,6 +327,13 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 		s.at.Rows, s.at.Gap = p.start+n-twice, 0
 	}
 	return page
+}
+
+// stoodBefore reports whether the answer that showed two rows last, in this look,
+// had a right before b.
+func (s *session) stoodBefore(a, b knownRow) bool {
+	n, m := s.recent.number[a.id], s.recent.number[b.id]
+	return n > 0 && n < m && a.answer == b.answer && a.next == digest16(b.id)
 }
 
 // readAgain notes that the reader, where it went back, is at a place again. The

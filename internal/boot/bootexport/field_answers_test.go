@@ -29,6 +29,7 @@ func TestField_E01_AnErrorWithStatus200(t *testing.T) {
 	for _, first := range []string{
 		`{"code":"SERVICE_UNAVAILABLE","message":"try later","extras":[]}`,
 		`{"items":null,"error":"upstream timeout"}`,
+		`{"items":null,"pagination":{"current_page":1,"per_page":50,"total_pages":0,"total_count":0}}`,
 		`{"items":[],"errors":[{"message":"upstream timeout"}]}`,
 	} {
 		t.Run("SHOPLINE begins with "+first, func(t *testing.T) {

@@ -58,6 +58,25 @@ func TestField_E09_OneRecordBlocksNoDataset(t *testing.T) {
 			})
 		})
 	}
+	// Of a moment full of rows the cursor reaches none after the bad one, but the
+	// provider has counted them.
+	for _, dataset := range recordLists[:2] {
+		t.Run(dataset+", 500 for one of 300 rows of the same second", func(t *testing.T) {
+			t.Parallel()
+			inField(t, dataset, -1, func(f *field) {
+				all := f.holds(300)
+				for i, row := range all {
+					before, _, _ := strings.Cut(row, `"updated_at":`)
+					all[i] = before + `"updated_at":"2026-10-01T00:00:37.000+00:00"}`
+				}
+				f.answer = f.failsFor(all[169])
+				o := f.must(0)
+				f.isCompleteOrDoubted(o, slices.Delete(slices.Clone(all), 169, 170))
+				f.answer = nil
+				f.isComplete(f.must(1), all)
+			})
+		})
+	}
 	for _, without := range [][]int{{49}, {48, 49, 50}, {0}} {
 		for _, dataset := range recordLists[2:] {
 			t.Run(fmt.Sprintf("%s, no id in rows %v", dataset, without), func(t *testing.T) {

@@ -77,7 +77,22 @@ func TestField_E09_OneRecordBlocksNoDataset(t *testing.T) {
 			})
 		})
 	}
-	for _, without := range [][]int{{49}, {48, 49, 50}, {0}} {
+	for _, dataset := range recordLists {
+		t.Run(dataset+", no id in row 50, 500 for row 51", func(t *testing.T) {
+			t.Parallel()
+			inField(t, dataset, -1, func(f *field) {
+				all := f.holds(120)
+				want := slices.Delete(slices.Clone(all), 49, 51)
+				_, rest, _ := strings.Cut(all[49], ",")
+				all[49] = "{" + rest
+				f.answer = f.failsFor(all[50])
+				if o, err := f.run(0, 3); err != nil || o.State != export.Complete || !same(o.lines, want) {
+					f.Errorf("%s, %v, %d rows, rejects %+v, %v; want complete with %d", o.State, o.Doubts, len(o.lines), o.rejects, err, len(want))
+				}
+			})
+		})
+	}
+	for _, without := range [][]int{{49}, {48, 49, 50}, {0}, {299}, {298, 299}} {
 		for _, dataset := range recordLists[2:] {
 			t.Run(fmt.Sprintf("%s, no id in rows %v", dataset, without), func(t *testing.T) {
 				t.Parallel()

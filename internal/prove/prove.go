@@ -84,14 +84,38 @@ func Figure(t testing.TB, holds bool, name, bar, format string, values ...any) {
 	fmt.Println("prove: " + line + verdict)
 }
 
-// Build builds the real binary of a function as 'make build' does, and returns
-// the path of its bootstrap below dir.
+// built holds the binaries of a test process: to link one takes longer than many
+// a test that runs it.
+var built struct {
+	sync.Mutex
+
+	binaries map[string][]byte // by function
+}
+
+// Build builds the real binary of a function as 'make build' does, once in a
+// process, and returns the path of its bootstrap below dir.
 func Build(ctx context.Context, dir, function string) (string, error) {
 	path := filepath.Join(dir, function, "bootstrap")
+	built.Lock()
+	defer built.Unlock()
+	if binary := built.binaries[function]; binary != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return "", err
+		}
+		return path, os.WriteFile(path, binary, 0o700) //nolint:gosec // it is run
+	}
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, "hikyaku/functions/"+function) //nolint:gosec // a test names it
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", function, err, out)
 	}
+	binary, err := os.ReadFile(path) //nolint:gosec // built just now
+	if err != nil {
+		return "", err
+	}
+	if built.binaries == nil {
+		built.binaries = map[string][]byte{}
+	}
+	built.binaries[function] = binary
 	return path, nil
 }

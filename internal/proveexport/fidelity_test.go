@@ -19,6 +19,7 @@ import (
 // TestFidelity sends records whose bytes a decoder would change, and as many
 // random ones, through the handler to the S3 door and reads them there.
 func TestFidelity(t *testing.T) {
+	t.Parallel()
 	raw, err := os.ReadFile("../export/testdata/corpus.jsonl")
 	if err != nil {
 		t.Fatal(err)

@@ -77,6 +77,7 @@ func TestHeal(t *testing.T) {
 
 // TestDelivery changes nothing of an order but its delivery.
 func TestDelivery(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 60, Rate: anyRate})
 	now := time.Now().UTC().Truncate(time.Minute)
 	scheduled := func(after time.Duration) string {

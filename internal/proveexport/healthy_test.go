@@ -234,7 +234,7 @@ func TestNobodyHealthyIsDoubted(t *testing.T) {
 
 func (s situation) prove(t *testing.T) {
 	t.Helper()
-	n := sized(1000, 5)
+	n := sized(1000, 3)
 	if *healthySeed >= 0 {
 		n = 1
 	}

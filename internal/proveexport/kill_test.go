@@ -33,6 +33,7 @@ func (r *rig) register(env ...string) {
 // TestKill kills the real binary again and again while it exports, and compares
 // what it leaves with an undisturbed run over the same range.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	kills := sized(60, 3)
 	rows := sized(3000, 1500)
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: rows, Rate: anyRate, Faults: yapplitest.Faults{Latency: 2 * time.Millisecond}})

@@ -234,7 +234,7 @@ func TestLatency(t *testing.T) {
 			return vars
 		}
 		var least *pursuit
-		for _, latency := range []time.Duration{2 * time.Second, 500 * time.Millisecond, time.Second, 50 * time.Millisecond}[:sized(4, 2)] {
+		for _, latency := range []time.Duration{2 * time.Second, 500 * time.Millisecond, time.Second, 50 * time.Millisecond}[:sized(4, 1)] {
 			p := &pursuit{way: c.way, ahead: c.ahead, vars: with("", ""), latency: latency}
 			synctest.Test(t, p.run)
 			if least == nil || p.made/p.allowed < least.made/least.allowed {

@@ -35,6 +35,7 @@ func (t traffic) minus(u traffic) traffic {
 }
 
 func TestTriggers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 200, Rate: anyRate})
 	const dataset = "shopline/customers"
 	shop := r.stack.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server)

@@ -193,6 +193,7 @@ func (h *heaviest) figure(b *bench, name string) {
 
 // TestWorst_Export serves each list as badly as the caps allow, and worse.
 func TestWorst_Export(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, localstack.Export)
 	datasets := []string{"yappli/users", "supersaas/users", "shopline/customers", "assisttencho/orders"}
 	pageBytes, recordBytes := b.mib("HIKYAKU_EXPORT_BODY_MIB", pageCap), b.mib("HIKYAKU_EXPORT_RECORD_MIB", pageCap)
@@ -233,6 +234,7 @@ func TestWorst_Export(t *testing.T) {
 
 // TestWorst_Rows exports many small rows.
 func TestWorst_Rows(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, localstack.Export)
 	b.sink = &sink{parts: map[string]http.Header{}}
 	b.play(localstack.Export)
@@ -257,11 +259,12 @@ func TestWorst_Rows(t *testing.T) {
 
 // TestWorst_Reconcile gives both lists of a reconcile pages at their caps.
 func TestWorst_Reconcile(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, localstack.Reconcile)
 	const elements = 10_000
 	var most heaviest
 	all := burdens(elements)
-	for _, j := range prove.Choose(len(all), 4) {
+	for _, j := range prove.Choose(len(all), 3) {
 		heavy := all[j]
 		if heavy.ids > 0 { // a user's id is a number
 			continue
@@ -281,6 +284,7 @@ func TestWorst_Reconcile(t *testing.T) {
 // records, and whose members', are at their caps. A reconcile of short lists
 // comes first, without which nobody is created.
 func TestWorst_Relay(t *testing.T) {
+	t.Parallel()
 	const batch = 10
 	var records []any
 	for n := range batch {
@@ -314,6 +318,7 @@ func TestWorst_Relay(t *testing.T) {
 
 // TestWorst_TokenRefresh gives every call of a tick an answer at its cap.
 func TestWorst_TokenRefresh(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, localstack.TokenRefresh)
 	b.single("tokenrefresh, answers at their worst", `{"source":"aws.scheduler"}`, func() { b.renew(localstack.TokenRefresh) })
 }

@@ -65,7 +65,7 @@ var manyLeave = map[string]string{"HIKYAKU_DISABLE_CAP": "1000000"}
 // for three. No nightly reconcile mends what the queue might lose.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	n := prove.Size(1000, 50)
+	n := prove.Size(1000, 30)
 	silent, rejected := time.Duration(prove.Size(24, 4))*time.Hour, time.Duration(prove.Size(72, 8))*time.Hour
 	inBubble(t, options{users: n, members: 20, spare: workers, latency: 300 * time.Millisecond, vars: manyLeave}, func(r *rig) {
 		r.settled()

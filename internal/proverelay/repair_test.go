@@ -108,7 +108,7 @@ func repair(t *testing.T, n int, alter func([]byte) []byte) (d repaired) {
 
 func TestRepair(t *testing.T) {
 	t.Parallel()
-	n := prove.Size(10_000, 500)
+	n := prove.Size(10_000, 200)
 	d := repair(t, n, nil)
 	prove.Figure(t, d.wrong == 0 && d.untouched && d.first.Drift == 0 && d.first.Sent > 0, fmt.Sprintf("reconcile of %d users of whom %d differ, lists in other orders that change meanwhile", n, d.differ),
 		"every user exactly, members of others byte-equal", "%d wrong, %d of %d users put on the queue, others untouched %t, drift %d", d.wrong, d.first.Sent, d.first.Users, d.untouched, d.first.Drift)
@@ -119,7 +119,7 @@ func TestRepair(t *testing.T) {
 // operator changed.
 func TestRepair_WithoutForce(t *testing.T) {
 	t.Parallel()
-	d := repair(t, prove.Size(1000, 100), func(event []byte) []byte {
+	d := repair(t, prove.Size(1000, 50), func(event []byte) []byte {
 		return bytes.ReplaceAll(event, []byte(`\"force\":true`), []byte(`\"force\":false`))
 	})
 	prove.Figure(t, d.wrong > 0 && d.second.Sent > 0, "guard removed: a row is trusted although the list differs", "must leave users wrong", "%d wrong, %d sent again", d.wrong, d.second.Sent)

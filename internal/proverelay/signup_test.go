@@ -83,7 +83,7 @@ func signUp(t *testing.T, members, users int, aws func(http.RoundTripper) http.R
 
 func TestSignUp(t *testing.T) {
 	t.Parallel()
-	s := signUp(t, prove.Size(100_000, 5000), prove.Size(1000, 50), nil)
+	s := signUp(t, prove.Size(100_000, 2000), prove.Size(1000, 50), nil)
 	prove.Figure(t, s.most > 0 && s.most <= 3, fmt.Sprintf("%d sign-ups among %d members, without the look-up", s.users, s.members), "at most 3 requests to Yappli each", "at most %d", s.most)
 	prove.Figure(t, s.doubled == 0 && s.missing == 0 && s.linked == s.existing && s.existing > 0 && s.pairs > 0, "members after these", "those that existed are linked, nobody doubled",
 		"%d of %d linked, %d doubled, %d missing; %d pairs with one identity", s.linked, s.existing, s.doubled, s.missing, s.pairs)

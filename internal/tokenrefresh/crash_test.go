@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 
 	"hikyaku/internal/crash"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -267,12 +267,16 @@ func (s *shipwreck) checkDoubt(o crash.Outcome) error {
 }
 
 // enumerate crashes a plan at every point. It must be called in a bubble.
-// Of the second deaths, go test takes one in 19, and HIKYAKU_PROVE=full all.
+// Of the second deaths, go test takes one in 61, .ci/run one in 19, and
+// HIKYAKU_PROVE=full all.
 func (p plan) enumerate(t testing.TB, faults []crash.Fault, twice bool) crash.Report {
 	t.Helper()
 	every := 19
-	if os.Getenv("HIKYAKU_PROVE") == "full" {
+	switch {
+	case prove.Full():
 		every = 1
+	case prove.Handful():
+		every = 61
 	}
 	return crash.Enumerate(t, crash.Scenario[*shipwreck]{
 		Setup: p.setUp, Run: live, Recover: survive, Faults: faults, Twice: twice, Every: every,

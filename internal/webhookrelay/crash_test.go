@@ -310,11 +310,14 @@ func (v voyage) setUp(t testing.TB) *wreck {
 func (v voyage) enumerate(t testing.TB, faults []crash.Fault, twice bool, change func(*wreck)) crash.Report {
 	t.Helper()
 	every := 20
+	if v.long {
+		every = 200
+	}
 	switch {
 	case prove.Full():
 		every = 1
-	case v.long:
-		every = 200
+	case prove.Handful():
+		every *= 5
 	}
 	return crash.Enumerate(t, crash.Scenario[*wreck]{
 		Setup: func(t testing.TB) *wreck {
@@ -342,8 +345,8 @@ var digests = regexp.MustCompile(`[0-9a-f]{16,}`)
 // TestCrash_LosesAndDoublesNothing is the table of docs/relay-protocol.md: the
 // process dies before and after the effect of every call, the next one drains
 // the queue, and dies at every call too; or a call fails, or loses its answer.
-// go test takes one second death in 20, of the longest in 200, HIKYAKU_PROVE=full
-// all.
+// .ci/run takes one second death in 20, of the longest in 200, go test a fifth
+// of these, HIKYAKU_PROVE=full all.
 func TestCrash_LosesAndDoublesNothing(t *testing.T) {
 	for name, v := range voyages {
 		t.Run(name, func(t *testing.T) {

@@ -78,12 +78,13 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 	return c.advance(ctx, l, placement{overlapIndex: known - 1})
 }
 
-// overlap is how many rows a page begins with that are known.
+// overlap is how many rows a page begins with that are known, one of which has an
+// id.
 func (c *cursor) overlap() int {
 	if c.oneRowPages {
 		return 0
 	}
-	return 1
+	return c.recent.withID()
 }
 
 // end ends the window, because nothing follows its last row. If the window has
@@ -307,7 +308,7 @@ func (c *cursor) queryAlone() Query {
 func (c *cursor) probeServer(ctx context.Context) error {
 	at := time.Unix(firstSecond, 0).UTC()
 	q := Query{Limit: 1, Window: Window{From: at, To: at}}
-	if known, ok := c.anchor(1); ok && known > 0 {
+	if known, ok := c.anchor(c.recent.withID()); ok && known > 0 {
 		q = c.queryAfter(known)
 		q.Limit = known
 	}

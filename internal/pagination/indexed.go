@@ -102,14 +102,16 @@ func (x *indexed) matchesSeldom() bool {
 }
 
 // query returns the question for the rows after those read. It begins with the
-// last of them, unless that was rejected or no page by number can hold both.
+// last of them that has an id, unless it was rejected or no page by number can
+// hold both.
 func (x *indexed) query() Query {
-	size, after := x.limit(), x.limit()
+	overlap := x.recent.withID()
+	size, after := max(x.limit(), overlap+1), x.limit()
 	if x.broken.chunk > 0 {
-		size, after = min(size, x.broken.chunk+1), min(size, x.broken.chunk)
+		size, after = min(size, x.broken.chunk+overlap), min(after, x.broken.chunk)
 	}
 	if x.at.Gap == 0 && x.at.Rows > 0 {
-		if q, gain := x.reach(x.at.Rows-1, size); gain > 1 {
+		if q, gain := x.reach(x.at.Rows-overlap, size); gain > overlap {
 			return q
 		}
 	}
@@ -226,7 +228,7 @@ func (x *indexed) learnSize(q Query, n int) {
 // expectMore asks in advance for the pages that come next if the list does not
 // move.
 func (x *indexed) expectMore(ctx context.Context) {
-	overlap := max(0, x.at.Rows-1) // 0 rows: the answer showed each of its rows twice
+	overlap := x.at.Rows - 1
 	if last, ok := x.asked.last(); ok {
 		overlap = last.Start + last.Limit - 1
 	}

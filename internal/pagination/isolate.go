@@ -54,13 +54,18 @@ type prober struct {
 
 func (x *indexed) prober() prober { return prober{x.session, x.grid} }
 
+// lastWithID returns the question for the last row read that has an id.
+func (p prober) lastWithID() Query {
+	return p.exactly(p.at.Rows-p.at.Gap-p.recent.withID(), 1)
+}
+
 // lastRead asks for the last row read or, before there is one, for the one at an
 // index.
 func (p prober) lastRead(ctx context.Context, or int) error {
 	if p.recent.read == 0 {
 		return p.record(ctx, or)
 	}
-	return p.probe(ctx, p.exactly(p.at.Rows-1-p.at.Gap, 1))
+	return p.probe(ctx, p.lastWithID())
 }
 
 // record asks for the one at an index. If that fails too, it asks far after it,
@@ -115,9 +120,10 @@ func (x *indexed) rejoinIfMoved(ctx context.Context) (p Page, moved bool, err er
 	if x.recent.read == 0 {
 		return Page{}, false, nil
 	}
-	q := x.exactly(x.at.Rows-1-x.at.Gap, 1)
+	q := x.prober().lastWithID()
 	l, err := x.refetchTwice(ctx, q)
-	if err != nil && !narrowable(err) || x.lastStandsAt(l, 0) {
+	stands := len(l.Records) > 0 && x.recent.back(x.recent.withID()) == string(idOf(l, l.Records[0]))
+	if err != nil && !narrowable(err) || stands {
 		return Page{}, false, err
 	}
 	if err != nil { // a record that fails stands there now, or the server is ill

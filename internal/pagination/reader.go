@@ -59,6 +59,7 @@ type session struct {
 	progress bool
 	began    time.Time // when the run began
 	attempts int       // of one Fetch
+	shown    map[uint64]bool
 	now      func() time.Time
 }
 
@@ -77,7 +78,7 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 	s := &session{
 		source: source, window: w, at: from, known: known, drift: drift, began: o.Began,
 		asked:    &requests{fetch: source.Fetch, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
-		attempts: max(1, o.Attempts), now: o.Now,
+		attempts: max(1, o.Attempts), now: o.Now, shown: map[uint64]bool{},
 	}
 	s.recent = newRecent(4*max(source.PageSize, from.Size), from.Last, from.Rows-from.Gap)
 	s.recall(from.Last)
@@ -184,8 +185,26 @@ func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
 		return l, errNull
 	case l.Undecidable && !s.known.has(l):
 		return l, errCharset
+	case s.showsTwice(l):
+		s.asked.drop() // asked once more: the answer may have been wrong
+		if again, err := s.asked.get(ctx, s.forPass(q)); err == nil && !again.Null && !again.Undecidable && !s.showsTwice(again) {
+			return again, nil
+		}
 	}
 	return l, err
+}
+
+// showsTwice reports whether an answer shows a row twice.
+func (s *session) showsTwice(l jsonscan.List) bool {
+	clear(s.shown)
+	for _, record := range l.Records {
+		d := digest(idOf(l, record))
+		if s.shown[d] {
+			return true
+		}
+		s.shown[d] = true
+	}
+	return false
 }
 
 // errNull is a list that begins with null in its place: it may end a list that
@@ -280,7 +299,6 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 	s.progress = false
 	var before uint64 // digest of the row before, in this answer
 	taken := false    // that row was taken from this answer
-	twice := 0        // rows that the answer shows a second time
 	var kept knownRow // that row as it was known, if it has not changed since
 	for i, record := range l.Records {
 		record.ID = idOf(l, record)
@@ -301,7 +319,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 			s.at.Seen++
 			s.progress = true
 			kept = knownRow{}
-			page.Rows = append(page.Rows, Row{Record: record, Place: p.start + i + 1 - twice, known: one})
+			page.Rows = append(page.Rows, Row{Record: record, Place: p.start + i + 1, known: one})
 			s.late.unknown(s, l.Bytes(record))
 		} else {
 			var unchanged knownRow
@@ -314,17 +332,15 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 				s.at.Signs.Inverted++
 			}
 			kept = unchanged
-			if s.meet(e, content, i > p.overlapIndex, p.reread, &page) {
-				twice++
-			}
+			s.meet(e, content, i > p.overlapIndex, p.reread, &page)
 		}
 		if i > p.overlapIndex || p.moved {
-			s.recent.add(record.ID, p.start+i+1-twice)
+			s.recent.add(record.ID, p.start+i+1)
 		}
 		before = d
 	}
 	if n := len(l.Records); n > 0 {
-		s.at.Rows, s.at.Gap = p.start+n-twice, 0
+		s.at.Rows, s.at.Gap = p.start+n, 0
 	}
 	return page
 }
@@ -348,8 +364,8 @@ func (s *session) readAgain(place int) {
 
 // meet notes a known row that an answer shows again. beyond: it stands after the
 // overlap, where only new rows are expected, unless the answer reads rows again
-// on purpose. It reports whether this answer shows the row a second time.
-func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page *Page) (twice bool) {
+// on purpose.
+func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page *Page) {
 	known := *row
 	row.answer, row.content = s.known.answers, content
 	row.meet(s.at.Look)
@@ -358,7 +374,7 @@ func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page 
 			s.at.Signs.Returned++
 		}
 	}
-	samePass, twice := known.pass == uint8(s.at.Pass), known.answer == row.answer
+	samePass, twice := known.pass == uint8(s.at.Pass), known.answer == row.answer // twice in this answer
 	metInThisLook := samePass && known.met() == s.at.Look
 	s.progress = s.progress || !metInThisLook
 	again := 0
@@ -380,7 +396,6 @@ func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page 
 	if !samePass || known.taken() < s.at.Look {
 		s.late.met(&s.at.Signs, known)
 	}
-	return twice
 }
 
 // A lateRun follows the rows that a further look shows for the first time, as

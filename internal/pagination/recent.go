@@ -121,6 +121,18 @@ func (r *recentRows) back(n int) string {
 	return string(r.last[(r.read-n)%fullIDs])
 }
 
+// withID returns how many rows back the last one is that has an id of its own. A
+// page that holds only rows without one is no list to the client. 1 where none of
+// those kept has one.
+func (r *recentRows) withID() int {
+	for n := 1; n <= min(r.read, fullIDs); n++ {
+		if !IsDigest([]byte(r.back(n))) {
+			return n
+		}
+	}
+	return 1
+}
+
 // ids returns the last ids, the newest at the end: as many as fit into idWidth,
 // but always one.
 func (r *recentRows) ids() []string {

@@ -42,7 +42,7 @@ func runNoted(t *testing.T, args ...string) (out, notes string, err error) {
 // some are no UTF-8.
 func serveShop(t *testing.T, customers int, broken func(n int) bool) {
 	t.Helper()
-	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	connectShop(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		var rows []string
 		for n := range customers {
@@ -55,7 +55,12 @@ func serveShop(t *testing.T, customers int, broken func(n int) bool) {
 			}
 		}
 		_, _ = io.WriteString(w, `{"items":[`+strings.Join(rows, ",")+`]}`)
-	}))
+	})))
+}
+
+// connectShop connects a local AWS to a server that speaks SHOPLINE's API.
+func connectShop(t *testing.T, shop *httptest.Server) {
+	t.Helper()
 	t.Cleanup(shop.Close)
 	s, err := localstack.Start(t.Context(), localstack.Options{
 		Sandbox: localstack.SandboxOptions{Rate: -1}, Dir: t.TempDir(), Mapping: filepath.Join("..", "..", "config", "mapping.yaml"),

@@ -25,6 +25,8 @@ type checkpoint struct {
 	First   string `json:"first"`  // id of the first row
 	Last    string `json:"last"`
 	Rejects int    `json:"rejects,omitempty"`
+	// Owed are those of them that were met in windows which earlier runs owe.
+	Owed int `json:"owed,omitempty"`
 	// RejectsKey is the object that holds them.
 	RejectsKey string `json:"rejects_key,omitempty"`
 	// Known ends the key of the object that holds the ids of the part's rows.

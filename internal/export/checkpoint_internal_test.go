@@ -15,7 +15,7 @@ func TestCheckpoint_FitsAtItsWidest(t *testing.T) {
 	const million = 10_000_000
 	id := strings.Repeat("x", 128) // the widest that is kept as it is
 	c := checkpoint{
-		Rows: maxPartRows, Bytes: MaxPartBytes, SHA256: strings.Repeat("a", 64), CRC32C: "01234567", First: id, Last: id, Rejects: maxPartRows,
+		Rows: maxPartRows, Bytes: MaxPartBytes, SHA256: strings.Repeat("a", 64), CRC32C: "01234567", First: id, Last: id, Rejects: maxPartRows, Owed: maxPartRows,
 		RejectsKey: strings.Repeat("p", 31) + "/rejects/supersaas/appointments/dt=2026-11-22/run=20261122T003000Z_20260101T000000Z_20260201T000000Z/part-00000-0123456789abcdef.jsonl",
 		Known:      "0123456789abcdef", Repeats: million, Late: million, Redacted: strings.Repeat("f", maxPaths/4),
 		Drift: pagination.Drift{Shifts: million, Rewinds: million, Unresolved: million},

@@ -68,7 +68,7 @@ func (c confirmation) all(ctx, reading context.Context) error {
 		}
 		for _, q := range open {
 			if q.End != nil && !slices.Contains(differ, q) {
-				x.journal.Total = append(x.journal.Total, WrongTotal{Pass: x.steps[q.Pass].Name, Said: q.Said, Found: q.End.Seen})
+				x.noteShort(q)
 			}
 		}
 		x.journal.Open = differ
@@ -82,6 +82,22 @@ func (c confirmation) all(ctx, reading context.Context) error {
 		}
 	}
 	return nil
+}
+
+// noteShort notes a count of the provider that stayed above what was found. A
+// count alone may be wrong and blocks nobody. If the pass also has a record that
+// cannot be read, rows after it could not be asked for, and are known to be missing.
+func (x *extraction) noteShort(q question) {
+	pass, found := x.steps[q.Pass].Name, q.End.Seen
+	unread := slices.ContainsFunc(x.journal.Owed, func(o Owed) bool { return o.Pass == pass && o.SinceRun == x.run.ID })
+	if !unread {
+		x.journal.Total = append(x.journal.Total, WrongTotal{Pass: pass, Said: q.Said, Found: found})
+		return
+	}
+	x.journal.Doubts = append(x.journal.Doubts, Doubt{
+		Kind: DoubtUnread, Pass: pass, Count: q.Said - found,
+		Detail: fmt.Sprintf("the provider counts %d rows where %d were found, and a record that cannot be read may hide the others", q.Said, found),
+	})
 }
 
 // askAll asks questions again after a pause, and returns those that were

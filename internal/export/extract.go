@@ -87,7 +87,7 @@ func (j *job) open(ctx context.Context) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic(), early: safePoints{began: j.began}}
+	x := &extraction{writer: &writer{job: j, feed: feed}, start: feed.traffic()}
 	j.traffic = feed.traffic()
 	if j.journal.Plan == nil {
 		if err := x.plan(ctx, settings); err != nil {
@@ -184,8 +184,10 @@ func (x *extraction) locate(ctx context.Context) error {
 // noteBeginning notes where the call begins. If the call before died and began at
 // the same place, it got nowhere, and this one stores early.
 func (x *extraction) noteBeginning(ctx context.Context) error {
-	x.journal.Killed = x.unfinished && (x.journal.Killed || x.journal.From == x.here())
-	x.early.after = x.journal.Killed
+	nowhere := x.journal.From == x.here()
+	x.journal.Stuck = x.unfinished && (x.journal.Stuck || x.journal.Killed && nowhere)
+	x.journal.Killed = x.unfinished && (x.journal.Killed || nowhere)
+	x.early = safePoints{began: x.began, after: x.journal.Killed, atOnce: x.journal.Stuck}
 	x.journal.From = x.here()
 	if !x.unfinished {
 		return nil
@@ -204,6 +206,9 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 			}
 		}
 		if err := x.judgePass(ctx); err != nil {
+			return err
+		}
+		if err := x.storeEarly(ctx); err != nil {
 			return err
 		}
 	}
@@ -242,13 +247,8 @@ func (x *extraction) readPass(ctx, reading context.Context) error {
 		}
 		x.reportProgress()
 		x.atRowBoundary = true
-		if x.early.due(x.seams.Now()) {
-			if err := x.save(ctx); err != nil {
-				return err
-			}
-			if err := x.keep(context.WithoutCancel(ctx)); err != nil {
-				return err
-			}
+		if err := x.storeEarly(ctx); err != nil {
+			return err
 		}
 		if err := reading.Err(); err != nil {
 			return err

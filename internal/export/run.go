@@ -219,6 +219,8 @@ type calls struct {
 	From    string `json:"from,omitempty"`
 	// Killed: a holder died where it had begun, and none has ended by itself since.
 	Killed bool `json:"killed,omitempty"`
+	// Stuck: so did one that would have stored early.
+	Stuck bool `json:"stuck,omitempty"`
 	// Fruitless counts the calls in a row that ended where they began.
 	Fruitless int `json:"fruitless,omitempty"`
 }
@@ -335,7 +337,7 @@ func (j *job) guard(ctx context.Context) (context.Context, context.CancelFunc, e
 func (j *job) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
 	defer cancel()
-	j.journal.Working, j.journal.Killed = false, false
+	j.journal.Working, j.journal.Killed, j.journal.Stuck = false, false, false
 	raw, err := json.Marshal(j.journal)
 	if err != nil {
 		return err

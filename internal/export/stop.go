@@ -76,22 +76,39 @@ type pause struct {
 
 // safePoints says when a call stores what it has although no part is full. It does
 // so only if the call before it died and got nowhere, after firstSafePoint and then
-// at longer and longer intervals: so a process that is killed again and again still
-// makes progress.
+// at longer and longer intervals. If that has not helped either, because the rate
+// allows a call no second answer in its life, it stores the first answer at once.
+// So a process that is killed again and again still makes progress.
 type safePoints struct {
-	after bool // the call before died and got nowhere
-	began time.Time
-	next  time.Duration // since began
+	after  bool // the call before died and got nowhere
+	atOnce bool // although it would have stored early
+	began  time.Time
+	next   time.Duration // since began; 0: none has been made
 }
 
 const firstSafePoint = 1500 * time.Millisecond
 
 func (s *safePoints) due(now time.Time) bool {
-	if !s.after || now.Sub(s.began) < max(s.next, firstSafePoint) {
+	least := firstSafePoint
+	if s.atOnce && s.next == 0 {
+		least = 0
+	}
+	if !s.after || now.Sub(s.began) < max(s.next, least) {
 		return false
 	}
-	s.next = 2 * now.Sub(s.began)
+	s.next = max(firstSafePoint, 2*now.Sub(s.began))
 	return true
+}
+
+// storeEarly stores what the call has, if that is due and it got further.
+func (x *extraction) storeEarly(ctx context.Context) error {
+	if x.here() == x.journal.From || !x.early.due(x.seams.Now()) {
+		return nil
+	}
+	if err := x.save(ctx); err != nil {
+		return err
+	}
+	return x.keep(context.WithoutCancel(ctx))
 }
 
 // maxFruitless is how many calls in a row may end for lack of time where they

@@ -60,7 +60,7 @@ func (w *writer) consume(ctx context.Context, r *pagination.Reader, p pagination
 		var err error
 		switch {
 		case row.Fault != "":
-			err = w.reject(w.steps[at.Pass].Name, row, line)
+			err = w.reject(w.steps[at.Pass], row, line)
 		case w.redact != nil:
 			w.countRow(id, at.Look)
 			err = w.part.write(line)
@@ -110,12 +110,15 @@ func (w *writer) deliveredBefore(pass int, line []byte) bool {
 	return false
 }
 
-func (w *writer) reject(pass string, row pagination.Row, line []byte) error {
+func (w *writer) reject(s step, row pagination.Row, line []byte) error {
 	w.part.point.Rejects++
+	if s.owed {
+		w.part.point.Owed++
+	}
 	if n := len(line); n > 0 && line[n-1] == '\n' {
 		line = line[:n-1]
 	}
-	return w.part.rejects.add(pass, row, line, w.redact == nil)
+	return w.part.rejects.add(s.Name, row, line, w.redact == nil)
 }
 
 // store puts the part being filled, and begins the next.

@@ -46,11 +46,16 @@ const tablesKept = 4
 type knownRow struct {
 	id      uint64 // digest of its id; 0: no row
 	content uint16 // digest of its bytes
-	next    uint16 // of the id that followed it in the newest answer; 0: none did
+	next    uint16 // of the id that followed it in the newest answer; 0: none did; vanished
 	answer  uint16 // number of the newest answer that showed it
 	pass    uint8
 	looks   uint8 // the look that took it, times 16, plus the last look that met it
 }
+
+// vanished is knownRow.next of a row that the first look did not find any more
+// where it had read it, in a list that had grown in front of that place: it may
+// have moved to the front.
+const vanished = 2 // no digest16
 
 func (s knownRow) taken() int { return int(s.looks >> 4) }
 func (s knownRow) met() int   { return int(s.looks & 15) }

@@ -29,6 +29,7 @@ type list struct {
 	shuffle func(request int, q pagination.Query, rows []int) []int
 	answer  func(request int, q pagination.Query, l jsonscan.List) (jsonscan.List, error)
 	bad     map[int]error // records that spoil the answer they are in
+	changed map[int]int   // how often a record has been changed
 	strict  bool          // an unknown cursor is answered with an empty page
 	asked   []pagination.Query
 	now     time.Time
@@ -63,7 +64,7 @@ func (l *list) fetch(_ context.Context, q pagination.Query) (jsonscan.List, erro
 	list := jsonscan.List{Total: -1}
 	for _, n := range rows {
 		start := len(list.Body)
-		list.Body = fmt.Appendf(list.Body, `{"id":"r%07d"}`, n)
+		list.Body = fmt.Appendf(list.Body, `{"id":"r%07d","changed":%d}`, n, l.changed[n])
 		list.Records = append(list.Records, jsonscan.Record{Start: start, End: len(list.Body), ID: fmt.Appendf(nil, "r%07d", n)})
 		list.Body = append(list.Body, '\n')
 	}
@@ -235,6 +236,41 @@ func TestMoving(t *testing.T) {
 				}
 				if !r.settled {
 					t.Errorf("%s, clamp %d, seed %d: in doubt: look %d, %+v, %+v", way, clamp, seed, r.at.Look, r.at.Signs, r.drift)
+				}
+			}
+		}
+	}
+}
+
+// TestChanging reads a list in the order of its last changes, oldest or newest
+// first, while a row changes before every third request: all rows are there, and
+// the list is not doubted, although its end or its beginning is another one each
+// time.
+func TestChanging(t *testing.T) {
+	t.Parallel()
+	for _, way := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
+		for _, newestFirst := range []bool{false, true} {
+			for seed := range uint64(sized(1000, 40)) {
+				random := rand.New(rand.NewPCG(seed, 3))
+				l := newList(way, 20+random.IntN(60), 4+random.IntN(12))
+				l.changed = map[int]int{}
+				l.edit = func(l *list, request int) {
+					if request%3 > 0 {
+						return
+					}
+					at := random.IntN(len(l.rows))
+					n := l.rows[at]
+					l.changed[n]++
+					l.rows = slices.Delete(l.rows, at, at+1)
+					if newestFirst {
+						l.rows = slices.Insert(l.rows, 0, n)
+					} else {
+						l.rows = append(l.rows, n)
+					}
+				}
+				r := read(t, l, false)
+				if !r.complete(l) || !r.settled {
+					t.Errorf("%s, newest first %t, seed %d: settled %t with %d of %d rows: look %d, %+v", way, newestFirst, seed, r.settled, len(r.got), len(l.rows), r.at.Look, r.at.Signs)
 				}
 			}
 		}

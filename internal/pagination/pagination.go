@@ -162,8 +162,16 @@ type Signs struct {
 	// Reordered counts those of Displaced and Moved that one answer showed
 	// after its row of overlap: what stands before that did not push them there.
 	Reordered int `json:"reordered,omitempty"`
+	// Inverted counts the pairs of rows that were met in the opposite order. The
+	// order of such a list changes by itself, so that nothing accounts for a shift.
+	// One alone may be a mistake: of a row's bytes 16 bits are known.
+	Inverted int `json:"inverted,omitempty"`
 	// Found counts the rows that only further looks have shown.
 	Found int `json:"found,omitempty"`
+	// Returned counts the rows that vanished from where the first look had read
+	// them, and that further looks have met: they are among those that pushed
+	// others on, and nobody has missed them.
+	Returned int `json:"returned,omitempty"`
 	// Late counts those rows of the present look that an earlier look has
 	// missed: they were there when it read that place.
 	Late int `json:"late,omitempty"`
@@ -202,7 +210,7 @@ func (p Position) Settled(unordered bool) bool {
 	case s.TornBefore > 0:
 		return s.Late == 0 && s.Moved == 0
 	}
-	return s.Late == 0 && (s.Displaced == 0 || s.Moved == 0) || s.Displaced > 0 && s.Found >= s.Displaced
+	return s.Late == 0 && (s.Displaced == 0 || s.Moved == 0) || s.Displaced > 0 && s.Inverted <= 1 && s.Found+s.Returned >= s.Displaced
 }
 
 // Counted returns how many rows the provider said that there are, and whether

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -89,7 +90,7 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 	case source.Paging == ByFixedPage, from.Fixed:
 		r.strategy = newFixed(s)
 	default:
-		r.strategy = &indexed{session: s, grid: grid{byPage: source.Paging == ByPage}}
+		r.strategy = &indexed{session: s, grid: grid{byPage: source.Paging == ByPage}, tail: noTail}
 	}
 	return r
 }
@@ -111,6 +112,7 @@ func (r *Reader) Next(ctx context.Context) (Page, error) {
 		r.strategy = newFixed(r.session)
 		return Page{}, nil
 	case errors.Is(err, io.EOF):
+		r.readAgain(math.MaxInt)
 		r.late = lateRun{} // new rows after all known ones were added at the end: nobody missed them
 		r.ended, r.at.Done = true, true
 		if r.at.Look > 0 && r.at.Rows == 0 && r.at.Seen > 0 { // the list is empty now: this look proves nothing
@@ -279,6 +281,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 	var before uint64 // digest of the row before, in this answer
 	taken := false    // that row was taken from this answer
 	twice := 0        // rows that the answer shows a second time
+	var kept knownRow // that row as it was known, if it has not changed since
 	for i, record := range l.Records {
 		record.ID = idOf(l, record)
 		d, content := digest(record.ID), contentOf(l, record)
@@ -292,14 +295,28 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 		}
 		e := s.known.find(d)
 		if taken = e == nil; taken {
+			s.readAgain(math.MaxInt)
 			one := knownRow{id: d, content: content, answer: s.known.answers, pass: uint8(s.at.Pass), looks: takenIn(s.at.Look)}
 			s.known.add(one)
 			s.at.Seen++
 			s.progress = true
+			kept = knownRow{}
 			page.Rows = append(page.Rows, Row{Record: record, Place: p.start + i + 1 - twice, known: one})
 			s.late.unknown(s, l.Bytes(record))
-		} else if s.meet(e, content, i > p.overlapIndex, p.reread, &page) {
-			twice++
+		} else {
+			var unchanged knownRow
+			if e.content == content && e.pass == uint8(s.at.Pass) {
+				unchanged = *e
+			}
+			if s.stoodBefore(unchanged, kept) {
+				// Whatever else is inserted, deleted or moved by a change, two
+				// rows keep their order.
+				s.at.Signs.Inverted++
+			}
+			kept = unchanged
+			if s.meet(e, content, i > p.overlapIndex, p.reread, &page) {
+				twice++
+			}
 		}
 		if i > p.overlapIndex || p.moved {
 			s.recent.add(record.ID, p.start+i+1-twice)
@@ -312,6 +329,23 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 	return page
 }
 
+// stoodBefore reports whether the answer that showed two rows last, in this look,
+// had a right before b.
+func (s *session) stoodBefore(a, b knownRow) bool {
+	n, m := s.recent.number[a.id], s.recent.number[b.id]
+	return n > 0 && n < m && a.answer == b.answer && a.next == digest16(b.id)
+}
+
+// readAgain notes that the reader, where it went back, is at a place again. The
+// rows expected before it, and not found, have vanished.
+func (s *session) readAgain(place int) {
+	for _, d := range s.recent.missed(place) {
+		if row := s.known.find(d); row != nil && s.at.Look == 0 {
+			row.next = vanished
+		}
+	}
+}
+
 // meet notes a known row that an answer shows again. beyond: it stands after the
 // overlap, where only new rows are expected, unless the answer reads rows again
 // on purpose. It reports whether this answer shows the row a second time.
@@ -319,12 +353,23 @@ func (s *session) meet(row *knownRow, content uint16, beyond, reread bool, page 
 	known := *row
 	row.answer, row.content = s.known.answers, content
 	row.meet(s.at.Look)
+	if known.next == vanished {
+		if row.next = 0; s.at.Look > 0 {
+			s.at.Signs.Returned++
+		}
+	}
 	samePass, twice := known.pass == uint8(s.at.Pass), known.answer == row.answer
 	metInThisLook := samePass && known.met() == s.at.Look
 	s.progress = s.progress || !metInThisLook
+	again := 0
+	if beyond {
+		if again = s.recent.expectedAgain(row.id); again > 0 {
+			s.readAgain(again)
+		}
+	}
 	// An answer that shows a row twice does not show that it has moved, nor does
 	// a row that has changed: it may be sorted by when.
-	if metInThisLook && beyond && !reread && !twice && known.content == content && !s.recent.expectedAgain(row.id) {
+	if metInThisLook && beyond && !reread && !twice && known.content == content && again == 0 {
 		s.at.Signs.displace(s.at.Look, 1)
 		s.at.Signs.Reordered++
 	}

@@ -21,7 +21,15 @@ type recentRows struct {
 	next   int            // index of the oldest one, once the ring is full
 	number map[uint64]int // of each row in ring
 	shift  int            // by how far the rows of a list that has moved stand behind where they were read
-	again  [2]int         // rows read after the number of the first, to that of the second, are being read again
+	again  rereading
+}
+
+// A rereading is what is read once more, because the reader went back: the rows
+// expected after one place, up to another.
+type rereading struct {
+	after, to int
+	read      int  // number of the row read last before that
+	grown     bool // the list has grown in front of it
 }
 
 // newRecent remembers the last ids, the newest of them at a place.
@@ -70,18 +78,33 @@ func (r *recentRows) place(number int) int { return r.places[(number-1)%len(r.pl
 // moved rows further on than expected: the rows after it are read again.
 func (r *recentRows) goBack(number, moved int) {
 	r.shift += moved
-	r.again = [2]int{number, r.read}
+	r.again = rereading{after: r.place(number), to: max(r.again.to+moved, r.place(r.read)), read: r.read, grown: moved > 0}
 }
 
-// expectedAgain reports whether a row that was read before is read again because
-// the reader went back, and stands in its order.
-func (r *recentRows) expectedAgain(id uint64) bool {
-	n := r.number[id]
-	if n <= r.again[0] || n > r.again[1] {
-		return false
+// missed goes on with a rereading to a place. If the list had grown in front of
+// it, it returns the digests of the rows expected before that place and not found.
+func (r *recentRows) missed(place int) (ids []uint64) {
+	again := r.again
+	r.again.after = max(again.after, min(place, again.to))
+	if !again.grown {
+		return nil
 	}
-	r.again[0] = n
-	return true
+	for n := max(0, r.read-len(r.ring)) + 1; n <= again.read && again.after+1 < min(place, again.to+1); n++ {
+		d := r.ring[(n-1)%cap(r.ring)]
+		if p := r.place(n); r.number[d] == n && p > again.after && p < place && p <= again.to {
+			ids = append(ids, d)
+		}
+	}
+	return ids
+}
+
+// expectedAgain returns the place at which a row is expected that is read again
+// because the reader went back, and stands in its order; 0 for any other.
+func (r *recentRows) expectedAgain(id uint64) int {
+	if n := r.number[id]; n > 0 && r.place(n) > r.again.after && r.place(n) <= r.again.to {
+		return r.place(n)
+	}
+	return 0
 }
 
 // isLast reports whether id was read last.

@@ -2,6 +2,7 @@ package bootexport
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -45,13 +46,20 @@ type stack struct {
 	padding string        // before the rows of a page of the full size
 	halved  atomic.Bool   // a smaller page was asked for
 	now     func() time.Time
+	way     http.RoundTripper // to the providers; nil: straight to the sandboxes
+	through objectstore.Store // to the objects; nil: straight
 }
 
 const records = 60
 
 func newStack(t testing.TB) *stack {
 	t.Helper()
-	now := func() time.Time { return time.Date(2026, 11, 22, 0, 31, 0, 0, time.UTC) }
+	return newStackOf(t, records, func() time.Time { return time.Date(2026, 11, 22, 0, 31, 0, 0, time.UTC) })
+}
+
+// newStackOf is a stack whose sandboxes hold so many records.
+func newStackOf(t testing.TB, records int, now func() time.Time) *stack {
+	t.Helper()
 	s := &stack{
 		TB:        t,
 		yappli:    yapplitest.New(yapplitest.Options{Records: records, Rate: -1, Now: now}),
@@ -66,6 +74,7 @@ func newStack(t testing.TB) *stack {
 		},
 	}
 	s.shopline.StrictAgent = true // HIKYAKU_USER_AGENT is what the export sends
+	s.yappli.Tokens.Life = 0      // for tests that take several days
 	for _, name := range []string{"YAPPLI", "SUPERSAAS", "SHOPLINE", "ASSISTTENCHO"} {
 		s.vars["HIKYAKU_"+name+"_RATE"] = "1000000"
 	}
@@ -115,13 +124,13 @@ func (s *stack) RoundTrip(r *http.Request) (*http.Response, error) {
 // function composes the function anew, as a cold start does.
 func (s *stack) function() *Function {
 	s.Helper()
-	e := boot.Environ{Vars: s.vars, Out: &s.out, HTTP: s, Now: s.now}
+	e := boot.Environ{Vars: s.vars, Out: &s.out, HTTP: cmp.Or[http.RoundTripper](s.way, s), Now: s.now}
 	settings, err := boot.Load[Settings](e)
 	if err != nil {
 		s.Fatal(err)
 	}
 	base := boot.Open(e, settings.Common)
-	base.Secrets, base.Objects = s.secrets, s.objects
+	base.Secrets, base.Objects = s.secrets, cmp.Or[objectstore.Store](s.through, s.objects)
 	f, err := compose(base, settings)
 	if err != nil {
 		s.Fatal(err)
@@ -138,7 +147,13 @@ type answer struct {
 
 func (s *stack) invoke(ctx context.Context, payload []byte) (answer, error) {
 	s.Helper()
-	raw, err := s.function().Invoke(ctx, payload)
+	return s.invokeWarm(ctx, s.function(), payload)
+}
+
+// invokeWarm is invoke of a function that may have been invoked before.
+func (s *stack) invokeWarm(ctx context.Context, f *Function, payload []byte) (answer, error) {
+	s.Helper()
+	raw, err := f.Invoke(ctx, payload)
 	var a answer
 	if err == nil {
 		if err := json.Unmarshal(raw, &a); err != nil {
@@ -178,7 +193,9 @@ func (s *stack) lines(manifest string) []string {
 		if err != nil {
 			s.Fatal(err)
 		}
-		lines = append(lines, strings.Split(strings.TrimSuffix(string(plain), "\n"), "\n")...)
+		for line := range strings.Lines(string(plain)) { // none if the part holds rejects only
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
 	}
 	return lines
 }

@@ -19,7 +19,7 @@ func TestShortPage_IsNoEnd(t *testing.T) {
 	t.Parallel()
 	for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
 		for _, inFlight := range []int{1, 3} {
-			for rows := 11; rows < 36; rows += sized(4, 1) {
+			for rows := 11; rows < 36; rows += stride(12, 4) {
 				for request := range 5 {
 					for _, short := range []int{4, 7} {
 						for _, once := range []bool{true, false} {
@@ -49,7 +49,7 @@ func TestShortPage_IsNoEnd(t *testing.T) {
 // overcome, but no row is left out.
 func TestClamp_LoweredByPage(t *testing.T) {
 	t.Parallel()
-	for rows := 11; rows < 60; rows += sized(4, 1) {
+	for rows := 11; rows < 60; rows += stride(12, 4) {
 		for _, short := range []int{4, 7} {
 			for from := 1; from < 5; from++ {
 				l := newList(pagination.ByPage, rows)

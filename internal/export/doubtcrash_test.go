@@ -250,7 +250,7 @@ func enumerateAccept(t testing.TB, every int, blind func(objectstore.Store) obje
 
 func TestCrash_WhileARunIsAccepted(t *testing.T) {
 	t.Parallel()
-	report := enumerateAccept(t, sized(25, 1), nil)
+	report := enumerateAccept(t, stride(101, 25), nil)
 	t.Logf("crash and failure of every call of an acceptance, the recovery killed too: %d calls, %d points, all publish the same", len(report.Calls), report.Cases)
 	order := strings.Join(report.Calls, "\n")
 	at := -1

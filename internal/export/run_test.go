@@ -26,6 +26,18 @@ var due = time.Date(2026, 11, 22, 0, 30, 0, 0, time.UTC)
 // HIKYAKU_PROVE=full the other.
 func sized(short, full int) int { return prove.Size(full, short) }
 
+// stride is which of many cases run: one in so many in 'go test' and in .ci/run,
+// and all at full size.
+func stride(few, twentieth int) int {
+	switch {
+	case prove.Full():
+		return 1
+	case prove.Handful():
+		return few
+	}
+	return twentieth
+}
+
 // A bench is an exporter over a list and a store in memory.
 type bench struct {
 	testing.TB

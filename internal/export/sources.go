@@ -194,7 +194,7 @@ func openSHOPLINE(_ context.Context, d Dataset, feed Feed, a Account) (Feed, err
 	client := shopline.New(a.Source, a.Options)
 	feed.Paging, feed.PageSize = pagination.ByCursor, cmp.Or(feed.PageSize, shoplinePage)
 	feed.Fetch = func(ctx context.Context, q pagination.Query) (jsonscan.List, error) {
-		paging := shopline.Paging{PreviousID: q.After, PerPage: q.Limit}
+		paging := shopline.Paging{PreviousID: q.After, Page: q.Page, PerPage: q.Limit}
 		between := shopline.Between{From: q.From, To: q.To}
 		if d.Name == "customers" {
 			return client.ReadCustomers(ctx, shopline.CustomersQuery{Paging: paging, Updated: between})

@@ -28,6 +28,7 @@ type cursor struct {
 	windows       []int64
 	ended         bool // the last window is done, although not read to its end
 	rejectedInRow int  // records rejected since the last row that was new to this look
+	past          bool // the next row stands behind a record that was rejected
 	oneRowPages   bool // the server gives one row at a time, so that no page can overlap
 }
 
@@ -47,6 +48,9 @@ func newCursor(s *session) *cursor {
 func (c *cursor) next(ctx context.Context) (Page, error) {
 	if c.ended {
 		return Page{}, io.EOF
+	}
+	if c.past {
+		return c.readPast(ctx)
 	}
 	known, ok := c.anchor(c.overlap())
 	if !ok {
@@ -81,7 +85,7 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 // overlap is how many rows a page begins with that are known, one of which has an
 // id.
 func (c *cursor) overlap() int {
-	if c.oneRowPages {
+	if c.oneRowPages || c.at.Rejected.Behind {
 		return 0
 	}
 	return c.recent.withID()
@@ -182,6 +186,8 @@ func (c *cursor) advance(ctx context.Context, l jsonscan.List, p placement) (Pag
 	p.reread = p.reread || len(c.windows) > 0 // a narrower window shows again what the whole one showed
 	page := c.take(l, p)
 	c.at.Suspect = nil
+	c.at.InWindow += max(0, len(l.Records)-1-p.overlapIndex)
+	c.at.Rejected.Behind = false
 	if c.stalls++; c.progress {
 		c.stalls, c.rejectedInRow, c.rejoins = 0, 0, 0
 	}
@@ -213,8 +219,8 @@ func (c *cursor) nextWindow() (Page, error) {
 // restart begins to read a window from its first row.
 func (c *cursor) restart() {
 	c.asked.drop()
-	c.at.Windows, c.at.Suspect = c.windows, nil
-	c.narrowed, c.stalls = 0, 0
+	c.at.Windows, c.at.Suspect, c.at.Rejected = c.windows, nil, Rejected{}
+	c.narrowed, c.stalls, c.at.InWindow, c.past = 0, 0, 0, false
 	c.recent = newRecent(4*c.source.PageSize, nil, 0)
 }
 
@@ -308,7 +314,9 @@ func (c *cursor) queryAlone() Query {
 func (c *cursor) probeServer(ctx context.Context) error {
 	at := time.Unix(firstSecond, 0).UTC()
 	q := Query{Limit: 1, Window: Window{From: at, To: at}}
-	if known, ok := c.anchor(c.recent.withID()); ok && known > 0 {
+	if c.at.Rejected.Behind { // the row before it was rejected
+		q = Query{Page: c.at.InWindow, Limit: 1, Window: c.currentWindow()}
+	} else if known, ok := c.anchor(c.recent.withID()); ok && known > 0 {
 		q = c.queryAfter(known)
 		q.Limit = known
 	}
@@ -321,8 +329,7 @@ var errNoID = errors.New("no row has an id to ask after")
 
 // cutWindow divides the window in which the next record cannot be read, and reads
 // its first half from the beginning. In a window of one second the record is
-// rejected. The rows after it in that second cannot be asked for; the reader goes
-// on with the next window.
+// rejected.
 func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 	w := c.currentWindow()
 	if c.divisible(w) {
@@ -334,33 +341,88 @@ func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 		c.restart()
 		return Page{}, nil
 	}
+	if errors.Is(cause, errNoID) {
+		return Page{}, c.giveUp(w)
+	}
+	return c.judgeNext(ctx, c.queryAlone())
+}
+
+// judgeNext asks for the next record by a question of its own, and rejects it if
+// it fails for long.
+func (c *cursor) judgeNext(ctx context.Context, alone Query) (Page, error) {
+	w, suspect := c.currentWindow(), c.at.Suspect
+	l, err := c.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.refetch(ctx, alone) }, c.probeServer)
+	var verdict errRejected
+	if !errors.As(err, &verdict) {
+		return Page{}, err
+	}
+	name, err := c.nameOfNext(ctx, w)
+	if err != nil {
+		c.at.Suspect = suspect // a later call goes on here
+		return Page{}, err
+	}
 	var page Page
-	if errors.Is(cause, errNoID) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow {
-		c.at.Signs.Unread++ // what follows cannot be asked for, and no later run will
+	if name != "" {
+		page = c.reject(l.Body, verdict.reason, name)
+		page.Unread, c.at.Gap = &w, 0
 	}
-	if !errors.Is(cause, errNoID) {
-		suspect := c.at.Suspect
-		l, err := c.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.refetch(ctx, c.queryAlone()) }, c.probeServer)
-		var verdict errRejected
-		switch {
-		case errors.As(err, &verdict):
-			second, err := c.secondOf(ctx, w)
-			if err != nil {
-				c.at.Suspect = suspect // a later call goes on here
-				return Page{}, err
-			}
-			page = c.reject(l.Body, verdict.reason, second)
-			page.Unread, c.at.Gap = &w, 0
-			c.rejectedInRow++
-		case err != nil:
-			return Page{}, err
-		default:
-			return Page{}, nil
-		}
+	c.at.InWindow++
+	c.rejectedInRow++
+	c.past = true
+	if w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow {
+		return page, c.giveUp(w)
 	}
+	return page, nil
+}
+
+// readPast goes on behind a record that was rejected. The rows after it cannot be
+// asked for by its id, which is not known, but by their number in the window. If
+// the server ignores numbers, they cannot be asked for at all.
+func (c *cursor) readPast(ctx context.Context) (Page, error) {
+	q := Query{Page: c.at.InWindow + 1, Limit: 1, Window: c.currentWindow()}
+	l, err := c.refetchTwice(ctx, q)
+	if err == nil && len(l.Records) == 0 {
+		l, err = c.refetchTwice(ctx, q)
+	}
+	if err != nil && !narrowable(err) && !refused(err) {
+		return Page{}, err
+	}
+	if err == nil && len(l.Records) == 0 || err != nil && refused(err) || c.ignoresNumbers(ctx, q, l) {
+		c.past = false
+		return c.nextWindow()
+	}
+	if err != nil {
+		return c.judgeNext(ctx, q)
+	}
+	c.past = false
+	page, err := c.advance(ctx, l, placement{overlapIndex: -1})
+	c.at.Rejected.Behind = true
+	return page, err
+}
+
+// ignoresNumbers reports whether the server answers a question for a row by its
+// number as it does that for another one: with the same row, or with none far
+// behind.
+func (c *cursor) ignoresNumbers(ctx context.Context, q Query, l jsonscan.List) bool {
+	other := q
+	if len(l.Records) == 0 { // it failed
+		other.Page += farAway
+		return c.probe(ctx, other) != nil
+	}
+	other.Page = 1
+	first, err := c.refetchTwice(ctx, other)
+	return err == nil && len(first.Records) > 0 && string(idOf(first, first.Records[0])) == string(idOf(l, l.Records[0]))
+}
+
+// giveUp notes that rows may follow in a window that cannot be asked for, and goes
+// on with the next one. A window without an end, and records that are rejected one
+// after the other, end the list.
+func (c *cursor) giveUp(w Window) error {
+	c.at.Signs.Unread++ // and no later run will ask for them
+	c.past = false
 	_, err := c.nextWindow()
 	c.ended = errors.Is(err, io.EOF) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow
-	return page, nil
+	return nil
 }
 
 // divisible reports whether a window can be cut in two.
@@ -376,18 +438,50 @@ func beginning(w Window) int64 {
 	return w.From.Unix()
 }
 
-// secondOf names the place of a record that is rejected with its window. Two
-// windows share a second, so that both may hold it: then the end of the second
-// one can be read by itself.
-func (c *cursor) secondOf(ctx context.Context, w Window) (string, error) {
-	name := func(from time.Time) string { return fmt.Sprintf("of %d from %d", c.at.Pass, from.Unix()) }
-	before := name(w.From.Add(-time.Second))
-	if c.known.find(digest(digestID([]byte(before)))) == nil {
-		return name(w.From), nil
+// nameOfNext names a record that is rejected after its window and its number among
+// those rejected there. It is empty for one that the window before has rejected,
+// because both show it: a window shows the records of its last second that have no
+// fraction, and so does the next one.
+func (c *cursor) nameOfNext(ctx context.Context, w Window) (string, error) {
+	if c.at.Rejected.Count == 0 {
+		shared, err := c.failingAt(ctx, w.From)
+		if err != nil {
+			return "", err
+		}
+		c.at.Rejected.Shared = shared
 	}
-	err := c.probe(ctx, Query{Limit: 1, Window: Window{From: w.To, To: w.To}})
-	if err != nil && narrowable(err) {
-		return name(w.From), nil
+	c.at.Rejected.Count++
+	switch n := c.at.Rejected.Count - c.at.Rejected.Shared; {
+	case n <= 0:
+		return "", nil
+	case n == 1:
+		return fmt.Sprintf("of %d from %d", c.at.Pass, w.From.Unix()), nil
+	default:
+		return fmt.Sprintf("of %d from %d, the %dth", c.at.Pass, w.From.Unix(), n), nil
 	}
-	return before, err
+}
+
+// failingAt counts the records that fail of a moment at which a window begins and
+// the one before it ends.
+func (c *cursor) failingAt(ctx context.Context, moment time.Time) (failing int, err error) {
+	if len(c.windows) < 2 || moment.Equal(c.window.From) || c.windows[0] == firstSecond {
+		return 0, nil // there is none before it
+	}
+	var last []byte
+	for number := 1; ; number++ {
+		l, err := c.refetchTwice(ctx, Query{Page: number, Limit: 1, Window: Window{From: moment, To: moment}})
+		switch {
+		case err != nil && narrowable(err):
+			failing++
+		case err != nil && !refused(err):
+			return 0, err
+		case err != nil || len(l.Records) == 0 || string(last) == string(idOf(l, l.Records[0])): // or it ignores the number
+			return failing, nil
+		default:
+			last = idOf(l, l.Records[0])
+		}
+		if failing > maxRejectedInRow {
+			return failing, nil
+		}
+	}
 }

@@ -20,19 +20,20 @@ import (
 // A list is a source in memory that may move between requests. Its order is
 // immutable, by number, unless shuffle changes it.
 type list struct {
-	paging  pagination.Paging
-	rows    []int
-	size    int // rows of a page as asked for
-	clamp   int // the most rows a page has; 0: as asked
-	fixed   bool
-	edit    func(l *list, request int)
-	shuffle func(request int, q pagination.Query, rows []int) []int
-	answer  func(request int, q pagination.Query, l jsonscan.List) (jsonscan.List, error)
-	bad     map[int]error // records that spoil the answer they are in
-	changed map[int]int   // how often a record has been changed
-	strict  bool          // an unknown cursor is answered with an empty page
-	asked   []pagination.Query
-	now     time.Time
+	paging        pagination.Paging
+	rows          []int
+	size          int // rows of a page as asked for
+	clamp         int // the most rows a page has; 0: as asked
+	fixed         bool
+	edit          func(l *list, request int)
+	shuffle       func(request int, q pagination.Query, rows []int) []int
+	answer        func(request int, q pagination.Query, l jsonscan.List) (jsonscan.List, error)
+	bad           map[int]error // records that spoil the answer they are in
+	changed       map[int]int   // how often a record has been changed
+	strict        bool          // an unknown cursor is answered with an empty page
+	ignoresNumber bool          // a list by cursor knows no page numbers
+	asked         []pagination.Query
+	now           time.Time
 }
 
 func newList(paging pagination.Paging, n, size int) *list {
@@ -95,6 +96,9 @@ func (l *list) page(request int, q pagination.Query) []int {
 				at := l.now.Add(time.Duration(n) * time.Second / 1000)
 				return !q.From.IsZero() && at.Before(q.From) || !q.To.IsZero() && at.After(q.To)
 			})
+		}
+		if q.Page > 0 && !l.ignoresNumber {
+			start = (q.Page - 1) * limit
 		}
 		if q.After != "" {
 			n, _ := strconv.Atoi(strings.TrimPrefix(q.After, "r"))
@@ -303,6 +307,35 @@ func TestBadRecords(t *testing.T) {
 				if len(r.rejects) != len(bad) || !r.settled {
 					t.Errorf("%s, %s %v: %d rejects, settled %t: %+v", way, name, bad, len(r.rejects), r.settled, r.rejects)
 				}
+			}
+		}
+	}
+}
+
+// TestBadRecords_OfOneSecond: those after them are asked for by their number.
+func TestBadRecords_OfOneSecond(t *testing.T) {
+	t.Parallel()
+	failure := &providers.Error{Status: 500, Kind: providers.ErrTemporary}
+	for _, ignores := range []bool{false, true} {
+		for _, bad := range [][]int{{1}, {2}, {17}, {40}, {16, 17}, {16, 18}, {1, 2, 3}, {39, 40}, {5, 20, 33}, {1, 40}} {
+			l := newList(pagination.ByCursor, 0, 10)
+			for n := range 40 {
+				l.rows = append(l.rows, 7000+n+1)
+			}
+			l.bad = map[int]error{}
+			for _, n := range bad {
+				l.bad[7000+n] = failure
+			}
+			l.ignoresNumber = ignores
+			r := read(t, l, false)
+			if ignores { // the rows behind the first bad one cannot be asked for
+				if len(r.got) != bad[0]-1 || len(r.rejects) != 1 {
+					t.Errorf("bad %v, of a server that ignores numbers: %d rows, %d rejects", bad, len(r.got), len(r.rejects))
+				}
+				continue
+			}
+			if len(r.got) != 40-len(bad) || len(r.rejects) != len(bad) || !r.settled || r.at.Signs.Unread > 0 {
+				t.Errorf("bad %v: %d rows, %d rejects, settled %t: %+v", bad, len(r.got), len(r.rejects), r.settled, r.at.Signs)
 			}
 		}
 	}

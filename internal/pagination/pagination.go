@@ -103,8 +103,8 @@ type Page struct {
 	// Repeated counts rows that are left out because an earlier pass of the
 	// run has returned them.
 	Repeated int
-	// Unread is a window of time with a record that could not be read. Rows
-	// after it in the same window could not be asked for. nil: there is none.
+	// Unread is a window of time with a record that could not be read. nil: there
+	// is none.
 	Unread *Window
 }
 
@@ -141,6 +141,10 @@ type Position struct {
 	// cut around a record that cannot be read, in seconds of Unix time: the
 	// beginning of the one being read, its end, and the ends of those after it.
 	Windows []int64 `json:"windows,omitempty"`
+	// InWindow counts the rows of the window being read, of a list by cursor.
+	InWindow int `json:"in_window,omitempty"`
+	// Rejected counts its records that could not be read.
+	Rejected Rejected `json:"rejected,omitzero"`
 	// Total is one more than the count of all rows that the provider gave with
 	// the first page; 0: it gave none.
 	Total   int      `json:"total,omitempty"`
@@ -148,6 +152,15 @@ type Position struct {
 	Signs   Signs    `json:"signs,omitzero"`
 	// Done: the pass has been read to its end, and Settled judges it.
 	Done bool `json:"done,omitempty"`
+}
+
+// Rejected counts the records of a window that could not be read.
+type Rejected struct {
+	Shared int `json:"shared,omitempty"` // those of them that the window before it has rejected, too
+	Count  int `json:"count,omitempty"`
+	// Behind: the last row read stands right behind one of them, so that no page
+	// can begin with the row before it.
+	Behind bool `json:"behind,omitempty"`
 }
 
 // Signs are what the looks at one pass have met so far that may mean missing rows.

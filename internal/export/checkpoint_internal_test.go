@@ -9,7 +9,7 @@ import (
 )
 
 // TestCheckpoint_FitsAtItsWidest: a position beside a record that cannot be read,
-// in a list that was cut down to one second, with every number at its largest.
+// with every number at its largest: by cursor, cut down to one second, and by number.
 func TestCheckpoint_FitsAtItsWidest(t *testing.T) {
 	t.Parallel()
 	const million = 10_000_000
@@ -20,20 +20,25 @@ func TestCheckpoint_FitsAtItsWidest(t *testing.T) {
 		Known:      "0123456789abcdef", Repeats: million, Late: million, Redacted: strings.Repeat("f", maxPaths/4),
 		Drift: pagination.Drift{Shifts: million, Rewinds: million, Unresolved: million},
 		Next: pagination.Position{
-			Pass: 255, Look: reviewLook, Looks: reviewLook, Rows: million, Seen: million, Size: 1000, Total: million, Gap: 1000, Shifts: million, Fixed: true, Done: true,
-			Last:    []string{id, id, id, id[:84]}, // of 480 bytes together
+			Pass: 255, Look: reviewLook, Looks: reviewLook, Rows: million, Seen: million, Size: 1000, Total: million, Done: true,
+			Last:    []string{id, id, id, id[:4]}, // of 400 bytes together
 			Suspect: &pagination.Suspect{Since: time.Date(2026, 11, 22, 0, 30, 0, 123456789, time.UTC), Failures: 1000, Status: 599},
-			Signs:   pagination.Signs{Displaced: million, Moved: million, Found: million, Late: million, Reordered: million, Torn: 1000, Unread: 1000},
+			Signs:   pagination.Signs{Displaced: million, Moved: million, Found: million, Late: million, Reordered: million, Returned: million, Inverted: million, Torn: 1000, Unread: 1000},
 		},
 	}
+	cut := c // a list by cursor
+	cut.Next.Windows = pagination.Windows{Read: million, Rejected: 9, Shared: 9, Past: true, Behind: true}
 	for length := int64(maxRange / time.Second); length > 0; length /= 2 {
-		c.Next.Windows = append(c.Next.Windows, 1_800_000_000)
+		cut.Next.Windows.Bounds = append(cut.Next.Windows.Bounds, 1_800_000_000)
 	}
-	metadata, err := metadataOf(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if width := len("x-amz-meta-checkpoint") + len(metadata[checkpointKey]); width > 2048 {
-		t.Errorf("a checkpoint takes %d bytes", width)
+	c.Next.Gap, c.Next.Shifts, c.Next.Fixed = 1000, million, true // a list by number
+	for _, c := range []checkpoint{c, cut} {
+		metadata, err := metadataOf(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if width := len("x-amz-meta-checkpoint") + len(metadata[checkpointKey]); width > 2048 {
+			t.Errorf("a checkpoint takes %d bytes", width)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package pagination
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -22,13 +21,11 @@ import (
 type cursor struct {
 	*session
 
-	narrowed      int // rows to ask for after a page that could not be read; 0: as many as usual
-	stalls        int // pages in a row without a row that is new to this look
-	rejoins       int // how often in a row the place was lost without such a row
-	windows       []int64
+	narrowed      int  // rows to ask for after a page that could not be read; 0: as many as usual
+	stalls        int  // pages in a row without a row that is new to this look
+	rejoins       int  // how often in a row the place was lost without such a row
 	ended         bool // the last window is done, although not read to its end
 	rejectedInRow int  // records rejected since the last row that was new to this look
-	past          bool // the next row stands behind a record that was rejected
 	oneRowPages   bool // the server gives one row at a time, so that no page can overlap
 }
 
@@ -42,15 +39,15 @@ const maxRejectedInRow = 8
 var firstSecond = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
 func newCursor(s *session) *cursor {
-	return &cursor{session: s, windows: s.at.Windows}
+	return &cursor{session: s}
 }
 
 func (c *cursor) next(ctx context.Context) (Page, error) {
 	if c.ended {
 		return Page{}, io.EOF
 	}
-	if c.past {
-		return c.readPast(ctx)
+	if c.at.Windows.Past {
+		return rejection{c}.readPast(ctx)
 	}
 	known, ok := c.anchor(c.overlap())
 	if !ok {
@@ -58,7 +55,7 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 	}
 	q := c.queryAfter(known)
 	l, err := c.fetch(ctx, q)
-	if err == nil && len(l.Records) <= known && (c.narrowed > 0 || len(c.windows) > 0) {
+	if err == nil && len(l.Records) <= known && (c.narrowed > 0 || len(c.at.Windows.Bounds) > 0) {
 		l, err = c.refetchTwice(ctx, q) // an end that nobody asks for again later
 	}
 	switch {
@@ -85,7 +82,7 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 // overlap is how many rows a page begins with that are known, one of which has an
 // id.
 func (c *cursor) overlap() int {
-	if c.oneRowPages || c.at.Rejected.Behind {
+	if c.oneRowPages || c.at.Windows.Behind {
 		return 0
 	}
 	return c.recent.withID()
@@ -140,11 +137,11 @@ func (c *cursor) queryAfter(known int) Query {
 
 // currentWindow is the window of time being read.
 func (c *cursor) currentWindow() Window {
-	if len(c.windows) < 2 {
+	if len(c.at.Windows.Bounds) < 2 {
 		return c.window
 	}
-	w := Window{From: time.Unix(c.windows[0], 0).UTC(), To: time.Unix(c.windows[1], 0).UTC()}
-	if c.window.From.IsZero() && c.windows[0] == firstSecond {
+	w := Window{From: time.Unix(c.at.Windows.Bounds[0], 0).UTC(), To: time.Unix(c.at.Windows.Bounds[1], 0).UTC()}
+	if c.window.From.IsZero() && c.at.Windows.Bounds[0] == firstSecond {
 		w.From = time.Time{}
 	}
 	return w
@@ -174,7 +171,7 @@ func (c *cursor) first(ctx context.Context, l jsonscan.List) (Page, error) {
 	if len(l.Records) == 0 {
 		return c.nextWindow()
 	}
-	if l.Total >= 0 && len(c.windows) == 0 {
+	if l.Total >= 0 && len(c.at.Windows.Bounds) == 0 {
 		c.at.Total = l.Total + 1
 	}
 	return c.advance(ctx, l, placement{overlapIndex: -1})
@@ -183,11 +180,11 @@ func (c *cursor) first(ctx context.Context, l jsonscan.List) (Page, error) {
 // advance takes the rows after the overlap, and asks for the page after them.
 func (c *cursor) advance(ctx context.Context, l jsonscan.List, p placement) (Page, error) {
 	p.start = c.at.Rows - 1 - p.overlapIndex
-	p.reread = p.reread || len(c.windows) > 0 // a narrower window shows again what the whole one showed
+	p.reread = p.reread || len(c.at.Windows.Bounds) > 0 // a narrower window shows again what the whole one showed
 	page := c.take(l, p)
 	c.at.Suspect = nil
-	c.at.InWindow += max(0, len(l.Records)-1-p.overlapIndex)
-	c.at.Rejected.Behind = false
+	c.at.Windows.Read += max(0, len(l.Records)-1-p.overlapIndex)
+	c.at.Windows.Behind = false
 	if c.stalls++; c.progress {
 		c.stalls, c.rejectedInRow, c.rejoins = 0, 0, 0
 	}
@@ -208,19 +205,18 @@ func (c *cursor) advance(ctx context.Context, l jsonscan.List, p placement) (Pag
 
 // nextWindow goes on with the next narrower window, or ends the list.
 func (c *cursor) nextWindow() (Page, error) {
-	if len(c.windows) <= 2 {
+	if len(c.at.Windows.Bounds) <= 2 {
 		return Page{}, io.EOF
 	}
-	c.windows = slices.Clone(c.windows[1:])
-	c.restart()
+	c.restart(slices.Clone(c.at.Windows.Bounds[1:]))
 	return Page{}, nil
 }
 
-// restart begins to read a window from its first row.
-func (c *cursor) restart() {
+// restart begins to read narrower windows from the first row of the first one.
+func (c *cursor) restart(bounds []int64) {
 	c.asked.drop()
-	c.at.Windows, c.at.Suspect, c.at.Rejected = c.windows, nil, Rejected{}
-	c.narrowed, c.stalls, c.at.InWindow, c.past = 0, 0, 0, false
+	c.at.Windows, c.at.Suspect = Windows{Bounds: bounds}, nil
+	c.narrowed, c.stalls = 0, 0
 	c.recent = newRecent(4*c.source.PageSize, nil, 0)
 }
 
@@ -279,7 +275,7 @@ func (c *cursor) narrow(ctx context.Context, err error) (Page, error) {
 		if !errors.Is(err, providers.ErrTooLarge) && c.probeServer(ctx) != nil {
 			return Page{}, err
 		}
-		if len(c.windows) > 0 && c.recent.read == 0 && c.divisible(c.currentWindow()) {
+		if len(c.at.Windows.Bounds) > 0 && c.recent.read == 0 && c.divisible(c.currentWindow()) {
 			return c.cutWindow(ctx, err) // which has been cut around this record before
 		}
 		c.narrowed = max(1, c.limit()/2)
@@ -314,8 +310,8 @@ func (c *cursor) queryAlone() Query {
 func (c *cursor) probeServer(ctx context.Context) error {
 	at := time.Unix(firstSecond, 0).UTC()
 	q := Query{Limit: 1, Window: Window{From: at, To: at}}
-	if c.at.Rejected.Behind { // the row before it was rejected
-		q = Query{Page: c.at.InWindow, Limit: 1, Window: c.currentWindow()}
+	if c.at.Windows.Behind { // the row before it was rejected
+		q = Query{Page: c.at.Windows.Read, Limit: 1, Window: c.currentWindow()}
 	} else if known, ok := c.anchor(c.recent.withID()); ok && known > 0 {
 		q = c.queryAfter(known)
 		q.Limit = known
@@ -334,95 +330,17 @@ func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 	w := c.currentWindow()
 	if c.divisible(w) {
 		from, to := beginning(w), w.To.Unix()
-		if len(c.windows) < 2 {
-			c.windows = []int64{from, to}
+		after := []int64{to}
+		if len(c.at.Windows.Bounds) > 1 {
+			after = c.at.Windows.Bounds[1:]
 		}
-		c.windows = append([]int64{from, from + (to-from)/2}, c.windows[1:]...)
-		c.restart()
+		c.restart(append([]int64{from, from + (to-from)/2}, after...))
 		return Page{}, nil
 	}
 	if errors.Is(cause, errNoID) {
-		return Page{}, c.giveUp(w)
+		return Page{}, rejection{c}.giveUp(w)
 	}
-	return c.judgeNext(ctx, c.queryAlone())
-}
-
-// judgeNext asks for the next record by a question of its own, and rejects it if
-// it fails for long.
-func (c *cursor) judgeNext(ctx context.Context, alone Query) (Page, error) {
-	w, suspect := c.currentWindow(), c.at.Suspect
-	l, err := c.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return c.refetch(ctx, alone) }, c.probeServer)
-	var verdict errRejected
-	if !errors.As(err, &verdict) {
-		return Page{}, err
-	}
-	name, err := c.nameOfNext(ctx, w)
-	if err != nil {
-		c.at.Suspect = suspect // a later call goes on here
-		return Page{}, err
-	}
-	var page Page
-	if name != "" {
-		page = c.reject(l.Body, verdict.reason, name)
-		page.Unread, c.at.Gap = &w, 0
-	}
-	c.at.InWindow++
-	c.rejectedInRow++
-	c.past = true
-	if w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow {
-		return page, c.giveUp(w)
-	}
-	return page, nil
-}
-
-// readPast goes on behind a record that was rejected. The rows after it cannot be
-// asked for by its id, which is not known, but by their number in the window. If
-// the server ignores numbers, they cannot be asked for at all.
-func (c *cursor) readPast(ctx context.Context) (Page, error) {
-	q := Query{Page: c.at.InWindow + 1, Limit: 1, Window: c.currentWindow()}
-	l, err := c.refetchTwice(ctx, q)
-	if err == nil && len(l.Records) == 0 {
-		l, err = c.refetchTwice(ctx, q)
-	}
-	if err != nil && !narrowable(err) && !refused(err) {
-		return Page{}, err
-	}
-	if err == nil && len(l.Records) == 0 || err != nil && refused(err) || c.ignoresNumbers(ctx, q, l) {
-		c.past = false
-		return c.nextWindow()
-	}
-	if err != nil {
-		return c.judgeNext(ctx, q)
-	}
-	c.past = false
-	page, err := c.advance(ctx, l, placement{overlapIndex: -1})
-	c.at.Rejected.Behind = true
-	return page, err
-}
-
-// ignoresNumbers reports whether the server answers a question for a row by its
-// number as it does that for another one: with the same row, or with none far
-// behind.
-func (c *cursor) ignoresNumbers(ctx context.Context, q Query, l jsonscan.List) bool {
-	other := q
-	if len(l.Records) == 0 { // it failed
-		other.Page += farAway
-		return c.probe(ctx, other) != nil
-	}
-	other.Page = 1
-	first, err := c.refetchTwice(ctx, other)
-	return err == nil && len(first.Records) > 0 && string(idOf(first, first.Records[0])) == string(idOf(l, l.Records[0]))
-}
-
-// giveUp notes that rows may follow in a window that cannot be asked for, and goes
-// on with the next one. A window without an end, and records that are rejected one
-// after the other, end the list.
-func (c *cursor) giveUp(w Window) error {
-	c.at.Signs.Unread++ // and no later run will ask for them
-	c.past = false
-	_, err := c.nextWindow()
-	c.ended = errors.Is(err, io.EOF) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow
-	return nil
+	return rejection{c}.judgeNext(ctx, c.queryAlone())
 }
 
 // divisible reports whether a window can be cut in two.
@@ -436,52 +354,4 @@ func beginning(w Window) int64 {
 		return firstSecond
 	}
 	return w.From.Unix()
-}
-
-// nameOfNext names a record that is rejected after its window and its number among
-// those rejected there. It is empty for one that the window before has rejected,
-// because both show it: a window shows the records of its last second that have no
-// fraction, and so does the next one.
-func (c *cursor) nameOfNext(ctx context.Context, w Window) (string, error) {
-	if c.at.Rejected.Count == 0 {
-		shared, err := c.failingAt(ctx, w.From)
-		if err != nil {
-			return "", err
-		}
-		c.at.Rejected.Shared = shared
-	}
-	c.at.Rejected.Count++
-	switch n := c.at.Rejected.Count - c.at.Rejected.Shared; {
-	case n <= 0:
-		return "", nil
-	case n == 1:
-		return fmt.Sprintf("of %d from %d", c.at.Pass, w.From.Unix()), nil
-	default:
-		return fmt.Sprintf("of %d from %d, the %dth", c.at.Pass, w.From.Unix(), n), nil
-	}
-}
-
-// failingAt counts the records that fail of a moment at which a window begins and
-// the one before it ends.
-func (c *cursor) failingAt(ctx context.Context, moment time.Time) (failing int, err error) {
-	if len(c.windows) < 2 || moment.Equal(c.window.From) || c.windows[0] == firstSecond {
-		return 0, nil // there is none before it
-	}
-	var last []byte
-	for number := 1; ; number++ {
-		l, err := c.refetchTwice(ctx, Query{Page: number, Limit: 1, Window: Window{From: moment, To: moment}})
-		switch {
-		case err != nil && narrowable(err):
-			failing++
-		case err != nil && !refused(err):
-			return 0, err
-		case err != nil || len(l.Records) == 0 || string(last) == string(idOf(l, l.Records[0])): // or it ignores the number
-			return failing, nil
-		default:
-			last = idOf(l, l.Records[0])
-		}
-		if failing > maxRejectedInRow {
-			return failing, nil
-		}
-	}
 }

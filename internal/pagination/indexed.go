@@ -148,7 +148,7 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	}
 	x.drift.Shifts++
 	x.at.Shifts++
-	return x.rejoin(ctx, q, l)
+	return rejoining{x}.rejoin(ctx, q, l)
 }
 
 // clamped reports whether the server gives fewer rows a page than asked for: page
@@ -309,89 +309,4 @@ func (x *indexed) nothingInLargePages(ctx context.Context) (bool, error) {
 		size = n // the server lowers it to this, or knows no other
 	}
 	return true, nil
-}
-
-// rejoin goes on in a list that has moved. It looks for the row that was read last
-// among those of the answer, and if there is none, further and further back.
-func (x *indexed) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
-	i, number := x.newestOf(l)
-	if i < 0 && !x.stalled.mayGoBack() { // there is no order to be found
-		return x.lostPlace(ctx, q, l)
-	}
-	tail := min(x.tail, x.tailOf(q, l))
-	step := max(1, x.limit()-1)
-	if tail < noTail { // a page with the end of the list, and the rows before it
-		step = max(1, x.limit()-1-len(l.Records))
-	}
-	for i < 0 {
-		if q.Start == 0 { // none of the rows read last is there any more
-			return x.lostPlace(ctx, q, l)
-		}
-		x.drift.Rewinds++
-		var err error
-		if q, l, err = x.refetchFrom(ctx, max(0, min(q.Start, x.at.Rows-1)-step)); err != nil {
-			return x.narrow(ctx, q, err)
-		}
-		step *= 2
-		i, number = x.newestOf(l)
-	}
-	moved := q.Start + i + 1 - x.recent.place(number)
-	x.at.Signs.displace(x.at.Look, max(0, moved))
-	x.recent.goBack(number, moved)
-	if len(l.Records) < q.Limit {
-		tail = q.Start + i + 1
-	}
-	isTail := number == x.recent.read && x.changed(l, i+1) && q.Start+len(l.Records) >= tail
-	if err := x.maybeEnd(ctx, q, l, isTail); err != nil {
-		return Page{}, err
-	}
-	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: i, moved: true}), nil
-}
-
-// noTail is the tail of an answer that shows other rows, or not the end.
-const noTail = 1 << 62
-
-// tailOf returns the index from which on the list has nothing but rows that are
-// known and have changed since, as an answer tells that shows its end.
-func (x *indexed) tailOf(q Query, l jsonscan.List) int {
-	if len(l.Records) < q.Limit && x.changed(l, 0) {
-		return q.Start
-	}
-	return noTail
-}
-
-// maybeEnd notes that the list is over, although it grows in front or its last
-// rows change: answers in a row have ended with the row read last, or with rows
-// after it that are known and have changed since.
-func (x *indexed) maybeEnd(ctx context.Context, q Query, l jsonscan.List, isTail bool) error {
-	x.over = x.stalled.tail(isTail)
-	if !x.over || q.Start == 0 {
-		return nil
-	}
-	front, err := x.refetch(ctx, x.exactly(0, x.limit()))
-	if err == nil && sameRows(front, l) { // it answers any question with its first rows
-		err = ErrLoop
-	}
-	return err
-}
-
-// refetchFrom asks for a page that begins at an index, or before it, and for a
-// smaller one if a record there cannot be read.
-func (x *indexed) refetchFrom(ctx context.Context, index int) (q Query, l jsonscan.List, err error) {
-	for size := x.limit(); ; size /= 2 {
-		q, _ = x.reach(index, size)
-		if l, err = x.refetchTwice(ctx, q); err == nil || size == 1 || !narrowable(err) {
-			return q, l, err
-		}
-	}
-}
-
-// lostPlace takes an answer that shows none of the rows read last: the list is
-// read on from there.
-func (x *indexed) lostPlace(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
-	x.torn()
-	if len(l.Records) == 0 {
-		return Page{}, io.EOF
-	}
-	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1, moved: true, reread: true}), nil
 }

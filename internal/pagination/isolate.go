@@ -141,14 +141,14 @@ func (x *indexed) rejoinIfMoved(ctx context.Context) (p Page, moved bool, err er
 	}
 	x.at.Rows -= x.at.Gap // records that were rejected may be met again; they are known
 	x.at.Gap, x.broken.chunk = 0, 0
-	p, err = x.rejoin(ctx, q, l)
+	p, err = rejoining{x}.rejoin(ctx, q, l)
 	return p, true, err
 }
 
 // takeAdjacent takes a page that begins right after the rows read, and so cannot
 // show the last of them. It therefore asks once more for that row.
 func (x *indexed) takeAdjacent(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
-	x.tail = x.tailOf(q, l)
+	x.tail = rejoining{x}.tailOf(q, l)
 	p, moved, err := x.rejoinIfMoved(ctx)
 	x.tail = noTail
 	if moved || err != nil {

@@ -137,14 +137,9 @@ type Position struct {
 	// Gap counts the rows that were rejected after the last of Last. No page
 	// can hold them, so that the next one begins after them.
 	Gap int `json:"gap,omitempty"`
-	// Windows are the narrower windows of time into which a list by cursor is
-	// cut around a record that cannot be read, in seconds of Unix time: the
-	// beginning of the one being read, its end, and the ends of those after it.
-	Windows []int64 `json:"windows,omitempty"`
-	// InWindow counts the rows of the window being read, of a list by cursor.
-	InWindow int `json:"in_window,omitempty"`
-	// Rejected counts its records that could not be read.
-	Rejected Rejected `json:"rejected,omitzero"`
+	// Windows are the narrower windows of time into which a list by cursor is cut
+	// around a record that cannot be read.
+	Windows Windows `json:"windows,omitzero"`
 	// Total is one more than the count of all rows that the provider gave with
 	// the first page; 0: it gave none.
 	Total   int      `json:"total,omitempty"`
@@ -154,10 +149,19 @@ type Position struct {
 	Done bool `json:"done,omitempty"`
 }
 
-// Rejected counts the records of a window that could not be read.
-type Rejected struct {
-	Shared int `json:"shared,omitempty"` // those of them that the window before it has rejected, too
-	Count  int `json:"count,omitempty"`
+// Windows are narrower windows of time, and how far the first of them is read.
+type Windows struct {
+	// Bounds are, in seconds of Unix time, the beginning of the window being read,
+	// its end, and the ends of those after it.
+	Bounds []int64 `json:"bounds,omitempty"`
+	Read   int     `json:"read,omitempty"` // rows of it that were read or could not be read
+	// Rejected counts its records that could not be read, and Shared those of them
+	// that the window before it has rejected, too.
+	Rejected int `json:"rejected,omitempty"`
+	Shared   int `json:"shared,omitempty"`
+	// Past: the next row stands right behind one of them, and has to be asked for
+	// by its number.
+	Past bool `json:"past,omitempty"`
 	// Behind: the last row read stands right behind one of them, so that no page
 	// can begin with the row before it.
 	Behind bool `json:"behind,omitempty"`

@@ -7,7 +7,7 @@ const (
 	fullIDs   = 24   // of them, kept with their whole ids
 	// idWidth bounds what a Position's ids take together as ASCII JSON, so that
 	// a part's metadata can hold it.
-	idWidth = 480
+	idWidth = 400
 )
 
 // recentRows are the rows that a look has read last, in their order. By them the

@@ -82,8 +82,10 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 		return x.readAlone(ctx)
 	case x.atEnd:
 		x.atEnd = false
-		if ended, err := x.nothingAfter(ctx); ended || err != nil {
-			return Page{}, cmp.Or(err, io.EOF)
+		if ended, err := x.nothingAfter(ctx); err != nil {
+			return Page{}, err
+		} else if ended {
+			return x.firstAgain(ctx)
 		}
 		x.at.Size = x.firstSize
 	}
@@ -98,7 +100,7 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 // matchesSeldom reports whether the pages of this look have not matched so often
 // that the order must change with each request.
 func (x *indexed) matchesSeldom() bool {
-	return x.at.Shifts > manyShifts*(maxIdle+x.at.Seen/max(1, x.limit()-1))
+	return x.at.Shifts > manyShifts+x.at.Seen/max(1, x.limit()-1)
 }
 
 // query returns the question for the rows after those read. It begins with the
@@ -141,6 +143,8 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 		switch {
 		case n > q.Limit || x.stalled.repeats >= maxRepeats:
 			return Page{}, errFixedSize{x.firstSize}
+		case n > 0 && n < q.Limit && x.followsFirst(q, l): // its pages are all as large as the first one
+			return Page{}, errFixedSize{x.firstSize}
 		case n < q.Limit && x.clamped(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n
 			return Page{}, nil
@@ -149,6 +153,13 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	x.drift.Shifts++
 	x.at.Shifts++
 	return rejoining{x}.rejoin(ctx, q, l)
+}
+
+// followsFirst reports whether an answer shows none of the rows read last, and what
+// follows them if all pages are as large as the first one.
+func (x *indexed) followsFirst(q Query, l jsonscan.List) bool {
+	i, _ := x.newestOf(l)
+	return i < 0 && x.firstSize > 0 && (q.Page-1)*x.firstSize == x.at.Rows
 }
 
 // clamped reports whether the server gives fewer rows a page than asked for: page
@@ -172,6 +183,24 @@ func (x *indexed) first(ctx context.Context, q Query, l jsonscan.List) (Page, er
 	x.firstSize = len(l.Records)
 	x.atEnd = x.byPage && x.firstSize < q.Limit
 	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1}), nil
+}
+
+// firstAgain asks once more for a first page that was short and seems to be the
+// whole list. A server that chooses the size of its pages shows nothing after it,
+// although rows were missing there.
+func (x *indexed) firstAgain(ctx context.Context) (Page, error) {
+	q := x.exactly(0, x.limit())
+	l, err := x.refetch(ctx, q)
+	if err != nil {
+		return Page{}, err
+	}
+	if fixed, err := x.ignoresSize(ctx, q, l); fixed || err != nil {
+		return Page{}, err
+	}
+	if x.known.has(l) || x.lastStandsAt(l, len(l.Records)-1) { // what is new has been inserted in front
+		return Page{}, io.EOF
+	}
+	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1, moved: true, reread: true}), nil
 }
 
 // ignoresSize reports whether a server that pages by number gives more rows

@@ -136,6 +136,7 @@ func (x *indexed) rejoinIfMoved(ctx context.Context) (p Page, moved bool, err er
 		return Page{}, true, err
 	}
 	x.drift.Shifts++
+	x.at.Shifts++
 	if x.stalled.idle++; x.stalled.idle > maxStalls {
 		return Page{}, true, fmt.Errorf("%w: the list moves too fast to read past a record that cannot be read; what was read is stored", providers.ErrTemporary)
 	}

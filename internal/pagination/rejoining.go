@@ -14,6 +14,10 @@ type rejoining struct{ *indexed }
 // among those of the answer, and if there is none, further and further back.
 func (x rejoining) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
 	i, number := x.newestOf(l)
+	reaches := 0 // to which index the list has rows, as the answer says
+	if i < 0 && len(l.Records) > 0 {
+		reaches = q.Start + len(l.Records)
+	}
 	if i < 0 && !x.stalled.mayGoBack() { // there is no order to be found
 		return x.lostPlace(ctx, q, l)
 	}
@@ -37,8 +41,8 @@ func (x rejoining) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, 
 	moved := q.Start + i + 1 - x.recent.place(number)
 	x.at.Signs.displace(x.at.Look, max(0, moved))
 	x.recent.goBack(number, moved)
-	if len(l.Records) < q.Limit {
-		tail = q.Start + i + 1
+	if len(l.Records) < q.Limit { // it says where the list ends
+		tail = max(q.Start, reaches)
 	}
 	isTail := number == x.recent.read && x.changed(l, i+1) && q.Start+len(l.Records) >= tail
 	if err := x.maybeEnd(ctx, q, l, isTail); err != nil {

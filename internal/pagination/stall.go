@@ -14,9 +14,9 @@ const (
 	// maxIdle is how many mismatches in a row may lead nowhere, before the look
 	// ends at a torn place: the order may change with each request.
 	maxIdle = 20
-	// manyShifts is how many mismatches a look may have for each page that it
-	// takes to read the rows seen so far, and for maxIdle pages more.
-	manyShifts = 2
+	// manyShifts is how many mismatches a look may have more than pages that it
+	// takes to read the rows seen so far.
+	manyShifts = 40
 	// maxBack bounds how often a reader goes back in a row.
 	maxBack = 12
 	// maxRepeats bounds the mismatches in a row that show the same rows

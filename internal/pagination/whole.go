@@ -28,8 +28,11 @@ func (w *whole) next(ctx context.Context) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	if l.Null {
+	switch {
+	case l.Null:
 		return Page{}, errNull
+	case l.Undecidable && !w.known.has(l):
+		return Page{}, errCharset
 	}
 	if l.Total >= 0 {
 		w.at.Total = l.Total + 1

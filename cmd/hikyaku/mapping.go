@@ -17,6 +17,7 @@ import (
 	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 )
@@ -82,11 +83,11 @@ func newMappingInit() *cobra.Command {
 // writeStarter writes a line for each field that a mapping may use, beside a
 // column that is still free.
 func writeStarter(out io.Writer, fields []supersaas.Field) error {
-	usable := webhookrelay.SourceFields()
+	usable := mapping.SourceFields()
 	var b strings.Builder
 	b.WriteString("# What each Yappli field is made of: a request field of Yappli, then a SuperSaaS field or an\n" +
 		"# expression over them. Take the # off the lines that you want, and change the columns to yours.\n" +
-		"# Functions: " + strings.Join(webhookrelay.Functions(), ", ") + "\n" +
+		"# Functions: " + strings.Join(mapping.Functions(), ", ") + "\n" +
 		"# Try it with: hikyaku mapping check FILE --user ID\n" +
 		"options:\n  zone: Asia/Tokyo # of date()\n  region: JP       # of e164() and domestic()\n  password: never\n\n" +
 		"# login_id: email\n")
@@ -130,12 +131,12 @@ func newMappingCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			mapping, err := webhookrelay.ParseMapping(a[0], source)
+			m, err := mapping.Parse(a[0], source)
 			if err != nil {
 				return err
 			}
 			if user == 0 {
-				return printMapping(c.OutOrStdout(), mapping, asJSON)
+				return printMapping(c.OutOrStdout(), m, asJSON)
 			}
 			if write {
 				return learnUpdate(c, f, a[0], user, asJSON)
@@ -154,7 +155,7 @@ func newMappingCheck() *cobra.Command {
 	return c
 }
 
-func printMapping(out io.Writer, m *webhookrelay.Mapping, asJSON bool) error {
+func printMapping(out io.Writer, m *mapping.Mapping, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(map[string][]string{"targets": m.Targets(), "uses": m.Uses()})
 	}
@@ -165,17 +166,17 @@ func printMapping(out io.Writer, m *webhookrelay.Mapping, asJSON bool) error {
 
 // previewUser composes the reconcile role, which can write nothing, with the
 // mapping to be checked.
-func previewUser(ctx context.Context, f stackFlags, mapping string, user int64) (webhookrelay.Preview, error) {
+func previewUser(ctx context.Context, f stackFlags, file string, user int64) (webhookrelay.Preview, error) {
 	e, err := bootcli.Environ(ctx, f.prefix, f.bucket)
 	if err != nil {
 		return webhookrelay.Preview{}, err
 	}
-	return previewIn(ctx, e, mapping, user)
+	return previewIn(ctx, e, file, user)
 }
 
-func previewIn(ctx context.Context, e boot.Environ, mapping string, user int64) (webhookrelay.Preview, error) {
+func previewIn(ctx context.Context, e boot.Environ, file string, user int64) (webhookrelay.Preview, error) {
 	e.Vars = maps.Clone(e.Vars)
-	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(bootrelay.Reconcile), mapping
+	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(bootrelay.Reconcile), file
 	if e.Vars["HIKYAKU_QUEUE_URL"] == "" {
 		e.Vars["HIKYAKU_QUEUE_URL"] = "not-used-by-check"
 	}

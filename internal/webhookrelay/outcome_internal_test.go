@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 )
 
@@ -70,7 +71,7 @@ func TestFaultOf(t *testing.T) {
 			t.Errorf("%s: %+v, want a retry of class %s after %v", name, got, c.class, c.after)
 		}
 	}
-	if got := faultOf(ErrMapping); got.action != bury || got.class != "mapping" {
+	if got := faultOf(mapping.ErrMapping); got.action != bury || got.class != "mapping" {
 		t.Errorf("mapping: %+v, want it buried", got)
 	}
 }

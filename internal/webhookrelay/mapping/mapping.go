@@ -1,4 +1,10 @@
-package webhookrelay
+// Package mapping is the language in which a shop says what each field of a
+// Yappli member is made of: a YAML file of expressions over the fields of a
+// SuperSaaS user. See docs/mapping.md.
+//
+//	m, err := mapping.Parse("mapping.yaml", source)
+//	wish, err := m.Wish(user)
+package mapping
 
 import (
 	"bytes"
@@ -85,9 +91,9 @@ var forbidden = map[string]string{
 	"point":     "the API cannot set it",
 }
 
-// ParseMapping reads and compiles a mapping. name is for messages. Every fault
+// Parse reads and compiles a mapping. name is for messages. Every fault
 // is reported, each with its line; a mapping without targets is one.
-func ParseMapping(name string, source []byte) (*Mapping, error) {
+func Parse(name string, source []byte) (*Mapping, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(source, &document); err != nil {
 		return nil, fmt.Errorf("%s: not YAML: %w", name, err)
@@ -286,7 +292,7 @@ func (m *Mapping) Wish(u supersaas.User) (yappli.Fields, error) {
 	for _, t := range m.targets {
 		if t.program == nil {
 			if raw, there := fields[t.field]; there {
-				v, err := toValue(raw)
+				v, err := ValueOf(raw)
 				if err != nil {
 					return nil, t.failed()
 				}
@@ -324,7 +330,7 @@ func (t target) run(fields, env map[string]any) (v yappli.Value, there bool, err
 	if err != nil {
 		return yappli.Value{}, false, err // its text may quote a value: never show it
 	}
-	v, err = toValue(result)
+	v, err = ValueOf(result)
 	return v, true, err
 }
 
@@ -359,7 +365,9 @@ func plain(v any) any {
 
 var errNotText = errors.New("the result is no text, number or boolean")
 
-func toValue(v any) (yappli.Value, error) {
+// ValueOf is the request value of what a field holds or an expression gives: a
+// text, number or boolean, or null for nil.
+func ValueOf(v any) (yappli.Value, error) {
 	switch v := v.(type) {
 	case nil:
 		return yappli.Null(), nil

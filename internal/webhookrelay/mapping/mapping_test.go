@@ -1,4 +1,4 @@
-package webhookrelay_test
+package mapping_test
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/yappli"
 )
@@ -100,7 +100,7 @@ func TestMapping_Evaluates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, err := webhookrelay.ParseMapping("m.yaml", fmt.Appendf(nil, "options: {zone: Asia/Tokyo, region: JP}\ncolumn01: %q\n", c.expression))
+			m, err := mapping.Parse("m.yaml", fmt.Appendf(nil, "options: {zone: Asia/Tokyo, region: JP}\ncolumn01: %q\n", c.expression))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +125,7 @@ func TestMapping_Evaluates(t *testing.T) {
 
 func TestMapping_ReportsEveryFaultWithItsLine(t *testing.T) {
 	t.Parallel()
-	_, err := webhookrelay.ParseMapping("m.yaml", []byte(`options: {zone: Asia/Nowhere, region: XX, password: always}
+	_, err := mapping.Parse("m.yaml", []byte(`options: {zone: Asia/Nowhere, region: XX, password: always}
 column01: full_nam
 column02: full_name
 column02: email
@@ -168,7 +168,7 @@ func TestMapping_RefusesToStartWithNothing(t *testing.T) {
 		"no region":      "column01: e164(mobile)\n",
 		"unknown option": "options: {color: red}\ncolumn01: name\n", "options that are no mapping": "options: 5\ncolumn01: name\n",
 	} {
-		if m, err := webhookrelay.ParseMapping("m.yaml", []byte(source)); err == nil {
+		if m, err := mapping.Parse("m.yaml", []byte(source)); err == nil {
 			t.Errorf("%s: mapping %v, want an error", name, m.Targets())
 		}
 	}
@@ -176,7 +176,7 @@ func TestMapping_RefusesToStartWithNothing(t *testing.T) {
 
 func TestMapping_FailsForOneUserWithoutTellingValues(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ mapping, user string }{
+	for name, c := range map[string]struct{ source, user string }{
 		"nil in an operator":  {"column01: full_name + name\n", `{"id":7,"name":"ひみつ","full_name":null}`},
 		"text as a number":    {"column01: int(name)\n", `{"id":7,"name":"ひみつ"}`},
 		"an object":           {"column01: default(form)\n", `{"id":7,"form":{"ひみつ":1}}`},
@@ -186,12 +186,12 @@ func TestMapping_FailsForOneUserWithoutTellingValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, err := webhookrelay.ParseMapping("m.yaml", []byte(c.mapping))
+			m, err := mapping.Parse("m.yaml", []byte(c.source))
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, err = m.Wish(user(t, c.user))
-			if !errors.Is(err, webhookrelay.ErrMapping) || strings.Contains(err.Error(), "ひみつ") {
+			if !errors.Is(err, mapping.ErrMapping) || strings.Contains(err.Error(), "ひみつ") {
 				t.Errorf("err = %v, want an ErrMapping without the value", err)
 			}
 		})
@@ -200,7 +200,7 @@ func TestMapping_FailsForOneUserWithoutTellingValues(t *testing.T) {
 
 func TestMapping_PasswordByPolicyOnly(t *testing.T) {
 	t.Parallel()
-	m, err := webhookrelay.ParseMapping("m.yaml", []byte("options: {password: on_create}\npassword: name\ncolumn01: name\n"))
+	m, err := mapping.Parse("m.yaml", []byte("options: {password: on_create}\npassword: name\ncolumn01: name\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,11 +218,11 @@ func TestMapping_PasswordByPolicyOnly(t *testing.T) {
 
 func TestMapping_PackagedOneCompiles(t *testing.T) {
 	t.Parallel()
-	source, err := os.ReadFile("../../config/mapping.yaml")
+	source, err := os.ReadFile("../../../config/mapping.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := webhookrelay.ParseMapping("mapping.yaml", source)
+	m, err := mapping.Parse("mapping.yaml", source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,22 +231,8 @@ func TestMapping_PackagedOneCompiles(t *testing.T) {
 	}
 }
 
-func TestIdentity_OfAUser(t *testing.T) {
-	t.Parallel()
-	u := user(t, `{"id":7,"fk":"88fk","name":"a","email":null,"field_1":"  ","field_2":"B"}`)
-	for by, want := range map[string]string{"id": "p-7", "fk": "p-88", "name": "p-a", "email": "", "field_1": "", "field_2": "p-B", "phone": ""} {
-		identity := webhookrelay.Identity{By: by, Prefix: "p-"}
-		if got := identity.Of(u); got != want || identity.Validate() != nil {
-			t.Errorf("identity %s = %q, want %q", by, got, want)
-		}
-	}
-	if err := (webhookrelay.Identity{By: "form"}).Validate(); err == nil {
-		t.Error("identity form was accepted")
-	}
-}
-
 func FuzzMapping(f *testing.F) {
-	m, err := webhookrelay.ParseMapping("m.yaml", []byte(`
+	m, err := mapping.Parse("m.yaml", []byte(`
 options: {zone: Asia/Tokyo, region: JP}
 login_id: email
 column01: full_name
@@ -269,7 +255,7 @@ column07: domestic(mobile, "TW")
 		}
 		wish, err := m.Wish(user(t, string(raw)))
 		if err != nil {
-			if !errors.Is(err, webhookrelay.ErrMapping) {
+			if !errors.Is(err, mapping.ErrMapping) {
 				t.Errorf("err = %v, want an ErrMapping", err)
 			}
 			return
@@ -283,8 +269,8 @@ column07: domestic(mobile, "TW")
 	})
 }
 
-func ExampleParseMapping() {
-	m, err := webhookrelay.ParseMapping("mapping.yaml", []byte(`
+func ExampleParse() {
+	m, err := mapping.Parse("mapping.yaml", []byte(`
 options: {zone: Asia/Tokyo, region: JP}
 column01: full_name
 column02: e164(mobile)

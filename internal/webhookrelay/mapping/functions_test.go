@@ -1,18 +1,18 @@
-package webhookrelay_test
+package mapping_test
 
 import (
 	"encoding/json"
 	"fmt"
 	"testing"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers/yappli"
 )
 
 // evaluate returns column01 of a user with the fields, which are JSON.
 func evaluate(t *testing.T, expression, fields string) (yappli.Value, bool) {
 	t.Helper()
-	m, err := webhookrelay.ParseMapping("m.yaml", fmt.Appendf(nil, "options: {zone: Asia/Tokyo}\ncolumn01: %q\n", expression))
+	m, err := mapping.Parse("m.yaml", fmt.Appendf(nil, "options: {zone: Asia/Tokyo}\ncolumn01: %q\n", expression))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestE164(t *testing.T) {
 			t.Errorf("%s = %+v", expression, got)
 		}
 	}
-	if _, err := webhookrelay.ParseMapping("m.yaml", []byte("options: {region: jp}\ncolumn01: e164(mobile)\n")); err != nil {
+	if _, err := mapping.Parse("m.yaml", []byte("options: {region: jp}\ncolumn01: e164(mobile)\n")); err != nil {
 		t.Error(err)
 	}
 }

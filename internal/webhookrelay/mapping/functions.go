@@ -1,4 +1,4 @@
-package webhookrelay
+package mapping
 
 import (
 	"cmp"
@@ -137,7 +137,7 @@ func onText(v any, f func(string) string) (any, error) {
 	if v == nil {
 		return nil, nil
 	}
-	value, err := toValue(v)
+	value, err := ValueOf(v)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func ofNil(name string) func(...any) (any, error) {
 func joinTexts(args ...any) (any, error) {
 	var texts []string
 	for _, a := range args[1:] {
-		value, err := toValue(a)
+		value, err := ValueOf(a)
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +181,7 @@ func joinTexts(args ...any) (any, error) {
 func firstText(args ...any) (any, error) {
 	var last any
 	for _, a := range args {
-		if value, err := toValue(a); err != nil || value.Text != "" {
+		if value, err := ValueOf(a); err != nil || value.Text != "" {
 			return a, err
 		}
 		last = cmp.Or(a, last)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 )
 
@@ -70,9 +69,6 @@ func TestFaultOf(t *testing.T) {
 		if got.action != retry || got.class != c.class || got.after != c.after || !errors.Is(got.err, c.err) {
 			t.Errorf("%s: %+v, want a retry of class %s after %v", name, got, c.class, c.after)
 		}
-	}
-	if got := faultOf(mapping.ErrMapping); got.action != bury || got.class != "mapping" {
-		t.Errorf("mapping: %+v, want it buried", got)
 	}
 }
 

@@ -1,322 +1,371 @@
 package mapping
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // a function's image may hold no zones
 
-	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/builtin"
-	"github.com/expr-lang/expr/types"
-	"golang.org/x/text/unicode/norm"
-	"golang.org/x/text/width"
+	"github.com/nyaruka/phonenumbers"
 )
 
-// languageFunctions are those of the expression language that mappings may use,
-// with types that allow a nil. Others are off: now() would make every comparison
-// differ, and none of the rest is about one person's texts.
-var languageFunctions = map[string][]any{
-	"split":   {new(func(any, string) []string), new(func(any, string, int) []string)},
-	"replace": {new(func(any, string, string) any), new(func(any, string, string, int) any)},
-	"int":     {new(func(any) any)}, "string": {new(func(any) any)}, "len": {new(func(any) int)},
-	"hasPrefix": {new(func(any, string) bool)}, "hasSuffix": {new(func(any, string) bool)}, "indexOf": {new(func(any, string) int)},
+// A function is what an expression may call.
+type function struct {
+	usage       string // how it is called
+	least, most int    // arguments
+	lists       bool   // also of lists
+	gives       func(given []kind) kind
+	call        func(o *options, args []value) value
 }
 
-// Functions lists what expressions may call, sorted. Beside the language's own,
-// which are split, replace, hasPrefix, hasSuffix, indexOf, len, int and string:
-//
-//	fold(s)                 full-width ASCII and half-width kana to the usual widths
-//	katakana(s), hiragana(s) fold, then one kana for the other
-//	trim(s), upper(s), lower(s)
-//	e164(s [, region])      +819000000000
-//	domestic(s [, region])  09000000000; a foreign number stays in E.164
-//	date(s [, zone])        2006-01-02 15:04:05 in the zone
-//	join(separator, s...)   those that are not empty; nil if all are nil
-//	default(s...)           the first that is not empty, or else the last that is not nil
-//
-// A nil (null, or a field the user does not have) gives nil, but split,
-// hasPrefix, hasSuffix, indexOf and len take it for "". Operators fail with a
-// nil, and so do texts to search for: write default(mobile, "") there. A phone
-// number or date that cannot be read gives "", and so does a region or zone that
-// a user's own field names and that does not exist, the region unless the number
-// is international; one that the mapping itself names is refused when it is read.
-func Functions() []string {
-	names := slices.AppendSeq([]string{"e164", "domestic", "date", "join", "default"}, maps.Keys(languageFunctions))
-	names = slices.AppendSeq(names, maps.Keys(textFunctions))
-	slices.Sort(names)
-	return names
+// many is how many arguments those functions take that take any number.
+const many = 50
+
+// functions are all that expressions may call beside predicates. What each gives
+// stands in docs/mapping.md, with examples that are tests.
+var functions = map[string]function{
+	"fold":     textual("fold(text)", fold),
+	"katakana": textual("katakana(text)", katakana),
+	"hiragana": textual("hiragana(text)", hiragana),
+	"trim":     textual("trim(text)", trim),
+	"upper":    textual("upper(text)", strings.ToUpper),
+	"lower":    textual("lower(text)", strings.ToLower),
+
+	"left":  {"left(text, count)", 2, 2, false, plainly, left},
+	"mid":   {"mid(text, from, count), where the first character is 1", 3, 3, false, plainly, mid},
+	"right": {"right(text, count)", 2, 2, false, plainly, right},
+	"find":  {"find(text, part)", 2, 2, false, plainly, find},
+	"len":   {"len(text)", 1, 1, true, plainly, length},
+
+	"hasPrefix": {"hasPrefix(text, part)", 2, 2, false, truly, searching(strings.HasPrefix)},
+	"hasSuffix": {"hasSuffix(text, part)", 2, 2, false, truly, searching(strings.HasSuffix)},
+	"replace":   {"replace(text, old, new) or replace(text, old, new, count)", 3, 4, false, plainly, replace},
+	"split":     {"split(text, separator) or split(text, separator, count)", 2, 3, false, listing, split},
+	"int":       {"int(text)", 1, 1, false, plainly, integer},
+	"string":    {"string(number)", 1, 1, false, plainly, text},
+
+	"join":    {"join(separator, text, ...)", 2, many, true, plainly, join},
+	"default": {"default(first, second, ...)", 1, many, true, common, first},
+
+	"e164":     {"e164(number) or e164(number, region)", 1, 2, false, plainly, e164},
+	"domestic": {"domestic(number) or domestic(number, region)", 1, 2, false, plainly, domestic},
+	"date":     {"date(text) or date(text, zone)", 1, 2, false, plainly, date},
 }
 
-var textFunctions = map[string]func(string) string{
-	"fold": fold, "katakana": katakana, "hiragana": hiragana,
-	"trim": strings.TrimSpace, "upper": strings.ToUpper, "lower": strings.ToLower,
+func plainly([]kind) kind { return scalar }
+func truly([]kind) kind   { return truth }
+func listing([]kind) kind { return list }
+
+// common is the kind that all arguments have.
+func common(given []kind) kind {
+	if slices.ContainsFunc(given, func(k kind) bool { return k != given[0] }) {
+		return anything
+	}
+	return given[0]
 }
 
-// functions returns the compiler's options: the known fields, and nothing but
-// the functions above.
-func (o mappingOptions) functions() []expr.Option {
-	env := types.Map{}
-	for _, f := range SourceFields() {
-		env[f] = types.Any
+// call calls a function. All but default pass on what cannot be read. What is
+// made of a text that is not blank is never nothing: only what is empty at the
+// source may empty a column.
+func call(o *options, name string, args []value) value {
+	if name != "default" && slices.Contains(args, unread) {
+		return unread
 	}
-	options := []expr.Option{expr.Env(env), expr.DisableAllBuiltins()}
-	for name, signatures := range languageFunctions {
-		options = append(options, expr.Function(name, ofNil(name), signatures...))
+	v := functions[name].call(o, args)
+	if was, ok := args[0].(string); v == "" && ok && !blank(was) && name != "join" && name != "default" {
+		return unread
 	}
-	for name, f := range textFunctions {
-		options = append(options, expr.Function(name, func(args ...any) (any, error) {
-			return onText(args[0], f)
-		}, new(func(any) any)))
-	}
-	phone := func(format func(string, region) string) func(...any) (any, error) {
-		return func(args ...any) (any, error) {
-			r := regions[strings.ToUpper(option(args, o.Region))]
-			return onText(args[0], func(s string) string { return format(s, r) })
+	return v
+}
+
+// textual is a function of one text. Of nil it gives nil.
+func textual(usage string, f func(string) string) function {
+	return function{usage, 1, 1, false, plainly, func(_ *options, args []value) value {
+		text, ok := textOf(args[0])
+		switch {
+		case !ok:
+			return unread
+		case args[0] == nil:
+			return nil
 		}
+		return f(text)
+	}}
+}
+
+// textAndCounts reads a text and the whole numbers behind it.
+func textAndCounts(args []value) (clusters []string, counts []int, ok bool) {
+	text, ok := textOf(args[0])
+	for _, a := range args[1:] {
+		n, is := number(a)
+		ok = ok && is && n == float64(int(n)) && n >= 0
+		counts = append(counts, int(n))
 	}
-	date := func(args ...any) (any, error) {
-		zone, err := o.zone, error(nil)
-		if len(args) > 1 {
-			zone, err = time.LoadLocation(cmp.Or(option(args, ""), "none")) // an empty name would be UTC
+	return characters(text), counts, ok
+}
+
+func left(o *options, args []value) value { return mid(o, []value{args[0], 1, args[1]}) }
+
+// mid cuts a text. Of what is shorter, it gives what is there.
+func mid(_ *options, args []value) value {
+	text, n, ok := textAndCounts(args)
+	switch {
+	case !ok || n[0] == 0:
+		return unread
+	case args[0] == nil:
+		return nil
+	}
+	from := min(n[0]-1, len(text))
+	return strings.Join(text[from:min(from+n[1], len(text))], "")
+}
+
+func right(_ *options, args []value) value {
+	text, n, ok := textAndCounts(args)
+	switch {
+	case !ok:
+		return unread
+	case args[0] == nil:
+		return nil
+	}
+	return strings.Join(text[max(0, len(text)-n[0]):], "")
+}
+
+// find gives the place of the first character of a part, 0 if it is not there.
+func find(_ *options, args []value) value {
+	text, ok := textOf(args[0])
+	part, is := textOf(args[1])
+	if !ok || !is || part == "" {
+		return unread
+	}
+	before, _, found := strings.Cut(text, part)
+	if !found {
+		return 0
+	}
+	return len(characters(before)) + 1
+}
+
+func length(_ *options, args []value) value {
+	if items, ok := args[0].([]any); ok {
+		return len(items)
+	}
+	if text, ok := textOf(args[0]); ok {
+		return len(characters(text))
+	}
+	return unread
+}
+
+// searching takes nil for an empty text.
+func searching(has func(text, part string) bool) func(*options, []value) value {
+	return func(_ *options, args []value) value {
+		text, ok := textOf(args[0])
+		part, is := textOf(args[1])
+		if !ok || !is {
+			return unread
 		}
-		return onText(args[0], func(s string) string {
-			if err != nil {
-				return ""
+		return has(text, part)
+	}
+}
+
+// counted reads the count that may stand at a place of the arguments; -1: all.
+func counted(args []value, place int) (int, bool) {
+	if len(args) <= place {
+		return -1, true
+	}
+	n, ok := number(args[place])
+	return int(n), ok && n == float64(int(n))
+}
+
+func replace(_ *options, args []value) value {
+	text, ok := textOf(args[0])
+	old, is := textOf(args[1])
+	with, too := textOf(args[2])
+	n, all := counted(args, 3)
+	switch {
+	case args[0] == nil:
+		return nil
+	case !ok || !is || !too || !all || old == "" || len(text)+strings.Count(text, old)*len(with) > mostText:
+		return unread
+	}
+	return strings.Replace(text, old, with, n)
+}
+
+// split takes nil for an empty text.
+func split(_ *options, args []value) value {
+	text, ok := textOf(args[0])
+	separator, is := textOf(args[1])
+	n, all := counted(args, 2)
+	if !ok || !is || !all || separator == "" {
+		return unread
+	}
+	parts := []value{}
+	for _, part := range strings.SplitN(text, separator, n) {
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+func integer(_ *options, args []value) value {
+	if text, ok := args[0].(string); args[0] == nil || ok && blank(text) {
+		return nil
+	}
+	n, ok := number(args[0])
+	if !ok {
+		return unread
+	}
+	return int(n)
+}
+
+func text(_ *options, args []value) value {
+	switch v := args[0].(type) {
+	case nil:
+		return nil
+	case bool:
+		if v {
+			return "true"
+		}
+		return "false"
+	}
+	if s, ok := textOf(args[0]); ok {
+		return s
+	}
+	return unread
+}
+
+// join puts together the texts that are not blank, the elements of lists among
+// them.
+func join(_ *options, args []value) value {
+	separator, ok := textOf(args[0])
+	if !ok {
+		return unread
+	}
+	var all, texts []string
+	for _, a := range args[1:] {
+		items, is := a.([]any)
+		if !is {
+			items = []any{a}
+		}
+		for _, item := range items {
+			text, ok := textOf(item)
+			if !ok {
+				return unread
 			}
-			return localTime(s, zone)
-		})
+			if item != nil {
+				all = append(all, text)
+			}
+			if !blank(text) {
+				texts = append(texts, text)
+			}
+		}
 	}
-	one, two, many := new(func(any) any), new(func(any, string) any), new(func(...any) any)
-	return append(options,
-		expr.Function("e164", phone(e164), one, two), expr.Function("domestic", phone(domestic), one, two),
-		expr.Function("date", date, one, two),
-		expr.Function("join", joinTexts, new(func(string, ...any) any)), expr.Function("default", firstText, many))
+	switch {
+	case len(texts) > 0:
+		return strings.Join(texts, separator)
+	case len(all) > 0:
+		return ""
+	}
+	return nil
+}
+
+// first gives the first value that can be read and is not blank. If there is
+// none, the last that could not be read stands before what is merely empty.
+func first(_ *options, args []value) value {
+	var last value
+	for _, a := range args {
+		text, ok := textOf(a)
+		switch {
+		case a == unread:
+			last = unread
+		case !ok || !blank(text):
+			return a
+		case a != nil && last != unread:
+			last = ""
+		}
+	}
+	return last
+}
+
+// regional reads a telephone number of the region that is named or configured.
+func regional(o *options, args []value, format func(string, string) value) value {
+	region := o.region
+	if len(args) > 1 {
+		region, _ = textOf(args[1])
+	}
+	text, ok := textOf(args[0])
+	switch {
+	case args[0] == nil:
+		return nil
+	case !ok:
+		return unread
+	case blank(text):
+		return ""
+	}
+	return format(text, strings.ToUpper(region))
+}
+
+func e164(o *options, args []value) value { return regional(o, args, internationalNumber) }
+
+func domestic(o *options, args []value) value { return regional(o, args, nationalNumber) }
+
+func date(o *options, args []value) value {
+	zone, err := o.zone, error(nil)
+	if len(args) > 1 {
+		zone, err = zoneOf(args[1])
+	}
+	text, ok := textOf(args[0])
+	switch {
+	case args[0] == nil:
+		return nil
+	case !ok || err != nil:
+		return unread
+	case blank(text):
+		return ""
+	}
+	return localTime(text, zone)
+}
+
+func zoneOf(v value) (*time.Location, error) {
+	name, ok := textOf(v)
+	if !ok || blank(name) || name == "Local" {
+		name = "none" // an empty name would be UTC
+	}
+	return time.LoadLocation(name)
 }
 
 // wrongArgument says what is wrong with a zone or region that a call names by
 // itself, or for want of it the options do; "" if nothing is, or if only a user
 // can tell.
-func (o mappingOptions) wrongArgument(call *ast.CallNode) string {
-	given := o.Region
-	if len(call.Arguments) > 1 {
-		literal, ok := call.Arguments[1].(*ast.StringNode)
-		if !ok {
-			return ""
+func (o *options) wrongArgument(name string, args []ast.Node) string {
+	literal := func(i int) (string, bool) {
+		if len(args) <= i {
+			return "", false
 		}
-		given = literal.Value
+		n, ok := args[i].(*ast.StringNode)
+		if !ok {
+			return "", false
+		}
+		return n.Value, true
 	}
-	switch call.Callee.String() {
+	given, there := literal(1)
+	switch name {
 	case "e164", "domestic":
-		if _, ok := regions[strings.ToUpper(given)]; !ok {
-			return "wrong argument: the region is not one of " + regionNames()
+		if len(args) == 1 && o.region == "" {
+			return "the region is not known: write " + name + "(..., \"JP\"), or 'region: JP' below options"
+		}
+		if there && !isRegion(given) {
+			return "region " + given + " is not two letters such as JP, TW or HK"
 		}
 	case "date":
-		if _, err := time.LoadLocation(given); err != nil && len(call.Arguments) > 1 {
-			return "wrong argument: the zone is not an IANA time zone such as Asia/Tokyo"
+		if _, err := zoneOf(given); there && err != nil {
+			return "zone " + given + " is not an IANA time zone such as Asia/Tokyo"
+		}
+	case "split", "replace", "find":
+		if there && given == "" {
+			return name + " looks for a text that is empty: characters are cut with " + instead
 		}
 	}
 	return ""
 }
 
-// option returns the second argument, or the configured value.
-func option(args []any, configured string) string {
-	if len(args) > 1 {
-		return fmt.Sprint(args[1])
-	}
-	return configured
-}
-
-// onText applies f to a text or number; nil passes.
-func onText(v any, f func(string) string) (any, error) {
-	if v == nil {
-		return nil, nil
-	}
-	value, err := ValueOf(v)
-	if err != nil {
-		return nil, err
-	}
-	return f(value.Text), nil
-}
-
-// ofNil is the language's own function, which would fail for users without a text.
-func ofNil(name string) func(...any) (any, error) {
-	f := builtin.Builtins[builtin.Index[name]]
-	return func(args ...any) (any, error) {
-		if args[0] == nil {
-			if name == "replace" || name == "int" || name == "string" {
-				return nil, nil
-			}
-			args = append([]any{""}, args[1:]...)
-		}
-		if f.Fast != nil {
-			return f.Fast(args[0]), nil
-		}
-		return f.Func(args...)
-	}
-}
-
-func joinTexts(args ...any) (any, error) {
-	var texts []string
-	for _, a := range args[1:] {
-		value, err := ValueOf(a)
-		if err != nil {
-			return nil, err
-		}
-		if value.Text != "" {
-			texts = append(texts, value.Text)
-		}
-	}
-	if len(texts) == 0 {
-		return firstText(args[1:]...)
-	}
-	return strings.Join(texts, fmt.Sprint(args[0])), nil
-}
-
-func firstText(args ...any) (any, error) {
-	var last any
-	for _, a := range args {
-		if value, err := ValueOf(a); err != nil || value.Text != "" {
-			return a, err
-		}
-		last = cmp.Or(a, last)
-	}
-	return last, nil
-}
-
-var voiced = regexp.MustCompile(`[ぁ-ヿ][\x{3099}\x{309A}]`)
-
-// fold also composes: a half-width kana carries its voicing mark apart. Nothing
-// else is, as NFC would write some people's names with another ideograph.
-func fold(s string) string { return voiced.ReplaceAllStringFunc(width.Fold.String(s), norm.NFC.String) }
-
-const kanaDistance = 'ァ' - 'ぁ'
-
-func katakana(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'ぁ' && r <= 'ゖ' {
-			return r + kanaDistance
-		}
-		return r
-	}, fold(s))
-}
-
-func hiragana(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'ァ' && r <= 'ヶ' {
-			return r - kanaDistance
-		}
-		return r
-	}, fold(s))
-}
-
-// A region is a country's way to write telephone numbers.
-type region struct {
-	code     string // after the plus
-	trunk    string // before a national number; empty: none
-	min, max int    // digits of a national number, without the trunk
-}
-
-var regions = map[string]region{
-	"JP": {"81", "0", 9, 10}, "TW": {"886", "0", 8, 9}, "KR": {"82", "0", 8, 10}, "CN": {"86", "0", 10, 11},
-	"TH": {"66", "0", 8, 9}, "VN": {"84", "0", 9, 10}, "MY": {"60", "0", 8, 10},
-	"HK": {"852", "", 8, 8}, "MO": {"853", "", 8, 8}, "SG": {"65", "", 8, 8}, "US": {"1", "", 10, 10},
-}
-
-func regionNames() string { return strings.Join(slices.Sorted(maps.Keys(regions)), ", ") }
-
-// prefix is what a national number has before it: the trunk, but for China's
-// mobile numbers, the only ones there of 11 digits that begin with 1.
-func (r region) prefix(national string) string {
-	if r.code == "86" && len(national) == 11 && national[0] == '1' {
-		return ""
-	}
-	return r.trunk
-}
-
-// number is in E.164, "" if the plan has no such number. Many write the trunk
-// after the code, too. No plan has numbers that begin with 0.
-func (r region) number(national string) string {
-	national = strings.TrimPrefix(national, r.trunk)
-	if national == "" || national[0] == '0' || len(national) < r.min || len(national) > r.max {
-		return ""
-	}
-	return "+" + r.code + national
-}
-
-// extension finds the marks of one; that with x, as in ext, only after a digit.
-var extension = regexp.MustCompile(`(?i)#|[内內][線线]|分[機机]|[轉转]|(\d\D*)x`)
-
-var undialed = regexp.MustCompile(`[^+0-9]+`)
-
-// dialed returns the digits and pluses of a number without its extension.
-func dialed(s string) string {
-	s = fold(s)
-	if at := extension.FindStringSubmatchIndex(s); at != nil {
-		s = s[:max(at[0], at[3])]
-	}
-	if strings.Contains(s, "+") {
-		s = strings.ReplaceAll(s, "(0)", "") // +44 (0)20 ...
-	}
-	return undialed.ReplaceAllString(s, "")
-}
-
-// e164 takes a number without a plus as national if it has the region's trunk
-// and length, and else as one that lacks only the plus. Of the prefixes of
-// international calls only 00 is read, and only before a code in regions: it may
-// be a part of another, such as 002. The zero region has no national number.
-func e164(s string, r region) string {
-	digits, plus := strings.CutPrefix(dialed(s), "+")
-	digits = strings.ReplaceAll(digits, "+", "")
-	number := ""
-	switch {
-	case plus:
-		return abroad(digits, region{min: 8, max: 15})
-	case strings.HasPrefix(digits, "00"):
-		return abroad(digits[2:], region{})
-	case strings.HasPrefix(digits, r.prefix(digits)):
-		number = r.number(digits)
-	}
-	if strings.HasPrefix(digits, r.code) {
-		number = cmp.Or(number, r.number(digits[len(r.code):]))
-	}
-	return number
-}
-
-// abroad reads a code and a national number; other is for codes not in regions.
-func abroad(digits string, other region) string {
-	for _, r := range regions {
-		if strings.HasPrefix(digits, r.code) {
-			other = r
-		}
-	}
-	return other.number(digits[len(other.code):])
-}
-
-func domestic(s string, r region) string {
-	number := e164(s, r)
-	if national, ok := strings.CutPrefix(number, "+"+r.code); ok && r.code != "" {
-		return r.prefix(national) + national
-	}
-	return number
-}
-
-// localTime reads the API's forms of time, and those that people write, UTC where
-// they name no zone. A bare date is no instant and keeps its day.
-func localTime(s string, zone *time.Location) string {
-	s = strings.NewReplacer("/", "-", "T", " ").Replace(strings.TrimSpace(fold(s)))
-	if t, err := time.Parse("2006-1-2", s); err == nil {
-		return t.Format(time.DateTime)
-	}
-	for _, layout := range []string{"2006-1-2 15:04:05Z07:00", "2006-1-2 15:04Z07:00", "2006-1-2 15:04:05", "2006-1-2 15:04"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.In(zone).Format(time.DateTime)
-		}
-	}
-	return ""
+func isRegion(name string) bool {
+	return phonenumbers.GetSupportedRegions()[strings.ToUpper(name)]
 }

@@ -72,22 +72,43 @@ func (f *file) fault(line int, key, format string, args ...any) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?`)
 
-// document reads the next YAML document; nil if there is none.
-func (f *file) document(dec *yaml.Decoder) *yaml.Node {
-	var document yaml.Node
-	err := dec.Decode(&document)
-	if err == nil {
-		return &document
-	}
-	if !errors.Is(err, io.EOF) {
-		at := yamlLine.FindStringSubmatch(err.Error())
-		line := 1
+// topLine is a line that may be left out without changing the meaning of others.
+var topLine = regexp.MustCompile(`^[A-Za-z0-9_]+: `)
+
+// documents reads the file's YAML documents. Of a line that is not YAML it says
+// so, and goes on without it, so that all other faults are named too.
+func (f *file) documents(source []byte) []*yaml.Node {
+	lines := bytes.Split(source, []byte("\n"))
+	for {
+		all, err := decode(bytes.Join(lines, []byte("\n")))
+		if err == nil {
+			return all
+		}
+		at, line := yamlLine.FindStringSubmatch(err.Error()), 1
 		if at != nil && at[1] != "" {
 			line, _ = strconv.Atoi(at[1])
 		}
 		f.fault(line, "", "not YAML: %s; each line is 'field: expression', and an expression with ': ' or ' #' in it stands in single quotes", yamlLine.ReplaceAllString(err.Error(), ""))
+		if line > len(lines) || !topLine.Match(lines[line-1]) {
+			return all
+		}
+		lines[line-1] = nil
 	}
-	return nil
+}
+
+// decode reads documents up to the end or to what is not YAML.
+func decode(source []byte) (all []*yaml.Node, _ error) {
+	for dec := yaml.NewDecoder(bytes.NewReader(source)); ; {
+		var document yaml.Node
+		err := dec.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, &document)
+	}
 }
 
 func (f *file) read(source []byte) {
@@ -95,15 +116,14 @@ func (f *file) read(source []byte) {
 		f.fault(1, "", "the file has %d bytes; at most %d are read", len(source), mostFile)
 		return
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(source))
-	document := f.document(dec)
-	if document == nil || len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
+	documents := f.documents(source)
+	if len(documents) == 0 || len(documents[0].Content) == 0 || documents[0].Content[0].Kind != yaml.MappingNode {
 		if len(f.faults) == 0 {
 			f.fault(1, "", "no mapping: at least one line such as 'column01: full_name' is needed; 'hikyaku mapping init' writes a starter")
 		}
 		return
 	}
-	pairs := document.Content[0].Content
+	pairs := documents[0].Content[0].Content
 	seen := map[string]int{}
 	for _, optionsFirst := range []bool{true, false} {
 		for i := 0; i < len(pairs); i += 2 {
@@ -126,7 +146,7 @@ func (f *file) read(source []byte) {
 	if len(f.faults) == 0 && !slices.ContainsFunc(f.mapping.targets, func(t target) bool { return t.name != "password" }) {
 		f.fault(1, "", "no target that an update could set: map at least one, such as 'column01: full_name'")
 	}
-	if second := f.document(dec); second != nil {
+	for _, second := range documents[1:] {
 		f.fault(second.Line, "---", "a second document, which nothing would read: write all fields into one, without the line ---")
 	}
 }

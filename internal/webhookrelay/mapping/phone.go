@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -18,9 +19,24 @@ type dialed struct {
 // extensionMark opens what is dialed once the number has answered.
 var extensionMark = regexp.MustCompile(`(?i)#|\*|[内內][線线]|分[機机]|[轉转]|ext`)
 
-// oddMarks stand in no number and open no tail: digits behind one may be a part
-// of the number as well as not.
-const oddMarks = `_*=^|'"?%&@$!\`
+var (
+	tailMarks    = "~,;/#:()[]{}<>、。，：「」『』【】〈〉《》+\n"
+	extensionTag = regexp.MustCompile(`(?i)^e?xt?(ension)?[. :]*[0-9]`)
+	hiddenDigits = regexp.MustCompile(`(?i)^([a-z]|x+)([^a-z]|$)`)
+)
+
+// opensTail reports whether what stands behind a number is no part of it. A sign
+// or letter in a digit's place is: 02-300-000* and 02-300-00XX have more digits
+// than are shown.
+func opensTail(before, tail []rune) bool {
+	r := tail[0]
+	if r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+		text := string(tail)
+		apart := len(before) > 0 && before[len(before)-1] == ' '
+		return extensionTag.MatchString(text) || apart && !hiddenDigits.MatchString(text)
+	}
+	return unicode.IsLetter(r) || strings.ContainsRune(tailMarks, r)
+}
 
 // dial reads the number at the beginning of a text, behind a label such as
 // "Tel:". It ends where anything stands that separates no groups of digits: the
@@ -58,8 +74,7 @@ func dial(text string) (d dialed, ok bool) {
 			closing = r == '('
 		case !separates(r):
 			end()
-			tail := runes[i:]
-			return d, !strings.ContainsRune(oddMarks, r) || !strings.ContainsFunc(string(tail), digit)
+			return d, opensTail(runes[:i], runes[i:])
 		}
 		end()
 		dash = dash && r == ' ' || r == '-'
@@ -100,8 +115,9 @@ func separates(r rune) bool { return strings.ContainsRune(" -.・·", r) }
 
 // number is the number in E.164 as the library judges it, if it is valid. An
 // extension may stand behind a last dash, as in 010-60000001-8: the last group
-// is one if the rest is a number and the whole is none. If both are numbers, and
-// the group is too short to tell, it is neither.
+// is one if the rest is a number and the whole is none, but not where a plus seems
+// to be forgotten. If both are numbers, and the group is too short to tell, it is
+// neither.
 func (d dialed) number(region string) (*phonenumbers.PhoneNumber, bool) {
 	groups := d.groups
 	if d.plus && len(groups) > 2 && groups[1] == "0" {
@@ -116,7 +132,7 @@ func (d dialed) number(region string) (*phonenumbers.PhoneNumber, bool) {
 	switch n := len(groups[last]); {
 	case ok && cut && n <= 2:
 		return nil, false
-	case !ok && cut && n <= 5 && d.dash:
+	case !ok && cut && n <= 5 && d.dash && (d.plus || !strings.HasPrefix(groups[0], strconv.Itoa(phonenumbers.GetCountryCodeForRegion(region)))):
 		return rest, true
 	}
 	return whole, ok

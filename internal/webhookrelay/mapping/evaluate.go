@@ -33,7 +33,8 @@ type absent struct{}
 // The bounds of an evaluation, so that no mapping and no user's value takes the
 // relay's time or memory. What passes them is unreadable.
 const (
-	mostSteps = 20_000  // nodes looked at
+	mostSteps = 20_000 // nodes looked at, and one for each textStep bytes of a text
+	textStep  = 32
 	mostText  = 1 << 16 // bytes of a text
 )
 
@@ -62,8 +63,10 @@ func (e *evaluation) eval(node ast.Node) value {
 		return unread
 	}
 	v := e.node(node)
-	if text, ok := v.(string); ok && len(text) > mostText {
-		return unread
+	if text, ok := v.(string); ok {
+		if e.steps += len(text) / textStep; len(text) > mostText {
+			return unread
+		}
 	}
 	return v
 }

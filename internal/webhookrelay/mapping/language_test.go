@@ -142,7 +142,7 @@ func TestBounds(t *testing.T) {
 	long := quoted(t, strings.Repeat("あ", 20_000))
 	for _, expression := range []string{
 		"replace(replace(replace(full_name, 'あ', name), 'あ', name), 'あ', name)", "full_name + full_name", "join('', full_name, full_name)",
-		"count(split(full_name, 'ああ'), all(split(full_name, 'あ'), # == ''))",
+		"count(split(full_name, 'ああ'), all(split(full_name, 'あ'), # == ''))", "count(split(full_name, 'あ'), fold(name) == '')",
 	} {
 		if got, _ := evaluate(t, expression, `"name":`+long+`,"full_name":`+long); got != unreadable {
 			t.Errorf("%s: %d bytes, want it unreadable", expression, len(got.Text))
@@ -233,4 +233,24 @@ func TestEmpty(t *testing.T) {
 			t.Errorf("%q: %+v, want %d fields", options, wish, want)
 		}
 	}
+}
+
+// Whatever a file says, it is a mapping or has faults, and every user has a wish.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"default(e164(mobile), form.a[0])", "let n = name; n + 1", "any(form.a, # == 1) ? left(name, 2) : nil", `{"a": 1}[name] ?? "b"`, "-(1 ** 2) % 3",
+		"name matches '^(' || !(role in [1, 2])", "form?.a.b | trim() | split('x', 2)",
+	} {
+		f.Add(seed, "山田　03-1000-0001")
+	}
+	f.Fuzz(func(t *testing.T, expression, text string) {
+		m, err := parseOne(expression)
+		if err != nil {
+			return
+		}
+		wish := m.Wish(user(t, `{"id":7,"name":`+quoted(t, text)+`,"mobile":`+quoted(t, text)+`,"role":3,"form":{"a":[1,"b",null]}}`))
+		if err := wish.Fields.Check(); err != nil || len(wish.Fields["column01"].Text) > 1<<17 {
+			t.Errorf("%s of %q: %v", expression, text, err)
+		}
+	})
 }

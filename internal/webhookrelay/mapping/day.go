@@ -50,6 +50,8 @@ func (r *dateReader) year() (year, digits int, ok bool) {
 		}
 		return e.before + year, -1 - i, year > 0 && (digits == 1 || digits == 2 || digits == 3)
 	}
+	r.take("西暦", "西曆", "西历", "西元", "公元")
+	r.space()
 	year, digits = r.number()
 	return year, digits, digits == 4 || digits == 8 || digits == 14
 }

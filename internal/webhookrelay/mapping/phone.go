@@ -23,6 +23,7 @@ var (
 	tailMarks    = "~,;/#:()[]{}<>、。，：「」『』【】〈〉《》+\n"
 	extensionTag = regexp.MustCompile(`(?i)^e?xt?(ension)?[. :]*[0-9]`)
 	hiddenDigits = regexp.MustCompile(`(?i)^([a-z]|x+)([^a-z]|$)`)
+	hiddenBefore = regexp.MustCompile(`(?i)(^|[^a-z])([a-z]|x+)$|[?_=%&@$!^|○●◯□■×✕〇零一二三四五六七八九十]$`)
 )
 
 // opensTail reports whether what stands behind a number is no part of it. A sign
@@ -48,7 +49,7 @@ func dial(text string) (d dialed, ok bool) {
 	for start < len(runes) && runes[start] != '+' && !digit(runes[start]) {
 		start++
 	}
-	if extensionMark.MatchString(string(runes[:start])) {
+	if label := string(runes[:start]); extensionMark.MatchString(label) || hiddenBefore.MatchString(label) {
 		return d, false
 	}
 	runes = runes[start:]

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -160,10 +161,14 @@ var offsetWays = []struct {
 	{" 15時4分5秒 JST", time.FixedZone("", 9*3600)}, {" 15:04:05 -07:00", time.FixedZone("", 5*3600+45*60)},
 }
 
+var tokyo = time.FixedZone("", 9*3600)
+
+// theDate is what a text says in Tokyo, "" if it is unreadable.
+func theDate(text string) string { s, _ := localTime(text, tokyo).(string); return s }
+
 // wrongDates counts what is read wrong of so many days, and says of some what.
-func wrongDates(count int, say func(format string, args ...any)) (wrong, instants, misread int) {
-	r, tokyo := prove.Random(13), time.FixedZone("", 9*3600)
-	read := func(text string) string { s, _ := localTime(text, tokyo).(string); return s }
+func wrongDates(read func(string) string, count int, say func(format string, args ...any)) (wrong, instants, misread int) {
+	r := prove.Random(13)
 	complain := func(format string, args ...any) {
 		if wrong+instants+misread < 20 {
 			say(format, args...)
@@ -208,10 +213,39 @@ func wrongDates(count int, say func(format string, args ...any)) (wrong, instant
 
 func TestProveDates(t *testing.T) { //nolint:paralleltest // the next one changes what this one reads
 	count := prove.Size(100_000, 6_000)
-	wrong, instants, misread := wrongDates(count, t.Logf)
+	wrong, instants, misread := wrongDates(theDate, count, t.Logf)
 	prove.Figure(t, wrong == 0, fmt.Sprintf("days, %d ways, half at borders", len(dayWays)), "0 wrong", "%d of %d", wrong, count)
 	prove.Figure(t, instants == 0, fmt.Sprintf("instants, %d offsets behind 22 of the ways", len(offsetWays)), "0 wrong", "%d", instants)
 	prove.Figure(t, misread == 0, "days of no calendar or another era, other weekdays, ambiguous, 10 for each day", "0 read", "%d of %d", misread, 10*count)
+}
+
+func silent(string, ...any) {}
+
+// Without each of its other guards the proof fails.
+func TestProveDates_WithoutItsGuards(t *testing.T) { //nolint:paralleltest // the next one changes what this one reads
+	weekday := regexp.MustCompile(`\(.\)$`)
+	for name, read := range map[string]func(string) string{
+		"the day of the week": func(text string) string { return theDate(weekday.ReplaceAllString(text, "")) },
+		"ambiguity": func(text string) string {
+			for _, layout := range []string{"02/01/2006", "1/2/2006", "06/01/02"} {
+				if day, err := time.Parse(layout, text); err == nil {
+					return day.Format(time.DateTime)
+				}
+			}
+			return theDate(text)
+		},
+		"the calendar": func(text string) string {
+			if y, m, d := 0, 0, 0; strings.Count(text, "-") == 2 {
+				if n, _ := fmt.Sscanf(text, "%d-%d-%d", &y, &m, &d); n == 3 && len(text) == len(time.DateOnly) {
+					return ymd(y, m, d).Format(time.DateTime)
+				}
+			}
+			return theDate(text)
+		},
+	} {
+		_, _, misread := wrongDates(read, prove.Size(100_000, 6_000), silent)
+		prove.Figure(t, misread > 0, "dates without "+name, "must fail", "%d misread", misread)
+	}
 }
 
 // Without the borders of the eras the proof fails.
@@ -222,6 +256,6 @@ func TestProveDates_WithoutBorders(t *testing.T) { //nolint:paralleltest // it c
 	for i := range eras {
 		eras[i].first, eras[i].last = "0000-00-00", "9999-12-31"
 	}
-	_, _, misread := wrongDates(prove.Size(100_000, 6_000), func(string, ...any) {})
+	_, _, misread := wrongDates(theDate, prove.Size(100_000, 6_000), silent)
 	prove.Figure(t, misread > 0, "dates without the borders of eras", "must fail", "%d misread", misread)
 }

@@ -243,7 +243,7 @@ func TestProveDates_WithoutItsGuards(t *testing.T) { //nolint:paralleltest // th
 			return theDate(text)
 		},
 	} {
-		_, _, misread := wrongDates(read, prove.Size(100_000, 6_000), silent)
+		_, _, misread := wrongDates(read, prove.Size(100_000, 1_500), silent)
 		prove.Figure(t, misread > 0, "dates without "+name, "must fail", "%d misread", misread)
 	}
 }
@@ -256,6 +256,6 @@ func TestProveDates_WithoutBorders(t *testing.T) { //nolint:paralleltest // it c
 	for i := range eras {
 		eras[i].first, eras[i].last = "0000-00-00", "9999-12-31"
 	}
-	_, _, misread := wrongDates(theDate, prove.Size(100_000, 6_000), silent)
+	_, _, misread := wrongDates(theDate, prove.Size(100_000, 1_500), silent)
 	prove.Figure(t, misread > 0, "dates without the borders of eras", "must fail", "%d misread", misread)
 }

@@ -149,7 +149,7 @@ func wrongNumbers(read reader, count int, say func(format string, args ...any)) 
 
 func TestProveNumbers(t *testing.T) {
 	t.Parallel()
-	count := prove.Size(100_000, 4_800)
+	count := prove.Size(100_000, 2_400)
 	wrong, unread, others, accepted := wrongNumbers(theReader, count, t.Logf)
 	name := fmt.Sprintf("telephone numbers, %d regions, %d ways, %d tails", len(plans), len(ways), len(tails))
 	prove.Figure(t, wrong+unread == 0, name, "0 wrong, 0 unreadable", "%d wrong, %d unreadable of %d", wrong, unread, count)
@@ -196,7 +196,7 @@ func TestProveNumbers_WithoutItsGuards(t *testing.T) {
 			return format(d.number(region))
 		},
 	} {
-		wrong, _, others, accepted := wrongNumbers(without, prove.Size(100_000, 4_800), func(string, ...any) {})
+		wrong, _, others, accepted := wrongNumbers(without, prove.Size(100_000, 960), func(string, ...any) {})
 		prove.Figure(t, wrong+others+accepted > 0, "numbers without "+name, "must fail", "%d wrong, %d another, %d that nobody has", wrong, others, accepted)
 	}
 }

@@ -72,7 +72,8 @@ prove-tokens: ## prove at full size what is promised about tokens
 prove-relay: ## prove at full size what is promised about the relay
 	@$(PROVE) ./internal/proverelay | $(FIGURES)
 	@$(PROVE) -run 'ProveIngest' ./internal/boot/bootrelay | $(FIGURES)
-	@$(PROVE) -run 'Crash|Schedule' ./internal/webhookrelay | $(FIGURES)
+	@$(PROVE) -run 'Crash|Schedule|ProveUnreadable' ./internal/webhookrelay | $(FIGURES)
+	@$(PROVE) -run 'Prove' ./internal/webhookrelay/mapping | $(FIGURES)
 
 .PHONY: prove-export
 prove-export: prove-export-lies prove-export-memory ## prove at full size what is promised about exports

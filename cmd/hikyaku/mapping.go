@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 )
@@ -27,11 +29,11 @@ func newMapping() *cobra.Command {
 		Short: "Write and check the mapping from booking fields to Yappli fields",
 		Long: "The mapping says what each field of a Yappli user is made of: a SuperSaaS field, or an expression over\n" +
 			"several. The relay refuses to start without one, because no choice would be right for every shop.",
-		Example: "  hikyaku mapping init > mapping.yaml\n  hikyaku mapping check config/mapping.yaml",
+		Example: "  hikyaku mapping init --out mapping.yaml\n  hikyaku mapping check config/mapping.yaml",
 		Args:    noCommand,
 		RunE:    showHelp,
 	}
-	c.AddCommand(newMappingInit(), newMappingCheck())
+	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingSchema())
 	return c
 }
 
@@ -53,15 +55,33 @@ func (f *stackFlags) open(c *cobra.Command) (boot.Environ, *boot.Base, error) {
 	return e, base, err
 }
 
+func newMappingSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON schema by which editors complete a mapping",
+		Long: "A mapping's first line names " + mapping.SchemaFile + ", which editors that know YAML schemas look for beside\n" +
+			"the mapping. 'mapping init --out' writes it there.",
+		Example: "  hikyaku mapping schema > config/" + mapping.SchemaFile,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := c.OutOrStdout().Write(mapping.Schema())
+			return err
+		},
+	}
+}
+
 func newMappingInit() *cobra.Command {
 	var f stackFlags
+	var file string
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Print a starter mapping made from the account's field labels",
 		Long: "Asks SuperSaaS for the account's fields and prints a mapping to edit, with every line commented out:\n" +
 			"which field goes into which column is the shop's own decision, and the relay refuses to start without\n" +
-			"one. Uses the token of the stack, so 'hikyaku connect supersaas' and one run of tokenrefresh come first.",
-		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket > mapping.yaml",
+			"one. Uses the token of the stack, so 'hikyaku connect supersaas' and one run of tokenrefresh come first.\n\n" +
+			"--out writes it to a file that does not exist yet, and its schema beside it: unlike > FILE, that leaves\n" +
+			"a mapping of yours alone, also when this command fails.",
+		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket --out mapping.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, base, err := f.open(c)
@@ -72,22 +92,53 @@ func newMappingInit() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("reading the account's fields: %w", err)
 			}
-			return writeStarter(c.OutOrStdout(), fields)
+			if file == "" {
+				_, err := c.OutOrStdout().Write(starter(fields))
+				return err
+			}
+			return writeNew(c, file, starter(fields))
 		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&file, "out", "", "file to write; never one that exists (default: standard output)")
 	return c
 }
 
-// writeStarter writes a line for each field that a mapping may use, beside a
-// column that is still free.
-func writeStarter(out io.Writer, fields []supersaas.Field) error {
-	usable := webhookrelay.SourceFields()
+// writeNew writes a mapping where none is, and its schema beside it unless one
+// is there.
+func writeNew(c *cobra.Command, file string, source []byte) error {
+	schema := filepath.Join(filepath.Dir(file), mapping.SchemaFile)
+	for _, w := range []struct {
+		name    string
+		content []byte
+	}{{file, source}, {schema, mapping.Schema()}} {
+		out, err := os.OpenFile(w.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // what it holds is to be read by others
+		switch {
+		case errors.Is(err, os.ErrExist) && w.name == schema:
+			continue
+		case errors.Is(err, os.ErrExist):
+			return fmt.Errorf("%s exists and stays as it is: choose another name for --out", file)
+		case err != nil:
+			return err
+		}
+		_, err = out.Write(w.content)
+		if err = errors.Join(err, out.Close()); err != nil {
+			return err
+		}
+		say(c.OutOrStdout(), "%s written\n", w.name)
+	}
+	return nil
+}
+
+// starter has a line for each field that a mapping may use, beside a column that
+// is still free.
+func starter(fields []supersaas.Field) []byte {
+	usable := mapping.SourceFields()
 	var b strings.Builder
-	b.WriteString("# What each Yappli field is made of: a request field of Yappli, then a SuperSaaS field or an\n" +
+	b.WriteString(mapping.SchemaLine + "# What each Yappli field is made of: a request field of Yappli, then a SuperSaaS field or an\n" +
 		"# expression over them. Take the # off the lines that you want, and change the columns to yours.\n" +
-		"# Functions: " + strings.Join(webhookrelay.Functions(), ", ") + "\n" +
-		"# Try it with: hikyaku mapping check FILE --user ID\n" +
+		"# Functions: " + strings.Join(mapping.Functions(), ", ") + "\n" +
+		"# docs/mapping.md explains them. Try it with: hikyaku mapping check FILE --user ID\n" +
 		"options:\n  zone: Asia/Tokyo # of date()\n  region: JP       # of e164() and domestic()\n  password: never\n\n" +
 		"# login_id: email\n")
 	column := 1
@@ -99,8 +150,7 @@ func writeStarter(out io.Writer, fields []supersaas.Field) error {
 		fmt.Fprintf(&b, "# column%02d: %-12s # %s\n", column, field.Name, label)
 		column++
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	return []byte(b.String())
 }
 
 func newMappingCheck() *cobra.Command {
@@ -130,12 +180,12 @@ func newMappingCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			mapping, err := webhookrelay.ParseMapping(a[0], source)
+			m, err := mapping.Parse(a[0], source)
 			if err != nil {
 				return err
 			}
 			if user == 0 {
-				return printMapping(c.OutOrStdout(), mapping, asJSON)
+				return printMapping(c.OutOrStdout(), m, asJSON)
 			}
 			if write {
 				return learnUpdate(c, f, a[0], user, asJSON)
@@ -154,7 +204,7 @@ func newMappingCheck() *cobra.Command {
 	return c
 }
 
-func printMapping(out io.Writer, m *webhookrelay.Mapping, asJSON bool) error {
+func printMapping(out io.Writer, m *mapping.Mapping, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(map[string][]string{"targets": m.Targets(), "uses": m.Uses()})
 	}
@@ -165,17 +215,17 @@ func printMapping(out io.Writer, m *webhookrelay.Mapping, asJSON bool) error {
 
 // previewUser composes the reconcile role, which can write nothing, with the
 // mapping to be checked.
-func previewUser(ctx context.Context, f stackFlags, mapping string, user int64) (webhookrelay.Preview, error) {
+func previewUser(ctx context.Context, f stackFlags, file string, user int64) (webhookrelay.Preview, error) {
 	e, err := bootcli.Environ(ctx, f.prefix, f.bucket)
 	if err != nil {
 		return webhookrelay.Preview{}, err
 	}
-	return previewIn(ctx, e, mapping, user)
+	return previewIn(ctx, e, file, user)
 }
 
-func previewIn(ctx context.Context, e boot.Environ, mapping string, user int64) (webhookrelay.Preview, error) {
+func previewIn(ctx context.Context, e boot.Environ, file string, user int64) (webhookrelay.Preview, error) {
 	e.Vars = maps.Clone(e.Vars)
-	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(bootrelay.Reconcile), mapping
+	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(bootrelay.Reconcile), file
 	if e.Vars["HIKYAKU_QUEUE_URL"] == "" {
 		e.Vars["HIKYAKU_QUEUE_URL"] = "not-used-by-check"
 	}
@@ -187,7 +237,11 @@ func previewIn(ctx context.Context, e boot.Environ, mapping string, user int64) 
 	if err != nil {
 		return webhookrelay.Preview{}, err
 	}
-	return stack.Preview(ctx, user)
+	preview, err := stack.Preview(ctx, user)
+	if err == nil && preview.Gone && preview.Member == "" {
+		err = fmt.Errorf("SuperSaaS has no user %d, and the relay knows no member of one", user)
+	}
+	return preview, err
 }
 
 func printPreview(out io.Writer, p webhookrelay.Preview, asJSON bool) error {
@@ -200,11 +254,11 @@ func printPreview(out io.Writer, p webhookrelay.Preview, asJSON bool) error {
 			}
 		}
 		return json.NewEncoder(out).Encode(map[string]any{
-			"outcome": p.Outcome, "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes,
+			"outcome": p.Outcome, "says": webhookrelay.Sentence(p.Outcome), "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes, "unreadable": p.Unread,
 		})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "The relay would: %s\nunique_id: %s\n", p.Outcome, p.UniqueID)
+	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, webhookrelay.Sentence(p.Outcome), p.UniqueID)
 	for _, name := range slices.Sorted(maps.Keys(p.Wish)) {
 		mark := " "
 		if slices.Contains(p.Changes, name) {
@@ -216,6 +270,9 @@ func printPreview(out io.Writer, p webhookrelay.Preview, asJSON bool) error {
 			text = "null"
 		}
 		fmt.Fprintf(&b, "%s %-16s %s\n", mark, name, text)
+	}
+	for _, name := range p.Unread {
+		fmt.Fprintf(&b, "? %-16s cannot be read: it is not sent, and what Yappli holds stays\n", name)
 	}
 	b.WriteString("* differs from what Yappli holds\n")
 	_, err := io.WriteString(out, b.String())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -204,6 +205,11 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *webhookrelay.Reconciler) error 
 			return err
 		}
 	}
+	for _, u := range report.Unread {
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\tunreadable\t%s\n", u.User, strings.Join(u.Fields, " ")); err != nil {
+			return err
+		}
+	}
 	return f.say(c, nil, "%s", sentences(report, len(differences)))
 }
 
@@ -238,9 +244,11 @@ func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler, notes io.Writ
 func sentences(r webhookrelay.Report, due int) string {
 	text := fmt.Sprintf("%d users, %d members: %d matched, %d missing, %d differing, %d gone, %d members nobody claims.\n%d to be written by the relay.",
 		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, due)
-	if r.NoIdentity+r.DuplicateIdentity+r.Unmappable > 0 {
-		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has, %d whom the mapping fails for.",
-			r.NoIdentity, r.DuplicateIdentity, r.Unmappable)
+	if r.NoIdentity+r.DuplicateIdentity > 0 {
+		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has.", r.NoIdentity, r.DuplicateIdentity)
+	}
+	if r.UnreadableUsers > 0 {
+		text += fmt.Sprintf("\n%d users have fields that cannot be read, which stay as they are in Yappli.", r.UnreadableUsers)
 	}
 	if r.Unreadable > 0 {
 		text += fmt.Sprintf("\n%d records of the lists cannot be read; the log names their places.", r.Unreadable)

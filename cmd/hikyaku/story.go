@@ -91,12 +91,12 @@ func (d *demo) peopleAct() {
 	for n := range 6 {
 		ids = append(ids, s.AddUser(map[string]any{
 			"name": fmt.Sprintf("demo.%d@mail.example", n), "email": fmt.Sprintf("demo.%d@mail.example", n),
-			"full_name": "見本 太郎" + strconv.Itoa(n), "mobile": fmt.Sprintf("090-0000-%04d", n), "field_1": "ミホン タロウ",
+			"full_name": "見本 太郎" + strconv.Itoa(n), "mobile": fmt.Sprintf("03-1000-%04d", n), "field_1": "ミホン タロウ",
 		}))
 	}
 	s.Do(func() { s.Knobs.Duplicate = 1 })
 	for _, id := range ids[:5] {
-		s.ChangeUser(id, map[string]any{"mobile": "080-0000-1111", "field_2": "会員ランク：金"})
+		s.ChangeUser(id, map[string]any{"mobile": "03-1000-1111", "field_2": "会員ランク：金"})
 	}
 	s.Do(func() { s.Knobs.Duplicate, s.Knobs.HoldBack = 0, 1 })
 	for n, id := range ids[5:9] {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -213,5 +214,5 @@ func TestScale(t *testing.T) {
 		Users: c.n, Members: c.n + strangers, Matched: c.named, NoIdentity: c.n - c.named, Unclaimed: c.n - c.named + strangers,
 		Differing: c.named / differOf, Sent: c.named / differOf,
 	}
-	prove.Figure(t, got == want, "what they found", "every member, and the users who differ", "%d matched, %d differ, %d sent, drift %d", got.Matched, got.Differing, got.Sent, got.Drift)
+	prove.Figure(t, reflect.DeepEqual(got, want), "what they found", "every member, and the users who differ", "%d matched, %d differ, %d sent, drift %d", got.Matched, got.Differing, got.Sent, got.Drift)
 }

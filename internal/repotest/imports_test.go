@@ -24,7 +24,7 @@ type importRule struct {
 }
 
 var (
-	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/export"}
+	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/webhookrelay/mapping", "internal/export"}
 	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
 	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
 	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}

@@ -13,8 +13,8 @@
 // tenant, one identity setting. Open binds it; its state lies under a
 // fingerprint of these, so that none of it can be applied to another pair.
 //
-//	mapping, err := webhookrelay.ParseMapping("config/mapping.yaml", source)
-//	stack, err := webhookrelay.Open(ctx, webhookrelay.Config{Mapping: mapping, ...})
+//	m, err := mapping.Parse("config/mapping.yaml", source)
+//	stack, err := webhookrelay.Open(ctx, webhookrelay.Config{Mapping: m, ...})
 //	report := stack.Relay(queue, dead, inbox).Work(ctx, deliveries)
 //
 // Every error class, metric and log key is a constant. No name, address or

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 )
@@ -39,7 +40,7 @@ func (i Identity) Of(u supersaas.User) string {
 	var value string
 	if i.By == "fk" {
 		value = u.FK
-	} else if v, err := toValue(u.Fields()[i.By]); err == nil {
+	} else if v, ok := mapping.ValueOf(u.Fields()[i.By]); ok {
 		value = v.Text
 	}
 	if strings.TrimSpace(value) == "" {
@@ -109,7 +110,7 @@ func (a *attempt) abandoned(ctx context.Context, unique string, b bearer) error 
 		return errOtherOwner
 	}
 	p, err := a.person(ctx, b.Owner)
-	if errors.Is(err, ErrMapping) || err == nil && p.unique == unique {
+	if err == nil && p.unique == unique {
 		return errOtherOwner
 	}
 	return err

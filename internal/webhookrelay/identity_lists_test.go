@@ -124,7 +124,7 @@ func TestIdentity_OfAnOldRowGivesWay(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		owner := claimed(t, r)
 		r.shop.Quiet().ChangeUser(owner, map[string]any{"field_2": "C-9"})
-		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "C-9", "login_id": "戌@mail.example", "column01": "戌", "column02": "+819000000000"}})
+		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "C-9", "login_id": "戌@mail.example", "column01": "戌", "column02": "+819010000000"}})
 		time.Sleep(time.Hour)
 		r.reconcile()
 		r.mends()

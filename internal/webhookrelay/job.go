@@ -20,6 +20,7 @@ const restarts = 3
 type person struct {
 	live   bool
 	wish   yappli.Fields // what the mapping makes of a live user
+	unread []string      // fields of which it makes nothing that can be read: what Yappli holds stays
 	unique string        // the unique_id of a live user; "": has none
 	hash   string
 	since  time.Time // the user has been so, as SuperSaaS says, to the second
@@ -37,6 +38,10 @@ func (r *Relay) do(ctx context.Context, j *job) outcome {
 		first, err := r.person(ctx, j.user) // 1
 		if err != nil {
 			return faultOf(err)
+		}
+		if len(first.unread) > 0 {
+			r.Metrics.Add("UnreadableFields", "Count", float64(len(first.unread)), nil)
+			r.Log.WarnContext(ctx, "fields cannot be read and stay as they are", "user_id", j.user, "fields", first.unread)
 		}
 		held, err := r.readRow(ctx, j.user) // 2
 		if err != nil {
@@ -69,15 +74,15 @@ func (s *Stack) person(ctx context.Context, user int64) (person, error) {
 	case u.Deleted:
 		return person{hash: s.goneHash()}, nil
 	}
-	return s.livePerson(u)
+	return s.livePerson(u), nil
 }
 
-func (s *Stack) livePerson(u supersaas.User) (person, error) {
-	wish, err := s.Mapping.Wish(u)
-	if err != nil {
-		return person{}, err
+func (s *Stack) livePerson(u supersaas.User) person {
+	wish := s.Mapping.Wish(u)
+	return person{
+		live: true, wish: wish.Fields, unread: wish.Unreadable, unique: s.Identity.Of(u),
+		hash: s.wishHash(wish.Fields), since: later(u.CreatedOn, u.UpdatedOn),
 	}
-	return person{live: true, wish: wish, unique: s.Identity.Of(u), hash: s.wishHash(wish), since: later(u.CreatedOn, u.UpdatedOn)}, nil
 }
 
 func (s *Stack) goneHash() string { return s.digest("gone").String() }

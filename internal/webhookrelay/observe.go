@@ -92,6 +92,7 @@ type Preview struct {
 	Gone     bool   // the user is deleted
 	Member   string // Yappli's id of the linked member; empty: none is known
 	Wish     yappli.Fields
+	Unread   []string // fields that cannot be read: they are not sent
 	Changes  []string // fields that would change
 }
 
@@ -105,7 +106,7 @@ func (s *Stack) Preview(ctx context.Context, user int64) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	v := Preview{UniqueID: p.unique, Gone: !p.live, Wish: p.wish}
+	v := Preview{UniqueID: p.unique, Gone: !p.live, Wish: p.wish, Unread: p.unread}
 	b, err := s.memberOf(ctx, p, held.row)
 	if err != nil {
 		return Preview{}, err

@@ -41,8 +41,6 @@ func (o outcome) atLeast(d time.Duration) outcome { o.after = max(o.after, d); r
 func faultOf(err error) outcome {
 	after := providers.RetryAfter(err)
 	switch {
-	case errors.Is(err, ErrMapping):
-		return dead("mapping", err)
 	case errors.Is(err, objectstore.ErrConflict):
 		return failed("contended", err)
 	case errors.Is(err, providers.ErrRateLimited):

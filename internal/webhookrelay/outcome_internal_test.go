@@ -70,9 +70,6 @@ func TestFaultOf(t *testing.T) {
 			t.Errorf("%s: %+v, want a retry of class %s after %v", name, got, c.class, c.after)
 		}
 	}
-	if got := faultOf(ErrMapping); got.action != bury || got.class != "mapping" {
-		t.Errorf("mapping: %+v, want it buried", got)
-	}
 }
 
 func TestPauseFor(t *testing.T) {

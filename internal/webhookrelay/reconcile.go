@@ -1,11 +1,13 @@
 package webhookrelay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +21,7 @@ const (
 	reconcileTTL = 3 * time.Minute  // of the lease
 	reserve      = 25 * time.Second // of an invocation, to save what was learned; at most a quarter of it
 	stale        = 12 * time.Hour   // a run that began longer ago starts over
+	fewUsers     = 20               // of fewer, the share who cannot be read says nothing of the mapping
 )
 
 // A Reconciler compares both sides and puts the users that differ on the
@@ -53,7 +56,7 @@ const (
 
 // cursorVersion is of what a cursor and its table mean. A run that another
 // version began starts over.
-const cursorVersion = 2
+const cursorVersion = 3
 
 // A cursor is where a run stands: the lease's journal between invocations.
 type cursor struct {
@@ -84,7 +87,7 @@ type Report struct {
 	NoIdentity        int `json:"no_identity"`        // users without the identity field: not written
 	DuplicateIdentity int `json:"duplicate_identity"` // users whose identity another user has: not written
 	IdentityChanged   int `json:"identity_changed"`   // users whose identity changed after the link: the link stays
-	Unmappable        int `json:"unmappable"`         // users for whom the mapping fails
+	UnreadableUsers   int `json:"unreadable_users"`   // users with fields that cannot be read: what Yappli holds of these stays
 	Linked            int `json:"linked"`             // rows that this run linked
 	Absent            int `json:"absent"`             // creations in doubt that this run found to be absent
 	Unresolved        int `json:"unresolved"`         // creations that stay in doubt
@@ -92,7 +95,8 @@ type Report struct {
 	Unreadable        int `json:"unreadable"`         // records of the lists that cannot be used, each of which is such a sign
 	Sent              int `json:"sent"`               // users put on the queue
 
-	Check *Check `json:"check,omitempty"` // nil: the account could not be asked
+	Check  *Check   `json:"check,omitempty"`             // nil: the account could not be asked
+	Unread []Unread `json:"unreadable_fields,omitempty"` // of a dry run: who the unreadable users are
 }
 
 // A Result is the answer of one invocation.
@@ -107,6 +111,12 @@ type Result struct {
 type Difference struct {
 	User   int64  `json:"user_id,string"`
 	Reason string `json:"reason"` // differing, missing, gone, unresolved, restored
+}
+
+// An Unread names the fields of one user that cannot be read.
+type Unread struct {
+	User   int64    `json:"user_id,string"`
+	Fields []string `json:"fields"`
 }
 
 // Run does as much of a run as ctx's deadline allows. It answers continue if
@@ -161,6 +171,7 @@ func (r *Reconciler) DryRun(ctx context.Context) (Report, []Difference, error) {
 	r.dry = true
 	r.begin()
 	err := r.phases(ctx)
+	slices.SortFunc(r.state.Report.Unread, func(a, b Unread) int { return cmp.Compare(a.User, b.User) })
 	if errors.Is(err, errPause) {
 		err = fmt.Errorf("dry run: %w", context.DeadlineExceeded)
 	}
@@ -325,6 +336,9 @@ func (r *Reconciler) measure(ctx context.Context) {
 		r.Metrics.Add("ReconcileDifferences", "Count", float64(n), map[string]string{"kind": kind})
 	}
 	r.Metrics.Add("ReconcileDrift", "Count", float64(c.Drift), nil)
+	if c.Users >= fewUsers {
+		r.Metrics.Add("UnreadableShare", "Percent", 100*float64(c.UnreadableUsers)/float64(c.Users), nil)
+	}
 	r.Metrics.Add("ReconcileSeconds", "Seconds", r.Now().Sub(r.state.Began).Seconds(), nil)
 	check, err := r.Check(ctx)
 	if err != nil {

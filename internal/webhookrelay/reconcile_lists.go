@@ -42,10 +42,12 @@ func (r *Reconciler) listUsers(ctx context.Context) error {
 
 func (r *Reconciler) userRecord(u supersaas.User) record {
 	rec := record{id: u.ID, flags: listed}
-	p, err := r.livePerson(u)
-	if err != nil {
-		rec.set(unmappable)
-		return rec
+	p := r.livePerson(u)
+	if len(p.unread) > 0 {
+		rec.set(unreadable)
+		if r.dry {
+			r.state.Report.Unread = append(r.state.Report.Unread, Unread{u.ID, p.unread})
+		}
 	}
 	if p.unique == "" {
 		rec.set(noIdentity)

@@ -52,7 +52,7 @@ func (r *Reconciler) mustLookAgain() bool {
 func (r *Reconciler) createsSomebody() bool {
 	for i := range r.table.len() {
 		rec := r.table.at(i)
-		awaited := rec.is(unresolved) || rec.is(listed) && !rec.is(noIdentity) && !rec.is(unmappable) && !rec.is(linked)
+		awaited := rec.is(unresolved) || rec.is(listed) && !rec.is(noIdentity) && !rec.is(linked)
 		if rec.id != 0 && awaited && !rec.is(matched) {
 			return true
 		}
@@ -104,7 +104,7 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 		rec.set(enabled)
 	}
 	restorable := rec.is(disabled) && !m.Enabled || rec.is(tombstone)
-	if rec.is(listed) && !rec.is(unmappable) && (restorable || r.valuesHash(rec.mask, shownBy(m)) != rec.wish) {
+	if rec.is(listed) && (restorable || r.valuesHash(rec.mask, shownBy(m)) != rec.wish) {
 		rec.set(differ)
 	}
 	switch {

@@ -82,10 +82,11 @@ func (r *Reconciler) send(ctx context.Context) error {
 // judge says why a record's user is to be put on the queue; "" if it is not.
 func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, membersComplete bool) (string, error) {
 	c := &r.state.Report
+	if rec.is(listed) && rec.is(unreadable) {
+		c.UnreadableUsers++
+	}
 	switch {
 	case rec.id == 0:
-	case rec.is(listed) && rec.is(unmappable):
-		c.Unmappable++
 	case rec.is(matched) && rec.is(unresolved):
 		c.Unresolved++ // its member is in the list, and the list too old to be believed
 	case rec.is(matched):

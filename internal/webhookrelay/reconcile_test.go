@@ -28,7 +28,7 @@ func (r *rig) populate(n int) (users []int64) {
 			r.crm.Put(yapplitest.Member{Values: values})
 		case 1:
 			values["login_id"] = fmt.Sprintf("会員%05d@mail.example", i)
-			values["column01"], values["column02"] = fmt.Sprintf("会員 %05d", i), "+819000000000"
+			values["column01"], values["column02"] = fmt.Sprintf("会員 %05d", i), "+819010000000"
 			r.crm.Put(yapplitest.Member{Values: values})
 		}
 	}
@@ -67,7 +67,7 @@ func TestReconcile_RepairsEveryDifferenceOnce(t *testing.T) {
 				}
 				r.settleAll()
 				for _, user := range users {
-					if m := r.member(unique(user)); !strings.HasPrefix(m.Values["column01"], "会員") || m.Values["column02"] != "+819000000000" {
+					if m := r.member(unique(user)); !strings.HasPrefix(m.Values["column01"], "会員") || m.Values["column02"] != "+819010000000" {
 						t.Fatalf("member %s was not repaired", m.JSON())
 					}
 				}
@@ -285,7 +285,7 @@ func TestReconcile_BringsWhatNoListShows(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.mapping = testMapping + "secret_answer: field_2\n"
 		r.earlier = r.person("零郎")
-		as := map[string]string{"unique_id": unique(r.earlier), "login_id": "零郎@mail.example", "column01": "零郎", "column02": "+819000000000", "column03": ""}
+		as := map[string]string{"unique_id": unique(r.earlier), "login_id": "零郎@mail.example", "column01": "零郎", "column02": "+819010000000", "column03": ""}
 		r.crm.Put(yapplitest.Member{Values: as}) // a list finds no difference
 		user := r.linked("一郎")
 		r.mends()

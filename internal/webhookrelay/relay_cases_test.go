@@ -145,17 +145,20 @@ func TestRelay_BuriesWhatIsNoMessage(t *testing.T) {
 	})
 }
 
-func TestRelay_BuriesMappingFaults(t *testing.T) {
+// What cannot be read is named and left, and everything else goes on.
+func TestRelay_LeavesWhatCannotBeRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.mapping = "column01: 'full_name + 1'\n"
-		r.reconcile()
-		r.relay(r.person("丑"), "new")
-		r.wantOutcome("mapping")
-		if letters := r.dead.bodies(); len(letters) != 1 || letters[0].Class != "mapping" {
-			t.Fatalf("dead letters = %+v, want one of class mapping", letters)
+		user := r.linked("丑")
+		r.shop.ChangeUser(user, map[string]any{"mobile": "なし", "field_1": "会員"})
+		r.relay(user, "change")
+		r.wantOutcome("updated")
+		r.wantField(unique(user), "column02", "+819010000000")
+		r.wantField(unique(user), "column03", "会員")
+		if log := r.log.String(); strings.Contains(log, "なし") || !strings.Contains(log, "fields=[column02]") {
+			t.Fatalf("want the field named, and no value\n%s", log)
 		}
-		if strings.Contains(r.log.String(), "丑") {
-			t.Fatal("the log quotes a value")
+		if r.metrics.get("UnreadableFields") != 1 || r.dead.len() != 0 {
+			t.Fatalf("metrics %v, %d dead letters", r.metrics.all(), r.dead.len())
 		}
 	})
 }

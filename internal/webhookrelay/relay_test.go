@@ -28,7 +28,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig)) {
 func (r *rig) person(name string) int64 {
 	r.t.Helper()
 	mail := strings.ReplaceAll(name, " ", "") + "@mail.example"
-	user := r.shop.AddUser(map[string]any{"name": mail, "email": mail, "full_name": name, "mobile": "090-0000-0000"})
+	user := r.shop.AddUser(map[string]any{"name": mail, "email": mail, "full_name": name, "mobile": "090-1000-0000"})
 	if user == 0 {
 		r.t.Fatalf("user %q not added", name)
 	}
@@ -77,7 +77,7 @@ func TestRelay_FollowsOneUserThroughLife(t *testing.T) {
 			t.Fatalf("outcomes = %v, want 2 created", got)
 		}
 		r.wantField(unique(user), "column01", "山田 花子")
-		r.wantField(unique(user), "column02", "+819000000000")
+		r.wantField(unique(user), "column02", "+819010000000")
 		r.wantField(unique(user), "enabled", "1")
 		writes := r.crm.Count("PUT /api/ext/users/{id}")
 

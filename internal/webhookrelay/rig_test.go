@@ -17,6 +17,7 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -282,13 +283,13 @@ var mappings sync.Map
 
 func (r *rig) config() webhookrelay.Config {
 	r.t.Helper()
-	mapping, ok := mappings.Load(r.mapping)
+	m, ok := mappings.Load(r.mapping)
 	if !ok {
-		parsed, err := webhookrelay.ParseMapping("mapping.yaml", []byte(r.mapping))
+		parsed, err := mapping.Parse("mapping.yaml", []byte(r.mapping))
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		mapping, _ = mappings.LoadOrStore(r.mapping, parsed)
+		m, _ = mappings.LoadOrStore(r.mapping, parsed)
 	}
 	crm := r.crm.Token("http://yappli.test")
 	crm.Quirks = json.RawMessage(r.quirks)
@@ -303,7 +304,7 @@ func (r *rig) config() webhookrelay.Config {
 		SuperSaaS: providers.Fixed(r.shop.Token("http://supersaas.test")), Yappli: providers.Fixed(crm),
 		Options:   providers.Options{HTTP: client, Attempts: 1},
 		Governors: webhookrelay.Governors{SuperSaaS: governor(), Yappli: governor()},
-		Mapping:   mapping.(*webhookrelay.Mapping), Identity: r.identity, Settings: r.settings,
+		Mapping:   m.(*mapping.Mapping), Identity: r.identity, Settings: r.settings,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: r.metrics, Now: time.Now,
 	}
 }

@@ -164,7 +164,7 @@ func newSchedule(t testing.TB, n int) *schedule {
 // invent gives a person other values.
 func (s *schedule) invent(p *modelPerson) map[string]any {
 	p.name = fmt.Sprintf("見本 %d", s.random.IntN(1e6))
-	p.phone = fmt.Sprintf("090-0000-%04d", s.random.IntN(10000))
+	p.phone = fmt.Sprintf("090-1000-%04d", s.random.IntN(10000))
 	p.note = ""
 	fields := map[string]any{"full_name": p.name, "mobile": p.phone, "field_1": nil}
 	if s.random.IntN(2) == 0 {

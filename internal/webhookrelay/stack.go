@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/yappli"
@@ -80,7 +81,7 @@ type Config struct {
 	Yappli    providers.TokenSource // of the one tenant
 	Options   providers.Options     // of both clients; its Limiter is not used
 	Governors Governors
-	Mapping   *Mapping
+	Mapping   *mapping.Mapping
 	Identity  Identity
 	Settings  Settings
 	Log       *slog.Logger

@@ -18,7 +18,7 @@ type flag uint16
 const (
 	listed     flag = 1 << iota // the user is in SuperSaaS's list
 	noIdentity                  // the user has no unique_id
-	unmappable                  // the mapping fails for the user
+	unreadable                  // a field of the user cannot be read
 	hasRow                      // the relay has a row
 	linked                      // the row links the member in record.member
 	claimed                     // no row does, but the member in record.member bears the identity

@@ -96,8 +96,12 @@ func (a *attempt) update(ctx context.Context, p person, class string) outcome {
 	if a.held.Disabled {
 		fields["enabled"] = yappli.Bool(true)
 	}
-	if len(fields) == 0 {
+	switch {
+	case len(fields) == 0:
 		return a.conclude(ctx, p, "unchanged")
+	case a.quirks.Update == yappli.UpdateReplace && slices.Contains(p.unread, secretAnswer) && !a.held.Disabled:
+		a.giveUp(ctx) // the update would reset what nobody can read to carry it back
+		return done("unreadable_answer")
 	}
 	return a.put(ctx, p, fields, class)
 }

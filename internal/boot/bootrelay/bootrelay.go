@@ -19,6 +19,7 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 )
 
@@ -57,15 +58,15 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w; there is no default mapping: write one with 'hikyaku mapping init'", err)
 	}
-	mapping, err := webhookrelay.ParseMapping(settings.MappingFile, source)
+	m, err := mapping.Parse(settings.MappingFile, source)
 	if err != nil {
 		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w", err)
 	}
-	f.config = f.coreConfig(mapping)
+	f.config = f.coreConfig(m)
 	return f, nil
 }
 
-func (f *Function) coreConfig(mapping *webhookrelay.Mapping) webhookrelay.Config {
+func (f *Function) coreConfig(m *mapping.Mapping) webhookrelay.Config {
 	s, base := f.settings, f.base
 	options := *base.Options()
 	if s.Role == Relay {
@@ -86,7 +87,7 @@ func (f *Function) coreConfig(mapping *webhookrelay.Mapping) webhookrelay.Config
 		Objects: base.Objects, Prefix: s.Prefix,
 		SuperSaaS: supersaas, Yappli: yappli, Options: options,
 		Governors: governors,
-		Mapping:   mapping,
+		Mapping:   m,
 		Identity:  webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
 		Settings: webhookrelay.Settings{
 			Mode: s.Mode, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -241,23 +239,28 @@ func TestIngest_RefusesALargeBodyInBase64(t *testing.T) {
 	}
 }
 
-// A mapping that fails for a user sends their message to the dead-letter queue;
-// once it is mended, a redrive brings the user to Yappli.
-func TestRelay_AMappingFaultWaitsForARedrive(t *testing.T) {
+// A user whose member is gone ends in the dead-letter queue; once somebody has
+// brought the member back, a redrive brings the change to Yappli.
+func TestRelay_AMissingMemberWaitsForARedrive(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.index()
-	user := w.shop.AddUser(map[string]any{"name": "mapping@mail.example", "full_name": "見本 試子"})
-	file := filepath.Join(t.TempDir(), "mapping.yaml")
-	if err := os.WriteFile(file, []byte("column01: 'full_name + 1'\n"), 0o600); err != nil {
-		t.Fatal(err)
+	user := w.shop.AddUser(map[string]any{"name": "redrive@mail.example", "full_name": "見本"})
+	if left := w.relay(w.function("relay", nil), user); left != 0 {
+		t.Fatalf("%d messages left", left)
 	}
-	if left := w.relay(w.function("relay", map[string]string{"HIKYAKU_MAPPING_FILE": file}), user); left != 0 {
+	member := w.member(user)
+	w.crm.MissingStatus = http.StatusNotFound
+	w.crm.Delete(member.ID)
+	w.shop.ChangeUser(user, map[string]any{"full_name": "見本 試子"})
+	w.take(w.queue)
+	if left := w.relay(w.function("relay", nil), user); left != 0 {
 		t.Fatalf("%d messages left, want them in the dead-letter queue", left)
 	}
-	if w.member(user).ID != "" || !strings.Contains(w.out.String(), `"class":"mapping"`) || strings.Contains(w.out.String(), "見本") {
+	if w.member(user).ID != "" || !strings.Contains(w.out.String(), `"class":"member_missing"`) || strings.Contains(w.out.String(), "見本") {
 		t.Errorf("member %+v\n%s", w.member(user), w.out)
 	}
+	w.crm.Put(member)
 	dead, users, err := w.function("ingest", nil).Queues()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,137 @@
+// Package mapping is the language in which a shop says what each field of a
+// Yappli member is made of: a YAML file of expressions over the fields of a
+// SuperSaaS user. See docs/mapping.md.
+//
+//	m, err := mapping.Parse("mapping.yaml", source)
+//	wish := m.Wish(user)
+package mapping
+
+import (
+	"slices"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+
+	"hikyaku/pkg/providers/supersaas"
+	"hikyaku/pkg/providers/yappli"
+)
+
+// SourceFields are the fields of a SuperSaaS user that a mapping may use.
+// "form" is the custom form's object, read only if a mapping names it.
+func SourceFields() []string {
+	return []string{
+		"id", "fk", "name", "email", "full_name", "address", "phone", "mobile", "country", "timezone",
+		"field_1", "field_2", "super_field", "credit", "role", "group", "created_on", "updated_on", "last_login", "form",
+	}
+}
+
+// A Mapping says which field of a Yappli member is made of what:
+//
+//	options:
+//	  zone: Asia/Tokyo       # of date(); default UTC
+//	  region: JP             # of e164() and domestic(); no default
+//	  password: on_create    # allows a target "password"; default never
+//	  empty: keep            # what is empty at the source changes nothing; default send
+//	login_id: email
+//	column01: full_name
+//	column02: e164(default(mobile, phone))
+//	column03: date(created_on)
+//
+// A plain field keeps three states apart: one that the user does not have is
+// not sent at all, null is sent as null, "" as "". An expression is not sent
+// if none of the fields that it uses is there, and is null if it gives nil.
+// Members of a form that is no object, as an empty one may be, are nil.
+//
+// A Mapping is safe for concurrent use.
+type Mapping struct {
+	targets []target
+	options options
+}
+
+type options struct {
+	zone     *time.Location
+	region   string // empty: none
+	password bool   // "password" may be a target
+	keep     bool   // what is empty at the source changes nothing
+}
+
+type target struct {
+	name  string
+	field string   // a plain field; else node
+	node  ast.Node // an expression
+	uses  []string // fields that node names
+}
+
+// UsesForm reports whether users must be read with their custom form.
+func (m *Mapping) UsesForm() bool { return slices.Contains(m.Uses(), "form") }
+
+// Uses returns the SuperSaaS fields that the mapping reads, sorted.
+func (m *Mapping) Uses() []string {
+	var names []string
+	for _, t := range m.targets {
+		if t.field != "" {
+			names = append(names, t.field)
+		}
+		names = append(names, t.uses...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Targets returns the Yappli fields that the mapping sets, sorted.
+func (m *Mapping) Targets() []string {
+	names := make([]string, len(m.targets))
+	for i, t := range m.targets {
+		names[i] = t.name
+	}
+	return names
+}
+
+// A Wish is what the mapping makes of one user.
+type Wish struct {
+	Fields     yappli.Fields
+	Unreadable []string // targets whose value cannot be read, sorted: what Yappli holds of them is to stay
+}
+
+// Wish evaluates the mapping for one user.
+func (m *Mapping) Wish(u supersaas.User) Wish {
+	fields := u.Fields()
+	known := make(map[string]value, len(fields))
+	for name, v := range fields {
+		known[name] = valueOf(v)
+	}
+	if _, ok := known["form"].(map[string]any); !ok {
+		known["form"] = map[string]any{} // null, [] or absent: it has no member
+	}
+	wish := Wish{Fields: yappli.Fields{}}
+	for _, t := range m.targets {
+		there := func(field string) bool { _, ok := fields[field]; return ok }
+		var v value
+		switch {
+		case t.field != "" && !there(t.field), len(t.uses) > 0 && !slices.ContainsFunc(t.uses, there):
+			continue
+		case t.field != "":
+			v = known[t.field]
+		default:
+			v = run(&m.options, t.node, known)
+		}
+		sent, ok := ValueOf(v)
+		switch {
+		case !ok || yappli.Fields{t.name: sent}.Check() != nil:
+			wish.Unreadable = append(wish.Unreadable, t.name)
+		case !m.options.keep || !blank(sent.Text):
+			wish.Fields[t.name] = sent
+		}
+	}
+	return wish
+}
+
+// ValueOf is the request value of what a field holds or an expression gives: a
+// text, number or boolean, or null for nil. Nothing else has one.
+func ValueOf(v any) (sent yappli.Value, ok bool) {
+	if v = valueOf(v); v == nil {
+		return yappli.Null(), true
+	}
+	text, ok := textOf(v)
+	return yappli.Text(text), ok
+}

@@ -67,7 +67,7 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 		return Page{}, io.EOF
 	case x.stalled.repeats > maxRepeats:
 		return Page{}, ErrLoop
-	case x.stalled.aimless(x.limit()), x.matchesSeldom(): // an order that changes with each request has no end to match
+	case x.stalled.aimless(x.limit()), matchesSeldom(x.at, x.limit()): // an order that changes with each request has no end to match
 		x.torn()
 		return Page{}, io.EOF
 	}
@@ -97,10 +97,10 @@ func (x *indexed) next(ctx context.Context) (Page, error) {
 	return x.join(ctx, q, l)
 }
 
-// matchesSeldom reports whether the pages of this look have not matched so often
+// matchesSeldom reports whether the pages of a look have not matched so often
 // that the order must change with each request.
-func (x *indexed) matchesSeldom() bool {
-	return x.at.Shifts > manyShifts+x.at.Seen/max(1, x.limit()-1)
+func matchesSeldom(at Position, pageSize int) bool {
+	return at.Shifts > manyShifts+at.Seen/max(1, pageSize-1)
 }
 
 // query returns the question for the rows after those read. It begins with the

@@ -99,7 +99,7 @@ func same(r *rig, a, b export.Manifest) bool {
 		return false
 	}
 	name := func(m export.Manifest) string {
-		m.Run, m.DT, m.ScheduledTime, m.Parts, m.Observed = "", "", time.Time{}, nil, export.Observed{}
+		m.Run, m.DT, m.ScheduledTime, m.Parts, m.StoredBytes, m.Observed = "", "", time.Time{}, nil, 0, export.Observed{}
 		return fmt.Sprintf("%+v", m)
 	}
 	return name(a) == name(b)

@@ -22,6 +22,7 @@ type cursor struct {
 	*session
 
 	narrowed      int  // rows to ask for after a page that could not be read; 0: as many as usual
+	largest       int  // rows of the largest page
 	stalls        int  // pages in a row without a row that is new to this look
 	rejoins       int  // how often in a row the place was lost without such a row
 	ended         bool // the last window is done, although not read to its end
@@ -61,6 +62,8 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 	switch {
 	case err != nil && q.After != "" && refused(err):
 		return c.rejoin(ctx) // the row of that id may have been deleted
+	case err != nil && c.widen(err):
+		return Page{}, nil
 	case err != nil:
 		return c.narrow(ctx, err)
 	case c.recent.read == 0:
@@ -73,7 +76,11 @@ func (c *cursor) next(ctx context.Context) (Page, error) {
 			return c.rejoin(ctx)
 		}
 	}
-	if len(l.Records) == known {
+	switch {
+	case len(l.Records) > known:
+	case known > 1 && known >= c.largest: // the server gives no more rows a page than these
+		return c.cutWindow(ctx, errNoID)
+	default:
 		return c.end(ctx)
 	}
 	return c.advance(ctx, l, placement{overlapIndex: known - 1})
@@ -85,7 +92,7 @@ func (c *cursor) overlap() int {
 	if c.oneRowPages || c.at.Windows.Behind {
 		return 0
 	}
-	return c.recent.withID()
+	return c.overlapRows()
 }
 
 // end ends the window, because nothing follows its last row. If the window has
@@ -182,7 +189,7 @@ func (c *cursor) advance(ctx context.Context, l jsonscan.List, p placement) (Pag
 	p.start = c.at.Rows - 1 - p.overlapIndex
 	p.reread = p.reread || len(c.at.Windows.Bounds) > 0 // a narrower window shows again what the whole one showed
 	page := c.take(l, p)
-	c.at.Suspect = nil
+	c.at.Suspect, c.largest = nil, max(c.largest, len(l.Records))
 	c.at.Windows.Read += max(0, len(l.Records)-1-p.overlapIndex)
 	c.at.Windows.Behind = false
 	if c.stalls++; c.progress {

@@ -3,6 +3,7 @@ package pagination
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 
 	"hikyaku/pkg/jsonscan"
@@ -24,6 +25,7 @@ type indexed struct {
 	stalled   stall
 
 	broken isolation
+	failed failure // the last of them
 }
 
 // A grid is where pages can begin: anywhere by offset; by page number, where
@@ -62,6 +64,14 @@ func (g grid) exactly(i, size int) Query {
 const maxEnds = 3
 
 func (x *indexed) next(ctx context.Context) (Page, error) {
+	p, err := x.read(ctx)
+	if errors.Is(err, io.EOF) && x.failed.query.Limit > 0 && x.at.Rows <= x.failed.rows && !x.prober().endsBefore(ctx, x.failed.query) {
+		x.torn() // there is more than could be read or rejected
+	}
+	return p, err
+}
+
+func (x *indexed) read(ctx context.Context) (Page, error) {
 	switch {
 	case x.over:
 		return Page{}, io.EOF
@@ -104,10 +114,10 @@ func matchesSeldom(at Position, pageSize int) bool {
 }
 
 // query returns the question for the rows after those read. It begins with the
-// last of them that has an id, unless it was rejected or no page by number can
+// last of them, or with one before it if that has no id, unless it was rejected or no page by number can
 // hold both.
 func (x *indexed) query() Query {
-	overlap := x.recent.withID()
+	overlap := x.overlapRows()
 	size, after := max(x.limit(), overlap+1), x.limit()
 	if x.broken.chunk > 0 {
 		size, after = min(size, x.broken.chunk+overlap), min(after, x.broken.chunk)

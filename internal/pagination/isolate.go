@@ -27,10 +27,12 @@ func (x *indexed) narrow(ctx context.Context, q Query, err error) (Page, error) 
 		return Page{}, err
 	}
 	switch {
+	case x.widen(err):
 	case x.broken.chunk == 0:
 		if !errors.Is(err, providers.ErrTooLarge) && x.prober().lastRead(ctx, q.Start+q.Limit) != nil {
 			return Page{}, err
 		}
+		x.failed = failure{q, x.at.Rows}
 		x.broken.end = max(q.Start+q.Limit, x.at.Rows+1)
 		x.broken.chunk = max(1, (x.broken.end-x.at.Rows)/2)
 	case x.broken.chunk > 1:
@@ -39,6 +41,19 @@ func (x *indexed) narrow(ctx context.Context, q Query, err error) (Page, error) 
 		x.broken.alone = true
 	}
 	return Page{}, nil
+}
+
+// A failure is a question that failed, although the server answered another one.
+type failure struct {
+	query Query
+	rows  int // that had been read then
+}
+
+// endsBefore reports whether a question that failed is answered now, and shows no
+// row that is not known: what had failed is not there any more.
+func (p prober) endsBefore(ctx context.Context, q Query) bool {
+	l, err := p.refetchTwice(ctx, q)
+	return err == nil && p.known.has(l)
 }
 
 // farAway is at what distance from a record that fails another such record is

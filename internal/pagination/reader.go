@@ -60,6 +60,7 @@ type session struct {
 	began    time.Time // when the run began
 	attempts int       // of one Fetch
 	shown    map[uint64]bool
+	wide     bool // the last page failed, perhaps because none of its rows has an id: it begins with one that has
 	now      func() time.Time
 }
 
@@ -269,6 +270,24 @@ func (s *session) recall(last []string) {
 	}
 }
 
+// overlapRows is how many rows read before a page begins with.
+func (s *session) overlapRows() int {
+	if s.wide {
+		return s.recent.withID()
+	}
+	return 1
+}
+
+// widen reports whether a page that failed is to be asked for once more, with a
+// row before it that has an id.
+func (s *session) widen(err error) bool {
+	if s.wide || s.recent.withID() == 1 || !errors.Is(err, jsonscan.ErrNotAList) {
+		return false
+	}
+	s.wide = true
+	return true
+}
+
 // limit is how many rows to ask for. The first page of each look is one row
 // shorter than that of the look before, so that all pages begin elsewhere. Later
 // ones have two rows at least: one row could not overlap.
@@ -296,7 +315,7 @@ type placement struct {
 func (s *session) take(l jsonscan.List, p placement) Page {
 	page := Page{Body: l.Body, Rows: make([]Row, 0, len(l.Records))}
 	s.known.answers++
-	s.progress = false
+	s.progress, s.wide = false, false
 	var before uint64 // digest of the row before, in this answer
 	taken := false    // that row was taken from this answer
 	var kept knownRow // that row as it was known, if it has not changed since

@@ -337,7 +337,10 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 			s.meet(e, content, i > p.overlapIndex, p.reread, &page)
 		}
 		if i > p.overlapIndex || p.moved {
-			s.recent.add(record.ID, p.start+i+1)
+			if len(l.Records)-i <= fullIDs { // the others would be overwritten at once
+				s.recent.keep(record.ID)
+			}
+			s.recent.note(d, p.start+i+1)
 		}
 		before = e
 	}

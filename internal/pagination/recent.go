@@ -47,11 +47,20 @@ func newRecent(rows int, last []string, place int) *recentRows {
 
 // add notes a row as the one read last, at a place.
 func (r *recentRows) add(id []byte, place int) {
+	r.keep(id)
+	r.note(digest(id), place)
+}
+
+// keep keeps the whole id of the row that is noted next.
+func (r *recentRows) keep(id []byte) {
 	slot := &r.last[r.read%fullIDs]
 	*slot = append((*slot)[:0], id...)
+}
+
+// note notes a row by the digest of its id.
+func (r *recentRows) note(d uint64, place int) {
 	r.places[r.read%len(r.places)] = place - r.shift
 	r.read++
-	d := digest(id)
 	if len(r.ring) < cap(r.ring) {
 		r.ring = append(r.ring, d)
 	} else {

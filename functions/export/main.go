@@ -13,4 +13,4 @@ func main() { boot.Main(bootexport.New, collectOften) }
 
 // collectOften: pages are used again, so there is little to collect, and memory
 // is what a run is paid for.
-func collectOften() { debug.SetGCPercent(5) }
+func collectOften() { debug.SetGCPercent(20) }

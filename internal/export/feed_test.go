@@ -35,6 +35,9 @@ func feedOf(s source, paging pagination.Paging, size int, limits jsonscan.Limits
 	}
 	return export.Feed{Source: pagination.Source{
 		Paging: paging, PageSize: size, Fetch: fetch,
+		Release: func(body []byte) { // whoever still reads it must find nothing
+			clear(body[:cap(body)])
+		},
 		Stream: func(ctx context.Context, q pagination.Query) (pagination.Stream, error) {
 			l, err := fetch(ctx, q)
 			if errors.Is(err, jsonscan.ErrNotAList) { // as a client would

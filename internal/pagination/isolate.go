@@ -32,7 +32,9 @@ func (x *indexed) narrow(ctx context.Context, q Query, err error) (Page, error) 
 		if !errors.Is(err, providers.ErrTooLarge) && x.prober().lastRead(ctx, q.Start+q.Limit) != nil {
 			return Page{}, err
 		}
-		x.failed = failure{q, x.at.Rows}
+		if q.Start >= x.at.Rows-1 && !errors.Is(err, providers.ErrTooLarge) { // or a record that has been rejected may spoil it
+			x.failed = failure{q, x.at.Rows}
+		}
 		x.broken.end = max(q.Start+q.Limit, x.at.Rows+1)
 		x.broken.chunk = max(1, (x.broken.end-x.at.Rows)/2)
 	case x.broken.chunk > 1:

@@ -69,6 +69,35 @@ func takenIn(look int) uint8 { return uint8(look&15) * 17 }
 // knownRowSize is the size of a stored knownRow.
 const knownRowSize = 16
 
+// A mark is what a record is compared by.
+type mark struct {
+	id      uint64 // digest of its id
+	content uint16 // digest of its bytes
+}
+
+// identified are the marks of one answer's records.
+type identified struct {
+	first *jsonscan.Record // tells the answer
+	marks []mark
+}
+
+// identify gives the records of an answer the ids by which they are known, and
+// returns their marks. An answer is read for that only once in a row.
+func (a *identified) identify(l jsonscan.List) []mark {
+	if len(l.Records) == 0 {
+		return nil
+	}
+	if a.first != &l.Records[0] {
+		a.first, a.marks = &l.Records[0], make([]mark, 0, len(l.Records))
+		for i := range l.Records {
+			r := &l.Records[i]
+			r.ID = idOf(l, *r)
+			a.marks = append(a.marks, mark{id: digest(r.ID), content: contentOf(l, *r)})
+		}
+	}
+	return a.marks
+}
+
 func digest(id []byte) uint64 {
 	if d := xxhash.Sum64(id); d != 0 {
 		return d
@@ -103,7 +132,8 @@ func (k *Known) has(l jsonscan.List) bool {
 	return !slices.ContainsFunc(l.Records, func(r jsonscan.Record) bool { return k.find(digest(idOf(l, r))) == nil })
 }
 
-func (k *Known) add(s knownRow) {
+// add returns the row as it is known from now on, which the next add may move.
+func (k *Known) add(s knownRow) *knownRow {
 	n := len(k.tables)
 	if n == 0 || k.perTable > 0 && k.tables[n-1].count >= k.perTable {
 		if n == tablesKept {
@@ -112,8 +142,8 @@ func (k *Known) add(s knownRow) {
 		}
 		k.tables = append(k.tables, &table{most: k.perTable})
 	}
-	k.tables[len(k.tables)-1].add(s)
 	k.count++
+	return k.tables[len(k.tables)-1].add(s)
 }
 
 // Restore adds rows as Row.AppendKnown wrote them in another process.
@@ -144,6 +174,11 @@ func (s knownRow) appendTo(b []byte) []byte {
 	return append(b, s.pass, s.looks)
 }
 
+// fewSlots is up to where a table grows in steps. One that has a bound is then
+// given all that it will ever hold: to move its rows again and again would take
+// more time than a row's look at it, and as much memory.
+const fewSlots = 1 << 14
+
 // A table is a hash table with open addressing.
 type table struct {
 	slots []knownRow
@@ -170,19 +205,25 @@ func (t *table) find(id uint64) *knownRow {
 	}
 }
 
-func (t *table) add(s knownRow) {
+func (t *table) add(s knownRow) *knownRow {
 	if t.count*4 >= len(t.slots)*3 {
 		t.grow()
 	}
-	t.put(s)
 	t.count++
+	return t.put(s)
+}
+
+// clear forgets all rows.
+func (t *table) clear() {
+	clear(t.slots)
+	t.count = 0
 }
 
 func (t *table) grow() {
 	old := t.slots
 	size := max(64, len(old)*3/2)
-	if t.most > 0 {
-		size = max(64, min(size, t.most*4/3+4)) // no more than it will ever hold
+	if full := max(64, t.most*4/3+4); t.most > 0 && (size > full || size > fewSlots) {
+		size = full
 	}
 	t.slots = make([]knownRow, size)
 	for _, s := range old {
@@ -192,10 +233,11 @@ func (t *table) grow() {
 	}
 }
 
-func (t *table) put(s knownRow) {
+func (t *table) put(s knownRow) *knownRow {
 	i := t.place(s.id)
 	for t.slots[i].id != 0 && t.slots[i].id != s.id {
 		i = (i + 1) % len(t.slots)
 	}
 	t.slots[i] = s
+	return &t.slots[i]
 }

@@ -76,6 +76,9 @@ type Source struct {
 	Paging   Paging
 	PageSize int // rows to ask for; 0: the provider's own size
 	Fetch    Fetch
+	// Release takes back the body of an answer of Fetch that nobody will read
+	// again. nil: nobody wants it.
+	Release func(body []byte)
 	// Stream opens the one answer of an unpaged list. Only Unpaged needs it.
 	Stream func(ctx context.Context, q Query) (Stream, error)
 	// Created tells when a record was made, if it says so. nil: they never do.

@@ -59,8 +59,9 @@ type session struct {
 	progress bool
 	began    time.Time // when the run began
 	attempts int       // of one Fetch
-	shown    map[uint64]bool
-	wide     bool // the last page failed, perhaps because none of its rows has an id: it begins with one that has
+	wide     bool      // the last page failed, perhaps because none of its rows has an id: it begins with one that has
+	rows     []Row     // memory of a page's
+	shown    table     // rows of the answer that showsTwice looked at
 	now      func() time.Time
 }
 
@@ -76,10 +77,13 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 	if o.Pulse <= 0 {
 		o.Pulse = time.Minute
 	}
+	if source.Release == nil {
+		source.Release = func([]byte) {}
+	}
 	s := &session{
 		source: source, window: w, at: from, known: known, drift: drift, began: o.Began,
-		asked:    &requests{fetch: source.Fetch, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
-		attempts: max(1, o.Attempts), now: o.Now, shown: map[uint64]bool{},
+		asked:    &requests{fetch: source.Fetch, release: source.Release, most: o.InFlight, awake: o.Awake, pulse: o.Pulse},
+		attempts: max(1, o.Attempts), now: o.Now,
 	}
 	s.recent = newRecent(4*max(source.PageSize, from.Size), from.Last, from.Rows-from.Gap)
 	s.recall(from.Last)
@@ -99,12 +103,13 @@ func NewReader(source Source, w Window, from Position, known *Known, drift *Drif
 
 // Next returns the next page with the rows that are to be taken, perhaps none
 // of them, and io.EOF at the end of the pass. The page is valid until the next
-// call.
+// call, or Close.
 func (r *Reader) Next(ctx context.Context) (Page, error) {
 	if r.ended {
 		return Page{}, io.EOF
 	}
 	r.before = r.Position()
+	r.asked.free()
 	p, err := r.strategy.next(ctx)
 	var other errFixedSize
 	switch {
@@ -133,6 +138,7 @@ func (errFixedSize) Error() string { return ErrLoop.Error() }
 // Close ends the requests that are still on their way.
 func (r *Reader) Close() {
 	r.asked.drop()
+	r.asked.free()
 	if w, ok := r.strategy.(*whole); ok {
 		w.close()
 	}
@@ -197,13 +203,12 @@ func (s *session) fetch(ctx context.Context, q Query) (jsonscan.List, error) {
 
 // showsTwice reports whether an answer shows a row twice.
 func (s *session) showsTwice(l jsonscan.List) bool {
-	clear(s.shown)
-	for _, record := range l.Records {
-		d := digest(idOf(l, record))
-		if s.shown[d] {
+	s.shown.clear()
+	for _, m := range s.asked.answer.identify(l) {
+		if s.shown.find(m.id) != nil {
 			return true
 		}
-		s.shown[d] = true
+		s.shown.add(knownRow{id: m.id})
 	}
 	return false
 }
@@ -238,13 +243,12 @@ func (s *session) lastStandsAt(l jsonscan.List, i int) bool {
 // nothing: its change may have moved it.
 func (s *session) newestOf(l jsonscan.List) (index, number int) {
 	index = -1
-	for i, record := range l.Records {
-		d := digest(idOf(l, record))
-		n := s.recent.number[d]
+	for i, m := range s.asked.answer.identify(l) {
+		n := s.recent.number(m.id)
 		if n <= number {
 			continue
 		}
-		if row := s.known.find(d); row == nil || row.content == contentOf(l, record) {
+		if row := s.known.find(m.id); row == nil || row.content == m.content {
 			index, number = i, n
 		}
 	}
@@ -254,9 +258,9 @@ func (s *session) newestOf(l jsonscan.List) (index, number int) {
 // changed reports whether an answer shows from an index on only rows that are
 // known and have changed since: their change may have moved them there.
 func (s *session) changed(l jsonscan.List, from int) bool {
-	return !slices.ContainsFunc(l.Records[from:], func(r jsonscan.Record) bool {
-		row := s.known.find(digest(idOf(l, r)))
-		return row == nil || row.content == contentOf(l, r)
+	return !slices.ContainsFunc(s.asked.answer.identify(l)[from:], func(m mark) bool {
+		row := s.known.find(m.id)
+		return row == nil || row.content == m.content
 	})
 }
 
@@ -313,19 +317,17 @@ type placement struct {
 // take returns the rows of an answer that are not known yet, and notes what the
 // known ones tell of how the list has moved.
 func (s *session) take(l jsonscan.List, p placement) Page {
-	page := Page{Body: l.Body, Rows: make([]Row, 0, len(l.Records))}
+	page := Page{Body: l.Body, Rows: slices.Grow(s.rows[:0], len(l.Records))}
+	defer func() { s.rows = page.Rows }()
 	s.known.answers++
 	s.progress, s.wide = false, false
-	var before uint64 // digest of the row before, in this answer
-	taken := false    // that row was taken from this answer
-	var kept knownRow // that row as it was known, if it has not changed since
-	for i, record := range l.Records {
-		record.ID = idOf(l, record)
-		d, content := digest(record.ID), contentOf(l, record)
-		if before != 0 {
-			if e := s.known.find(before); e != nil {
-				e.next = digest16(d)
-			}
+	var before *knownRow // the row before, in this answer
+	taken := false       // that row was taken from this answer
+	var kept knownRow    // that row as it was known, if it has not changed since
+	for i, m := range s.asked.answer.identify(l) {
+		record, d, content := l.Records[i], m.id, m.content
+		if before != nil {
+			before.next = digest16(d)
 		}
 		if taken {
 			page.Rows[len(page.Rows)-1].known.next = digest16(d)
@@ -334,7 +336,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 		if taken = e == nil; taken {
 			s.readAgain(math.MaxInt)
 			one := knownRow{id: d, content: content, answer: s.known.answers, pass: uint8(s.at.Pass), looks: takenIn(s.at.Look)}
-			s.known.add(one)
+			e = s.known.add(one)
 			s.at.Seen++
 			s.progress = true
 			kept = knownRow{}
@@ -354,9 +356,12 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 			s.meet(e, content, i > p.overlapIndex, p.reread, &page)
 		}
 		if i > p.overlapIndex || p.moved {
-			s.recent.add(record.ID, p.start+i+1)
+			if len(l.Records)-i <= fullIDs { // the others would be overwritten at once
+				s.recent.keep(record.ID)
+			}
+			s.recent.note(d, p.start+i+1)
 		}
-		before = d
+		before = e
 	}
 	if n := len(l.Records); n > 0 {
 		s.at.Rows, s.at.Gap = p.start+n, 0
@@ -367,7 +372,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 // stoodBefore reports whether the answer that showed two rows last, in this look,
 // had a right before b.
 func (s *session) stoodBefore(a, b knownRow) bool {
-	n, m := s.recent.number[a.id], s.recent.number[b.id]
+	n, m := s.recent.number(a.id), s.recent.number(b.id)
 	return n > 0 && n < m && a.answer == b.answer && a.next == digest16(b.id)
 }
 

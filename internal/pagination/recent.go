@@ -1,6 +1,9 @@
 package pagination
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 const (
 	minRecent = 1000 // rows remembered at least
@@ -16,12 +19,12 @@ type recentRows struct {
 	last [fullIDs][]byte // the last ids, a ring
 	read int             // rows read so far; rows are numbered from 1
 
-	ring   []uint64       // digests of the ids
-	places []int          // of each row in ring, less shift when it was read
-	next   int            // index of the oldest one, once the ring is full
-	number map[uint64]int // of each row in ring
-	shift  int            // by how far the rows of a list that has moved stand behind where they were read
-	again  rereading
+	ring    []uint64 // digests of the ids
+	places  []int    // of each row in ring, less shift when it was read
+	next    int      // index of the oldest one, once the ring is full
+	numbers numbers  // of each row in ring
+	shift   int      // by how far the rows of a list that has moved stand behind where they were read
+	again   rereading
 }
 
 // A rereading is what is read once more, because the reader went back: the rows
@@ -34,7 +37,7 @@ type rereading struct {
 
 // newRecent remembers the last ids, the newest of them at a place.
 func newRecent(rows int, last []string, place int) *recentRows {
-	r := &recentRows{ring: make([]uint64, 0, max(rows, minRecent)), number: map[uint64]int{}}
+	r := &recentRows{ring: make([]uint64, 0, max(rows, minRecent))}
 	r.places = make([]int, cap(r.ring))
 	for i, id := range last {
 		r.add([]byte(id), place-len(last)+1+i)
@@ -44,30 +47,62 @@ func newRecent(rows int, last []string, place int) *recentRows {
 
 // add notes a row as the one read last, at a place.
 func (r *recentRows) add(id []byte, place int) {
+	r.keep(id)
+	r.note(digest(id), place)
+}
+
+// keep keeps the whole id of the row that is noted next.
+func (r *recentRows) keep(id []byte) {
 	slot := &r.last[r.read%fullIDs]
 	*slot = append((*slot)[:0], id...)
+}
+
+// note notes a row by the digest of its id.
+func (r *recentRows) note(d uint64, place int) {
 	r.places[r.read%len(r.places)] = place - r.shift
 	r.read++
-	d := digest(id)
 	if len(r.ring) < cap(r.ring) {
 		r.ring = append(r.ring, d)
 	} else {
-		if old := r.ring[r.next]; r.number[old] == r.read-cap(r.ring) {
-			delete(r.number, old)
-		}
 		r.ring[r.next] = d
 		r.next = (r.next + 1) % cap(r.ring)
 	}
-	r.number[d] = r.read
+	r.numbers.set(d, r.read, cap(r.ring))
+}
+
+// number returns the number of a row that is remembered, by the digest of its id;
+// 0 for any other.
+func (r *recentRows) number(d uint64) int {
+	if n := r.numbers.get(d); n > r.read-len(r.ring) {
+		return n
+	}
+	return 0
+}
+
+// numbers are the numbers of at least the rows read last, by the digests of
+// their ids: what is older is forgotten a map at a time.
+type numbers struct{ newer, older map[uint64]int }
+
+func (n *numbers) get(d uint64) int { return cmp.Or(n.newer[d], n.older[d]) }
+
+func (n *numbers) set(d uint64, number, most int) {
+	if n.newer == nil || len(n.newer) == most {
+		n.newer, n.older = n.older, n.newer
+		clear(n.newer)
+		if n.newer == nil {
+			n.newer = map[uint64]int{}
+		}
+	}
+	n.newer[d] = number
 }
 
 // has reports whether a row is remembered.
-func (r *recentRows) has(id []byte) bool { return r.number[digest(id)] > 0 }
+func (r *recentRows) has(id []byte) bool { return r.number(digest(id)) > 0 }
 
 // inNewerHalf reports whether a row is in the newer half of what is remembered.
 // The rows that were read next to it are then remembered, too.
 func (r *recentRows) inNewerHalf(id []byte) bool {
-	n := r.number[digest(id)]
+	n := r.number(digest(id))
 	return n > 0 && n > r.read-cap(r.ring)/2
 }
 
@@ -91,7 +126,7 @@ func (r *recentRows) missed(place int) (ids []uint64) {
 	}
 	for n := max(0, r.read-len(r.ring)) + 1; n <= again.read && again.after+1 < min(place, again.to+1); n++ {
 		d := r.ring[(n-1)%cap(r.ring)]
-		if p := r.place(n); r.number[d] == n && p > again.after && p < place && p <= again.to {
+		if p := r.place(n); r.number(d) == n && p > again.after && p < place && p <= again.to {
 			ids = append(ids, d)
 		}
 	}
@@ -101,7 +136,7 @@ func (r *recentRows) missed(place int) (ids []uint64) {
 // expectedAgain returns the place at which a row is expected that is read again
 // because the reader went back, and stands in its order; 0 for any other.
 func (r *recentRows) expectedAgain(id uint64) int {
-	if n := r.number[id]; n > 0 && r.place(n) > r.again.after && r.place(n) <= r.again.to {
+	if n := r.number(id); n > 0 && r.place(n) > r.again.after && r.place(n) <= r.again.to {
 		return r.place(n)
 	}
 	return 0

@@ -12,15 +12,18 @@ import (
 // which page it expects to need next. If it then asks for another one, what is on
 // its way is dropped.
 type requests struct {
-	fetch Fetch
-	most  int          // on their way at once
-	awake func() error // called while a page is awaited
-	pulse time.Duration
+	fetch   Fetch
+	release func(body []byte)
+	most    int          // on their way at once
+	awake   func() error // called while a page is awaited
+	pulse   time.Duration
 
 	queue   []*request
 	running sync.WaitGroup
 	count   int64
-	largest int // bytes that a page has kept in memory
+	largest int        // bytes that a page has kept in memory
+	lent    [][]byte   // bodies that get has returned and free has not taken back
+	answer  identified // what get returned last
 }
 
 // mostAhead bounds the bytes of the pages on their way, but for the one that is
@@ -35,6 +38,7 @@ type request struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed once list and err are there
 	list   jsonscan.List
+	answer identified // list
 	err    error
 }
 
@@ -59,6 +63,7 @@ func (r *requests) start(ctx context.Context, q Query) {
 		defer cancel()
 		close(begun)
 		one.list, one.err = r.fetch(ctx, q)
+		one.answer.identify(one.list) // while the bytes are at hand: another processor may go on with it
 	})
 	// Of several goroutines the one made last runs first. Its page would take its
 	// turn before one that is needed sooner, and wait for that.
@@ -83,6 +88,8 @@ func (r *requests) get(ctx context.Context, q Query) (jsonscan.List, error) {
 			r.queue = r.queue[1:]
 			if one.err == nil {
 				r.largest = max(r.largest, cap(one.list.Body))
+				r.lent = append(r.lent, one.list.Body)
+				r.answer = one.answer
 			}
 			return one.list, one.err
 		case <-beat.C:
@@ -109,5 +116,19 @@ func (r *requests) drop() {
 		one.cancel()
 	}
 	r.running.Wait()
+	for _, one := range r.queue {
+		if one.err == nil {
+			r.release(one.list.Body)
+		}
+	}
 	r.queue = nil
+}
+
+// free gives back all answers that get has returned: nobody reads them any more.
+func (r *requests) free() {
+	for _, body := range r.lent {
+		r.release(body)
+	}
+	clear(r.lent)
+	r.lent = r.lent[:0]
 }

@@ -67,7 +67,7 @@ func child(mode string, e boot.Environ) (spent, error) {
 		if err != nil {
 			return spent{}, err
 		}
-		debug.SetGCPercent(5) // as functions/export does
+		debug.SetGCPercent(20) // as functions/export does
 		began := cpuNow()
 		_, err = f.Invoke(context.Background(), []byte(e.Vars["HIKYAKU_TRIGGER"]))
 		return spent{CPU: cpuNow() - began}, err

@@ -151,6 +151,9 @@ func (s *splitter) array() error {
 			return tooLarge(fmt.Sprintf("more than %d elements", s.limits.Elements))
 		}
 		end := int(s.decoder.InputOffset())
+		if s.elements == nil { // as many as there are if all are as long as the first
+			s.elements = make([]span, 0, min(len(s.body)/len(value), s.limits.Elements)+1)
+		}
 		s.elements = append(s.elements, span{end - len(value), end})
 	}
 	_, err := s.decoder.ReadToken()

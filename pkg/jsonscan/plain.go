@@ -60,12 +60,20 @@ func unpack(body []byte, limit int) ([]byte, error) {
 // grows by doubling, and never beyond limit: more bytes are ErrTooLarge; 0 is
 // no bound.
 func ReadAll(r io.Reader, size, limit int) ([]byte, error) {
-	var out []byte
-	for size++; ; { // one more shows the end without growing
-		if limit > 0 && size >= limit {
-			size = limit + 1
-		}
-		if size > cap(out) {
+	if limit > 0 {
+		size = min(size, limit)
+	}
+	return ReadInto(make([]byte, 0, size+1), r, limit) // one more shows the end without growing
+}
+
+// ReadInto is ReadAll into memory that is there, as far as it goes.
+func ReadInto(out []byte, r io.Reader, limit int) ([]byte, error) {
+	for {
+		if len(out) == cap(out) {
+			size := max(512, 2*len(out))
+			if limit > 0 && size >= limit {
+				size = limit + 1
+			}
 			out = append(make([]byte, 0, size), out...)
 		}
 		n, err := r.Read(out[len(out):cap(out)])
@@ -77,8 +85,6 @@ func ReadAll(r io.Reader, size, limit int) ([]byte, error) {
 			return out, nil
 		case err != nil:
 			return out, err
-		case len(out) == cap(out):
-			size = max(512, 2*len(out))
 		}
 	}
 }

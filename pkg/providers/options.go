@@ -37,6 +37,8 @@ type Options struct {
 	SpoolDir string
 	// MaxSpool caps such an answer; 0 means 256 MiB.
 	MaxSpool int64
+	// Buffers hold the pages of lists; nil means new memory for each.
+	Buffers *Buffers
 }
 
 // A Limiter delays a request until it may be sent, or until ctx ends.

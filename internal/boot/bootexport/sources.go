@@ -51,11 +51,12 @@ func (f *feeds) open(ctx context.Context, d export.Dataset, passes []string, sha
 	options.HTTP = &http.Client{Timeout: f.base.HTTP.Timeout, Transport: count}
 	options.Limiter = f.limits[d.String()]
 	options.Attempts = attempts
+	options.Buffers = &providers.Buffers{}
 	feed, err := d.Open(ctx, export.Account{
 		Source: source, Token: token, Options: options, PageSize: f.settings.PageSize, Zone: f.zone,
 		Schedules: f.settings.Schedules, Passes: passes, Shape: shape,
 	})
-	feed.Traffic, feed.Attempts = count.traffic, attempts
+	feed.Traffic, feed.Attempts, feed.Release = count.traffic, attempts, options.Buffers.Put
 	return feed, err
 }
 

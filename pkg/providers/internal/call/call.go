@@ -314,7 +314,7 @@ func Once(ctx context.Context, provider, op string, o *providers.Options, r Requ
 	request.Close = true
 	client := httpClient(o)
 	client.CloseIdleConnections() // one that the server has closed meanwhile would leave the outcome unknown
-	response, err := send(client, request, ObjectSize, false, 0)
+	response, err := send(client, request, ObjectSize, false, 0, nil)
 	if err != nil {
 		return response, &providers.Error{Provider: provider, Op: op, Status: response.Status, Kind: err}
 	}

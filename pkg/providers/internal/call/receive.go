@@ -24,22 +24,22 @@ func (c *Client) receive(request *http.Request, r Request) (Response, error) {
 	case r.readFile != nil:
 		return c.spool(request)
 	case r.Read != nil:
-		response, err := send(c.http, request, c.options.MaxBody, true, int(c.usual.Load()))
+		response, err := send(c.http, request, c.options.MaxBody, true, int(c.usual.Load()), c.options.Buffers)
 		c.usual.Store(int64(len(response.Body)))
 		return response, err
 	}
-	return send(c.http, request, c.options.MaxObject, false, 0)
+	return send(c.http, request, c.options.MaxObject, false, 0, nil)
 }
 
 // send returns a complete answer, or an error of the vocabulary. An error of
 // the transport is never wrapped: its text holds the URL.
-func send(client *http.Client, request *http.Request, most int64, raw bool, usual int) (Response, error) {
+func send(client *http.Client, request *http.Request, most int64, raw bool, usual int, memory *providers.Buffers) (Response, error) {
 	answer, err := exchange(client, request)
 	if err != nil {
 		return Response{}, err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	return whole(request.Context(), answer, most, raw, usual)
+	return whole(request.Context(), answer, most, raw, usual, memory)
 }
 
 // whole reads an answer into memory. Of more than most bytes, as they come or
@@ -47,7 +47,7 @@ func send(client *http.Client, request *http.Request, most int64, raw bool, usua
 // what the answer is, and the body is dropped. A raw answer is left as it came.
 // usual is how many bytes such an answer has had before, for one that does not
 // say: to grow as they come would take several times their memory.
-func whole(ctx context.Context, answer *http.Response, most int64, raw bool, usual int) (Response, error) {
+func whole(ctx context.Context, answer *http.Response, most int64, raw bool, usual int, memory *providers.Buffers) (Response, error) {
 	response := Response{Status: answer.StatusCode, Header: answer.Header}
 	good := response.Status/100 == 2
 	if !good {
@@ -61,7 +61,8 @@ func whole(ctx context.Context, answer *http.Response, most int64, raw bool, usu
 	if answer.ContentLength > most {
 		err = jsonscan.ErrTooLarge
 	} else {
-		response.Body, err = jsonscan.ReadAll(answer.Body, size, int(most))
+		buffer := memory.Get(min(size, int(most)) + 1) // one more shows the end without growing
+		response.Body, err = jsonscan.ReadInto(buffer, answer.Body, int(most))
 	}
 	if err == nil && (!raw || !good) {
 		var plain []byte

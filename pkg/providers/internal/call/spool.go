@@ -65,7 +65,7 @@ func (c *Client) spool(request *http.Request) (Response, error) {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode/100 != 2 {
-		return whole(request.Context(), answer, ObjectSize, false, 0)
+		return whole(request.Context(), answer, ObjectSize, false, 0, nil)
 	}
 	response := Response{Status: answer.StatusCode, Header: answer.Header}
 	large := fmt.Errorf("%w of %d bytes", providers.ErrTooLarge, c.options.MaxSpool)

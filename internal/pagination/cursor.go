@@ -345,7 +345,8 @@ func (c *cursor) cutWindow(ctx context.Context, cause error) (Page, error) {
 		return Page{}, nil
 	}
 	if errors.Is(cause, errNoID) {
-		return Page{}, rejection{c}.giveUp(w)
+		rejection{c}.giveUp(w)
+		return Page{}, nil
 	}
 	return rejection{c}.judgeNext(ctx, c.queryAlone())
 }

@@ -153,9 +153,9 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 		switch {
 		case n > q.Limit || x.stalled.repeats >= maxRepeats:
 			return Page{}, errFixedSize{x.firstSize}
-		case n > 0 && n < q.Limit && x.followsFirst(q, l): // its pages are all as large as the first one
+		case n > 0 && n < q.Limit && rejoining{x}.followsFirst(q, l): // its pages are all as large as the first one
 			return Page{}, errFixedSize{x.firstSize}
-		case n < q.Limit && x.clamped(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
+		case n < q.Limit && rejoining{x}.clamped(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n
 			return Page{}, nil
 		}
@@ -163,20 +163,6 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	x.drift.Shifts++
 	x.at.Shifts++
 	return rejoining{x}.rejoin(ctx, q, l)
-}
-
-// followsFirst reports whether an answer shows none of the rows read last, and what
-// follows them if all pages are as large as the first one.
-func (x *indexed) followsFirst(q Query, l jsonscan.List) bool {
-	i, _ := x.newestOf(l)
-	return i < 0 && x.firstSize > 0 && (q.Page-1)*x.firstSize == x.at.Rows
-}
-
-// clamped reports whether the server gives fewer rows a page than asked for: page
-// p then begins at (p-1) times as many rows as the answer has.
-func (x *indexed) clamped(q Query, l jsonscan.List) bool {
-	i, number := x.newestOf(l)
-	return i >= 0 && x.recent.place(number)-1-i == (q.Page-1)*len(l.Records)
 }
 
 // first takes the first page whole.

@@ -37,7 +37,7 @@ func (c rejection) judgeNext(ctx context.Context, alone Query) (Page, error) {
 	c.rejectedInRow++
 	c.at.Windows.Past = true
 	if w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow {
-		return page, c.giveUp(w)
+		c.giveUp(w)
 	}
 	return page, nil
 }
@@ -84,12 +84,11 @@ func (c rejection) ignoresNumbers(ctx context.Context, q Query, l jsonscan.List)
 // giveUp notes that rows may follow in a window that cannot be asked for, and goes
 // on with the next one. A window without an end, and records that are rejected one
 // after the other, end the list.
-func (c rejection) giveUp(w Window) error {
+func (c rejection) giveUp(w Window) {
 	c.at.Signs.Unread++ // and no later run will ask for them
 	c.at.Windows.Past = false
 	_, err := c.nextWindow()
 	c.ended = errors.Is(err, io.EOF) || w.To.IsZero() || c.rejectedInRow >= maxRejectedInRow
-	return nil
 }
 
 // nameOfNext names a record that is rejected after its window and its number among
@@ -125,14 +124,17 @@ func (c rejection) failingAt(ctx context.Context, moment time.Time) (failing int
 	for number := 1; ; number++ {
 		q := Query{Page: number, Limit: 1, Window: Window{From: moment, To: moment}}
 		l, err := c.refetchTwice(ctx, q)
+		if err != nil && refused(err) { // it knows no such number
+			l, err = jsonscan.List{}, nil
+		}
 		switch {
 		case err != nil && narrowable(err):
 			if failing++; c.ignoresNumbers(ctx, q, l) {
 				return failing, nil
 			}
-		case err != nil && !refused(err):
+		case err != nil:
 			return 0, err
-		case err != nil || len(l.Records) == 0 || string(last) == string(idOf(l, l.Records[0])): // or it ignores the number
+		case len(l.Records) == 0 || string(last) == string(idOf(l, l.Records[0])): // or it ignores the number
 			return failing, nil
 		default:
 			last = idOf(l, l.Records[0])

@@ -98,3 +98,17 @@ func (x rejoining) lostPlace(ctx context.Context, q Query, l jsonscan.List) (Pag
 	}
 	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1, moved: true, reread: true}), nil
 }
+
+// followsFirst reports whether an answer shows none of the rows read last, and what
+// follows them if all pages are as large as the first one.
+func (x rejoining) followsFirst(q Query, l jsonscan.List) bool {
+	i, _ := x.newestOf(l)
+	return i < 0 && x.firstSize > 0 && (q.Page-1)*x.firstSize == x.at.Rows
+}
+
+// clamped reports whether the server gives fewer rows a page than asked for: page
+// p then begins at (p-1) times as many rows as the answer has.
+func (x rejoining) clamped(q Query, l jsonscan.List) bool {
+	i, number := x.newestOf(l)
+	return i >= 0 && x.recent.place(number)-1-i == (q.Page-1)*len(l.Records)
+}

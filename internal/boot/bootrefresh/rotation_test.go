@@ -98,7 +98,9 @@ func TestRotateSecret_EndToEnd(t *testing.T) {
 					t.Fatalf("outcomes %q", got)
 				}
 				// The last step has moved the label before it lets go of the lease.
-				s.eventually("a new token", func() bool { return s.token(provider).Credential != previous && !pending() && steps.running.Load() == 0 })
+				s.eventually("a new token", func() bool {
+					return s.token(provider).Credential != previous && !pending() && steps.running.Load() == 0
+				})
 				previous = s.token(provider).Credential
 			}
 			if got := s.outcomes(s.invoke("schedule.json")); got == "" {

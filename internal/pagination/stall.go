@@ -18,7 +18,7 @@ const (
 	// takes to read the rows seen so far.
 	manyShifts = 40
 	// maxBack bounds how often a reader goes back in a row.
-	maxBack = 12
+	maxBack = 24
 	// maxRepeats bounds the mismatches in a row that show the same rows
 	// wherever the list is asked to begin.
 	maxRepeats = 4

@@ -61,20 +61,25 @@ go run ./scripts/checkbuild "$cache/build"
 # Two equal stacks: one that the containers reach, one for the command line.
 go build -o "$cache/hikyaku" ./cmd/hikyaku
 gateway=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
-stack() { # name, flags
-	local name=$1 pid
-	shift
-	"$cache/hikyaku" sandbox --connected --json --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
-	pid=$!
-	pids+=("$pid")
-	for _ in $(seq 100); do [ -s "$cache/$name.json" ] && break; sleep 0.1; done
-	[ -s "$cache/$name.json" ] && kill -0 "$pid" && return
+stack() { # name, host, flags
+	local name=$1 host=$2 pid port
+	shift 2
+	for _ in 1 2 3; do # once it did not answer, right after Docker had made the bridge
+		"$cache/hikyaku" sandbox --connected --json --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
+		pid=$!
+		pids+=("$pid")
+		for _ in $(seq 100); do [ -s "$cache/$name.json" ] && break; sleep 0.1; done
+		sleep 1
+		port=$(sed -nE 's/.*"AWS_ENDPOINT_URL":"[^"]*:([0-9]+)".*/\1/p' "$cache/$name.json" | head -1)
+		kill -0 "$pid" 2>/dev/null && curl -s -o /dev/null "http://$host:$port/" && return
+		kill "$pid" 2>/dev/null || true
+	done
 	echo "sam-local: the stack '$name' did not start" >&2
 	cat "$cache/$name.log" >&2
 	exit 1
 }
-stack container --addr "$gateway:0" --public host.docker.internal
-stack process
+stack container "$gateway" --addr "$gateway:0" --public host.docker.internal
+stack process 127.0.0.1
 
 status=0
 go run ./scripts/samlocal -sam "$sam" -dir "$cache" "$@" || status=$?

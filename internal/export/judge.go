@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"hikyaku/internal/spelling"
 	"hikyaku/pkg/jsonscan"
 )
 
@@ -242,7 +243,7 @@ func looksLike(a, b string) bool {
 	if len(short) > len(long) {
 		short, long = long, short
 	}
-	return len(short) >= 4 && (strings.HasPrefix(long, short) || strings.HasSuffix(long, short) || distance(short, long) <= 2)
+	return len(short) >= 4 && (strings.HasPrefix(long, short) || strings.HasSuffix(long, short) || spelling.Distance(short, long) <= 2)
 }
 
 // bare leaves the letters and digits of a name.
@@ -256,26 +257,4 @@ func bare(name string) string {
 		}
 		return -1
 	}, name)
-}
-
-// distance counts the letters to insert, remove or exchange between two names
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := corner
-			if a[i] != b[j] {
-				change++
-			}
-			corner = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/spelling"
 )
 
 // fields reads HIKYAKU_EXPORT_DROP and HIKYAKU_EXPORT_HASH: entries such as
@@ -152,7 +153,7 @@ func near(name string) []string {
 	const most = 3 // letters; more make another word
 	least := most + 1
 	for _, d := range export.Datasets() {
-		n := distance(name, d.String())
+		n := spelling.Distance(name, d.String())
 		if name == d.Name {
 			n = 1
 		}
@@ -164,28 +165,6 @@ func near(name string) []string {
 		}
 	}
 	return best
-}
-
-// distance counts the letters to insert, delete or replace that make one text
-// of another.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := corner
-			if a[i] != b[j] {
-				replaced++
-			}
-			corner = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, corner+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // clip keeps a setting short that may be anything.

@@ -11,6 +11,8 @@ import (
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/parser"
+
+	"hikyaku/internal/spelling"
 )
 
 // The bounds of an expression. The parser calls itself for each bracket.
@@ -362,34 +364,14 @@ func Functions() []string {
 
 // meant suggests what was meant by an unknown name.
 func meant(name string, known []string) string {
-	best, distance := "", 3
+	best, least := "", 3
 	for _, k := range known {
-		if d := edits(strings.ToLower(name), strings.ToLower(k)); d < distance && d < len(k) {
-			best, distance = k, d
+		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(k)); d < least && d < len(k) {
+			best, least = k, d
 		}
 	}
 	if best == "" {
 		return ""
 	}
 	return " (did you mean " + best + "?)"
-}
-
-// edits counts the bytes to insert, remove or replace between two names.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for i := range row {
-		row[i] = i
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for k := range len(b) {
-			change := corner
-			if a[i] != b[k] {
-				change++
-			}
-			corner, row[k+1] = row[k+1], min(change, row[k]+1, row[k+1]+1)
-		}
-	}
-	return row[len(b)]
 }

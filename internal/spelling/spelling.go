@@ -1,0 +1,25 @@
+// Package spelling compares names that a person has written with those that are
+// meant.
+package spelling
+
+// Distance counts the bytes to insert, delete or replace that make one name of
+// another (Levenshtein).
+func Distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := corner
+			if a[i] != b[j] {
+				replaced++
+			}
+			corner = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, corner+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -7,26 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/objectstore"
+	"hikyaku/internal/crash"
 	"hikyaku/internal/pagination"
 )
-
-var errKilled = errors.New("killed")
-
-// A mortal store takes no write any more once the process is dead, not even the
-// release of a lease.
-type mortal struct {
-	objectstore.Store
-
-	dead *atomic.Bool
-}
-
-func (m mortal) Put(ctx context.Context, o objectstore.Object) (string, error) {
-	if m.dead.Load() {
-		return "", errKilled
-	}
-	return m.Store.Put(ctx, o)
-}
 
 // TestKilledAgainAndAgain_GetsOn: a process that is killed three seconds after each
 // start, long before a part is full, stores what it has from the second start on.
@@ -35,22 +18,23 @@ func TestKilledAgainAndAgain_GetsOn(t *testing.T) {
 	b := newBench(t, newList(pagination.ByOffset, 400))
 	b.set.PartBytes, b.set.InFlight = 0, 1
 	var passed, asked atomic.Int64
-	var dead atomic.Bool
 	b.now = func() time.Time { return due.Add(time.Duration(passed.Load())) }
 	memory := b.store
-	b.store = mortal{memory, &dead}
+	var kill atomic.Pointer[context.CancelFunc]
 	b.list.fail = func(int) error {
 		passed.Add(int64(time.Second))
 		if asked.Add(1) > 3 {
-			dead.Store(true)
-			return errKilled
+			(*kill.Load())()
+			return crash.ErrCrashed
 		}
 		return nil
 	}
 	for start := 1; start <= 8; start++ {
 		asked.Store(0)
-		dead.Store(false)
-		if _, err := b.exporter().Extract(t.Context(), b.run(due)); !errors.Is(err, errKilled) {
+		life, end := context.WithCancel(t.Context())
+		kill.Store(&end)
+		b.store = crash.Mortal{Store: memory, Life: life}
+		if _, err := b.exporter().Extract(t.Context(), b.run(due)); !errors.Is(err, crash.ErrCrashed) {
 			t.Fatal(err)
 		}
 		passed.Add(int64(10 * time.Minute)) // past the lease

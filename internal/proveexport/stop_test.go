@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hikyaku/internal/crash"
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pagination"
@@ -26,21 +27,6 @@ type stopped struct {
 	uncut           int // parts that no other row would fit into
 }
 
-// A mortal writes nothing more when its life has ended.
-type mortal struct {
-	*objectstore.Memory
-
-	life context.Context //nolint:containedctx // it is the process's
-}
-
-// Put writes while there is life.
-func (m mortal) Put(ctx context.Context, o objectstore.Object) (string, error) {
-	if err := m.life.Err(); err != nil {
-		return "", err
-	}
-	return m.Memory.Put(ctx, o)
-}
-
 // interrupted exports a list whose answers take 0.1 s. life is how long each
 // call gets: it stops ahead of its deadline, or, where it is to die, loses its
 // memory and all it has not stored.
@@ -54,7 +40,7 @@ func interrupted(t *testing.T, store *objectstore.Memory, rows int, dies bool, l
 		ctx, cancel := context.WithCancel(t.Context())
 		to := objectstore.Store(store)
 		if d := life(); dies {
-			to = mortal{store, ctx}
+			to = crash.Mortal{Store: store, Life: ctx}
 			time.AfterFunc(d, cancel)
 		} else if d > 0 {
 			cancel()

@@ -6,24 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"hikyaku/internal/crash"
 	"hikyaku/internal/export"
-	"hikyaku/internal/objectstore"
 )
-
-// A mortal store takes no write any more once its process is dead.
-type mortal struct {
-	*objectstore.Memory
-
-	life context.Context //nolint:containedctx // it is the process's
-}
-
-// Put writes while there is life.
-func (m mortal) Put(ctx context.Context, o objectstore.Object) (string, error) {
-	if err := m.life.Err(); err != nil {
-		return "", err
-	}
-	return m.Memory.Put(ctx, o)
-}
 
 // TestField_E13_TheSecondReadingGetsOn: a list that is always read twice, by
 // processes that are killed three seconds after their start, at the template's
@@ -39,7 +24,7 @@ func TestField_E13_TheSecondReadingGetsOn(t *testing.T) {
 		for starts := 0; starts < 38 && !done; starts++ {
 			life, kill := context.WithCancel(f.Context())
 			time.AfterFunc(3*time.Second, kill) // without a deadline, so that it is not foreseen
-			f.through = mortal{f.objects, life}
+			f.through = crash.Mortal{Store: f.objects, Life: life}
 			a, err := f.invoke(life, []byte(event))
 			kill()
 			done = err == nil && a.Status == export.Done

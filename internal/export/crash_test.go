@@ -28,7 +28,7 @@ type crashState struct {
 
 func newCrashState(t testing.TB, paging pagination.Paging, unordered bool) *crashState {
 	t.Helper()
-	l := newList(paging, sized(27, 97))
+	l := newList(paging, prove.Size(97, 27))
 	l.broken = map[int]bool{}
 	if paging == pagination.ByOffset {
 		l.broken[13000] = true
@@ -200,7 +200,7 @@ func TestStops_MoveTheCutsOnly(t *testing.T) {
 			undisturbed := newBench(t, newList(paging, 90))
 			undisturbed.feed.Unordered = unordered
 			clean := undisturbed.manifest(undisturbed.extract(due).Manifest)
-			for seed := range sized(2, 50) {
+			for seed := range prove.Size(50, 2) {
 				random := rand.New(rand.NewPCG(uint64(seed), 2))
 				b := newBench(t, newList(paging, 90))
 				b.feed.Unordered = unordered

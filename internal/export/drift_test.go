@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/pagination"
+	"hikyaku/internal/prove"
 )
 
 // TestExtract_LosesNothingWhileTheListMoves edits the list before requests and
@@ -16,7 +17,7 @@ func TestExtract_LosesNothingWhileTheListMoves(t *testing.T) {
 		for _, clamp := range []int{0, 7} {
 			t.Run(fmt.Sprintf("%s clamp %d", paging, clamp), func(t *testing.T) {
 				t.Parallel()
-				shifted, seeds := 0, sized(12, 1000)
+				shifted, seeds := 0, prove.Size(1000, 12)
 				for seed := range seeds {
 					shifted += driftRun(t, paging, clamp, uint64(seed))
 				}

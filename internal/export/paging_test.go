@@ -8,6 +8,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/pagination"
+	"hikyaku/internal/prove"
 )
 
 // expectAll compares the rows of the published run with all of the list's.
@@ -73,7 +74,7 @@ func TestRequests_OnAStillSource(t *testing.T) {
 		most   float64 // times the pages that a reading without overlap needs
 	}{{pagination.ByOffset, 1.01}, {pagination.ByPage, 1.12}, {pagination.ByFixedPage, 2 * 2.02}, {pagination.ByCursor, 1}} {
 		const size = 250
-		rows := sized(12_500, 50_000)
+		rows := prove.Size(50_000, 12_500)
 		l := newList(c.paging, rows)
 		b := newBench(t, l)
 		b.feed.PageSize, b.set.InFlight, b.set.PartBytes = size, 1, 0

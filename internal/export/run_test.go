@@ -22,10 +22,6 @@ import (
 
 var due = time.Date(2026, 11, 22, 0, 30, 0, 0, time.UTC)
 
-// sized is how much of a test runs: 'go test' takes the short form, and
-// HIKYAKU_PROVE=full the other.
-func sized(short, full int) int { return prove.Size(full, short) }
-
 // stride is which of many cases run: one in so many in 'go test' and in .ci/run,
 // and all at full size.
 func stride(few, twentieth int) int {

@@ -114,8 +114,8 @@ func matchesSeldom(at Position, pageSize int) bool {
 }
 
 // query returns the question for the rows after those read. It begins with the
-// last of them, or with one before it if that has no id, unless it was rejected or no page by number can
-// hold both.
+// last of them, or with one before it if that has no id, unless it was rejected or
+// no page by number can hold both.
 func (x *indexed) query() Query {
 	overlap := x.overlapRows()
 	size, after := max(x.limit(), overlap+1), x.limit()
@@ -200,7 +200,7 @@ func (x *indexed) firstAgain(ctx context.Context) (Page, error) {
 }
 
 // ignoresSize reports whether a server that pages by number gives more rows
-// than it was asked for, and does so again. Its error is then becomeFixed.
+// than it was asked for, and does so again. Its error is then an errFixedSize.
 func (x *indexed) ignoresSize(ctx context.Context, q Query, l jsonscan.List) (bool, error) {
 	if !x.byPage || len(l.Records) <= q.Limit {
 		return false, nil

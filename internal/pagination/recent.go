@@ -19,12 +19,16 @@ type recentRows struct {
 	last [fullIDs][]byte // the last ids, a ring
 	read int             // rows read so far; rows are numbered from 1
 
-	ring    []uint64 // digests of the ids
-	places  []int    // of each row in ring, less shift when it was read
-	next    int      // index of the oldest one, once the ring is full
-	numbers numbers  // of each row in ring
-	shift   int      // by how far the rows of a list that has moved stand behind where they were read
+	ring    []readRow // that of number n at index n-1, modulo its length
+	numbers numbers   // of the rows in ring, at least
+	shift   int       // by how far the rows of a list that has moved stand behind where they were read
 	again   rereading
+}
+
+// A readRow is a row as it was read.
+type readRow struct {
+	id    uint64 // digest of its id
+	place int    // less shift at that time
 }
 
 // A rereading is what is read once more, because the reader went back: the rows
@@ -37,8 +41,7 @@ type rereading struct {
 
 // newRecent remembers the last ids, the newest of them at a place.
 func newRecent(rows int, last []string, place int) *recentRows {
-	r := &recentRows{ring: make([]uint64, 0, max(rows, minRecent))}
-	r.places = make([]int, cap(r.ring))
+	r := &recentRows{ring: make([]readRow, max(rows, minRecent))}
 	for i, id := range last {
 		r.add([]byte(id), place-len(last)+1+i)
 	}
@@ -59,15 +62,9 @@ func (r *recentRows) keep(id []byte) {
 
 // note notes a row by the digest of its id.
 func (r *recentRows) note(d uint64, place int) {
-	r.places[r.read%len(r.places)] = place - r.shift
+	r.ring[r.read%len(r.ring)] = readRow{d, place - r.shift}
 	r.read++
-	if len(r.ring) < cap(r.ring) {
-		r.ring = append(r.ring, d)
-	} else {
-		r.ring[r.next] = d
-		r.next = (r.next + 1) % cap(r.ring)
-	}
-	r.numbers.set(d, r.read, cap(r.ring))
+	r.numbers.set(d, r.read, len(r.ring))
 }
 
 // number returns the number of a row that is remembered, by the digest of its id;
@@ -103,11 +100,11 @@ func (r *recentRows) has(id []byte) bool { return r.number(digest(id)) > 0 }
 // The rows that were read next to it are then remembered, too.
 func (r *recentRows) inNewerHalf(id []byte) bool {
 	n := r.number(digest(id))
-	return n > 0 && n > r.read-cap(r.ring)/2
+	return n > 0 && n > r.read-len(r.ring)/2
 }
 
 // place returns where the row of a number is expected now.
-func (r *recentRows) place(number int) int { return r.places[(number-1)%len(r.places)] + r.shift }
+func (r *recentRows) place(number int) int { return r.ring[(number-1)%len(r.ring)].place + r.shift }
 
 // goBack notes that the list is read on from the row of a number, which stands by
 // moved rows further on than expected: the rows after it are read again.
@@ -125,7 +122,7 @@ func (r *recentRows) missed(place int) (ids []uint64) {
 		return nil
 	}
 	for n := max(0, r.read-len(r.ring)) + 1; n <= again.read && again.after+1 < min(place, again.to+1); n++ {
-		d := r.ring[(n-1)%cap(r.ring)]
+		d := r.ring[(n-1)%len(r.ring)].id
 		if p := r.place(n); r.number(d) == n && p > again.after && p < place && p <= again.to {
 			ids = append(ids, d)
 		}

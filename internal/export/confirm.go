@@ -220,8 +220,11 @@ func doubtsAbout(at pagination.Position, pass string, settled bool) []Doubt {
 	before := len(doubts)
 	add(DoubtPlace, s.Torn, "in %d places nothing of what had been read just before was found any more, in look %d", s.Torn, at.Look+1)
 	add(DoubtLate, s.Late, "look %d still found %d rows that the ones before had missed", at.Look+1, s.Late)
+	if len(doubts) == before && s.Inverted > 1 {
+		add(DoubtRepeated, s.Inverted, "%d pairs of rows were met in the opposite order: the order of the list changes by itself", s.Inverted)
+	}
 	if len(doubts) == before {
-		add(DoubtRepeated, s.Displaced, "%d rows stood further on in the list than where they had been read, and %d looks have found only %d that could have moved them there", s.Displaced, at.Look+1, s.Found)
+		add(DoubtRepeated, s.Displaced, "%d rows stood further on in the list than where they had been read, and %d looks have found only %d that could have moved them there", s.Displaced, at.Look+1, s.Found+s.Returned)
 	}
 	if len(doubts) == before {
 		add(DoubtRepeated, 1, "the list is too long to be looked at again")

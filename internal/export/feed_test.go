@@ -35,7 +35,7 @@ func feedOf(s source, paging pagination.Paging, size int, limits jsonscan.Limits
 	}
 	return export.Feed{Source: pagination.Source{
 		Paging: paging, PageSize: size, Fetch: fetch,
-		Release: func(body []byte) { // whoever still reads it must find nothing
+		Release: func(body []byte) { // so that a use after release is seen
 			clear(body[:cap(body)])
 		},
 		Stream: func(ctx context.Context, q pagination.Query) (pagination.Stream, error) {

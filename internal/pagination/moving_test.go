@@ -49,8 +49,7 @@ func (l *list) source() pagination.Source {
 	return pagination.Source{Paging: l.paging, PageSize: l.size, Fetch: l.fetch, Release: poison}
 }
 
-// poison spoils memory that is given back, so that whoever still reads it finds
-// other rows.
+// poison overwrites a released buffer, so that a use after release is seen.
 func poison(body []byte) {
 	body = body[:cap(body)]
 	for i := range body {

@@ -217,9 +217,10 @@ func (s *Signs) displace(look, rows int) {
 // Settled reports whether the looks so far show that no row is missing. One look
 // is enough for a list that the provider keeps in order, if no row was displaced
 // and no place torn. A further look is enough if it found no late row, and no row
-// was displaced in it or in the first look; or if further looks have found as
-// many rows as were displaced, so that these account for the shift. A look that
-// was torn has not counted them to the end.
+// was displaced in it or in the first look; or if the rows that further
+// looks have found or met elsewhere are as many as were displaced, so that these
+// account for the shift, unless rows change places by themselves. A look that was
+// torn has not counted them to the end.
 func (p Position) Settled(unordered bool) bool {
 	s := p.Signs
 	switch {

@@ -206,7 +206,7 @@ func TestProveUnreadable_WithoutItsGuards(t *testing.T) {
 	}
 }
 
-// The share of users of whom something cannot be read is measured, of 20 at least.
+// The share of users with a field that cannot be read is measured from 20 users on.
 func TestReconcile_MeasuresWhatCannotBeRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		users, unread int
@@ -229,8 +229,8 @@ func TestReconcile_MeasuresWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A secret answer is in no answer of Yappli's, so where updates reset what they
-// omit, a user of whom it cannot be read is not updated.
+// Yappli never shows a secret answer. Where an update resets the fields it omits, a
+// user whose secret answer cannot be read is not updated.
 func TestRelay_LeavesAnAnswerThatNobodyCanCarryBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.mapping = "column01: full_name\nsecret_answer: e164(mobile, 'JP')\n"

@@ -5,7 +5,7 @@ var sentences = map[string]string{ //nolint:gosec // no credential: the words sa
 	"created":             "a member was made for the user",
 	"updated":             "the member was changed",
 	"linked":              "the member that bears the user's identity was found and changed",
-	"restored":            "the member, whom the relay had disabled, was enabled again and changed",
+	"restored":            "the member had been disabled by the relay, and was enabled again and updated",
 	"disabled":            "the user is gone, and the member was disabled",
 	"already_disabled":    "the user is gone, and the member is disabled already",
 	"unchanged":           "the member has these values already, and nothing is to be done",

@@ -2,9 +2,8 @@ package providers
 
 import "sync"
 
-// Buffers are memory into which clients read one page of a list after the other.
-// Whoever has read a page to its end puts its memory back. The zero value is
-// ready for use; a nil *Buffers gives new memory each time. It is safe for
+// Buffers is a pool of buffers for the pages of a list. The caller puts a buffer
+// back when it is done with the page. The zero value is ready for use; a nil *Buffers gives new memory each time. It is safe for
 // concurrent use.
 type Buffers struct {
 	mu    sync.Mutex

@@ -37,7 +37,8 @@ type Stream struct {
 	start    int64 // of the elements
 	elements elements
 
-	pieceBytes int
+	undecidable bool // as in List
+	pieceBytes  int
 }
 
 // NewStream validates the answer in file, which is not compressed, in the memory
@@ -167,6 +168,7 @@ func (s *Stream) validate(head []byte) error {
 	if err := all.verdict(); err != nil {
 		return err
 	}
+	s.undecidable = all.foreign == all.count && all.count == 1
 	return s.rewind()
 }
 
@@ -211,7 +213,7 @@ func (c *elementCheck) verdict() error {
 	switch {
 	case c.count > 0 && !c.withID:
 		return errNoID
-	case c.native == 0 && (c.foreign > 1 || c.foreign == 1 && c.count == 1):
+	case c.native == 0 && c.foreign > 1:
 		return found(otherUTF)
 	}
 	return nil
@@ -265,7 +267,7 @@ func (s *Stream) Next() (List, error) {
 	if err != nil {
 		return List{}, err
 	}
-	list := List{Shape: s.shape.Name, Total: s.total}
+	list := List{Shape: s.shape.Name, Total: s.total, Undecidable: s.undecidable}
 	if len(piece) > 0 {
 		t := splitter{body: piece, limits: Limits{Record: s.limits.Record}}
 		if err := t.walk(nil); err != nil {

@@ -44,7 +44,7 @@ func joined(t *testing.T, s *jsonscan.Stream) (jsonscan.List, int) {
 		}
 		shift := len(all.Body)
 		all.Body = append(all.Body, l.Body...)
-		all.Shape, all.Total, all.Null = l.Shape, l.Total, l.Null
+		all.Shape, all.Total, all.Null, all.Undecidable = l.Shape, l.Total, l.Null, l.Undecidable
 		for _, r := range l.Records {
 			r.Start, r.End = r.Start+shift, r.End+shift
 			all.Records = append(all.Records, r)
@@ -254,6 +254,7 @@ func FuzzStream(f *testing.F) {
 	for _, s := range []string{
 		"[{\"id\":\"\xff\"}]", `[1,{"id":1},[],"x",{}]`, `{"members":[{"member":{"id":1}}]}`, `{"items":null}`, `[{"id":1}]]`, `[{"id":1},,2]`, `[,]`, `[}`, `[1 2]`,
 		`{"status":500,"items":[]}`, `{"items":[{"id":1}],"errors":[1]}`, `[{"id":1}]x`, `[{"id":"\ud800"}]`, "[{\"id\":1,\"\xff\":1},\"\xff\"]", `["\"]`, `[{"id":1}`,
+		"[{\"id\":0,\"s\":\"a long enough record \xb1 in another character set\"}]",
 	} {
 		f.Add([]byte(s), 2)
 	}
@@ -282,7 +283,7 @@ func FuzzStream(f *testing.F) {
 			return
 		}
 		got, _ := joined(t, s)
-		if len(got.Records) != len(want.Records) || got.Shape != want.Shape || got.Total != want.Total {
+		if len(got.Records) != len(want.Records) || got.Shape != want.Shape || got.Total != want.Total || got.Undecidable != want.Undecidable {
 			t.Fatalf("%q: %s; want %s", body, show(got), show(want))
 		}
 		for i, r := range want.Records {

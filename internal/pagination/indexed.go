@@ -15,7 +15,6 @@ type indexed struct {
 	*session
 	grid
 
-	firstSize int  // rows of the first page
 	largest   int  // rows of the largest page: the server gives at least as many
 	lastSize  int  // rows of the last page, if it was shorter than asked for
 	atEnd     bool // by page number: the first page was short, and may be the whole list
@@ -97,7 +96,7 @@ func (x *indexed) read(ctx context.Context) (Page, error) {
 		} else if ended {
 			return x.firstAgain(ctx)
 		}
-		x.at.Size = x.firstSize
+		x.at.Size = x.at.First
 	}
 	q := x.query()
 	l, err := x.fetch(ctx, q)
@@ -152,9 +151,9 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 	if n := len(l.Records); x.byPage {
 		switch {
 		case n > q.Limit || x.stalled.repeats >= maxRepeats:
-			return Page{}, errFixedSize{x.firstSize}
+			return Page{}, errFixedSize{x.at.First}
 		case n > 0 && n < q.Limit && rejoining{x}.followsFirst(q, l): // its pages are all as large as the first one
-			return Page{}, errFixedSize{x.firstSize}
+			return Page{}, errFixedSize{x.at.First}
 		case n < q.Limit && rejoining{x}.clamped(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n
 			return Page{}, nil
@@ -176,8 +175,8 @@ func (x *indexed) first(ctx context.Context, q Query, l jsonscan.List) (Page, er
 	if l.Total >= 0 {
 		x.at.Total = l.Total + 1
 	}
-	x.firstSize = len(l.Records)
-	x.atEnd = x.byPage && x.firstSize < q.Limit
+	x.at.First = len(l.Records)
+	x.atEnd = x.byPage && x.at.First < q.Limit
 	return x.advance(ctx, q, l, placement{start: q.Start, overlapIndex: -1}), nil
 }
 
@@ -241,7 +240,7 @@ func (x *indexed) advance(ctx context.Context, q Query, l jsonscan.List, p place
 // than asked for although others follow: by offset if two in a row do, by page
 // number at once, because the size decides where a page begins.
 func (x *indexed) learnSize(q Query, n int) {
-	if x.lastSize > 1 && x.lastSize >= x.largest && (x.byPage || n == x.lastSize || x.lastSize == x.firstSize) {
+	if x.lastSize > 1 && x.lastSize >= x.largest && (x.byPage || n == x.lastSize || x.lastSize == x.at.First) {
 		x.at.Size = x.lastSize
 	}
 	x.lastSize, x.largest = 0, max(x.largest, n)
@@ -291,7 +290,7 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 		return Page{}, io.EOF
 	}
 	if x.falseEnds++; x.falseEnds > maxEnds { // more often than a list that grows
-		return Page{}, errFixedSize{x.firstSize}
+		return Page{}, errFixedSize{x.at.First}
 	}
 	if x.falseEnds > 1 && n > 2 {
 		x.at.Size = n
@@ -304,7 +303,7 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 // number with larger ones, too. In a list that has grown in front, the last row
 // read may stand there, and nothing after it.
 func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
-	q := x.exactly(x.at.Rows, min(x.limit(), max(1, x.firstSize)))
+	q := x.exactly(x.at.Rows, min(x.limit(), max(1, x.at.First)))
 	for range 2 {
 		l, err := x.refetchTwice(ctx, q)
 		n := len(l.Records)
@@ -319,7 +318,7 @@ func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 // nothing new after the rows read, either. A server that ignores the size asked for
 // takes the number of a small page for that of a large one after the end.
 func (x *indexed) nothingInLargePages(ctx context.Context) (bool, error) {
-	for size := cmp.Or(x.firstSize, x.source.PageSize); x.byPage; {
+	for size := cmp.Or(x.at.First, x.source.PageSize); x.byPage; {
 		page := (x.at.Rows+size-1)/size + 1
 		l, err := x.refetchTwice(ctx, Query{Page: page, Limit: size, Start: (page - 1) * size})
 		n := len(l.Records)

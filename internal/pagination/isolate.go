@@ -166,14 +166,14 @@ func (x *indexed) rejoinIfMoved(ctx context.Context) (p Page, moved bool, err er
 // takeAdjacent takes a page that begins right after the rows read, and so cannot
 // show the last of them. It therefore asks once more for that row.
 func (x *indexed) takeAdjacent(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
+	if fixed, err := x.ignoresSize(ctx, q, l); fixed || err != nil {
+		return Page{}, err // before its pages are looked for where they cannot begin
+	}
 	x.tail = rejoining{x}.tailOf(q, l)
 	p, moved, err := x.rejoinIfMoved(ctx)
 	x.tail = noTail
 	if moved || err != nil {
 		return p, err
-	}
-	if fixed, err := x.ignoresSize(ctx, q, l); fixed || err != nil {
-		return Page{}, err
 	}
 	if len(l.Records) == 0 {
 		ended, err := x.nothingAfter(ctx)

@@ -129,8 +129,9 @@ type Position struct {
 	// Rows is how many rows of the pass have been read, in this look.
 	Rows int `json:"rows"`
 	// Seen counts the different rows that the pass has shown, in all looks.
-	Seen int `json:"seen,omitempty"`
-	Size int `json:"size,omitempty"` // rows of a page that the server is known to give; 0: as asked
+	Seen  int `json:"seen,omitempty"`
+	Size  int `json:"size,omitempty"`  // rows of a page that the server is known to give; 0: as asked
+	First int `json:"first,omitempty"` // rows of the look's first page
 	// Last are the ids of the rows read last, the newest at the end.
 	Last []string `json:"last,omitempty"`
 	// Fixed: the server's page size cannot be chosen.

@@ -103,7 +103,7 @@ func (x rejoining) lostPlace(ctx context.Context, q Query, l jsonscan.List) (Pag
 // follows them if all pages are as large as the first one.
 func (x rejoining) followsFirst(q Query, l jsonscan.List) bool {
 	i, _ := x.newestOf(l)
-	return i < 0 && x.firstSize > 0 && (q.Page-1)*x.firstSize == x.at.Rows
+	return i < 0 && x.at.First > 0 && (q.Page-1)*x.at.First == x.at.Rows
 }
 
 // clamped reports whether the server gives fewer rows a page than asked for: page

@@ -67,7 +67,7 @@ type List struct {
 	Shape   string   // name of the shape that the answer has; empty if it has no records and fits several
 	Total   int      // the documented count of all records; -1: not said
 	Null    bool     // null stood in the place of the array
-	// Undecidable: none of the records is UTF-8, and as there is only one, the
+	// Undecidable: a record is not UTF-8, and none is good beside it, so that the
 	// whole answer may as well be in another character set.
 	Undecidable bool
 }

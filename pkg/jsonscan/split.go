@@ -85,13 +85,13 @@ func (s *splitter) list(shapes []Shape) (List, error) {
 				return List{}, found("records under two names")
 			}
 			if !s.strict {
-				bad, other := s.notUTF8()
-				if other && bad > 1 {
+				if bad, other := s.foreignElements(); other && bad > 1 {
 					return List{}, found(otherUTF)
 				}
-				list.Undecidable = bad == len(s.elements)
 			}
-			return s.records(shape, list)
+			list, err := s.records(shape, list)
+			list.Undecidable = list.undecidable()
+			return list, err
 		}
 	}
 	switch {
@@ -116,6 +116,8 @@ func tooLargeRecord(most int) string { return fmt.Sprintf("larger than %d bytes"
 // Findings of several places.
 const (
 	otherUTF    = "another character set than UTF-8"
+	notUTF8     = "not valid UTF-8" // of one record
+	aRecord     = "a record in place of the list"
 	errorBeside = "an error beside the list"
 	twice       = "the list's name twice"
 )
@@ -139,6 +141,8 @@ func (s *splitter) try(shape Shape) (List, error) {
 		return List{}, errSign
 	case s.twice:
 		return List{}, found(twice)
+	case (s.place == '[' || s.place == 'n') && isRecord(s.body, s.asides, shape):
+		return List{}, found(aRecord)
 	case s.isEmptyForm(shape.Empty):
 		return list, nil
 	case s.place == 'n' && !s.short && len(shape.Path) > 0:
@@ -163,6 +167,15 @@ func (s *splitter) try(shape Shape) (List, error) {
 		return List{}, errNoID
 	}
 	return list, nil // all that the wrappers hold is nothing
+}
+
+// isRecord reports whether what stands around the list has an id as records have:
+// it is one itself, with a list of its own inside.
+func isRecord(body []byte, asides []aside, shape Shape) bool {
+	return slices.ContainsFunc(asides, func(a aside) bool {
+		_, ok := Text(body[a.start:a.end])
+		return ok && len(shape.ID) == 1 && a.name == shape.ID[0]
+	})
 }
 
 // withIDs counts the records in an element, up to the first that has an id.
@@ -353,7 +366,7 @@ func (s *splitter) judge(shape Shape, record []byte, wrapped bool) (id []byte, f
 	case record[0] != '{':
 		fault = "not an object"
 	case !s.strict && !utf8.Valid(record):
-		fault = "not valid UTF-8"
+		fault = notUTF8
 	case shape.Wrap != "" && !wrapped:
 		fault = "not wrapped as the others are"
 	case !ok:
@@ -362,10 +375,16 @@ func (s *splitter) judge(shape Shape, record []byte, wrapped bool) (id []byte, f
 	return id, fault
 }
 
-// notUTF8 counts the elements that are not valid UTF-8, and reports whether none
+// undecidable is List.Undecidable, once the records are judged.
+func (l List) undecidable() bool {
+	return slices.ContainsFunc(l.Records, func(r Record) bool { return r.Fault == notUTF8 }) &&
+		!slices.ContainsFunc(l.Records, func(r Record) bool { return r.Fault == "" })
+}
+
+// foreignElements counts the elements that are not valid UTF-8, and reports whether none
 // of the others goes beyond ASCII: if several are not and none does, the whole
 // answer is in another character set, rather than a single record broken.
-func (s *splitter) notUTF8() (bad int, otherCharset bool) {
+func (s *splitter) foreignElements() (bad int, otherCharset bool) {
 	otherCharset = true
 	for _, e := range s.elements {
 		element := s.body[e.start:e.end]

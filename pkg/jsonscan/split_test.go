@@ -39,6 +39,9 @@ func show(l jsonscan.List) string {
 	if l.Null {
 		b.WriteString(" null")
 	}
+	if l.Undecidable {
+		b.WriteString(" undecidable")
+	}
 	for _, r := range l.Records {
 		fmt.Fprintf(&b, " %s=%s", r.ID, l.Bytes(r))
 		if r.Fault != "" {
@@ -84,6 +87,8 @@ func TestSplit_Lists(t *testing.T) {
 			`array 1={"id":1} =null (not an object) =5 (not an object) ="x" (not an object) =[{"id":2}] (not an object) ={} (no id) ={"id":null} (no id)` +
 				` ={"id":""} (no id) ={"id":true} (no id) ={"id":{"id":1}} (no id) -0.5={"id":-0.5}`},
 		{shapes(array), "[{\"id\":1,\"s\":\"é\"},{\"id\":2,\"s\":\"\xff\"}]", "array 1={\"id\":1,\"s\":\"é\"} 2={\"id\":2,\"s\":\"\xff\"} (not valid UTF-8)"},
+		{shapes(array), "[{\"id\":2,\"s\":\"\xff\"}]", "array undecidable 2={\"id\":2,\"s\":\"\xff\"} (not valid UTF-8)"},
+		{shapes(array), "[null,{\"id\":2,\"s\":\"\xff\"}]", "array undecidable =null (not an object) 2={\"id\":2,\"s\":\"\xff\"} (not valid UTF-8)"},
 		{shapes(array), "[{\"id\":1},{\"id\":2,\"s\":\"\xff\"}]", "array 1={\"id\":1} 2={\"id\":2,\"s\":\"\xff\"} (not valid UTF-8)"},
 		{shapes(array), `[{"id":1,"id":2,"s":"\ud800"}]`, `array 1={"id":1,"id":2,"s":"\ud800"}`},
 		{shapes(array), `[{"id":"` + strings.Repeat("長", 400) + `"}]`, `array ` + strings.Repeat("長", 400) + `={"id":"` + strings.Repeat("長", 400) + `"}`},
@@ -168,6 +173,9 @@ func TestSplit_SaysWhatWasFound(t *testing.T) {
 		{"\xff\xfe" + utf16le(good), "another character set (UTF-16)"},
 		{"\xfe\xff\x00{", "another character set (UTF-16)"},
 		{"{\x00\x00\x00\"\x00\x00\x00", "another character set (UTF-32)"},
+		{`{"id":7,"title":"x","items":[{"id":1}]}`, "a record in place of the list"},
+		{`{"id":7,"title":"x","items":[]}`, "a record in place of the list"},
+		{`{"items":null,"id":"7"}`, "a record in place of the list"},
 		{"{\"items\":[{\"id\":1,\"s\":\"\xe9\"},{\"id\":2},{\"id\":3,\"s\":\"\xe8\"}]}", "another character set than UTF-8"},
 		{packed(packed(good)), "an answer compressed twice"},
 		{cut[:len(cut)-9], fmt.Sprintf("gzip cut short after byte %d", len(cut)-9)},

@@ -168,7 +168,7 @@ func (s *Stream) validate(head []byte) error {
 	if err := all.verdict(); err != nil {
 		return err
 	}
-	s.undecidable = all.foreign == all.count && all.count == 1
+	s.undecidable = all.foreign > 0 && !all.good
 	return s.rewind()
 }
 
@@ -177,6 +177,7 @@ type elementCheck struct {
 	splitter
 	count   int
 	withID  bool
+	good    bool // one of them can be delivered
 	foreign int // elements that are not valid UTF-8
 	native  int // those that are, and go beyond ASCII
 }
@@ -201,10 +202,16 @@ func (c *elementCheck) add(shape Shape, element []byte, large bool, offset int64
 	case c.native == 0 && bytes.ContainsFunc(element, func(r rune) bool { return r >= utf8.RuneSelf }):
 		c.native++
 	}
-	if !c.withID {
-		c.body = element
+	if c.body = element; !c.withID {
 		_, withID := c.withIDs(shape, span{0, len(element)})
 		c.withID = withID && !errorRecord(element)
+	}
+	if !c.good {
+		c.unwrap(shape, span{0, len(element)}, func(one span, wrapped bool) bool {
+			_, fault := c.judge(shape, element[one.start:one.end], wrapped)
+			c.good = c.good || fault == ""
+			return !c.good
+		})
 	}
 	return nil
 }
@@ -240,6 +247,8 @@ func (s *Stream) around(head []byte, records bool) error {
 		return found(errorBeside)
 	case t.twice:
 		return found(twice)
+	case isRecord(t.body, t.asides, s.shape):
+		return found(aRecord)
 	}
 	return nil
 }

@@ -282,7 +282,8 @@ func (c *cursor) narrow(ctx context.Context, err error) (Page, error) {
 		if !errors.Is(err, providers.ErrTooLarge) && c.probeServer(ctx) != nil {
 			return Page{}, err
 		}
-		if len(c.at.Windows.Bounds) > 0 && c.recent.read == 0 && c.divisible(c.currentWindow()) {
+		few := c.recent.read == 0 || !errors.Is(err, providers.ErrTooLarge)
+		if len(c.at.Windows.Bounds) > 0 && few && c.divisible(c.currentWindow()) {
 			return c.cutWindow(ctx, err) // which has been cut around this record before
 		}
 		c.narrowed = max(1, c.limit()/2)

@@ -44,7 +44,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	switch {
 	case f.repeats > maxRepeats:
 		return Page{}, ErrLoop
-	case f.stalls > maxStalls: // an order that changes with each request has no neighbors
+	case f.stalls > maxStalls, matchesSeldom(f.at, f.at.Size): // an order that changes with each request has no neighbors
 		f.torn()
 		return Page{}, io.EOF
 	case f.resumed:
@@ -72,7 +72,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	page, fresh := f.takeNew(before, from)
 	switch {
 	case fresh: // rows have moved to earlier pages: read the page before, too, and then this pair again
-		f.drift.Shifts++
+		f.shifted()
 		f.page = max(1, f.page-1)
 		return page, nil
 	case len(l.Records) == 0:
@@ -89,7 +89,7 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	case len(l.Records) == 0:
 		return f.end(ctx)
 	case !full && moved == 0:
-		f.drift.Shifts++
+		f.shifted()
 		if f.shorter++; f.shorter >= sizeIsWrong {
 			f.at.Size = len(before.Records)
 		}
@@ -98,7 +98,9 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 		f.at.Signs.displace(f.at.Look, 1) // once, not for each row: a shift shows on every page after it
 	}
 	f.shorter = 0
-	f.drift.Shifts += min(1, moved)
+	if moved > 0 {
+		f.shifted()
+	}
 	if f.repeats++; !sameRows(before, l) {
 		f.repeats = 0
 	}
@@ -106,6 +108,12 @@ func (f *fixed) next(ctx context.Context) (Page, error) {
 	page, _ = f.takeNew(l, f.place(f.page))
 	f.link(before, l)
 	return page, nil
+}
+
+// shifted counts two pages that were found to be no neighbors.
+func (f *fixed) shifted() {
+	f.drift.Shifts++
+	f.at.Shifts++
 }
 
 // link notes that two pages were found to be neighbors.
@@ -175,7 +183,7 @@ func (f *fixed) end(ctx context.Context) (Page, error) {
 	if len(l.Records) == 0 {
 		return Page{}, io.EOF
 	}
-	f.drift.Shifts++
+	f.shifted()
 	return Page{}, nil // read the pair again
 }
 

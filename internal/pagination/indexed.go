@@ -152,7 +152,7 @@ func (x *indexed) join(ctx context.Context, q Query, l jsonscan.List) (Page, err
 		switch {
 		case n > q.Limit || x.stalled.repeats >= maxRepeats:
 			return Page{}, errFixedSize{x.at.First}
-		case n > 0 && n < q.Limit && rejoining{x}.followsFirst(q, l): // its pages are all as large as the first one
+		case n < q.Limit && rejoining{x}.followsFirst(q, l): // its pages are all as large as the first one
 			return Page{}, errFixedSize{x.at.First}
 		case n < q.Limit && rejoining{x}.clamped(q, l): // the server gives fewer rows a page, so that its pages begin elsewhere
 			x.at.Size = n

@@ -14,6 +14,7 @@ type rejoining struct{ *indexed }
 // among those of the answer, and if there is none, further and further back.
 func (x rejoining) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
 	i, number := x.newestOf(l)
+	follows := x.followsFirst(q, l)
 	reaches := 0 // to which index the list has rows, as the answer says
 	if i < 0 && len(l.Records) > 0 {
 		reaches = q.Start + len(l.Records)
@@ -33,12 +34,18 @@ func (x rejoining) rejoin(ctx context.Context, q Query, l jsonscan.List) (Page, 
 		x.drift.Rewinds++
 		var err error
 		if q, l, err = x.refetchFrom(ctx, max(0, min(q.Start, x.at.Rows-1)-step)); err != nil {
+			if x.stalled.unread++; narrowable(err) && x.stalled.unread > maxUnread {
+				return x.lostPlace(ctx, q, jsonscan.List{})
+			}
 			return x.narrow(ctx, q, err)
 		}
 		step *= 2
 		i, number = x.newestOf(l)
 	}
 	moved := q.Start + i + 1 - x.recent.place(number)
+	if follows && moved == 0 {
+		return Page{}, errFixedSize{x.at.First}
+	}
 	x.at.Signs.displace(x.at.Look, max(0, moved))
 	x.recent.goBack(number, moved)
 	if len(l.Records) < q.Limit { // it says where the list ends
@@ -103,7 +110,7 @@ func (x rejoining) lostPlace(ctx context.Context, q Query, l jsonscan.List) (Pag
 // follows them if all pages are as large as the first one.
 func (x rejoining) followsFirst(q Query, l jsonscan.List) bool {
 	i, _ := x.newestOf(l)
-	return i < 0 && x.at.First > 0 && (q.Page-1)*x.at.First == x.at.Rows
+	return x.byPage && i < 0 && len(l.Records) > 0 && x.at.First > 0 && (q.Page-1)*x.at.First == x.at.Rows
 }
 
 // clamped reports whether the server gives fewer rows a page than asked for: page

@@ -22,6 +22,9 @@ const (
 	// maxRepeats bounds the mismatches in a row that show the same rows
 	// wherever the list is asked to begin.
 	maxRepeats = 4
+	// maxUnread is how often in a row the place of the row read last may be
+	// looked for where a record cannot be read.
+	maxUnread = 2
 	// enoughTails is how many mismatches in a row must end with the row read
 	// last, each asked for elsewhere, before that is believed to be the end of
 	// a list that grows in front of it with each request.
@@ -35,6 +38,7 @@ type stall struct {
 	barren  int    // pages in a row that neither got further nor brought a new row
 	idle    int    // mismatches in a row that neither got further nor brought a new row
 	back    int    // how often the reader has gone back since a page last matched
+	unread  int    // how often the row read last was looked for among records that cannot be read
 	repeats int    // mismatches that began as the one before, and were asked for elsewhere
 	shown   uint64 // the first row of the last mismatch
 	shownAt int    // where it was asked for
@@ -48,7 +52,7 @@ func (s *stall) took(q Query, l jsonscan.List, moved, isNew bool, rows int) {
 		s.barren = 0
 	}
 	if isNew {
-		s.repeats, s.shown = 0, 0
+		s.repeats, s.shown, s.unread = 0, 0, 0
 	}
 	switch {
 	case !moved:

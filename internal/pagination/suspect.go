@@ -50,6 +50,9 @@ func (e *WaitError) Unwrap() error { return e.Err }
 // narrowable reports whether one record may be the cause of an error, so that a
 // page without it may be answered.
 func narrowable(err error) bool {
+	if errors.Is(err, jsonscan.ErrOtherShape) {
+		return false
+	}
 	return errors.Is(err, jsonscan.ErrNotAList) || errors.Is(err, providers.ErrTooLarge) || serverStatus(err) != 0
 }
 

@@ -17,19 +17,25 @@ var ErrNotAList = errors.New("not the documented list")
 // Limits.Elements. A smaller page may fit.
 var ErrTooLarge = errors.New("larger than the limit")
 
+// ErrOtherShape is an ErrNotAList of an answer with records in a documented shape
+// that it should not have: all its records are well, so that no smaller question
+// helps.
+var ErrOtherShape = errors.New("another documented shape")
+
 // A NotAListError says what was found in place of the documented list. It
 // never holds text of the answer.
 type NotAListError struct {
 	Found string
 	large bool
+	other bool
 }
 
 // Error returns "not the documented list: found HTML".
 func (e *NotAListError) Error() string { return ErrNotAList.Error() + ": found " + e.Found }
 
-// Is makes it an ErrNotAList, and an ErrTooLarge if it is one.
+// Is makes it an ErrNotAList, and an ErrTooLarge or ErrOtherShape if it is one.
 func (e *NotAListError) Is(target error) bool {
-	return target == ErrNotAList || target == ErrTooLarge && e.large
+	return target == ErrNotAList || target == ErrTooLarge && e.large || target == ErrOtherShape && e.other
 }
 
 // A Shape is one documented form of a list answer.

@@ -35,6 +35,18 @@ func Split(body []byte, limits Limits, shapes ...Shape) (List, error) {
 	return s.list(shapes)
 }
 
+// Explain returns err, the error of Split, or an ErrOtherShape if the answer is a
+// list with records of one of other shapes.
+func Explain(err error, body []byte, others ...Shape) error {
+	if err == nil || errors.Is(err, ErrTooLarge) {
+		return err
+	}
+	if list, otherErr := Split(body, Limits{}, others...); otherErr != nil || len(list.Records) == 0 {
+		return err
+	}
+	return &NotAListError{Found: "the list in another documented form than before", other: true}
+}
+
 // A span is where a value lies in the answer.
 type span struct{ start, end int }
 

@@ -178,8 +178,8 @@ type elementCheck struct {
 	count   int
 	withID  bool
 	good    bool // one of them can be delivered
-	foreign int // elements that are not valid UTF-8
-	native  int // those that are, and go beyond ASCII
+	foreign int  // elements that are not valid UTF-8
+	native  int  // those that are, and go beyond ASCII
 }
 
 // add looks at one element, which lies at an offset of the answer.

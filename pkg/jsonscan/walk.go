@@ -214,6 +214,30 @@ func Elements(b []byte, i int, yield func(start, end int) bool) {
 	}
 }
 
+// CountObjects counts the objects in the first array of an answer, which need not
+// be valid: how many records it seems to have.
+func CountObjects(body []byte) (n int) {
+	depth, inside := 0, 0 // the depth of what is inside the array
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			i = skipString(body, i) - 1
+		case '{', '[':
+			if inside > 0 && depth == inside && body[i] == '{' {
+				n++
+			}
+			if depth++; inside == 0 && body[i] == '[' {
+				inside = depth
+			}
+		case '}', ']':
+			if depth--; inside > 0 && depth < inside {
+				return n
+			}
+		}
+	}
+	return n
+}
+
 // NameIs compares a member's name with a plain one, undoing escapes if there
 // are any.
 func NameIs(raw []byte, name string) bool {

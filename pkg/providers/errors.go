@@ -38,6 +38,9 @@ var (
 	// a list. Error.Detail says what was found. It is a
 	// jsonscan.ErrNotAList as well.
 	ErrMalformed error = &kind{ErrTemporary.Error() + ": the answer is not what the documents say", []error{ErrTemporary, jsonscan.ErrNotAList}}
+	// ErrOtherShape is an ErrMalformed of a list in another documented form than
+	// the pages before it. It is a jsonscan.ErrOtherShape as well.
+	ErrOtherShape error = &kind{ErrMalformed.Error(), []error{ErrMalformed, jsonscan.ErrOtherShape}}
 	// ErrNotFound: 404 for a single object.
 	ErrNotFound = errors.New("not found")
 	// ErrGone: 410, the object is archived.

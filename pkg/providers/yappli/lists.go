@@ -79,7 +79,7 @@ func (c *Client) readUsers(ctx context.Context, query func(Quirks) UsersQuery) (
 		if shape == "" {
 			shape = quirks.List
 		}
-		r := call.ListRequest{Request: call.Request{Path: root + "/users", Query: values}, Shapes: named(shape), Limit: q.limit(quirks)}
+		r := call.ListRequest{Request: call.Request{Path: root + "/users", Query: values}, Shapes: named(shape), Others: shapes, Limit: q.limit(quirks)}
 		if r.Shapes == nil {
 			return r, refuse(op, "no list has the shape %q; there are %q", shape, shapeNames())
 		}

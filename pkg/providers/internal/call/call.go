@@ -264,6 +264,9 @@ func (c *Client) accept(op string, r Request, response Response) error {
 		if other.Found == "HTML" {
 			detail += "; if it stays so, check the connection's base URL"
 		}
+		if errors.Is(err, jsonscan.ErrOtherShape) {
+			return fault(providers.ErrOtherShape, detail)
+		}
 		return fault(providers.ErrMalformed, detail)
 	}
 	return err

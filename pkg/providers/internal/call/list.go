@@ -13,6 +13,7 @@ import (
 type ListRequest struct {
 	Request
 	Shapes []jsonscan.Shape // documented forms of the answer
+	Others []jsonscan.Shape // further ones, which this answer must not have
 	Limit  int              // rows asked for; 0: not said
 }
 
@@ -26,7 +27,7 @@ func (c *Client) List(ctx context.Context, op string, build func(providers.Token
 		r.Read = func(body []byte) error {
 			var err error
 			list, err = jsonscan.Split(body, c.limits(r.Limit), r.Shapes...)
-			return err
+			return jsonscan.Explain(err, body, r.Others...)
 		}
 		return r.Request, err
 	})

@@ -47,17 +47,22 @@ func (d Dataset) Open(ctx context.Context, a Account) (Feed, error) {
 	return d.open(ctx, d, feed, a)
 }
 
-// created reads when a record was made.
-func (d Dataset) created(record []byte) (time.Time, bool) {
+// created reads when a record was made. A time without a zone, as Yappli's, may
+// be that of any place on earth.
+func (d Dataset) created(record []byte) (earliest, latest time.Time, ok bool) {
 	value, ok := jsonscan.Lookup(record, d.Created)
 	if !ok {
-		return time.Time{}, false
+		return earliest, latest, false
 	}
 	text, ok := jsonscan.Text(value)
 	if !ok {
-		return time.Time{}, false
+		return earliest, latest, false
 	}
-	return readTime(string(text))
+	if at, ok := readTime(string(text)); ok {
+		return at, at, true
+	}
+	at, ok := readTime(string(text) + "Z")
+	return at.Add(-14 * time.Hour), at.Add(12 * time.Hour), ok
 }
 
 // A generation is the documented form that a provider's answers have, out of

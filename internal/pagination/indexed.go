@@ -307,8 +307,15 @@ func (x *indexed) nothingAfter(ctx context.Context) (bool, error) {
 	for range 2 {
 		l, err := x.refetchTwice(ctx, q)
 		n := len(l.Records)
-		if err != nil || n > 0 {
-			return n > 0 && n < q.Limit && x.lastStandsAt(l, n-1), err
+		switch {
+		case err != nil:
+			return false, err
+		case n == 0:
+		case n < q.Limit && x.lastStandsAt(l, n-1):
+			x.at.Signs.displace(x.at.Look, q.Start+n-x.at.Rows)
+			return true, nil
+		default:
+			return false, nil
 		}
 	}
 	return x.nothingInLargePages(ctx)

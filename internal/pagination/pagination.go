@@ -81,8 +81,9 @@ type Source struct {
 	Release func(body []byte)
 	// Stream opens the one answer of an unpaged list. Only Unpaged needs it.
 	Stream func(ctx context.Context, q Query) (Stream, error)
-	// Created tells when a record was made, if it says so. nil: they never do.
-	Created func(record []byte) (time.Time, bool)
+	// Created tells between which times a record was made, which are one if it
+	// says its zone, and whether it says anything. nil: they never do.
+	Created func(record []byte) (earliest, latest time.Time, ok bool)
 }
 
 // A Stream yields a list in pieces, and io.EOF after the last one.

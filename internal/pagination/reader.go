@@ -341,7 +341,7 @@ func (s *session) take(l jsonscan.List, p placement) Page {
 			s.progress = true
 			kept = knownRow{}
 			page.Rows = append(page.Rows, Row{Record: record, Place: p.start + i + 1, known: one})
-			s.late.unknown(s, l.Bytes(record))
+			s.late.unknown(s, l.Bytes(record), p.moved && i < p.overlapIndex)
 		} else {
 			var unchanged knownRow
 			if e.content == content && e.pass == uint8(s.at.Pass) {
@@ -437,18 +437,31 @@ type lateRun struct {
 // times may be rounded.
 const creationSlack = 2 * time.Second
 
-// unknown notes a row that no look before has shown.
-func (r *lateRun) unknown(s *session, record []byte) {
+// unknown notes a row that no look before has shown. front: it stands before rows
+// that this look has read. If it was made while the run was reading, that was
+// since this look began, and it has not pushed on what the first look read.
+func (r *lateRun) unknown(s *session, record []byte, front bool) {
 	if s.at.Look == 0 {
 		return
 	}
-	s.at.Signs.Found++
-	if s.source.Created != nil {
-		if at, ok := s.source.Created(record); ok && !s.began.IsZero() && at.After(s.began.Add(-creationSlack)) {
-			return // it was made while the run was reading
-		}
+	made, maybe := s.madeMeanwhile(record)
+	if !front || !maybe {
+		s.at.Signs.Found++
 	}
-	r.unknownRows++
+	if !made {
+		r.unknownRows++
+	}
+}
+
+// madeMeanwhile reports whether a record was made while the run was reading, as
+// it says, and whether it may have been.
+func (s *session) madeMeanwhile(record []byte) (made, maybe bool) {
+	if s.source.Created == nil || s.began.IsZero() {
+		return false, false
+	}
+	earliest, latest, ok := s.source.Created(record)
+	since := s.began.Add(-creationSlack)
+	return ok && earliest.After(since), ok && latest.After(since)
 }
 
 // met notes a row that a look before has shown.

@@ -176,7 +176,7 @@ func (c confirmation) ask(reading context.Context, q question) (equal bool, err 
 		p, err := r.Next(reading)
 		switch {
 		case errors.Is(err, io.EOF):
-			return true, nil
+			return r.Position().Signs.Unread == at.Signs.Unread, nil // nor a place that cannot be read
 		case err != nil:
 			return false, err
 		case len(p.Rows) > 0:

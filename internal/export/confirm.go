@@ -36,6 +36,8 @@ func (x *extraction) toAskAgain(ctx context.Context, at pagination.Position) err
 	switch {
 	case noted || x.journal.Reviewed || x.steps[at.Pass].owed:
 		return nil
+	case at.Seen == 0 && at.Signs.Unread > 0: // it is not empty, and in doubt
+		return nil
 	case at.Seen == 0:
 		x.journal.Open = append(x.journal.Open, question{Pass: at.Pass})
 	case counted && at.Seen < said:

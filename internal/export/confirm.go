@@ -153,12 +153,22 @@ func (c confirmation) reopen(ctx, reading context.Context, q question) error {
 				return err
 			}
 		}
-		if err := x.judgePass(ctx); err != nil {
+		if err := x.judgePass(ctx, reading); err != nil {
 			return err
 		}
 	}
 	x.part.point.Next = pagination.Position{Pass: len(x.steps), Looks: x.part.point.Next.Looks}
 	return nil
+}
+
+// emptied settles a pass whose rows have all left its window since they were read:
+// two looks in a row have found nothing, and nor does a question after a pause.
+func (c confirmation) emptied(reading context.Context, at *pagination.Position) error {
+	still, err := c.askAll(reading, []question{{Pass: at.Pass}}, firstPause)
+	if err == nil && len(still) == 0 {
+		at.Signs.Torn = 0
+	}
+	return err
 }
 
 // ask reports whether a question gets the same answer: an empty list, or

@@ -205,7 +205,7 @@ func (x *extraction) readAll(ctx, reading context.Context) error {
 				return err
 			}
 		}
-		if err := x.judgePass(ctx); err != nil {
+		if err := x.judgePass(ctx, reading); err != nil {
 			return err
 		}
 		if err := x.storeEarly(ctx); err != nil {
@@ -282,8 +282,13 @@ func (x *extraction) holdToGeneration(ctx context.Context) error {
 
 // judgePass decides whether a pass that has been read to its end is to be
 // looked at again, and moves to the next one if not.
-func (x *extraction) judgePass(ctx context.Context) error {
+func (x *extraction) judgePass(ctx, reading context.Context) error {
 	at := x.part.point.Next
+	if at.Look > 1 && at.Rows == 0 && at.Seen > 0 {
+		if err := (confirmation{x}).emptied(reading, &at); err != nil {
+			return err
+		}
+	}
 	settled := at.Seen == 0 || at.Settled(x.feed.Unordered) // emptiness is asked again by itself
 	if !settled && at.Look < maxLooks && !x.known.Forgetful() {
 		x.part.point.Next = at.Again()

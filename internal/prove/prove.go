@@ -20,13 +20,22 @@ import (
 )
 
 // A proof runs in three sizes: HIKYAKU_PROVE=full as 'make prove-...' has it,
-// HIKYAKU_PROVE=twentieth in .ci/run, and a handful in 'go test'.
+// HIKYAKU_PROVE=twentieth or handful in .ci/run, and a handful in 'go test', which
+// leaves out the heavy ones.
 
 // Full reports whether the proofs run at full size.
 func Full() bool { return os.Getenv("HIKYAKU_PROVE") == "full" }
 
 // Handful reports whether they run in the form that 'go test' has time for.
 func Handful() bool { return !Full() && os.Getenv("HIKYAKU_PROVE") != "twentieth" }
+
+// Heavy leaves a test that takes seconds even as a handful to .ci/run and 'make'.
+func Heavy(t testing.TB) {
+	t.Helper()
+	if os.Getenv("HIKYAKU_PROVE") == "" {
+		t.Skip("a heavy proof: .ci/run prove and 'make prove-...' run it")
+	}
+}
 
 // Size returns a count for this run: all of them, a twentieth but at least the
 // few, or the few.

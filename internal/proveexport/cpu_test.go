@@ -51,6 +51,7 @@ func (r *race) speed(name string) float64 { return r.bytes[name] / 1e6 / r.cpu[n
 // TestCPU compares the export with the least work that any has, and with other
 // ways to do the same.
 func TestCPU(t *testing.T) {
+	prove.Heavy(t)
 	r := &race{haul: newHaul(t, sized(200_000, 10_000)), cpu: map[string]float64{}, bytes: map[string]float64{}}
 	ways := []struct{ name, mode, compression string }{
 		{"ceiling", "ceiling", "gzip"}, {"hikyaku", "product", "gzip"}, {"hikyaku again", "product", "gzip"},

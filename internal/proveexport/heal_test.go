@@ -16,6 +16,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -77,6 +78,7 @@ func TestHeal(t *testing.T) {
 
 // TestDelivery changes nothing of an order but its delivery.
 func TestDelivery(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 60, Rate: anyRate})
 	now := time.Now().UTC().Truncate(time.Minute)

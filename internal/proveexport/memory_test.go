@@ -56,6 +56,7 @@ func (h *haul) carry(t *testing.T, binary string, env ...string) float64 {
 // TestMemory runs the real binary: beside the ids that it remembers, how much
 // memory it needs must not depend on how much there is to export.
 func TestMemory(t *testing.T) {
+	prove.Heavy(t)
 	binary, err := prove.Build(t.Context(), t.TempDir(), "export")
 	if err != nil {
 		t.Fatal(err)

@@ -210,6 +210,7 @@ func (p *pursuit) String() string {
 // the allowed rate all the same; where each question needs the answer before it,
 // nothing but the latency and the rate may take time.
 func TestLatency(t *testing.T) {
+	prove.Heavy(t)
 	readLoop(t)
 	settings := prove.ReadTemplate(t, "../..").Variables(localstack.Resource(localstack.Export))
 	for name := range settings {

@@ -193,6 +193,7 @@ func (h *heaviest) figure(b *bench, name string) {
 
 // TestWorst_Export serves each list as badly as the caps allow, and worse.
 func TestWorst_Export(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	b := newBench(t, localstack.Export)
 	datasets := []string{"yappli/users", "supersaas/users", "shopline/customers", "assisttencho/orders"}
@@ -234,6 +235,7 @@ func TestWorst_Export(t *testing.T) {
 
 // TestWorst_Rows exports many small rows.
 func TestWorst_Rows(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	b := newBench(t, localstack.Export)
 	b.sink = &sink{parts: map[string]http.Header{}}
@@ -259,6 +261,7 @@ func TestWorst_Rows(t *testing.T) {
 
 // TestWorst_Reconcile gives both lists of a reconcile pages at their caps.
 func TestWorst_Reconcile(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	b := newBench(t, localstack.Reconcile)
 	const elements = 10_000
@@ -284,6 +287,7 @@ func TestWorst_Reconcile(t *testing.T) {
 // records, and whose members', are at their caps. A reconcile of short lists
 // comes first, without which nobody is created.
 func TestWorst_Relay(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	const batch = 10
 	var records []any
@@ -318,6 +322,7 @@ func TestWorst_Relay(t *testing.T) {
 
 // TestWorst_TokenRefresh gives every call of a tick an answer at its cap.
 func TestWorst_TokenRefresh(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	b := newBench(t, localstack.TokenRefresh)
 	b.single("tokenrefresh, answers at their worst", `{"source":"aws.scheduler"}`, func() { b.renew(localstack.TokenRefresh) })

@@ -105,6 +105,7 @@ func drain(t *testing.T, n int, lookup bool, vars map[string]string) *drained {
 }
 
 func TestDrain(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	n := prove.Size(10_000, 500)
 	d := drain(t, n, false, nil)
@@ -194,6 +195,7 @@ func lowerLimit(t *testing.T, n int, cold bool) (refused, used float64) {
 }
 
 func TestDrain_LowerLimit(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	most := float64(prove.Size(5, 10)) / 100 // a short run learns for much of its time
 	refused, used := lowerLimit(t, prove.Size(2000, 1000), false)

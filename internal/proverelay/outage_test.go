@@ -64,6 +64,7 @@ var manyLeave = map[string]string{"HIKYAKU_DISABLE_CAP": "1000000"}
 // TestOutage takes Yappli away for a day and then the booking account's key
 // for three. No nightly reconcile mends what the queue might lose.
 func TestOutage(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	n := prove.Size(1000, 30)
 	silent, rejected := time.Duration(prove.Size(24, 4))*time.Hour, time.Duration(prove.Size(72, 8))*time.Hour

@@ -166,6 +166,7 @@ func (c crowd) binary(t *testing.T, template prove.Template, timeout time.Durati
 // runtime, in invocations that each end before their deadline. In the short
 // form one user in ten has a member, because to link one costs three requests.
 func TestScale(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	c := crowd{n: prove.Size(1_000_000, 50_000), named: prove.Size(1_000_000, 5000), users: &atomic.Int64{}, members: &atomic.Int64{}}
 	timeout, least := time.Duration(prove.Size(40, 3))*time.Second, prove.Size(10, 2)

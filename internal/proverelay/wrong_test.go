@@ -183,6 +183,7 @@ func (r *rig) webhook(body map[string]any) {
 }
 
 func TestNobodyIsDisabled(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	var failed []string
 	for name, situation := range situations {

@@ -18,6 +18,7 @@ import (
 	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -250,6 +251,7 @@ func (v *victim) slowly() {
 
 // TestProveKills kills the real binary at random times.
 func TestProveKills(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	s := newStack(t)
 	r := random(2)
@@ -288,6 +290,7 @@ func TestProveKills(t *testing.T) {
 // the next run find no intent in the journal: it spends the spent credential
 // again, and the whole family is revoked.
 func TestProveKills_WithoutTheJournal(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	for _, forget := range []bool{false, true} {
 		s := newStack(t)

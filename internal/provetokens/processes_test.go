@@ -16,6 +16,7 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -266,6 +267,7 @@ func redeem(t *testing.T, f *fleet, n int, group ...target) {
 // TestProveOneRedemption_WithoutTheSwap is the same with every lease granted:
 // an endpoint that drops the conditions of writes to leases.
 func TestProveOneRedemption_WithoutTheSwap(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	s := newStack(t)
 	target, err := url.Parse(s.AWS.URL)

@@ -20,7 +20,7 @@ func TestCheckpoint_FitsAtItsWidest(t *testing.T) {
 		Known:      "0123456789abcdef", Repeats: million, Late: million, Redacted: strings.Repeat("f", maxPaths/4),
 		Drift: pagination.Drift{Shifts: million, Rewinds: million, Unresolved: million},
 		Next: pagination.Position{
-			Pass: 255, Look: reviewLook, Looks: reviewLook, Rows: million, Seen: million, Size: 1000, Total: million, Done: true,
+			Pass: 255, Look: reviewLook, Looks: reviewLook, Rows: million, Seen: million, PageRows: pagination.PageRows{Size: 1000}, Total: million, Done: true,
 			Last:    []string{id, id, id, id[:4]}, // of 400 bytes together
 			Suspect: &pagination.Suspect{Since: time.Date(2026, 11, 22, 0, 30, 0, 123456789, time.UTC), Failures: 1000, Status: 599},
 			Signs:   pagination.Signs{Displaced: million, Moved: million, Found: million, Late: million, Reordered: million, Returned: million, Inverted: million, Torn: 1000, Unread: 1000},

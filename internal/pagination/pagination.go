@@ -130,9 +130,8 @@ type Position struct {
 	// Rows is how many rows of the pass have been read, in this look.
 	Rows int `json:"rows"`
 	// Seen counts the different rows that the pass has shown, in all looks.
-	Seen  int `json:"seen,omitempty"`
-	Size  int `json:"size,omitempty"`  // rows of a page that the server is known to give; 0: as asked
-	First int `json:"first,omitempty"` // rows of the look's first page
+	Seen int `json:"seen,omitempty"`
+	PageRows
 	// Last are the ids of the rows read last, the newest at the end.
 	Last []string `json:"last,omitempty"`
 	// Fixed: the server's page size cannot be chosen.
@@ -152,6 +151,12 @@ type Position struct {
 	Signs   Signs    `json:"signs,omitzero"`
 	// Done: the pass has been read to its end, and Settled judges it.
 	Done bool `json:"done,omitempty"`
+}
+
+// PageRows are how many rows pages have.
+type PageRows struct {
+	Size  int `json:"size,omitempty"`  // rows of a page that the server is known to give; 0: as asked
+	First int `json:"first,omitempty"` // rows of the look's first page
 }
 
 // Windows are narrower windows of time, and how far the first of them is read.

@@ -444,7 +444,7 @@ func (r *lateRun) unknown(s *session, record []byte, front bool) {
 	if s.at.Look == 0 {
 		return
 	}
-	made, maybe := s.madeMeanwhile(record)
+	made, maybe := s.source.madeSince(s.began, record)
 	if !front || !maybe {
 		s.at.Signs.Found++
 	}
@@ -453,14 +453,14 @@ func (r *lateRun) unknown(s *session, record []byte, front bool) {
 	}
 }
 
-// madeMeanwhile reports whether a record was made while the run was reading, as
-// it says, and whether it may have been.
-func (s *session) madeMeanwhile(record []byte) (made, maybe bool) {
-	if s.source.Created == nil || s.began.IsZero() {
+// madeSince reports whether a record was made since a run began, as it says, and
+// whether it may have been.
+func (s Source) madeSince(began time.Time, record []byte) (made, maybe bool) {
+	if s.Created == nil || began.IsZero() {
 		return false, false
 	}
-	earliest, latest, ok := s.source.Created(record)
-	since := s.began.Add(-creationSlack)
+	earliest, latest, ok := s.Created(record)
+	since := began.Add(-creationSlack)
 	return ok && earliest.After(since), ok && latest.After(since)
 }
 

@@ -10,7 +10,7 @@ gremlins=${GREMLINS:-.cache/tools/gremlins}
 # of the time; without them the share can only be lower.
 export GOFLAGS='-vet=off -skip=FindEachMissingGuard|IsFoundWithoutTheGuards|Schedules_Converge|LosesAndDoublesNothing/mixed_batch|takeover|linking|array'
 packages=("$@")
-[ ${#packages[@]} -gt 0 ] || packages=(pkg/providers/internal/call internal/tokenrefresh internal/webhookrelay internal/export)
+[ ${#packages[@]} -gt 0 ] || packages=(pkg/providers/internal/call internal/tokenrefresh internal/webhookrelay internal/webhookrelay/ingest internal/export)
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 go clean -testcache # a remembered run takes no time, and every mutant would seem to take too long

@@ -24,7 +24,7 @@ type importRule struct {
 }
 
 var (
-	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/webhookrelay/mapping", "internal/export"}
+	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/export"}
 	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
 	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
 	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
@@ -40,6 +40,9 @@ func importRules() []importRule {
 		{slices.Concat(cores, seams), aws, "cores and seams know no AWS; put it into a store or into internal/boot"},
 		{slices.Concat(cores, seams), []string{"internal/boot/...", "cmd/...", "functions/..."}, "wiring lies above the cores"},
 		{slices.Concat(cores, seams), fakes, "a core must not know whether its world is real"},
+		{[]string{"internal/webhookrelay/queue"}, slices.Concat([]string{"internal/..."}, clients), "messages are what the packages of the relay share, so they know none of those"},
+		{[]string{"internal/webhookrelay/ingest"}, slices.Concat([]string{"internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/operate", "internal/objectstore"}, clients), "ingest takes what strangers send: it reaches the queue and its own secret, and neither providers nor the relay's state"},
+		{[]string{"internal/webhookrelay"}, []string{"internal/webhookrelay/ingest"}, "the relay takes its messages from the queue, and from nowhere else"},
 		{[]string{"internal/pagination"}, slices.Concat([]string{"internal/..."}, clients, aws), "paging knows the vocabulary of errors and the list of an answer, and neither clients nor stores"},
 		{[]string{"pkg/jsonscan"}, slices.Concat([]string{"internal/...", "pkg/providers/..."}, aws), "splitting JSON knows nothing of what is in it"},
 		{[]string{"pkg/providers/..."}, append([]string{"internal/...", "cmd/..."}, aws...), "the providers are a library of their own"},

@@ -17,7 +17,9 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -44,7 +46,7 @@ type crashQueue struct {
 	queue *fifo
 }
 
-func (q crashQueue) Send(ctx context.Context, e ...webhookrelay.Envelope) error {
+func (q crashQueue) Send(ctx context.Context, e ...queue.Envelope) error {
 	return q.p.Effect(ctx, q.name+".Send", func() error { return q.queue.Send(ctx, e...) })
 }
 
@@ -52,7 +54,7 @@ func (q crashQueue) Postpone(ctx context.Context, receipt string, d time.Duratio
 	return q.p.Effect(ctx, q.name+".Postpone", func() error { return q.queue.Postpone(ctx, receipt, d) })
 }
 
-func (q crashQueue) Receive(ctx context.Context) (batch []webhookrelay.Delivery, err error) {
+func (q crashQueue) Receive(ctx context.Context) (batch []queue.Delivery, err error) {
 	err = q.p.Effect(ctx, q.name+".Receive", func() error {
 		batch = q.queue.receive(10)
 		return nil
@@ -62,7 +64,7 @@ func (q crashQueue) Receive(ctx context.Context) (batch []webhookrelay.Delivery,
 
 func (q crashQueue) Delete(ctx context.Context, receipt string) error {
 	return q.p.Effect(ctx, q.name+".Delete", func() error {
-		q.queue.settle([]webhookrelay.Delivery{{ID: receipt}}, nil)
+		q.queue.settle([]queue.Delivery{{ID: receipt}}, nil)
 		return nil
 	})
 }
@@ -282,7 +284,7 @@ func (w *wreck) ingests(ctx context.Context, p *crash.Process) error {
 	}
 	in := newIngest(crashQueue{p, "queue", w.queue}, w.metrics, hookSecret)
 	in.Now = time.Now
-	answer := in.Accept(ctx, webhookrelay.Request{ID: "request", Secret: providers.NewSecret(hookSecret), Body: []byte("[" + strings.Join(elements, ",") + "]")})
+	answer := in.Accept(ctx, ingest.Request{ID: "request", Secret: providers.NewSecret(hookSecret), Body: []byte("[" + strings.Join(elements, ",") + "]")})
 	if err := p.Effect(ctx, "answer", func() error { w.unanswered = answer.Status != http.StatusOK; return nil }); err != nil {
 		return err
 	}

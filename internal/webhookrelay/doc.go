@@ -1,11 +1,11 @@
 // Package webhookrelay carries customers from SuperSaaS to Yappli CRM. It is
-// the core of three roles of one function, and knows providers and seams, but
-// neither AWS nor the environment.
+// the core of the roles relay and reconcile of one function, and knows providers
+// and seams, but neither AWS nor the environment.
 //
-// Ingest takes a webhook, believes nothing of it but "user 123 changed", and
-// puts that on a FIFO queue. Relay takes messages off the queue, reads the
-// user from SuperSaaS, maps the fields, and creates, updates, disables or
-// restores the Yappli member, under the row protocol of
+// Package ingest takes a webhook and puts "user 123 changed" on a FIFO queue;
+// package queue says what the messages are. Relay takes them off the queue,
+// reads the user from SuperSaaS, maps the fields, and creates, updates,
+// disables or restores the Yappli member, under the row protocol of
 // docs/relay-protocol.md. Reconciler lists both sides and puts the users that
 // differ on the same queue. Only Relay writes to Yappli.
 //

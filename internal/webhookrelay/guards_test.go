@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -81,9 +82,9 @@ func TestRelay_LeavesAnotherAccountAlone(t *testing.T) {
 				}
 				source.account = "another"
 				writes := r.crm.Count("PUT /api/ext/users/{id}")
-				body := webhookrelay.Message{User: user, At: time.Now()}.Envelope("").Body
+				body := queue.Message{User: user, At: time.Now()}.Envelope("").Body
 				for range 7 { // more than open a breaker
-					if left := stack.Relay(r.dead, r.queue).Work(context.Background(), []webhookrelay.Delivery{{ID: "1", Receipt: "1", Body: body}}); len(left) != 1 {
+					if left := stack.Relay(r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "1", Receipt: "1", Body: body}}); len(left) != 1 {
 						t.Fatalf("unfinished = %v, want 1", left)
 					}
 				}

@@ -10,6 +10,7 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -155,8 +156,8 @@ func TestIdentity_OfTwoClaimsOneIsGranted(t *testing.T) {
 			if strings.HasSuffix(q.URL.Path, "/api/users/"+unique(owner)[3:]+".json") && !once {
 				once = true // the other has read document, row and owner: now it gets its identity back, and creates
 				r.shop.Quiet().ChangeUser(owner, map[string]any{"field_2": "C-1"})
-				m := webhookrelay.Message{User: owner, Event: "change", At: time.Now()}
-				r.stack().Relay(r.dead, r.queue).Work(context.Background(), []webhookrelay.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
+				m := queue.Message{User: owner, Event: "change", At: time.Now()}
+				r.stack().Relay(r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
 			}
 			return answer, err
 		})

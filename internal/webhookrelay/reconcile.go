@@ -15,6 +15,7 @@ import (
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pagination"
+	"hikyaku/internal/webhookrelay/queue"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 type Reconciler struct {
 	*Stack
 
-	queue Queue
+	queue queue.Queue
 	dry   bool
 	found []Difference // of a dry run
 	lease *lease.Lease // nil in a dry run
@@ -38,9 +39,9 @@ type Reconciler struct {
 	table *table
 }
 
-// Reconciler returns a reconciler of one run or a part of one. queue is the
+// Reconciler returns a reconciler of one run or a part of one. q is the
 // relay's.
-func (s *Stack) Reconciler(queue Queue) *Reconciler { return &Reconciler{Stack: s, queue: queue} }
+func (s *Stack) Reconciler(q queue.Queue) *Reconciler { return &Reconciler{Stack: s, queue: q} }
 
 // The steps of a run.
 type phase string

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/queue"
 )
 
 // batch is the most that a queue takes in one request.
@@ -42,7 +43,7 @@ func (r *Reconciler) markIndex(ctx context.Context) error {
 // each record once, however often the run is interrupted.
 func (r *Reconciler) send(ctx context.Context) error {
 	membersComplete, usersComplete := r.membersComplete(), r.usersComplete()
-	var pending []Envelope
+	var pending []queue.Envelope
 	counted := r.state.Report
 	flush := func(next int) error {
 		if len(pending) > 0 {
@@ -67,7 +68,7 @@ func (r *Reconciler) send(ctx context.Context) error {
 		case r.dry:
 			r.found = append(r.found, Difference{User: rec.id, Reason: reason})
 		default:
-			m := Message{User: rec.id, Event: fromReconcile, Force: true, At: r.state.Users.Began}
+			m := queue.Message{User: rec.id, Event: queue.Reconcile, Force: true, At: r.state.Users.Began}
 			pending = append(pending, m.Envelope(uuid.NewString()))
 		}
 		if len(pending) == batch {

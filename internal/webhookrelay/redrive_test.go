@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/queue"
 )
 
 // outlet hands out what is there, once, and can fail.
@@ -18,13 +18,13 @@ type outlet struct {
 	noReceive, noDelete error
 }
 
-func (o outlet) Receive(context.Context) ([]webhookrelay.Delivery, error) {
+func (o outlet) Receive(context.Context) ([]queue.Delivery, error) {
 	return o.receive(10), o.noReceive
 }
 
 func (o outlet) Delete(_ context.Context, receipt string) error {
 	if o.noDelete == nil {
-		o.settle([]webhookrelay.Delivery{{ID: receipt}}, nil)
+		o.settle([]queue.Delivery{{ID: receipt}}, nil)
 	}
 	return o.noDelete
 }
@@ -34,7 +34,7 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 		at := time.Now().UTC()
 		time.Sleep(time.Hour)
 		now := time.Now().UTC()
-		for _, m := range []webhookrelay.Message{
+		for _, m := range []queue.Message{
 			{User: 7, Event: "change", At: at, Class: "refused", Force: true}, {User: 8, Event: "delete", Deleted: true, At: at, Class: "mapping"},
 			{At: at, Class: "malformed"},
 		} {
@@ -48,7 +48,7 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 			t.Fatalf("Redrive = %+v, %v, want %+v", got, err, want)
 		}
 		sent := r.queue.bodies()
-		want := []webhookrelay.Message{{User: 7, Event: "redrive", At: now, Force: true}, {User: 8, Event: "redrive", Deleted: true, At: now}}
+		want := []queue.Message{{User: 7, Event: "redrive", At: now, Force: true}, {User: 8, Event: "redrive", Deleted: true, At: now}}
 		if len(sent) != 2 || sent[0] != want[0] || sent[1] != want[1] || r.dead.len() != 1 {
 			t.Fatalf("sent %+v with %d kept, want %+v", sent, r.dead.len(), want)
 		}
@@ -61,7 +61,7 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 // reburying is a queue whose relay gives everything up at once.
 type reburying struct{ dead *fifo }
 
-func (q reburying) Send(ctx context.Context, envelopes ...webhookrelay.Envelope) error {
+func (q reburying) Send(ctx context.Context, envelopes ...queue.Envelope) error {
 	for i := range envelopes {
 		envelopes[i].Dedup += "-again"
 	}
@@ -73,7 +73,7 @@ func (q reburying) Send(ctx context.Context, envelopes ...webhookrelay.Envelope)
 func TestRedrive_Ends(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for user := range int64(30) { // 0: malformed
-			m := webhookrelay.Message{User: user, Event: "change", At: time.Now().UTC(), Class: "mapping"}
+			m := queue.Message{User: user, Event: "change", At: time.Now().UTC(), Class: "mapping"}
 			if err := r.dead.Send(context.Background(), m.Envelope(strconv.FormatInt(user, 10))); err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestRedrive_MayBeRepeated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				m := webhookrelay.Message{User: 7, At: time.Now().UTC(), Class: "refused"}
+				m := queue.Message{User: 7, At: time.Now().UTC(), Class: "refused"}
 				if err := r.dead.Send(context.Background(), m.Envelope("x")); err != nil {
 					t.Fatal(err)
 				}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"hikyaku/internal/webhookrelay/queue"
 )
 
 // leastTime is what must be left of an invocation for another job to start.
@@ -18,12 +20,12 @@ const leastTime = 10 * time.Second
 type Relay struct {
 	*Stack
 
-	dead  Queue
-	inbox Inbox
+	dead  queue.Queue
+	inbox queue.Inbox
 }
 
 // Relay returns the stack's relay. dead is the dead-letter queue.
-func (s *Stack) Relay(dead Queue, inbox Inbox) *Relay {
+func (s *Stack) Relay(dead queue.Queue, inbox queue.Inbox) *Relay {
 	return &Relay{Stack: s, dead: dead, inbox: inbox}
 }
 
@@ -34,18 +36,18 @@ type job struct {
 	newest     time.Time // of the messages that a webhook sent; zero: there is none
 	oldest     time.Time // of the same
 	other      time.Time // the oldest of those that none sent
-	deliveries []Delivery
-	messages   []Message
+	deliveries []queue.Delivery
+	messages   []queue.Message
 }
 
 // Work handles one batch and returns the ids of the deliveries that are to
 // stay in the queue: those that failed, and those that no time was left for.
 // Every delivery not named is durable: in Yappli, found to need nothing, or in
 // the dead-letter queue.
-func (r *Relay) Work(ctx context.Context, batch []Delivery) (unfinished []string) {
+func (r *Relay) Work(ctx context.Context, batch []queue.Delivery) (unfinished []string) {
 	jobs, poison := jobsOf(batch)
 	for _, d := range poison {
-		if !r.bury(ctx, Message{User: 0, At: r.Now().UTC(), Class: "malformed"}, d) {
+		if !r.bury(ctx, queue.Message{User: 0, At: r.Now().UTC(), Class: "malformed"}, d) {
 			unfinished = append(unfinished, d.ID)
 		}
 	}
@@ -60,10 +62,10 @@ func (r *Relay) Work(ctx context.Context, batch []Delivery) (unfinished []string
 }
 
 // jobsOf groups a batch by user, in the order in which they first appear.
-func jobsOf(batch []Delivery) (jobs []*job, poison []Delivery) {
+func jobsOf(batch []queue.Delivery) (jobs []*job, poison []queue.Delivery) {
 	byUser := map[int64]*job{}
 	for _, d := range batch {
-		m, err := ParseMessage(d.Body)
+		m, err := queue.ParseMessage(d.Body)
 		if err != nil {
 			poison = append(poison, d)
 			continue
@@ -82,9 +84,9 @@ func jobsOf(batch []Delivery) (jobs []*job, poison []Delivery) {
 }
 
 // heard notes when a message's event was.
-func (j *job) heard(m Message) {
+func (j *job) heard(m queue.Message) {
 	earliest := &j.other
-	if _, webhook := events[m.Event]; webhook {
+	if m.FromWebhook() {
 		earliest = &j.oldest
 		j.newest = later(j.newest, m.At)
 	}
@@ -97,7 +99,7 @@ func (j *job) heard(m Message) {
 // its messages the oldest counts.
 func (j *job) at() time.Time { return cmp.Or(j.newest, j.other) }
 
-func ids(deliveries []Delivery) []string {
+func ids(deliveries []queue.Delivery) []string {
 	list := make([]string, len(deliveries))
 	for i, d := range deliveries {
 		list[i] = d.ID
@@ -140,11 +142,11 @@ func (r *Relay) settle(ctx context.Context, j *job, o outcome) (unfinished []str
 // work with. Each message comes back later than the time before, so that days
 // without a credential do not use up its receipts. A message that cannot be
 // postponed comes back after the queue's own visibility time-out.
-func Defer(ctx context.Context, inbox Inbox, batch []Delivery, cause error) (unfinished []string, err error) {
+func Defer(ctx context.Context, inbox queue.Inbox, batch []queue.Delivery, cause error) (unfinished []string, err error) {
 	return postpone(ctx, inbox, batch, faultOf(cause), 0)
 }
 
-func postpone(ctx context.Context, inbox Inbox, deliveries []Delivery, o outcome, user int64) (unfinished []string, err error) {
+func postpone(ctx context.Context, inbox queue.Inbox, deliveries []queue.Delivery, o outcome, user int64) (unfinished []string, err error) {
 	for _, d := range deliveries {
 		unfinished = append(unfinished, d.ID)
 		err = errors.Join(err, inbox.Postpone(context.WithoutCancel(ctx), d.Receipt, pauseFor(o, d.Receives, user)))
@@ -154,7 +156,7 @@ func postpone(ctx context.Context, inbox Inbox, deliveries []Delivery, o outcome
 
 // bury puts a message on the dead-letter queue and reports whether it lies
 // there. A body that is no message stays out of it: nobody knows what it holds.
-func (r *Relay) bury(ctx context.Context, m Message, d Delivery) bool {
+func (r *Relay) bury(ctx context.Context, m queue.Message, d queue.Delivery) bool {
 	if err := r.dead.Send(context.WithoutCancel(ctx), m.Envelope(uuid.NewString())); err != nil {
 		r.Log.ErrorContext(ctx, "dead letter not stored", "user_id", m.User, "message_id", d.ID, "err", err)
 		return false

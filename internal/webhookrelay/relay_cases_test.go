@@ -14,6 +14,7 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -127,9 +128,9 @@ func TestRelay_ObserveSaysWhoWaitsOrIsLeftOut(t *testing.T) {
 func TestRelay_BuriesWhatIsNoMessage(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.linked("子")
-		batch := []webhookrelay.Delivery{
+		batch := []queue.Delivery{
 			{ID: "1", Receipt: "1", Body: []byte(`{"name":"山田"}`)},
-			{ID: "2", Receipt: "2", Body: webhookrelay.Message{User: user, At: time.Now()}.Envelope("").Body},
+			{ID: "2", Receipt: "2", Body: queue.Message{User: user, At: time.Now()}.Envelope("").Body},
 		}
 		if left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), batch); len(left) != 0 {
 			t.Fatalf("unfinished = %v, want none", left)
@@ -166,10 +167,10 @@ func TestRelay_LeavesWhatCannotBeRead(t *testing.T) {
 func TestRelay_LeavesWhatItHasNoTimeFor(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.linked("寅")
-		body := webhookrelay.Message{User: user, At: time.Now()}.Envelope("").Body
+		body := queue.Message{User: user, At: time.Now()}.Envelope("").Body
 		for left, want := range map[time.Duration]int{10*time.Second - 1: 1, 10 * time.Second: 0} {
 			ctx, cancel := context.WithTimeout(context.Background(), left)
-			if got := r.stack().Relay(r.dead, r.queue).Work(ctx, []webhookrelay.Delivery{{ID: "1", Body: body}}); len(got) != want {
+			if got := r.stack().Relay(r.dead, r.queue).Work(ctx, []queue.Delivery{{ID: "1", Body: body}}); len(got) != want {
 				t.Fatalf("with %v left: unfinished = %v, want %d", left, got, want)
 			}
 			cancel()
@@ -257,7 +258,7 @@ func TestDefer_PostponesTheWholeBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := &fifo{}
-		m := webhookrelay.Message{User: 7, At: time.Now()}
+		m := queue.Message{User: 7, At: time.Now()}
 		for _, dedup := range []string{"a", "b"} {
 			if err := q.Send(context.Background(), m.Envelope(dedup)); err != nil {
 				t.Fatal(err)
@@ -303,13 +304,13 @@ func TestPreview_ShowsWhatWouldChange(t *testing.T) {
 func TestMessage_RefusesOtherShapes(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{``, `[]`, `{}`, `{"user":"0","at":"2026-11-22T00:00:00Z"}`, `{"user":"-4","at":"2026-11-22T00:00:00Z"}`, `{"user":"4"}`, `{"user":4,"at":"2026-11-22T00:00:00Z"}`} {
-		if m, err := webhookrelay.ParseMessage([]byte(body)); err == nil {
+		if m, err := queue.ParseMessage([]byte(body)); err == nil {
 			t.Errorf("ParseMessage(%s) = %+v, want an error", body, m)
 		}
 	}
-	want := webhookrelay.Message{User: 4, Event: "change", Deleted: true, Force: true, At: time.Unix(1, 0).UTC(), Class: "x"}
+	want := queue.Message{User: 4, Event: "change", Deleted: true, Force: true, At: time.Unix(1, 0).UTC(), Class: "x"}
 	e := want.Envelope("d")
-	if got, err := webhookrelay.ParseMessage(e.Body); err != nil || got != want || e.Group != "4" || e.Dedup != "d" {
+	if got, err := queue.ParseMessage(e.Body); err != nil || got != want || e.Group != "4" || e.Dedup != "d" {
 		t.Errorf("round trip = %+v, %v in %+v", got, err, e)
 	}
 	if !json.Valid(e.Body) {

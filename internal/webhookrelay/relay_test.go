@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -116,7 +117,7 @@ func TestRelay_ForceWritesWhatSeemsUnchanged(t *testing.T) {
 		r.crm.Put(m)
 		r.relay(user, "change")
 		r.wantOutcome("unchanged")
-		force := webhookrelay.Message{User: user, Event: "reconcile", Force: true, At: time.Now()}
+		force := queue.Message{User: user, Event: "reconcile", Force: true, At: time.Now()}
 		if err := r.queue.Send(context.Background(), force.Envelope("f")); err != nil {
 			t.Fatal(err)
 		}
@@ -349,8 +350,8 @@ func TestRelay_SecondWorkerWaitsWhileARowIsInFlight(t *testing.T) {
 			r.relay(user, "change")
 		}()
 		time.Sleep(5 * time.Second)
-		m := webhookrelay.Message{User: user, Event: "change", At: time.Now()}
-		left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), []webhookrelay.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
+		m := queue.Message{User: user, Event: "change", At: time.Now()}
+		left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
 		if got := r.outcomes(); len(left) != 1 || got["in_flight"] != 1 {
 			t.Fatalf("second worker: %v, outcomes %v; want it to wait", left, got)
 		}

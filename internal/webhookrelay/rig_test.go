@@ -17,7 +17,9 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/mapping"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -38,7 +40,7 @@ type fifo struct {
 }
 
 type queued struct {
-	webhookrelay.Envelope
+	queue.Envelope
 
 	id       string
 	visible  time.Time
@@ -47,7 +49,7 @@ type queued struct {
 
 const visibility = 6 * time.Minute
 
-func (q *fifo) Send(_ context.Context, envelopes ...webhookrelay.Envelope) error {
+func (q *fifo) Send(_ context.Context, envelopes ...queue.Envelope) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.refuse {
@@ -91,7 +93,7 @@ func (q *fifo) Postpone(_ context.Context, receipt string, d time.Duration) erro
 }
 
 // receive hands out up to n messages of groups that no message blocks.
-func (q *fifo) receive(n int) []webhookrelay.Delivery {
+func (q *fifo) receive(n int) []queue.Delivery {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
@@ -101,19 +103,19 @@ func (q *fifo) receive(n int) []webhookrelay.Delivery {
 			blocked[m.Group] = true
 		}
 	}
-	var batch []webhookrelay.Delivery
+	var batch []queue.Delivery
 	for _, m := range q.messages {
 		if len(batch) < n && !blocked[m.Group] {
 			m.receives++
 			m.visible = now.Add(cmp.Or(q.hides, visibility))
-			batch = append(batch, webhookrelay.Delivery{ID: m.id, Receipt: m.id, Receives: m.receives, Body: m.Body})
+			batch = append(batch, queue.Delivery{ID: m.id, Receipt: m.id, Receives: m.receives, Body: m.Body})
 		}
 	}
 	return batch
 }
 
 // settle deletes what a worker finished.
-func (q *fifo) settle(batch []webhookrelay.Delivery, unfinished []string) {
+func (q *fifo) settle(batch []queue.Delivery, unfinished []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	gone := map[string]bool{}
@@ -142,7 +144,7 @@ func (q *fifo) move(to *fifo) {
 	}
 	m := q.messages[0]
 	q.messages = q.messages[1:]
-	_ = to.Send(context.Background(), webhookrelay.Envelope{Group: m.Group, Dedup: m.id, Body: m.Body})
+	_ = to.Send(context.Background(), queue.Envelope{Group: m.Group, Dedup: m.id, Body: m.Body})
 }
 
 func (q *fifo) len() int {
@@ -176,12 +178,12 @@ func (q *fifo) rest(ctx context.Context) {
 }
 
 // bodies returns the messages as they lie there.
-func (q *fifo) bodies() []webhookrelay.Message {
+func (q *fifo) bodies() []queue.Message {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var list []webhookrelay.Message
+	var list []queue.Message
 	for _, m := range q.messages {
-		var message webhookrelay.Message
+		var message queue.Message
 		if json.Unmarshal(m.Body, &message) == nil {
 			list = append(list, message)
 		}
@@ -325,7 +327,7 @@ func (r *rig) stack() *webhookrelay.Stack {
 // send puts a user on the queue, as ingest does.
 func (r *rig) send(user int64, event string) {
 	r.t.Helper()
-	m := webhookrelay.Message{User: user, Event: event, At: time.Now().UTC()}
+	m := queue.Message{User: user, Event: event, At: time.Now().UTC()}
 	r.queue.mu.Lock()
 	dedup := fmt.Sprintf("hook-%d-%d", user, r.queue.serial)
 	r.queue.mu.Unlock()
@@ -412,3 +414,18 @@ func (r *rig) wantField(unique, field, want string) {
 func text(m yapplitest.Member, field string) string { return m.Values[field] }
 
 func unique(user int64) string { return "ss-" + strconv.FormatInt(user, 10) }
+
+const hookSecret = "invented-secret-000"
+
+func newIngest(q queue.Queue, m *counts, secrets ...string) *ingest.Ingest {
+	return &ingest.Ingest{
+		Secrets: func(context.Context) (list []providers.Secret, err error) {
+			for _, s := range secrets {
+				list = append(list, providers.NewSecret(s))
+			}
+			return list, nil
+		},
+		Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: m,
+		Now: func() time.Time { return time.Unix(1795310109, 0) },
+	}
+}

@@ -16,7 +16,9 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -124,7 +126,7 @@ type schedule struct {
 	numbers int          // given to people as identities
 	last    *modelPerson // to whom something happened
 	jitter  *jitter
-	ingest  *webhookrelay.Ingest
+	ingest  *ingest.Ingest
 	posts   sync.WaitGroup         // webhooks and redrives on their way
 	hasty   bool                   // a worker acknowledges before it works, as a twin does
 	begin   func() context.Context // of one batch's work
@@ -278,7 +280,7 @@ func (s *schedule) trouble() {
 		s.queue.move(s.dead)
 		s.later(5*time.Minute, func() { _, _ = operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue) })
 	case 1: // an old message of anybody is redriven
-		m := webhookrelay.Message{User: s.users[s.model.people[s.random.IntN(len(s.model.people))]], Event: "redrive", At: time.Now().UTC()}
+		m := queue.Message{User: s.users[s.model.people[s.random.IntN(len(s.model.people))]], Event: "redrive", At: time.Now().UTC()}
 		_ = s.queue.Send(context.Background(), m.Envelope(fmt.Sprintf("redrive-%d", s.random.Uint64())))
 	case 2: // a write takes effect only when its caller has given up
 		s.crm.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Route: []string{"PUT", "POST"}[s.random.IntN(2)], Delay: 2 * time.Minute})
@@ -296,7 +298,7 @@ func (s *schedule) hook(p *modelPerson, event string) {
 	if s.random.IntN(8) == 0 {
 		body = "[" + body + "," + element(s.model.people[s.random.IntN(len(s.model.people))]) + "]"
 	}
-	request := webhookrelay.Request{ID: strconv.FormatUint(s.random.Uint64(), 10), Secret: providers.NewSecret(hookSecret), Body: []byte(body)}
+	request := ingest.Request{ID: strconv.FormatUint(s.random.Uint64(), 10), Secret: providers.NewSecret(hookSecret), Body: []byte(body)}
 	post := func() { s.ingest.Accept(context.Background(), request) }
 	if s.random.IntN(3) > 0 {
 		post()
@@ -316,7 +318,7 @@ func (s *schedule) later(most time.Duration, f func()) {
 // worker handles batches until done. Some batches another worker gets, too, at
 // once, and some come back though they were handled.
 func (s *schedule) worker(ctx context.Context, most int, stacks ...*webhookrelay.Stack) {
-	handle := func(batch []webhookrelay.Delivery, stack *webhookrelay.Stack) []string {
+	handle := func(batch []queue.Delivery, stack *webhookrelay.Stack) []string {
 		return stack.Relay(s.dead, s.queue).Work(s.begin(), batch)
 	}
 	for ctx.Err() == nil {

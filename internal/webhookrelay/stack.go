@@ -89,6 +89,11 @@ type Config struct {
 	Now       func() time.Time
 }
 
+// Metrics takes measurements. Dimensions are few and of few values.
+type Metrics interface {
+	Add(name, unit string, value float64, dimensions map[string]string)
+}
+
 // Governors pace the requests to each provider.
 type Governors struct{ SuperSaaS, Yappli *Governor }
 

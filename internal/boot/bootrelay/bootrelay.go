@@ -19,7 +19,9 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/mapping"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 )
 
@@ -27,9 +29,9 @@ import (
 type Function struct {
 	settings Settings
 	base     *boot.Base
-	queue    *queue
-	dead     *queue
-	ingest   *webhookrelay.Ingest // of the role ingest
+	queue    *fifo
+	dead     *fifo
+	ingest   *ingest.Ingest // of the role ingest
 
 	config webhookrelay.Config   // of the other roles
 	tokens []*secretstore.Tokens // in config
@@ -45,10 +47,10 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	}
 	base := boot.Open(e, settings.Common)
 	client := sqs.NewFromConfig(base.AWS)
-	f := &Function{settings: settings, base: base, queue: &queue{client, settings.Queue}, dead: &queue{client, settings.DeadLetter}}
+	f := &Function{settings: settings, base: base, queue: &fifo{client, settings.Queue}, dead: &fifo{client, settings.DeadLetter}}
 	if settings.Role == Ingest {
 		secrets := newInbound(base)
-		f.ingest = &webhookrelay.Ingest{
+		f.ingest = &ingest.Ingest{
 			Secrets: secrets.current, SecretField: settings.SecretField,
 			Queue: f.queue, Log: base.Log, Metrics: base.Metrics, Now: base.Now,
 		}
@@ -133,7 +135,7 @@ func (f *Function) Reconciler(ctx context.Context) (*webhookrelay.Reconciler, er
 
 // Queues returns the dead-letter queue's exit and the queue's entrance, for the
 // command that redrives.
-func (f *Function) Queues() (dead webhookrelay.Outlet, users webhookrelay.Queue, err error) {
+func (f *Function) Queues() (dead queue.Outlet, users queue.Queue, err error) {
 	if f.settings.DeadLetter == "" {
 		return nil, nil, errors.New("HIKYAKU_DEAD_LETTER_QUEUE_URL: required: the URL of the dead-letter queue")
 	}

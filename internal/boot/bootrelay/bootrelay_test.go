@@ -24,7 +24,7 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -174,7 +174,7 @@ func isRefused(t *testing.T, want string, err error) bool {
 }
 
 // take receives everything a queue shows, by user and event.
-func (w *world) take(url string) (list []webhookrelay.Message) {
+func (w *world) take(url string) (list []queue.Message) {
 	w.t.Helper()
 	client := sqs.New(sqs.Options{
 		BaseEndpoint: &w.aws.URL, Region: awslocal.Region, HTTPClient: w.aws.Client(),
@@ -189,7 +189,7 @@ func (w *world) take(url string) (list []webhookrelay.Message) {
 			return list
 		}
 		for _, m := range out.Messages {
-			var message webhookrelay.Message
+			var message queue.Message
 			if err := json.Unmarshal([]byte(aws.ToString(m.Body)), &message); err != nil {
 				w.t.Fatal(err)
 			}
@@ -201,7 +201,7 @@ func (w *world) take(url string) (list []webhookrelay.Message) {
 	}
 }
 
-func short(messages []webhookrelay.Message) string {
+func short(messages []queue.Message) string {
 	var list []string
 	for _, m := range messages {
 		s := fmt.Sprintf("%d %s", m.User, m.Event)

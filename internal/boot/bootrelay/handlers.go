@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/ingest"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 )
 
@@ -23,20 +25,20 @@ func (f *Function) accept(ctx context.Context, e kind) events.APIGatewayV2HTTPRe
 	body := []byte(e.Body)
 	if e.Base64 {
 		// One byte above the cap is enough to refuse it.
-		e.Body = e.Body[:min(len(e.Body), base64.StdEncoding.EncodedLen(webhookrelay.MaxBody+3))]
+		e.Body = e.Body[:min(len(e.Body), base64.StdEncoding.EncodedLen(ingest.MaxBody+3))]
 		var err error
 		if body, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
 			return answer(f.ingest.Reject("wrong_shape"))
 		}
 	}
-	request := webhookrelay.Request{ID: e.Context.RequestID, Secret: providers.NewSecret(e.Parameters["secret"]), Body: body}
+	request := ingest.Request{ID: e.Context.RequestID, Secret: providers.NewSecret(e.Parameters["secret"]), Body: body}
 	if e.Context.Epoch > 0 {
 		request.At = time.UnixMilli(e.Context.Epoch)
 	}
 	return answer(f.ingest.Accept(ctx, request))
 }
 
-func answer(r webhookrelay.Response) events.APIGatewayV2HTTPResponse {
+func answer(r ingest.Response) events.APIGatewayV2HTTPResponse {
 	headers := map[string]string{"content-type": "text/plain; charset=utf-8"}
 	if r.RetryAfter > 0 {
 		headers["retry-after"] = strconv.Itoa(int(r.RetryAfter.Seconds()))
@@ -56,10 +58,10 @@ type record struct {
 // relay handles one batch. Without tokens the batch goes back to the queue, as
 // it does whenever a provider is down.
 func (f *Function) relay(ctx context.Context, e kind) events.SQSEventResponse {
-	batch := make([]webhookrelay.Delivery, len(e.Records))
+	batch := make([]queue.Delivery, len(e.Records))
 	for i, r := range e.Records {
 		receives, _ := strconv.Atoi(r.Attributes["ApproximateReceiveCount"]) // absent counts as the first
-		batch[i] = webhookrelay.Delivery{ID: r.ID, Receipt: r.Receipt, Receives: receives, Body: []byte(r.Body)}
+		batch[i] = queue.Delivery{ID: r.ID, Receipt: r.Receipt, Receives: receives, Body: []byte(r.Body)}
 	}
 	var unfinished []string
 	stack, err := f.Stack(ctx)

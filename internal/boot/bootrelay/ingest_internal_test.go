@@ -22,18 +22,18 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/boot"
 	"hikyaku/internal/prove"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 )
 
 const benchSecret = "invented-webhook-secret-00000000"
 
 // A copying queue is the double that line 7 names: durable as a copy is.
 type copying struct {
-	sent []webhookrelay.Envelope
+	sent []queue.Envelope
 	body bytes.Buffer
 }
 
-func (q *copying) Send(_ context.Context, envelopes ...webhookrelay.Envelope) error {
+func (q *copying) Send(_ context.Context, envelopes ...queue.Envelope) error {
 	q.sent = append(q.sent[:0], envelopes...)
 	q.body.Reset()
 	for _, e := range envelopes {
@@ -45,7 +45,7 @@ func (q *copying) Send(_ context.Context, envelopes ...webhookrelay.Envelope) er
 // A hanging queue answers nobody.
 type hanging struct{}
 
-func (hanging) Send(ctx context.Context, _ ...webhookrelay.Envelope) error {
+func (hanging) Send(ctx context.Context, _ ...queue.Envelope) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -67,7 +67,7 @@ func TestIngest_AnswersThoughTheQueueHangs(t *testing.T) {
 
 // newIngest composes the role with a local AWS in this process; a queue, if not
 // nil, stands in the place of its own.
-func newIngest(t testing.TB, queue webhookrelay.Queue) (*Function, *awslocal.AWS) {
+func newIngest(t testing.TB, queue queue.Queue) (*Function, *awslocal.AWS) {
 	t.Helper()
 	local, err := awslocal.New(awslocal.Options{})
 	if err != nil {
@@ -190,12 +190,12 @@ func ratio(t *testing.T, do func([]byte) error, list [][]byte, rounds int) float
 
 func TestProveIngest(t *testing.T) {
 	list, rounds := invocations(t, 1024), prove.Size(4000, 200)
-	queue := &copying{}
-	f, _ := newIngest(t, queue)
+	double := &copying{}
+	f, _ := newIngest(t, double)
 	got := ratio(t, invoke(f), list, rounds)
 	prove.Figure(t, got >= 0.7, fmt.Sprintf("ingest's rate, %d rounds of 32 invocations of 2 KB each way", rounds), "at least 0.7 of decoding them with encoding/json alone", "%.2f", got)
-	if want := fmt.Sprintf(`{"user":"%d","event":"change","at":"2026-11-22T01:15:09Z"}`, 20450000+1023); invoke(f)(list[1023]) != nil || queue.body.String() != want {
-		t.Errorf("queued %s, want %s", queue.body.String(), want)
+	if want := fmt.Sprintf(`{"user":"%d","event":"change","at":"2026-11-22T01:15:09Z"}`, 20450000+1023); invoke(f)(list[1023]) != nil || double.body.String() != want {
+		t.Errorf("queued %s, want %s", double.body.String(), want)
 	}
 	count := func(do func([]byte) error) float64 { return testing.AllocsPerRun(100, func() { _ = do(list[0]) }) }
 	allocations, yardstick := count(invoke(f)), count(decode)
@@ -203,7 +203,7 @@ func TestProveIngest(t *testing.T) {
 
 	real, local := newIngest(t, nil)
 	sends := prove.Size(2000, 100)
-	envelope := webhookrelay.Message{User: 1, At: time.Now()}
+	envelope := queue.Message{User: 1, At: time.Now()}
 	began := time.Now()
 	for i := range sends {
 		if err := real.queue.Send(t.Context(), envelope.Envelope(fmt.Sprint(i))); err != nil {
@@ -262,8 +262,8 @@ func FuzzInvoke(f *testing.F) {
 		f.Add([]byte(nil), []byte(body), false)
 		f.Add([]byte(nil), []byte(body), true)
 	}
-	queue := &copying{}
-	function, _ := newIngest(f, queue)
+	double := &copying{}
+	function, _ := newIngest(f, double)
 	var good events.APIGatewayV2HTTPRequest
 	if err := json.Unmarshal(invocations(f, 1)[0], &good); err != nil {
 		f.Fatal(err)
@@ -280,11 +280,11 @@ func FuzzInvoke(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		queue.sent = nil
+		double.sent = nil
 		answer, err := function.Invoke(t.Context(), raw)
 		if err != nil {
-			if len(queue.sent) > 0 || len(body) > 0 {
-				t.Fatalf("%v, with %d queued", err, len(queue.sent))
+			if len(double.sent) > 0 || len(body) > 0 {
+				t.Fatalf("%v, with %d queued", err, len(double.sent))
 			}
 			return
 		}
@@ -292,11 +292,11 @@ func FuzzInvoke(f *testing.F) {
 		if err := json.Unmarshal(answer, &response); err != nil {
 			t.Fatal(err)
 		}
-		if ok := response.StatusCode == http.StatusOK; !ok && (response.StatusCode != 400 && response.StatusCode != 401 || len(queue.sent) > 0) {
-			t.Fatalf("status %d with %d queued", response.StatusCode, len(queue.sent))
+		if ok := response.StatusCode == http.StatusOK; !ok && (response.StatusCode != 400 && response.StatusCode != 401 || len(double.sent) > 0) {
+			t.Fatalf("status %d with %d queued", response.StatusCode, len(double.sent))
 		}
-		for _, e := range queue.sent {
-			if m, err := webhookrelay.ParseMessage(e.Body); err != nil || e.Group != strconv.FormatInt(m.User, 10) {
+		for _, e := range double.sent {
+			if m, err := queue.ParseMessage(e.Body); err != nil || e.Group != strconv.FormatInt(m.User, 10) {
 				t.Fatalf("queued %s for %s: %v", e.Body, e.Group, err)
 			}
 		}

@@ -18,7 +18,7 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -220,9 +220,9 @@ func TestIngest_RefusesALargeBodyInBase64(t *testing.T) {
 		return base64.StdEncoding.EncodeToString([]byte(valid + strings.Repeat(" ", n-len(valid))))
 	}
 	for name, c := range map[string]struct{ body, want, queued string }{
-		"at the cap":         {encoded(webhookrelay.MaxBody), `"statusCode":200`, "7 change"},
-		"a byte above":       {encoded(webhookrelay.MaxBody + 1), `"statusCode":400`, ""},
-		"garbage far behind": {encoded(2*webhookrelay.MaxBody) + "!", `"statusCode":400`, ""},
+		"at the cap":         {encoded(ingest.MaxBody), `"statusCode":200`, "7 change"},
+		"a byte above":       {encoded(ingest.MaxBody + 1), `"statusCode":400`, ""},
+		"garbage far behind": {encoded(2*ingest.MaxBody) + "!", `"statusCode":400`, ""},
 	} {
 		w := newWorld(t)
 		payload, _ := json.Marshal(map[string]any{

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 )
 
 // Limits of the service.
@@ -21,20 +21,20 @@ const (
 	patience          = 1 // seconds that Receive waits for a first message
 )
 
-// A queue is an SQS FIFO queue.
-type queue struct {
+// A fifo is an SQS FIFO queue.
+type fifo struct {
 	client *sqs.Client
 	url    string
 }
 
 var (
-	_ webhookrelay.Queue  = (*queue)(nil)
-	_ webhookrelay.Inbox  = (*queue)(nil)
-	_ webhookrelay.Outlet = (*queue)(nil)
+	_ queue.Queue  = (*fifo)(nil)
+	_ queue.Inbox  = (*fifo)(nil)
+	_ queue.Outlet = (*fifo)(nil)
 )
 
-// Send implements webhookrelay.Queue.
-func (q *queue) Send(ctx context.Context, envelopes ...webhookrelay.Envelope) error {
+// Send implements queue.Queue.
+func (q *fifo) Send(ctx context.Context, envelopes ...queue.Envelope) error {
 	for chunk := range slices.Chunk(envelopes, mostInBatch) {
 		entries := make([]types.SendMessageBatchRequestEntry, len(chunk))
 		for i, e := range chunk {
@@ -54,8 +54,8 @@ func (q *queue) Send(ctx context.Context, envelopes ...webhookrelay.Envelope) er
 	return nil
 }
 
-// Postpone implements webhookrelay.Inbox.
-func (q *queue) Postpone(ctx context.Context, receipt string, d time.Duration) error {
+// Postpone implements queue.Inbox.
+func (q *fifo) Postpone(ctx context.Context, receipt string, d time.Duration) error {
 	seconds := int32(min(max(d, 0), longestVisibility) / time.Second) // at most 43,200
 	_, err := q.client.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{
 		QueueUrl: &q.url, ReceiptHandle: &receipt, VisibilityTimeout: seconds,
@@ -66,21 +66,21 @@ func (q *queue) Postpone(ctx context.Context, receipt string, d time.Duration) e
 	return nil
 }
 
-// Receive implements webhookrelay.Outlet.
-func (q *queue) Receive(ctx context.Context) ([]webhookrelay.Delivery, error) {
+// Receive implements queue.Outlet.
+func (q *fifo) Receive(ctx context.Context) ([]queue.Delivery, error) {
 	out, err := q.client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &q.url, MaxNumberOfMessages: mostInBatch, WaitTimeSeconds: patience})
 	if err != nil {
 		return nil, fmt.Errorf("receiving messages: %w", err)
 	}
-	batch := make([]webhookrelay.Delivery, len(out.Messages))
+	batch := make([]queue.Delivery, len(out.Messages))
 	for i, m := range out.Messages {
-		batch[i] = webhookrelay.Delivery{ID: aws.ToString(m.MessageId), Receipt: aws.ToString(m.ReceiptHandle), Body: []byte(aws.ToString(m.Body))}
+		batch[i] = queue.Delivery{ID: aws.ToString(m.MessageId), Receipt: aws.ToString(m.ReceiptHandle), Body: []byte(aws.ToString(m.Body))}
 	}
 	return batch, nil
 }
 
-// Delete implements webhookrelay.Outlet.
-func (q *queue) Delete(ctx context.Context, receipt string) error {
+// Delete implements queue.Outlet.
+func (q *fifo) Delete(ctx context.Context, receipt string) error {
 	if _, err := q.client.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &q.url, ReceiptHandle: &receipt}); err != nil {
 		return fmt.Errorf("deleting a message: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/queue"
 )
 
 // Redriven counts what Redrive found in a dead-letter queue.
@@ -35,21 +35,21 @@ type Redriven struct {
 //
 // It sends no message that comes back while it runs, and ends when it has seen
 // nothing else twice: the first time, others may hide behind the same user.
-func Redrive(ctx context.Context, from webhookrelay.Outlet, to webhookrelay.Queue) (done Redriven, err error) {
+func Redrive(ctx context.Context, from queue.Outlet, to queue.Queue) (done Redriven, err error) {
 	start, stay := time.Now().UTC(), map[string]bool{}
 	for idle := 0; ; {
 		batch, err := from.Receive(ctx)
 		if err != nil {
 			return done, fmt.Errorf("reading the dead-letter queue: %w", err)
 		}
-		if idle++; slices.ContainsFunc(batch, func(d webhookrelay.Delivery) bool { return !stay[d.ID] }) {
+		if idle++; slices.ContainsFunc(batch, func(d queue.Delivery) bool { return !stay[d.ID] }) {
 			idle = 0
 		}
 		if len(batch) == 0 || idle == 2 {
 			return done, nil
 		}
 		for _, d := range batch {
-			m, err := webhookrelay.ParseMessage(d.Body)
+			m, err := queue.ParseMessage(d.Body)
 			switch {
 			case stay[d.ID]:
 				continue
@@ -62,7 +62,7 @@ func Redrive(ctx context.Context, from webhookrelay.Outlet, to webhookrelay.Queu
 				done.Again++
 				continue
 			}
-			m.Event, m.Class, m.At = "redrive", "", start
+			m.Event, m.Class, m.At = queue.Redrive, "", start
 			if err := to.Send(ctx, m.Envelope(uuid.NewString())); err != nil {
 				return done, fmt.Errorf("sending user %d again: %w", m.User, err)
 			}

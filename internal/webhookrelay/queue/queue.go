@@ -1,4 +1,6 @@
-package webhookrelay
+// Package queue holds the messages of the relay: what one says, how a FIFO
+// queue groups them, and the ends of a queue that the relay knows.
+package queue
 
 import (
 	"context"
@@ -15,7 +17,7 @@ import (
 // number.
 type Message struct {
 	User    int64     `json:"user,string"`
-	Event   string    `json:"event,omitempty"`   // a known event, "reconcile" or "redrive"
+	Event   string    `json:"event,omitempty"`   // a webhook's, Reconcile or Redrive
 	Deleted bool      `json:"deleted,omitempty"` // what the webhook said
 	Force   bool      `json:"force,omitempty"`   // write even if nothing seems to have changed
 	At      time.Time `json:"at"`                // when it was accepted or redriven, or when the list it comes from began
@@ -40,14 +42,22 @@ func ParseMessage(body []byte) (Message, error) {
 func (m Message) Envelope(dedup string) Envelope {
 	body, _ := json.Marshal(m) // a struct of plain fields always marshals
 	group := strconv.FormatInt(m.User, 10)
-	if m.Event == fromReconcile {
-		group = fromReconcile + "-" + group
+	if m.Event == Reconcile {
+		group = Reconcile + "-" + group
 	}
 	return Envelope{Group: group, Dedup: dedup, Body: body}
 }
 
-// fromReconcile is the event of the messages that a reconcile sends.
-const fromReconcile = "reconcile"
+// Events of messages that no webhook sent.
+const (
+	Reconcile = "reconcile"
+	Redrive   = "redrive"
+)
+
+// FromWebhook reports whether a webhook told of the change.
+func (m Message) FromWebhook() bool {
+	return m.Event != "" && m.Event != Reconcile && m.Event != Redrive
+}
 
 // An Envelope is a message as a FIFO queue takes it.
 type Envelope struct {
@@ -87,9 +97,4 @@ type Delivery struct {
 	Receipt  string // names this receipt of it to the queue
 	Receives int    // how often it has been handed out, from 1
 	Body     []byte
-}
-
-// Metrics takes measurements. Dimensions are few and of few values.
-type Metrics interface {
-	Add(name, unit string, value float64, dimensions map[string]string)
 }

@@ -1,4 +1,9 @@
-package webhookrelay
+// Package ingest takes a webhook, believes nothing of it but "user 123
+// changed", and puts that on a FIFO queue.
+//
+//	in := &ingest.Ingest{Secrets: secrets, Queue: queue, ...}
+//	response := in.Accept(ctx, ingest.Request{Secret: fromThePath, Body: body})
+package ingest
 
 import (
 	"context"
@@ -11,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 )
 
@@ -36,10 +42,15 @@ type Ingest struct {
 	// SecretField names the payload's field that holds the secret; empty:
 	// the secret is in the URL's path.
 	SecretField string
-	Queue       Queue
+	Queue       queue.Queue
 	Log         *slog.Logger
 	Metrics     Metrics
 	Now         func() time.Time
+}
+
+// Metrics takes measurements. Dimensions are few and of few values.
+type Metrics interface {
+	Add(name, unit string, value float64, dimensions map[string]string)
 }
 
 // A Request is one webhook. Who makes it has not looked into the body.
@@ -96,7 +107,7 @@ func (in *Ingest) Accept(ctx context.Context, r Request) Response {
 }
 
 func (in *Ingest) enqueue(ctx context.Context, request string, at time.Time, payloads []payload) Response {
-	var envelopes []Envelope
+	var envelopes []queue.Envelope
 	var objects []string
 	if request == "" { // else the queue would take different events for one
 		request = uuid.NewString()
@@ -111,7 +122,7 @@ func (in *Ingest) enqueue(ctx context.Context, request string, at time.Time, pay
 			in.count("WebhookIgnored", "reason", "no_user")
 		default:
 			objects = append(objects, kind.object)
-			message := Message{User: user, Event: string(p.Event), Deleted: bool(p.Deleted), At: at}
+			message := queue.Message{User: user, Event: string(p.Event), Deleted: bool(p.Deleted), At: at}
 			envelopes = append(envelopes, message.Envelope(request+"-"+strconv.Itoa(i)))
 		}
 	}

@@ -1,4 +1,4 @@
-package webhookrelay_test
+package ingest_test
 
 import (
 	"bytes"
@@ -6,18 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/ingest"
+	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
 )
 
 const hookSecret = "invented-secret-000"
 
-func newIngest(q webhookrelay.Queue, m *counts, secrets ...string) *webhookrelay.Ingest {
-	return &webhookrelay.Ingest{
+func newIngest(q queue.Queue, m counts, secrets ...string) *ingest.Ingest {
+	return &ingest.Ingest{
 		Secrets: func(context.Context) (list []providers.Secret, err error) {
 			for _, s := range secrets {
 				list = append(list, providers.NewSecret(s))
@@ -31,12 +33,12 @@ func newIngest(q webhookrelay.Queue, m *counts, secrets ...string) *webhookrelay
 
 func TestIngest_QueuesWhatNamesAUser(t *testing.T) {
 	t.Parallel()
-	change := func(user int64) []webhookrelay.Message {
-		return []webhookrelay.Message{{User: user, Event: "change", At: time.Unix(1795310109, 0).UTC()}}
+	change := func(user int64) []queue.Message {
+		return []queue.Message{{User: user, Event: "change", At: time.Unix(1795310109, 0).UTC()}}
 	}
 	for name, c := range map[string]struct {
 		body   string
-		want   []webhookrelay.Message
+		want   []queue.Message
 		metric string
 	}{
 		"user":                           {`{"id":7,"event":"change"}`, change(7), "WebhookAccepted user"},
@@ -57,15 +59,15 @@ func TestIngest_QueuesWhatNamesAUser(t *testing.T) {
 		"unknown event":                  {`{"id":7,"event":"merged"}`, nil, "WebhookIgnored unknown_event"},
 		"unknown event of another shape": {`{"id":{"of":7},"deleted":[],"event":"merged"}`, nil, "WebhookIgnored unknown_event"},
 		"restored form": {`{"id":9,"super_form_id":3,"user_id":7,"event":"restore"}`,
-			[]webhookrelay.Message{{User: 7, Event: "restore", At: time.Unix(1795310109, 0).UTC()}}, "WebhookAccepted form"},
+			[]queue.Message{{User: 7, Event: "restore", At: time.Unix(1795310109, 0).UTC()}}, "WebhookAccepted form"},
 		"no event": {`{"id":7}`, nil, "WebhookIgnored unknown_event"},
 		"array": {`[{"id":7,"event":"change"},{"id":7,"event":"?"},{"id":8,"event":"change"}]`,
 			append(change(7), change(8)...), "WebhookAccepted user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q, m := &fifo{}, &counts{}
-			got := newIngest(q, m, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(c.body)})
+			q, m := &memory{}, counts{}
+			got := newIngest(q, m, hookSecret).Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(c.body)})
 			if got.Status != 200 || got.RetryAfter != 0 || got.Text != "accepted" {
 				t.Fatalf("answer = %+v, want 200", got)
 			}
@@ -78,8 +80,8 @@ func TestIngest_QueuesWhatNamesAUser(t *testing.T) {
 					t.Errorf("message %d = %+v, want %+v", i, messages[i], c.want[i])
 				}
 			}
-			if m.get(c.metric) == 0 {
-				t.Errorf("metrics = %v, want %s", m.all(), c.metric)
+			if m[c.metric] == 0 {
+				t.Errorf("metrics = %v, want %s", m, c.metric)
 			}
 		})
 	}
@@ -92,15 +94,15 @@ func TestIngest_KnowsEveryEvent(t *testing.T) {
 		"appointment": "create edit destroy place pending restore approve revert",
 	} {
 		for _, event := range strings.Fields(events) {
-			q, m := &fifo{}, &counts{}
+			q, m := &memory{}, counts{}
 			body := `{"id":5,"user_id":6,"event":"` + event + `"}`
 			want := int64(6)
 			if object == "user" {
 				body, want = `{"id":5,"event":"`+event+`"}`, 5
 			}
-			newIngest(q, m, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
-			if got := q.bodies(); len(got) != 1 || got[0].User != want || m.get("WebhookAccepted "+object) != 1 {
-				t.Errorf("%s: queued %+v, metrics %v; want user %d as %s", event, got, m.all(), want, object)
+			newIngest(q, m, hookSecret).Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
+			if got := q.bodies(); len(got) != 1 || got[0].User != want || m["WebhookAccepted "+object] != 1 {
+				t.Errorf("%s: queued %+v, metrics %v; want user %d as %s", event, got, m, want, object)
 			}
 		}
 	}
@@ -113,8 +115,8 @@ func TestIngest_MarksDeletions(t *testing.T) {
 		`{"id":7,"event":"change","deleted":false}`: false, `{"id":7,"event":"change","deleted":null}`: false,
 		`event=change&id=7&deleted=true`: true, `event=change&id=7&deleted=1`: true, `event=change&id=7&deleted=0`: false,
 	} {
-		q := &fifo{}
-		newIngest(q, &counts{}, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
+		q := &memory{}
+		newIngest(q, counts{}, hookSecret).Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
 		if got := q.bodies(); len(got) != 1 || got[0].Deleted != want {
 			t.Errorf("%s: queued %+v, want deleted %v", body, got, want)
 		}
@@ -123,11 +125,11 @@ func TestIngest_MarksDeletions(t *testing.T) {
 
 func TestIngest_DeduplicatesByRequestAndPlace(t *testing.T) {
 	t.Parallel()
-	q := &fifo{}
-	in := newIngest(q, &counts{}, hookSecret)
+	q := &memory{}
+	in := newIngest(q, counts{}, hookSecret)
 	body := []byte(`[{"id":7,"event":"change"},{"id":7,"event":"change"}]`)
 	for _, id := range []string{"r1", "r1", "r2"} {
-		in.Accept(context.Background(), webhookrelay.Request{ID: id, Secret: providers.NewSecret(hookSecret), Body: body})
+		in.Accept(context.Background(), ingest.Request{ID: id, Secret: providers.NewSecret(hookSecret), Body: body})
 	}
 	var dedups []string
 	for _, m := range q.messages {
@@ -142,10 +144,10 @@ func TestIngest_DeduplicatesByRequestAndPlace(t *testing.T) {
 // another's.
 func TestIngest_KeepsRequestsWithoutAnIDApart(t *testing.T) {
 	t.Parallel()
-	q := &fifo{}
-	in := newIngest(q, &counts{}, hookSecret)
+	q := &memory{}
+	in := newIngest(q, counts{}, hookSecret)
 	for _, body := range []string{`{"id":7,"event":"change"}`, `{"id":8,"event":"change"}`} {
-		in.Accept(context.Background(), webhookrelay.Request{Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
+		in.Accept(context.Background(), ingest.Request{Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
 	}
 	if got := q.bodies(); len(got) != 2 || got[0].User != 7 || got[1].User != 8 {
 		t.Errorf("queued %+v, want both users", got)
@@ -188,15 +190,15 @@ func TestIngest_Rejects(t *testing.T) {
 		"text":                     {[]string{hookSecret}, "", hookSecret, "hello", false, 400, "wrong_shape"},
 		"bad escapes":              {[]string{hookSecret}, "", hookSecret, "event=%zz", false, 400, "wrong_shape"},
 		"event is an object":       {[]string{hookSecret}, "", hookSecret, `{"id":7,"event":{}}`, false, 400, "wrong_shape"},
-		"at the cap":               {[]string{hookSecret}, "", hookSecret, valid + strings.Repeat(" ", webhookrelay.MaxBody-len(valid)), false, 200, ""},
-		"above the cap":            {[]string{hookSecret}, "", hookSecret, valid + strings.Repeat(" ", webhookrelay.MaxBody-len(valid)+1), false, 400, "too_large"},
+		"at the cap":               {[]string{hookSecret}, "", hookSecret, valid + strings.Repeat(" ", ingest.MaxBody-len(valid)), false, 200, ""},
+		"above the cap":            {[]string{hookSecret}, "", hookSecret, valid + strings.Repeat(" ", ingest.MaxBody-len(valid)+1), false, 400, "too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q, m := &fifo{refuse: c.refuse}, &counts{}
+			q, m := &memory{refuse: c.refuse}, counts{}
 			in := newIngest(q, m, c.secrets...)
 			in.SecretField = c.field
-			got := in.Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(c.sent), Body: []byte(c.body)})
+			got := in.Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(c.sent), Body: []byte(c.body)})
 			wantRetry := time.Duration(0)
 			if c.status == 503 {
 				wantRetry = 30 * time.Second
@@ -205,11 +207,11 @@ func TestIngest_Rejects(t *testing.T) {
 			if got.Status != c.status || got.RetryAfter != wantRetry || got.Text != wantText {
 				t.Fatalf("answer = %+v, want %d, %v, %q", got, c.status, wantRetry, wantText)
 			}
-			if c.reason != "" && (m.get("WebhookRejected "+c.reason) != 1 || q.len() != 0) {
-				t.Errorf("metrics = %v, %d queued; want one %s and nothing queued", m.all(), q.len(), c.reason)
+			if c.reason != "" && (m["WebhookRejected "+c.reason] != 1 || len(q.messages) != 0) {
+				t.Errorf("metrics = %v, %d queued; want one %s and nothing queued", m, len(q.messages), c.reason)
 			}
-			if accepted := m.get("WebhookAccepted user"); c.reason == "" && m.get("WebhookRejected queue") != 0 || c.status != 200 && accepted != 0 {
-				t.Errorf("metrics = %v", m.all())
+			if accepted := m["WebhookAccepted user"]; c.reason == "" && m["WebhookRejected queue"] != 0 || c.status != 200 && accepted != 0 {
+				t.Errorf("metrics = %v", m)
 			}
 		})
 	}
@@ -217,21 +219,21 @@ func TestIngest_Rejects(t *testing.T) {
 
 func TestIngest_StoreOutageIsTheSendersToRepeat(t *testing.T) {
 	t.Parallel()
-	m := &counts{}
-	in := newIngest(&fifo{}, m)
+	m := counts{}
+	in := newIngest(&memory{}, m)
 	in.Secrets = func(context.Context) ([]providers.Secret, error) { return nil, errors.New("throttled") }
-	if got := in.Accept(context.Background(), webhookrelay.Request{Body: []byte(`{}`)}); got.Status != 503 {
+	if got := in.Accept(context.Background(), ingest.Request{Body: []byte(`{}`)}); got.Status != 503 {
 		t.Errorf("answer = %+v, want 503", got)
 	}
-	if got := in.Reject("wrong_shape"); got.Status != 400 || m.get("WebhookRejected wrong_shape") != 1 {
-		t.Errorf("answer = %+v, metrics %v", got, m.all())
+	if got := in.Reject("wrong_shape"); got.Status != 400 || m["WebhookRejected wrong_shape"] != 1 {
+		t.Errorf("answer = %+v, metrics %v", got, m)
 	}
 }
 
 func TestIngest_KeepsTheTimeOfArrival(t *testing.T) {
 	t.Parallel()
-	q, at := &fifo{}, time.Date(2026, 11, 22, 10, 15, 9, 0, time.FixedZone("JST", 9*3600))
-	newIngest(q, &counts{}, hookSecret).Accept(context.Background(), webhookrelay.Request{ID: "r", At: at, Secret: providers.NewSecret(hookSecret), Body: []byte(`{"id":7,"event":"change"}`)})
+	q, at := &memory{}, time.Date(2026, 11, 22, 10, 15, 9, 0, time.FixedZone("JST", 9*3600))
+	newIngest(q, counts{}, hookSecret).Accept(context.Background(), ingest.Request{ID: "r", At: at, Secret: providers.NewSecret(hookSecret), Body: []byte(`{"id":7,"event":"change"}`)})
 	if got := q.bodies(); len(got) != 1 || got[0].At != at.UTC() {
 		t.Errorf("queued %+v, want %v in UTC", got, at)
 	}
@@ -243,15 +245,15 @@ func FuzzIngest(f *testing.F) {
 		f.Add([]byte(seed), "")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, field string) {
-		q := &fifo{}
-		in := newIngest(q, &counts{}, hookSecret)
+		q := &memory{}
+		in := newIngest(q, counts{}, hookSecret)
 		in.SecretField = field
-		got := in.Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body})
-		if got.Status != 200 && q.len() > 0 {
-			t.Errorf("status %d with %d messages queued", got.Status, q.len())
+		got := in.Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body})
+		if got.Status != 200 && len(q.messages) > 0 {
+			t.Errorf("status %d with %d messages queued", got.Status, len(q.messages))
 		}
 		for _, m := range q.messages {
-			if _, err := webhookrelay.ParseMessage(m.Body); err != nil || bytes.Contains(m.Body, []byte(hookSecret)) || !json.Valid(m.Body) {
+			if _, err := queue.ParseMessage(m.Body); err != nil || bytes.Contains(m.Body, []byte(hookSecret)) || !json.Valid(m.Body) {
 				t.Errorf("queued %q, %v", m.Body, err)
 			}
 		}
@@ -259,13 +261,52 @@ func FuzzIngest(f *testing.F) {
 }
 
 func BenchmarkIngest(b *testing.B) {
-	in := newIngest(discard{}, &counts{}, hookSecret)
+	in := newIngest(discard{}, counts{}, hookSecret)
 	body := []byte(`{"id":20450004,"event":"change","full_name":"` + strings.Repeat("見本", 300) + `"}`)
 	for b.Loop() {
-		in.Accept(context.Background(), webhookrelay.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body})
+		in.Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body})
 	}
 }
 
 type discard struct{}
 
-func (discard) Send(context.Context, ...webhookrelay.Envelope) error { return nil }
+func (discard) Send(context.Context, ...queue.Envelope) error { return nil }
+
+// A memory queue keeps what it is sent.
+type memory struct {
+	messages []queue.Envelope
+	refuse   bool
+}
+
+func (q *memory) Send(_ context.Context, envelopes ...queue.Envelope) error {
+	if q.refuse {
+		return errors.New("queue refuses")
+	}
+	for _, e := range envelopes {
+		if !slices.ContainsFunc(q.messages, func(m queue.Envelope) bool { return m.Dedup == e.Dedup }) {
+			q.messages = append(q.messages, e)
+		}
+	}
+	return nil
+}
+
+// bodies returns the messages as they lie there.
+func (q *memory) bodies() (list []queue.Message) {
+	for _, e := range q.messages {
+		var m queue.Message
+		if json.Unmarshal(e.Body, &m) == nil {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// counts adds up what is measured, by name and value.
+type counts map[string]float64
+
+func (c counts) Add(name, _ string, value float64, dimensions map[string]string) {
+	for _, v := range dimensions {
+		name += " " + v
+	}
+	c[name] += value
+}

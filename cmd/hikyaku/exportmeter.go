@@ -189,7 +189,7 @@ func (m *meter) end() {
 	m.ended.Wait()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.last.at.IsZero() && m.last != m.line {
+	if !m.last.at.IsZero() { // also after the same, which said that something remains
 		m.print(time.Now(), "")
 	}
 	if m.live && !m.shown.IsZero() {

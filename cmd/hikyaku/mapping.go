@@ -254,11 +254,11 @@ func printPreview(out io.Writer, p webhookrelay.Preview, asJSON bool) error {
 			}
 		}
 		return json.NewEncoder(out).Encode(map[string]any{
-			"outcome": p.Outcome, "says": webhookrelay.Sentence(p.Outcome), "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes, "unreadable": p.Unread,
+			"outcome": p.Outcome, "says": p.Outcome.Sentence(), "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes, "unreadable": p.Unread,
 		})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, webhookrelay.Sentence(p.Outcome), p.UniqueID)
+	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, p.Outcome.Sentence(), p.UniqueID)
 	for _, name := range slices.Sorted(maps.Keys(p.Wish)) {
 		mark := " "
 		if slices.Contains(p.Changes, name) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/yappli"
@@ -27,17 +28,17 @@ type person struct {
 }
 
 // do runs a job. The steps are numbered as in docs/relay-protocol.md.
-func (r *Relay) do(ctx context.Context, j *job) outcome {
+func (r *Relay) do(ctx context.Context, j *job) outcome.Outcome {
 	if held := max(r.Governors.SuperSaaS.Held(), r.Governors.Yappli.Held()); held > 0 {
-		return wait("provider_resting", held)
+		return outcome.Wait(outcome.ProviderResting, held)
 	}
 	if r.Settings.Mode == Write && r.quirks.Update == yappli.UpdateUnknown {
-		return failed("update_rule_unknown", errUpdateUnknown)
+		return outcome.Failed(outcome.UpdateRuleUnknown, errUpdateUnknown)
 	}
 	for range restarts {
 		first, err := r.person(ctx, j.user) // 1
 		if err != nil {
-			return faultOf(err)
+			return outcome.FaultOf(err)
 		}
 		if len(first.unread) > 0 {
 			r.Metrics.Add("UnreadableFields", "Count", float64(len(first.unread)), nil)
@@ -45,7 +46,7 @@ func (r *Relay) do(ctx context.Context, j *job) outcome {
 		}
 		held, err := r.readRow(ctx, j.user) // 2
 		if err != nil {
-			return faultOf(err)
+			return outcome.FaultOf(err)
 		}
 		if r.Settings.Mode == Observe {
 			return r.observe(ctx, j, first, held.row)
@@ -55,7 +56,7 @@ func (r *Relay) do(ctx context.Context, j *job) outcome {
 			return o
 		}
 	}
-	return wait("restless", 0)
+	return outcome.Wait(outcome.Restless, 0)
 }
 
 var errUpdateUnknown = errors.New("whether an update keeps omitted fields is not known; run 'hikyaku mapping check FILE --user ID --write' or set the quirk update")
@@ -110,13 +111,13 @@ type attempt struct {
 
 // run does steps 2 to 8. again means that the user changed between live and
 // gone, or before a creation the identity, and that nothing was written.
-func (a *attempt) run(ctx context.Context, first person) (o outcome, again bool) {
+func (a *attempt) run(ctx context.Context, first person) (o outcome.Outcome, again bool) {
 	if o, ends := a.endsEarly(ctx, first); ends {
 		return o, false
 	}
 	disabling := false
 	if !first.live {
-		var o outcome
+		var o outcome.Outcome
 		var ends bool
 		if disabling, o, ends = a.mustDisable(ctx); ends {
 			return o, false
@@ -127,18 +128,18 @@ func (a *attempt) run(ctx context.Context, first person) (o outcome, again bool)
 		identity = a.digest("identity", first.unique).String()
 	}
 	if err := a.acquire(ctx, a.held, identity, disabling); err != nil { // 5
-		return faultOf(err), false
+		return outcome.FaultOf(err), false
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.held.Until.Sub(a.Now())-a.Settings.hold()/9) // however long the swap took
 	defer cancel()
 	second, err := a.person(ctx, a.job.user) // 6
 	if err != nil {
 		a.giveUp(ctx)
-		return faultOf(err), false
+		return outcome.FaultOf(err), false
 	}
 	if second.live != first.live || a.held.Member == "" && second.unique != first.unique {
 		a.giveUp(ctx)
-		return outcome{}, true
+		return outcome.Outcome{}, true
 	}
 	if !second.live {
 		return a.disable(ctx, second, disabling), false
@@ -147,30 +148,30 @@ func (a *attempt) run(ctx context.Context, first person) (o outcome, again bool)
 }
 
 // endsEarly are steps 2 to 4: what needs no write, or may not be written yet.
-func (a *attempt) endsEarly(ctx context.Context, first person) (outcome, bool) {
+func (a *attempt) endsEarly(ctx context.Context, first person) (outcome.Outcome, bool) {
 	r := a.before
 	switch {
 	case r.State == rowClean && r.Hash == first.hash && !a.job.force:
-		return done("unchanged"), true
+		return outcome.Done(outcome.Unchanged), true
 	case r.State == rowInflight && a.Now().Before(r.Until):
-		return wait("in_flight", r.Until.Sub(a.Now())), true
+		return outcome.Wait(outcome.InFlight, r.Until.Sub(a.Now())), true
 	case r.unresolved():
-		return a.askReconcile(ctx, "unresolved"), true
+		return a.askReconcile(ctx, outcome.Unresolved), true
 	case r.Member != "":
-		return outcome{}, false
+		return outcome.Outcome{}, false
 	case !first.live:
-		return done("gone_unlinked"), true
+		return outcome.Done(outcome.GoneUnlinked), true
 	case first.unique == "":
-		return done("no_identity"), true
+		return outcome.Done(outcome.NoIdentity), true
 	}
 	ready, err := a.mayCreate(ctx, first)
 	switch {
 	case err != nil:
-		return faultOf(err), true
+		return outcome.FaultOf(err), true
 	case !ready:
-		return a.askReconcile(ctx, "awaiting_list"), true
+		return a.askReconcile(ctx, outcome.AwaitingList), true
 	}
-	return outcome{}, false
+	return outcome.Outcome{}, false
 }
 
 // An index is the document that says that identities are complete. The zero
@@ -222,19 +223,19 @@ type wanted struct {
 
 // askReconcile leaves a note for the next scheduled reconcile; the message
 // waits. A note that cannot be left is left by the next try.
-func (a *attempt) askReconcile(ctx context.Context, class string) outcome {
+func (a *attempt) askReconcile(ctx context.Context, class outcome.Class) outcome.Outcome {
 	document, err := objectstore.ReadDocument(ctx, a.Objects, a.root+"wanted")
 	if err != nil {
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	}
 	var w wanted
 	if err := document.Decode(&w); err != nil {
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	}
 	if w.Since.IsZero() {
 		_, err = document.Replace(ctx, a.Objects, wanted{Since: a.Now().UTC()})
 	}
-	return wait(class, time.Minute).with(err)
+	return outcome.Wait(class, time.Minute).With(err)
 }
 
 // giveUp releases the row after an attempt that certainly wrote nothing. What
@@ -248,7 +249,7 @@ func (a *attempt) giveUp(ctx context.Context) {
 }
 
 // conclude is step 8.
-func (a *attempt) conclude(ctx context.Context, p person, class string) outcome {
+func (a *attempt) conclude(ctx context.Context, p person, class outcome.Class) outcome.Outcome {
 	r := a.held.row
 	r.State, r.Owner, r.Until, r.Hash = rowClean, "", time.Time{}, p.hash
 	r.Tombstone, r.Absent = !p.live, false
@@ -256,7 +257,7 @@ func (a *attempt) conclude(ctx context.Context, p person, class string) outcome 
 		r.Disabled = false
 	}
 	if err := a.swap(ctx, a.held, r); err != nil {
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	}
-	return done(class)
+	return outcome.Done(class)
 }

@@ -5,62 +5,63 @@ import (
 	"errors"
 	"log/slog"
 
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
 )
 
 // observe reports what a job would do, and does nothing.
-func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome {
+func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome.Outcome {
 	b, err := r.memberOf(ctx, p, row)
 	if err != nil {
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	}
 	class, fields, err := r.would(ctx, j.user, p, row, b)
 	if err != nil {
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	}
 	level := slog.LevelWarn // what people deploy observe to read
-	if class == "unchanged" {
+	if class == outcome.Unchanged {
 		level = slog.LevelDebug
 	}
-	r.Log.Log(ctx, level, "observed", "user_id", j.user, "outcome", class, "fields", fields)
-	return done(class)
+	r.Log.Log(ctx, level, "observed", "user_id", j.user, "outcome", class, "fields", fields, "says", class.Sentence())
+	return outcome.Done(class)
 }
 
 // would says what the relay would do for a user of whom memberOf gave b, and
 // which fields of the member that would change.
-func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bearer) (class string, fields []string, err error) {
+func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bearer) (class outcome.Class, fields []string, err error) {
 	switch {
 	case row.Member == "" && !p.live:
-		return "gone_unlinked", nil, nil
+		return outcome.GoneUnlinked, nil, nil
 	case row.Member == "" && p.unique == "":
-		return "no_identity", nil, nil
+		return outcome.NoIdentity, nil, nil
 	case b.Owner != 0 && b.Owner != user:
-		return "duplicate_identity", nil, nil
+		return outcome.DuplicateIdentity, nil, nil
 	case b.Member == "":
 		i, err := s.readIndex(ctx)
 		if i.Began.IsZero() {
-			return "awaiting_list", nil, err
+			return outcome.AwaitingList, nil, err
 		}
-		return "would_create", nil, err
+		return outcome.WouldCreate, nil, err
 	}
 	m, err := s.members.User(ctx, b.Member)
 	s.Governors.Yappli.Note(err)
 	switch {
 	case errors.Is(err, providers.ErrNotFound):
-		return "member_missing", nil, nil
+		return outcome.MemberMissing, nil, nil
 	case err != nil:
 		return "", nil, err
 	case !p.live && m.Enabled:
-		return "would_disable", []string{"enabled"}, nil
+		return outcome.WouldDisable, []string{"enabled"}, nil
 	case !p.live:
-		return "unchanged", nil, nil
+		return outcome.Unchanged, nil, nil
 	}
 	fields = changes(m, s.expected(p, row))
 	if len(fields) == 0 {
-		return "unchanged", nil, nil
+		return outcome.Unchanged, nil, nil
 	}
-	return "would_update", fields, nil
+	return outcome.WouldUpdate, fields, nil
 }
 
 // memberOf returns the member whom a job would write to, and who owns it if that
@@ -87,10 +88,10 @@ func (s *Stack) expected(p person, row row) yappli.Fields {
 // A Preview is what the mapping makes of one user, beside what Yappli holds,
 // for a person to read. Values are personal data.
 type Preview struct {
-	Outcome  string // what the relay would do
-	UniqueID string // empty: the user has none
-	Gone     bool   // the user is deleted
-	Member   string // Yappli's id of the linked member; empty: none is known
+	Outcome  outcome.Class // what the relay would do
+	UniqueID string        // empty: the user has none
+	Gone     bool          // the user is deleted
+	Member   string        // Yappli's id of the linked member; empty: none is known
 	Wish     yappli.Fields
 	Unread   []string // fields that cannot be read: they are not sent
 	Changes  []string // fields that would change
@@ -112,7 +113,7 @@ func (s *Stack) Preview(ctx context.Context, user int64) (Preview, error) {
 		return Preview{}, err
 	}
 	v.Outcome, v.Changes, err = s.would(ctx, user, p, held.row, b)
-	if v.Outcome != "duplicate_identity" {
+	if v.Outcome != outcome.DuplicateIdentity {
 		v.Member = b.Member
 	}
 	return v, err

@@ -15,6 +15,7 @@ import (
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pagination"
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/queue"
 )
 
@@ -110,8 +111,8 @@ type Result struct {
 
 // A Difference is one user whom a dry run would put on the queue.
 type Difference struct {
-	User   int64  `json:"user_id,string"`
-	Reason string `json:"reason"` // differing, missing, gone, unresolved, restored
+	User   int64         `json:"user_id,string"`
+	Reason outcome.Class `json:"reason"` // differing, missing, gone, unresolved, restored
 }
 
 // An Unread names the fields of one user that cannot be read.

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/queue"
 )
 
@@ -81,7 +82,7 @@ func (r *Reconciler) send(ctx context.Context) error {
 }
 
 // judge says why a record's user is to be put on the queue; "" if it is not.
-func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, membersComplete bool) (string, error) {
+func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, membersComplete bool) (outcome.Class, error) {
 	c := &r.state.Report
 	if rec.is(listed) && rec.is(unreadable) {
 		c.UnreadableUsers++
@@ -101,7 +102,7 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 	case rec.is(linked) && rec.is(listed):
 		c.Lost++
 		if rec.is(tombstone) {
-			return "restored", nil // a list may leave out who is disabled
+			return outcome.Restored, nil // a list may leave out who is disabled
 		}
 	case rec.is(listed) && rec.is(noIdentity):
 		c.NoIdentity++
@@ -113,7 +114,7 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 
 // judgeMissing sends all who share an identity that nobody has a member of: any
 // of them may hold the claim. The relay finds out.
-func (r *Reconciler) judgeMissing(rec *record, membersComplete bool) string {
+func (r *Reconciler) judgeMissing(rec *record, membersComplete bool) outcome.Class {
 	taken, second := r.rivals(rec)
 	taken = taken || rec.is(duplicate)
 	switch {
@@ -125,25 +126,25 @@ func (r *Reconciler) judgeMissing(rec *record, membersComplete bool) string {
 	if taken || !membersComplete {
 		return ""
 	}
-	return "missing"
+	return outcome.Missing
 }
 
-func (r *Reconciler) judgeMatched(rec *record, complete bool) string {
+func (r *Reconciler) judgeMatched(rec *record, complete bool) outcome.Class {
 	c := &r.state.Report
 	switch {
 	case rec.is(listed) && rec.is(differ):
 		c.Differing++
-		return "differing"
+		return outcome.Differing
 	case !rec.is(listed) && rec.is(enabled) && complete:
 		c.Gone++
-		return "gone"
+		return outcome.Gone
 	}
 	return ""
 }
 
 // judgeUnresolved marks a creation in doubt as absent once a complete list
 // without its member allows that.
-func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersComplete bool) (string, error) {
+func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersComplete bool) (outcome.Class, error) {
 	if membersComplete && !r.dry && r.Settings.Mode == Write {
 		if err := r.resolve(ctx, rec, row{State: rowIdle, Absent: true}); err != nil {
 			return "", err
@@ -154,7 +155,7 @@ func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersCo
 		return "", nil
 	}
 	r.state.Report.Absent++
-	return "unresolved", nil
+	return outcome.Unresolved, nil
 }
 
 // rivals reports whether another user has a member of the record's identity, or

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/queue"
 )
 
@@ -47,7 +48,7 @@ type job struct {
 func (r *Relay) Work(ctx context.Context, batch []queue.Delivery) (unfinished []string) {
 	jobs, poison := jobsOf(batch)
 	for _, d := range poison {
-		if !r.bury(ctx, queue.Message{User: 0, At: r.Now().UTC(), Class: "malformed"}, d) {
+		if !r.bury(ctx, queue.Message{User: 0, At: r.Now().UTC(), Class: string(outcome.Malformed)}, d) {
 			unfinished = append(unfinished, d.ID)
 		}
 	}
@@ -108,33 +109,33 @@ func ids(deliveries []queue.Delivery) []string {
 }
 
 // settle does with a job's messages what its outcome says.
-func (r *Relay) settle(ctx context.Context, j *job, o outcome) (unfinished []string) {
-	r.Metrics.Add("RelayOutcome", "Count", 1, map[string]string{"outcome": o.class})
+func (r *Relay) settle(ctx context.Context, j *job, o outcome.Outcome) (unfinished []string) {
+	r.Metrics.Add("RelayOutcome", "Count", 1, map[string]string{"outcome": string(o.Class)})
 	level := slog.LevelDebug
-	switch o.action {
-	case finish:
+	switch o.Action {
+	case outcome.Finish:
 		if !j.oldest.IsZero() {
 			r.Metrics.Add("RelayLag", "Seconds", r.Now().Sub(j.oldest).Seconds(), nil)
 		}
-		if o.class == "no_identity" || o.class == "duplicate_identity" {
+		if o.Class == outcome.NoIdentity || o.Class == outcome.DuplicateIdentity {
 			level = slog.LevelWarn // these are listed: nothing else names who is never written
 		}
-	case retry:
+	case outcome.Retry:
 		level = slog.LevelWarn
 		var postponeErr error
 		unfinished, postponeErr = postpone(ctx, r.inbox, j.deliveries, o, j.user)
-		o.err = errors.Join(o.err, postponeErr)
-	case bury:
+		o.Err = errors.Join(o.Err, postponeErr)
+	case outcome.Bury:
 		level = slog.LevelError
 		for i, d := range j.deliveries {
 			m := j.messages[i]
-			m.Class = o.class
+			m.Class = string(o.Class)
 			if !r.bury(ctx, m, d) {
 				unfinished = append(unfinished, d.ID)
 			}
 		}
 	}
-	r.Log.Log(ctx, level, "user handled", "user_id", j.user, "outcome", o.class, "err", o.err)
+	r.Log.Log(ctx, level, "user handled", "user_id", j.user, "outcome", o.Class, "err", o.Err, "says", o.Class.Sentence())
 	return unfinished
 }
 
@@ -143,13 +144,13 @@ func (r *Relay) settle(ctx context.Context, j *job, o outcome) (unfinished []str
 // without a credential do not use up its receipts. A message that cannot be
 // postponed comes back after the queue's own visibility time-out.
 func Defer(ctx context.Context, inbox queue.Inbox, batch []queue.Delivery, cause error) (unfinished []string, err error) {
-	return postpone(ctx, inbox, batch, faultOf(cause), 0)
+	return postpone(ctx, inbox, batch, outcome.FaultOf(cause), 0)
 }
 
-func postpone(ctx context.Context, inbox queue.Inbox, deliveries []queue.Delivery, o outcome, user int64) (unfinished []string, err error) {
+func postpone(ctx context.Context, inbox queue.Inbox, deliveries []queue.Delivery, o outcome.Outcome, user int64) (unfinished []string, err error) {
 	for _, d := range deliveries {
 		unfinished = append(unfinished, d.ID)
-		err = errors.Join(err, inbox.Postpone(context.WithoutCancel(ctx), d.Receipt, pauseFor(o, d.Receives, user)))
+		err = errors.Join(err, inbox.Postpone(context.WithoutCancel(ctx), d.Receipt, o.Pause(d.Receives, user)))
 	}
 	return unfinished, err
 }
@@ -161,8 +162,8 @@ func (r *Relay) bury(ctx context.Context, m queue.Message, d queue.Delivery) boo
 		r.Log.ErrorContext(ctx, "dead letter not stored", "user_id", m.User, "message_id", d.ID, "err", err)
 		return false
 	}
-	r.Metrics.Add("DeadLetters", "Count", 1, map[string]string{"class": m.Class})
-	if m.Class == "malformed" {
+	r.Metrics.Add("DeadLetters", "Count", 1, map[string]string{"class": string(m.Class)})
+	if m.Class == string(outcome.Malformed) {
 		r.Log.ErrorContext(ctx, "message given up: it is none of hikyaku's", "message_id", d.ID)
 	}
 	return true

@@ -14,6 +14,7 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -115,9 +116,9 @@ func TestRelay_ObserveSaysWhoWaitsOrIsLeftOut(t *testing.T) {
 		r.byHand("S", "古")
 		r.reconcile()
 		r.drop()
-		for user, class := range map[int64]string{first: "would_update", second: "duplicate_identity"} {
+		for user, class := range map[int64]outcome.Class{first: outcome.WouldUpdate, second: outcome.DuplicateIdentity} {
 			r.relay(user, "change")
-			r.wantOutcome(class)
+			r.wantOutcome(string(class))
 			if p, err := r.stack().Preview(context.Background(), user); err != nil || p.Outcome != class || (p.Member == "") != (user == second) {
 				t.Fatalf("preview = %+v, %v, want %s", p, err, class)
 			}

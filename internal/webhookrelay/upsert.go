@@ -7,21 +7,22 @@ import (
 	"slices"
 	"time"
 
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
 )
 
 // upsert is step 7 for a live user: link or create where there is no member
 // yet, else update.
-func (a *attempt) upsert(ctx context.Context, p person) outcome {
+func (a *attempt) upsert(ctx context.Context, p person) outcome.Outcome {
 	if a.held.Member != "" {
-		class := "updated"
+		class := outcome.Updated
 		if a.held.Identity != "" && p.unique != "" && a.held.Identity != a.digest("identity", p.unique).String() {
 			a.Metrics.Add("IdentityChanged", "Count", 1, nil)
 			a.Log.WarnContext(ctx, "identity changed: the link stays", "user_id", a.job.user)
 		}
 		if a.held.Disabled {
-			class = "restored"
+			class = outcome.Restored
 		}
 		return a.update(ctx, p, class)
 	}
@@ -32,21 +33,21 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome {
 	switch {
 	case errors.Is(err, errOtherOwner):
 		a.giveUp(ctx)
-		return done("duplicate_identity")
+		return outcome.Done(outcome.DuplicateIdentity)
 	case errors.Is(err, errInDoubt):
 		return a.unresolved(ctx, err)
 	case err != nil:
 		a.giveUp(ctx)
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	case member == "":
 		return a.create(ctx, p)
 	}
 	r := a.held.row
 	r.Member = member
 	if err := a.swap(ctx, a.held, r); err != nil {
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	}
-	return a.update(ctx, p, "linked")
+	return a.update(ctx, p, outcome.Linked)
 }
 
 // lookUp finds a member by unique_id, on a tenant that is known to have the
@@ -62,35 +63,35 @@ func (a *attempt) lookUp(ctx context.Context, unique string) (string, error) {
 
 // create posts a new member. An outcome that is not certain leaves the row
 // inflight without a member, which only a reconcile resolves.
-func (a *attempt) create(ctx context.Context, p person) outcome {
+func (a *attempt) create(ctx context.Context, p person) outcome.Outcome {
 	fields := maps.Clone(p.wish)
 	fields["unique_id"], fields["enabled"] = yappli.Text(p.unique), yappli.Bool(true)
 	m, err := a.members.CreateUser(ctx, fields)
 	a.Governors.Yappli.Note(err)
 	if err == nil {
 		a.held.Member = m.ID // stored by the swap that concludes
-		return a.conclude(ctx, p, "created")
+		return a.conclude(ctx, p, outcome.Created)
 	}
 	var e *providers.Error
-	switch effect := effectOf(err); {
-	case effect == noEffect:
+	switch effect := outcome.EffectOf(err); {
+	case effect == outcome.NoEffect:
 		a.giveUp(ctx)
-		return faultOf(err)
-	case effect == refusedEffect && (a.held.Absent || errors.As(err, &e) && e.Status == 0):
+		return outcome.FaultOf(err)
+	case effect == outcome.RefusedEffect && (a.held.Absent || errors.As(err, &e) && e.Status == 0):
 		a.giveUp(ctx)
-		return dead("refused", err)
+		return outcome.Dead(outcome.Refused, err)
 	}
 	return a.unresolved(ctx, err)
 }
 
 // unresolved leaves the row inflight, for a list begun after that to resolve.
-func (a *attempt) unresolved(ctx context.Context, err error) outcome {
-	return a.askReconcile(ctx, "unresolved").atLeast(a.held.Until.Sub(a.Now())).with(err)
+func (a *attempt) unresolved(ctx context.Context, err error) outcome.Outcome {
+	return a.askReconcile(ctx, outcome.Unresolved).AtLeast(a.held.Until.Sub(a.Now())).With(err)
 }
 
 // update puts the wish to the linked member. enabled goes along only to undo
 // the relay's own 0.
-func (a *attempt) update(ctx context.Context, p person, class string) outcome {
+func (a *attempt) update(ctx context.Context, p person, class outcome.Class) outcome.Outcome {
 	fields := maps.Clone(p.wish)
 	delete(fields, "password")
 	if a.held.Disabled {
@@ -98,81 +99,81 @@ func (a *attempt) update(ctx context.Context, p person, class string) outcome {
 	}
 	switch {
 	case len(fields) == 0:
-		return a.conclude(ctx, p, "unchanged")
+		return a.conclude(ctx, p, outcome.Unchanged)
 	case a.quirks.Update == yappli.UpdateReplace && slices.Contains(p.unread, secretAnswer) && !a.held.Disabled:
 		a.giveUp(ctx) // the update would reset what nobody can read to carry it back
-		return done("unreadable_answer")
+		return outcome.Done(outcome.UnreadableAnswer)
 	}
 	return a.put(ctx, p, fields, class)
 }
 
 // mustDisable is step 4 for a user who is gone: whether an enabled=0 is to be
 // sent, or how the job ends without.
-func (a *attempt) mustDisable(ctx context.Context) (disabling bool, o outcome, ends bool) {
+func (a *attempt) mustDisable(ctx context.Context) (disabling bool, o outcome.Outcome, ends bool) {
 	m, err := a.members.User(ctx, a.before.Member)
 	a.Governors.Yappli.Note(err)
 	if errors.Is(err, providers.ErrNotFound) {
-		return false, dead("member_missing", err), true
+		return false, outcome.Dead(outcome.MemberMissing, err), true
 	}
 	if err != nil {
-		return false, faultOf(err), true
+		return false, outcome.FaultOf(err), true
 	}
 	if !m.Enabled {
-		return false, outcome{}, false
+		return false, outcome.Outcome{}, false
 	}
 	allowed, err := a.mayDisable(ctx, a.job.user)
 	if err != nil {
-		return false, faultOf(err), true
+		return false, outcome.FaultOf(err), true
 	}
 	if !allowed {
-		return false, wait("disabling_stopped", longestPause), true
+		return false, outcome.Wait(outcome.DisablingStopped, outcome.LongestPause), true
 	}
-	return true, outcome{}, false
+	return true, outcome.Outcome{}, false
 }
 
 // disable is step 7 for a user who is gone.
-func (a *attempt) disable(ctx context.Context, p person, disabling bool) outcome {
+func (a *attempt) disable(ctx context.Context, p person, disabling bool) outcome.Outcome {
 	if !disabling {
-		return a.conclude(ctx, p, "already_disabled")
+		return a.conclude(ctx, p, outcome.AlreadyDisabled)
 	}
 	return a.put(ctx, p, yappli.Fields{"enabled": yappli.Bool(false)}, "disabled")
 }
 
 // put updates the linked member and concludes.
-func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class string) outcome {
+func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class outcome.Class) outcome.Outcome {
 	err := a.carryBack(ctx, fields)
 	if errors.Is(err, providers.ErrNotFound) {
 		return a.refused(ctx, class, err)
 	}
 	if err != nil {
 		a.giveUp(ctx)
-		return faultOf(err)
+		return outcome.FaultOf(err)
 	}
 	_, err = a.members.UpdateUser(ctx, a.held.Member, fields)
 	a.Governors.Yappli.Note(err)
 	if err == nil {
 		return a.conclude(ctx, p, class)
 	}
-	switch effectOf(err) {
-	case noEffect:
+	switch outcome.EffectOf(err) {
+	case outcome.NoEffect:
 		a.giveUp(ctx)
-		return faultOf(err)
-	case refusedEffect:
+		return outcome.FaultOf(err)
+	case outcome.RefusedEffect:
 		return a.refused(ctx, class, err)
 	default:
-		return faultOf(err).atLeast(a.held.Until.Sub(a.Now()) + time.Second)
+		return outcome.FaultOf(err).AtLeast(a.held.Until.Sub(a.Now()) + time.Second)
 	}
 }
 
 // refused ends an update whose content or member Yappli does not accept. The
 // tombstone of a live user goes, or each reconcile would send the user again.
-func (a *attempt) refused(ctx context.Context, class string, err error) outcome {
-	a.held.Tombstone = a.held.Tombstone && class == "disabled"
+func (a *attempt) refused(ctx context.Context, class outcome.Class, err error) outcome.Outcome {
+	a.held.Tombstone = a.held.Tombstone && class == outcome.Disabled
 	a.giveUp(ctx)
 	if errors.Is(err, providers.ErrNotFound) {
-		return dead("member_missing", err)
+		return outcome.Dead(outcome.MemberMissing, err)
 	}
-	return dead("refused", err)
+	return outcome.Dead(outcome.Refused, err)
 }
 
 // carryBack adds every request field that the member shows and fields does not

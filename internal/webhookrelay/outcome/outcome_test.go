@@ -1,4 +1,4 @@
-package webhookrelay
+package outcome_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/providers"
 )
 
@@ -19,26 +20,26 @@ func TestEffectOf(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err  error
-		want effect
+		want outcome.Effect
 	}{
-		"no request was made":         {errors.New("reading the token"), noEffect},
-		"no connection":               {fault(providers.ErrUnsent, 0), noEffect},
-		"rate limited":                {fault(providers.ErrRateLimited, 429), noEffect},
-		"unauthorized":                {fault(providers.ErrUnauthorized, 401), noEffect},
-		"forbidden":                   {fault(providers.ErrForbidden, 403), noEffect},
-		"revoked":                     {fault(providers.ErrRevoked, 400), noEffect},
-		"refused":                     {fault(providers.ErrInvalid, 400), refusedEffect},
-		"not found":                   {fault(providers.ErrNotFound, 404), refusedEffect},
-		"last client fault":           {fault(providers.ErrInvalid, 499), refusedEffect},
-		"refused by the client":       {fault(providers.ErrInvalid, 0), refusedEffect},
-		"request time-out":            {fault(providers.ErrTemporary, 408), unknownEffect},
-		"accepted, answer unreadable": {fault(providers.ErrInvalid, 200), unknownEffect},
-		"redirected":                  {fault(providers.ErrInvalid, 399), unknownEffect},
-		"server failure":              {fault(providers.ErrTemporary, 500), unknownEffect},
-		"not implemented":             {fault(providers.ErrInvalid, 501), unknownEffect},
-		"no answer":                   {fault(providers.ErrTemporary, 0), unknownEffect},
+		"no request was made":         {errors.New("reading the token"), outcome.NoEffect},
+		"no connection":               {fault(providers.ErrUnsent, 0), outcome.NoEffect},
+		"rate limited":                {fault(providers.ErrRateLimited, 429), outcome.NoEffect},
+		"unauthorized":                {fault(providers.ErrUnauthorized, 401), outcome.NoEffect},
+		"forbidden":                   {fault(providers.ErrForbidden, 403), outcome.NoEffect},
+		"revoked":                     {fault(providers.ErrRevoked, 400), outcome.NoEffect},
+		"refused":                     {fault(providers.ErrInvalid, 400), outcome.RefusedEffect},
+		"not found":                   {fault(providers.ErrNotFound, 404), outcome.RefusedEffect},
+		"last client fault":           {fault(providers.ErrInvalid, 499), outcome.RefusedEffect},
+		"refused by the client":       {fault(providers.ErrInvalid, 0), outcome.RefusedEffect},
+		"request time-out":            {fault(providers.ErrTemporary, 408), outcome.UnknownEffect},
+		"accepted, answer unreadable": {fault(providers.ErrInvalid, 200), outcome.UnknownEffect},
+		"redirected":                  {fault(providers.ErrInvalid, 399), outcome.UnknownEffect},
+		"server failure":              {fault(providers.ErrTemporary, 500), outcome.UnknownEffect},
+		"not implemented":             {fault(providers.ErrInvalid, 501), outcome.UnknownEffect},
+		"no answer":                   {fault(providers.ErrTemporary, 0), outcome.UnknownEffect},
 	} {
-		if got := effectOf(c.err); got != c.want {
+		if got := outcome.EffectOf(c.err); got != c.want {
 			t.Errorf("%s: effect %d, want %d", name, got, c.want)
 		}
 	}
@@ -49,7 +50,7 @@ func TestFaultOf(t *testing.T) {
 	slow := &providers.Error{Kind: providers.ErrTemporary, RetryAfter: 7 * time.Second}
 	for name, c := range map[string]struct {
 		err   error
-		class string
+		class outcome.Class
 		after time.Duration
 	}{
 		"conflict":     {fmt.Errorf("x: %w", objectstore.ErrConflict), "contended", 0},
@@ -65,8 +66,8 @@ func TestFaultOf(t *testing.T) {
 		"gone":         {fault(providers.ErrGone, 410), "bad_answer", 0},
 		"store":        {objectstore.ErrDenied, "store", 0},
 	} {
-		got := faultOf(c.err)
-		if got.action != retry || got.class != c.class || got.after != c.after || !errors.Is(got.err, c.err) {
+		got := outcome.FaultOf(c.err)
+		if got.Action != outcome.Retry || got.Class != c.class || got.After != c.after || !errors.Is(got.Err, c.err) {
 			t.Errorf("%s: %+v, want a retry of class %s after %v", name, got, c.class, c.after)
 		}
 	}
@@ -93,14 +94,14 @@ func TestPauseFor(t *testing.T) {
 		{time.Second, 1, 0, 5 * time.Second},
 		{24 * time.Hour, 1, 0, time.Hour},
 	} {
-		if got := pauseFor(outcome{after: c.after}, c.receives, c.user); got != c.want {
-			t.Errorf("pauseFor(%v, %d, %d) = %v, want %v", c.after, c.receives, c.user, got, c.want)
+		if got := (outcome.Outcome{After: c.after}).Pause(c.receives, c.user); got != c.want {
+			t.Errorf("Pause(%v, %d, %d) = %v, want %v", c.after, c.receives, c.user, got, c.want)
 		}
 	}
 	// The receive limit of 150 lasts for a three-day outage.
 	var total time.Duration
 	for n := 1; n < 150; n++ {
-		total += pauseFor(outcome{}, n, 19)
+		total += outcome.Outcome{}.Pause(n, 19)
 	}
 	if total < 72*time.Hour {
 		t.Errorf("150 receipts last %v, want three days", total)

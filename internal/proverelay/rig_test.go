@@ -40,7 +40,7 @@ const (
 	prefix     = "t"
 	users      = "users.fifo"
 	dead       = "dead.fifo"
-	hookSecret = "invented-webhook-secret"
+	hookSecret = "invented-webhook-secret-000000000"
 )
 
 // mapping is short enough to be foretold: see wish.

@@ -24,7 +24,7 @@ type importRule struct {
 }
 
 var (
-	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/export"}
+	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/webhooksecret", "internal/export"}
 	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
 	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
 	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
@@ -41,7 +41,7 @@ func importRules() []importRule {
 		{slices.Concat(cores, seams), []string{"internal/boot/...", "cmd/...", "functions/..."}, "wiring lies above the cores"},
 		{slices.Concat(cores, seams), fakes, "a core must not know whether its world is real"},
 		{[]string{"internal/webhookrelay/queue"}, slices.Concat([]string{"internal/..."}, clients), "messages are what the packages of the relay share, so they know none of those"},
-		{[]string{"internal/webhookrelay/ingest"}, slices.Concat([]string{"internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/operate", "internal/objectstore"}, clients), "ingest takes what strangers send: it reaches the queue and its own secret, and neither providers nor the relay's state"},
+		{[]string{"internal/webhookrelay/ingest"}, slices.Concat([]string{"internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/operate", "internal/objectstore", "internal/secretstore", "internal/lease"}, clients), "ingest takes what strangers send: of the relay it reaches the queue alone, and neither providers nor stores"},
 		{[]string{"internal/webhookrelay"}, []string{"internal/webhookrelay/ingest"}, "the relay takes its messages from the queue, and from nowhere else"},
 		{[]string{"internal/pagination"}, slices.Concat([]string{"internal/..."}, clients, aws), "paging knows the vocabulary of errors and the list of an answer, and neither clients nor stores"},
 		{[]string{"pkg/jsonscan"}, slices.Concat([]string{"internal/...", "pkg/providers/..."}, aws), "splitting JSON knows nothing of what is in it"},

@@ -43,7 +43,7 @@ func settings(of reflect.Type) map[string]bool {
 
 // Settings that a role of webhookrelay does not read.
 var (
-	onlyIngest    = []string{"HIKYAKU_WEBHOOK_SECRET_FIELD"}
+	onlyIngest    = []string{"HIKYAKU_WEBHOOK_SECRET_FIELD", "HIKYAKU_WEBHOOK_SECRET_RULE_SINCE"}
 	onlyRelay     = []string{"HIKYAKU_DEAD_LETTER_QUEUE_URL"}
 	onlyReconcile = []string{"HIKYAKU_WEBHOOK_URL"}
 	notIngest     = []string{

@@ -419,11 +419,11 @@ const hookSecret = "invented-secret-000"
 
 func newIngest(q queue.Queue, m *counts, secrets ...string) *ingest.Ingest {
 	return &ingest.Ingest{
-		Secrets: func(context.Context) (list []providers.Secret, err error) {
+		Secrets: func(context.Context) (list []providers.Secret) {
 			for _, s := range secrets {
 				list = append(list, providers.NewSecret(s))
 			}
-			return list, nil
+			return list
 		},
 		Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: m,
 		Now: func() time.Time { return time.Unix(1795310109, 0) },

@@ -22,6 +22,7 @@ import (
 	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 )
 
@@ -49,9 +50,12 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	client := sqs.NewFromConfig(base.AWS)
 	f := &Function{settings: settings, base: base, queue: &fifo{client, settings.Queue}, dead: &fifo{client, settings.DeadLetter}}
 	if settings.Role == Ingest {
-		secrets := newInbound(base)
+		secrets := &webhooksecret.Reader{
+			Store: base.Secrets, Name: webhooksecret.Name(settings.Prefix),
+			RuleSince: settings.ruleSince(), Log: base.Log, Metrics: base.Metrics, Now: base.Now,
+		}
 		f.ingest = &ingest.Ingest{
-			Secrets: secrets.current, SecretField: settings.SecretField,
+			Secrets: secrets.Valid, SecretField: settings.SecretField,
 			Queue: f.queue, Log: base.Log, Metrics: base.Metrics, Now: base.Now,
 		}
 		return f, nil

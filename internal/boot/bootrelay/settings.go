@@ -29,6 +29,8 @@ type Settings struct {
 
 	SecretField string `env:"HIKYAKU_WEBHOOK_SECRET_FIELD"` // ingest: the payload's field that holds the secret; empty: the URL's path does
 
+	SecretRuleSince string `env:"HIKYAKU_WEBHOOK_SECRET_RULE_SINCE"` // ingest: when the stack began to refuse weak secrets, RFC 3339; empty: unknown
+
 	MappingFile     string            `env:"HIKYAKU_MAPPING_FILE" envDefault:"mapping.yaml"` // relay, reconcile: relative to the function's root
 	Identity        string            `env:"HIKYAKU_IDENTITY" envDefault:"id"`               // what unique_id is made of: id, fk or a field
 	IdentityPrefix  string            `env:"HIKYAKU_IDENTITY_PREFIX"`                        // before it
@@ -44,6 +46,12 @@ type Settings struct {
 	YappliRate     float64 `env:"HIKYAKU_YAPPLI_RATE" envDefault:"2"`       // requests per second of the tenant
 	YappliShare    float64 `env:"HIKYAKU_YAPPLI_SHARE" envDefault:"0.5"`    // this function's part of them
 	Instances      int     `env:"HIKYAKU_INSTANCES" envDefault:"1"`         // how many of this function run at once
+}
+
+// ruleSince is zero if it cannot be read: no webhook is lost for that.
+func (s Settings) ruleSince() time.Time {
+	at, _ := time.Parse(time.RFC3339, s.SecretRuleSince)
+	return at
 }
 
 // Validate implements boot.Validator.

@@ -1,7 +1,7 @@
 // Package ingest takes a webhook, believes nothing of it but "user 123
 // changed", and puts that on a FIFO queue.
 //
-//	in := &ingest.Ingest{Secrets: secrets, Queue: queue, ...}
+//	in := &ingest.Ingest{Secrets: reader.Valid, Queue: queue, ...}
 //	response := in.Accept(ctx, ingest.Request{Secret: fromThePath, Body: body})
 package ingest
 
@@ -24,6 +24,10 @@ import (
 // the queue could not take a larger message anyway.
 const MaxBody = 256 << 10
 
+// maxUsers caps what one body may name. SuperSaaS is documented to send one; a
+// body of thousands would end in the middle of its time.
+const maxUsers = 10
+
 // retryAfter is what a sender is asked to wait while nothing can be stored.
 // SuperSaaS is not known to obey it, nor to send again at all.
 const retryAfter = 30 * time.Second
@@ -31,14 +35,14 @@ const retryAfter = 30 * time.Second
 // Ingest accepts webhooks. It is safe for concurrent use.
 //
 // Every request gets one of these answers: 200 once what it says is durable,
-// or needs no keeping; 400 for a shape no sender of ours produces; 401 for a
-// wrong secret; 503 with Retry-After if there is no secret yet, or the queue
-// refuses. A well-formed but unwanted event is a 200: a sender may disable a
+// or needs no keeping; 400 for a shape or a size no sender of ours produces;
+// 401 for a wrong secret; 503 with Retry-After if there is no secret, or the
+// queue refuses. A well-formed but unwanted event is a 200: a sender may disable a
 // webhook that fails.
 type Ingest struct {
-	// Secrets returns the inbound secrets that are valid now: the current
-	// one, and the previous one while it rotates. Empty ones are ignored.
-	Secrets func(context.Context) ([]providers.Secret, error)
+	// Secrets returns the secrets that are accepted now: the current one, and
+	// the previous one while it rotates.
+	Secrets func(context.Context) []providers.Secret
 	// SecretField names the payload's field that holds the secret; empty:
 	// the secret is in the URL's path.
 	SecretField string
@@ -81,9 +85,8 @@ func (in *Ingest) Accept(ctx context.Context, r Request) Response {
 	if len(r.Body) > MaxBody {
 		return in.answer(http.StatusBadRequest, "too_large")
 	}
-	accepted, err := in.digests(ctx)
-	if err != nil {
-		in.Log.ErrorContext(ctx, "inbound secret unavailable", "err", err)
+	accepted := in.digests(ctx)
+	if len(accepted) == 0 {
 		return in.answer(http.StatusServiceUnavailable, "no_secret")
 	}
 	if in.SecretField == "" && !matches(accepted, r.Secret.Reveal()) {
@@ -99,6 +102,10 @@ func (in *Ingest) Accept(ctx context.Context, r Request) Response {
 				return in.answer(http.StatusUnauthorized, "wrong_secret")
 			}
 		}
+	}
+	if len(payloads) > maxUsers {
+		in.Log.WarnContext(ctx, "webhook refused: more users in one body than SuperSaaS is known to send", "users", len(payloads), "at_most", maxUsers)
+		return in.answer(http.StatusBadRequest, "too_many")
 	}
 	if r.At.IsZero() {
 		r.At = in.Now()
@@ -139,21 +146,13 @@ func (in *Ingest) enqueue(ctx context.Context, request string, at time.Time, pay
 }
 
 // digests returns the SHA-256 of each valid secret.
-func (in *Ingest) digests(ctx context.Context) ([][sha256.Size]byte, error) {
-	secrets, err := in.Secrets(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var digests [][sha256.Size]byte
-	for _, s := range secrets {
+func (in *Ingest) digests(ctx context.Context) (digests [][sha256.Size]byte) {
+	for _, s := range in.Secrets(ctx) {
 		if !s.Empty() {
 			digests = append(digests, sha256.Sum256([]byte(s.Reveal())))
 		}
 	}
-	if len(digests) == 0 {
-		return nil, providers.ErrNotFound
-	}
-	return digests, nil
+	return digests
 }
 
 // matches compares digests, so that neither the length nor a common beginning

@@ -20,11 +20,11 @@ const hookSecret = "invented-secret-000"
 
 func newIngest(q queue.Queue, m counts, secrets ...string) *ingest.Ingest {
 	return &ingest.Ingest{
-		Secrets: func(context.Context) (list []providers.Secret, err error) {
+		Secrets: func(context.Context) (list []providers.Secret) {
 			for _, s := range secrets {
 				list = append(list, providers.NewSecret(s))
 			}
-			return list, nil
+			return list
 		},
 		Queue: q, Log: slog.New(slog.DiscardHandler), Metrics: m,
 		Now: func() time.Time { return time.Unix(1795310109, 0) },
@@ -217,16 +217,60 @@ func TestIngest_Rejects(t *testing.T) {
 	}
 }
 
-func TestIngest_StoreOutageIsTheSendersToRepeat(t *testing.T) {
+func TestIngest_CountsWhatNeverReachedIt(t *testing.T) {
 	t.Parallel()
 	m := counts{}
-	in := newIngest(&memory{}, m)
-	in.Secrets = func(context.Context) ([]providers.Secret, error) { return nil, errors.New("throttled") }
-	if got := in.Accept(context.Background(), ingest.Request{Body: []byte(`{}`)}); got.Status != 503 {
-		t.Errorf("answer = %+v, want 503", got)
-	}
-	if got := in.Reject("wrong_shape"); got.Status != 400 || m["WebhookRejected wrong_shape"] != 1 {
+	if got := newIngest(&memory{}, m).Reject("wrong_shape"); got.Status != 400 || m["WebhookRejected wrong_shape"] != 1 {
 		t.Errorf("answer = %+v, metrics %v", got, m)
+	}
+}
+
+// What a person would call the same number is the same user.
+func TestIngest_ReadsAnIDAsAPersonWould(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]int64{
+		`20450010.0`: 20450010, `" 20450010 "`: 20450010, `20450010.000`: 20450010, `2.045001e7`: 20450010, `2.045001E+07`: 20450010, `204500100e-1`: 20450010,
+		`"20450010.0"`: 20450010, `"+20450010"`: 20450010, `"0020450010"`: 20450010, `"20450010."`: 20450010, `"2.045001e7"`: 20450010,
+		`"２０４５００１０"`: 20450010, `"　20450010\u00a0\n"`: 20450010, `"\ufeff20450010\u200b"`: 20450010, `9223372036854775807`: 9223372036854775807,
+		`20450010.5`: 0, `20450010.00000000000000000001`: 0, `2.0450015e1`: 0, `9223372036854775808`: 0, `1e99`: 0, `1e999999999`: 0, `0.0`: 0, `-20450010`: 0,
+		`"20,450,010"`: 0, `"2045 0010"`: 0, `"0x1380DEA"`: 0, `"1_000"`: 0, `"NaN"`: 0, `"Inf"`: 0, `"."`: 0, `""`: 0, `true`: 0, `null`: 0,
+	} {
+		for _, body := range []string{`{"event":"change","id":` + id + `}`, `{"event":"edit","id":1,"user_id":` + id + `}`} {
+			q, m := &memory{}, counts{}
+			got := newIngest(q, m, hookSecret).Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: []byte(body)})
+			var user int64
+			if messages := q.bodies(); len(messages) == 1 {
+				user = messages[0].User
+			}
+			if got.Status != 200 || user != want || (m["WebhookIgnored no_user"] == 1) != (want == 0) {
+				t.Errorf("%s: %d, queued for %d, metrics %v; want %d", body, got.Status, user, m, want)
+			}
+		}
+	}
+}
+
+// A body of more users than any sender of ours is known to send is refused
+// whole, and only from one who has the secret: a stranger raises no alarm.
+func TestIngest_RefusesABodyOfTooManyUsers(t *testing.T) {
+	t.Parallel()
+	body := func(n int) []byte {
+		return []byte("[" + strings.Repeat(`{"event":"change","id":7,"key":"`+hookSecret+`"},`, n-1) + `{"event":"change","id":8,"key":"` + hookSecret + `"}]`)
+	}
+	for _, field := range []string{"", "key"} {
+		for n, status := range map[int]int{10: 200, 11: 400, 4000: 400} {
+			q, m := &memory{}, counts{}
+			in := newIngest(q, m, hookSecret)
+			in.SecretField = field
+			got := in.Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body(n)})
+			if got.Status != status || (len(q.messages) > 0) != (status == 200) || (m["WebhookRejected too_many"] == 1) != (status == 400) {
+				t.Errorf("%d users: %+v, %d queued, metrics %v, want %d", n, got, len(q.messages), m, status)
+			}
+			in = newIngest(q, m, "another-secret")
+			in.SecretField = field
+			if got := in.Accept(context.Background(), ingest.Request{ID: "r", Secret: providers.NewSecret(hookSecret), Body: body(n)}); got.Status != 401 {
+				t.Errorf("%d users of a stranger: %+v, want 401", n, got)
+			}
+		}
 	}
 }
 

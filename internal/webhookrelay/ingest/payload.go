@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
@@ -62,8 +64,34 @@ func (p payload) user(k eventKind) int64 {
 			return 0
 		}
 	}
-	n, err := strconv.ParseInt(string(id), 10, 64)
-	if err != nil || n < 0 {
+	return userNumber(string(id))
+}
+
+var numberForm = regexp.MustCompile(`^\+?(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,2}))?$`)
+
+// userNumber reads a user's number in every way in which it is still the same
+// number to a person: blanks around it, full-width digits, a fraction of zeros,
+// an exponent. Anything else is 0: grouped digits may be two numbers.
+func userNumber(text string) int64 {
+	text = strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+	text = strings.Map(func(r rune) rune {
+		if r >= '！' && r <= '～' { // the full-width forms of ASCII
+			return r - '！' + '!'
+		}
+		return r
+	}, text)
+	form := numberForm.FindStringSubmatch(text)
+	if form == nil {
+		return 0
+	}
+	exponent, _ := strconv.Atoi(form[3]) // absent: 0
+	digits, whole := form[1]+form[2], len(form[1])+exponent
+	if whole <= 0 || strings.Trim(digits[min(whole, len(digits)):], "0") != "" {
+		return 0
+	}
+	digits += strings.Repeat("0", max(0, whole-len(digits)))
+	n, err := strconv.ParseInt(digits[:whole], 10, 64)
+	if err != nil {
 		return 0
 	}
 	return n

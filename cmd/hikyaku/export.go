@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/dirstore"
 	"hikyaku/internal/secretstore"
 )
@@ -30,7 +30,7 @@ import (
 // exportFlags say where an export's tokens come from and its files go.
 type exportFlags struct {
 	stack        stackFlags
-	to, dir      string // dir: the one that --to - is made from
+	to           string
 	sandbox      bool
 	records      int
 	logs, asJSON bool
@@ -90,7 +90,10 @@ func (f *exportFlags) target() (*bootexport.Target, error) {
 	case f.to == "":
 		return nil, nil
 	}
-	store, err := dirstore.Open(cmp.Or(f.dir, f.to))
+	if f.to == toPipe {
+		return &bootexport.Target{Objects: &objectstore.Memory{Spool: true}}, nil
+	}
+	store, err := dirstore.Open(f.to)
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +287,7 @@ func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes
 			continue
 		}
 		why := cmp.Or(answer.Cause, "Another process works on this run, or died in it")
-		_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", why, answer.Until.Local().Format(time.TimeOnly))
+		_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", visible(why), answer.Until.Local().Format(time.TimeOnly))
 		select {
 		case <-time.After(time.Until(*answer.Until)):
 		case <-ctx.Done():
@@ -292,17 +295,12 @@ func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes
 	}
 }
 
-// exportToPipe exports into a directory of its own, and then prints the lines.
+// exportToPipe exports into a store of its own, which ends with the process,
+// and then prints the lines.
 func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) error {
 	if f.asJSON {
 		return &usageError{errors.New("--json and --to - both want standard output")}
 	}
-	dir, err := os.MkdirTemp("", "hikyaku-export-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	f.dir = dir
 	direct, answer, err := exportTo(c, f, run, name)
 	if err == nil {
 		err = f.doubt(c.Context(), direct.Objects, answer)
@@ -314,7 +312,11 @@ func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) er
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(c.OutOrStdout())
+	to := c.OutOrStdout()
+	if f, terminal := file(to); f != nil && !terminal {
+		to = f // a program gets each byte as it is
+	}
+	out := bufio.NewWriter(to)
 	for _, p := range m.Parts {
 		if err := writeLines(c.Context(), out, direct, p.Key); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,13 +50,57 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 	_ = waiting.Process.Kill()
 }
 
-// The first interrupt leaves nothing of an export to standard output behind, so
-// there is nothing to go on from either.
-func TestInterruptedExportToAPipe(t *testing.T) {
+// However an export to standard output ends, nothing of it has ever had a name
+// in the folder of temporary files. There is nothing to go on from either.
+func TestEndedExportToAPipeLeavesNothing(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	reading := program(t.Context(), "export", "yappli/users", "--sandbox", "--records", "20000", "--to", "-")
-	reading.Env = append(os.Environ(), "TMPDIR="+dir)
+	for name, c := range map[string]struct {
+		signal os.Signal
+		code   int
+	}{"Ctrl-C": {os.Interrupt, 1}, "a closed terminal": {syscall.SIGHUP, 1}, "killed": {os.Kill, -1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			reading := program(t.Context(), "export", "yappli/users", "--sandbox", "--records", "20000", "--to", "-")
+			reading.Env = append(os.Environ(), "TMPDIR="+dir)
+			pipe, err := reading.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := reading.Start(); err != nil {
+				t.Fatal(err)
+			}
+			notes := bufio.NewReader(pipe)
+			for range 2 { // the run's name, and how far it has come
+				if line, err := notes.ReadString('\n'); err != nil {
+					t.Fatal(line, err)
+				}
+			}
+			named, err := os.ReadDir(dir)
+			if err != nil || len(named) > 0 {
+				t.Errorf("%v has a name: %v", named, err)
+			}
+			if err := reading.Process.Signal(c.signal); err != nil {
+				t.Fatal(err)
+			}
+			rest, err := io.ReadAll(notes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := reading.Wait(); reading.ProcessState.ExitCode() != c.code || strings.Contains(string(rest), "--at") || c.code == 1 && !strings.Contains(string(rest), "stopped safely") {
+				t.Errorf("%v: %s", err, rest)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("%v is left: %v", left, err)
+			}
+		})
+	}
+}
+
+// A terminal that is closed leaves a command alone that nohup started.
+func TestNohupGoesOn(t *testing.T) {
+	t.Parallel()
+	reading := exec.CommandContext(t.Context(), "sh", "-c", `trap "" HUP; exec hikyaku export yappli/users --sandbox --records 20000 --to -`)
 	pipe, err := reading.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -64,25 +109,21 @@ func TestInterruptedExportToAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	notes := bufio.NewReader(pipe)
-	if line, err := notes.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Run ") {
-		t.Fatal(line, err)
+	for n := range 3 {
+		if line, err := notes.ReadString('\n'); err != nil || strings.Contains(line, "stopped") {
+			t.Fatal(line, err)
+		}
+		if n == 0 {
+			if err := reading.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) == 0 {
-		t.Fatal("it keeps its files elsewhere", err)
-	}
-	if err := reading.Process.Signal(os.Interrupt); err != nil {
+	if err := reading.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	rest, err := io.ReadAll(notes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := reading.Wait(); reading.ProcessState.ExitCode() != 1 || strings.Contains(string(rest), "--at") {
-		t.Errorf("%v: %s", err, rest)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("%v is left: %v", left, err)
-	}
+	_, _ = io.Copy(io.Discard, notes)
+	_ = reading.Wait()
 }
 
 // Of what breaks like a pipe only standard output has a reader that may have

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"os"
 	"sort"
 	"strings"
 	"sync"
@@ -19,14 +20,22 @@ import (
 // The zero Memory is ready for use.
 type Memory struct {
 	Now func() time.Time // nil: time.Now
+	// Spool keeps what is large in a temporary file. The file has no name, so
+	// that nothing remains of it however the process ends.
+	Spool bool
 
 	mu      sync.Mutex
 	objects map[string]memoryObject
+	file    *os.File // of Spool; nil until it is needed
+	size    int64    // of file
 }
+
+// spooled is the size from which Spool takes an object.
+const spooled = 64 << 10
 
 type memoryObject struct {
 	info Info
-	body []byte
+	body io.ReaderAt
 	tags map[string]string
 }
 
@@ -38,7 +47,7 @@ func (m *Memory) Get(ctx context.Context, key string) (Info, io.ReadCloser, erro
 	if err != nil {
 		return Info{}, nil, err
 	}
-	return o.info, io.NopCloser(bytes.NewReader(o.body)), nil
+	return o.info, io.NopCloser(io.NewSectionReader(o.body, 0, o.info.Size)), nil
 }
 
 // Head describes an object.
@@ -66,12 +75,13 @@ func (m *Memory) Put(ctx context.Context, o Object) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	body, err := io.ReadAll(o.Body)
+	sum := md5.New() //nolint:gosec // as above
+	body, n, err := m.keep(io.TeeReader(o.Body, sum), o.Size)
 	if err != nil {
 		return "", err
 	}
-	if int64(len(body)) != o.Size {
-		return "", fmt.Errorf("%s: body has %d bytes where %d were declared", o.Key, len(body), o.Size)
+	if n != o.Size {
+		return "", fmt.Errorf("%s: body has %d bytes where %d were declared", o.Key, n, o.Size)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,10 +92,31 @@ func (m *Memory) Put(ctx context.Context, o Object) (string, error) {
 	if m.objects == nil {
 		m.objects = map[string]memoryObject{}
 	}
-	sum := md5.Sum(body) //nolint:gosec // as above
-	info := Info{Key: o.Key, ETag: `"` + hex.EncodeToString(sum[:]) + `"`, Size: o.Size, Modified: m.now(), Metadata: maps.Clone(o.Metadata)}
+	info := Info{Key: o.Key, ETag: `"` + hex.EncodeToString(sum.Sum(nil)) + `"`, Size: o.Size, Modified: m.now(), Metadata: maps.Clone(o.Metadata)}
 	m.objects[o.Key] = memoryObject{info: info, body: body}
 	return info.ETag, nil
+}
+
+// keep takes in a body of a declared size.
+func (m *Memory) keep(body io.Reader, size int64) (io.ReaderAt, int64, error) {
+	if !m.Spool || size < spooled {
+		raw, err := io.ReadAll(body)
+		return bytes.NewReader(raw), int64(len(raw)), err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file == nil {
+		file, err := os.CreateTemp("", "hikyaku-objects-*")
+		if err != nil {
+			return nil, 0, err
+		}
+		_ = os.Remove(file.Name()) // where a file may go while it is open
+		m.file = file
+	}
+	begin := m.size
+	n, err := io.Copy(io.NewOffsetWriter(m.file, begin), body)
+	m.size += n
+	return io.NewSectionReader(m.file, begin, n), n, err
 }
 
 // SetTags replaces an object's tags.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,10 +43,11 @@ func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJ
 	if preview.Member == "" {
 		return fmt.Errorf("user %d has no member that is known: run 'hikyaku reconcile' first, or choose another user", user)
 	}
-	check := operate.UpdateCheck{
-		Client: yappli.New(base.Tokens(providers.Yappli), base.Options()),
-		Keep:   "hikyaku-member-" + url.PathEscape(preview.Member) + ".json",
+	keep, err := keepFile(base.Common.Prefix, preview.Member)
+	if err != nil {
+		return err
 	}
+	check := operate.UpdateCheck{Client: yappli.New(base.Tokens(providers.Yappli), base.Options()), Keep: keep}
 	if err := consent(c, user, preview, check.Keep); err != nil {
 		return err
 	}
@@ -65,6 +68,25 @@ func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJ
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "An update %s\nStored as the quirk update. The token has it within 5 minutes; from then on RelayMode=write may write.\n", what)
 	return err
+}
+
+// keepFile names the file that holds a member while it is at risk. It lies in
+// the user's state folder: in the working folder anybody could have planted one.
+func keepFile(prefix, member string) (string, error) {
+	name := "hikyaku-member-" + url.PathEscape(member) + ".json"
+	folder := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(folder) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		folder = filepath.Join(home, ".local", "state")
+	}
+	keep := filepath.Join(folder, "hikyaku", url.PathEscape(prefix), name)
+	if _, err := os.Lstat(name); err == nil {
+		return "", fmt.Errorf("%s lies in this folder, where older versions kept what an interrupted check had read. If you left it there, move it to %s, which goes on from it, with mode 0600 in folders of mode 0700; else remove it", name, keep)
+	}
+	return keep, nil
 }
 
 // updatable reads the connection whose quirk is to be learned. As long as the
@@ -106,7 +128,7 @@ func consent(c *cobra.Command, user int64, p webhookrelay.Preview, keep string) 
 		"If they are gone, all that the member shows is written back at once; until then %s holds it.\n"+
 		"A password or secret answer cannot be read, so it could not be written back: take a member made for tests.\n"+
 		"If that file is there, an earlier check was interrupted, and what it holds is written back first.\n"+
-		"Type yes to go on: ", p.Member, user, keep)
+		"Type yes to go on: ", visible(p.Member), user, keep)
 	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
 	if strings.TrimSpace(answer) != "yes" {
 		return errors.New("not confirmed; nothing was written")

@@ -1,12 +1,15 @@
 package operate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"hikyaku/pkg/providers/yappli"
@@ -19,7 +22,8 @@ type UpdateCheck struct {
 	Client *yappli.Client
 	// Keep is a file of this machine. It holds what was read of the member
 	// from before the write until the member is known to hold it again, so
-	// that a crash loses nothing: the next Run writes it back first.
+	// that a crash loses nothing: the next Run writes it back first. Its folder
+	// is the user's own: what others may write there is not trusted.
 	Keep string
 }
 
@@ -95,21 +99,51 @@ func (u UpdateCheck) Run(ctx context.Context, member string, preferred []string)
 
 // unfinished says what a person has to do.
 func (u UpdateCheck) unfinished(err error) error {
-	return fmt.Errorf("%w; the member may have lost fields: %s holds them. Mend the cause and run the command again in the same folder: it writes them back first", err, u.Keep)
+	return fmt.Errorf("%w; the member may have lost fields: %s holds them. Mend the cause and run the command again: it writes them back first", err, u.Keep)
+}
+
+// own refuses a file or folder that somebody else has made, or that has one of
+// the rights of others.
+func own(path string, rights os.FileMode) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if link := info.Mode()&(os.ModeSymlink|os.ModeNamedPipe|os.ModeDevice) != 0; link || !ok || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&rights != 0 {
+		return fmt.Errorf("%s is not trusted: it has to be your own and no link, and others may not write there (mode 0700) or read it (mode 0600). Move it away, or correct that if you know that you left it there", path)
+	}
+	return nil
 }
 
 // recover writes back what a check left behind that did not end.
 func (u UpdateCheck) recover(ctx context.Context, member string) error {
-	raw, err := os.ReadFile(u.Keep)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	if err := os.MkdirAll(filepath.Dir(u.Keep), 0o700); err != nil {
+		return err
 	}
+	if err := own(filepath.Dir(u.Keep), 0o022); err != nil {
+		return err
+	}
+	if err := own(u.Keep, 0o077); errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(u.Keep)
 	if err != nil {
 		return err
 	}
 	var k kept
-	if err := json.Unmarshal(raw, &k); err != nil || k.Member != member {
-		return fmt.Errorf("%s is not what an interrupted check keeps of this user's member: end the check of the other user first, or move the file away", u.Keep)
+	fields := json.NewDecoder(bytes.NewReader(raw))
+	fields.DisallowUnknownFields()
+	err = fields.Decode(&k)
+	for name := range k.Fields {
+		if !slices.Contains(yappli.RequestFields(), name) || name == "unique_id" {
+			err = fmt.Errorf("%q is no field that a check keeps", name)
+		}
+	}
+	if err != nil || k.Member != member || fields.More() {
+		return fmt.Errorf("%s is not what an interrupted check keeps of this user's member: move the file away", u.Keep)
 	}
 	lost, err := u.lost(ctx, member, k.Fields)
 	if err == nil && len(lost) > 0 {

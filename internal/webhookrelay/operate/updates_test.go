@@ -68,7 +68,7 @@ func TestUpdateCheck(t *testing.T) {
 		"replace, seen late": {member: full, replace: true, late: true, want: yappli.UpdateReplace, sent: "column40"},
 		"too few fields":     {member: map[string]string{"unique_id": "ss-1", "column01": "見本", "rank": "2"}, replace: true, err: "fewer than two texts"},
 		"body not read":      {member: full, replace: true, blind: true, err: "correct the quirk body", kept: true},
-		"of another":         {member: full, replace: true, left: `{"member":"1","fields":{"column02":"x"}}`, err: "end the check of the other user first", kept: true},
+		"of another":         {member: full, replace: true, left: `{"member":"1","fields":{"column02":"x"}}`, err: "is not what an interrupted check keeps", kept: true},
 		"no such file":       {member: full, replace: true, left: `column02`, err: "is not what an interrupted check keeps", kept: true},
 		"interrupted":        {member: map[string]string{"unique_id": "ss-1", "column40": "会員 1"}, replace: true, left: `{"member":"ID","fields":{"login_id":"a@mail.example","column01":"見本 試子","column40":"会員 1","enabled":"0","rank":"2"}}`, want: yappli.UpdateReplace, sent: "column40"},
 	} {
@@ -119,4 +119,82 @@ func TestUpdateCheck(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What somebody else may have planted is neither read nor written to the member.
+func TestUpdateCheck_TrustsNoFileOfOthers(t *testing.T) {
+	t.Parallel()
+	const planted = `{"member":"ID","fields":{"column01":"planted"}}`
+	for name, c := range map[string]struct {
+		content string
+		plant   func(t *testing.T, keep, content string) (other string)
+		err     string
+	}{
+		"readable by others": {planted, func(t *testing.T, keep, s string) string { return write(t, keep, s, 0o644) }, "is not trusted"},
+		"writable by others": {planted, func(t *testing.T, keep, s string) string { return write(t, keep, s, 0o620) }, "is not trusted"},
+		"a link":             {planted, func(t *testing.T, keep, s string) string { return link(t, keep, write(t, keep+".real", s, 0o600)) }, "is not trusted"},
+		"a folder that others write": {planted, func(t *testing.T, keep, s string) string {
+			return mode(t, filepath.Dir(write(t, keep, s, 0o600)), 0o770)
+		}, "is not trusted"},
+		"a folder of another": {planted, func(t *testing.T, keep, s string) string { return foreign(t, keep) }, "is not trusted"},
+		"an unknown key":      {`{"member":"ID","fields":{"column01":"planted"},"url":"x"}`, func(t *testing.T, keep, s string) string { return write(t, keep, s, 0o600) }, "is not what an interrupted check keeps"},
+		"an unknown field":    {`{"member":"ID","fields":{"column01":"planted","admin":"1"}}`, func(t *testing.T, keep, s string) string { return write(t, keep, s, 0o600) }, "is not what an interrupted check keeps"},
+		"the identity":        {`{"member":"ID","fields":{"unique_id":"planted"}}`, func(t *testing.T, keep, s string) string { return write(t, keep, s, 0o600) }, "is not what an interrupted check keeps"},
+		"two documents":       {planted + planted, func(t *testing.T, keep, s string) string { return write(t, keep, s, 0o600) }, "is not what an interrupted check keeps"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			crm := yapplitest.New(yapplitest.Options{Records: -1, Rate: -1})
+			id := crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "ss-1", "column01": "見本 試子", "column40": "会員 1"}})
+			keep := filepath.Join(t.TempDir(), "kept.json")
+			if other := c.plant(t, keep, strings.ReplaceAll(c.content, "ID", id)); other != "" {
+				keep = other
+			}
+			check := operate.UpdateCheck{Client: yappli.New(providers.Fixed(crm.Token("http://yappli.test")), &providers.Options{HTTP: crm.Client()}), Keep: keep}
+			if _, err := check.Run(t.Context(), id, nil); err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("err = %v, want %q", err, c.err)
+			}
+			if got := crm.Members()[0].Values["column01"]; got != "見本 試子" {
+				t.Errorf("the member holds %q", got)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, content string, perm os.FileMode) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mode(t, path, perm)
+	return path
+}
+
+func mode(t *testing.T, path string, perm os.FileMode) string {
+	t.Helper()
+	if err := os.Chmod(path, perm); err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+func link(t *testing.T, keep, to string) string {
+	t.Helper()
+	if err := os.Symlink(to, keep); err != nil {
+		t.Fatal(err)
+	}
+	return ""
+}
+
+// foreign returns a path in a folder that another user owns: root's, or for root
+// one that is given away.
+func foreign(t *testing.T, keep string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return "/usr/kept.json"
+	}
+	if err := os.Chown(filepath.Dir(keep), 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	return ""
 }

@@ -98,7 +98,8 @@ func newRelayRelease() *cobra.Command {
 		Short: "Let disablings go on after the cap stopped them",
 		Long: "More than HIKYAKU_DISABLE_CAP disablings in an hour stop all of them: so many people rarely leave at\n" +
 			"once. Look at what was deleted in SuperSaaS first ('hikyaku reconcile --dry-run'). Then this starts the\n" +
-			"count from zero; the messages wait in the queue, and go on within the hour.\n\n" + ownSettings,
+			"count from zero; the messages wait in the queue, and go on within the hour. Where nothing is stopped it\n" +
+			"changes nothing.\n\n" + ownSettings,
 		Example: "  hikyaku relay release\n  hikyaku relay release --env-vars relay.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -114,7 +115,7 @@ func newRelayRelease() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("releasing the cap on disablings: %w", err)
 			}
-			sentence := "Disabling was not stopped; its count starts from zero."
+			sentence := "Disabling is not stopped, so there was nothing to release; the count stays as it is."
 			if stopped {
 				sentence = "Disabling goes on; its count starts from zero."
 			}
@@ -227,7 +228,7 @@ func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler, notes io.Writ
 		case err != nil:
 			return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", err)
 		case result.Status == "busy" && result.Cause != "":
-			_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", result.Cause, result.Until.Local().Format(time.TimeOnly))
+			_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", visible(result.Cause), result.Until.Local().Format(time.TimeOnly))
 			select {
 			case <-time.After(time.Until(result.Until)):
 			case <-ctx.Done():

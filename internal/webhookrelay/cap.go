@@ -25,7 +25,7 @@ type disablings struct {
 // repeated attempt costs nothing.
 func (s *Stack) mayDisable(ctx context.Context, user int64) (bool, error) {
 	allowed := false
-	err := s.changeCap(ctx, func(d *disablings) {
+	err := s.changeCap(ctx, func(d *disablings) bool {
 		now := s.Now()
 		for u, at := range d.Recent {
 			if now.Sub(at) >= capWindow {
@@ -39,21 +39,25 @@ func (s *Stack) mayDisable(ctx context.Context, user int64) (bool, error) {
 		if allowed = !d.Stopped; allowed && !counted {
 			d.Recent[user] = now.UTC()
 		}
+		return true
 	})
 	return allowed, err
 }
 
 // Release lets disablings go on after the cap stopped them, with the count
-// from zero. It is a person's decision. stopped reports whether they were.
+// from zero. It is a person's decision. stopped reports whether they were; if
+// not, the count stays.
 func (s *Stack) Release(ctx context.Context) (stopped bool, err error) {
-	err = s.changeCap(ctx, func(d *disablings) {
+	err = s.changeCap(ctx, func(d *disablings) bool {
 		stopped = d.Stopped
 		*d = disablings{}
+		return stopped
 	})
 	return stopped, err
 }
 
-func (s *Stack) changeCap(ctx context.Context, change func(*disablings)) error {
+// changeCap stores what change made of the document, if change returns true.
+func (s *Stack) changeCap(ctx context.Context, change func(*disablings) bool) error {
 	for attempt := 1; ; attempt++ {
 		document, err := objectstore.ReadDocument(ctx, s.Objects, s.root+"cap")
 		if err != nil {
@@ -66,7 +70,9 @@ func (s *Stack) changeCap(ctx context.Context, change func(*disablings)) error {
 		if d.Recent == nil {
 			d.Recent = map[int64]time.Time{}
 		}
-		change(&d)
+		if !change(&d) {
+			return nil
+		}
 		if _, err = document.Replace(ctx, s.Objects, d); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {
 			return err
 		}

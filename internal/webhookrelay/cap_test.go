@@ -76,12 +76,43 @@ func TestCap_SwapIsTriedTwentyTimes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
+				r.settings.Cap = 1
+				for _, user := range []int64{r.linked("丁"), r.linked("戊")} {
+					r.shop.DeleteUser(user)
+					r.send(user, "delete")
+				}
+				r.work()
+				if got := r.outcomes(); got["disabling_stopped"] != 1 {
+					t.Fatalf("outcomes = %v, want one disabling_stopped", got)
+				}
 				store := &contended{Store: r.objects, refusals: c.refusals}
 				r.objects = store
-				if stopped, err := r.stack().Release(context.Background()); stopped || !errors.Is(err, c.err) || store.tries != c.tries {
+				if stopped, err := r.stack().Release(context.Background()); !stopped || !errors.Is(err, c.err) || store.tries != c.tries {
 					t.Errorf("Release = %v, %v after %d tries, want %v after %d", stopped, err, store.tries, c.err, c.tries)
 				}
 			})
 		})
 	}
+}
+
+// A count that stopped nothing is not reset: the next disabling still counts.
+func TestCap_ReleaseOfWhatIsNotStoppedChangesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.Cap = 1
+		first, second := r.linked("丁"), r.linked("戊")
+		disable := func(user int64, want string) {
+			t.Helper()
+			r.shop.DeleteUser(user)
+			r.send(user, "delete")
+			r.work()
+			r.wantOutcome(want)
+		}
+		disable(first, "disabled")
+		store := &contended{Store: r.objects}
+		r.objects = store
+		if stopped, err := r.stack().Release(context.Background()); stopped || err != nil || store.tries != 0 {
+			t.Errorf("Release = %v, %v after %d writes, want none", stopped, err, store.tries)
+		}
+		disable(second, "disabling_stopped")
+	})
 }

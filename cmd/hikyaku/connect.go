@@ -2,7 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +22,7 @@ import (
 	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 )
 
@@ -31,9 +35,14 @@ func newConnect() *cobra.Command {
 		Long: "Asks for the provider's credentials on the terminal, tries them with a call that changes nothing, and\n" +
 			"writes {prefix}/{provider}/connection in Secrets Manager. Without a terminal the connection's JSON\n" +
 			"document is read from standard input. Secrets are never taken from the command line, where other\n" +
-			"users of the machine could read them.",
-		Example:   "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json",
-		ValidArgs: providers.Names(),
+			"users of the machine could read them.\n\n" +
+			"'hikyaku connect webhook' makes the secret that ends the relay's address, of 43 random characters, and\n" +
+			"stores it as {prefix}/supersaas/webhook. Run again, it rotates the secret: the one before stays valid\n" +
+			"until the next time, so run 'hikyaku hooks register' in between. One of your own, {\"current\":\"...\"}, is\n" +
+			"read from standard input; it needs 32 characters that an address does not change.",
+		Example: "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json\n" +
+			"  hikyaku connect webhook",
+		ValidArgs: append(providers.Names(), webhooksecret.Part),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			e, err := bootcli.Environ(c.Context(), prefix, "")
@@ -46,6 +55,9 @@ func newConnect() *cobra.Command {
 			base, err := bootcli.Open(e)
 			if err != nil {
 				return err
+			}
+			if a[0] == webhooksecret.Part {
+				return connectWebhook(c, base, asJSON)
 			}
 			connection, err := readConnection(c.InOrStdin(), c.ErrOrStderr(), a[0])
 			if err != nil {
@@ -235,14 +247,70 @@ func checkConnection(ctx context.Context, base *boot.Base, c providers.Connectio
 
 // storeConnection writes the document as the current version.
 func storeConnection(ctx context.Context, base *boot.Base, c providers.Connection) (version string, err error) {
-	name := secretstore.Name(base.Common.Prefix, c.Provider, secretstore.ConnectionPart)
+	return storeSecret(ctx, base, secretstore.Name(base.Common.Prefix, c.Provider, secretstore.ConnectionPart), c.Document())
+}
+
+// storeSecret makes a secret, or adds a version that becomes the current one.
+func storeSecret(ctx context.Context, base *boot.Base, name string, document []byte) (version string, err error) {
 	version = uuid.NewString()
-	err = base.Secrets.Create(ctx, name, version, c.Document())
+	err = base.Secrets.Create(ctx, name, version, document)
 	if errors.Is(err, secretstore.ErrExists) {
-		err = base.Secrets.Put(ctx, name, version, c.Document(), secretstore.Current)
+		err = base.Secrets.Put(ctx, name, version, document, secretstore.Current)
 	}
 	if err != nil {
 		return "", fmt.Errorf("storing %s: %w", name, err)
 	}
 	return version, nil
+}
+
+// connectWebhook makes the webhook's secret, or takes one from standard input,
+// and stores it. It shows nothing of it.
+func connectWebhook(c *cobra.Command, base *boot.Base, asJSON bool) error {
+	secret, made, err := webhookSecret(c.InOrStdin())
+	if err != nil {
+		return err
+	}
+	name := webhooksecret.Name(base.Common.Prefix)
+	document, err := json.Marshal(secret)
+	if err != nil {
+		return err
+	}
+	version, err := storeSecret(c.Context(), base, name, document)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"secret": name, "version": version, "check": made})
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "Stored %s (%s). Every instance accepts it within 5 minutes; the one before stays valid until this command runs again.\n"+
+		"Next, after these 5 minutes: hikyaku hooks register\n", name, made)
+	return err
+}
+
+// webhookSecret reads a document, and makes one where there is none.
+func webhookSecret(in io.Reader) (d webhooksecret.Document, made string, err error) {
+	var document []byte
+	if file, ok := in.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+		if document, err = readAll(in); err != nil {
+			return d, "", err
+		}
+	}
+	if len(bytes.TrimSpace(document)) == 0 {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		return webhooksecret.Document{Current: base64.RawURLEncoding.EncodeToString(random)}, "made of 43 random characters", nil
+	}
+	fields := json.NewDecoder(bytes.NewReader(document))
+	fields.DisallowUnknownFields()
+	if err := fields.Decode(&d); err != nil || fields.More() { // the decoder's words could repeat the secret
+		return d, "", &usageError{errors.New("standard input: expected one object {\"current\":\"...\"}, and \"previous\" where an older one is to stay valid; nothing was stored")}
+	}
+	err = webhooksecret.Check(d.Current)
+	if d.Previous != "" {
+		err = errors.Join(err, webhooksecret.Check(d.Previous))
+	}
+	if err != nil {
+		return d, "", fmt.Errorf("%w; nothing was stored", err)
+	}
+	return d, "taken from standard input", nil
 }

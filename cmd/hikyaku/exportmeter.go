@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
@@ -56,8 +53,8 @@ const (
 // the newest published one.
 func newMeter(ctx context.Context, out io.Writer, direct *bootexport.Direct, run export.Run) *meter {
 	m := &meter{out: out, began: time.Now(), stop: make(chan struct{})}
-	if file, ok := out.(*os.File); ok {
-		m.live = term.IsTerminal(int(file.Fd()))
+	if f, terminal := file(out); terminal {
+		m.out, m.live = f, true
 	}
 	if pace, err := direct.Pace(ctx, run.Dataset); err == nil {
 		m.perSecond = pace.PerSecond

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"strings"
 	"text/tabwriter"
@@ -14,47 +15,99 @@ import (
 
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 )
 
 // hookFlags say which account and which address.
 type hookFlags struct {
-	stack  stackFlags
-	url    string
-	asJSON bool
+	stack     stackFlags
+	url, vars string
+	asJSON    bool
 }
 
 func (f *hookFlags) add(c *cobra.Command) {
 	f.stack.add(c)
 	c.Flags().StringVar(&f.url, "url", "", "where the relay takes webhooks, without the secret (default: HIKYAKU_WEBHOOK_URL)")
+	c.Flags().StringVar(&f.vars, "env-vars", "", "file with the function's variables, as 'sam local invoke --env-vars' takes it: HIKYAKU_WEBHOOK_URL among them")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
 }
 
-// open opens the stack's account. Only list works without an address.
-func (f *hookFlags) open(c *cobra.Command, needsURL bool) (*boot.Base, operate.Hooks, error) {
+// A hookUse says what an address is for.
+type hookUse int
+
+const (
+	toList     hookUse = iota // it may be missing
+	toRemove                  // it may be a wrong one
+	toRegister                // it must be right
+)
+
+const addressMissing = "--url URL is missing, and HIKYAKU_WEBHOOK_URL is not set: it is the output WebhookUrl of the stack"
+
+// open opens the stack's account.
+func (f *hookFlags) open(c *cobra.Command, use hookUse) (*boot.Base, operate.Hooks, error) {
 	none := operate.Hooks{}
 	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
 	if err != nil {
 		return nil, none, err
 	}
-	address := cmp.Or(f.url, e.Vars["HIKYAKU_WEBHOOK_URL"])
-	if parsed, err := url.Parse(address); address != "" && (err != nil || parsed.Host == "" || parsed.RawQuery != "") {
-		return nil, none, &usageError{errors.New("--url: expected an address such as https://.../webhook/, without a query")}
+	if f.vars != "" {
+		vars, err := readVars(f.vars, localstack.Reconcile)
+		if err != nil {
+			return nil, none, err
+		}
+		maps.Copy(e.Vars, vars)
+	}
+	stacks := asFolder(e.Vars["HIKYAKU_WEBHOOK_URL"])
+	address := cmp.Or(asFolder(f.url), stacks)
+	if err := checkAddress(address, use); err != nil {
+		return nil, none, &usageError{err}
 	}
 	switch {
-	case address == "" && needsURL:
-		return nil, none, &usageError{errors.New("--url URL is missing, and HIKYAKU_WEBHOOK_URL is not set: it is the output WebhookUrl of the stack")}
-	case address != "" && !strings.HasSuffix(address, "/"):
-		address += "/"
+	case use != toRegister:
+	case stacks == "":
+		say(c.ErrOrStderr(), "The address could not be compared with the stack's: HIKYAKU_WEBHOOK_URL is not set. It has to be the output WebhookUrl.")
+	case !strings.EqualFold(address, stacks):
+		return nil, none, &usageError{fmt.Errorf("--url: that is not the stack's address, which is %s: leave --url out, or correct HIKYAKU_WEBHOOK_URL", stacks)}
+	default:
+		address = stacks
 	}
 	base, err := bootcli.Open(e)
 	if err != nil {
 		return nil, none, err
 	}
 	return base, operate.Hooks{Client: supersaas.New(base.Tokens(providers.SuperSaaS), base.Options()), URL: address}, nil
+}
+
+// asFolder ends an address, so that the secret can follow it.
+func asFolder(address string) string {
+	if address != "" && !strings.HasSuffix(address, "/") {
+		address += "/"
+	}
+	return address
+}
+
+// checkAddress refuses an address that no secret can follow, and one to which
+// none may be sent. It repeats nothing of it: what is wrong may be a password.
+func checkAddress(address string, use hookUse) error {
+	parsed, err := url.Parse(address)
+	switch {
+	case address == "" && use == toList:
+		return nil
+	case address == "":
+		return errors.New(addressMissing)
+	case err != nil || parsed.Hostname() == "" || parsed.RawQuery != "" || parsed.Fragment != "":
+		return errors.New("--url: expected an address such as https://.../webhook/, without a query")
+	case use == toRegister && parsed.Scheme != "https":
+		return errors.New("--url: only https is taken, since the address ends in a secret, which http would send in clear")
+	case use == toRegister && parsed.User != nil:
+		return errors.New("--url: expected an address without a name and password before the host")
+	}
+	return nil
 }
 
 func newHooks() *cobra.Command {
@@ -76,19 +129,20 @@ type hookRow struct {
 	ID      int64  `json:"id"`
 	Trigger string `json:"trigger"`
 	Host    string `json:"host"`
-	Ours    bool   `json:"ours"` // for changed users, and points at the relay
+	Ours    *bool  `json:"ours"` // for changed users, and points at the relay; null: the relay's address is not known
 }
 
 func newHooksList() *cobra.Command {
 	var f hookFlags
 	c := &cobra.Command{
-		Use:     "list",
-		Short:   "List the account's webhooks, and mark the relay's",
-		Long:    "Shows of each address only the host, because the rest may be a secret. Changes nothing.",
+		Use:   "list",
+		Short: "List the account's webhooks, and mark the relay's",
+		Long: "Shows of each address only the host, because the rest may be a secret. Changes nothing. Which one is the\n" +
+			"relay's can only be told by its address; without one OURS is ?.",
 		Example: "  hikyaku hooks list --url https://api.example/webhook/\n  hikyaku hooks list --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, hooks, err := f.open(c, false)
+			_, hooks, err := f.open(c, toList)
 			if err != nil {
 				return err
 			}
@@ -98,13 +152,19 @@ func newHooksList() *cobra.Command {
 			}
 			rows := make([]hookRow, len(list))
 			for i, h := range list {
-				rows[i] = hookRow{ID: h.ID, Trigger: string(h.Trigger), Host: "?", Ours: hooks.Ours(h)}
+				rows[i] = hookRow{ID: h.ID, Trigger: string(h.Trigger), Host: "?"}
+				if ours := hooks.Ours(h); hooks.URL != "" {
+					rows[i].Ours = &ours
+				}
 				if target, err := url.Parse(h.Target.Reveal()); err == nil && target.Host != "" {
 					rows[i].Host = target.Host
 				}
 			}
 			if f.asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(map[string][]hookRow{"hooks": rows})
+			}
+			if hooks.URL == "" {
+				say(c.ErrOrStderr(), "Which of them is the relay's is not known: %s", addressMissing)
 			}
 			return writeHooks(c.OutOrStdout(), rows)
 		},
@@ -117,35 +177,45 @@ func writeHooks(out io.Writer, rows []hookRow) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "ID\tTRIGGER\tHOST\tOURS")
 	for _, r := range rows {
-		ours := "-"
-		if r.Ours {
-			ours = "yes"
+		ours := "?"
+		if r.Ours != nil {
+			ours = map[bool]string{true: "yes", false: "-"}[*r.Ours]
 		}
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", r.ID, r.Trigger, r.Host, ours)
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", r.ID, visible(r.Trigger), visible(r.Host), ours)
 	}
 	return table.Flush()
 }
 
 func newHooksRegister() *cobra.Command {
 	var f hookFlags
+	var only bool
 	c := &cobra.Command{
 		Use:   "register",
 		Short: "Make exactly one webhook for changed users point at the relay",
-		Long: "Reads the stack's inbound secret and registers the address with it. One that is right already stays; one\n" +
-			"with an older secret, and duplicates, are removed after the new one is there. The secret must consist of\n" +
-			"letters, digits and . _ ~ - alone, as 'openssl rand -hex 32' prints it: an address would change others.",
-		Example: "  hikyaku hooks register --url https://api.example/webhook/",
+		Long: "Reads the webhook's secret ('hikyaku connect webhook') and registers the address with it. One that is\n" +
+			"right already stays; one with an older secret, and duplicates, are removed after the new one is there.\n" +
+			"Only an address with https is taken, and where HIKYAKU_WEBHOOK_URL says the stack's, only that one.\n\n" +
+			"Other webhooks that point at the same host, in another way, are named. --only removes those of them that\n" +
+			"tell of changed users, so that each change comes once.",
+		Example: "  hikyaku hooks register --url https://api.example/webhook/\n  hikyaku hooks register --env-vars reconcile.json --only",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			base, hooks, err := f.open(c, true)
+			base, hooks, err := f.open(c, toRegister)
 			if err != nil {
 				return err
 			}
-			secret, err := bootrelay.InboundSecret(c.Context(), base)
+			name := webhooksecret.Name(base.Common.Prefix)
+			secret, _, err := webhooksecret.Read(c.Context(), base.Secrets, name, secretstore.Current)
+			if errors.Is(err, secretstore.ErrNotFound) {
+				err = fmt.Errorf("%w; make it with 'hikyaku connect webhook'", err)
+			}
+			if err == nil {
+				err = webhooksecret.Check(secret.Current)
+			}
 			if err != nil {
 				return err
 			}
-			done, err := hooks.Register(c.Context(), secret)
+			done, err := hooks.Register(c.Context(), providers.NewSecret(secret.Current), only)
 			if err != nil {
 				return err
 			}
@@ -153,10 +223,18 @@ func newHooksRegister() *cobra.Command {
 			if done.Created {
 				created = "The webhook is registered"
 			}
-			return (&relayFlags{asJSON: f.asJSON}).say(c, done, "%s; %d old ones removed.\nInstances that run already may take up to five minutes to accept a new secret.", created, done.Removed)
+			others := ""
+			for _, o := range done.Others {
+				others += fmt.Sprintf("\nWebhook %d (trigger %s) points at the same host too.", o.ID, visible(o.Trigger))
+				if o.Trigger == string(supersaas.ChangedUser) {
+					others += " It tells of changed users as well: --only removes it."
+				}
+			}
+			return (&relayFlags{asJSON: f.asJSON}).say(c, done, "%s; %d old ones removed.\nInstances that run already may take up to five minutes to accept a new secret.%s", created, done.Removed, others)
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&only, "only", false, "remove the other webhooks for changed users that point at the same host")
 	return c
 }
 
@@ -170,7 +248,7 @@ func newHooksRemove() *cobra.Command {
 		Example: "  hikyaku hooks remove --url https://api.example/webhook/",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, hooks, err := f.open(c, true)
+			_, hooks, err := f.open(c, toRemove)
 			if err != nil {
 				return err
 			}

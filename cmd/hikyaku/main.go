@@ -25,7 +25,11 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		ends = append(ends, syscall.SIGHUP) // a terminal that is closed ends a command like Ctrl-C
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
 	signal.Ignore(syscall.SIGPIPE) // a reader that has enough must not leave an export's folder behind
@@ -78,6 +82,7 @@ func newRoot() *cobra.Command {
 		RunE:          showHelp,
 	}
 	root.AddCommand(newAuthorize(), newConnect(), newDemo(), newExport(), newHooks(), newInvoke(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	printVisibly(root)
 	return root
 }
 

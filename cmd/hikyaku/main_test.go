@@ -28,6 +28,7 @@ import (
 
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
@@ -75,7 +76,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
+			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
 		},
 	})
 }
@@ -284,6 +285,24 @@ func cmdHooked(ts *testscript.TestScript, _ bool, _ []string) {
 		stackOf(ts).SuperSaaS().AddHook(supersaastest.Hook{Trigger: trigger, Target: "https://relay.example/webhook/of-" + trigger})
 	}
 	stackOf(ts).SuperSaaS().AddHook(supersaastest.Hook{Trigger: "M", Target: "https://elsewhere.example/webhook/mine"})
+}
+
+// cmdHook gives the account one webhook: "hook M https://...".
+func cmdHook(ts *testscript.TestScript, _ bool, a []string) {
+	stackOf(ts).SuperSaaS().AddHook(supersaastest.Hook{Trigger: a[0], Target: a[1]})
+}
+
+// cmdWeak stores a webhook's secret past the command.
+func cmdWeak(ts *testscript.TestScript, _ bool, a []string) {
+	name := webhooksecret.Name(localstack.Prefix)
+	document, err := json.Marshal(webhooksecret.Document{Current: a[0]})
+	ts.Check(err)
+	ts.Check(stackOf(ts).AWS.Secrets.Put(context.Background(), name, uuid.NewString(), document, secretstore.Current))
+}
+
+// cmdExpand copies a file with the script's variables put in.
+func cmdExpand(ts *testscript.TestScript, _ bool, a []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(a[1]), []byte(os.Expand(ts.ReadFile(a[0]), ts.Getenv)), 0o600))
 }
 
 // cmdTenant makes Yappli's tenant one whose rule for omitted fields nobody has

@@ -146,7 +146,7 @@ func starter(fields []supersaas.Field) []byte {
 		if !slices.Contains(usable, field.Name) || field.Name == "password" {
 			continue
 		}
-		label := strings.Join(strings.Fields(field.Label), " ")
+		label := visible(strings.Join(strings.Fields(field.Label), " "))
 		fmt.Fprintf(&b, "# column%02d: %-12s # %s\n", column, field.Name, label)
 		column++
 	}
@@ -167,8 +167,8 @@ func newMappingCheck() *cobra.Command {
 			"writes one field of the member with the value that it has, looks at the others, writes back what is\n" +
 			"gone, and stores the quirk update, partial or replace, in Yappli's connection. The relay writes\n" +
 			"nothing before that. Take a member made for tests: a password cannot be read, nor written back. If\n" +
-			"the check is interrupted, hikyaku-member-ID.json in the working folder holds what was read; run the\n" +
-			"command there again, and it writes that back first.",
+			"the check is interrupted, a file in your state folder (~/.local/state/hikyaku) holds what was read; run\n" +
+			"the command again, and it writes that back first.",
 		Example: "  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml --user 20450001\n" +
 			"  hikyaku mapping check config/mapping.yaml --user 20450001 --write",
 		Args: cobra.ExactArgs(1),
@@ -258,7 +258,7 @@ func printPreview(out io.Writer, p webhookrelay.Preview, asJSON bool) error {
 		})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, p.Outcome.Sentence(), p.UniqueID)
+	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, p.Outcome.Sentence(), visible(p.UniqueID))
 	for _, name := range slices.Sorted(maps.Keys(p.Wish)) {
 		mark := " "
 		if slices.Contains(p.Changes, name) {

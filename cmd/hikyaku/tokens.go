@@ -218,7 +218,7 @@ func advice(r tokenRow) string {
 	case r.Kind != "":
 		next = "run 'hikyaku connect " + r.Provider + "'"
 	}
-	return cmp.Or(r.Reason, string(r.Outcome)) + "; " + next
+	return cmp.Or(visible(r.Reason), string(r.Outcome)) + "; " + next
 }
 
 // expiry shows an end; nil is unknown.
@@ -295,7 +295,7 @@ func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error
 		if r.Version != "" {
 			end = expiry(r.ExpiresAt, now)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.Outcome, end, r.Reason)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.Outcome, end, visible(r.Reason))
 	}
 	return table.Flush()
 }
@@ -314,7 +314,7 @@ func judge(report tokenrefresh.Report) error {
 			faults = append(faults, fmt.Errorf("%s: %s: %s", r.Provider, r.Outcome,
 				advice(tokenRow{Provider: r.Provider, Kind: r.Kind, State: "needs_human", Outcome: r.Outcome, Reason: r.Reason})))
 		case failed:
-			faults = append(faults, fmt.Errorf("%s: %s: %s; the next run tries again, see --logs for the cause", r.Provider, r.Outcome, r.Reason))
+			faults = append(faults, fmt.Errorf("%s: %s: %s; the next run tries again, see --logs for the cause", r.Provider, r.Outcome, visible(r.Reason)))
 		}
 	}
 	return errors.Join(faults...)

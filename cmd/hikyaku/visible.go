@@ -2,23 +2,35 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // visible shows what a provider wrote so that a terminal neither obeys nor hides
 // any of it: control characters, those that turn the direction of writing, those
 // without a width, and bytes that are no text stand as escapes. It leaves one
 // line.
-func visible(s string) string {
+func visible(s string) string { return shown(s, "") }
+
+// shown is visible, but for the characters to keep. The escapes are those of
+// JSON, so that what was JSON before is the same JSON afterwards.
+func shown(s, keep string) string {
 	if !strings.ContainsFunc(s, hidden) {
 		return s
 	}
 	var b strings.Builder
 	for i, r := range s {
 		switch {
-		case !hidden(r):
+		case !hidden(r) || strings.ContainsRune(keep, r) && r != utf8.RuneError:
 			b.WriteRune(r)
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
 			fmt.Fprintf(&b, `\x%02x`, s[i])
@@ -27,7 +39,8 @@ func visible(s string) string {
 		case r == '\t':
 			b.WriteString(`\t`)
 		case r > 0xffff:
-			fmt.Fprintf(&b, `\U%08x`, r)
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
 		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		}
@@ -42,6 +55,55 @@ func visibleLines(s string) string {
 		lines[i] = visible(line)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// A visibleWriter is where every command prints: visible for lines and tables,
+// so that no command can forget it. A newline or tab within what a provider
+// wrote is for the command to show, by visible. It is safe for concurrent use.
+type visibleWriter struct {
+	to *os.File
+
+	mu  sync.Mutex
+	cut []byte // the beginning of a character that ends in the next write
+}
+
+// Write implements io.Writer.
+func (w *visibleWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := slices.Concat(w.cut, p)
+	whole := len(text)
+	for n := 1; n <= min(utf8.UTFMax, len(text)); n++ {
+		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) {
+				whole -= n
+			}
+			break
+		}
+	}
+	w.cut = text[whole:]
+	if _, err := io.WriteString(w.to, shown(string(text[:whole]), "\n\t")); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// printVisibly makes a command and those below it print through visibleWriters.
+func printVisibly(c *cobra.Command) {
+	c.SetOut(&visibleWriter{to: os.Stdout})
+	c.SetErr(&visibleWriter{to: os.Stderr})
+}
+
+// file returns the file behind a command's output, for progress that is written
+// over, and for data that is read by a program.
+func file(out io.Writer) (f *os.File, terminal bool) {
+	switch out := out.(type) {
+	case *visibleWriter:
+		f = out.to
+	case *os.File:
+		f = out
+	}
+	return f, f != nil && term.IsTerminal(int(f.Fd()))
 }
 
 // hidden reports a character that a terminal obeys or does not show. The

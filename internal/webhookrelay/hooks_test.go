@@ -3,6 +3,7 @@ package webhookrelay_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -52,9 +53,10 @@ func TestHooks_LeavesOneOfOursAndAllOfOthers(t *testing.T) {
 			{"s3cret-2", operate.Registered{}},
 			{"s3cret-3", operate.Registered{Created: true, Removed: 1}},
 		} {
-			got, err := hooks.Register(context.Background(), providers.NewSecret(step.secret))
-			if err != nil || got != step.want {
-				t.Fatalf("Register = %+v, %v, want %+v", got, err, step.want)
+			got, err := hooks.Register(context.Background(), providers.NewSecret(step.secret), false)
+			others := len(got.Others)
+			if got.Others = nil; err != nil || !reflect.DeepEqual(got, step.want) || others != 4 {
+				t.Fatalf("Register = %+v, %v, %d others, want %+v and 4", got, err, others, step.want)
 			}
 			ours := "M " + relayURL + step.secret
 			if got, want := targets(t, client), append(slices.Clone(want), ours); !slices.Equal(got, sorted(want)) {
@@ -89,11 +91,45 @@ func TestHooks_KeepsTheOldOneUntilTheNewIsThere(t *testing.T) {
 		c := r.config()
 		client := supersaas.New(c.SuperSaaS, &c.Options)
 		hooks := operate.Hooks{Client: client, URL: local}
-		if got, err := hooks.Register(context.Background(), providers.NewSecret("new")); !errors.Is(err, providers.ErrInvalid) || got != (operate.Registered{}) {
+		if got, err := hooks.Register(context.Background(), providers.NewSecret("new"), false); !errors.Is(err, providers.ErrInvalid) || got.Created || got.Removed != 0 {
 			t.Fatalf("Register = %+v, %v, want ErrInvalid", got, err)
 		}
 		if got := targets(t, client); !slices.Equal(got, []string{"M " + local + "old"}) {
 			t.Fatalf("webhooks = %q, want the old one", got)
+		}
+	})
+}
+
+// Those that point at the same host in another way are told, and only the right
+// one is left of those for changed users when that is asked for.
+func TestHooks_TellsOfOthersOfTheSameHost(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		same := []string{"http://relay.example/webhooks/secret", "https://RELAY.example:8443/old/secret", "https://user:word@relay.example./webhooks/secret"}
+		for _, target := range append(same, "https://relay.example.elsewhere.example/webhooks/secret", "https://elsewhere.example/relay.example/") {
+			r.shop.AddHook(supersaastest.Hook{Trigger: "M", Target: target})
+		}
+		r.shop.AddHook(supersaastest.Hook{Trigger: "H", Target: relayURL + "booking"})
+		c := r.config()
+		client := supersaas.New(c.SuperSaaS, &c.Options)
+		hooks := operate.Hooks{Client: client, URL: relayURL}
+		left := sorted([]string{"H " + relayURL + "booking", "M " + relayURL + "s3cret", "M https://elsewhere.example/relay.example/", "M https://relay.example.elsewhere.example/webhooks/secret"})
+		for _, step := range []struct {
+			only                     bool
+			removed, changed, others int
+		}{{false, 0, 3, 4}, {true, 3, 0, 1}, {true, 0, 0, 1}} {
+			got, err := hooks.Register(context.Background(), providers.NewSecret("s3cret"), step.only)
+			changed := 0
+			for _, o := range got.Others {
+				if o.Trigger == "M" && o.ID != 0 {
+					changed++
+				}
+			}
+			if err != nil || got.Removed != step.removed || len(got.Others) != step.others || changed != step.changed {
+				t.Fatalf("Register = %+v, %v, want %+v", got, err, step)
+			}
+			if now := targets(t, client); slices.Equal(now, left) != step.only {
+				t.Fatalf("webhooks = %q, want %q: %t", now, left, step.only)
+			}
 		}
 	})
 }

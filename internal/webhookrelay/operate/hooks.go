@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"hikyaku/pkg/providers"
@@ -23,16 +24,37 @@ func (h Hooks) Ours(hook supersaas.Hook) bool {
 	return h.URL != "" && hook.Trigger == supersaas.ChangedUser && strings.HasPrefix(hook.Target.Reveal(), h.URL)
 }
 
-// Registered says what Register changed.
+// sameHost reports whether a webhook points at the URL's host, in whatever way.
+func (h Hooks) sameHost(hook supersaas.Hook) bool {
+	host := func(address string) string {
+		parsed, err := url.Parse(address)
+		if err != nil {
+			return ""
+		}
+		return strings.ToLower(strings.TrimSuffix(parsed.Hostname(), "."))
+	}
+	ours := host(h.URL)
+	return ours != "" && host(hook.Target.Reveal()) == ours
+}
+
+// Registered says what Register changed, and what it left.
 type Registered struct {
-	Created bool `json:"created"`
-	Removed int  `json:"removed"` // older ones of the same address: another secret, or duplicates
+	Created bool    `json:"created"`
+	Removed int     `json:"removed"`          // older ones of the same address: another secret, or duplicates
+	Others  []Other `json:"others,omitempty"` // that point at the same host
+}
+
+// An Other is a webhook that is not the relay's.
+type Other struct {
+	ID      int64  `json:"id"`
+	Trigger string `json:"trigger"`
 }
 
 // Register makes exactly one webhook point at the URL with this secret. A new
 // one is created before old ones go, so that no change falls between them; one
-// that is right already stays.
-func (h Hooks) Register(ctx context.Context, secret providers.Secret) (done Registered, err error) {
+// that is right already stays. With only, the others of the same host that tell
+// of changed users go too.
+func (h Hooks) Register(ctx context.Context, secret providers.Secret, only bool) (done Registered, err error) {
 	hooks, err := h.Client.Hooks(ctx)
 	if err != nil {
 		return done, fmt.Errorf("listing the account's webhooks: %w", err)
@@ -42,11 +64,12 @@ func (h Hooks) Register(ctx context.Context, secret providers.Secret) (done Regi
 	var old []supersaas.Hook
 	for _, hook := range hooks {
 		switch {
-		case !h.Ours(hook):
-		case !kept && hook.Target.Reveal() == target:
+		case h.Ours(hook) && !kept && hook.Target.Reveal() == target:
 			kept = true
-		default:
+		case h.Ours(hook) || only && hook.Trigger == supersaas.ChangedUser && h.sameHost(hook):
 			old = append(old, hook)
+		case h.sameHost(hook):
+			done.Others = append(done.Others, Other{hook.ID, string(hook.Trigger)})
 		}
 	}
 	if !kept {

@@ -30,7 +30,7 @@ func newConnect() *cobra.Command {
 	var prefix string
 	var unchecked, asJSON bool
 	c := &cobra.Command{
-		Use:   "connect PROVIDER",
+		Use:   "connect PROVIDER | webhook",
 		Short: "Ask for what a provider needs, check it, and store it as its connection",
 		Long: "Asks for the provider's credentials on the terminal, tries them with a call that changes nothing, and\n" +
 			"writes {prefix}/{provider}/connection in Secrets Manager. Without a terminal the connection's JSON\n" +

@@ -101,11 +101,11 @@ func checkAddress(address string, use hookUse) error {
 	case address == "":
 		return errors.New(addressMissing)
 	case err != nil || parsed.Hostname() == "" || parsed.RawQuery != "" || parsed.Fragment != "":
-		return errors.New("--url: expected an address such as https://.../webhook/, without a query")
+		return errors.New("--url or HIKYAKU_WEBHOOK_URL: expected an address such as https://.../webhook/, without a query")
 	case use == toRegister && parsed.Scheme != "https":
-		return errors.New("--url: only https is taken, since the address ends in a secret, which http would send in clear")
+		return errors.New("--url or HIKYAKU_WEBHOOK_URL: only https is taken, since the address ends in a secret, which http would send in clear")
 	case use == toRegister && parsed.User != nil:
-		return errors.New("--url: expected an address without a name and password before the host")
+		return errors.New("--url or HIKYAKU_WEBHOOK_URL: expected an address without a name and password before the host")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -89,7 +90,7 @@ func leaves(c *cobra.Command) (paths []string) {
 			paths = append(paths, leaves(sub)...)
 		}
 	}
-	if c.Runnable() && c.HasParent() && !slices.ContainsFunc(c.Commands(), func(sub *cobra.Command) bool { return sub.Runnable() && c.Name() != "tokens" && c.Name() != "export" }) {
+	if c.RunE != nil && reflect.ValueOf(c.RunE).Pointer() != reflect.ValueOf(showHelp).Pointer() {
 		paths = append(paths, strings.TrimPrefix(c.CommandPath(), "hikyaku "))
 	}
 	return paths

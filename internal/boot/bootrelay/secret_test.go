@@ -161,6 +161,24 @@ func TestIngest_AnUnreadableSecretStandsForFifteenMinutes(t *testing.T) {
 	}
 }
 
+// Where nothing was ever read, a failed read costs no more than a second of
+// webhooks.
+func TestIngest_AFailedFirstReadIsRepeatedSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := w.function("ingest", nil)
+	w.aws.Inject(awslocal.Fault{Operation: "secretsmanager.GetSecretValue", Kind: awslocal.Failed, Times: 3}) // as often as the SDK asks
+	for _, step := range []struct {
+		after  time.Duration
+		status int
+	}{{0, 503}, {999 * time.Millisecond, 503}, {time.Millisecond, 200}} {
+		w.now = w.now.Add(step.after)
+		if got := w.answered(f, hookSecret); got != step.status || w.counted(unreadable) != 1 {
+			t.Errorf("after %v: %d and %d failed reads, want %d and 1", step.after, got, w.counted(unreadable), step.status)
+		}
+	}
+}
+
 // Who guesses before there is a secret costs one read each half minute.
 func TestIngest_RemembersThatThereIsNoSecret(t *testing.T) {
 	t.Parallel()

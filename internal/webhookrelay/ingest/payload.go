@@ -73,6 +73,9 @@ var numberForm = regexp.MustCompile(`^\+?(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,2}))
 // number to a person: blanks around it, full-width digits, a fraction of zeros,
 // an exponent. Anything else is 0: grouped digits may be two numbers.
 func userNumber(text string) int64 {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
+		return n // nearly always
+	}
 	text = strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
 	text = strings.Map(func(r rune) rune {
 		if r >= '！' && r <= '～' { // the full-width forms of ASCII

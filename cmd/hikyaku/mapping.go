@@ -123,7 +123,7 @@ func writeNew(c *cobra.Command, file string, source []byte) error {
 		}
 		_, err = out.Write(w.content)
 		if err = errors.Join(err, out.Close()); err != nil {
-			return err
+			return errors.Join(err, os.Remove(w.name)) // half a mapping would be in the next one's way
 		}
 		say(c.OutOrStdout(), "%s written\n", w.name)
 	}

@@ -91,7 +91,7 @@ func TestRelay_LeavesAnotherAccountAlone(t *testing.T) {
 				if got := r.outcomes(); got["temporary"] != 7 || r.crm.Count("PUT /api/ext/users/{id}") != writes {
 					t.Fatalf("outcomes = %v, %d writes, want none", got, r.crm.Count("PUT /api/ext/users/{id}")-writes)
 				}
-				if held := max(c.Governors.SuperSaaS.Held(), c.Governors.Yappli.Held()); held != 0 {
+				if held := max(c.Limiters.SuperSaaS.Held(), c.Limiters.Yappli.Held()); held != 0 {
 					t.Fatalf("held back for %v", held)
 				}
 			})

@@ -120,7 +120,6 @@ func (a *attempt) abandoned(ctx context.Context, unique string, b bearer) error 
 // still does.
 func (a *attempt) bears(ctx context.Context, member, unique string) (bool, error) {
 	m, err := a.members.User(ctx, member)
-	a.Governors.Yappli.Note(err)
 	if errors.Is(err, providers.ErrNotFound) {
 		return false, nil
 	}

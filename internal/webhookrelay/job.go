@@ -29,7 +29,7 @@ type person struct {
 
 // do runs a job. The steps are numbered as in docs/relay-protocol.md.
 func (r *Relay) do(ctx context.Context, j *job) outcome.Outcome {
-	if held := max(r.Governors.SuperSaaS.Held(), r.Governors.Yappli.Held()); held > 0 {
+	if held := max(r.Limiters.SuperSaaS.Held(), r.Limiters.Yappli.Held()); held > 0 {
 		return outcome.Wait(outcome.ProviderResting, held)
 	}
 	if r.Settings.Mode == Write && r.quirks.Update == yappli.UpdateUnknown {
@@ -65,7 +65,6 @@ var errUpdateUnknown = errors.New("whether an update keeps omitted fields is not
 // is an error.
 func (s *Stack) person(ctx context.Context, user int64) (person, error) {
 	u, err := s.users.GetUser(ctx, supersaas.ID(user), s.Mapping.UsesForm())
-	s.Governors.SuperSaaS.Note(err)
 	switch {
 	case errors.Is(err, providers.ErrNotFound):
 		err = s.accountAlive(ctx)
@@ -94,7 +93,6 @@ var errNobody = fmt.Errorf("%w: the account shows no user at all, so a missing o
 
 func (s *Stack) accountAlive(ctx context.Context) error {
 	list, err := s.users.ReadUsers(ctx, supersaas.UsersQuery{Limit: 1})
-	s.Governors.SuperSaaS.Note(err)
 	if err == nil && len(list.Records) == 0 {
 		err = errNobody
 	}

@@ -125,7 +125,6 @@ func (s *Stack) userList() side[supersaas.User] {
 		},
 		source: pagination.Source{Paging: pagination.ByOffset, PageSize: supersaas.MaxLimit, Fetch: func(ctx context.Context, q pagination.Query) (jsonscan.List, error) {
 			list, err := s.users.ReadUsers(ctx, supersaas.UsersQuery{Limit: q.Limit, Offset: q.Start, Form: s.Mapping.UsesForm()})
-			s.Governors.SuperSaaS.Note(err)
 			return list, err
 		}},
 	}
@@ -146,7 +145,6 @@ func (s *Stack) memberList(l *listing) side[yappli.Member] {
 				query.Offset, query.Page = 0, q.Page
 			}
 			list, err := s.members.ReadUsers(ctx, query)
-			s.Governors.Yappli.Note(err)
 			if err == nil && len(list.Records) > 0 {
 				l.Shape = cmp.Or(l.Shape, list.Shape)
 			}

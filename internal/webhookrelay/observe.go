@@ -46,7 +46,6 @@ func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bear
 		return outcome.WouldCreate, nil, err
 	}
 	m, err := s.members.User(ctx, b.Member)
-	s.Governors.Yappli.Note(err)
 	switch {
 	case errors.Is(err, providers.ErrNotFound):
 		return outcome.MemberMissing, nil, nil

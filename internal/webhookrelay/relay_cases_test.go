@@ -16,6 +16,7 @@ import (
 	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -354,6 +355,27 @@ func TestRelay_WritesEndBeforeTheHold(t *testing.T) {
 		r.wantField(unique(user), "column01", "山田 はな子")
 		if left := began.Add(90 * time.Second).Sub(last); left < 10*time.Second {
 			t.Errorf("a write may last until %v before the end of the hold, want 10 s", left)
+		}
+	})
+}
+
+func TestRelay_LeavesARestingProviderAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		config := r.config()
+		stack, err := webhookrelay.Open(context.Background(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Limiters.Yappli.Observe(&providers.Error{Kind: providers.ErrRateLimited, RetryAfter: 30 * time.Second})
+		r.send(r.person("酉"), "new")
+		batch := r.queue.receive(1)
+		r.queue.settle(batch, stack.Relay(r.dead, r.queue).Work(context.Background(), batch))
+		r.wantOutcome("provider_resting")
+		if n := r.shop.Count("") + r.crm.Count(""); n != 0 {
+			t.Errorf("%d requests, want none", n)
+		}
+		if back := time.Until(r.queue.messages[0].visible); back != 30*time.Second {
+			t.Errorf("message back in %v, want 30s", back)
 		}
 	})
 }

@@ -295,7 +295,7 @@ func (r *rig) config() webhookrelay.Config {
 	}
 	crm := r.crm.Token("http://yappli.test")
 	crm.Quirks = json.RawMessage(r.quirks)
-	governor := func() *webhookrelay.Governor { return webhookrelay.NewGovernor(r.rate, 1, 1, time.Now) }
+	limiter := func() *providers.Breaker { return providers.NewBreaker(providers.NewPace(r.rate)) }
 	client := r.shop.Client()
 	client.Transport = both{r.shop, r.crm}
 	if r.transport != nil {
@@ -304,9 +304,9 @@ func (r *rig) config() webhookrelay.Config {
 	return webhookrelay.Config{
 		Objects: r.objects, Prefix: "test",
 		SuperSaaS: providers.Fixed(r.shop.Token("http://supersaas.test")), Yappli: providers.Fixed(crm),
-		Options:   providers.Options{HTTP: client, Attempts: 1},
-		Governors: webhookrelay.Governors{SuperSaaS: governor(), Yappli: governor()},
-		Mapping:   m.(*mapping.Mapping), Identity: r.identity, Settings: r.settings,
+		Options:  providers.Options{HTTP: client, Attempts: 1},
+		Limiters: webhookrelay.Limiters{SuperSaaS: limiter(), Yappli: limiter()},
+		Mapping:  m.(*mapping.Mapping), Identity: r.identity, Settings: r.settings,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: r.metrics, Now: time.Now,
 	}
 }

@@ -80,7 +80,7 @@ type Config struct {
 	SuperSaaS providers.TokenSource // of the one account
 	Yappli    providers.TokenSource // of the one tenant
 	Options   providers.Options     // of both clients; its Limiter is not used
-	Governors Governors
+	Limiters  Limiters
 	Mapping   *mapping.Mapping
 	Identity  Identity
 	Settings  Settings
@@ -94,8 +94,8 @@ type Metrics interface {
 	Add(name, unit string, value float64, dimensions map[string]string)
 }
 
-// Governors pace the requests to each provider.
-type Governors struct{ SuperSaaS, Yappli *Governor }
+// Limiters pace the requests to each provider.
+type Limiters struct{ SuperSaaS, Yappli *providers.Breaker }
 
 // A Stack is one SuperSaaS account bound to one Yappli tenant. It is safe for
 // concurrent use.
@@ -130,13 +130,13 @@ func Open(ctx context.Context, c Config) (*Stack, error) {
 		return nil, err
 	}
 	s.root = c.Prefix + "/state/relay/" + s.fingerprint() + "/"
-	options := func(g *Governor) *providers.Options {
+	options := func(g *providers.Breaker) *providers.Options {
 		o := c.Options
 		o.Limiter = g
 		return &o
 	}
-	s.users = supersaas.New(pinned{c.SuperSaaS, s.bound[0]}, options(c.Governors.SuperSaaS))
-	s.members = yappli.New(pinned{c.Yappli, s.bound[1]}, options(c.Governors.Yappli))
+	s.users = supersaas.New(pinned{c.SuperSaaS, s.bound[0]}, options(c.Limiters.SuperSaaS))
+	s.members = yappli.New(pinned{c.Yappli, s.bound[1]}, options(c.Limiters.Yappli))
 	return s, nil
 }
 

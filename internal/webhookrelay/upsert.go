@@ -54,7 +54,6 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome.Outcome {
 // route.
 func (a *attempt) lookUp(ctx context.Context, unique string) (string, error) {
 	m, err := a.members.UserByUniqueID(ctx, unique)
-	a.Governors.Yappli.Note(err)
 	if errors.Is(err, providers.ErrNotFound) {
 		return "", nil
 	}
@@ -67,7 +66,6 @@ func (a *attempt) create(ctx context.Context, p person) outcome.Outcome {
 	fields := maps.Clone(p.wish)
 	fields["unique_id"], fields["enabled"] = yappli.Text(p.unique), yappli.Bool(true)
 	m, err := a.members.CreateUser(ctx, fields)
-	a.Governors.Yappli.Note(err)
 	if err == nil {
 		a.held.Member = m.ID // stored by the swap that concludes
 		return a.conclude(ctx, p, outcome.Created)
@@ -111,7 +109,6 @@ func (a *attempt) update(ctx context.Context, p person, class outcome.Class) out
 // sent, or how the job ends without.
 func (a *attempt) mustDisable(ctx context.Context) (disabling bool, o outcome.Outcome, ends bool) {
 	m, err := a.members.User(ctx, a.before.Member)
-	a.Governors.Yappli.Note(err)
 	if errors.Is(err, providers.ErrNotFound) {
 		return false, outcome.Dead(outcome.MemberMissing, err), true
 	}
@@ -150,7 +147,6 @@ func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class
 		return outcome.FaultOf(err)
 	}
 	_, err = a.members.UpdateUser(ctx, a.held.Member, fields)
-	a.Governors.Yappli.Note(err)
 	if err == nil {
 		return a.conclude(ctx, p, class)
 	}
@@ -183,7 +179,6 @@ func (a *attempt) carryBack(ctx context.Context, fields yappli.Fields) error {
 		return nil
 	}
 	m, err := a.members.User(ctx, a.held.Member)
-	a.Governors.Yappli.Note(err)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,6 @@ type Check struct {
 func (s *Stack) Check(ctx context.Context) (Check, error) {
 	c := Check{Webhooks: -1}
 	fields, err := s.users.FieldList(ctx, 0)
-	s.Governors.SuperSaaS.Note(err)
 	if err != nil {
 		return c, err
 	}
@@ -41,7 +40,6 @@ func (s *Stack) Check(ctx context.Context) (Check, error) {
 		return c, nil
 	}
 	hooks, err := s.users.Hooks(ctx)
-	s.Governors.SuperSaaS.Note(err)
 	if err != nil {
 		return c, err
 	}

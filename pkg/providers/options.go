@@ -47,6 +47,13 @@ type Limiter interface {
 	Wait(ctx context.Context) error
 }
 
+// An Observer is a Limiter that clients tell how each call ended, after its last
+// attempt. A call that found no token is not one.
+type Observer interface {
+	Limiter
+	Observe(err error)
+}
+
 // A Learner is a Limiter that clients tell the outcome of each request, with the
 // time at which Wait let it go.
 type Learner interface {

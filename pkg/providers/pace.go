@@ -35,6 +35,7 @@ type Pace struct {
 
 	mu      sync.Mutex
 	most    float64 // requests per second
+	pair    bool    // two may follow each other after a pause
 	rate    float64
 	good    float64     // the rate before the last probe
 	probe   float64     // the next one
@@ -49,6 +50,15 @@ type Pace struct {
 // NewPace returns a pace of at most perSecond requests per second.
 func NewPace(perSecond float64) *Pace {
 	return &Pace{turn: make(chan struct{}, 1), most: perSecond, rate: perSecond, good: perSecond, probe: firstProbe}
+}
+
+// AllowPair lets two requests follow each other at once after a pause: a job of
+// the relay reads its user twice, and between the two Lambda would bill the
+// waiting. A second then holds one request more than the rate has.
+func (p *Pace) AllowPair() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pair = true
 }
 
 // Rate returns the requests per second that it keeps to now.
@@ -124,8 +134,12 @@ func (p *Pace) try(began time.Time) (time.Duration, bool) {
 		p.rate, p.good, p.probe, p.passed = p.most, p.most, firstProbe, 0
 	}
 	due := latest(p.next, p.hold)
-	if n := int(math.Ceil(p.rate)); n <= len(p.sent) {
-		spread := time.Duration(float64(n) / p.rate * float64(time.Second)) // of n requests at this rate
+	n := int(math.Ceil(p.rate))
+	spread := time.Duration(float64(n) / p.rate * float64(time.Second)) // of n requests at this rate
+	if p.pair {
+		n++
+	}
+	if n <= len(p.sent) {
 		due = latest(due, p.sent[len(p.sent)-n].Add((time.Second+spread)/2))
 	}
 	if wait := due.Sub(now); wait > 0 {
@@ -133,6 +147,9 @@ func (p *Pace) try(began time.Time) (time.Duration, bool) {
 	}
 	// A moment that was missed is made up for; one that nobody wanted is not.
 	gap := time.Duration(float64(time.Second) / p.rate)
+	if p.pair { // but for the one before it
+		began = began.Add(-gap)
+	}
 	p.next = latest(latest(due, began).Add(gap), now)
 	if p.since.IsZero() || p.refused.After(p.since) {
 		p.since = now

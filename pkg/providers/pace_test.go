@@ -37,6 +37,20 @@ func TestPace_SpacesRequests(t *testing.T) {
 	})
 }
 
+func TestPace_AllowsAPair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := providers.NewPace(1)
+		p.AllowPair()
+		pass(t, p, 1, nil)
+		time.Sleep(time.Minute) // saves one up
+		for i, want := range []time.Duration{0, 0, time.Second, time.Second} {
+			if took := pass(t, p, 1, nil); took != want {
+				t.Errorf("request %d waited %v, want %v", i, took, want)
+			}
+		}
+	})
+}
+
 func TestPace_EndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := providers.NewPace(1)

@@ -78,23 +78,25 @@ func (f *Function) coreConfig(m *mapping.Mapping) webhookrelay.Config {
 	if s.Role == Relay {
 		options.Attempts = 1 // the queue repeats, with longer pauses and without an instance waiting
 	}
-	governor := func(rate, share float64) *webhookrelay.Governor {
-		return webhookrelay.NewGovernor(rate, share, s.Instances, base.Now)
+	// An instance's part of an account's limit: the function's share of it, divided
+	// by how many of the function may run at once.
+	limiter := func(rate, share float64) *providers.Breaker {
+		return providers.NewBreaker(providers.NewPace(rate * share / float64(max(s.Instances, 1))))
 	}
-	governors := webhookrelay.Governors{SuperSaaS: governor(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: governor(s.YappliRate, s.YappliShare)}
+	limiters := webhookrelay.Limiters{SuperSaaS: limiter(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: limiter(s.YappliRate, s.YappliShare)}
 	if s.Role == Relay && s.Instances <= 2 {
 		// Two requests more in any ten seconds: as many as the shares of all
 		// functions, which sum to 0.95 in the template, leave of 4 a second.
-		governors.SuperSaaS.AllowPair()
+		limiters.SuperSaaS.AllowPair()
 	}
 	supersaas, yappli := base.Tokens(providers.SuperSaaS), base.Tokens(providers.Yappli)
 	f.tokens = []*secretstore.Tokens{supersaas, yappli}
 	return webhookrelay.Config{
 		Objects: base.Objects, Prefix: s.Prefix,
 		SuperSaaS: supersaas, Yappli: yappli, Options: options,
-		Governors: governors,
-		Mapping:   m,
-		Identity:  webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
+		Limiters: limiters,
+		Mapping:  m,
+		Identity: webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
 		Settings: webhookrelay.Settings{
 			Mode: s.Mode, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
 		},

@@ -127,12 +127,21 @@ type Response struct {
 // is 2xx. It waits for the limiter, retries what may be retried while ctx
 // lasts, and on a 401 asks the token source for another token once.
 func (c *Client) Do(ctx context.Context, op string, build func(providers.Token) (Request, error)) (Response, error) {
-	waits := backoff.NewExponentialBackOff()
-	waits.InitialInterval = firstWait
 	token, err := c.source.Token(ctx)
 	if err != nil {
 		return Response{}, fmt.Errorf("%s %s: reading the token: %w", c.config.Provider, op, err)
 	}
+	response, err := c.attempts(ctx, op, token, build)
+	if o, ok := c.options.Limiter.(providers.Observer); ok {
+		o.Observe(err)
+	}
+	return response, err
+}
+
+// attempts is Do with a token.
+func (c *Client) attempts(ctx context.Context, op string, token providers.Token, build func(providers.Token) (Request, error)) (Response, error) {
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval = firstWait
 	replaced := false
 	for attempt := 1; ; attempt++ {
 		request, err := build(token)

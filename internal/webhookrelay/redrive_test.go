@@ -38,7 +38,7 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 			{User: 7, Event: "change", At: at, Class: "refused", Force: true}, {User: 8, Event: "delete", Deleted: true, At: at, Class: "mapping"},
 			{At: at, Class: "malformed"},
 		} {
-			if err := r.dead.Send(context.Background(), m.Envelope(string(m.Class))); err != nil {
+			if err := r.dead.Send(context.Background(), m.Envelope(m.Class)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -162,7 +162,7 @@ func (r *Relay) bury(ctx context.Context, m queue.Message, d queue.Delivery) boo
 		r.Log.ErrorContext(ctx, "dead letter not stored", "user_id", m.User, "message_id", d.ID, "err", err)
 		return false
 	}
-	r.Metrics.Add("DeadLetters", "Count", 1, map[string]string{"class": string(m.Class)})
+	r.Metrics.Add("DeadLetters", "Count", 1, map[string]string{"class": m.Class})
 	if m.Class == string(outcome.Malformed) {
 		r.Log.ErrorContext(ctx, "message given up: it is none of hikyaku's", "message_id", d.ID)
 	}

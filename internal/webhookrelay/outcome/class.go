@@ -51,7 +51,7 @@ const (
 	Unreadable Class = "unreadable"
 )
 
-var sentences = map[Class]string{
+var sentences = map[Class]string{ //nolint:gosec // no credential: the words say what became of one
 	Created:           "a member was made for the user",
 	Updated:           "the member was changed",
 	Linked:            "the member that bears the user's identity was found and changed",

@@ -47,54 +47,52 @@ type User struct {
 	Form       json.RawMessage // only if asked for; its schema is the account's
 
 	raw json.RawMessage
+	odd []string
 }
 
-type userDocument struct {
-	ID         providers.Text  `json:"id"`
-	FK         providers.Text  `json:"fk"`
-	Name       providers.Text  `json:"name"`
-	Email      providers.Text  `json:"email"`
-	FullName   providers.Text  `json:"full_name"`
-	Address    providers.Text  `json:"address"`
-	Phone      providers.Text  `json:"phone"`
-	Mobile     providers.Text  `json:"mobile"`
-	Country    providers.Text  `json:"country"`
-	Timezone   providers.Text  `json:"timezone"`
-	Field1     providers.Text  `json:"field_1"`
-	Field2     providers.Text  `json:"field_2"`
-	SuperField providers.Text  `json:"super_field"`
-	Credit     providers.Text  `json:"credit"`
-	Role       providers.Text  `json:"role"`
-	Group      providers.Text  `json:"group"`
-	CreatedOn  instant         `json:"created_on"`
-	UpdatedOn  instant         `json:"updated_on"`
-	LastLogin  instant         `json:"last_login"`
-	Deleted    providers.Flag  `json:"deleted"`
-	Form       json.RawMessage `json:"form"`
-}
-
-// UnmarshalJSON reads a user as the API or a webhook sends one. Only the id
-// is required.
+// UnmarshalJSON reads a user as the API or a webhook sends one. Only the id is
+// required, and a deleted that says whether the user is. What is odd in any other
+// field spoils that field alone: see Odd.
 func (u *User) UnmarshalJSON(b []byte) error {
-	var d userDocument
-	if err := json.Unmarshal(b, &d); err != nil {
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(b, &fields); err != nil {
 		return err
 	}
-	id, ok := parseID(d.ID)
+	var odd []string
+	text := func(name string) string {
+		var t providers.Text
+		if raw, sent := fields[name]; sent && t.UnmarshalJSON(raw) != nil {
+			odd = append(odd, name)
+		}
+		return string(t)
+	}
+	id, ok := parseID(providers.Text(text("id")))
 	if !ok {
 		return fmt.Errorf("%w: a user without a numeric id", providers.ErrInvalid)
 	}
-	role, _ := strconv.ParseInt(string(d.Role), 10, 64)
-	*u = User{
-		ID: id, FK: strings.TrimSuffix(string(d.FK), "fk"), Name: string(d.Name), Email: string(d.Email),
-		FullName: string(d.FullName), Address: string(d.Address), Phone: string(d.Phone), Mobile: string(d.Mobile),
-		Country: string(d.Country), Timezone: string(d.Timezone), Field1: string(d.Field1), Field2: string(d.Field2),
-		SuperField: string(d.SuperField), Credit: string(d.Credit), Role: Role(role), Group: string(d.Group),
-		CreatedOn: time.Time(d.CreatedOn), UpdatedOn: time.Time(d.UpdatedOn), LastLogin: time.Time(d.LastLogin),
-		Deleted: bool(d.Deleted), Form: d.Form, raw: bytes.Clone(b),
+	deleted, known := flags[strings.ToLower(text("deleted"))]
+	if !known || len(odd) > 0 {
+		return fmt.Errorf("%w: user %d neither says that it is deleted nor that it is not", providers.ErrInvalid, id)
 	}
+	role, _ := strconv.ParseInt(text("role"), 10, 64)
+	*u = User{
+		ID: id, FK: strings.TrimSuffix(text("fk"), "fk"), Name: text("name"), Email: text("email"),
+		FullName: text("full_name"), Address: text("address"), Phone: text("phone"), Mobile: text("mobile"),
+		Country: text("country"), Timezone: text("timezone"), Field1: text("field_1"), Field2: text("field_2"),
+		SuperField: text("super_field"), Credit: text("credit"), Role: Role(role), Group: text("group"),
+		CreatedOn: parseInstant(text("created_on")), UpdatedOn: parseInstant(text("updated_on")), LastLogin: parseInstant(text("last_login")),
+		Deleted: deleted, Form: fields["form"], raw: bytes.Clone(b),
+	}
+	u.odd = odd
 	return nil
 }
+
+// flags are the ways of saying whether a user is deleted.
+var flags = map[string]bool{"true": true, "1": true, "false": false, "0": false, "": false}
+
+// Odd names the fields that hold an object or an array where a text is expected.
+// They are empty here; Fields returns them as they came.
+func (u User) Odd() []string { return u.odd }
 
 // Raw returns the provider's own object, byte for byte. Do not change it.
 func (u User) Raw() json.RawMessage { return u.raw }
@@ -114,11 +112,12 @@ func fieldsOf(raw []byte) map[string]any {
 	return fields
 }
 
-// parseID accepts an id as number or text, and nothing that is not a positive
-// integer.
+// parseID accepts an id as number or text, also with white space around it or as
+// 5.0, and nothing that is not a positive integer.
 func parseID(t providers.Text) (int64, bool) {
-	id, err := strconv.ParseInt(string(t), 10, 64)
-	return id, err == nil && id > 0
+	digits, fraction, _ := strings.Cut(strings.TrimSpace(string(t)), ".")
+	id, err := strconv.ParseInt(digits, 10, 64)
+	return id, err == nil && id > 0 && strings.Trim(fraction, "0") == ""
 }
 
 // instant is a time of the API, in UTC. One that cannot be read is zero, so
@@ -130,12 +129,15 @@ func (i *instant) UnmarshalJSON(b []byte) error {
 	if err := t.UnmarshalJSON(b); err != nil {
 		return err
 	}
+	*i = instant(parseInstant(string(t)))
+	return nil
+}
+
+func parseInstant(text string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime} {
-		if at, err := time.Parse(layout, string(t)); err == nil {
-			*i = instant(at.UTC())
-			return nil
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC()
 		}
 	}
-	*i = instant{}
-	return nil
+	return time.Time{}
 }

@@ -3,6 +3,7 @@ package supersaas_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,13 +101,17 @@ func TestUserStates(t *testing.T) {
 func TestUserDecoding(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]int64{
-		`{"id":9007199254740993}`: 9007199254740993, `{"id":"12"}`: 12, `{"id":0}`: 0, `{"id":-1}`: 0, `{"id":1.0}`: 0, `{"id":null}`: 0, `{}`: 0,
-		`[]`: 0, `{"id":5,"name":[]}`: 0, `{"id":5,"deleted":{}}`: 0, `{"id":5,"created_on":{}}`: 0, `{"id":5,"created_on":"yesterday","role":"x"}`: 5,
+		`{"id":9007199254740993}`: 9007199254740993, `{"id":"12"}`: 12, `{"id":0}`: 0, `{"id":-1}`: 0, `{"id":1.0}`: 1, `{"id":" 1 "}`: 1, `{"id":1.5}`: 0, `{"id":[1]}`: 0, `{"id":null}`: 0, `{}`: 0,
+		`[]`: 0, `null`: 0, `{"id":5,"name":[]}`: 5, `{"id":5,"deleted":{}}`: 0, `{"id":5,"deleted":"perhaps"}`: 0, `{"id":5,"deleted":null}`: 5, `{"id":5,"created_on":{}}`: 5, `{"id":5,"created_on":"yesterday","role":"x"}`: 5,
 	} {
 		var u supersaas.User
 		if err := json.Unmarshal([]byte(body), &u); (err == nil) != (want > 0) || u.ID != want {
 			t.Errorf("%s: %d, %v", body, u.ID, err)
 		}
+	}
+	var odd supersaas.User
+	if err := json.Unmarshal([]byte(`{"id":5,"address":["a"],"updated_on":{},"name":7,"form":[1]}`), &odd); err != nil || !slices.Equal(odd.Odd(), []string{"address", "updated_on"}) || odd.Name != "7" || odd.Address != "" {
+		t.Errorf("user %+v with %v odd, %v", odd, odd.Odd(), err)
 	}
 	for text, want := range map[string]string{
 		"2026-03-02T01:15:09Z": "2026-03-02T01:15:09Z", "2026-03-02T01:15:09+09:00": "2026-03-01T16:15:09Z", "2026-03-02T01:15:09": "2026-03-02T01:15:09Z",

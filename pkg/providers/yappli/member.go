@@ -20,6 +20,7 @@ type Member struct {
 	Point          int64
 	Logined        bool
 	Enabled        bool   // false only if the answer says 0
+	Unidentified   bool   // the answer shows a unique_id that is neither a text nor a number
 	PointGetedAt   string // the provider's spelling; its documents call it a memo
 	LoginedAt      string
 	CreatedAt      string
@@ -65,13 +66,18 @@ func (m Member) Field(name string) (value string, present bool) {
 	if v.Null {
 		return "", false
 	}
-	if name == "logined" || name == "enabled" {
+	switch name {
+	case "logined":
 		return Bool(v.isTrue()).Text, true
+	case "enabled":
+		return Bool(!v.isFalse()).Text, true
 	}
 	return v.Text, true
 }
 
 func (v Value) isTrue() bool { return v.Text == "1" || v.Text == "true" }
+
+func (v Value) isFalse() bool { return v.Text == "0" || v.Text == "false" }
 
 // newValue reads a text, number, boolean or null; anything else is kept as its
 // JSON text.
@@ -169,14 +175,18 @@ func unwrapObject(members []Member, raw []byte, depth int) ([]Member, error) {
 
 // DecodeMember reads a record of a list: a member object without any wrapper,
 // which is valid JSON. encoding/json would spend five times as long on these
-// flat objects of 60 fields, and a reconcile reads a million.
+// flat objects of 60 fields, and a reconcile reads a million. An error still
+// comes with the unique_id that a record without a readable id shows.
 func DecodeMember(record []byte) (Member, error) {
 	if len(record) == 0 || record[0] != '{' {
 		return Member{}, unreadable("no member object")
 	}
-	values := make(answerFields, 0, 16)
+	values, unidentified := make(answerFields, 0, 16), false
 	jsonscan.Members(record, 0, func(f jsonscan.Member) bool {
 		v, name := newValue(record[f.Value:f.End]), intern(f.Name)
+		if isID := name == "id" || name == "unique_id"; isID && !bytes.ContainsAny(record[f.Value:f.Value+1], `"-0123456789n`) {
+			v, unidentified = Null(), unidentified || name == "unique_id"
+		}
 		if !v.Null || !values.get(name).Null { // get gives null for what is not there
 			values = append(values, answerField{name, v})
 		}
@@ -187,13 +197,13 @@ func DecodeMember(record []byte) (Member, error) {
 		Rank: values.get("rank").number(), Point: values.get("point").number(), Logined: values.get("logined").isTrue(),
 		PointGetedAt: values.get("point_geted_at").Text, LoginedAt: values.get("logined_at").Text,
 		CreatedAt: values.get("created_at").Text, UpdatedAt: values.get("updated_at").Text, values: values,
+		Unidentified: unidentified,
 	}
 	if m.ID == "" {
 		return m, unreadable("a member without an id")
 	}
 	m.SecretQuestion, _ = m.Field("secret_question")
-	enabled, shown := m.Field("enabled")
-	m.Enabled = !shown || enabled == "1"
+	m.Enabled = !values.get("enabled").isFalse()
 	return m, nil
 }
 

@@ -219,7 +219,7 @@ func newExport() *cobra.Command {
 			if f.asJSON {
 				err = json.NewEncoder(c.OutOrStdout()).Encode(answer)
 			} else if answer.Status == export.Done {
-				_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s: %s\n", outcome(c.Context(), direct.Objects, answer, f.place), f.place(answer.Manifest))
+				_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s: %s\n", runOutcome(c.Context(), direct.Objects, answer, f.place), f.place(answer.Manifest))
 			}
 			return errors.Join(err, f.doubt(c.Context(), direct.Objects, answer))
 		},
@@ -325,7 +325,7 @@ func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) er
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.ErrOrStderr(), "Printed %s\n", outcome(c.Context(), direct.Objects, answer, nil))
+	_, err = fmt.Fprintf(c.ErrOrStderr(), "Printed %s\n", runOutcome(c.Context(), direct.Objects, answer, nil))
 	return err
 }
 

@@ -33,7 +33,7 @@ func (f *exportFlags) doubt(ctx context.Context, store objectstore.Store, a expo
 	place := f.place(a.Doubt)
 	return &doubtError{fmt.Errorf("%s. %s lie beside %s; latest.json and the watermark have not moved. "+
 		"Look at it, and run the export again later, as a new run (--at %s names this one); or publish this one as it is: hikyaku export accept %s --reason '...'",
-		what, outcome(ctx, store, a, f.place), place, scheduled(a.Run), f.acceptable(place))}
+		what, runOutcome(ctx, store, a, f.place), place, scheduled(a.Run), f.acceptable(place))}
 }
 
 // acceptable is how a place is given to 'hikyaku export accept'.
@@ -90,7 +90,7 @@ func newExportAccept() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(answer)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Published as %s: %s: %s\n", answer.State, outcome(c.Context(), at.store, answer, where), where(answer.Manifest))
+			_, err = fmt.Fprintf(c.OutOrStdout(), "Published as %s: %s: %s\n", answer.State, runOutcome(c.Context(), at.store, answer, where), where(answer.Manifest))
 			return err
 		},
 	}

@@ -9,10 +9,10 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// outcome says what an ended run holds, and after it in parentheses what it does
+// runOutcome says what an ended run holds, and after it in parentheses what it does
 // not, or what there is to know of it. where shows the place of an object; nil:
 // nothing is kept. It reads the run's manifest.
-func outcome(ctx context.Context, store objectstore.Store, a export.Answer, where func(key string) string) string {
+func runOutcome(ctx context.Context, store objectstore.Store, a export.Answer, where func(key string) string) string {
 	text := fmt.Sprintf("%s of %s in %s", count(a.Rows, "row"), a.Dataset, count(a.Parts, "part"))
 	key := a.Manifest
 	if key == "" {

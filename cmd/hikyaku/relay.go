@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,7 +15,6 @@ import (
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay"
-	"hikyaku/internal/webhookrelay/operate"
 )
 
 // relayFlags say with which settings a command works in the relay's place.
@@ -127,35 +125,6 @@ func newRelayRelease() *cobra.Command {
 	return c
 }
 
-func newRedrive() *cobra.Command {
-	var f relayFlags
-	c := &cobra.Command{
-		Use:   "redrive",
-		Short: "Send the dead letters to the relay again",
-		Long: "Moves every message of the dead-letter queue to the users' queue. Safe at any later time, and as often\n" +
-			"as you like: a message only names the user, whom the relay then reads anew. What names no user, or is\n" +
-			"given up once more because its cause is not mended, stays where it is, and is counted.\n\n" + ownSettings,
-		Example: "  hikyaku redrive\n  hikyaku redrive --env-vars relay.json --json",
-		Args:    noCommand,
-		RunE: func(c *cobra.Command, _ []string) error {
-			// The role ingest needs the queues, and neither tokens nor a mapping.
-			function, err := f.open(c, bootrelay.Ingest, localstack.Relay)
-			if err != nil {
-				return err
-			}
-			dead, users, err := function.Queues()
-			if err != nil {
-				return err
-			}
-			done, err := operate.Redrive(c.Context(), dead, users)
-			said := f.say(c, done, "%d sent to the relay again, %d kept because they name no user, %d left that were given up meanwhile.", done.Sent, done.Kept, done.Again)
-			return errors.Join(err, said)
-		},
-	}
-	f.add(c)
-	return c
-}
-
 func newReconcile() *cobra.Command {
 	var f relayFlags
 	var dry bool
@@ -202,12 +171,12 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *webhookrelay.Reconciler) error 
 		return f.say(c, map[string]any{"status": "dry_run", "report": report, "differences": differences}, "")
 	}
 	for _, d := range differences {
-		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\t%s\n", d.User, d.Reason); err != nil {
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\t%s\t%s\n", d.User, d.Reason, d.Reason.Sentence()); err != nil {
 			return err
 		}
 	}
-	for _, u := range report.Unread {
-		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\tunreadable\t%s\n", u.User, strings.Join(u.Fields, " ")); err != nil {
+	for _, u := range report.Named {
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\t%s\t%s\t%s\n", u.User, u.Reason, u.Reason.Sentence(), visible(strings.Join(u.Fields, " "))); err != nil {
 			return err
 		}
 	}
@@ -250,6 +219,12 @@ func sentences(r webhookrelay.Report, due int) string {
 	}
 	if r.UnreadableUsers > 0 {
 		text += fmt.Sprintf("\n%d users have fields that cannot be read, which stay as they are in Yappli.", r.UnreadableUsers)
+	}
+	if r.OddUsers > 0 {
+		text += fmt.Sprintf("\n%d users have fields of an unexpected type, whether the mapping uses them or not; the log names some.", r.OddUsers)
+	}
+	if r.Unconverging > 0 {
+		text += fmt.Sprintf("\n%d members keep showing other values than were written, and are left as they are ('hikyaku history').", r.Unconverging)
 	}
 	if r.Unreadable > 0 {
 		text += fmt.Sprintf("\n%d records of the lists cannot be read; the log names their places.", r.Unreadable)

@@ -170,13 +170,21 @@ func logLevel(name string) (slog.Level, error) {
 	return level, nil
 }
 
+// RequestID is the id that Lambda gave the invocation; empty outside of one.
+func RequestID(ctx context.Context) string {
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		return lc.AwsRequestID
+	}
+	return ""
+}
+
 // requestLog adds the invocation's request id to every record.
 type requestLog struct{ slog.Handler }
 
 // Handle adds the id that Lambda put into ctx.
 func (h requestLog) Handle(ctx context.Context, r slog.Record) error {
-	if lc, ok := lambdacontext.FromContext(ctx); ok {
-		r.AddAttrs(slog.String("requestId", lc.AwsRequestID))
+	if id := RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("requestId", id))
 	}
 	return h.Handler.Handle(ctx, r)
 }

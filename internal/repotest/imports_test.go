@@ -24,7 +24,7 @@ type importRule struct {
 }
 
 var (
-	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/webhooksecret", "internal/export"}
+	cores       = []string{"internal/tokenrefresh", "internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/outcome", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/webhooksecret", "internal/export"}
 	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
 	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
 	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
@@ -43,6 +43,7 @@ func importRules() []importRule {
 		{[]string{"internal/webhookrelay/queue"}, slices.Concat([]string{"internal/..."}, clients), "messages are what the packages of the relay share, so they know none of those"},
 		{[]string{"internal/webhookrelay/ingest"}, slices.Concat([]string{"internal/webhookrelay", "internal/webhookrelay/mapping", "internal/webhookrelay/operate", "internal/objectstore", "internal/secretstore", "internal/lease"}, clients), "ingest takes what strangers send: of the relay it reaches the queue alone, and neither providers nor stores"},
 		{[]string{"internal/webhookrelay"}, []string{"internal/webhookrelay/ingest"}, "the relay takes its messages from the queue, and from nowhere else"},
+		{[]string{"internal/webhookrelay/outcome"}, append([]string{"internal/webhookrelay", "internal/webhookrelay/mapping"}, clients...), "how a job ends is what every part of the relay says, and knows none"},
 		{[]string{"internal/pagination"}, slices.Concat([]string{"internal/..."}, clients, aws), "paging knows the vocabulary of errors and the list of an answer, and neither clients nor stores"},
 		{[]string{"pkg/jsonscan"}, slices.Concat([]string{"internal/...", "pkg/providers/..."}, aws), "splitting JSON knows nothing of what is in it"},
 		{[]string{"pkg/providers/..."}, append([]string{"internal/...", "cmd/..."}, aws...), "the providers are a library of their own"},

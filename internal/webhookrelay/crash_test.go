@@ -95,7 +95,7 @@ func (w *wreck) batch(ctx context.Context, p *crash.Process) error {
 
 // redrive is what the command does.
 func (w *wreck) redrive(ctx context.Context, p *crash.Process) error {
-	_, err := operate.Redrive(ctx, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue})
+	_, err := operate.Redrive(ctx, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue}, operate.Selection{})
 	return err
 }
 
@@ -217,8 +217,9 @@ var voyages = map[string]voyage{
 		w.rename(w.users[0], "改名")
 		w.want[w.users[0]] = ""
 	}},
-	"takeover of a claim": {long: true, happens: (*wreck).inherits, run: (*wreck).recovers},
-	"linking by a list":   {long: true, happens: (*wreck).isKnown, run: (*wreck).recovers},
+	"a member that never agrees": {members: 1, happens: (*wreck).neverAgrees},
+	"takeover of a claim":        {long: true, happens: (*wreck).inherits, run: (*wreck).recovers},
+	"linking by a list":          {long: true, happens: (*wreck).isKnown, run: (*wreck).recovers},
 	"array body": {members: 1, happens: func(w *wreck) {
 		w.unanswered = true
 		w.users = append(w.users, w.fresh("甲"), w.fresh("乙"))
@@ -247,6 +248,20 @@ var voyages = map[string]voyage{
 		}
 		return w.batch(ctx, p)
 	}},
+}
+
+// neverAgrees lets two lists show that a member holds another name than was
+// written.
+func (w *wreck) neverAgrees() {
+	for range 2 {
+		w.settleAll()
+		m := w.member(unique(w.users[0]))
+		m.Values["column01"] = "別名"
+		w.crm.Put(m)
+		time.Sleep(24 * time.Hour)
+		w.reconcile()
+	}
+	w.want[w.users[0]], w.untouched = "別名", true
 }
 
 // isKnown is a user whom a person has made a member before.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hikyaku/internal/objectstore"
@@ -38,10 +39,15 @@ func (i Identity) Validate() error {
 // Of returns the user's unique_id; "" if the user has none.
 func (i Identity) Of(u supersaas.User) string {
 	var value string
-	if i.By == "fk" {
+	switch i.By {
+	case "id":
+		value = strconv.FormatInt(u.ID, 10) // the same in every spelling of the number
+	case "fk":
 		value = u.FK
-	} else if v, ok := mapping.ValueOf(u.Fields()[i.By]); ok {
-		value = v.Text
+	default:
+		if v, ok := mapping.ValueOf(u.Fields()[i.By]); ok {
+			value = v.Text
+		}
 	}
 	if strings.TrimSpace(value) == "" {
 		return ""
@@ -170,6 +176,19 @@ func (s *Stack) note(ctx context.Context, unique string, b bearer) error {
 		}
 		b.Owner = cmp.Or(b.Owner, had.Owner)
 	}
+}
+
+// doubt gives an identity to nobody, because a member bears it whom nobody can
+// name: whoever asks for it waits for a list.
+func (s *Stack) doubt(ctx context.Context, unique string) error {
+	document, b, err := s.identified(ctx, unique)
+	if err != nil || b.Member != "" || document.Exists() && b.Owner == 0 {
+		return err
+	}
+	if _, err = document.Replace(ctx, s.Objects, bearer{}); errors.Is(err, objectstore.ErrConflict) {
+		return s.doubt(ctx, unique)
+	}
+	return err
 }
 
 func (s *Stack) identityKey(unique string) string {

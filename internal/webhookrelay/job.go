@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/outcome"
+	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/yappli"
@@ -30,10 +32,10 @@ type person struct {
 // do runs a job. The steps are numbered as in docs/relay-protocol.md.
 func (r *Relay) do(ctx context.Context, j *job) outcome.Outcome {
 	if held := max(r.Limiters.SuperSaaS.Held(), r.Limiters.Yappli.Held()); held > 0 {
-		return outcome.Wait(outcome.ProviderResting, held)
+		return outcome.Later(outcome.ProviderResting, nil).AtLeast(held)
 	}
 	if r.Settings.Mode == Write && r.quirks.Update == yappli.UpdateUnknown {
-		return outcome.Failed(outcome.UpdateRuleUnknown, errUpdateUnknown)
+		return outcome.Later(outcome.UpdateRuleUnknown, errUpdateUnknown)
 	}
 	for range restarts {
 		first, err := r.person(ctx, j.user) // 1
@@ -56,7 +58,7 @@ func (r *Relay) do(ctx context.Context, j *job) outcome.Outcome {
 			return o
 		}
 	}
-	return outcome.Wait(outcome.Restless, 0)
+	return outcome.Later(outcome.Restless, nil)
 }
 
 var errUpdateUnknown = errors.New("whether an update keeps omitted fields is not known; run 'hikyaku mapping check FILE --user ID --write' or set the quirk update")
@@ -79,6 +81,9 @@ func (s *Stack) person(ctx context.Context, user int64) (person, error) {
 
 func (s *Stack) livePerson(u supersaas.User) person {
 	wish := s.Mapping.Wish(u)
+	if slices.Contains(u.Odd(), s.Identity.By) {
+		wish.Unreadable = append(wish.Unreadable, "unique_id")
+	}
 	return person{
 		live: true, wish: wish.Fields, unread: wish.Unreadable, unique: s.Identity.Of(u),
 		hash: s.wishHash(wish.Fields), since: later(u.CreatedOn, u.UpdatedOn),
@@ -93,7 +98,7 @@ var errNobody = fmt.Errorf("%w: the account shows no user at all, so a missing o
 
 func (s *Stack) accountAlive(ctx context.Context) error {
 	list, err := s.users.ReadUsers(ctx, supersaas.UsersQuery{Limit: 1})
-	if err == nil && len(list.Records) == 0 {
+	if err == nil && !slices.ContainsFunc(list.Records, func(r jsonscan.Record) bool { return r.Fault == "" }) {
 		err = errNobody
 	}
 	return err
@@ -104,7 +109,9 @@ type attempt struct {
 	*Relay
 	job    *job
 	held   *heldRow
-	before row // as it was read
+	before row      // as it was read
+	differ uint32   // what a complete list shows to differ after the last write; 0: nothing that may be left
+	sent   []string // names of the fields written
 }
 
 // run does steps 2 to 8. again means that the user changed between live and
@@ -112,6 +119,11 @@ type attempt struct {
 func (a *attempt) run(ctx context.Context, first person) (o outcome.Outcome, again bool) {
 	if o, ends := a.endsEarly(ctx, first); ends {
 		return o, false
+	}
+	if a.differ = a.shownAgain(first); a.differ != 0 && a.differ == a.before.Differs {
+		if o, ends := a.leave(ctx, first); ends {
+			return o, false
+		}
 	}
 	disabling := false
 	if !first.live {
@@ -125,6 +137,7 @@ func (a *attempt) run(ctx context.Context, first person) (o outcome.Outcome, aga
 	if first.unique != "" {
 		identity = a.digest("identity", first.unique).String()
 	}
+	a.held.began(Event{At: a.Now().UTC().Truncate(time.Second), Cause: a.job.cause(), Request: a.RequestID(ctx)})
 	if err := a.acquire(ctx, a.held, identity, disabling); err != nil { // 5
 		return outcome.FaultOf(err), false
 	}
@@ -132,12 +145,10 @@ func (a *attempt) run(ctx context.Context, first person) (o outcome.Outcome, aga
 	defer cancel()
 	second, err := a.person(ctx, a.job.user) // 6
 	if err != nil {
-		a.giveUp(ctx)
-		return outcome.FaultOf(err), false
+		return a.giveUp(ctx, outcome.FaultOf(err)), false
 	}
 	if second.live != first.live || a.held.Member == "" && second.unique != first.unique {
-		a.giveUp(ctx)
-		return outcome.Outcome{}, true
+		return a.giveUp(ctx, outcome.Later(outcome.Restless, nil)), true
 	}
 	if !second.live {
 		return a.disable(ctx, second, disabling), false
@@ -152,7 +163,7 @@ func (a *attempt) endsEarly(ctx context.Context, first person) (outcome.Outcome,
 	case r.State == rowClean && r.Hash == first.hash && !a.job.force:
 		return outcome.Done(outcome.Unchanged), true
 	case r.State == rowInflight && a.Now().Before(r.Until):
-		return outcome.Wait(outcome.InFlight, r.Until.Sub(a.Now())), true
+		return outcome.Later(outcome.InFlight, nil).AtLeast(r.Until.Sub(a.Now())), true
 	case r.unresolved():
 		return a.askReconcile(ctx, outcome.Unresolved), true
 	case r.Member != "":
@@ -233,24 +244,27 @@ func (a *attempt) askReconcile(ctx context.Context, class outcome.Class) outcome
 	if w.Since.IsZero() {
 		_, err = document.Replace(ctx, a.Objects, wanted{Since: a.Now().UTC()})
 	}
-	return outcome.Wait(class, time.Minute).With(err)
+	return outcome.Later(class, err).AtLeast(time.Minute)
 }
 
 // giveUp releases the row after an attempt that certainly wrote nothing. What
 // the row said of disabled before stands again, and of the identity unless it
 // was claimed. If it fails, the row only stays inflight until its end.
-func (a *attempt) giveUp(ctx context.Context) {
+func (a *attempt) giveUp(ctx context.Context, o outcome.Outcome) outcome.Outcome {
 	r := a.held.row
+	r.ended(a.Now(), o.Class, a.sent)
 	r.State, r.Owner, r.Until = rowIdle, "", time.Time{}
 	r.Disabled, r.Identity = a.before.Disabled, a.before.Identity
 	_ = a.swap(context.WithoutCancel(ctx), a.held, r)
+	return o
 }
 
 // conclude is step 8.
 func (a *attempt) conclude(ctx context.Context, p person, class outcome.Class) outcome.Outcome {
 	r := a.held.row
 	r.State, r.Owner, r.Until, r.Hash = rowClean, "", time.Time{}, p.hash
-	r.Tombstone, r.Absent = !p.live, false
+	r.Tombstone, r.Absent, r.Differs = !p.live, false, a.differ
+	r.ended(a.Now(), class, a.sent)
 	if p.live {
 		r.Disabled = false
 	}

@@ -34,7 +34,8 @@ type listing struct {
 	At         pagination.Position `json:"at"`
 	Moves      pagination.Drift    `json:"moves,omitzero"`
 	Shape      string              `json:"shape,omitempty"`      // the documented form that the run's answers are held to
-	Unreadable int                 `json:"unreadable,omitempty"` // records that cannot be used
+	Unreadable int                 `json:"unreadable,omitempty"` // records that cannot be used, and may be anybody's
+	Spoiled    int                 `json:"spoiled,omitempty"`    // records that cannot be used, of whom it is known whose they are
 	Drift      int                 `json:"drift,omitempty"`      // signs that somebody may be missing; with any, absence proves nothing
 }
 
@@ -55,6 +56,9 @@ type side[T any] struct {
 	source pagination.Source
 	decode func(record []byte) (T, error)
 	advice string // what to change if the pages cannot be what they claim
+	// owner takes note of whose an unusable record is, of which item is what
+	// could be read. known is false if it may be anybody's.
+	owner func(row pagination.Row, item T) (user int64, known bool)
 }
 
 // read reads a list on to its end and hands over what each page shows, one
@@ -79,41 +83,42 @@ func (s side[T]) read(ctx context.Context, r *Reconciler, l *listing, take func(
 			l.At = reader.Position()
 			return err
 		}
-		unreadable := 0
+		unreadable, spoiled := 0, 0
 		items := func(yield func(T) bool) {
 			for _, row := range page.Rows {
 				item, fault := s.item(page, row)
-				switch {
-				case fault == "":
+				if fault == "" {
 					if !yield(item) {
 						return
 					}
 					continue
-				case logged < named:
-					r.Log.WarnContext(ctx, "record of a list not readable", "run", r.state.Run, "list", s.name, "place", row.Place, "fault", fault)
-					logged++
 				}
-				unreadable++
+				user, known := s.owner(row, item)
+				if logged++; logged <= named {
+					r.Log.WarnContext(ctx, "record of a list not readable", "run", r.state.Run, "list", s.name, "place", row.Place, "user_id", user, "fault", fault)
+				}
+				if known {
+					spoiled++
+				} else {
+					unreadable++
+				}
 			}
 		}
 		if err := take(items); err != nil {
 			return err // the page is taken again
 		}
-		l.Unreadable += unreadable
+		l.Unreadable, l.Spoiled = l.Unreadable+unreadable, l.Spoiled+spoiled
 		l.At = reader.Position()
 	}
 }
 
-// item decodes a row, or says in a constant why that is not possible.
+// item decodes a row, and says in a constant why it cannot be used.
 func (s side[T]) item(page pagination.Page, row pagination.Row) (item T, fault string) {
-	if row.Fault != "" {
-		return item, row.Fault
-	}
 	item, err := s.decode(page.Body[row.Start:row.End])
-	if err != nil {
-		return item, "not of the documented form"
+	if fault = row.Fault; err != nil {
+		fault = cmp.Or(fault, "not of the documented form")
 	}
-	return item, ""
+	return item, fault
 }
 
 func (s *Stack) userList() side[supersaas.User] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 
 	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/providers"
@@ -32,6 +33,10 @@ func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome.
 // which fields of the member that would change.
 func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bearer) (class outcome.Class, fields []string, err error) {
 	switch {
+	case row.State == rowInflight && s.Now().Before(row.Until):
+		return outcome.InFlight, nil, nil
+	case row.unresolved():
+		return outcome.Unresolved, nil, nil
 	case row.Member == "" && !p.live:
 		return outcome.GoneUnlinked, nil, nil
 	case row.Member == "" && p.unique == "":
@@ -57,8 +62,11 @@ func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bear
 		return outcome.Unchanged, nil, nil
 	}
 	fields = changes(m, s.expected(p, row))
-	if len(fields) == 0 {
+	switch {
+	case len(fields) == 0:
 		return outcome.Unchanged, nil, nil
+	case row.leaves() && row.Hash == p.hash && row.Differs == s.differenceOf(p, m):
+		return outcome.Unconverging, fields, nil
 	}
 	return outcome.WouldUpdate, fields, nil
 }
@@ -74,10 +82,7 @@ func (s *Stack) memberOf(ctx context.Context, p person, row row) (bearer, error)
 
 // expected is what an update would send.
 func (s *Stack) expected(p person, row row) yappli.Fields {
-	fields := yappli.Fields{}
-	for name, v := range p.wish {
-		fields[name] = v
-	}
+	fields := maps.Clone(p.wish)
 	if row.Disabled {
 		fields["enabled"] = yappli.Bool(true)
 	}

@@ -31,13 +31,14 @@ const (
 type Reconciler struct {
 	*Stack
 
-	queue queue.Queue
-	dry   bool
-	found []Difference // of a dry run
-	lease *lease.Lease // nil in a dry run
-	stop  time.Time    // when this invocation ends its work; zero: never
-	state cursor
-	table *table
+	queue  queue.Queue
+	dry    bool
+	found  []Difference // of a dry run
+	doubts []string     // identities of a page's members who cannot be used
+	lease  *lease.Lease // nil in a dry run
+	stop   time.Time    // when this invocation ends its work; zero: never
+	state  cursor
+	table  *table
 }
 
 // Reconciler returns a reconciler of one run or a part of one. q is the
@@ -58,7 +59,7 @@ const (
 
 // cursorVersion is of what a cursor and its table mean. A run that another
 // version began starts over.
-const cursorVersion = 3
+const cursorVersion = 4
 
 // A cursor is where a run stands: the lease's journal between invocations.
 type cursor struct {
@@ -90,15 +91,17 @@ type Report struct {
 	DuplicateIdentity int `json:"duplicate_identity"` // users whose identity another user has: not written
 	IdentityChanged   int `json:"identity_changed"`   // users whose identity changed after the link: the link stays
 	UnreadableUsers   int `json:"unreadable_users"`   // users with fields that cannot be read: what Yappli holds of these stays
+	OddUsers          int `json:"odd_users"`          // users with fields of an unexpected type, whether the mapping uses them or not
+	Unconverging      int `json:"unconverging"`       // members who keep showing other values than were written: left as they are
 	Linked            int `json:"linked"`             // rows that this run linked
 	Absent            int `json:"absent"`             // creations in doubt that this run found to be absent
 	Unresolved        int `json:"unresolved"`         // creations that stay in doubt
 	Drift             int `json:"drift"`              // signs that the lists leave somebody out
-	Unreadable        int `json:"unreadable"`         // records of the lists that cannot be used, each of which is such a sign
+	Unreadable        int `json:"unreadable"`         // records of the lists that cannot be used; such a sign if one may be anybody's
 	Sent              int `json:"sent"`               // users put on the queue
 
-	Check  *Check   `json:"check,omitempty"`             // nil: the account could not be asked
-	Unread []Unread `json:"unreadable_fields,omitempty"` // of a dry run: who the unreadable users are
+	Check *Check  `json:"check,omitempty"` // nil: the account could not be asked
+	Named []Named `json:"named,omitempty"` // of a dry run: who the unreadable, odd and unconverging users are
 }
 
 // A Result is the answer of one invocation.
@@ -115,10 +118,11 @@ type Difference struct {
 	Reason outcome.Class `json:"reason"` // differing, missing, gone, unresolved, restored
 }
 
-// An Unread names the fields of one user that cannot be read.
-type Unread struct {
-	User   int64    `json:"user_id,string"`
-	Fields []string `json:"fields"`
+// A Named is one user of whom a dry run tells something else.
+type Named struct {
+	User   int64         `json:"user_id,string"`
+	Reason outcome.Class `json:"reason"`           // unreadable, odd, unconverging
+	Fields []string      `json:"fields,omitempty"` // that cannot be read, or are odd
 }
 
 // Run does as much of a run as ctx's deadline allows. It answers continue if
@@ -173,11 +177,18 @@ func (r *Reconciler) DryRun(ctx context.Context) (Report, []Difference, error) {
 	r.dry = true
 	r.begin()
 	err := r.phases(ctx)
-	slices.SortFunc(r.state.Report.Unread, func(a, b Unread) int { return cmp.Compare(a.User, b.User) })
+	slices.SortStableFunc(r.state.Report.Named, func(a, b Named) int { return cmp.Compare(a.User, b.User) })
 	if errors.Is(err, errPause) {
 		err = fmt.Errorf("dry run: %w", context.DeadlineExceeded)
 	}
 	return r.state.Report, r.found, err
+}
+
+// name keeps what a dry run is to tell of a user.
+func (r *Reconciler) name(user int64, reason outcome.Class, fields []string) {
+	if r.dry {
+		r.state.Report.Named = append(r.state.Report.Named, Named{user, reason, fields})
+	}
 }
 
 func (r *Reconciler) begin() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"hikyaku/internal/pagination"
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/yappli"
 )
@@ -24,8 +27,23 @@ const (
 
 // listUsers makes a record of each live user.
 func (r *Reconciler) listUsers(ctx context.Context) error {
-	err := r.userList().read(ctx, r, &r.state.Users, func(users iter.Seq[supersaas.User]) error {
+	list := r.userList()
+	list.owner = func(row pagination.Row, _ supersaas.User) (int64, bool) {
+		id, err := strconv.ParseInt(string(row.ID), 10, 64)
+		if err != nil || id <= 0 {
+			return 0, false
+		}
+		r.table.add(record{id: id, flags: spoiled})
+		return id, true
+	}
+	err := list.read(ctx, r, &r.state.Users, func(users iter.Seq[supersaas.User]) error {
 		for u := range users {
+			if odd := u.Odd(); len(odd) > 0 {
+				r.name(u.ID, outcome.Odd, odd)
+				if r.state.Report.OddUsers++; r.state.Report.OddUsers <= named {
+					r.Log.WarnContext(ctx, "user has fields of an unexpected type", "run", r.state.Run, "user_id", u.ID, "fields", odd)
+				}
+			}
 			if !u.Deleted {
 				r.table.add(r.userRecord(u))
 			}
@@ -45,39 +63,49 @@ func (r *Reconciler) userRecord(u supersaas.User) record {
 	p := r.livePerson(u)
 	if len(p.unread) > 0 {
 		rec.set(unreadable)
-		if r.dry {
-			r.state.Report.Unread = append(r.state.Report.Unread, Unread{u.ID, p.unread})
-		}
+		r.name(u.ID, outcome.Unreadable, p.unread)
 	}
 	if p.unique == "" {
 		rec.set(noIdentity)
 	} else {
 		rec.unique = r.digest("identity", p.unique)
 	}
-	for i, name := range r.Mapping.Targets() {
-		if _, there := p.wish[name]; there && !slices.Contains(neverShown, name) {
-			rec.mask |= 1 << i
-		}
-	}
-	rec.wish = r.valuesHash(rec.mask, func(name string) string { return p.wish[name].Plain(name) })
+	rec.mask, rec.wish = r.compared(p)
 	if _, there := p.wish[secretAnswer]; there {
 		rec.hidden = r.hiddenHash(p.hash)
 	}
 	return rec
 }
 
+// compared returns which fields of a wish a list shows, and the hash of their
+// values.
+func (s *Stack) compared(p person) (mask, wish uint64) {
+	for i, name := range s.Mapping.Targets() {
+		if _, there := p.wish[name]; there && !slices.Contains(neverShown, name) {
+			mask |= 1 << i
+		}
+	}
+	return mask, s.valuesHash(mask, func(name string) string { return p.wish[name].Plain(name) })
+}
+
+// difference tells what differs from any other difference of the user: by the
+// fields compared, what they are to be and what they are. It is never 0.
+func (s *Stack) difference(mask, wish, shown uint64) uint32 {
+	return max(1, uint32(first64(s.digest("difference", fmt.Sprint(mask, wish, shown)))))
+}
+
 // hiddenHash is of a row's hash. What no list shows is compared by that.
 func (r *Reconciler) hiddenHash(hash string) uint64 { return first64(r.digest("hidden", hash)) }
 
 // valuesHash hashes the values of the mask's fields, null and absent as "".
-func (r *Reconciler) valuesHash(mask uint64, value func(name string) string) uint64 {
+func (s *Stack) valuesHash(mask uint64, value func(name string) string) uint64 {
 	var parts []string
-	for i, name := range r.Mapping.Targets() {
+	for i, name := range s.Mapping.Targets() {
 		if mask&(1<<i) != 0 {
 			parts = append(parts, value(name))
 		}
 	}
-	return first64(r.digest("values", parts...))
+	return first64(s.digest("values", parts...))
 }
 
 func (r *Reconciler) memberHash(id string) uint64 { return first64(r.digest("member", id)) }
@@ -145,13 +173,13 @@ func (r *Reconciler) takeRows(ctx context.Context, users []int64) error {
 
 func (r *Reconciler) rowRecord(rec record, row row) record {
 	rec.set(hasRow)
-	for f, is := range map[flag]bool{linked: row.Member != "", unresolved: row.unresolved(), tombstone: row.Tombstone, disabled: row.Disabled} {
+	for f, is := range map[flag]bool{linked: row.Member != "", unresolved: row.unresolved(), tombstone: row.Tombstone, disabled: row.Disabled, left: row.leaves()} {
 		if is {
 			rec.set(f)
 		}
 	}
 	if row.Member != "" {
-		rec.member = r.memberHash(row.Member)
+		rec.member, rec.difference = r.memberHash(row.Member), row.Differs
 	}
 	d, ok := parseDigest(row.Identity)
 	if ok && row.Member != "" && rec.unique != (digest{}) && rec.unique != d {

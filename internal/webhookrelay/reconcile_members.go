@@ -6,9 +6,12 @@ import (
 	"iter"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
+	"hikyaku/internal/pagination"
+	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
 )
 
@@ -19,8 +22,10 @@ const secondThought = 2 * time.Second
 // by, and keeps its identity.
 func (r *Reconciler) listMembers(ctx context.Context) error {
 	for l := &r.state.Members; !l.At.Done; {
+		list := r.memberList(l)
+		list.decode, list.owner = r.decodeMember, r.spoil
 		take := func(members iter.Seq[yappli.Member]) error { return r.takeMembers(ctx, members) }
-		if err := r.memberList(l).read(ctx, r, l, take); err != nil {
+		if err := list.read(ctx, r, l, take); err != nil {
 			return err
 		}
 		if !r.mustLookAgain() {
@@ -60,6 +65,34 @@ func (r *Reconciler) createsSomebody() bool {
 	return false
 }
 
+// decodeMember refuses a member without a readable unique_id unless a row says
+// whose it is: any user may be meant.
+func (r *Reconciler) decodeMember(raw []byte) (yappli.Member, error) {
+	m, err := yappli.DecodeMember(raw)
+	if m.Unidentified && r.table.linkedTo(r.memberHash(m.ID)) == nil {
+		err = providers.ErrInvalid
+	}
+	return m, err
+}
+
+// spoil takes note of whose a member is that cannot be used: the user's whose row
+// names it, else theirs who ask for its identity, which is in doubt then.
+func (r *Reconciler) spoil(_ pagination.Row, m yappli.Member) (user int64, known bool) {
+	owners := r.table.bearers(r.digest("identity", m.UniqueID))
+	if rec := r.table.linkedTo(r.memberHash(m.ID)); m.ID != "" && rec != nil {
+		owners = []*record{rec}
+	} else if m.UniqueID == "" || !utf8.ValidString(m.UniqueID) {
+		return 0, false
+	} else if !r.dry {
+		r.doubts = append(r.doubts, m.UniqueID)
+	}
+	for _, rec := range owners {
+		rec.set(spoiled)
+		user = rec.id
+	}
+	return user, true
+}
+
 func (r *Reconciler) takeMembers(ctx context.Context, members iter.Seq[yappli.Member]) error {
 	var kept []func(context.Context) error
 	count := 0
@@ -69,6 +102,10 @@ func (r *Reconciler) takeMembers(ctx context.Context, members iter.Seq[yappli.Me
 			kept = append(kept, keep)
 		}
 	}
+	for _, unique := range r.doubts {
+		kept = append(kept, func(ctx context.Context) error { return r.doubt(ctx, unique) })
+	}
+	r.doubts = nil
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, keep := range kept {
@@ -104,7 +141,14 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 		rec.set(enabled)
 	}
 	restorable := rec.is(disabled) && !m.Enabled || rec.is(tombstone)
-	if rec.is(listed) && (restorable || r.valuesHash(rec.mask, shownBy(m)) != rec.wish) {
+	difference := uint32(0)
+	if shown := r.valuesHash(rec.mask, shownBy(m)); shown != rec.wish {
+		difference = r.difference(rec.mask, rec.wish, shown)
+	}
+	if rec.difference != difference {
+		rec.flags &^= left
+	}
+	if rec.difference = difference; rec.is(listed) && (restorable || difference != 0 && !rec.is(left)) {
 		rec.set(differ)
 	}
 	switch {
@@ -212,7 +256,7 @@ func (r *Reconciler) resolve(ctx context.Context, rec *record, found row) error 
 	if held.unresolved() && r.state.Members.Began.Before(held.Until.Add(r.Settings.lag())) {
 		return nil
 	}
-	found.Tombstone, found.Disabled = held.Tombstone, held.Disabled
+	found.Tombstone, found.Disabled, found.History = held.Tombstone, held.Disabled, held.History
 	if found.Member == "" {
 		found.Identity = held.Identity
 	}

@@ -28,7 +28,7 @@ func (r *Reconciler) usersComplete() bool {
 // markIndex says that from now on absence can be read from the identities.
 func (r *Reconciler) markIndex(ctx context.Context) error {
 	r.state.Report.Drift = r.state.Users.Drift + r.state.Members.Drift
-	r.state.Report.Unreadable = r.state.Users.Unreadable + r.state.Members.Unreadable
+	r.state.Report.Unreadable = r.state.Users.Unreadable + r.state.Members.Unreadable + r.state.Users.Spoiled + r.state.Members.Spoiled
 	if r.dry || !r.membersComplete() {
 		return nil
 	}
@@ -70,6 +70,9 @@ func (r *Reconciler) send(ctx context.Context) error {
 			r.found = append(r.found, Difference{User: rec.id, Reason: reason})
 		default:
 			m := queue.Message{User: rec.id, Event: queue.Reconcile, Force: true, At: r.state.Users.Began}
+			if reason == outcome.Differing && membersComplete {
+				m.Differs = rec.difference
+			}
 			pending = append(pending, m.Envelope(uuid.NewString()))
 		}
 		if len(pending) == batch {
@@ -88,7 +91,7 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 		c.UnreadableUsers++
 	}
 	switch {
-	case rec.id == 0:
+	case rec.id == 0, rec.is(spoiled): // neither gone nor absent
 	case rec.is(matched) && rec.is(unresolved):
 		c.Unresolved++ // its member is in the list, and the list too old to be believed
 	case rec.is(matched):
@@ -96,7 +99,8 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 		if rec.is(resolved) {
 			c.Linked++
 		}
-		return r.judgeMatched(rec, usersComplete && membersComplete), nil
+		// An unusable record is none of this member's, who is matched.
+		return r.judgeMatched(rec, usersComplete && r.state.Members.Drift == r.state.Members.Unreadable), nil
 	case rec.is(unresolved):
 		return r.judgeUnresolved(ctx, rec, membersComplete)
 	case rec.is(linked) && rec.is(listed):
@@ -138,6 +142,9 @@ func (r *Reconciler) judgeMatched(rec *record, complete bool) outcome.Class {
 	case !rec.is(listed) && rec.is(enabled) && complete:
 		c.Gone++
 		return outcome.Gone
+	case rec.is(listed) && rec.is(left):
+		c.Unconverging++
+		r.name(rec.id, outcome.Unconverging, nil)
 	}
 	return ""
 }

@@ -34,6 +34,7 @@ func (s *Stack) Relay(dead queue.Queue, inbox queue.Inbox) *Relay {
 type job struct {
 	user       int64
 	force      bool
+	differs    uint32    // of all messages that force: the difference that is their reason; 0: there are others
 	newest     time.Time // of the messages that a webhook sent; zero: there is none
 	oldest     time.Time // of the same
 	other      time.Time // the oldest of those that none sent
@@ -78,6 +79,11 @@ func jobsOf(batch []queue.Delivery) (jobs []*job, poison []queue.Delivery) {
 			jobs = append(jobs, j)
 		}
 		j.deliveries, j.messages = append(j.deliveries, d), append(j.messages, m)
+		if m.Force && j.force && j.differs != m.Differs {
+			j.differs = 0
+		} else if m.Force && !j.force {
+			j.differs = m.Differs
+		}
 		j.force = j.force || m.Force
 		j.heard(m)
 	}
@@ -99,6 +105,9 @@ func (j *job) heard(m queue.Message) {
 // at is when the newest event was. Each reconcile may tell of the same, so of
 // its messages the oldest counts.
 func (j *job) at() time.Time { return cmp.Or(j.newest, j.other) }
+
+// cause is the event of the newest message.
+func (j *job) cause() string { return j.messages[len(j.messages)-1].Event }
 
 func ids(deliveries []queue.Delivery) []string {
 	list := make([]string, len(deliveries))

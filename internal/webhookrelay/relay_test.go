@@ -372,6 +372,14 @@ func TestRelay_EmptiedAccountDisablesNobody(t *testing.T) {
 		if report := r.reconcile(); report.Gone != 0 || report.Sent != 0 {
 			t.Fatalf("report = %+v: an empty list made somebody gone", report)
 		}
+		r.drop()
+		odd := 0
+		r.transport = altered{both{r.shop, r.crm}, "/api/users", `[]`, `[null]`, &odd} // is nobody either
+		r.relay(user, "delete")
+		r.wantOutcome("temporary")
+		if r.wantField(unique(user), "enabled", "1"); odd == 0 {
+			t.Fatal("no answer was altered")
+		}
 	})
 }
 

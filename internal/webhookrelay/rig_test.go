@@ -308,6 +308,7 @@ func (r *rig) config() webhookrelay.Config {
 		Limiters: webhookrelay.Limiters{SuperSaaS: limiter(), Yappli: limiter()},
 		Mapping:  m.(*mapping.Mapping), Identity: r.identity, Settings: r.settings,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: r.metrics, Now: time.Now,
+		RequestID: func(context.Context) string { return "request-1" },
 	}
 }
 

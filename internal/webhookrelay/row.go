@@ -32,7 +32,14 @@ type row struct {
 	Tombstone bool      `json:"tombstone,omitempty"` // the user was gone at the last write
 	Disabled  bool      `json:"disabled,omitempty"`  // the relay itself set enabled=0, or was about to
 	Absent    bool      `json:"absent,omitempty"`    // a complete list proved that no member bears the identity
+
+	Differs uint32  `json:"differs,omitempty"` // of clean: the difference that a complete list showed after the write before this
+	Left    bool    `json:"left,omitempty"`    // of clean: the next list showed it again, so it is left until either side changes
+	History []Event `json:"history,omitempty"` // the newest last
 }
+
+// leaves: a difference of the member from the wish is left as it is.
+func (r row) leaves() bool { return r.State == rowClean && r.Left }
 
 // unresolved: a creation may have taken effect, and nobody knows its member.
 func (r row) unresolved() bool { return r.State == rowInflight && r.Member == "" }
@@ -59,6 +66,7 @@ func (s *Stack) readRow(ctx context.Context, user int64) (heldRow, error) {
 // swap writes r in place of the held row. objectstore.ErrConflict if somebody
 // else has written meanwhile.
 func (s *Stack) swap(ctx context.Context, held *heldRow, r row) error {
+	r.fit()
 	document, err := held.document.Replace(ctx, s.Objects, r)
 	if err != nil {
 		return err
@@ -77,6 +85,7 @@ func (s *Stack) acquire(ctx context.Context, held *heldRow, identity string, dis
 		r.Absent = r.Absent && r.Identity == identity
 		r.Identity = identity
 	}
+	r.Differs, r.Left = 0, false
 	r.State, r.Hash, r.Owner, r.Until = rowInflight, "", uuid.NewString(), s.Now().Add(s.Settings.hold()).UTC()
 	r.Disabled = r.Disabled || disabling
 	return s.swap(ctx, held, r)

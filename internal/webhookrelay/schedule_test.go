@@ -278,7 +278,9 @@ func (s *schedule) trouble() {
 	switch s.random.IntN(12) {
 	case 0: // a message is given up, and redriven late
 		s.queue.move(s.dead)
-		s.later(5*time.Minute, func() { _, _ = operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue) })
+		s.later(5*time.Minute, func() {
+			_, _ = operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue, operate.Selection{})
+		})
 	case 1: // an old message of anybody is redriven
 		m := queue.Message{User: s.users[s.model.people[s.random.IntN(len(s.model.people))]], Event: "redrive", At: time.Now().UTC()}
 		_ = s.queue.Send(context.Background(), m.Envelope(fmt.Sprintf("redrive-%d", s.random.Uint64())))
@@ -422,7 +424,7 @@ func (s *schedule) faults(f float64) {
 
 // drained redrives what was given up and waits until nothing is left.
 func (s *schedule) drained() error {
-	if _, err := operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue); err != nil {
+	if _, err := operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue, operate.Selection{}); err != nil {
 		return err
 	}
 	for range 24 * 60 {

@@ -87,6 +87,7 @@ type Config struct {
 	Log       *slog.Logger
 	Metrics   Metrics
 	Now       func() time.Time
+	RequestID func(context.Context) string // of the invocation, for people who look at the log; nil: there is none
 }
 
 // Metrics takes measurements. Dimensions are few and of few values.
@@ -115,6 +116,9 @@ type Stack struct {
 // quirks: see Current.
 func Open(ctx context.Context, c Config) (*Stack, error) {
 	s := &Stack{Config: c}
+	if c.RequestID == nil {
+		s.RequestID = func(context.Context) string { return "" }
+	}
 	for i, source := range []providers.TokenSource{c.SuperSaaS, c.Yappli} {
 		token, err := source.Token(ctx)
 		if err != nil {

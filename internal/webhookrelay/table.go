@@ -13,7 +13,7 @@ import (
 )
 
 // A flag is one thing that reconcile has learned of a record.
-type flag uint16
+type flag uint32
 
 const (
 	listed     flag = 1 << iota // the user is in SuperSaaS's list
@@ -32,6 +32,8 @@ const (
 	duplicate                   // another user owns the identity
 	resolved                    // this run ended the doubt about the row
 	superseded                  // the same user came again, later in the list
+	spoiled                     // a list holds a record of the user, or perhaps of the user's member, that cannot be used
+	left                        // the row says that the difference in record.difference is left as it is
 )
 
 // A record is what reconcile keeps of one user, or of one identity that no
@@ -44,9 +46,11 @@ type record struct {
 	member uint64 // hash of the linked member's id
 	hidden uint64 // hash of the row's hash that the wish gives; 0: a list shows all of it
 	flags  flag
+
+	difference uint32 // that the row leaves, then that the list shows; 0: none
 }
 
-const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 2
+const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 4 + 4
 
 func (r *record) is(f flag) bool { return r.flags&f != 0 }
 func (r *record) set(f flag)     { r.flags |= f }
@@ -58,14 +62,15 @@ func (r *record) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, r.mask)
 	b = binary.LittleEndian.AppendUint64(b, r.member)
 	b = binary.LittleEndian.AppendUint64(b, r.hidden)
-	return binary.LittleEndian.AppendUint16(b, uint16(r.flags))
+	b = binary.LittleEndian.AppendUint32(b, uint32(r.flags))
+	return binary.LittleEndian.AppendUint32(b, r.difference)
 }
 
 func decodeRecord(b []byte) record {
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 	return record{
 		id: int64(word(0)), unique: digest(b[8:24]), wish: word(24), mask: word(32), member: word(40), hidden: word(48),
-		flags: flag(binary.LittleEndian.Uint16(b[56:])),
+		flags: flag(binary.LittleEndian.Uint32(b[56:])), difference: binary.LittleEndian.Uint32(b[60:]),
 	}
 }
 

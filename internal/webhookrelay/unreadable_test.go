@@ -158,7 +158,7 @@ func (p *people) named(t *testing.T, users []int64) {
 		t.Errorf("differences %v, %v; want none", differences, err)
 	}
 	named, bad := map[int64][]string{}, 0
-	for _, u := range report.Unread {
+	for _, u := range report.Named {
 		named[u.User] = u.Fields
 	}
 	for _, user := range users {
@@ -221,7 +221,7 @@ func TestReconcile_MeasuresWhatCannotBeRead(t *testing.T) {
 					}
 				}
 				report := r.reconcile()
-				if report.UnreadableUsers != c.unread || report.Unread != nil || r.metrics.get("UnreadableShare") != c.want {
+				if report.UnreadableUsers != c.unread || report.Named != nil || r.metrics.get("UnreadableShare") != c.want {
 					t.Errorf("report %+v, share %v, want %v", report, r.metrics.get("UnreadableShare"), c.want)
 				}
 			})

@@ -32,13 +32,11 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome.Outcome {
 	}
 	switch {
 	case errors.Is(err, errOtherOwner):
-		a.giveUp(ctx)
-		return outcome.Done(outcome.DuplicateIdentity)
+		return a.giveUp(ctx, outcome.Done(outcome.DuplicateIdentity))
 	case errors.Is(err, errInDoubt):
 		return a.unresolved(ctx, err)
 	case err != nil:
-		a.giveUp(ctx)
-		return outcome.FaultOf(err)
+		return a.giveUp(ctx, outcome.FaultOf(err))
 	case member == "":
 		return a.create(ctx, p)
 	}
@@ -66,18 +64,16 @@ func (a *attempt) create(ctx context.Context, p person) outcome.Outcome {
 	fields := maps.Clone(p.wish)
 	fields["unique_id"], fields["enabled"] = yappli.Text(p.unique), yappli.Bool(true)
 	m, err := a.members.CreateUser(ctx, fields)
-	if err == nil {
+	if a.sent = slices.Sorted(maps.Keys(fields)); err == nil {
 		a.held.Member = m.ID // stored by the swap that concludes
 		return a.conclude(ctx, p, outcome.Created)
 	}
 	var e *providers.Error
 	switch effect := outcome.EffectOf(err); {
 	case effect == outcome.NoEffect:
-		a.giveUp(ctx)
-		return outcome.FaultOf(err)
+		return a.giveUp(ctx, outcome.FaultOf(err))
 	case effect == outcome.RefusedEffect && (a.held.Absent || errors.As(err, &e) && e.Status == 0):
-		a.giveUp(ctx)
-		return outcome.Dead(outcome.Refused, err)
+		return a.giveUp(ctx, outcome.Dead(outcome.Refused, err))
 	}
 	return a.unresolved(ctx, err)
 }
@@ -99,8 +95,7 @@ func (a *attempt) update(ctx context.Context, p person, class outcome.Class) out
 	case len(fields) == 0:
 		return a.conclude(ctx, p, outcome.Unchanged)
 	case a.quirks.Update == yappli.UpdateReplace && slices.Contains(p.unread, secretAnswer) && !a.held.Disabled:
-		a.giveUp(ctx) // the update would reset what nobody can read to carry it back
-		return outcome.Done(outcome.UnreadableAnswer)
+		return a.giveUp(ctx, outcome.Done(outcome.UnreadableAnswer)) // the update would reset what nobody can read to carry it back
 	}
 	return a.put(ctx, p, fields, class)
 }
@@ -123,7 +118,7 @@ func (a *attempt) mustDisable(ctx context.Context) (disabling bool, o outcome.Ou
 		return false, outcome.FaultOf(err), true
 	}
 	if !allowed {
-		return false, outcome.Wait(outcome.DisablingStopped, outcome.LongestPause), true
+		return false, outcome.Later(outcome.DisablingStopped, nil).AtLeast(outcome.LongestPause), true
 	}
 	return true, outcome.Outcome{}, false
 }
@@ -138,22 +133,22 @@ func (a *attempt) disable(ctx context.Context, p person, disabling bool) outcome
 
 // put updates the linked member and concludes.
 func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class outcome.Class) outcome.Outcome {
+	names := slices.Sorted(maps.Keys(fields))
 	err := a.carryBack(ctx, fields)
 	if errors.Is(err, providers.ErrNotFound) {
 		return a.refused(ctx, class, err)
 	}
 	if err != nil {
-		a.giveUp(ctx)
-		return outcome.FaultOf(err)
+		return a.giveUp(ctx, outcome.FaultOf(err))
 	}
+	a.sent = names
 	_, err = a.members.UpdateUser(ctx, a.held.Member, fields)
 	if err == nil {
 		return a.conclude(ctx, p, class)
 	}
 	switch outcome.EffectOf(err) {
 	case outcome.NoEffect:
-		a.giveUp(ctx)
-		return outcome.FaultOf(err)
+		return a.giveUp(ctx, outcome.FaultOf(err))
 	case outcome.RefusedEffect:
 		return a.refused(ctx, class, err)
 	default:
@@ -165,11 +160,10 @@ func (a *attempt) put(ctx context.Context, p person, fields yappli.Fields, class
 // tombstone of a live user goes, or each reconcile would send the user again.
 func (a *attempt) refused(ctx context.Context, class outcome.Class, err error) outcome.Outcome {
 	a.held.Tombstone = a.held.Tombstone && class == outcome.Disabled
-	a.giveUp(ctx)
 	if errors.Is(err, providers.ErrNotFound) {
-		return outcome.Dead(outcome.MemberMissing, err)
+		return a.giveUp(ctx, outcome.Dead(outcome.MemberMissing, err))
 	}
-	return outcome.Dead(outcome.Refused, err)
+	return a.giveUp(ctx, outcome.Dead(outcome.Refused, err))
 }
 
 // carryBack adds every request field that the member shows and fields does not

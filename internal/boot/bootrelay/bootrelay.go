@@ -100,7 +100,7 @@ func (f *Function) coreConfig(m *mapping.Mapping) webhookrelay.Config {
 		Settings: webhookrelay.Settings{
 			Mode: s.Mode, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
 		},
-		Log: base.Log, Metrics: base.Metrics, Now: base.Now,
+		Log: base.Log, Metrics: base.Metrics, Now: base.Now, RequestID: boot.RequestID,
 	}
 }
 

@@ -241,7 +241,7 @@ func TestRelay_AMissingMemberWaitsForARedrive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done, err := operate.Redrive(context.Background(), dead, users); err != nil || done != (operate.Redriven{Sent: 1}) {
+	if done, err := operate.Redrive(context.Background(), dead, users, operate.Selection{}); err != nil || done != (operate.Redriven{Sent: 1}) {
 		t.Fatalf("Redrive = %+v, %v", done, err)
 	}
 	if sent := short(w.take(w.queue)); sent != fmt.Sprintf("%d redrive", user) {

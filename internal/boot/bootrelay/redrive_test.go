@@ -21,7 +21,7 @@ func TestRedrive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := operate.Redrive(context.Background(), dead, users)
+	done, err := operate.Redrive(context.Background(), dead, users, operate.Selection{})
 	if want := (operate.Redriven{Sent: 1, Kept: 1}); err != nil || done != want {
 		t.Fatalf("Redrive = %+v, %v, want %+v", done, err, want)
 	}
@@ -29,7 +29,7 @@ func TestRedrive(t *testing.T) {
 	if len(sent) != 1 || sent[0].User == 0 || sent[0].Event != "redrive" || sent[0].Class != "" {
 		t.Errorf("sent %+v", sent)
 	}
-	done, err = operate.Redrive(context.Background(), dead, users)
+	done, err = operate.Redrive(context.Background(), dead, users, operate.Selection{})
 	if err != nil || done != (operate.Redriven{}) {
 		t.Errorf("second Redrive = %+v, %v, want nothing shown", done, err)
 	}

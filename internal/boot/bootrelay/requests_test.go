@@ -42,7 +42,8 @@ func TestRelay_RequestsOfAJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	add := func(name string) int64 { return w.shop.AddUser(map[string]any{"name": name + "@mail.example"}) }
-	w.relay(f, add("warm"))
+	warm := add("warm")
+	w.relay(f, warm)
 	user, nobody := add("one"), int64(999_999_999)
 	quiet := func() {}
 	for _, c := range []struct {
@@ -63,6 +64,11 @@ func TestRelay_RequestsOfAJob(t *testing.T) {
 			member.Values["enabled"] = "0"
 			w.crm.Put(member)
 		}, "s3.GetObject 1, s3.PutObject 2, supersaas GET 4, yappli GET 1"},
+		{"member_missing", warm, func() {
+			w.crm.MissingStatus = http.StatusNotFound
+			w.crm.Delete(w.member(warm).ID)
+			w.shop.ChangeUser(warm, map[string]any{"full_name": "見本"})
+		}, "s3.GetObject 1, s3.PutObject 2, sqs.SendMessageBatch 1, supersaas GET 2, yappli PUT 1"},
 		{"gone_unlinked", nobody, quiet, "s3.GetObject 1, supersaas GET 2"},
 	} {
 		c.change()

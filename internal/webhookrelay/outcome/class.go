@@ -22,6 +22,9 @@ const (
 	NoIdentity        Class = "no_identity"
 	DuplicateIdentity Class = "duplicate_identity"
 	UnreadableAnswer  Class = "unreadable_answer"
+	Unconverging      Class = "unconverging"
+	Interrupted       Class = "interrupted"
+	TriedTooOften     Class = "tried_too_often"
 	WouldCreate       Class = "would_create"
 	WouldUpdate       Class = "would_update"
 	WouldDisable      Class = "would_disable"
@@ -49,6 +52,7 @@ const (
 
 	// What a dry run names without sending it.
 	Unreadable Class = "unreadable"
+	Odd        Class = "odd"
 )
 
 var sentences = map[Class]string{ //nolint:gosec // no credential: the words say what became of one
@@ -60,9 +64,12 @@ var sentences = map[Class]string{ //nolint:gosec // no credential: the words say
 	AlreadyDisabled:   "the user is gone, and the member is disabled already",
 	Unchanged:         "the member has these values already, and nothing is to be done",
 	GoneUnlinked:      "the user is gone, and no member of theirs is known",
-	NoIdentity:        "the user lacks the field that the identity is made of, and is not written",
+	NoIdentity:        "the field that the identity is made of is empty or cannot be read, so the user is not written",
 	DuplicateIdentity: "another user has the same identity, so this one is not written",
 	UnreadableAnswer:  "the secret answer cannot be read, and an update would reset it, so nothing was written",
+	Unconverging:      "Yappli does not keep what it is sent in the fields named, which are left until either side changes",
+	Interrupted:       "the job did not end, or its request was not answered: a later job or a reconcile went on from there",
+	TriedTooOften:     "the queue handed the message out too often, and gave it up",
 	WouldCreate:       "a member would be made for the user",
 	WouldUpdate:       "the member would be changed in the fields that differ",
 	WouldDisable:      "the user is gone, and the member would be disabled",
@@ -85,6 +92,7 @@ var sentences = map[Class]string{ //nolint:gosec // no credential: the words say
 	Missing:           "no member of the user is in the list: one would be made",
 	Differing:         "the member shows other values than the mapping gives",
 	Gone:              "the user is not in the list: the relay reads them singly, and disables the member of one who is gone",
+	Odd:               "fields of the user are of a type that SuperSaaS does not document: what is mapped of them stays as it is",
 	Unreadable:        "fields of the user cannot be read: what Yappli holds of them stays",
 }
 

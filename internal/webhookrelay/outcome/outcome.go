@@ -37,16 +37,11 @@ type Outcome struct {
 // Done ends a job that needs nothing more.
 func Done(c Class) Outcome { return Outcome{Action: Finish, Class: c} }
 
-// Wait lets a job wait for what another brings.
-func Wait(c Class, after time.Duration) Outcome {
-	return Outcome{Action: Retry, Class: c, After: after}
-}
-
 // Dead gives a job up: only a person can mend what stops it.
 func Dead(c Class, err error) Outcome { return Outcome{Action: Bury, Class: c, Err: err} }
 
-// Failed lets a job be tried again.
-func Failed(c Class, err error) Outcome { return Outcome{Action: Retry, Class: c, Err: err} }
+// Later lets a job be tried again, after a fault or what another is to bring.
+func Later(c Class, err error) Outcome { return Outcome{Action: Retry, Class: c, Err: err} }
 
 // With returns the outcome with an error for the log.
 func (o Outcome) With(err error) Outcome { o.Err = err; return o }
@@ -60,17 +55,17 @@ func FaultOf(err error) Outcome {
 	after := providers.RetryAfter(err)
 	switch {
 	case errors.Is(err, objectstore.ErrConflict):
-		return Failed(Contended, err)
+		return Later(Contended, err)
 	case errors.Is(err, providers.ErrRateLimited):
-		return Failed(RateLimited, err).AtLeast(after)
+		return Later(RateLimited, err).AtLeast(after)
 	case errors.Is(err, providers.ErrUnauthorized), errors.Is(err, providers.ErrForbidden), errors.Is(err, providers.ErrRevoked):
-		return Failed(Credential, err)
+		return Later(Credential, err)
 	case errors.Is(err, providers.ErrTemporary), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return Failed(Temporary, err).AtLeast(after)
+		return Later(Temporary, err).AtLeast(after)
 	case errors.Is(err, providers.ErrInvalid), errors.Is(err, providers.ErrNotFound), errors.Is(err, providers.ErrGone):
-		return Failed(BadAnswer, err)
+		return Later(BadAnswer, err)
 	}
-	return Failed(Store, err)
+	return Later(Store, err)
 }
 
 // An Effect says what a failed write may have done.

@@ -22,6 +22,7 @@ type Message struct {
 	Force   bool      `json:"force,omitempty"`   // write even if nothing seems to have changed
 	At      time.Time `json:"at"`                // when it was accepted or redriven, or when the list it comes from began
 	Class   string    `json:"class,omitempty"`   // in the dead-letter queue: why
+	Differs uint32    `json:"differs,omitempty"` // the difference that a complete list shows, if that is all it is about
 }
 
 // ParseMessage reads a message off a queue. Anything else than what Envelope
@@ -84,6 +85,7 @@ type Inbox interface {
 // An Outlet is the exit of a queue. Implementations are safe for concurrent
 // use.
 type Outlet interface {
+	Inbox
 	// Receive hands out some messages and hides them from others for the
 	// queue's visibility time-out. None means that the queue shows none now.
 	Receive(ctx context.Context) ([]Delivery, error)

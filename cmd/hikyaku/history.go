@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/outcome"
+	"hikyaku/internal/webhookrelay/queue"
+)
+
+// A told is an event or a letter, with its sentence.
+type told[T any] struct {
+	Entry T      `json:"entry"`
+	Says  string `json:"says"`
+}
+
+// A story is what 'history' answers.
+type story struct {
+	User       int64                      `json:"user_id,string"`
+	Now        told[outcome.Class]        `json:"now"`
+	Changes    []string                   `json:"changes,omitempty"`
+	Unreadable []string                   `json:"unreadable,omitempty"`
+	Events     []told[webhookrelay.Event] `json:"events"`
+	Dead       []told[queue.Message]      `json:"dead_letters"`
+}
+
+func newHistory() *cobra.Command {
+	var f relayFlags
+	var user int64
+	c := &cobra.Command{
+		Use:   "history --user ID",
+		Short: "Tell what the relay did for one user, and what it would do now",
+		Long: "Prints the last jobs that wrote for the user, as the relay's row remembers them: when, why, how each ended,\n" +
+			"the names of the fields sent, and the request id to look for in the log; then the user's dead letters, and\n" +
+			"what the next job would do, for which it reads the user and the member. It writes nothing and prints no\n" +
+			"values. A job that found nothing to do, or waits, leaves no line.\n\n" + ownSettings,
+		Example: "  hikyaku history --user 20450001 --env-vars relay.json\n  hikyaku history --user 20450001 --json",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if user <= 0 {
+				return &usageError{errors.New("history needs --user ID: the number of a SuperSaaS user")}
+			}
+			function, err := f.open(c, bootrelay.Relay, localstack.Relay)
+			if err != nil {
+				return err
+			}
+			stack, err := function.Stack(c.Context())
+			if err != nil {
+				return err
+			}
+			h, err := stack.History(c.Context(), user)
+			if err != nil {
+				return fmt.Errorf("reading what the relay knows of user %d: %w", user, err)
+			}
+			letters, err := deadLetters(c.Context(), function, user)
+			if err != nil {
+				return err
+			}
+			if len(h.Events)+len(letters) == 0 && h.Preview.Outcome == outcome.GoneUnlinked {
+				return fmt.Errorf("SuperSaaS has no user %d, and the relay knows nothing of one: look for the number in SuperSaaS", user)
+			}
+			if err := f.tell(c, user, h, letters); err != nil || h.Err == nil {
+				return err
+			}
+			return fmt.Errorf("asking what the relay would do now: %w", h.Err)
+		},
+	}
+	f.add(c)
+	f.addMapping(c)
+	c.Flags().Int64Var(&user, "user", 0, "SuperSaaS id of the user")
+	return c
+}
+
+// deadLetters lists a user's dead letters; of user 0 everybody's.
+func deadLetters(ctx context.Context, function *bootrelay.Function, user int64) ([]queue.Message, error) {
+	dead, _, err := function.Queues()
+	if err != nil {
+		return nil, err
+	}
+	letters, err := operate.Letters(ctx, dead)
+	return slices.DeleteFunc(letters, func(l queue.Message) bool { return user != 0 && l.User != user }), err
+}
+
+func (f *relayFlags) tell(c *cobra.Command, user int64, h webhookrelay.History, letters []queue.Message) error {
+	p := h.Preview
+	if f.asJSON {
+		s := story{User: user, Now: told[outcome.Class]{p.Outcome, p.Outcome.Sentence()}, Changes: p.Changes, Unreadable: p.Unread, Events: []told[webhookrelay.Event]{}, Dead: saying(letters)}
+		for _, e := range h.Events {
+			s.Events = append(s.Events, told[webhookrelay.Event]{e, e.Outcome.Sentence()})
+		}
+		return f.say(c, s, "")
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, e := range h.Events {
+		row(w, at(e.At), e.Cause, string(e.Outcome), e.Outcome.Sentence(), strings.Join(e.Fields, " "), e.Request)
+	}
+	printLetters(w, letters)
+	row(w, "now", "", string(p.Outcome), p.Outcome.Sentence(), strings.Join(p.Changes, " "))
+	_ = w.Flush()
+	if len(p.Unread) > 0 {
+		fmt.Fprintf(&b, "These fields cannot be read, are not sent, and stay as they are in Yappli: %s\n", visible(strings.Join(p.Unread, " ")))
+	}
+	_, err := fmt.Fprint(c.OutOrStdout(), b.String())
+	return err
+}
+
+func saying(letters []queue.Message) []told[queue.Message] {
+	list := make([]told[queue.Message], len(letters))
+	for i, l := range letters {
+		list[i] = told[queue.Message]{l, outcome.Class(l.Class).Sentence()}
+	}
+	return list
+}
+
+func at(t time.Time) string { return t.Local().Format(time.DateTime) }
+
+// row writes cells of a table. Some hold what others wrote.
+func row(w *tabwriter.Writer, cells ...string) {
+	for i, cell := range cells {
+		cells[i] = visible(cell)
+	}
+	_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+}
+
+func printLetters(w *tabwriter.Writer, letters []queue.Message) {
+	for _, l := range letters {
+		age := time.Since(l.At).Round(time.Minute).String()
+		if l.User == 0 {
+			age = "" // it says nothing that could be believed
+		}
+		row(w, "dead letter", fmt.Sprint(l.User), l.Class, outcome.Class(l.Class).Sentence(), l.Event, strings.TrimSuffix(age, "0s"))
+	}
+}
+
+func newDead() *cobra.Command {
+	var f relayFlags
+	c := &cobra.Command{
+		Use:   "dead",
+		Short: "List the dead letters: whose, why, and how old",
+		Long: "Reads the dead-letter queue and leaves everything in it: each letter's user, class, what that means, the\n" +
+			"event it came from, and how long ago that was. Of one user the queue shows ten letters at a time.\n" +
+			"'hikyaku redrive' sends them to the relay again once their cause is mended.\n\n" + ownSettings,
+		Example: "  hikyaku dead --env-vars relay.json\n  hikyaku dead --json",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			function, err := f.open(c, bootrelay.Ingest, localstack.Relay)
+			if err != nil {
+				return err
+			}
+			letters, err := deadLetters(c.Context(), function, 0)
+			if err != nil {
+				return err
+			}
+			if f.asJSON {
+				return f.say(c, map[string]any{"dead_letters": saying(letters)}, "")
+			}
+			var b strings.Builder
+			w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+			printLetters(w, letters)
+			_ = w.Flush()
+			return f.say(c, nil, "%s%d dead letters.", b.String(), len(letters))
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func newRedrive() *cobra.Command {
+	var f relayFlags
+	var only operate.Selection
+	var class string
+	c := &cobra.Command{
+		Use:   "redrive",
+		Short: "Send the dead letters to the relay again",
+		Long: "Moves messages of the dead-letter queue to the users' queue: all, or those of --user, of --class, at most\n" +
+			"--limit. Safe at any later time, and as often as you like: a message only names the user, whom the relay\n" +
+			"then reads anew. What names no user, or is given up once more because its cause is not mended, stays\n" +
+			"where it is, and is counted.\n\n" + ownSettings,
+		Example: "  hikyaku redrive\n  hikyaku redrive --class refused --limit 10 --env-vars relay.json\n  hikyaku redrive --user 20450001 --json",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			only.Class = outcome.Class(class)
+			switch {
+			case class != "" && !slices.Contains(outcome.Classes(), only.Class):
+				return &usageError{fmt.Errorf("--class %s: no dead letter has such a class: see 'hikyaku dead'", visible(class))}
+			case only.User < 0 || only.Limit < 0:
+				return &usageError{errors.New("--user and --limit take numbers above 0")}
+			}
+			// The role ingest needs the queues, and neither tokens nor a mapping.
+			function, err := f.open(c, bootrelay.Ingest, localstack.Relay)
+			if err != nil {
+				return err
+			}
+			dead, users, err := function.Queues()
+			if err != nil {
+				return err
+			}
+			done, err := operate.Redrive(c.Context(), dead, users, only)
+			said := f.say(c, done, "%d sent to the relay again, %d kept because they name no user, %d left that were given up meanwhile, %d left that were not asked for.",
+				done.Sent, done.Kept, done.Again, done.Others)
+			return errors.Join(err, said)
+		},
+	}
+	f.add(c)
+	c.Flags().Int64Var(&only.User, "user", 0, "only this SuperSaaS user's")
+	c.Flags().StringVar(&class, "class", "", "only those given up for this reason, as 'hikyaku dead' names it")
+	c.Flags().IntVar(&only.Limit, "limit", 0, "at most so many (default: all)")
+	return c
+}

@@ -237,8 +237,10 @@ func (r *Reconciler) startOver(ctx context.Context, cause string) (bool, error) 
 	return true, nil
 }
 
+// tablePrefix has the version in it: a version that knows none finds no tables
+// where it looks for them, and starts over.
 func (r *Reconciler) tablePrefix() string {
-	return fmt.Sprintf("%sreconcile/%s/%d/", r.root, r.state.Run, r.state.Saves)
+	return fmt.Sprintf("%sreconcile/%s/v%d/%d/", r.root, r.state.Run, cursorVersion, r.state.Saves)
 }
 
 // save keeps the run for the next invocation, and gives the lease back.
@@ -248,7 +250,7 @@ func (r *Reconciler) save(ctx context.Context) error {
 			return err
 		}
 	}
-	before := r.state.Saves
+	before := r.tablePrefix()
 	r.state.Saves++
 	r.state.Records = r.table.len()
 	if err := r.table.save(ctx, r.Objects, r.tablePrefix()); err != nil {
@@ -261,7 +263,7 @@ func (r *Reconciler) save(ctx context.Context) error {
 	if err := r.lease.Release(ctx, journal); err != nil {
 		return err
 	}
-	return r.clear(ctx, fmt.Sprintf("%sreconcile/%s/%d/", r.root, r.state.Run, before))
+	return r.clear(ctx, before)
 }
 
 // clear removes saved tables.

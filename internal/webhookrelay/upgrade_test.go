@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // put stores objects as another version left them.
@@ -72,6 +74,34 @@ func TestReconcile_RunsOfEarlierVersionsStartOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReconcile_EarlierVersionsFindNoTables: a record had another length at commit
+// ee17bce, whose program looks for the tables of a run under {run}/{number}/ and
+// starts over where there are none.
+func TestReconcile_EarlierVersionsFindNoTables(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.populate(500)
+		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+		defer cancel()
+		result, err := r.stack().Reconciler(r.queue).Run(ctx, false)
+		if err != nil || result.Status != "continue" {
+			t.Fatalf("result = %+v, %v", result, err)
+		}
+		tables, theirs := 0, regexp.MustCompile(`/reconcile/[^/]+/\d+/`)
+		for key := range keysOf(r) {
+			if strings.Contains(key, "/reconcile/") {
+				tables++
+			}
+			if theirs.MatchString(key) {
+				t.Errorf("%s would be read by an earlier version", key)
+			}
+		}
+		if tables == 0 {
+			t.Fatal("the run saved no table")
+		}
+	})
 }
 
 // TestReconcile_UnreadableJournalsStartOver: nothing that a journal may hold is

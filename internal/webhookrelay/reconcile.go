@@ -100,8 +100,8 @@ type Report struct {
 	Unreadable        int `json:"unreadable"`         // records of the lists that cannot be used; such a sign if one may be anybody's
 	Sent              int `json:"sent"`               // users put on the queue
 
-	Check *Check  `json:"check,omitempty"` // nil: the account could not be asked
-	Named []Named `json:"named,omitempty"` // of a dry run: who the unreadable, odd and unconverging users are
+	Check *Check       `json:"check,omitempty"` // nil: the account could not be asked
+	Named []Difference `json:"named,omitempty"` // of a dry run: who the unreadable, odd and unconverging users are
 }
 
 // A Result is the answer of one invocation.
@@ -112,16 +112,11 @@ type Result struct {
 	Report *Report   `json:"report,omitzero"` // of done; nil if there was nothing to do
 }
 
-// A Difference is one user whom a dry run would put on the queue.
+// A Difference is one user whom a dry run would put on the queue, or of whom it
+// tells something else.
 type Difference struct {
 	User   int64         `json:"user_id,string"`
-	Reason outcome.Class `json:"reason"` // differing, missing, gone, unresolved, restored
-}
-
-// A Named is one user of whom a dry run tells something else.
-type Named struct {
-	User   int64         `json:"user_id,string"`
-	Reason outcome.Class `json:"reason"`           // unreadable, odd, unconverging
+	Reason outcome.Class `json:"reason"`           // differing, missing, gone, unresolved, restored; else unreadable, odd, unconverging
 	Fields []string      `json:"fields,omitempty"` // that cannot be read, or are odd
 }
 
@@ -177,7 +172,7 @@ func (r *Reconciler) DryRun(ctx context.Context) (Report, []Difference, error) {
 	r.dry = true
 	r.begin()
 	err := r.phases(ctx)
-	slices.SortStableFunc(r.state.Report.Named, func(a, b Named) int { return cmp.Compare(a.User, b.User) })
+	slices.SortStableFunc(r.state.Report.Named, func(a, b Difference) int { return cmp.Compare(a.User, b.User) })
 	if errors.Is(err, errPause) {
 		err = fmt.Errorf("dry run: %w", context.DeadlineExceeded)
 	}
@@ -187,7 +182,7 @@ func (r *Reconciler) DryRun(ctx context.Context) (Report, []Difference, error) {
 // name keeps what a dry run is to tell of a user.
 func (r *Reconciler) name(user int64, reason outcome.Class, fields []string) {
 	if r.dry {
-		r.state.Report.Named = append(r.state.Report.Named, Named{user, reason, fields})
+		r.state.Report.Named = append(r.state.Report.Named, Difference{user, reason, fields})
 	}
 }
 

@@ -89,8 +89,12 @@ func (s *Stack) compared(p person) (mask, wish uint64) {
 }
 
 // difference tells what differs from any other difference of the user: by the
-// fields compared, what they are to be and what they are. It is never 0.
-func (s *Stack) difference(mask, wish, shown uint64) uint32 {
+// fields compared, what they are to be and what they are; 0: nothing differs.
+func (s *Stack) difference(m yappli.Member, mask, wish uint64) uint32 {
+	shown := s.valuesHash(mask, shownBy(m))
+	if shown == wish {
+		return 0
+	}
 	return max(1, uint32(first64(s.digest("difference", fmt.Sprint(mask, wish, shown)))))
 }
 

@@ -34,7 +34,7 @@ func (r *Reconciler) listMembers(ctx context.Context) error {
 		if l.At.Rows == 0 {
 			time.Sleep(secondThought)
 		}
-		l.At = l.At.Again()
+		l.At, l.Spoiled = l.At.Again(), 0
 		r.state.Report.Members, r.state.Report.Unclaimed = 0, 0
 	}
 	return r.markIndex(ctx)
@@ -141,10 +141,7 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 		rec.set(enabled)
 	}
 	restorable := rec.is(disabled) && !m.Enabled || rec.is(tombstone)
-	difference := uint32(0)
-	if shown := r.valuesHash(rec.mask, shownBy(m)); shown != rec.wish {
-		difference = r.difference(rec.mask, rec.wish, shown)
-	}
+	difference := r.difference(m, rec.mask, rec.wish)
 	if rec.difference != difference {
 		rec.flags &^= left
 	}

@@ -50,8 +50,5 @@ func (a *attempt) leave(ctx context.Context, first person) (o outcome.Outcome, e
 // differenceOf is the difference that a list with this member would show.
 func (s *Stack) differenceOf(p person, m yappli.Member) uint32 {
 	mask, wish := s.compared(p)
-	if shown := s.valuesHash(mask, shownBy(m)); shown != wish {
-		return s.difference(mask, wish, shown)
-	}
-	return 0
+	return s.difference(m, mask, wish)
 }

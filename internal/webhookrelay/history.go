@@ -83,6 +83,14 @@ func (s *Stack) History(ctx context.Context, user int64) (History, error) {
 		}
 	}
 	h.Preview, h.Err = s.Preview(ctx, user)
+	if h.Preview.Outcome == outcome.WouldDisable {
+		h.Err = s.changeCap(ctx, func(d *disablings) bool {
+			if d.Stopped {
+				h.Preview.Outcome = outcome.DisablingStopped
+			}
+			return false
+		})
+	}
 	if h.Err != nil {
 		h.Preview.Outcome = outcome.FaultOf(h.Err).Class
 	}

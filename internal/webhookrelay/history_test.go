@@ -136,6 +136,37 @@ func TestHistory_TellsHowAJobFailed(t *testing.T) {
 	})
 }
 
+// What waits says for what.
+func TestHistory_TellsWhatAJobWaitsFor(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.settings.Cap, r.settings.CreateAfterList = 1, true
+		wantNow := func(user int64, class outcome.Class) {
+			t.Helper()
+			if h := r.history(user); h.Err != nil || h.Preview.Outcome != class {
+				t.Fatalf("now %s, %v; want %s", h.Preview.Outcome, h.Err, class)
+			}
+		}
+		first, second := r.numbered("甲", "S1"), r.numbered("乙", "S2")
+		wantNow(first, outcome.AwaitingList)
+		time.Sleep(time.Hour)
+		r.reconcile()
+		r.settleAll()
+		third := r.numbered("丙", "S3")
+		wantNow(third, outcome.AwaitingList)
+		time.Sleep(time.Hour)
+		r.reconcile()
+		wantNow(third, outcome.WouldCreate)
+		r.drop()
+		for _, user := range []int64{first, second} {
+			r.shop.Quiet().DeleteUser(user)
+			wantNow(user, outcome.WouldDisable)
+			r.relay(user, "delete")
+		}
+		wantNow(second, outcome.DisablingStopped)
+	})
+}
+
 // What a creation in doubt leaves stays in the row that a reconcile writes.
 func TestHistory_OutlivesAReconcile(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

@@ -173,7 +173,7 @@ func (a *attempt) endsEarly(ctx context.Context, first person) (outcome.Outcome,
 	case first.unique == "":
 		return outcome.Done(outcome.NoIdentity), true
 	}
-	ready, err := a.mayCreate(ctx, first)
+	ready, err := a.mayCreate(ctx, first, a.job.at())
 	switch {
 	case err != nil:
 		return outcome.FaultOf(err), true
@@ -198,18 +198,17 @@ func (s *Stack) readIndex(ctx context.Context) (i index, err error) {
 	return i, document.Decode(&i)
 }
 
-// mayCreate reports whether absence can be read from the identities. The user
-// may have come to the identity after the event that is known here.
-func (a *attempt) mayCreate(ctx context.Context, p person) (bool, error) {
-	i, err := a.readIndex(ctx)
+// mayCreate reports whether absence can be read from the identities, after an
+// event at a time. The user may have come to the identity later.
+func (s *Stack) mayCreate(ctx context.Context, p person, at time.Time) (bool, error) {
+	i, err := s.readIndex(ctx)
 	if err != nil || i.Began.IsZero() {
 		return false, err
 	}
-	at := a.job.at()
-	if p.since.Before(a.Now()) {
+	if p.since.Before(s.Now()) {
 		at = later(at, p.since.Add(time.Second))
 	}
-	return !a.createsAfterList() || !i.Began.Before(at.Add(a.Settings.lag())), nil
+	return !s.createsAfterList() || !i.Began.Before(at.Add(s.Settings.lag())), nil
 }
 
 func later(a, b time.Time) time.Time {

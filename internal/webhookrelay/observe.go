@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"time"
 
 	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/providers"
@@ -44,11 +45,10 @@ func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bear
 	case b.Owner != 0 && b.Owner != user:
 		return outcome.DuplicateIdentity, nil, nil
 	case b.Member == "":
-		i, err := s.readIndex(ctx)
-		if i.Began.IsZero() {
+		if ready, err := s.mayCreate(ctx, p, time.Time{}); err != nil || !ready {
 			return outcome.AwaitingList, nil, err
 		}
-		return outcome.WouldCreate, nil, err
+		return outcome.WouldCreate, nil, nil
 	}
 	m, err := s.members.User(ctx, b.Member)
 	switch {

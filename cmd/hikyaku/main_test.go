@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -38,6 +39,11 @@ import (
 // The test binary is the command too, under the name "hikyaku", so the scripts
 // and the tests run the real thing as a process of its own.
 func TestMain(m *testing.M) {
+	// Most of these tests wait, for rates and pauses: more of them than there are
+	// processors run at once.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"hikyaku": main, "exits": exits})
 }
 

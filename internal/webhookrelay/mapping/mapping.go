@@ -36,6 +36,8 @@ func SourceFields() []string {
 //	column01: full_name
 //	column02: e164(default(mobile, phone))
 //	column03: date(created_on)
+//	column04: super_field
+//	link_if: [column04]      # must agree before a member who exists is linked; see LinkIf
 //
 // A plain field keeps three states apart: one that the user does not have is
 // not sent at all, null is sent as null, "" as "". An expression is not sent
@@ -46,6 +48,7 @@ func SourceFields() []string {
 type Mapping struct {
 	targets []target
 	options options
+	linkIf  []string // targets
 }
 
 type options struct {
@@ -69,10 +72,7 @@ func (m *Mapping) UsesForm() bool { return slices.Contains(m.Uses(), "form") }
 func (m *Mapping) Uses() []string {
 	var names []string
 	for _, t := range m.targets {
-		if t.field != "" {
-			names = append(names, t.field)
-		}
-		names = append(names, t.uses...)
+		names = append(names, t.reads()...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -91,6 +91,7 @@ func (m *Mapping) Targets() []string {
 type Wish struct {
 	Fields     yappli.Fields
 	Unreadable []string // targets whose value cannot be read, sorted: what Yappli holds of them is to stay
+	LinkIf     []string // values of the mapping's LinkIf, in its order; nil if one is empty, unreadable or the customer's own
 }
 
 // Wish evaluates the mapping for one user.
@@ -106,16 +107,10 @@ func (m *Mapping) Wish(u supersaas.User) Wish {
 	wish := Wish{Fields: yappli.Fields{}}
 	for _, t := range m.targets {
 		there := func(field string) bool { _, ok := fields[field]; return ok }
-		var v value
-		switch {
-		case t.field != "" && !there(t.field), len(t.uses) > 0 && !slices.ContainsFunc(t.uses, there):
+		if reads := t.reads(); len(reads) > 0 && !slices.ContainsFunc(reads, there) {
 			continue
-		case t.field != "":
-			v = known[t.field]
-		default:
-			v = run(&m.options, t.node, known)
 		}
-		sent, ok := ValueOf(v)
+		sent, ok := ValueOf(t.of(&m.options, known))
 		switch {
 		case !ok || yappli.Fields{t.name: sent}.Check() != nil:
 			wish.Unreadable = append(wish.Unreadable, t.name)
@@ -123,7 +118,24 @@ func (m *Mapping) Wish(u supersaas.User) Wish {
 			wish.Fields[t.name] = sent
 		}
 	}
+	wish.LinkIf = m.linkValues(known, wish.Fields)
 	return wish
+}
+
+// of is the target's value for a user.
+func (t target) of(o *options, known map[string]value) value {
+	if t.field != "" {
+		return known[t.field]
+	}
+	return run(o, t.node, known)
+}
+
+// reads are the source fields of the target.
+func (t target) reads() []string {
+	if t.field != "" {
+		return []string{t.field}
+	}
+	return t.uses
 }
 
 // ValueOf is the request value of what a field holds or an expression gives: a

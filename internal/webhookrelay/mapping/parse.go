@@ -42,14 +42,19 @@ type fault struct {
 // A file is a mapping while it is read.
 type file struct {
 	mapping  Mapping
+	identity string       // the source field of unique_id; empty: not known
 	language *conf.Config // of the expressions: one for all, which takes time to make
 	faults   []fault
 }
 
 // Parse reads a mapping. name is for messages. Every fault is reported, each
 // with line, key and what to write; a mapping without targets is one.
-func Parse(name string, source []byte) (*Mapping, error) {
-	f := file{mapping: Mapping{options: options{zone: time.UTC}}, language: language()}
+func Parse(name string, source []byte) (*Mapping, error) { return ParseFor("", name, source) }
+
+// ParseFor is Parse for a relay whose identity is made of a source field, which
+// link_if must not repeat.
+func ParseFor(identity, name string, source []byte) (*Mapping, error) {
+	f := file{mapping: Mapping{options: options{zone: time.UTC}}, identity: identity, language: language()}
 	f.read(source)
 	if len(f.faults) == 0 {
 		slices.SortFunc(f.mapping.targets, func(a, b target) int { return strings.Compare(a.name, b.name) })
@@ -125,10 +130,10 @@ func (f *file) read(source []byte) {
 	}
 	pairs := documents[0].Content[0].Content
 	seen := map[string]int{}
-	for _, optionsFirst := range []bool{true, false} {
+	for _, turn := range []string{"options", "", linkIfKey} { // "": the targets, between what they need and what needs them
 		for i := 0; i < len(pairs); i += 2 {
 			key := pairs[i]
-			if is := key.Value == "options"; is != optionsFirst {
+			if is := key.Value; is != turn && (turn != "" || is == "options" || is == linkIfKey) {
 				continue
 			}
 			if line := seen[key.Value]; line > 0 {
@@ -136,9 +141,12 @@ func (f *file) read(source []byte) {
 				continue
 			}
 			seen[key.Value] = key.Line
-			if optionsFirst {
+			switch turn {
+			case "options":
 				f.readOptions(pairs[i+1])
-			} else {
+			case linkIfKey:
+				f.readLinkIf(key, pairs[i+1])
+			default:
 				f.readTarget(key, pairs[i+1])
 			}
 		}
@@ -214,7 +222,7 @@ func (f *file) readTarget(key, v *yaml.Node) {
 		return
 	case !slices.Contains(targetNames(), t.name):
 		f.fault(key.Line, t.name, "no such field in Yappli%s; known: login_id, password, rank, column01 to column50, secret_question, secret_answer, logined, logined_at",
-			meant(t.name, []string{"login_id", "password", "rank", "column01", "secret_question", "secret_answer", "logined", "logined_at", "options"}))
+			meant(t.name, []string{"login_id", "password", "rank", "column01", "secret_question", "secret_answer", "logined", "logined_at", "options", linkIfKey}))
 		return
 	case t.name == "password" && !f.mapping.options.password:
 		f.fault(key.Line, t.name, "needs the explicit policy 'options: {password: on_create}'; it is sent on creation only")

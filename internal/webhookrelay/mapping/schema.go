@@ -25,6 +25,10 @@ func Schema() []byte {
 		}
 	}
 	targets["options"] = object{"type": "object", "additionalProperties": false, "properties": options}
+	targets[linkIfKey] = object{
+		"type": "array", "minItems": 1, "uniqueItems": true, "items": object{"enum": targetNames()},
+		"description": "fields whose values must agree before a member who exists is linked, where HIKYAKU_LINK is match",
+	}
 	for _, name := range targetNames() {
 		targets[name] = object{"$ref": "#/definitions/expression"}
 	}

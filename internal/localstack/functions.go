@@ -36,7 +36,7 @@ func (s *Stack) own(function string) map[string]string {
 	rate := fmt.Sprint(s.rate())
 	relay := map[string]string{
 		"HIKYAKU_QUEUE_URL": s.queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": s.dead,
-		"HIKYAKU_MAPPING_FILE": s.options.Mapping, "HIKYAKU_RELAY": "write",
+		"HIKYAKU_MAPPING_FILE": s.options.Mapping, "HIKYAKU_RELAY": "write", "HIKYAKU_ID_IS_UNIQUE_ID": "yes",
 		"HIKYAKU_SUPERSAAS_RATE": rate, "HIKYAKU_YAPPLI_RATE": rate,
 		"HIKYAKU_SUPERSAAS_SHARE": "0.3", "HIKYAKU_YAPPLI_SHARE": "0.3",
 		"HIKYAKU_LIST_LAG": "1s",

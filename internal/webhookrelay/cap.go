@@ -59,12 +59,9 @@ func (s *Stack) Release(ctx context.Context) (stopped bool, err error) {
 // changeCap stores what change made of the document, if change returns true.
 func (s *Stack) changeCap(ctx context.Context, change func(*disablings) bool) error {
 	for attempt := 1; ; attempt++ {
-		document, err := objectstore.ReadDocument(ctx, s.Objects, s.root+"cap")
-		if err != nil {
-			return err
-		}
 		var d disablings
-		if err := document.Decode(&d); err != nil {
+		document, err := s.readInto(ctx, s.root+"cap", &d)
+		if err != nil {
 			return err
 		}
 		if d.Recent == nil {

@@ -36,6 +36,7 @@ type wreck struct {
 	writes       int
 	unanswered   bool // the webhook was not answered 200: its users may stay without a member
 	redrives     bool // the recovery redrives, as a person does
+	decides      bool // and decides what still waits
 	acknowledges bool // before the work is done, as the twin does
 }
 
@@ -102,6 +103,18 @@ func (w *wreck) redrive(ctx context.Context, p *crash.Process) error {
 // recovers drains the queue, with a reconcile whenever the relay asks for one.
 // Every round is later than any row's hold, lease, lag and pause.
 func (w *wreck) recovers(ctx context.Context, p *crash.Process) error {
+	if w.decides {
+		if err := w.approves(ctx, p); err != nil {
+			return err
+		}
+		stack, err := w.open(ctx, p) // a decision whose message was lost waits for a reconcile
+		if err != nil {
+			return err
+		}
+		if _, err := stack.Reconciler(crashQueue{p, "queue", w.queue}).Run(ctx, false); err != nil {
+			return err
+		}
+	}
 	for range 12 {
 		time.Sleep(time.Hour + time.Minute)
 		if w.redrives {
@@ -220,6 +233,19 @@ var voyages = map[string]voyage{
 	"a member that never agrees": {members: 1, happens: (*wreck).neverAgrees},
 	"takeover of a claim":        {long: true, happens: (*wreck).inherits, run: (*wreck).recovers},
 	"linking by a list":          {long: true, happens: (*wreck).isKnown, run: (*wreck).recovers},
+	"approving a pair": {long: true, happens: (*wreck).isAsked, run: func(w *wreck, ctx context.Context, p *crash.Process) error {
+		if err := w.approves(ctx, p); err != nil {
+			return err
+		}
+		return w.recovers(ctx, p)
+	}},
+	"proposing a pair": {long: true, happens: func(w *wreck) {
+		w.isKnown()
+		w.settings.Link, w.untouched = webhookrelay.Approve, true
+		for user := range w.want {
+			w.want[user] = "古"
+		}
+	}, run: (*wreck).recovers},
 	"array body": {members: 1, happens: func(w *wreck) {
 		w.unanswered = true
 		w.users = append(w.users, w.fresh("甲"), w.fresh("乙"))
@@ -266,12 +292,44 @@ func (w *wreck) neverAgrees() {
 
 // isKnown is a user whom a person has made a member before.
 func (w *wreck) isKnown() {
-	w.identity.By, w.settings.CreateAfterList = "field_2", true
+	w.identity.By, w.settings.CreateAfterList, w.settings.Link = "field_2", true, webhookrelay.Always
 	w.reconcile() // so that no other member is kept beside this one: calls come in one order
 	user := w.fresh("古参")
 	w.shop.ChangeUser(user, map[string]any{"field_2": strconv.FormatInt(user, 10)})
 	w.byHand(unique(user), "古")
 	w.send(user, "new")
+}
+
+// isAsked is such a user of whom a person has to decide.
+func (w *wreck) isAsked() {
+	w.isKnown()
+	w.settings.Link, w.decides = webhookrelay.Approve, true
+	time.Sleep(time.Hour)
+	w.reconcile()
+	w.drop()
+}
+
+// approves is what the command does with each pair that waits.
+func (w *wreck) approves(ctx context.Context, p *crash.Process) error {
+	stack, err := w.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	links := stack.Links(crashQueue{p, "queue", w.queue})
+	pairs, err := links.Waiting(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pair := range pairs {
+		shown, err := links.Compare(ctx, pair.User)
+		if err == nil {
+			err = links.Decide(ctx, shown, true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inherits lets one claim the identity of another, create nothing, and go.
@@ -309,7 +367,7 @@ func (w *wreck) ingests(ctx context.Context, p *crash.Process) error {
 // setUp makes people with members, as they are after a quiet week.
 func (v voyage) setUp(t testing.TB) *wreck {
 	w := &wreck{rig: newRig(t), want: map[int64]string{}}
-	w.crm.Duplicate = yapplitest.SecondUser
+	w.crm.Duplicate, w.settings.Link = yapplitest.SecondUser, webhookrelay.Approve
 	w.foreign = w.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "other", "column01": "他店", "enabled": "1"}})
 	w.person("keeper")
 	for range v.members {

@@ -13,6 +13,7 @@ import (
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
+	"hikyaku/pkg/providers/yappli"
 )
 
 // An Identity says what a member's unique_id is made of: a prefix and a field
@@ -59,6 +60,8 @@ func (i Identity) Of(u supersaas.User) string {
 type bearer struct {
 	Member string `json:"member,omitempty"` // Yappli id; empty: claimed by a creation
 	Owner  int64  `json:"owner,omitempty"`  // SuperSaaS user; 0: nobody yet
+	Link   string `json:"link,omitempty"`   // how Member came to be Owner's, as in a row; empty: it gives Owner no right to Member
+	Sent   *sent  `json:"sent,omitempty"`   // by Owner's creation, of which no answer is known
 }
 
 // errOtherOwner: another user owns the identity.
@@ -69,38 +72,69 @@ var errOtherOwner = errors.New("another user has this identity")
 var errInDoubt = errors.New("only a list tells who bears this identity")
 
 // claim takes the identity for the user whose row the attempt holds, and returns
-// the member that bears it; "" if none does, so that the caller may create one.
-// Each claim swaps the document, also one that only confirms an earlier: of two
-// who read the same, one gets it. Whatever else made the user its owner than a
-// claim which this row tells of leaves a doubt, and the row stays inflight.
-func (a *attempt) claim(ctx context.Context, unique string) (member string, err error) {
-	document, b, err := a.identified(ctx, unique)
+// who bears it: no member, so that the caller may create one, or one that may be
+// linked. Each claim swaps the document, also one that only confirms an earlier:
+// of two who read the same, one gets it. Whatever else made the user its owner
+// than a claim which this row tells of leaves a doubt, and the row stays inflight.
+func (a *attempt) claim(ctx context.Context, p person) (bearer, error) {
+	document, b, err := a.identified(ctx, p.unique)
 	if err != nil {
-		return "", err
+		return bearer{}, err
 	}
 	ours := b.Owner == a.job.user
 	certain := !document.Exists() || ours && a.before.Identity == a.held.Identity
+	var m yappli.Member
 	switch {
 	case b.Owner != 0 && !ours:
-		err = a.abandoned(ctx, unique, b)
+		err = a.abandoned(ctx, p.unique, b)
 	case b.Member != "":
-		certain, err = a.bears(ctx, b.Member, unique)
+		m, certain, err = a.bears(ctx, b.Member, p.unique)
+	case certain && a.quirks.Lookup == yappli.LookupUniqueID:
+		m, err = a.lookUp(ctx, p.unique)
 	}
 	if err != nil {
-		return "", err
+		return bearer{}, err
 	}
-	if !certain {
-		b.Member = ""
+	next := bearer{Owner: a.job.user}
+	switch {
+	case certain && m.ID != "":
+		var pair Pair
+		next.Member = m.ID
+		next.Link, pair, err = a.mayLink(ctx, a.job.user, p, m, b)
+		if errors.Is(err, errAwaiting) {
+			err = cmp.Or(a.propose(ctx, pair), err)
+		}
+	case certain:
+		next.Sent = a.sentOf(p.wish)
+	case ours && a.before.State == "":
+		next.Sent = b.Sent // the row was lost, which told how that creation ended
 	}
-	b.Owner = a.job.user
-	_, err = document.Replace(ctx, a.Objects, b)
+	if err != nil {
+		return bearer{}, err
+	}
+	_, err = document.Replace(ctx, a.Objects, next)
 	if !certain {
-		return "", errors.Join(errInDoubt, err)
+		return bearer{}, errors.Join(errInDoubt, err)
 	}
 	if err == nil {
 		a.before.Identity = a.held.Identity // to stay in the row, whatever comes of it
 	}
-	return b.Member, err
+	return next, err
+}
+
+// forgetSent says that a creation was refused, so that no member is taken for
+// what it made.
+func (a *attempt) forgetSent(ctx context.Context, unique string) error {
+	for attempt := 1; ; attempt++ {
+		document, b, err := a.identified(ctx, unique)
+		if err != nil || b.Owner != a.job.user {
+			return err
+		}
+		b.Sent = nil
+		if _, err = document.Replace(ctx, a.Objects, b); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {
+			return err
+		}
+	}
 }
 
 // abandoned returns nil if the owner neither has nor may have made a member of
@@ -124,27 +158,41 @@ func (a *attempt) abandoned(ctx context.Context, unique string, b bearer) error 
 
 // bears asks Yappli whether the member that was once seen to bear the identity
 // still does.
-func (a *attempt) bears(ctx context.Context, member, unique string) (bool, error) {
+func (a *attempt) bears(ctx context.Context, member, unique string) (yappli.Member, bool, error) {
 	m, err := a.members.User(ctx, member)
 	if errors.Is(err, providers.ErrNotFound) {
-		return false, nil
+		return m, false, nil
 	}
-	return m.UniqueID == unique, err
+	return m, m.UniqueID == unique, err
 }
 
 // own makes the owner's a member that a list shows, and returns who bears the
-// identity then.
-func (s *Stack) own(ctx context.Context, unique, member string, owner int64) (bearer, error) {
-	document, b, err := s.identified(ctx, unique)
+// identity then. It is errAwaiting if only the identity speaks for that. A
+// member that shows all that a creation in doubt sent was made by it.
+func (s *Stack) own(ctx context.Context, m yappli.Member, owner int64, inDoubt bool) (bearer, error) {
+	document, b, err := s.identified(ctx, m.UniqueID)
+	mine := b.Owner == owner
 	switch {
-	case err != nil, b.Owner == owner && b.Member != "":
-		return b, err
-	case b.Owner != owner && b.Owner != 0:
+	case err == nil && !mine && b.Owner != 0:
 		return b, errOtherOwner
+	case err != nil, b.Member != "" && b.Member != m.ID:
+		return b, err
 	}
-	b = bearer{Member: cmp.Or(b.Member, member), Owner: owner}
-	_, err = document.Replace(ctx, s.Objects, b)
-	return b, err
+	next := bearer{Member: m.ID, Owner: owner, Link: b.Link}
+	var awaiting error
+	switch {
+	case mine && b.Member != "" && b.Link != "":
+	case mine && inDoubt && s.sentShows(b.Sent, m):
+		next.Link = linkMade
+	case s.Settings.Link != Always:
+		// Noted, so that nobody creates a second one. The creation may have come after the rows were read.
+		next.Owner, next.Sent, awaiting = b.Owner, b.Sent, errAwaiting
+	}
+	if next == b {
+		return b, awaiting
+	}
+	_, err = document.Replace(ctx, s.Objects, next)
+	return next, cmp.Or(err, awaiting)
 }
 
 // bearerOf reads who bears an identity, without claiming it.
@@ -154,10 +202,7 @@ func (s *Stack) bearerOf(ctx context.Context, unique string) (bearer, error) {
 }
 
 func (s *Stack) identified(ctx context.Context, unique string) (document objectstore.Document, b bearer, err error) {
-	document, err = objectstore.ReadDocument(ctx, s.Objects, s.identityKey(unique))
-	if err == nil {
-		err = document.Decode(&b)
-	}
+	document, err = s.readInto(ctx, s.identityKey(unique), &b)
 	return document, b, err
 }
 
@@ -174,7 +219,9 @@ func (s *Stack) note(ctx context.Context, unique string, b bearer) error {
 		if document, had, err = s.identified(ctx, unique); err != nil || had.Member != "" {
 			return err
 		}
-		b.Owner = cmp.Or(b.Owner, had.Owner)
+		if b.Owner = cmp.Or(b.Owner, had.Owner); b.Owner == had.Owner {
+			b.Sent = had.Sent
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
@@ -22,9 +21,11 @@ const restarts = 3
 // A person is a user as one read showed it.
 type person struct {
 	live   bool
+	user   supersaas.User
 	wish   yappli.Fields // what the mapping makes of a live user
 	unread []string      // fields of which it makes nothing that can be read: what Yappli holds stays
 	unique string        // the unique_id of a live user; "": has none
+	match  []string      // what a member must show in the link_if fields; nil: no member can
 	hash   string
 	since  time.Time // the user has been so, as SuperSaaS says, to the second
 }
@@ -85,7 +86,7 @@ func (s *Stack) livePerson(u supersaas.User) person {
 		wish.Unreadable = append(wish.Unreadable, "unique_id")
 	}
 	return person{
-		live: true, wish: wish.Fields, unread: wish.Unreadable, unique: s.Identity.Of(u),
+		live: true, user: u, wish: wish.Fields, unread: wish.Unreadable, match: wish.LinkIf, unique: s.Identity.Of(u),
 		hash: s.wishHash(wish.Fields), since: later(u.CreatedOn, u.UpdatedOn),
 	}
 }
@@ -191,11 +192,8 @@ type index struct {
 }
 
 func (s *Stack) readIndex(ctx context.Context) (i index, err error) {
-	document, err := objectstore.ReadDocument(ctx, s.Objects, s.root+"index")
-	if err != nil {
-		return i, err
-	}
-	return i, document.Decode(&i)
+	_, err = s.readInto(ctx, s.root+"index", &i)
+	return i, err
 }
 
 // mayCreate reports whether absence can be read from the identities, after an
@@ -232,12 +230,9 @@ type wanted struct {
 // askReconcile leaves a note for the next scheduled reconcile; the message
 // waits. A note that cannot be left is left by the next try.
 func (a *attempt) askReconcile(ctx context.Context, class outcome.Class) outcome.Outcome {
-	document, err := objectstore.ReadDocument(ctx, a.Objects, a.root+"wanted")
-	if err != nil {
-		return outcome.FaultOf(err)
-	}
 	var w wanted
-	if err := document.Decode(&w); err != nil {
+	document, err := a.readInto(ctx, a.root+"wanted", &w)
+	if err != nil {
 		return outcome.FaultOf(err)
 	}
 	if w.Since.IsZero() {

@@ -14,12 +14,17 @@ type model struct {
 	people  []*modelPerson
 	foreign map[string]string // id of a member that is not ours: its JSON
 	before  map[string]before // unique_id: a member that the relay did not make
+
+	mode     string          // of linking: approve, match or always
+	approved map[string]bool // of person and unique_id: on records that were as they were shown
+	rejected map[string]bool
 }
 
 // before is such a member as it was, and what must stay of it.
 type before struct {
 	json string
 	off  bool   // the shop had disabled it
+	card string // which the shop had written into column04
 	kept string // what the shop had written into a field that is not mapped
 }
 
@@ -28,6 +33,7 @@ type modelPerson struct {
 	ever              []string // all it had
 	live, quiet       bool     // quiet: changed without a hook since the last one
 	name, phone, mail string
+	card              string // of the shop's, which a customer cannot edit; "": none
 	note              string // "": null
 }
 
@@ -43,7 +49,7 @@ func (p *modelPerson) differs(m yapplitest.Member, was before) string {
 	want := map[string]string{"column30": was.kept, "enabled": "1"}
 	if p.live {
 		want["column01"], want["column02"], want["column03"] = p.name, "+8190"+p.phone[4:8]+p.phone[9:], p.note
-		want["login_id"] = p.mail
+		want["login_id"], want["column04"] = p.mail, p.card
 	}
 	if !p.live || was.off {
 		want["enabled"] = "0"
@@ -136,6 +142,12 @@ func (m *model) person(unique string, member yapplitest.Member, at stage) (*mode
 		if !slices.Contains(p.ever, unique) {
 			continue
 		}
+		if !m.mayWrite(p, unique) {
+			if member.Values["login_id"] == p.mail {
+				return nil, fmt.Errorf("%s took the member over", p.mail)
+			}
+			continue
+		}
 		d, his := p.differs(member, m.before[unique]), member.Values["login_id"] == p.mail
 		switch {
 		case his && (d == "" || p.quiet && at == drained):
@@ -150,6 +162,22 @@ func (m *model) person(unique string, member yapplitest.Member, at stage) (*mode
 	return nil, fmt.Errorf("member %s of nobody: %q", member.ID, differences)
 }
 
+// mayWrite reports whether a member who bears an identity is ever a person's:
+// one that was there before takes a person's approval, or the card that the shop
+// wrote on both.
+func (m *model) mayWrite(p *modelPerson, unique string) bool {
+	was, existed := m.before[unique]
+	return !existed || m.mode == "always" || m.approved[p.mail+" "+unique] ||
+		m.mode == "match" && p.card != "" && p.card == was.card
+}
+
+// mustHave reports whether a person must have been linked to a member who was
+// there before, in the end.
+func (m *model) mustHave(p *modelPerson) bool {
+	was, existed := m.before[p.unique]
+	return !existed || m.mode == "always" || p.card != "" && p.card == was.card && !m.rejected[p.mail+" "+p.unique]
+}
+
 // goneHad reports whether somebody who is gone had the identity: the member may
 // be theirs, and have been disabled before.
 func (m *model) goneHad(unique string) bool {
@@ -160,10 +188,16 @@ func (m *model) goneHad(unique string) bool {
 // else has one of that identity: until a reconcile it was told of, and another
 // who has let go of the identity has given way.
 func (m *model) mayLack(p *modelPerson, at stage) bool {
-	return p.unique == "" || slices.ContainsFunc(m.people, func(other *modelPerson) bool {
+	if p.unique == "" || !m.mustHave(p) || at < settled && m.before[p.unique].json != "" && m.mode != "always" {
+		return true
+	}
+	_, existed := m.before[p.unique]
+	return slices.ContainsFunc(m.people, func(other *modelPerson) bool {
 		switch {
 		case !slices.Contains(other.ever, p.unique):
 			return false
+		case existed && m.mode != "always" && other != p:
+			return true // who may hold the claim
 		case at == drained && other.quiet:
 			return true
 		}

@@ -18,7 +18,7 @@ func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome.
 	if err != nil {
 		return outcome.FaultOf(err)
 	}
-	class, fields, err := r.would(ctx, j.user, p, row, b)
+	class, fields, err := r.would(ctx, j.user, p, row, b, r.propose)
 	if err != nil {
 		return outcome.FaultOf(err)
 	}
@@ -31,8 +31,9 @@ func (r *Relay) observe(ctx context.Context, j *job, p person, row row) outcome.
 }
 
 // would says what the relay would do for a user of whom memberOf gave b, and
-// which fields of the member that would change.
-func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bearer) (class outcome.Class, fields []string, err error) {
+// which fields of the member that would change. A pair for a person to decide is
+// proposed.
+func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bearer, propose func(context.Context, Pair) error) (class outcome.Class, fields []string, err error) {
 	switch {
 	case row.State == rowInflight && s.Now().Before(row.Until):
 		return outcome.InFlight, nil, nil
@@ -63,6 +64,20 @@ func (s *Stack) would(ctx context.Context, user int64, p person, row row, b bear
 	}
 	fields = changes(m, s.expected(p, row))
 	switch {
+	case row.Member == "" && s.Settings.Link != Always && m.UniqueID != p.unique:
+		return outcome.Unresolved, nil, nil // only a list tells who bears the identity now
+	case row.Member == "" && s.Settings.Link != Always:
+		_, pair, err := s.mayLink(ctx, user, p, m, b)
+		if errors.Is(err, errRejected) {
+			return outcome.LinkRejected, nil, nil
+		}
+		class = outcome.WouldLink
+		if errors.Is(err, errAwaiting) {
+			if err = propose(ctx, pair); s.Settings.Mode == Write {
+				class = outcome.AwaitingApproval
+			}
+		}
+		return class, fields, err
 	case len(fields) == 0:
 		return outcome.Unchanged, nil, nil
 	case row.leaves() && row.Hash == p.hash && row.Differs == s.differenceOf(p, m):
@@ -116,7 +131,7 @@ func (s *Stack) Preview(ctx context.Context, user int64) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	v.Outcome, v.Changes, err = s.would(ctx, user, p, held.row, b)
+	v.Outcome, v.Changes, err = s.would(ctx, user, p, held.row, b, func(context.Context, Pair) error { return nil })
 	if v.Outcome != outcome.DuplicateIdentity {
 		v.Member = b.Member
 	}

@@ -59,7 +59,7 @@ const (
 
 // cursorVersion is of what a cursor and its table mean. A run that another
 // version began starts over.
-const cursorVersion = 4
+const cursorVersion = 5
 
 // A cursor is where a run stands: the lease's journal between invocations.
 type cursor struct {
@@ -89,6 +89,8 @@ type Report struct {
 	Lost              int `json:"lost"`               // users whose linked member is in no list
 	NoIdentity        int `json:"no_identity"`        // users without the identity field: not written
 	DuplicateIdentity int `json:"duplicate_identity"` // users whose identity another user has: not written
+	AwaitingApproval  int `json:"awaiting_approval"`  // users whose identity a member bears whom the relay did not make: a person decides
+	LinkRejected      int `json:"link_rejected"`      // users of whom a person decided that such a member is not theirs
 	IdentityChanged   int `json:"identity_changed"`   // users whose identity changed after the link: the link stays
 	UnreadableUsers   int `json:"unreadable_users"`   // users with fields that cannot be read: what Yappli holds of these stays
 	OddUsers          int `json:"odd_users"`          // users with fields of an unexpected type, whether the mapping uses them or not
@@ -101,7 +103,7 @@ type Report struct {
 	Sent              int `json:"sent"`               // users put on the queue
 
 	Check *Check       `json:"check,omitempty"` // nil: the account could not be asked
-	Named []Difference `json:"named,omitempty"` // of a dry run: who the unreadable, odd and unconverging users are
+	Named []Difference `json:"named,omitempty"` // of a dry run: who the unreadable, odd, unconverging and awaiting users are
 }
 
 // A Result is the answer of one invocation.
@@ -116,7 +118,7 @@ type Result struct {
 // tells something else.
 type Difference struct {
 	User   int64         `json:"user_id,string"`
-	Reason outcome.Class `json:"reason"`           // differing, missing, gone, unresolved, restored; else unreadable, odd, unconverging
+	Reason outcome.Class `json:"reason"`           // differing, missing, gone, unresolved, restored, decided; else unreadable, odd, unconverging, awaiting_approval
 	Fields []string      `json:"fields,omitempty"` // that cannot be read, or are odd
 }
 
@@ -197,12 +199,8 @@ func (r *Reconciler) due(ctx context.Context, onlyIfWanted bool) (bool, error) {
 	if !onlyIfWanted {
 		return true, nil
 	}
-	document, err := objectstore.ReadDocument(ctx, r.Objects, r.root+"wanted")
-	if err != nil {
-		return false, err
-	}
 	var w wanted
-	err = document.Decode(&w)
+	_, err := r.readInto(ctx, r.root+"wanted", &w)
 	return !w.Since.IsZero(), err
 }
 
@@ -320,12 +318,9 @@ func (r *Reconciler) phases(ctx context.Context) error {
 
 // finish ends the run: what the relay asked for before it began is answered.
 func (r *Reconciler) finish(ctx context.Context) error {
-	document, err := objectstore.ReadDocument(ctx, r.Objects, r.root+"wanted")
-	if err != nil {
-		return err
-	}
 	var w wanted
-	if err := document.Decode(&w); err != nil {
+	document, err := r.readInto(ctx, r.root+"wanted", &w)
+	if err != nil {
 		return err
 	}
 	if !w.Since.IsZero() && w.Since.Before(r.state.Began) {
@@ -342,7 +337,7 @@ func (r *Reconciler) finish(ctx context.Context) error {
 
 func (r *Reconciler) measure(ctx context.Context) {
 	c := &r.state.Report
-	for kind, n := range map[string]int{"differing": c.Differing, "missing": c.Missing, "gone": c.Gone, "unresolved": c.Unresolved} {
+	for kind, n := range map[string]int{"differing": c.Differing, "missing": c.Missing, "gone": c.Gone, "unresolved": c.Unresolved, string(outcome.AwaitingApproval): c.AwaitingApproval} {
 		r.Metrics.Add("ReconcileDifferences", "Count", float64(n), map[string]string{"kind": kind})
 	}
 	r.Metrics.Add("ReconcileDrift", "Count", float64(c.Drift), nil)

@@ -71,6 +71,7 @@ func (r *Reconciler) userRecord(u supersaas.User) record {
 		rec.unique = r.digest("identity", p.unique)
 	}
 	rec.mask, rec.wish = r.compared(p)
+	rec.match = r.matchHash(p.match)
 	if _, there := p.wish[secretAnswer]; there {
 		rec.hidden = r.hiddenHash(p.hash)
 	}
@@ -244,6 +245,9 @@ func (r *Reconciler) listIdentities(ctx context.Context) error {
 		time.Sleep(aWhile)
 	}
 	r.table.index()
+	if err := r.readDecisions(ctx); err != nil {
+		return err
+	}
 	i, err := r.readIndex(ctx)
 	r.state.Known, r.state.Members.Began = i.Members, r.Now().UTC()
 	return err

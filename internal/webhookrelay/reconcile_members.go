@@ -1,6 +1,7 @@
 package webhookrelay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -57,7 +58,7 @@ func (r *Reconciler) mustLookAgain() bool {
 func (r *Reconciler) createsSomebody() bool {
 	for i := range r.table.len() {
 		rec := r.table.at(i)
-		awaited := rec.is(unresolved) || rec.is(listed) && !rec.is(noIdentity) && !rec.is(linked)
+		awaited := rec.is(unresolved) || rec.is(listed) && !rec.is(noIdentity|linked|pending)
 		if rec.id != 0 && awaited && !rec.is(matched) {
 			return true
 		}
@@ -136,6 +137,7 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 		r.state.Report.Unclaimed++
 		return r.keepIdentity(m, bearers, 0)
 	}
+	rec.flags &^= pending
 	rec.set(matched)
 	if m.Enabled {
 		rec.set(enabled)
@@ -150,10 +152,11 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 	}
 	switch {
 	case r.dry:
+		if byIdentity && r.Settings.Link != Always && !rec.is(unresolved) {
+			r.leave(rec, m)
+		}
 		return nil
-	case !byIdentity:
-		return r.keepIdentity(m, bearers, rec.id)
-	case r.Settings.Mode == Observe:
+	case !byIdentity, r.Settings.Mode == Observe && r.Settings.Link == Always:
 		return r.keepIdentity(m, bearers, rec.id)
 	}
 	return func(ctx context.Context) error { return r.link(ctx, rec, m, bearers) }
@@ -174,11 +177,16 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 				return rec // the page is taken again
 			}
 			return nil
+		case rec.is(rejected) && !rec.is(unresolved) && rec.member == r.memberHash(m.ID):
+			rec.set(pending)
 		case rec.is(unresolved), rec.is(listed) && (first == nil || !first.is(unresolved)) && (first == nil || rec.id < first.id):
 			first = rec
 		}
 	}
 	if first != nil {
+		if first.member != r.memberHash(m.ID) {
+			first.flags &^= rejected // that was another
+		}
 		first.member = r.memberHash(m.ID)
 		first.set(claimed) // a second member of the same identity finds it taken
 	}
@@ -194,7 +202,19 @@ func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int6
 	if m.UniqueID == "" || r.dry || isKnown && !mayBeClaim {
 		return nil
 	}
-	return func(ctx context.Context) error { return r.note(ctx, m.UniqueID, bearer{Member: m.ID, Owner: owner}) }
+	return func(ctx context.Context) error {
+		b := bearer{Member: m.ID, Owner: owner}
+		if owner != 0 { // the object was lost, which says how the row's link came to be
+			held, err := r.readRow(ctx, owner)
+			if err != nil {
+				return err
+			}
+			if held.Member == m.ID {
+				b.Link = cmp.Or(held.Link, linkApproved)
+			}
+		}
+		return r.note(ctx, m.UniqueID, b)
+	}
 }
 
 // link makes a member that its identity alone gives to a user the user's own:
@@ -202,7 +222,8 @@ func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int6
 // holds the lock, the member is that one's. An owner who bears it no more has
 // abandoned it: the relay, which is sent the user, takes it over.
 func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bearers []*record) error {
-	switch b, err := r.own(ctx, m.UniqueID, m.ID, rec.id); {
+	b, err := r.own(ctx, m, rec.id, rec.is(unresolved))
+	switch {
 	case errors.Is(err, errOtherOwner):
 		found := rec.flags & (claimed | matched | enabled)
 		rec.flags &^= claimed | matched | differ
@@ -222,13 +243,17 @@ func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bea
 			}
 		}
 		return nil
+	case errors.Is(err, errAwaiting):
+		return r.await(ctx, rec, m)
 	case err != nil:
 		return err
 	case b.Member != m.ID:
 		rec.flags &^= matched | differ // another one was seen first: the relay, which is sent the user, looks whether it still is
 		return nil
+	case r.Settings.Mode == Observe:
+		return nil
 	}
-	row := row{State: rowIdle, Member: m.ID, Identity: r.digest("identity", m.UniqueID).String()}
+	row := row{State: rowIdle, Member: m.ID, Identity: r.digest("identity", m.UniqueID).String(), Link: b.Link}
 	if !rec.is(hasRow) {
 		return r.createRow(ctx, rec.id, row)
 	}
@@ -246,8 +271,8 @@ func (r *Reconciler) resolve(ctx context.Context, rec *record, found row) error 
 	}
 	movedOn := held.State == rowIdle && held.Identity != "" && held.Identity != rec.unique.String()
 	if held.Member != "" || held.State == rowClean || movedOn {
-		rec.flags &^= unresolved // somebody was faster
-		rec.set(differ)          // and may have left it: one who reads the user anew decides
+		rec.flags &^= unresolved | pending // somebody was faster
+		rec.set(differ)                    // and may have left it: one who reads the user anew decides
 		return nil
 	}
 	if held.unresolved() && r.state.Members.Began.Before(held.Until.Add(r.Settings.lag())) {

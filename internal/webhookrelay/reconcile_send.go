@@ -92,7 +92,11 @@ func (r *Reconciler) judge(ctx context.Context, rec *record, usersComplete, memb
 	}
 	switch {
 	case rec.id == 0, rec.is(spoiled): // neither gone nor absent
-	case rec.is(matched) && rec.is(unresolved):
+	case rec.is(decided) && rec.is(listed) && !rec.is(linked|unresolved):
+		return outcome.Decided, nil
+	case rec.is(pending) && rec.is(listed) && !rec.is(unresolved):
+		return r.judgePending(rec), nil
+	case rec.is(matched|pending) && rec.is(unresolved):
 		c.Unresolved++ // its member is in the list, and the list too old to be believed
 	case rec.is(matched):
 		c.Matched++
@@ -131,6 +135,21 @@ func (r *Reconciler) judgeMissing(rec *record, membersComplete bool) outcome.Cla
 		return ""
 	}
 	return outcome.Missing
+}
+
+// judgePending sends nobody who waits for a person, but where the log is to tell
+// what the relay would do.
+func (r *Reconciler) judgePending(rec *record) outcome.Class {
+	if rec.is(rejected) {
+		r.state.Report.LinkRejected++
+		return ""
+	}
+	r.state.Report.AwaitingApproval++
+	r.name(rec.id, outcome.AwaitingApproval, nil)
+	if r.Settings.Mode == Observe && !r.dry {
+		return outcome.AwaitingApproval
+	}
+	return ""
 }
 
 func (r *Reconciler) judgeMatched(rec *record, complete bool) outcome.Class {

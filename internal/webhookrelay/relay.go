@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -126,7 +127,7 @@ func (r *Relay) settle(ctx context.Context, j *job, o outcome.Outcome) (unfinish
 		if !j.oldest.IsZero() {
 			r.Metrics.Add("RelayLag", "Seconds", r.Now().Sub(j.oldest).Seconds(), nil)
 		}
-		if o.Class == outcome.NoIdentity || o.Class == outcome.DuplicateIdentity {
+		if slices.Contains([]outcome.Class{outcome.NoIdentity, outcome.DuplicateIdentity, outcome.AwaitingApproval, outcome.LinkRejected}, o.Class) {
 			level = slog.LevelWarn // these are listed: nothing else names who is never written
 		}
 	case outcome.Retry:

@@ -274,7 +274,7 @@ func newRig(t testing.TB) *rig {
 		shop:    supersaastest.New(supersaastest.Options{Records: -1, Rate: -1}),
 		crm:     yapplitest.New(yapplitest.Options{Records: -1, Rate: -1}),
 		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &lockedLog{},
-		settings: webhookrelay.Settings{Mode: webhookrelay.Write},
+		settings: webhookrelay.Settings{Mode: webhookrelay.Write, Link: webhookrelay.Always},
 		identity: webhookrelay.Identity{By: "id", Prefix: "ss-"},
 		mapping:  testMapping, quirks: `{"update":"partial"}`, rate: 1e6,
 	}

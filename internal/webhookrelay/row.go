@@ -32,6 +32,7 @@ type row struct {
 	Tombstone bool      `json:"tombstone,omitempty"` // the user was gone at the last write
 	Disabled  bool      `json:"disabled,omitempty"`  // the relay itself set enabled=0, or was about to
 	Absent    bool      `json:"absent,omitempty"`    // a complete list proved that no member bears the identity
+	Link      string    `json:"link,omitempty"`      // how the member came to be this user's: linkMade, linkMatched or linkApproved
 
 	Differs uint32  `json:"differs,omitempty"` // of clean: the difference that a complete list showed after the write before this
 	Left    bool    `json:"left,omitempty"`    // of clean: the next list showed it again, so it is left until either side changes
@@ -55,12 +56,19 @@ func (s *Stack) rowKey(user int64) string {
 }
 
 func (s *Stack) readRow(ctx context.Context, user int64) (heldRow, error) {
-	document, err := objectstore.ReadDocument(ctx, s.Objects, s.rowKey(user))
-	if err != nil {
-		return heldRow{}, err
+	var held heldRow
+	var err error
+	held.document, err = s.readInto(ctx, s.rowKey(user), &held.row)
+	return held, err
+}
+
+// readInto reads a document of the state, into v unless there is none.
+func (s *Stack) readInto(ctx context.Context, key string, v any) (objectstore.Document, error) {
+	document, err := objectstore.ReadDocument(ctx, s.Objects, key)
+	if err == nil {
+		err = document.Decode(v)
 	}
-	held := heldRow{document: document}
-	return held, document.Decode(&held.row)
+	return document, err
 }
 
 // swap writes r in place of the held row. objectstore.ErrConflict if somebody

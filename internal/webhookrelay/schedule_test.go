@@ -1,12 +1,15 @@
 package webhookrelay_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,12 +93,13 @@ type variant struct {
 	replace      bool
 	goneAsUser   bool
 	sharedFields bool // the identity is a field, which several users may share, or lack
+	link         webhookrelay.LinkMode
 }
 
-// combinations are those of generation, look-up route and body, variants those
-// of all.
+// combinations are those of generation, look-up route, body and link mode,
+// variants those of all.
 const (
-	combinations = 2 * 2 * 3
+	combinations = 2 * 2 * 3 * 3
 	variants     = combinations * 3 * 2 * 2 * 2
 )
 
@@ -106,13 +110,14 @@ func variantOf(n int) variant {
 	}
 	return variant{
 		generation: []int{1, 3}[digit(2)], lookup: digit(2) == 1, body: []string{"multipart", "json", "form"}[digit(3)],
+		link:         []webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match, webhookrelay.Always}[digit(3)],
 		sharedFields: digit(2) == 1, duplicate: []yapplitest.Duplicate{yapplitest.SecondUser, yapplitest.Refuse, yapplitest.Overwrite}[digit(3)],
 		replace: digit(2) == 1, goneAsUser: digit(2) == 1,
 	}
 }
 
 func (v variant) String() string {
-	return fmt.Sprintf("generation %d, look-up %t, %s", v.generation, v.lookup, v.body)
+	return fmt.Sprintf("generation %d, look-up %t, %s, %s", v.generation, v.lookup, v.body, v.link)
 }
 
 // A schedule is one random history.
@@ -121,10 +126,12 @@ type schedule struct {
 	variant
 
 	random  *rand.Rand // of what happens in the shop
+	seed    uint64
 	model   model
 	users   map[*modelPerson]int64
 	numbers int          // given to people as identities
 	last    *modelPerson // to whom something happened
+	mu      sync.Mutex   // of the people and what is decided on them
 	jitter  *jitter
 	ingest  *ingest.Ingest
 	posts   sync.WaitGroup         // webhooks and redrives on their way
@@ -134,8 +141,11 @@ type schedule struct {
 
 func newSchedule(t testing.TB, n int) *schedule {
 	seed := prove.Seed() + uint64(n)
-	s := &schedule{rig: newRig(t), variant: variantOf(n), random: rand.New(rand.NewPCG(seed, 7)), users: map[*modelPerson]int64{}, begin: context.Background}
-	s.model.foreign, s.model.before = map[string]string{}, map[string]before{}
+	s := &schedule{rig: newRig(t), variant: variantOf(n), seed: seed, random: rand.New(rand.NewPCG(seed, 7)), users: map[*modelPerson]int64{}, begin: context.Background}
+	s.model = model{
+		foreign: map[string]string{}, before: map[string]before{}, approved: map[string]bool{}, rejected: map[string]bool{}, mode: string(s.link),
+	}
+	s.mapping, s.settings.Link = linkMapping, s.link
 	s.patient, s.settings.Lag = true, 4*time.Minute
 	s.queue.news, s.queue.hides = make(chan struct{}, 4), 15*time.Second // shorter than many a batch takes
 	s.crm = yapplitest.New(yapplitest.Options{Records: -1, Rate: -1, Seed: seed})
@@ -173,6 +183,10 @@ func (s *schedule) invent(p *modelPerson) map[string]any {
 		p.note = "メモ" + strconv.Itoa(s.random.IntN(100))
 		fields["field_1"] = p.note
 	}
+	if other := s.model.people[s.random.IntN(len(s.model.people))]; other != p && s.random.IntN(8) == 0 { // or types what another has
+		p.name, p.phone, p.note = other.name, other.phone, cmp.Or(other.card, "メモ")
+		fields["full_name"], fields["mobile"], fields["field_1"] = p.name, p.phone, p.note
+	}
 	return fields
 }
 
@@ -181,12 +195,16 @@ func (s *schedule) invent(p *modelPerson) map[string]any {
 func (s *schedule) identify(p *modelPerson, fields map[string]any) {
 	s.numbers++
 	number := "M" + strconv.Itoa(s.numbers)
-	switch s.random.IntN(8) {
+	switch s.random.IntN(9) {
 	case 0:
 		number = ""
 	case 3: // a person made a member before
 		if s.settings.CreateAfterList || s.lookup {
-			s.madeMember(s.identity.Prefix + number)
+			s.madeMember(s.identity.Prefix+number, p)
+		}
+	case 4: // what a member bears whom somebody has made
+		if all := slices.Sorted(maps.Keys(s.model.before)); len(all) > 0 {
+			number = strings.TrimPrefix(all[s.random.IntN(len(all))], s.identity.Prefix)
 		}
 	case 1, 2:
 		if had := s.model.people[s.random.IntN(len(s.model.people))].ever; len(had) > 0 {
@@ -203,6 +221,10 @@ func (s *schedule) addUser() *modelPerson {
 	p := &modelPerson{live: true, mail: fmt.Sprintf("user%d@mail.example", len(s.model.people))}
 	s.model.people = append(s.model.people, p)
 	fields := s.invent(p)
+	if s.random.IntN(4) > 0 {
+		p.card = "K" + strconv.Itoa(len(s.model.people))
+	}
+	fields["super_field"] = p.card
 	fields["name"], fields["email"] = p.mail, p.mail
 	if s.sharedFields {
 		s.identify(p, fields)
@@ -215,9 +237,11 @@ func (s *schedule) addUser() *modelPerson {
 }
 
 // madeMember makes a member who is not the relay's, whom the shop may have
-// disabled, and may have written more about.
-func (s *schedule) madeMember(unique string) {
+// disabled, and may have written more about; of a person, perhaps.
+func (s *schedule) madeMember(unique string, p *modelPerson) {
 	values, was := map[string]string{"unique_id": unique, "column01": "古い名前"}, before{}
+	was.card = []string{p.card, p.card, p.card, "", "X" + unique}[s.random.IntN(5)]
+	values["column04"] = was.card
 	if was.off = s.random.IntN(4) == 0; was.off {
 		values["enabled"] = "0"
 	}
@@ -233,11 +257,20 @@ func (s *schedule) madeMember(unique string) {
 
 // step changes something at random and tells the relay, mostly.
 func (s *schedule) step() {
+	p, event := s.happens()
+	for range []int{0, 1, 1, 1, 1, 2, 3}[s.random.IntN(7)] { // 0: no hook
+		s.hook(p, event)
+	}
+	s.trouble()
+}
+
+func (s *schedule) happens() (p *modelPerson, event string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.last == nil || s.random.IntN(2) == 0 {
 		s.last = s.model.people[1+s.random.IntN(len(s.model.people)-1)] // not the first: the account always shows somebody
 	}
-	p := s.last
-	event := "change"
+	p, event = s.last, "change"
 	switch s.random.IntN(9) {
 	case 0:
 		p, event = s.addUser(), "new"
@@ -267,10 +300,7 @@ func (s *schedule) step() {
 		m, _ := s.crm.Find(id)
 		s.model.foreign[id] = string(m.JSON())
 	}
-	for range []int{0, 1, 1, 1, 1, 2, 3}[s.random.IntN(7)] { // 0: no hook
-		s.hook(p, event)
-	}
-	s.trouble()
+	return p, event
 }
 
 // trouble happens to messages and requests, whatever changes.
@@ -361,7 +391,7 @@ func (s *schedule) wishes(ctx context.Context, stack *webhookrelay.Stack) {
 func (s *schedule) run() error {
 	for range 5 {
 		if p := s.addUser(); p.unique != "" && s.random.IntN(2) == 0 && len(s.crm.FindUnique(p.unique)) == 0 {
-			s.madeMember(p.unique)
+			s.madeMember(p.unique, p)
 		}
 	}
 	s.reconcile()
@@ -377,6 +407,7 @@ func (s *schedule) run() error {
 		workers.Go(func() { s.worker(ctx, 1+n%3*4, stacks[n], stacks[(n+1)%len(stacks)]) })
 	}
 	reconciles.Go(func() { s.wishes(ask, s.stack()) })
+	reconciles.Go(func() { s.operates(ask, s.stack()) })
 	s.faults(0.02)
 	for range 5 + s.random.IntN(10) {
 		s.step()
@@ -387,7 +418,7 @@ func (s *schedule) run() error {
 	if err := s.drained(); err != nil {
 		return err
 	}
-	if err := s.model.check(s.crm.Members(), drained); err != nil {
+	if err := s.check(drained); err != nil {
 		return fmt.Errorf("before the reconcile: %w", err)
 	}
 	enough()
@@ -398,16 +429,23 @@ func (s *schedule) run() error {
 	reconciles.Go(func() { s.wishes(ctx, s.stack()) }) // who takes a claim over waits for another
 	for _, at := range []stage{reconciled, settled} {
 		if at == settled {
+			s.approvesRightful(s.plain().Links(s.queue))
 			s.reconcile()
 		}
 		if err := s.drained(); err != nil {
 			return err
 		}
-		if err := s.model.check(s.crm.Members(), at); err != nil {
+		if err := s.check(at); err != nil {
 			return fmt.Errorf("stage %d: %w", at, err)
 		}
 	}
 	return nil
+}
+
+func (s *schedule) check(at stage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.model.check(s.crm.Members(), at)
 }
 
 // faults makes providers, lists, store and queue fail, each at so many of all

@@ -35,6 +35,9 @@ const (
 // defaults named.
 type Settings struct {
 	Mode Mode
+	// Link is what it takes to link a member that the relay did not make:
+	// Approve.
+	Link LinkMode
 	// Hold is how long one attempt owns a row: 90 s. It must outlive every
 	// request of the attempt, which end a ninth of it earlier.
 	Hold time.Duration

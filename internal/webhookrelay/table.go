@@ -34,6 +34,9 @@ const (
 	superseded                  // the same user came again, later in the list
 	spoiled                     // a list holds a record of the user, or perhaps of the user's member, that cannot be used
 	left                        // the row says that the difference in record.difference is left as it is
+	pending                     // a member bears the identity, and a person decides whether it is the user's
+	decided                     // a person has decided that it is, and the link is not made yet
+	rejected                    // a person has decided that the member in record.member is not
 )
 
 // A record is what reconcile keeps of one user, or of one identity that no
@@ -44,13 +47,14 @@ type record struct {
 	wish   uint64 // hash of the comparable fields' values
 	mask   uint64 // which comparable fields the mapping gives
 	member uint64 // hash of the linked member's id
+	match  uint64 // hash of what a member must show in the link_if fields; 0: no member can
 	hidden uint64 // hash of the row's hash that the wish gives; 0: a list shows all of it
 	flags  flag
 
 	difference uint32 // that the row leaves, then that the list shows; 0: none
 }
 
-const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 4 + 4
+const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 8 + 4 + 4
 
 func (r *record) is(f flag) bool { return r.flags&f != 0 }
 func (r *record) set(f flag)     { r.flags |= f }
@@ -62,6 +66,7 @@ func (r *record) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, r.mask)
 	b = binary.LittleEndian.AppendUint64(b, r.member)
 	b = binary.LittleEndian.AppendUint64(b, r.hidden)
+	b = binary.LittleEndian.AppendUint64(b, r.match)
 	b = binary.LittleEndian.AppendUint32(b, uint32(r.flags))
 	return binary.LittleEndian.AppendUint32(b, r.difference)
 }
@@ -70,7 +75,7 @@ func decodeRecord(b []byte) record {
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 	return record{
 		id: int64(word(0)), unique: digest(b[8:24]), wish: word(24), mask: word(32), member: word(40), hidden: word(48),
-		flags: flag(binary.LittleEndian.Uint32(b[56:])), difference: binary.LittleEndian.Uint32(b[60:]),
+		match: word(56), flags: flag(binary.LittleEndian.Uint32(b[64:])), difference: binary.LittleEndian.Uint32(b[68:]),
 	}
 }
 

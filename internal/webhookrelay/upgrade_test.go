@@ -136,3 +136,39 @@ func TestReconcile_UnreadableJournalsStartOver(t *testing.T) {
 		})
 	}
 }
+
+// What an earlier version stored goes on: its links count as approved, its claims
+// are claims, and nobody is made twice, rewritten or disabled by the upgrade.
+func TestUpgrade_RowsAndIdentitiesWithoutALink(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.settings.Link = "always" // which writes as an earlier version did
+		r.identity.By = "field_2"
+		r.byHand("ss-A", "古")
+		r.reconcile()
+		r.drop()
+		user := r.numbered("会員", "A")
+		r.relay(user, "new")
+		r.wantOutcome("linked")
+		for key := range keysOf(r) {
+			d, err := objectstore.ReadDocument(context.Background(), r.objects, key)
+			if err == nil && (bytes.Contains(d.Data, []byte(`"link"`)) || bytes.Contains(d.Data, []byte(`"sent"`))) {
+				t.Fatalf("%s = %s, want what an earlier version wrote", key, d.Data)
+			}
+		}
+		writes := r.crm.Count("PUT /api/ext/users/{id}") + r.crm.Count("POST /api/ext/users")
+		r.settings.Link = ""
+		if report := r.reconcile(); report.Sent != 0 || report.Matched != 1 {
+			t.Fatalf("report = %+v, want nobody sent", report)
+		}
+		r.relay(user, "change")
+		r.wantOutcome("unchanged")
+		if n := r.crm.Count("PUT /api/ext/users/{id}") + r.crm.Count("POST /api/ext/users") - writes; n != 0 {
+			t.Fatalf("%d writes by the upgrade", n)
+		}
+		r.relay(r.changed(user), "change")
+		r.wantOutcome("updated")
+		r.shop.DeleteUser(user)
+		r.relay(user, "delete")
+		r.wantOutcome("disabled")
+	})
+}

@@ -26,22 +26,24 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome.Outcome {
 		}
 		return a.update(ctx, p, class)
 	}
-	member, err := a.claim(ctx, p.unique)
-	if err == nil && member == "" && a.quirks.Lookup == yappli.LookupUniqueID {
-		member, err = a.lookUp(ctx, p.unique)
+	b, err := a.claim(ctx, p)
+	for class, is := range map[outcome.Class]error{
+		outcome.DuplicateIdentity: errOtherOwner, outcome.AwaitingApproval: errAwaiting, outcome.LinkRejected: errRejected,
+	} {
+		if errors.Is(err, is) {
+			return a.giveUp(ctx, outcome.Done(class))
+		}
 	}
 	switch {
-	case errors.Is(err, errOtherOwner):
-		return a.giveUp(ctx, outcome.Done(outcome.DuplicateIdentity))
 	case errors.Is(err, errInDoubt):
 		return a.unresolved(ctx, err)
 	case err != nil:
 		return a.giveUp(ctx, outcome.FaultOf(err))
-	case member == "":
+	case b.Member == "":
 		return a.create(ctx, p)
 	}
 	r := a.held.row
-	r.Member = member
+	r.Member, r.Link = b.Member, b.Link
 	if err := a.swap(ctx, a.held, r); err != nil {
 		return outcome.FaultOf(err)
 	}
@@ -50,12 +52,12 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome.Outcome {
 
 // lookUp finds a member by unique_id, on a tenant that is known to have the
 // route.
-func (a *attempt) lookUp(ctx context.Context, unique string) (string, error) {
+func (a *attempt) lookUp(ctx context.Context, unique string) (yappli.Member, error) {
 	m, err := a.members.UserByUniqueID(ctx, unique)
 	if errors.Is(err, providers.ErrNotFound) {
-		return "", nil
+		return yappli.Member{}, nil
 	}
-	return m.ID, err
+	return m, err
 }
 
 // create posts a new member. An outcome that is not certain leaves the row
@@ -65,7 +67,7 @@ func (a *attempt) create(ctx context.Context, p person) outcome.Outcome {
 	fields["unique_id"], fields["enabled"] = yappli.Text(p.unique), yappli.Bool(true)
 	m, err := a.members.CreateUser(ctx, fields)
 	if a.sent = slices.Sorted(maps.Keys(fields)); err == nil {
-		a.held.Member = m.ID // stored by the swap that concludes
+		a.held.Member, a.held.Link = m.ID, linkMade // stored by the swap that concludes
 		return a.conclude(ctx, p, outcome.Created)
 	}
 	var e *providers.Error
@@ -74,6 +76,8 @@ func (a *attempt) create(ctx context.Context, p person) outcome.Outcome {
 		return a.giveUp(ctx, outcome.FaultOf(err))
 	case effect == outcome.RefusedEffect && (a.held.Absent || errors.As(err, &e) && e.Status == 0):
 		return a.giveUp(ctx, outcome.Dead(outcome.Refused, err))
+	case effect == outcome.RefusedEffect: // perhaps because somebody else's member bears the identity
+		err = errors.Join(err, a.forgetSent(ctx, p.unique))
 	}
 	return a.unresolved(ctx, err)
 }

@@ -64,7 +64,7 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w; there is no default mapping: write one with 'hikyaku mapping init'", err)
 	}
-	m, err := mapping.Parse(settings.MappingFile, source)
+	m, err := mapping.ParseFor(settings.Identity, settings.MappingFile, source)
 	if err != nil {
 		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w", err)
 	}
@@ -98,7 +98,7 @@ func (f *Function) coreConfig(m *mapping.Mapping) webhookrelay.Config {
 		Mapping:  m,
 		Identity: webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
 		Settings: webhookrelay.Settings{
-			Mode: s.Mode, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
+			Mode: s.Mode, Link: s.Link, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
 		},
 		Log: base.Log, Metrics: base.Metrics, Now: base.Now, RequestID: boot.RequestID,
 	}
@@ -130,13 +130,30 @@ func (f *Function) Stack(ctx context.Context) (*webhookrelay.Stack, error) {
 	return stack, nil
 }
 
+// ready is Stack for whoever may link, create or disable.
+func (f *Function) ready(ctx context.Context) (*webhookrelay.Stack, error) {
+	if err := f.settings.consent(); err != nil {
+		return nil, err
+	}
+	return f.Stack(ctx)
+}
+
 // Reconciler returns a reconciler that sends to the function's queue.
 func (f *Function) Reconciler(ctx context.Context) (*webhookrelay.Reconciler, error) {
-	stack, err := f.Stack(ctx)
+	stack, err := f.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return stack.Reconciler(f.queue), nil
+}
+
+// Links returns the pairs that people decide, with the function's queue.
+func (f *Function) Links(ctx context.Context) (webhookrelay.Links, error) {
+	stack, err := f.ready(ctx)
+	if err != nil {
+		return webhookrelay.Links{}, err
+	}
+	return stack.Links(f.queue), nil
 }
 
 // Queues returns the dead-letter queue's exit and the queue's entrance, for the

@@ -64,7 +64,7 @@ func (f *Function) relay(ctx context.Context, e kind) events.SQSEventResponse {
 		batch[i] = queue.Delivery{ID: r.ID, Receipt: r.Receipt, Receives: receives, Body: []byte(r.Body)}
 	}
 	var unfinished []string
-	stack, err := f.Stack(ctx)
+	stack, err := f.ready(ctx)
 	if err == nil {
 		unfinished = stack.Relay(f.dead, f.queue).Work(ctx, batch)
 	} else {

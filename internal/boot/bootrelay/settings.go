@@ -1,7 +1,9 @@
 package bootrelay
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hikyaku/internal/boot"
@@ -31,15 +33,18 @@ type Settings struct {
 
 	SecretRuleSince string `env:"HIKYAKU_WEBHOOK_SECRET_RULE_SINCE"` // ingest: when the stack began to refuse weak secrets, RFC 3339; empty: unknown
 
-	MappingFile     string            `env:"HIKYAKU_MAPPING_FILE" envDefault:"mapping.yaml"` // relay, reconcile: relative to the function's root
-	Identity        string            `env:"HIKYAKU_IDENTITY" envDefault:"id"`               // what unique_id is made of: id, fk or a field
-	IdentityPrefix  string            `env:"HIKYAKU_IDENTITY_PREFIX"`                        // before it
-	Mode            webhookrelay.Mode `env:"HIKYAKU_RELAY" envDefault:"observe"`             // observe or write
-	Hold            time.Duration     `env:"HIKYAKU_ROW_HOLD" envDefault:"90s"`              // how long one attempt owns a user
-	Lag             time.Duration     `env:"HIKYAKU_LIST_LAG" envDefault:"2m"`               // how long Yappli's list may omit a new member
-	Cap             int               `env:"HIKYAKU_DISABLE_CAP" envDefault:"50"`            // members that may be disabled in an hour
-	CreateAfterList bool              `env:"HIKYAKU_CREATE_AFTER_LIST" envDefault:"false"`   // creations wait for a list begun a lag after the event
-	WebhookURL      string            `env:"HIKYAKU_WEBHOOK_URL"`                            // reconcile: where the webhook must point, without the secret
+	MappingFile     string                `env:"HIKYAKU_MAPPING_FILE" envDefault:"mapping.yaml"` // relay, reconcile: relative to the function's root
+	Identity        string                `env:"HIKYAKU_IDENTITY" envDefault:"id"`               // what unique_id is made of: id, fk or a field
+	IdentityPrefix  string                `env:"HIKYAKU_IDENTITY_PREFIX"`                        // before it
+	IDIsUniqueID    string                `env:"HIKYAKU_ID_IS_UNIQUE_ID"`                        // yes: the shop's unique_ids are SuperSaaS ids, so that id needs no prefix
+	Editable        string                `env:"HIKYAKU_IDENTITY_EDITABLE"`                      // yes: the identity may be a field that customers edit
+	Link            webhookrelay.LinkMode `env:"HIKYAKU_LINK" envDefault:"approve"`              // approve, match or always: what it takes to link a member who exists
+	Mode            webhookrelay.Mode     `env:"HIKYAKU_RELAY" envDefault:"observe"`             // observe or write
+	Hold            time.Duration         `env:"HIKYAKU_ROW_HOLD" envDefault:"90s"`              // how long one attempt owns a user
+	Lag             time.Duration         `env:"HIKYAKU_LIST_LAG" envDefault:"2m"`               // how long Yappli's list may omit a new member
+	Cap             int                   `env:"HIKYAKU_DISABLE_CAP" envDefault:"50"`            // members that may be disabled in an hour
+	CreateAfterList bool                  `env:"HIKYAKU_CREATE_AFTER_LIST" envDefault:"false"`   // creations wait for a list begun a lag after the event
+	WebhookURL      string                `env:"HIKYAKU_WEBHOOK_URL"`                            // reconcile: where the webhook must point, without the secret
 
 	SuperSaaSRate  float64 `env:"HIKYAKU_SUPERSAAS_RATE" envDefault:"4"`    // requests per second of the account
 	SuperSaaSShare float64 `env:"HIKYAKU_SUPERSAAS_SHARE" envDefault:"0.5"` // this function's part of them
@@ -75,6 +80,9 @@ func (s Settings) Validate() []error {
 	if err := identity.Validate(); err != nil {
 		need(false, "HIKYAKU_IDENTITY", err.Error())
 	}
+	need(slices.Contains([]webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match, webhookrelay.Always}, s.Link), "HIKYAKU_LINK", "must be approve, match or always")
+	need(slices.Contains([]string{"", "no", "yes"}, s.IDIsUniqueID), "HIKYAKU_ID_IS_UNIQUE_ID", "must be yes or no")
+	need(slices.Contains([]string{"", "no", "yes"}, s.Editable), "HIKYAKU_IDENTITY_EDITABLE", "must be yes or no")
 	need(s.Hold >= 30*time.Second, "HIKYAKU_ROW_HOLD", "must be at least 30s, to outlive the requests of one attempt")
 	need(s.Lag > 0, "HIKYAKU_LIST_LAG", "must be above 0, such as 2m")
 	need(s.Cap > 0, "HIKYAKU_DISABLE_CAP", "must be above 0")
@@ -84,4 +92,19 @@ func (s Settings) Validate() []error {
 	need(s.YappliShare > 0 && s.YappliShare <= 1, "HIKYAKU_YAPPLI_SHARE", "must be above 0 and at most 1")
 	need(s.Instances > 0, "HIKYAKU_INSTANCES", "must be above 0")
 	return faults
+}
+
+// consent is an error where the identity would make one person's member
+// another's, and nobody has said that it may. Until somebody does, messages wait
+// in the queue.
+func (s Settings) consent() error {
+	switch {
+	case s.Identity == "id" && s.IdentityPrefix == "" && s.IDIsUniqueID != "yes":
+		return errors.New("HIKYAKU_IDENTITY_PREFIX: empty with the identity id, so that a member whose unique_id happens to be a number would be taken for the user of that number; " +
+			"set a prefix such as ss- (parameter IdentityPrefix), or HIKYAKU_ID_IS_UNIQUE_ID=yes (IdIsUniqueId) if the shop's unique_ids are SuperSaaS ids")
+	case slices.Contains([]string{"email", "name", "phone", "mobile", "field_1", "field_2"}, s.Identity) && s.Editable != "yes":
+		return fmt.Errorf("HIKYAKU_IDENTITY: customers can edit %s, so that who types somebody else's asks for that one's member, and the first who types a new one owns its member; "+
+			"choose id, fk or super_field, or set HIKYAKU_IDENTITY_EDITABLE=yes (parameter IdentityEditable)", s.Identity)
+	}
+	return nil
 }

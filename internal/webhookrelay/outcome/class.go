@@ -21,11 +21,14 @@ const (
 	GoneUnlinked      Class = "gone_unlinked"
 	NoIdentity        Class = "no_identity"
 	DuplicateIdentity Class = "duplicate_identity"
+	AwaitingApproval  Class = "awaiting_approval"
+	LinkRejected      Class = "link_rejected"
 	UnreadableAnswer  Class = "unreadable_answer"
 	Unconverging      Class = "unconverging"
 	Interrupted       Class = "interrupted"
 	TriedTooOften     Class = "tried_too_often"
 	WouldCreate       Class = "would_create"
+	WouldLink         Class = "would_link"
 	WouldUpdate       Class = "would_update"
 	WouldDisable      Class = "would_disable"
 	AwaitingList      Class = "awaiting_list"
@@ -49,6 +52,7 @@ const (
 	Missing   Class = "missing"
 	Differing Class = "differing"
 	Gone      Class = "gone"
+	Decided   Class = "decided"
 
 	// What a dry run names without sending it.
 	Unreadable Class = "unreadable"
@@ -66,11 +70,14 @@ var sentences = map[Class]string{ //nolint:gosec // no credential: the words say
 	GoneUnlinked:      "the user is gone, and no member of theirs is known",
 	NoIdentity:        "the field that the identity is made of is empty or cannot be read, so the user is not written",
 	DuplicateIdentity: "another user has the same identity, so this one is not written",
+	AwaitingApproval:  "a member whom the relay did not make bears the user's identity: 'hikyaku links' decides whether it is the user's",
+	LinkRejected:      "a person has decided that the member who bears the user's identity is not the user's, so nothing is written",
 	UnreadableAnswer:  "the secret answer cannot be read, and an update would reset it, so nothing was written",
 	Unconverging:      "Yappli does not keep what it is sent in the fields named, which are left until either side changes",
 	Interrupted:       "the job did not end, or its request was not answered: a later job or a reconcile went on from there",
 	TriedTooOften:     "the queue handed the message out too often, and gave it up",
 	WouldCreate:       "a member would be made for the user",
+	WouldLink:         "the member that bears the user's identity would be linked, once HIKYAKU_LINK allows it, and changed in the fields that differ",
 	WouldUpdate:       "the member would be changed in the fields that differ",
 	WouldDisable:      "the user is gone, and the member would be disabled",
 	AwaitingList:      "no complete list of members has been read that is new enough: the next reconcile does that",
@@ -93,6 +100,7 @@ var sentences = map[Class]string{ //nolint:gosec // no credential: the words say
 	Differing:         "the member shows other values than the mapping gives",
 	Gone:              "the user is not in the list: the relay reads them singly, and disables the member of one who is gone",
 	Odd:               "fields of the user are of a type that SuperSaaS does not document: what is mapped of them stays as it is",
+	Decided:           "a person has decided that the member is the user's, and the link is not made yet",
 	Unreadable:        "fields of the user cannot be read: what Yappli holds of them stays",
 }
 

@@ -1,0 +1,82 @@
+package webhookrelay
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"hikyaku/pkg/providers/yappli"
+)
+
+// matchHash is of what the link_if fields say; 0 if they say nothing.
+func (r *Reconciler) matchHash(values []string) uint64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return first64(r.digest("match", values...))
+}
+
+// readDecisions marks the users of whom a person has decided something that is
+// not done.
+func (r *Reconciler) readDecisions(ctx context.Context) error {
+	if r.Settings.Link == Always {
+		return nil
+	}
+	var recs []*record
+	for info, err := range r.Objects.List(ctx, r.root+"decisions/", "") {
+		if err != nil {
+			return err
+		}
+		user, err := strconv.ParseInt(strings.TrimPrefix(info.Key, r.root+"decisions/"), 10, 64)
+		if rec := r.table.user(user); err == nil && rec != nil && !rec.is(linked) {
+			recs = append(recs, rec)
+		}
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, rec := range recs {
+		group.Go(func() error {
+			var d decision
+			_, err := r.readInto(groupCtx, r.decisionKey(rec.id), &d)
+			switch {
+			case err != nil || d.Identity != rec.unique.String():
+			case d.Approved:
+				rec.set(decided)
+			default:
+				rec.set(rejected)
+				rec.member = r.memberHash(d.Member)
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// await leaves it to a person whether a member is the user's. If the link_if
+// fields agree, the relay decides, which reads both anew.
+func (r *Reconciler) await(ctx context.Context, rec *record, m yappli.Member) error {
+	if matches := r.leave(rec, m); !matches && rec.is(listed) && !rec.is(decided|rejected) {
+		if err := r.propose(ctx, r.pairOf(rec.id, m)); err != nil {
+			return err
+		}
+	}
+	if rec.is(unresolved) && r.Settings.Mode == Write {
+		return r.resolve(ctx, rec, row{State: rowIdle}) // whatever came of the creation, this member is in its way
+	}
+	return nil
+}
+
+// leave marks a user whose member is not to be linked by the identity alone, and
+// reports whether the link_if fields agree.
+func (r *Reconciler) leave(rec *record, m yappli.Member) (matches bool) {
+	matches = r.Settings.Link == Match && rec.match != 0 && rec.match == r.matchHash(r.matchOf(m))
+	rec.flags &^= matched | enabled | differ
+	if matches {
+		rec.set(matched | differ)
+	} else {
+		rec.set(pending)
+	}
+	return matches
+}

@@ -25,6 +25,7 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
+	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // hostile colors, turns the direction of writing, hides, and starts a line of
@@ -144,13 +145,16 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 	}
 	run("", "tokens", "refresh")
 	userID := fmt.Sprint(user)
+	s.Yappli().Put(yapplitest.Member{Values: map[string]string{"unique_id": userID, "column01": hostile}})
+	run("", "reconcile")
 	calls := map[string][][]string{
 		"authorize": {{"assisttencho", "--paste"}}, "connect": {{"yappli"}, {"webhook", "--json"}},
 		"export": {{"yappli/users", "--to", "lake"}, {"supersaas/users", "--to", "lake", "--json", "--logs"}}, "export plan": {{"yappli/users", "--to", "lake"}},
 		"export accept": {{"lake/exports/yappli/users/_doubt.json", "--reason", hostile}},
 		"dead":          {{}, {"--json"}}, "history": {{"--user", userID, "--mapping", mapping}, {"--user", userID, "--mapping", mapping, "--json", "--logs"}},
 		"hooks list": {{}, {"--json"}}, "hooks register": {{"--url", "https://relay.example/webhook/"}}, "hooks remove": {{"--url", "https://relay.example/webhook/"}},
-		"invoke":       {{"webhookrelayreconcile", "--event", dryRun}},
+		"invoke":     {{"webhookrelayreconcile", "--event", dryRun}},
+		"links list": {{}, {"--json"}}, "links show": {{"--user", userID}, {"--user", userID, "--json"}}, "links approve": {{"--user", userID}}, "links reject": {{"--user", userID}},
 		"mapping init": {{}, {"--out", "new.yaml"}}, "mapping check": {{mapping, "--user", userID}, {mapping, "--user", userID, "--json"}, {mapping, "--user", userID, "--write"}},
 		"reconcile": {{"--dry-run", "--logs"}, {"--json"}}, "redrive": {{"--logs"}}, "relay release": {{"--mapping", mapping}},
 		"runs": {{"yappli/users", "--to", "lake"}}, "tokens": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
@@ -185,7 +189,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"hooks list", "mapping init", "mapping check"} {
+	for _, path := range []string{"hooks list", "links show", "mapping init", "mapping check"} {
 		if !showed[path] {
 			t.Errorf("%s shows nothing of what the provider says: the test proves nothing of it", path)
 		}

@@ -372,7 +372,7 @@ func cmdOneJSON(ts *testscript.TestScript, _ bool, _ []string) {
 // call have --json.
 func TestEveryCommandIsExplained(t *testing.T) {
 	t.Parallel()
-	plain := []string{"hikyaku", "hikyaku hooks", "hikyaku invoke", "hikyaku mapping", "hikyaku mapping init", "hikyaku mapping schema", "hikyaku relay"}
+	plain := []string{"hikyaku", "hikyaku hooks", "hikyaku invoke", "hikyaku links", "hikyaku mapping", "hikyaku mapping init", "hikyaku mapping schema", "hikyaku relay"}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		if c.Short == "" || len(c.Long) < len(c.Short) || c.Example == "" || strings.HasSuffix(c.Short, ".") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -139,8 +140,12 @@ func starter(fields []supersaas.Field) []byte {
 		"# expression over them. Take the # off the lines that you want, and change the columns to yours.\n" +
 		"# Functions: " + strings.Join(mapping.Functions(), ", ") + "\n" +
 		"# docs/mapping.md explains them. Try it with: hikyaku mapping check FILE --user ID\n" +
+		"# The identity, of which unique_id is made, is a setting. One that customers may edit (email, name, phone,\n" +
+		"# mobile, field_1, field_2) lets who types somebody else's ask for that one's member, and the first customer\n" +
+		"# who types an address owns its member.\n" +
 		"options:\n  zone: Asia/Tokyo # of date()\n  region: JP       # of e164() and domestic()\n  password: never\n\n" +
-		"# login_id: email\n")
+		"# login_id: email\n" +
+		"# link_if: [column01] # where HIKYAKU_LINK is match: must agree before a member who exists is linked\n")
 	column := 1
 	for _, field := range fields {
 		if !slices.Contains(usable, field.Name) || field.Name == "password" {
@@ -180,7 +185,7 @@ func newMappingCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := mapping.Parse(a[0], source)
+			m, err := mapping.ParseFor(cmp.Or(os.Getenv("HIKYAKU_IDENTITY"), "id"), a[0], source)
 			if err != nil {
 				return err
 			}

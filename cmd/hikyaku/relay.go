@@ -134,7 +134,7 @@ func newReconcile() *cobra.Command {
 		Long: "Does what the scheduled function does, in this process and until it is done: it lists both sides, links\n" +
 			"members who exist, and puts the users who differ on the queue. It never writes to Yappli. With --dry-run\n" +
 			"it changes nothing at all and names the users, by id and reason: missing (to be created), differing,\n" +
-			"gone (to be read singly, then disabled), restored and unresolved.\n\n" + ownSettings,
+			"gone (to be read singly, then disabled), restored, unresolved, and awaiting_approval ('hikyaku links').\n\n" + ownSettings,
 		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --env-vars reconcile.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -216,6 +216,12 @@ func sentences(r webhookrelay.Report, due int) string {
 		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, due)
 	if r.NoIdentity+r.DuplicateIdentity > 0 {
 		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has.", r.NoIdentity, r.DuplicateIdentity)
+	}
+	if r.AwaitingApproval > 0 {
+		text += fmt.Sprintf("\n%d users wait for a decision, as a member who existed before bears their identity ('hikyaku links').", r.AwaitingApproval)
+	}
+	if r.LinkRejected > 0 {
+		text += fmt.Sprintf("\n%d users are not written, as such a member was said not to be theirs.", r.LinkRejected)
 	}
 	if r.UnreadableUsers > 0 {
 		text += fmt.Sprintf("\n%d users have fields that cannot be read, which stay as they are in Yappli.", r.UnreadableUsers)

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/webhookrelay"
+)
+
+func newLinks() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "links",
+		Short: "Decide whether a member who existed before is a user's",
+		Long: "A member whom the relay did not make may be somebody else's who bears the same identity. Unless\n" +
+			"HIKYAKU_LINK says otherwise, a person decides: 'list' names the pairs, 'show' puts both records of one\n" +
+			"side by side, and 'approve' and 'reject' tell the relay.",
+		Example: "  hikyaku links list\n  hikyaku links show --user 20450001\n  hikyaku links approve --user 20450001 --token 3f0c...",
+		Args:    noCommand,
+		RunE:    showHelp,
+	}
+	c.AddCommand(newLinksList(), newLinksShow(), newLinksDecide(true), newLinksDecide(false))
+	return c
+}
+
+// openLinks composes the role that reads both sides and sends to the queue.
+func (f *relayFlags) openLinks(c *cobra.Command) (webhookrelay.Links, error) {
+	function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
+	if err != nil {
+		return webhookrelay.Links{}, err
+	}
+	return function.Links(c.Context())
+}
+
+func newLinksList() *cobra.Command {
+	var f relayFlags
+	var before bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the pairs of user and member that wait for a decision",
+		Long: "Prints user, member, how they matched and since when, and a token, with which 'approve --all' decides\n" +
+			"these pairs and no others. With --before it lists who is linked by the identity alone, by an earlier\n" +
+			"version or while HIKYAKU_LINK was always: they count as approved.\n\n" + ownSettings,
+		Example: "  hikyaku links list\n  hikyaku links list --before --json",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			links, err := f.openLinks(c)
+			if err != nil {
+				return err
+			}
+			read := links.Waiting
+			if before {
+				read = links.Before
+			}
+			pairs, err := read(c.Context())
+			if err != nil {
+				return fmt.Errorf("listing the pairs: %w", err)
+			}
+			token := tokenOf(pairs)
+			if before {
+				token = ""
+			}
+			if f.asJSON {
+				return f.say(c, map[string]any{"pairs": pairs, "token": token}, "")
+			}
+			return printPairs(c.OutOrStdout(), pairs, token)
+		},
+	}
+	f.add(c)
+	f.addMapping(c)
+	c.Flags().BoolVar(&before, "before", false, "list who was linked without a decision")
+	return c
+}
+
+func printPairs(out io.Writer, pairs []webhookrelay.Pair, token string) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "USER\tMEMBER\tMATCH\tSINCE")
+	for _, p := range pairs {
+		since := "-"
+		if !p.At.IsZero() {
+			since = p.At.UTC().Format(time.RFC3339)
+		}
+		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", p.User, visible(p.Member), p.How, since)
+	}
+	if err := table.Flush(); err != nil || token == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%d pairs wait. All of these at once: hikyaku links approve --all --token %s\n", len(pairs), token)
+	return err
+}
+
+// tokenOf names a list of pairs: the time of the newest, so that later ones do
+// not count, and a digest of all.
+func tokenOf(pairs []webhookrelay.Pair) string {
+	var newest time.Time
+	sum := sha256.New()
+	for _, p := range pairs {
+		if p.At.After(newest) {
+			newest = p.At
+		}
+		_, _ = fmt.Fprintf(sum, "%d %q %s %s %d\n", p.User, p.Member, p.Identity, p.How, p.At.UnixNano())
+	}
+	return fmt.Sprintf("%d-%x", newest.UnixNano(), sum.Sum(nil)[:8])
+}
+
+// listedBy returns those of the pairs that a list with this token printed.
+func listedBy(token string, pairs []webhookrelay.Pair) ([]webhookrelay.Pair, error) {
+	at, _, _ := strings.Cut(token, "-")
+	newest, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return nil, &usageError{errors.New("--token: expected what 'hikyaku links list' printed")}
+	}
+	pairs = slices.DeleteFunc(pairs, func(p webhookrelay.Pair) bool { return p.At.UnixNano() > newest })
+	if tokenOf(pairs) != token {
+		return nil, errors.New("the pairs are others by now than those of that list: run 'hikyaku links list' again, and decide by its token")
+	}
+	return pairs, nil
+}
+
+func newLinksShow() *cobra.Command {
+	var f relayFlags
+	var users []int64
+	c := &cobra.Command{
+		Use:   "show --user ID",
+		Short: "Put both records of a pair side by side, read live",
+		Long: "Prints what the member holds in Yappli, what the relay would write there, and all that SuperSaaS says of\n" +
+			"the user. The output holds the data of perhaps two people. The token at its end binds a decision to what\n" +
+			"was shown: once anything of it has changed, the decision is void.\n\n" + ownSettings,
+		Example: "  hikyaku links show --user 20450001",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if len(users) == 0 {
+				return &usageError{errors.New("--user ID is missing: whose pair to show")}
+			}
+			links, err := f.openLinks(c)
+			if err != nil {
+				return err
+			}
+			for _, user := range users {
+				pair, err := links.Compare(c.Context(), user)
+				if err != nil {
+					return err
+				}
+				if err := f.printComparison(c, pair); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	f.add(c)
+	f.addMapping(c)
+	c.Flags().Int64SliceVar(&users, "user", nil, "SuperSaaS id; may be repeated")
+	return c
+}
+
+func (f *relayFlags) printComparison(c *cobra.Command, p webhookrelay.Comparison) error {
+	if f.asJSON {
+		return json.NewEncoder(c.OutOrStdout()).Encode(p)
+	}
+	out := c.OutOrStdout()
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(table, "unique_id %s\nYAPPLI\tMEMBER %s\tUSER %d WOULD WRITE\n", visible(p.UniqueID), visible(p.Bearer["id"]), p.User)
+	names := maps.Clone(p.Bearer)
+	maps.Copy(names, p.Wish)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, visible(p.Bearer[name]), visible(p.Wish[name]))
+	}
+	_, _ = fmt.Fprintf(table, "\nSUPERSAAS\tUSER %d\n", p.User)
+	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", visible(name), visible(p.Fields[name]))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nTo link them: hikyaku links approve --user %d --token %s\n", p.User, p.Records)
+	return err
+}
+
+// linkChoice says which pairs are decided.
+type linkChoice struct {
+	users []int64
+	all   bool
+	token string
+}
+
+// chosen returns the users whose pairs are decided.
+func (l linkChoice) chosen(ctx context.Context, links webhookrelay.Links) ([]int64, error) {
+	if !l.all {
+		return l.users, nil
+	}
+	waiting, err := links.Waiting(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the pairs: %w", err)
+	}
+	if waiting, err = listedBy(l.token, waiting); err != nil {
+		return nil, err
+	}
+	users := make([]int64, len(waiting))
+	for i, p := range waiting {
+		users[i] = p.User
+	}
+	return users, nil
+}
+
+// decide reads one pair with both records, and stores the decision.
+func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links webhookrelay.Links, user int64, approve bool) error {
+	pair, err := links.Compare(c.Context(), user)
+	stale := errors.Is(err, webhookrelay.ErrNoPair) && !approve && pair.User != 0 // and not to be proposed again
+	switch {
+	case stale:
+	case err != nil:
+		return err
+	case !l.all && l.token != "" && pair.Records != l.token:
+		return fmt.Errorf("a record of user %d or member %s has changed since it was shown: look at it again with 'hikyaku links show --user %d'", user, pair.Member, user)
+	case !l.all && l.token == "" && !f.asJSON:
+		if err := f.printComparison(c, pair); err != nil {
+			return err
+		}
+	}
+	if err := links.Decide(c.Context(), pair, approve); err != nil {
+		return fmt.Errorf("deciding on user %d: %w", user, err)
+	}
+	return nil
+}
+
+func newLinksDecide(approve bool) *cobra.Command {
+	var f relayFlags
+	var l linkChoice
+	use, short, effect := "reject", "Say that members are not the users'", "The user then gets no member while one bears the identity, and the pair is not proposed again."
+	if approve {
+		use, short, effect = "approve", "Say that members are the users'", "The relay then links them, and writes the user's fields to the member."
+	}
+	c := &cobra.Command{
+		Use:   use + " {--user ID... | --all --token TOKEN}",
+		Short: short,
+		Long: effect + " The\ndecision is bound to both records as they are: it is void once one has changed. With --user, --token is that\n" +
+			"of 'links show': the command fails if anything has changed since; without it, both records are printed\n" +
+			"as they are decided on. With --all, --token is that of 'links list', and exactly its pairs are decided.\n\n" + ownSettings,
+		Example: "  hikyaku links " + use + " --user 20450001\n  hikyaku links " + use + " --all --token 1767225600000000000-9f86d081884c7d65",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case l.all == (len(l.users) > 0):
+				return &usageError{errors.New("say either --user ID or --all")}
+			case l.all && l.token == "":
+				return &usageError{errors.New("--all needs --token, which 'hikyaku links list' prints below the pairs that it means")}
+			case len(l.users) > 1 && l.token != "":
+				return &usageError{errors.New("--token is of one user: decide one after the other, or leave it out")}
+			}
+			links, err := f.openLinks(c)
+			if err != nil {
+				return err
+			}
+			users, err := l.chosen(c.Context(), links)
+			if err != nil {
+				return err
+			}
+			decided, gone := 0, []error(nil)
+			for _, user := range users {
+				switch err := l.decide(c, &f, links, user, approve); {
+				case err == nil:
+					decided++
+				case errors.Is(err, webhookrelay.ErrNoPair):
+					gone = append(gone, err) // the others are decided all the same
+				default:
+					return errors.Join(append(gone, err)...)
+				}
+			}
+			said := f.say(c, map[string]any{"approved": approve, "decided": decided}, "%d pairs decided: %s. The relay is told of each.", decided, use)
+			return errors.Join(append(gone, said)...)
+		},
+	}
+	f.add(c)
+	f.addMapping(c)
+	c.Flags().Int64SliceVar(&l.users, "user", nil, "SuperSaaS id; may be repeated")
+	c.Flags().BoolVar(&l.all, "all", false, "decide all pairs of the list that --token names")
+	c.Flags().StringVar(&l.token, "token", "", "what 'links show' or 'links list' printed")
+	return c
+}

@@ -47,7 +47,7 @@ var (
 	onlyRelay     = []string{"HIKYAKU_DEAD_LETTER_QUEUE_URL"}
 	onlyReconcile = []string{"HIKYAKU_WEBHOOK_URL"}
 	notIngest     = []string{
-		"HIKYAKU_MAPPING_FILE", "HIKYAKU_IDENTITY", "HIKYAKU_IDENTITY_PREFIX", "HIKYAKU_RELAY", "HIKYAKU_ROW_HOLD", "HIKYAKU_LIST_LAG",
+		"HIKYAKU_MAPPING_FILE", "HIKYAKU_IDENTITY", "HIKYAKU_IDENTITY_PREFIX", "HIKYAKU_ID_IS_UNIQUE_ID", "HIKYAKU_IDENTITY_EDITABLE", "HIKYAKU_LINK", "HIKYAKU_RELAY", "HIKYAKU_ROW_HOLD", "HIKYAKU_LIST_LAG",
 		"HIKYAKU_DISABLE_CAP", "HIKYAKU_CREATE_AFTER_LIST", "HIKYAKU_INSTANCES",
 		"HIKYAKU_SUPERSAAS_RATE", "HIKYAKU_SUPERSAAS_SHARE", "HIKYAKU_YAPPLI_RATE", "HIKYAKU_YAPPLI_SHARE",
 	}
@@ -305,6 +305,48 @@ func TestTemplate_Roles(t *testing.T) {
 			if reaches(policies, what) {
 				t.Errorf("the role of %s reaches %s", function, what)
 			}
+		}
+	}
+}
+
+// What a person has decided functions read and never write, whatever else they
+// may write.
+func TestTemplate_DecisionsAreReadOnly(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	for _, function := range []string{localstack.Relay, localstack.Reconcile} {
+		denied := false
+		policies, _ := s.At("Resources", localstack.Resource(function), "Properties", "Policies").([]any)
+		for _, policy := range policies {
+			statements, _ := policy.(map[string]any)["Statement"].([]any) //nolint:forcetypeassert // of the role
+			for _, statement := range statements {
+				of, _ := statement.(map[string]any)
+				denied = denied || of["Effect"] == "Deny" && of["Action"] == "s3:PutObject" && strings.Contains(fmt.Sprint(of["Resource"]), "${Prefix}/state/relay/*/decisions/*")
+			}
+		}
+		if !denied {
+			t.Errorf("%s may write decisions", function)
+		}
+	}
+}
+
+// A deployment is refused by the same identities for which the function waits.
+func TestTemplate_RefusesAnIdentityThatNobodyAgreedTo(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	for rule, want := range map[string][2]string{
+		"IdNeedsPrefix":            {"[map[And:[map[Equals:[map[Ref:Identity] id]] map[Equals:[map[Ref:IdentityPrefix] ]]]]]", "map[Equals:[map[Ref:IdIsUniqueId] yes]]"},
+		"EditableIdentityNeedsYes": {"[map[Contains:[[email name phone mobile field_1 field_2] map[Ref:Identity]]]]", "map[Equals:[map[Ref:IdentityEditable] yes]]"},
+	} {
+		condition := fmt.Sprint([]any{s.At("Rules", rule, "RuleCondition")})
+		asserted := fmt.Sprint(s.At("Rules", rule, "Assertions"))
+		if condition != want[0] || !strings.Contains(asserted, want[1]) {
+			t.Errorf("%s: %s asserts %s, want %v", rule, condition, asserted, want)
+		}
+	}
+	for _, parameter := range []string{"IdIsUniqueId", "IdentityEditable"} {
+		if s.At("Parameters", parameter, "Default") != "no" {
+			t.Errorf("%s has a default that agrees", parameter)
 		}
 	}
 }

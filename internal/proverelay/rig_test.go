@@ -128,7 +128,7 @@ func newRig(t *testing.T, o options) *rig {
 	r.vars = map[string]string{
 		"HIKYAKU_PREFIX": prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "AWS_REGION": awslocal.Region, "AWS_ENDPOINT_URL": local.URL,
 		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "HIKYAKU_TOKENREFRESH_FUNCTION": localstack.TokenRefresh,
-		"HIKYAKU_MAPPING_FILE": file, "HIKYAKU_RELAY": "write", "HIKYAKU_IDENTITY_PREFIX": "ss-",
+		"HIKYAKU_MAPPING_FILE": file, "HIKYAKU_RELAY": "write", "HIKYAKU_IDENTITY_PREFIX": "ss-", "HIKYAKU_LINK": "always", "HIKYAKU_IDENTITY_EDITABLE": "yes",
 		"HIKYAKU_QUEUE_URL": r.queue("UserQueue", users, "DeadLetterQueue", dead), "HIKYAKU_DEAD_LETTER_QUEUE_URL": r.queue("DeadLetterQueue", dead),
 	}
 	for _, function := range localstack.Functions() {

@@ -149,7 +149,7 @@ func (c crowd) binary(t *testing.T, template prove.Template, timeout time.Durati
 	vars := template.Variables(localstack.Resource(localstack.Reconcile))
 	maps.Copy(vars, map[string]string{
 		"HIKYAKU_PREFIX": prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "HIKYAKU_QUEUE_URL": queue, "HIKYAKU_MAPPING_FILE": file, "HIKYAKU_RELAY": "write",
-		"HIKYAKU_IDENTITY": "field_2", "HIKYAKU_ALLOW_HOSTS": "127.0.0.1", "HIKYAKU_SUPERSAAS_RATE": "10000", "HIKYAKU_YAPPLI_RATE": "10000",
+		"HIKYAKU_IDENTITY": "field_2", "HIKYAKU_IDENTITY_EDITABLE": "yes", "HIKYAKU_LINK": "always", "HIKYAKU_ALLOW_HOSTS": "127.0.0.1", "HIKYAKU_SUPERSAAS_RATE": "10000", "HIKYAKU_YAPPLI_RATE": "10000",
 		"HIKYAKU_TOKENREFRESH_FUNCTION": "", "AWS_ENDPOINT_URL": aws.URL,
 	})
 	var env []string

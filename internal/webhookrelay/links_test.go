@@ -452,3 +452,38 @@ func TestLinks_OfADryRun(t *testing.T) {
 		}
 	})
 }
+
+// That the relay made a member is noted in row and identity, by the first list
+// that shows the member: the loss of one of both ends no link.
+func TestLinks_AMemberThatTheRelayMadeIsItsOwn(t *testing.T) {
+	for _, lost := range []string{"/rows/", "/identities/"} {
+		t.Run(lost, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.guarded(webhookrelay.Approve)
+				r.reconcile()
+				r.drop()
+				user := r.numbered("新人", "N-1")
+				r.relay(user, "new")
+				r.wantOutcome("created")
+				r.relay(r.changed(user), "change")
+				r.wantOutcome("updated")
+				r.reconcile()
+				d := &door{Store: r.objects, RoundTripper: both{r.shop, r.crm}}
+				store := r.objects
+				r.objects = d
+				r.reconcile()
+				if d.puts > 4 { // lease and index
+					t.Fatalf("%d writes by a run that has nothing to note", d.puts)
+				}
+				r.objects = store
+				r.forget(lost)
+				r.shop.Quiet().ChangeUser(user, map[string]any{"full_name": "新人 改"})
+				r.settles()
+				r.wantField("N-1", "column01", "新人 改")
+				if len(r.waiting()) != 0 {
+					t.Fatalf("pairs = %+v, want none", r.waiting())
+				}
+			})
+		})
+	}
+}

@@ -1,12 +1,15 @@
 package webhookrelay
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"hikyaku/internal/objectstore"
 	"hikyaku/pkg/providers/yappli"
 )
 
@@ -79,4 +82,27 @@ func (r *Reconciler) leave(rec *record, m yappli.Member) (matches bool) {
 		rec.set(pending)
 	}
 	return matches
+}
+
+// remember notes with the identity that the relay made its member, which the
+// creation noted in the row alone: the loss of one of both ends no link. Whoever
+// writes meanwhile has the next run note it.
+func (r *Reconciler) remember(ctx context.Context, rec *record, m yappli.Member) error {
+	document, b, err := r.identified(ctx, m.UniqueID)
+	if err != nil || b.Owner != 0 && b.Owner != rec.id || b.Member != "" && b.Member != m.ID {
+		return err
+	}
+	if next := (bearer{Member: m.ID, Owner: rec.id, Link: linkMade}); b != next {
+		_, err = document.Replace(ctx, r.Objects, next)
+	}
+	held, readErr := r.readRow(ctx, rec.id)
+	if err = cmp.Or(err, readErr); err == nil && held.Member == m.ID && held.State != rowInflight {
+		row := held.row
+		row.Noted = true
+		err = r.swap(ctx, &held, row)
+	}
+	if errors.Is(err, objectstore.ErrConflict) {
+		return nil
+	}
+	return err
 }

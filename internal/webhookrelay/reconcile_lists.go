@@ -178,7 +178,7 @@ func (r *Reconciler) takeRows(ctx context.Context, users []int64) error {
 
 func (r *Reconciler) rowRecord(rec record, row row) record {
 	rec.set(hasRow)
-	for f, is := range map[flag]bool{linked: row.Member != "", unresolved: row.unresolved(), tombstone: row.Tombstone, disabled: row.Disabled, left: row.leaves()} {
+	for f, is := range map[flag]bool{linked: row.Member != "", unresolved: row.unresolved(), tombstone: row.Tombstone, disabled: row.Disabled, unnoted: row.Link == linkMade && !row.Noted, left: row.leaves()} {
 		if is {
 			rec.set(f)
 		}

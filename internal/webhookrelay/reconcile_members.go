@@ -156,6 +156,8 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 			r.leave(rec, m)
 		}
 		return nil
+	case rec.is(unnoted) && unique == rec.unique && r.Settings.Mode == Write:
+		return func(ctx context.Context) error { return r.remember(ctx, rec, m) }
 	case !byIdentity, r.Settings.Mode == Observe && r.Settings.Link == Always:
 		return r.keepIdentity(m, bearers, rec.id)
 	}

@@ -33,6 +33,7 @@ type row struct {
 	Disabled  bool      `json:"disabled,omitempty"`  // the relay itself set enabled=0, or was about to
 	Absent    bool      `json:"absent,omitempty"`    // a complete list proved that no member bears the identity
 	Link      string    `json:"link,omitempty"`      // how the member came to be this user's: linkMade, linkMatched or linkApproved
+	Noted     bool      `json:"noted,omitempty"`     // of linkMade: the identity's object says so too
 
 	Differs uint32  `json:"differs,omitempty"` // of clean: the difference that a complete list showed after the write before this
 	Left    bool    `json:"left,omitempty"`    // of clean: the next list showed it again, so it is left until either side changes

@@ -36,6 +36,7 @@ const (
 	left                        // the row says that the difference in record.difference is left as it is
 	pending                     // a member bears the identity, and a person decides whether it is the user's
 	decided                     // a person has decided that it is, and the link is not made yet
+	unnoted                     // the row alone says that the relay made the member
 	rejected                    // a person has decided that the member in record.member is not
 )
 

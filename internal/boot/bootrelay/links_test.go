@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // consents are identities that need somebody's yes, and what gives it.
@@ -56,5 +58,48 @@ func TestIdentity_WaitsForAYes(t *testing.T) {
 		if _, err := newWorld(t).function("relay", map[string]string{"HIKYAKU_IDENTITY": identity}).Links(context.Background()); err != nil {
 			t.Errorf("%s: %v", identity, err)
 		}
+	}
+}
+
+// Through the functions and a local AWS: a user who types the identity of a
+// member waits for a person, whose decision the relay carries out.
+func TestLinks_ThroughTheFunctions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	vars := map[string]string{"HIKYAKU_IDENTITY": "email", "HIKYAKU_IDENTITY_EDITABLE": "yes", "HIKYAKU_IDENTITY_PREFIX": ""}
+	id := w.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "victim@mail.example", "login_id": "victim@mail.example", "column01": "本人"}})
+	was, _ := w.crm.Find(id)
+	user := w.shop.AddUser(map[string]any{"name": "other@mail.example", "email": "victim@mail.example", "full_name": "別人"})
+	reconcile := w.function("reconcile", vars)
+	if _, err := reconcile.Invoke(t.Context(), event(t, "reconcile", "schedule")); err != nil {
+		t.Fatal(err)
+	}
+	if left := w.relay(w.function("relay", vars), user); left != 0 {
+		t.Fatalf("%d messages left, want none\n%s", left, w.out)
+	}
+	if m, _ := w.crm.Find(id); string(m.JSON()) != string(was.JSON()) {
+		t.Fatalf("the member changed: %v", m.Values)
+	}
+	links, err := reconcile.Links(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := links.Compare(t.Context(), user)
+	if err != nil || pair.Member != id || pair.Wish["column01"] == pair.Bearer["column01"] {
+		t.Fatalf("%+v, %v", pair, err)
+	}
+	w.take(w.queue)
+	if err := links.Decide(t.Context(), pair, true); err != nil {
+		t.Fatal(err)
+	}
+	sent := w.take(w.queue)
+	if len(sent) != 1 || sent[0].User != user || sent[0].Event != "reconcile" {
+		t.Fatalf("queued %+v, want the user", sent)
+	}
+	if left := w.relay(w.function("relay", vars), user); left != 0 {
+		t.Fatalf("%d messages left, want none\n%s", left, w.out)
+	}
+	if m, _ := w.crm.Find(id); m.Values["column01"] == "本人" {
+		t.Fatalf("the member did not change: %v\n%s", m.Values, w.out)
 	}
 }

@@ -98,7 +98,7 @@ func TestNew_ListsEveryFault(t *testing.T) {
 	bad := map[string]string{
 		"HIKYAKU_PREFIX": "", "HIKYAKU_QUEUE_URL": "", "HIKYAKU_DEAD_LETTER_QUEUE_URL": "", "HIKYAKU_RELAY": "both", "HIKYAKU_IDENTITY": "hair",
 		"HIKYAKU_ROW_HOLD": "29s", "HIKYAKU_LIST_LAG": "0s", "HIKYAKU_DISABLE_CAP": "0", "HIKYAKU_SUPERSAAS_RATE": "0", "HIKYAKU_YAPPLI_RATE": "-1",
-		"HIKYAKU_SUPERSAAS_SHARE": "1.1", "HIKYAKU_YAPPLI_SHARE": "0", "HIKYAKU_INSTANCES": "0",
+		"HIKYAKU_SUPERSAAS_SHARE": "1.1", "HIKYAKU_YAPPLI_SHARE": "0", "HIKYAKU_INSTANCES": "0", "HIKYAKU_LINK": "maybe", "HIKYAKU_ID_IS_UNIQUE_ID": "true", "HIKYAKU_IDENTITY_EDITABLE": "1",
 	}
 	_, err := bootrelay.New(context.Background(), w.environ("relay", bad))
 	if err == nil {

@@ -283,7 +283,7 @@ func connectWebhook(c *cobra.Command, base *boot.Base, asJSON bool) error {
 		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"secret": name, "version": version, "check": made})
 	}
 	_, err = fmt.Fprintf(c.OutOrStdout(), "Stored %s (%s). Every instance accepts it within 5 minutes; the one before stays valid until this command runs again.\n"+
-		"Next, after these 5 minutes: hikyaku hooks register\n", name, made)
+		"Next, and if it replaced another one after these 5 minutes: hikyaku hooks register --url URL (the output WebhookUrl)\n", name, made)
 	return err
 }
 

@@ -70,7 +70,7 @@ func newLinksList() *cobra.Command {
 				return fmt.Errorf("listing the pairs: %w", err)
 			}
 			token := tokenOf(pairs)
-			if before {
+			if before || len(pairs) == 0 {
 				token = ""
 			}
 			if f.asJSON {
@@ -86,6 +86,10 @@ func newLinksList() *cobra.Command {
 }
 
 func printPairs(out io.Writer, pairs []webhookrelay.Pair, token string) error {
+	if len(pairs) == 0 {
+		_, err := fmt.Fprintln(out, "No pair to list.")
+		return err
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "USER\tMEMBER\tMATCH\tSINCE")
 	for _, p := range pairs {
@@ -98,7 +102,7 @@ func printPairs(out io.Writer, pairs []webhookrelay.Pair, token string) error {
 	if err := table.Flush(); err != nil || token == "" {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d pairs wait. All of these at once: hikyaku links approve --all --token %s\n", len(pairs), token)
+	_, err := fmt.Fprintf(out, "Waiting for a decision: %s. All of these at once: hikyaku links approve --all --token %s\n", count(len(pairs), "pair"), token)
 	return err
 }
 
@@ -157,6 +161,10 @@ func newLinksShow() *cobra.Command {
 				if err := f.printComparison(c, pair); err != nil {
 					return err
 				}
+				if f.asJSON {
+					continue
+				}
+				_, _ = fmt.Fprintf(c.OutOrStdout(), "\nThe same person: hikyaku links approve --user %[1]d --token %[2]s\nAnother person:  hikyaku links reject --user %[1]d --token %[2]s\n", user, pair.Records)
 			}
 			return nil
 		},
@@ -177,17 +185,20 @@ func (f *relayFlags) printComparison(c *cobra.Command, p webhookrelay.Comparison
 	names := maps.Clone(p.Bearer)
 	maps.Copy(names, p.Wish)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, visible(p.Bearer[name]), visible(p.Wish[name]))
+		wish := "-"
+		if value, sent := p.Wish[name]; sent {
+			wish = visible(value)
+			if value == "" {
+				wish = `""`
+			}
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, visible(p.Bearer[name]), wish)
 	}
-	_, _ = fmt.Fprintf(table, "\nSUPERSAAS\tUSER %d\n", p.User)
+	_, _ = fmt.Fprintf(table, "- is not touched, \"\" is emptied.\n\nSUPERSAAS\tUSER %d\n", p.User)
 	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", visible(name), visible(p.Fields[name]))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(out, "\nTo link them: hikyaku links approve --user %d --token %s\n", p.User, p.Records)
-	return err
+	return table.Flush()
 }
 
 // linkChoice says which pairs are decided.
@@ -225,7 +236,7 @@ func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links webhookrelay.L
 	case err != nil:
 		return err
 	case !l.all && l.token != "" && pair.Records != l.token:
-		return fmt.Errorf("a record of user %d or member %s has changed since it was shown: look at it again with 'hikyaku links show --user %d'", user, pair.Member, user)
+		return fmt.Errorf("the token is not that of user %d and member %s as they are now: it is mistyped, or a record has changed: look again with 'hikyaku links show --user %d'", user, pair.Member, user)
 	case !l.all && l.token == "" && !f.asJSON:
 		if err := f.printComparison(c, pair); err != nil {
 			return err
@@ -240,16 +251,15 @@ func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links webhookrelay.L
 func newLinksDecide(approve bool) *cobra.Command {
 	var f relayFlags
 	var l linkChoice
-	use, short, effect := "reject", "Say that members are not the users'", "The user then gets no member while one bears the identity, and the pair is not proposed again."
+	use, short, effect := "reject", "Say that members are not the users'", "The user then gets no member while one bears the identity, and the pair is not proposed again. A rejection\nstays, also when a record changes, until 'links approve'."
 	if approve {
-		use, short, effect = "approve", "Say that members are the users'", "The relay then links them, and writes the user's fields to the member."
+		use, short, effect = "approve", "Say that members are the users'", "The relay then links them, and writes the user's fields to the member. The approval is bound to both\nrecords as they are: it is void once one has changed."
 	}
 	c := &cobra.Command{
 		Use:   use + " {--user ID... | --all --token TOKEN}",
 		Short: short,
-		Long: effect + " The\ndecision is bound to both records as they are: it is void once one has changed. With --user, --token is that\n" +
-			"of 'links show': the command fails if anything has changed since; without it, both records are printed\n" +
-			"as they are decided on. With --all, --token is that of 'links list', and exactly its pairs are decided.\n\n" + ownSettings,
+		Long: effect + "\nWith --user, --token is that of 'links show': the command fails if anything has changed since; without it,\n" +
+			"both records are printed as they are decided on. With --all, --token is that of 'links list', and exactly its pairs are decided.\n\n" + ownSettings,
 		Example: "  hikyaku links " + use + " --user 20450001\n  hikyaku links " + use + " --all --token 1767225600000000000-9f86d081884c7d65",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -280,7 +290,7 @@ func newLinksDecide(approve bool) *cobra.Command {
 					return errors.Join(append(gone, err)...)
 				}
 			}
-			said := f.say(c, map[string]any{"approved": approve, "decided": decided}, "%d pairs decided: %s. The relay is told of each.", decided, use)
+			said := f.say(c, map[string]any{"approved": approve, "decided": decided}, "Decided: %s, %s. The relay is told of each.", count(decided, "pair"), use)
 			return errors.Join(append(gone, said)...)
 		},
 	}

@@ -145,7 +145,8 @@ func starter(fields []supersaas.Field) []byte {
 		"# who types an address owns its member.\n" +
 		"options:\n  zone: Asia/Tokyo # of date()\n  region: JP       # of e164() and domestic()\n  password: never\n\n" +
 		"# login_id: email\n" +
-		"# link_if: [column01] # where HIKYAKU_LINK is match: must agree before a member who exists is linked\n")
+		"# link_if: [COLUMN] # where HIKYAKU_LINK is match: columns that must agree before a member who exists is linked,\n" +
+		"#                  # made of what customers cannot type, such as super_field\n")
 	column := 1
 	for _, field := range fields {
 		if !slices.Contains(usable, field.Name) || field.Name == "password" {

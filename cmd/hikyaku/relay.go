@@ -98,7 +98,7 @@ func newRelayRelease() *cobra.Command {
 			"once. Look at what was deleted in SuperSaaS first ('hikyaku reconcile --dry-run'). Then this starts the\n" +
 			"count from zero; the messages wait in the queue, and go on within the hour. Where nothing is stopped it\n" +
 			"changes nothing.\n\n" + ownSettings,
-		Example: "  hikyaku relay release\n  hikyaku relay release --env-vars relay.json --json",
+		Example: "  hikyaku relay release\n  hikyaku relay release --env-vars stack.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
@@ -135,7 +135,7 @@ func newReconcile() *cobra.Command {
 			"members who exist, and puts the users who differ on the queue. It never writes to Yappli. With --dry-run\n" +
 			"it changes nothing at all and names the users, by id and reason: missing (to be created), differing,\n" +
 			"gone (to be read singly, then disabled), restored, unresolved, and awaiting_approval ('hikyaku links').\n\n" + ownSettings,
-		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --env-vars reconcile.json --json",
+		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --env-vars stack.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)

@@ -17,6 +17,12 @@
 //	stack, err := webhookrelay.Open(ctx, webhookrelay.Config{Mapping: m, ...})
 //	report := stack.Relay(queue, dead, inbox).Work(ctx, deliveries)
 //
+// Read in this order: job.go (the steps of a job), upsert.go (its write),
+// identity.go (who may create), links.go (who may be linked), row.go (the
+// document), then reconcile.go and reconcile_*.go (its phases in order), table.go
+// (a record's flags). decide.go is what people do, observe.go what is said without
+// writing, package outcome how a job ends, package operate what commands do.
+//
 // Every error class, metric and log key is a constant. No name, address or
 // other field of a person leaves the package, except in requests to Yappli.
 package webhookrelay

@@ -60,7 +60,7 @@ func (r *Reconciler) readDecisions(ctx context.Context) error {
 // await leaves it to a person whether a member is the user's. If the link_if
 // fields agree, the relay decides, which reads both anew.
 func (r *Reconciler) await(ctx context.Context, rec *record, m yappli.Member) error {
-	if matches := r.leave(rec, m); !matches && rec.is(listed) && !rec.is(decided|rejected) {
+	if matches := r.setAside(rec, m); !matches && rec.is(listed) && !rec.is(decided|rejected) {
 		if err := r.propose(ctx, r.pairOf(rec.id, m)); err != nil {
 			return err
 		}
@@ -71,9 +71,9 @@ func (r *Reconciler) await(ctx context.Context, rec *record, m yappli.Member) er
 	return nil
 }
 
-// leave marks a user whose member is not to be linked by the identity alone, and
+// setAside marks a user whose member is not to be linked by the identity alone, and
 // reports whether the link_if fields agree.
-func (r *Reconciler) leave(rec *record, m yappli.Member) (matches bool) {
+func (r *Reconciler) setAside(rec *record, m yappli.Member) (matches bool) {
 	matches = r.Settings.Link == Match && rec.match != 0 && rec.match == r.matchHash(r.matchOf(m))
 	rec.flags &^= matched | enabled | differ
 	if matches {

@@ -153,7 +153,7 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 	switch {
 	case r.dry:
 		if byIdentity && r.Settings.Link != Always && !rec.is(unresolved) {
-			r.leave(rec, m)
+			r.setAside(rec, m)
 		}
 		return nil
 	case rec.is(unnoted) && unique == rec.unique && r.Settings.Mode == Write:

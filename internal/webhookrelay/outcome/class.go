@@ -77,7 +77,7 @@ var sentences = map[Class]string{ //nolint:gosec // no credential: the words say
 	Interrupted:       "the job did not end, or its request was not answered: a later job or a reconcile went on from there",
 	TriedTooOften:     "the queue handed the message out too often, and gave it up",
 	WouldCreate:       "a member would be made for the user",
-	WouldLink:         "the member that bears the user's identity would be linked, once HIKYAKU_LINK allows it, and changed in the fields that differ",
+	WouldLink:         "the member that bears the user's identity would be linked, if HIKYAKU_LINK or a person ('hikyaku links') allows it, and changed in the fields that differ",
 	WouldUpdate:       "the member would be changed in the fields that differ",
 	WouldDisable:      "the user is gone, and the member would be disabled",
 	AwaitingList:      "no complete list of members has been read that is new enough: the next reconcile does that",

@@ -208,30 +208,29 @@ type linkChoice struct {
 	token string
 }
 
-// chosen returns the users whose pairs are decided.
-func (l linkChoice) chosen(ctx context.Context, links webhookrelay.Links) ([]int64, error) {
+// chosen returns the pairs that are decided: of single users their numbers alone.
+func (l linkChoice) chosen(ctx context.Context, links webhookrelay.Links) (pairs []webhookrelay.Pair, err error) {
 	if !l.all {
-		return l.users, nil
+		for _, user := range l.users {
+			pairs = append(pairs, webhookrelay.Pair{User: user})
+		}
+		return pairs, nil
 	}
 	waiting, err := links.Waiting(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing the pairs: %w", err)
 	}
-	if waiting, err = listedBy(l.token, waiting); err != nil {
-		return nil, err
-	}
-	users := make([]int64, len(waiting))
-	for i, p := range waiting {
-		users[i] = p.User
-	}
-	return users, nil
+	return listedBy(l.token, waiting)
 }
 
 // decide reads one pair with both records, and stores the decision.
-func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links webhookrelay.Links, user int64, approve bool) error {
+func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links webhookrelay.Links, listed webhookrelay.Pair, approve bool) error {
+	user := listed.User
 	pair, err := links.Compare(c.Context(), user)
 	stale := errors.Is(err, webhookrelay.ErrNoPair) && !approve && pair.User != 0 // and not to be proposed again
 	switch {
+	case l.all && pair.Pair != listed: // somebody has changed it since the list was read
+		return fmt.Errorf("user %d waits for another decision by now than in that list: %w", user, webhookrelay.ErrNoPair)
 	case stale:
 	case err != nil:
 		return err
@@ -275,16 +274,16 @@ func newLinksDecide(approve bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			users, err := l.chosen(c.Context(), links)
+			pairs, err := l.chosen(c.Context(), links)
 			if err != nil {
 				return err
 			}
 			decided, gone := 0, []error(nil)
-			for _, user := range users {
-				switch err := l.decide(c, &f, links, user, approve); {
+			for _, pair := range pairs {
+				switch err := l.decide(c, &f, links, pair, approve); {
 				case err == nil:
 					decided++
-				case errors.Is(err, webhookrelay.ErrNoPair):
+				case errors.Is(err, webhookrelay.ErrNoPair), errors.Is(err, webhookrelay.ErrLinked):
 					gone = append(gone, err) // the others are decided all the same
 				default:
 					return errors.Join(append(gone, err)...)

@@ -102,6 +102,9 @@ type Comparison struct {
 // ErrNoPair says that there is nothing to link any more.
 var ErrNoPair = errors.New("there is nothing to link")
 
+// ErrLinked says that the relay writes to the pair's member already.
+var ErrLinked = errors.New("no decision changes that")
+
 // Compare reads a user's pair and both of its records. It is ErrNoPair, with the
 // pair, if one of them has gone or bears another identity by now.
 func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error) {
@@ -117,7 +120,7 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 		return c, err
 	}
 	if held.Member != "" {
-		return c, fmt.Errorf("user %d is linked to member %s already: %w", user, held.Member, ErrNoPair)
+		return c, fmt.Errorf("user %d is linked to member %s already: %w", user, held.Member, ErrLinked)
 	}
 	p, err := l.person(ctx, user)
 	if err != nil {
@@ -138,18 +141,22 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 	for name, v := range p.wish {
 		c.Wish[name] = v.Plain(name)
 	}
-	delete(c.Wish, "password")
+	for _, name := range neverShown {
+		delete(c.Wish, name)
+	}
 	return c, nil
 }
 
 // Decide stores a person's decision on what Compare showed, and asks the relay
 // to carry it out.
 func (l Links) Decide(ctx context.Context, c Comparison, approved bool) error {
-	document, err := l.readInto(ctx, l.decisionKey(c.User), &decision{})
+	var before decision
+	document, err := l.readInto(ctx, l.decisionKey(c.User), &before)
 	if err != nil {
 		return err
 	}
 	d := decision{Pair: c.Pair, Approved: approved, Records: c.Records, Decided: l.Now().UTC()}
+	d.Rejected = slices.DeleteFunc(before.rejected(), c.same)
 	if _, err := document.Replace(ctx, l.Objects, d); err != nil {
 		return err
 	}

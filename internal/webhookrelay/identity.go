@@ -86,7 +86,12 @@ func (a *attempt) claim(ctx context.Context, p person) (bearer, error) {
 	var m yappli.Member
 	switch {
 	case b.Owner != 0 && !ours:
-		err = a.abandoned(ctx, p.unique, b)
+		var mere bool
+		if mere, err = a.mereClaim(ctx, b); mere {
+			m, certain, err = a.bears(ctx, b.Member, p.unique)
+		} else if err == nil {
+			err = a.abandoned(ctx, p.unique, b)
+		}
 	case b.Member != "":
 		m, certain, err = a.bears(ctx, b.Member, p.unique)
 	case certain && a.quirks.Lookup == yappli.LookupUniqueID:
@@ -101,13 +106,18 @@ func (a *attempt) claim(ctx context.Context, p person) (bearer, error) {
 		var pair Pair
 		next.Member = m.ID
 		next.Link, pair, err = a.mayLink(ctx, a.job.user, p, m, b)
-		if errors.Is(err, errAwaiting) {
+		switch {
+		case errors.Is(err, errAwaiting):
 			err = cmp.Or(a.propose(ctx, pair), err)
+		case err == nil && next.Link == linkMatched && b.Member == "":
+			next, certain = bearer{Owner: a.job.user}, false // a list shows first that the member is no other user's
 		}
 	case certain:
-		next.Sent = a.sentOf(p.wish)
+		next.Sent = a.sentOf(p)
 	case ours && a.before.State == "":
-		next.Sent = b.Sent // the row was lost, which told how that creation ended
+		if next.Sent = b.Sent; next.Sent != nil { // the row was lost, which told how that creation ended
+			next.Sent.Attempt = a.held.Owner
+		}
 	}
 	if err != nil {
 		return bearer{}, err
@@ -125,6 +135,7 @@ func (a *attempt) claim(ctx context.Context, p person) (bearer, error) {
 // forgetSent says that a creation was refused, so that no member is taken for
 // what it made.
 func (a *attempt) forgetSent(ctx context.Context, unique string) error {
+	ctx = context.WithoutCancel(ctx)
 	for attempt := 1; ; attempt++ {
 		document, b, err := a.identified(ctx, unique)
 		if err != nil || b.Owner != a.job.user {
@@ -135,6 +146,17 @@ func (a *attempt) forgetSent(ctx context.Context, unique string) error {
 			return err
 		}
 	}
+}
+
+// mereClaim reports whether the owner of an identity has no right to the member
+// that bears it, and no creation under way: whoever typed it first keeps nobody
+// else from the member.
+func (a *attempt) mereClaim(ctx context.Context, b bearer) (bool, error) {
+	if b.Member == "" || b.Link != "" || a.Settings.Link == Always {
+		return false, nil
+	}
+	held, err := a.readRow(ctx, b.Owner)
+	return held.Member == "" && held.State != rowInflight, err
 }
 
 // abandoned returns nil if the owner neither has nor may have made a member of
@@ -169,7 +191,7 @@ func (a *attempt) bears(ctx context.Context, member, unique string) (yappli.Memb
 // own makes the owner's a member that a list shows, and returns who bears the
 // identity then. It is errAwaiting if only the identity speaks for that. A
 // member that shows all that a creation in doubt sent was made by it.
-func (s *Stack) own(ctx context.Context, m yappli.Member, owner int64, inDoubt bool) (bearer, error) {
+func (s *Stack) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, rejected bool) (bearer, error) {
 	document, b, err := s.identified(ctx, m.UniqueID)
 	mine := b.Owner == owner
 	switch {
@@ -179,10 +201,20 @@ func (s *Stack) own(ctx context.Context, m yappli.Member, owner int64, inDoubt b
 		return b, err
 	}
 	next := bearer{Member: m.ID, Owner: owner, Link: b.Link}
+	made := mine && inDoubt && b.Sent != nil && s.sentShows(b.Sent, m)
+	if made {
+		held, err := s.readRow(ctx, owner)
+		if err != nil {
+			return b, err
+		}
+		made = held.State == rowInflight && held.Owner == b.Sent.Attempt
+	}
 	var awaiting error
 	switch {
+	case rejected: // since the identity was written, and before the row was
+		next.Link, awaiting = "", errAwaiting
 	case mine && b.Member != "" && b.Link != "":
-	case mine && inDoubt && s.sentShows(b.Sent, m):
+	case made:
 		next.Link = linkMade
 	case s.Settings.Link != Always:
 		// Noted, so that nobody creates a second one. The creation may have come after the rows were read.

@@ -58,8 +58,22 @@ type decision struct {
 	Pair
 
 	Approved bool      `json:"approved"`
-	Records  string    `json:"records"` // digest of both records as they were shown
+	Rejected []Pair    `json:"rejected,omitempty"` // earlier, and not approved since
+	Records  string    `json:"records"`            // digest of both records as they were shown
 	Decided  time.Time `json:"decided"`
+}
+
+// rejects reports whether a person has said that a member is not the user's.
+func (d decision) rejects(p Pair) bool {
+	return slices.ContainsFunc(d.rejected(), func(r Pair) bool { return r.same(p) })
+}
+
+// rejected are all the pairs of which a person has said that.
+func (d decision) rejected() []Pair {
+	if d.User == 0 || d.Approved {
+		return d.Rejected
+	}
+	return append(slices.Clone(d.Rejected), d.Pair)
 }
 
 var (
@@ -77,8 +91,9 @@ func (s *Stack) pairOf(user int64, m yappli.Member) Pair {
 // identity, b being what is known of that; else errRejected, or errAwaiting with
 // the pair to be proposed.
 func (s *Stack) mayLink(ctx context.Context, user int64, p person, m yappli.Member, b bearer) (how string, pair Pair, err error) {
+	remembered := b.Link != "" && b.Owner == user && b.Member == m.ID
 	switch {
-	case b.Link != "" && b.Owner == user && b.Member == m.ID:
+	case s.Settings.Link == Always && remembered:
 		return b.Link, pair, nil
 	case s.Settings.Link == Always:
 		return "", pair, nil
@@ -89,8 +104,10 @@ func (s *Stack) mayLink(ctx context.Context, user int64, p person, m yappli.Memb
 		return "", pair, err
 	}
 	switch ours := d.same(pair); {
-	case ours && !d.Approved:
+	case d.rejects(pair):
 		return "", pair, errRejected
+	case remembered:
+		return b.Link, pair, nil
 	case s.Settings.Link == Match && len(p.match) > 0 && slices.Equal(p.match, s.matchOf(m)):
 		return linkMatched, pair, nil
 	case !ours:
@@ -112,7 +129,7 @@ func (s *Stack) propose(ctx context.Context, p Pair) error {
 	for attempt := 1; ; attempt++ {
 		var had Pair
 		document, err := s.readInto(ctx, s.pairKey(p.User), &had)
-		if err != nil || had.same(p) && had.Void.Equal(p.Void) {
+		if err != nil || had.same(p) && (p.Void.IsZero() || had.Void.Equal(p.Void)) { // whoever has not read the decision cannot know that it is void
 			return err
 		}
 		if _, err = document.Replace(ctx, s.Objects, p); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {
@@ -178,25 +195,30 @@ func (s *Stack) recordsDigest(u supersaas.User, m yappli.Member) string {
 
 // A sent is what a creation was about to send, as far as an answer shows it.
 type sent struct {
-	Fields []string `json:"fields"`
-	Values string   `json:"values"` // their digest
+	Attempt string   `json:"attempt"` // the row's owner at the time: of another attempt it says nothing
+	Fields  []string `json:"fields"`
+	Values  string   `json:"values"` // their digest
 }
 
-func (s *Stack) sentOf(wish yappli.Fields) *sent {
-	c := &sent{}
-	for name := range wish {
+func (a *attempt) sentOf(p person) *sent {
+	c := &sent{Attempt: a.held.Owner}
+	for _, name := range append(slices.Collect(maps.Keys(p.wish)), p.unread...) {
 		if !slices.Contains(neverShown, name) {
 			c.Fields = append(c.Fields, name)
 		}
 	}
+	value := func(name string) string { return p.wish[name].Plain(name) } // of what cannot be read: none is sent
+	if !slices.ContainsFunc(c.Fields, func(name string) bool { return value(name) != "" }) {
+		return nil // any member would show that
+	}
 	slices.Sort(c.Fields)
-	c.Values = s.sentDigest(c.Fields, func(name string) string { return wish[name].Plain(name) })
+	c.Values = a.sentDigest(c.Fields, value)
 	return c
 }
 
 // sentShows reports whether a member shows every value that was sent.
 func (s *Stack) sentShows(c *sent, m yappli.Member) bool {
-	return c != nil && m.Enabled && c.Values == s.sentDigest(c.Fields, shownBy(m))
+	return m.Enabled && c.Values == s.sentDigest(c.Fields, shownBy(m))
 }
 
 func (s *Stack) sentDigest(fields []string, value func(name string) string) string {

@@ -43,13 +43,15 @@ func (r *Reconciler) readDecisions(ctx context.Context) error {
 		group.Go(func() error {
 			var d decision
 			_, err := r.readInto(groupCtx, r.decisionKey(rec.id), &d)
-			switch {
-			case err != nil || d.Identity != rec.unique.String():
-			case d.Approved:
+			if d.Approved && d.Identity == rec.unique.String() {
 				rec.set(decided)
-			default:
-				rec.set(rejected)
-				rec.member = r.memberHash(d.Member)
+				return err
+			}
+			for _, p := range d.rejected() {
+				if p.Identity == rec.unique.String() {
+					rec.set(rejected)
+					rec.member = r.memberHash(p.Member)
+				}
 			}
 			return err
 		})

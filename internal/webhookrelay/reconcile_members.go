@@ -224,7 +224,7 @@ func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int6
 // holds the lock, the member is that one's. An owner who bears it no more has
 // abandoned it: the relay, which is sent the user, takes it over.
 func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bearers []*record) error {
-	b, err := r.own(ctx, m, rec.id, rec.is(unresolved))
+	b, err := r.own(ctx, m, rec.id, rec.is(unresolved), rec.is(rejected))
 	switch {
 	case errors.Is(err, errOtherOwner):
 		found := rec.flags & (claimed | matched | enabled)

@@ -54,20 +54,31 @@ func (f *file) readLinkIf(key, v *yaml.Node) {
 }
 
 // linkValues are the values of one user that a member must show. A value that
-// the fields which customers edit give alone is none: default(super_field, phone)
-// says nothing of a user without a super_field.
+// comes out whatever the fields say which customers cannot edit is none:
+// default(super_field, phone) says nothing of a user without a super_field, nor
+// "S-" + super_field.
 func (m *Mapping) linkValues(known map[string]value, wish yappli.Fields) (values []string) {
 	if len(m.linkIf) == 0 {
 		return nil
 	}
 	typed := maps.Clone(known)
 	maps.DeleteFunc(typed, func(field string, _ value) bool { return !slices.Contains(customerFields, field) })
+	others := []map[string]value{typed, maps.Clone(known), maps.Clone(known)}
+	for field := range known {
+		if !slices.Contains(customerFields, field) {
+			others[1][field], others[2][field] = value(""), value("hikyaku")
+		}
+	}
 	for _, name := range m.linkIf {
 		i := slices.IndexFunc(m.targets, func(t target) bool { return t.name == name })
 		sent, there := wish[name]
-		alone, ok := ValueOf(m.targets[i].of(&m.options, typed))
-		if !there || blank(sent.Text) || ok && alone.Text == sent.Text {
+		if !there || blank(sent.Text) {
 			return nil
+		}
+		for _, other := range others {
+			if v, ok := ValueOf(m.targets[i].of(&m.options, other)); ok && v.Text == sent.Text {
+				return nil
+			}
 		}
 		values = append(values, sent.Plain(name))
 	}

@@ -133,7 +133,7 @@ func (b *bench) play(function string) {
 		"HIKYAKU_PREFIX": localstack.Prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "HIKYAKU_ALLOW_HOSTS": "127.0.0.1",
 		"HIKYAKU_TOKENREFRESH_FUNCTION": "", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(b.memory),
 		"HIKYAKU_MAPPING_FILE": b.mapping, "HIKYAKU_QUEUE_URL": queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": queue,
-		"HIKYAKU_EXPORT_MAX_SHRINK": "100", "HIKYAKU_RELAY": "write", "HIKYAKU_LIST_LAG": "1s",
+		"HIKYAKU_EXPORT_MAX_SHRINK": "100", "HIKYAKU_RELAY": "write", "HIKYAKU_ID_IS_UNIQUE_ID": "yes", "HIKYAKU_LINK": "always", "HIKYAKU_LIST_LAG": "1s",
 	})
 }
 

@@ -67,7 +67,7 @@ func newReaders(g *rig) []reader {
 		g.t.Fatal(err)
 	}
 	relay := map[string]string{
-		"HIKYAKU_QUEUE_URL": queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": dead, "HIKYAKU_RELAY": "write",
+		"HIKYAKU_QUEUE_URL": queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": dead, "HIKYAKU_RELAY": "write", "HIKYAKU_ID_IS_UNIQUE_ID": "yes",
 		"HIKYAKU_MAPPING_FILE": filepath.Join("..", "..", "config", "mapping.yaml"),
 	}
 	role := func(name string) map[string]string {

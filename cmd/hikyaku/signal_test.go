@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,6 +55,11 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 // in the folder of temporary files. There is nothing to go on from either.
 func TestEndedExportToAPipeLeavesNothing(t *testing.T) {
 	t.Parallel()
+	// A signal that is caught here is not ignored by the commands that are started,
+	// even if nohup started the tests.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	for name, c := range map[string]struct {
 		signal os.Signal
 		code   int

@@ -211,11 +211,11 @@ func (s *Stack) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, 
 	}
 	var awaiting error
 	switch {
-	case rejected: // since the identity was written, and before the row was
+	case made: // whatever a person decided who took it for somebody else's
+		next.Link = linkMade
+	case rejected && b.Link != linkMade: // since the identity was written, and before the row was
 		next.Link, awaiting = "", errAwaiting
 	case mine && b.Member != "" && b.Link != "":
-	case made:
-		next.Link = linkMade
 	case s.Settings.Link != Always:
 		// Noted, so that nobody creates a second one. The creation may have come after the rows were read.
 		next.Owner, next.Sent, awaiting = b.Owner, b.Sent, errAwaiting

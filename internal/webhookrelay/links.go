@@ -93,7 +93,7 @@ func (s *Stack) pairOf(user int64, m yappli.Member) Pair {
 func (s *Stack) mayLink(ctx context.Context, user int64, p person, m yappli.Member, b bearer) (how string, pair Pair, err error) {
 	remembered := b.Link != "" && b.Owner == user && b.Member == m.ID
 	switch {
-	case s.Settings.Link == Always && remembered:
+	case remembered && (s.Settings.Link == Always || b.Link == linkMade): // whatever a person decided who took it for somebody else's
 		return b.Link, pair, nil
 	case s.Settings.Link == Always:
 		return "", pair, nil

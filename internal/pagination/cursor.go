@@ -282,8 +282,8 @@ func (c *cursor) narrow(ctx context.Context, err error) (Page, error) {
 		if !errors.Is(err, providers.ErrTooLarge) && c.probeServer(ctx) != nil {
 			return Page{}, err
 		}
-		few := c.recent.read == 0 || !errors.Is(err, providers.ErrTooLarge)
-		if len(c.at.Windows.Bounds) > 0 && few && c.divisible(c.currentWindow()) {
+		fewerRowsMayDo := c.recent.read > 0 && errors.Is(err, providers.ErrTooLarge)
+		if len(c.at.Windows.Bounds) > 0 && !fewerRowsMayDo && c.divisible(c.currentWindow()) {
 			return c.cutWindow(ctx, err) // which has been cut around this record before
 		}
 		c.narrowed = max(1, c.limit()/2)

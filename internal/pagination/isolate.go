@@ -112,10 +112,11 @@ func (x *indexed) readAlone(ctx context.Context) (Page, error) {
 	l, err := x.judgeRecord(ctx, func(ctx context.Context) (jsonscan.List, error) { return x.refetch(ctx, q) }, x.prober().neighbors)
 	var verdict errRejected
 	switch {
-	case errors.As(err, &verdict) && x.byPage && x.at.First == 0 && jsonscan.CountObjects(l.Body) > 1: // it is not one record that fails
-		x.at.Rows, x.at.Gap = 0, 0
-		return Page{}, errFixedSize{jsonscan.CountObjects(l.Body)}
 	case errors.As(err, &verdict):
+		if n := jsonscan.CountObjects(l.Body); x.byPage && x.at.First == 0 && n > 1 { // it is not one record that fails
+			x.at.Rows, x.at.Gap = 0, 0
+			return Page{}, errFixedSize{n}
+		}
 		// If the record before it has moved, another record may have failed.
 		if p, moved, err := x.rejoinIfMoved(ctx); moved || err != nil {
 			return p, err

@@ -86,11 +86,13 @@ func (a *attempt) claim(ctx context.Context, p person) (bearer, error) {
 	var m yappli.Member
 	switch {
 	case b.Owner != 0 && !ours:
-		var mere bool
-		if mere, err = a.mereClaim(ctx, b); mere {
+		var owner heldRow
+		switch owner, err = a.readRow(ctx, b.Owner); { // after the document: see abandoned
+		case err != nil:
+		case a.isMereClaim(b, owner.row):
 			m, certain, err = a.bears(ctx, b.Member, p.unique)
-		} else if err == nil {
-			err = a.abandoned(ctx, p.unique, b)
+		default:
+			err = a.abandoned(ctx, p.unique, b, owner.row)
 		}
 	case b.Member != "":
 		m, certain, err = a.bears(ctx, b.Member, p.unique)
@@ -148,27 +150,19 @@ func (a *attempt) forgetSent(ctx context.Context, unique string) error {
 	}
 }
 
-// mereClaim reports whether the owner of an identity has no right to the member
-// that bears it, and no creation under way: whoever typed it first keeps nobody
-// else from the member.
-func (a *attempt) mereClaim(ctx context.Context, b bearer) (bool, error) {
-	if b.Member == "" || b.Link != "" || a.Settings.Link == Always {
-		return false, nil
-	}
-	held, err := a.readRow(ctx, b.Owner)
-	return held.Member == "" && held.State != rowInflight, err
+// isMereClaim reports whether the owner of an identity, whose row is given, has no
+// right to the member that bears it, and no creation under way: being the first to
+// type it keeps nobody else from the member.
+func (a *attempt) isMereClaim(b bearer, owner row) bool {
+	return b.Member != "" && b.Link == "" && a.Settings.Link != Always && owner.Member == "" && owner.State != rowInflight
 }
 
 // abandoned returns nil if the owner neither has nor may have made a member of
 // the identity, and does not ask for one. The row is read after the document: a
 // claim of the owner that this does not see makes the swap fail.
-func (a *attempt) abandoned(ctx context.Context, unique string, b bearer) error {
-	held, err := a.readRow(ctx, b.Owner)
-	if err != nil {
-		return err
-	}
-	byThis := held.Identity == a.held.Identity && (held.Member != "" || held.State == rowInflight)
-	if byThis || held.Member != "" && held.Member == b.Member {
+func (a *attempt) abandoned(ctx context.Context, unique string, b bearer, owner row) error {
+	byThis := owner.Identity == a.held.Identity && (owner.Member != "" || owner.State == rowInflight)
+	if byThis || owner.Member != "" && owner.Member == b.Member {
 		return errOtherOwner
 	}
 	p, err := a.person(ctx, b.Owner)

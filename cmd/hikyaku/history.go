@@ -151,7 +151,7 @@ func newDead() *cobra.Command {
 		Short: "List the dead letters: whose, why, and how old",
 		Long: "Reads the dead-letter queue and leaves everything in it: each letter's user, class, what that means, the\n" +
 			"event it came from, and how long ago that was. Of one user the queue shows ten letters at a time.\n" +
-			"'hikyaku redrive' sends them to the relay again once their cause is mended.\n\n" + ownSettings,
+			"'hikyaku redrive' sends them to the relay again once their cause is fixed.\n\n" + ownSettings,
 		Example: "  hikyaku dead --env-vars stack.json\n  hikyaku dead --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -186,7 +186,7 @@ func newRedrive() *cobra.Command {
 		Short: "Send the dead letters to the relay again",
 		Long: "Moves messages of the dead-letter queue to the users' queue: all, or those of --user, of --class, at most\n" +
 			"--limit. Safe at any later time, and as often as you like: a message only names the user, whom the relay\n" +
-			"then reads anew. What names no user, or is given up once more because its cause is not mended, stays\n" +
+			"then reads anew. What names no user, or is given up once more because its cause is not fixed, stays\n" +
 			"where it is, and is counted.\n\n" + ownSettings,
 		Example: "  hikyaku redrive\n  hikyaku redrive --class refused --limit 10 --env-vars stack.json\n  hikyaku redrive --user 20450001 --json",
 		Args:    noCommand,

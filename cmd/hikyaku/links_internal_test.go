@@ -109,7 +109,7 @@ func TestLinks_AllMeansThePairsOfTheList(t *testing.T) {
 	workOn(t, s, q, user)
 	m, _ := crm.Find(victim)
 	if m.Values["column01"] != "被害者" {
-		t.Errorf("the victim, whom no list printed, was overwritten\n%s", strings.TrimSpace(log.String()))
+		t.Errorf("a member who was in no printed list was overwritten\n%s", strings.TrimSpace(log.String()))
 	}
 }
 

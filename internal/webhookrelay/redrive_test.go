@@ -69,7 +69,7 @@ func (q reburying) Send(ctx context.Context, envelopes ...queue.Envelope) error 
 	return q.dead.Send(ctx, envelopes...)
 }
 
-// It ends though its cause is not mended, and though it takes longer than
+// It ends though its cause is not fixed, and though it takes longer than
 // letters are hidden.
 func TestRedrive_Ends(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

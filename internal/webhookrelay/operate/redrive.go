@@ -79,7 +79,7 @@ type Redriven struct {
 	Kept int `json:"kept"` // messages that name no user: nothing could be done with them
 
 	// Again are those that were given up once more, or since the start: they
-	// are left for another time, when what stops them is mended.
+	// are left for another time, when what stops them is fixed.
 	Again int `json:"again"`
 
 	Others int `json:"others"` // that were not selected

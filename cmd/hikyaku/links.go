@@ -181,7 +181,14 @@ func (f *relayFlags) printComparison(c *cobra.Command, p webhookrelay.Comparison
 	}
 	out := c.OutOrStdout()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "unique_id %s\nYAPPLI\tMEMBER %s\tUSER %d WOULD WRITE\n", visible(p.UniqueID), visible(p.Bearer["id"]), p.User)
+	_, _ = fmt.Fprintf(table, "unique_id %s\n", visible(p.UniqueID))
+	if bears := p.Bearer["unique_id"]; bears != p.UniqueID {
+		_, _ = fmt.Fprintf(table, "The member's is another spelling: %s\n", visible(bears))
+	}
+	if p.Owner != 0 {
+		_, _ = fmt.Fprintf(table, "User %d is linked to the member: no other user can be\n", p.Owner)
+	}
+	_, _ = fmt.Fprintf(table, "YAPPLI\tMEMBER %s\tUSER %d WOULD WRITE\n", visible(p.Bearer["id"]), p.User)
 	names := maps.Clone(p.Bearer)
 	maps.Copy(names, p.Wish)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -250,7 +257,7 @@ func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links webhookrelay.L
 func newLinksDecide(approve bool) *cobra.Command {
 	var f relayFlags
 	var l linkChoice
-	use, short, effect := "reject", "Say that members are not the users'", "The user then gets no member while one bears the identity, and the pair is not proposed again. A rejection\nstays, also when a record changes, until 'links approve'."
+	use, short, effect := "reject", "Say that members are not the users'", "The pair is not proposed again, and a rejection stays, also when a record changes, until 'links approve'.\nWhere the member bears the very identity, the user gets no member while it does. Where it bears another\nspelling (match \"folded\"), the user gets a member of its own after the next reconcile."
 	if approve {
 		use, short, effect = "approve", "Say that members are the users'", "The relay then links them, and writes the user's fields to the member. The approval is bound to both\nrecords as they are: it is void once one has changed."
 	}

@@ -14,6 +14,7 @@ import (
 
 	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli"
 )
 
 // Links is what people decide: whether a member whom the relay did not make is
@@ -93,16 +94,17 @@ type Comparison struct {
 	Pair
 
 	UniqueID string            `json:"unique_id"`
-	Fields   map[string]string `json:"user"`   // of SuperSaaS
-	Wish     map[string]string `json:"wish"`   // what the relay would write
-	Bearer   map[string]string `json:"bearer"` // the member, of Yappli
-	Records  string            `json:"token"`  // digest of both records
+	Fields   map[string]string `json:"user"`                   // of SuperSaaS
+	Wish     map[string]string `json:"wish"`                   // what the relay would write
+	Bearer   map[string]string `json:"bearer"`                 // the member, of Yappli
+	Records  string            `json:"token"`                  // digest of both records
+	Owner    int64             `json:"owner,omitempty,string"` // the other user who is linked to the member; 0: nobody
 }
 
 // ErrNoPair says that there is nothing to link any more.
 var ErrNoPair = errors.New("there is nothing to link")
 
-// ErrLinked says that the relay writes to the pair's member already.
+// ErrLinked says that the pair's user or its member is linked already.
 var ErrLinked = errors.New("no decision changes that")
 
 // Compare reads a user's pair and both of its records. It is ErrNoPair, with the
@@ -126,17 +128,20 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 	if err != nil {
 		return c, fmt.Errorf("reading user %d: %w", user, err)
 	}
-	if !p.live || l.digest("identity", p.unique).String() != c.Identity {
+	if !p.live || p.unique.folded.String() != c.Identity {
 		return c, fmt.Errorf("user %d is gone or has another identity by now: %w", user, ErrNoPair)
 	}
 	m, err := l.members.User(ctx, c.Member)
-	if errors.Is(err, providers.ErrNotFound) || err == nil && m.UniqueID != p.unique {
+	if errors.Is(err, providers.ErrNotFound) || err == nil && !l.pairOf(user, m, m.UniqueID == p.unique.text).same(c.Pair) {
 		return c, fmt.Errorf("member %s is gone or bears another identity than user %d by now: %w", c.Member, user, ErrNoPair)
 	}
 	if err != nil {
 		return c, fmt.Errorf("reading member %s: %w", c.Member, err)
 	}
-	c.UniqueID, c.Fields, c.Bearer, c.Records = p.unique, userFields(p.user), memberFields(m), l.recordsDigest(p.user, m)
+	c.UniqueID, c.Fields, c.Bearer, c.Records = p.unique.text, userFields(p.user), memberFields(m), l.recordsDigest(p.user, m)
+	if c.Owner, err = l.linkedTo(ctx, m); err != nil {
+		return c, err
+	}
 	c.Wish = map[string]string{}
 	for name, v := range p.wish {
 		c.Wish[name] = v.Plain(name)
@@ -147,9 +152,31 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 	return c, nil
 }
 
+// linkedTo returns the user who is linked to a member; 0 if none is known.
+func (l Links) linkedTo(ctx context.Context, m yappli.Member) (int64, error) {
+	unique := l.spell(m.UniqueID)
+	_, known, err := l.readClaims(ctx, unique)
+	owner := known.at(unique.mark()).Owner
+	if err != nil || owner == 0 {
+		return 0, err
+	}
+	held, err := l.readRow(ctx, owner)
+	if held.Member != m.ID {
+		owner = 0
+	}
+	return owner, err
+}
+
 // Decide stores a person's decision on what Compare showed, and asks the relay
-// to carry it out.
+// to carry it out. What is another user's cannot be approved.
 func (l Links) Decide(ctx context.Context, c Comparison, approved bool) error {
+	if approved && c.Owner != 0 {
+		next := "change the identity of one of them in SuperSaaS"
+		if c.How == inAnotherSpelling {
+			next = "merge the two in SuperSaaS if they are one person; else reject the pair, and user " + strconv.FormatInt(c.User, 10) + " gets a member of its own"
+		}
+		return fmt.Errorf("member %s is user %d's: %s: %w", c.Member, c.Owner, next, ErrLinked)
+	}
 	var before decision
 	document, err := l.readInto(ctx, l.decisionKey(c.User), &before)
 	if err != nil {

@@ -24,24 +24,19 @@ func TestReconcile_LeavesAWishOfLater(t *testing.T) {
 	})
 }
 
-// Only an identity that others make members of, on a tenant that cannot look
-// one up, needs a list newer than the event.
+// Of an identity that others make members of, too, only a list shows the other
+// spellings: a look-up finds one.
 func TestRelay_CreatesAtOnceWhatNoListCouldShow(t *testing.T) {
-	for name, change := range map[string]func(r *rig){
-		"an identity of our own": func(*rig) {},
-		"the look-up": func(r *rig) {
-			r.identity.By, r.crm.Lookup, r.quirks = "field_2", true, `{"update":"partial","lookup":"unique_id"}`
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for by, want := range map[string]string{"id": "created", "field_2": "awaiting_list"} {
+		t.Run(by, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				change(r)
+				r.identity.By, r.crm.Lookup, r.quirks = by, true, `{"update":"partial","lookup":"unique_id"}`
 				r.settings.CreateAfterList = true
 				r.reconcile()
 				r.drop()
 				time.Sleep(time.Minute)
 				r.relay(r.numbered("新", "7"), "new")
-				r.wantOutcome("created")
+				r.wantOutcome(want)
 			})
 		})
 	}

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"hikyaku/internal/objectstore"
@@ -37,39 +37,117 @@ func (i Identity) Validate() error {
 	return nil
 }
 
-// Of returns the user's unique_id; "" if the user has none.
-func (i Identity) Of(u supersaas.User) string {
-	var value string
-	switch i.By {
-	case "id":
-		value = strconv.FormatInt(u.ID, 10) // the same in every spelling of the number
-	case "fk":
-		value = u.FK
-	default:
-		if v, ok := mapping.ValueOf(u.Fields()[i.By]); ok {
-			value = v.Text
-		}
-	}
-	if strings.TrimSpace(value) == "" {
-		return ""
-	}
-	return i.Prefix + value
+// A spelling is one way to write an identity: a unique_id. Whatever a person would
+// call the same has one folded form.
+type spelling struct {
+	text   string // the unique_id; "": the user has none
+	exact  digest // of the text
+	folded digest // of its folded form: names the claims on the identity
 }
 
-// A bearer is who bears one unique_id: the document identities/{HMAC}.
+func (s *Stack) spellingOf(u supersaas.User) spelling {
+	value := mapping.IdentityOf(u, s.Identity.By)
+	if value == "" {
+		return spelling{}
+	}
+	return s.spell(s.Identity.Prefix + value)
+}
+
+// spell folds what follows the prefix. What begins otherwise is no user's.
+func (s *Stack) spell(unique string) spelling {
+	exact := s.digest("identity", unique)
+	sp := spelling{unique, exact, exact}
+	if value, ours := strings.CutPrefix(unique, s.Identity.Prefix); ours {
+		if folded := s.Mapping.FoldIdentity(s.Identity.By, value); folded != value {
+			sp.folded = s.digest("identity", s.Identity.Prefix+folded)
+		}
+	}
+	return sp
+}
+
+// is reports whether both are the same spelling.
+func (a spelling) is(b spelling) bool { return a.exact == b.exact }
+
+// other reports whether both are spellings of one identity, and not the same.
+func (a spelling) other(b spelling) bool { return a.folded == b.folded && a.exact != b.exact }
+
+// mark tells a spelling from the others of its identity: "" for the folded form.
+func (a spelling) mark() string {
+	if a.exact == a.folded {
+		return ""
+	}
+	return a.exact.String()
+}
+
+// A bearer is who bears one spelling of an identity.
 type bearer struct {
 	Member string `json:"member,omitempty"` // Yappli id; empty: claimed by a creation
 	Owner  int64  `json:"owner,omitempty"`  // SuperSaaS user; 0: nobody yet
 	Link   string `json:"link,omitempty"`   // how Member came to be Owner's, as in a row; empty: it gives Owner no right to Member
 	Sent   *sent  `json:"sent,omitempty"`   // by Owner's creation, of which no answer is known
+	Doubt  bool   `json:"doubt,omitempty"`  // a member bears it whom nobody can name
 }
 
-// errOtherOwner: another user owns the identity.
-var errOtherOwner = errors.New("another user has this identity")
+// claims says who bears each spelling of one identity: the document
+// identities/{HMAC of the folded form}. One swap serialises all spellings.
+type claims struct {
+	bearer // of the folded form
 
-// errInDoubt: the identity is the caller's, but what was known of its bearer is
-// not true any more, so that only a list tells whether a member bears it.
-var errInDoubt = errors.New("only a list tells who bears this identity")
+	Others map[string]bearer `json:"others,omitempty"` // of the other spellings, by their mark
+}
+
+func (c *claims) at(mark string) bearer {
+	if mark == "" {
+		return c.bearer
+	}
+	return c.Others[mark]
+}
+
+func (c *claims) set(mark string, b bearer) {
+	switch {
+	case mark == "":
+		c.bearer = b
+	case b == bearer{}:
+		delete(c.Others, mark)
+	default:
+		if c.Others == nil {
+			c.Others = map[string]bearer{}
+		}
+		c.Others[mark] = b
+	}
+}
+
+// beside returns the marks of the spellings that have a bearer, without one.
+func (c *claims) beside(mark string) []string {
+	var marks []string
+	for _, m := range append([]string{""}, slices.Sorted(maps.Keys(c.Others))...) {
+		if m != mark && c.at(m) != (bearer{}) {
+			marks = append(marks, m)
+		}
+	}
+	return marks
+}
+
+// readClaims reads the claims on the identity of a spelling.
+func (s *Stack) readClaims(ctx context.Context, sp spelling) (document objectstore.Document, c claims, err error) {
+	document, err = s.readInto(ctx, s.claimsKey(sp), &c)
+	if err == nil && document.Exists() && c.bearer == (bearer{}) && len(c.Others) == 0 {
+		c.Doubt = true // as an earlier version says it
+	}
+	return document, c, err
+}
+
+func (s *Stack) claimsKey(sp spelling) string { return s.root + "identities/" + sp.folded.String() }
+
+var (
+	// errOtherOwner: another user owns the identity.
+	errOtherOwner = errors.New("another user has this identity")
+	// errInDoubt: the identity is the caller's, but what was known of its bearer is
+	// not true any more, so that only a list tells whether a member bears it.
+	errInDoubt = errors.New("only a list tells who bears this identity")
+	// errOldList: what is known of the bearers of other spellings is too old.
+	errOldList = errors.New("only a newer list tells who bears this identity in another spelling")
+)
 
 // claim takes the identity for the user whose row the attempt holds, and returns
 // who bears it: no member, so that the caller may create one, or one that may be
@@ -77,74 +155,183 @@ var errInDoubt = errors.New("only a list tells who bears this identity")
 // of two who read the same, one gets it. Whatever else made the user its owner
 // than a claim which this row tells of leaves a doubt, and the row stays inflight.
 func (a *attempt) claim(ctx context.Context, p person) (bearer, error) {
-	document, b, err := a.identified(ctx, p.unique)
+	document, c, err := a.readClaims(ctx, p.unique)
 	if err != nil {
 		return bearer{}, err
 	}
+	mark, next := p.unique.mark(), bearer{}
+	b := c.at(mark)
+	m, certain, err := a.exactBearer(ctx, p, b)
+	switch {
+	case err != nil:
+	case certain && m.ID != "":
+		next, certain, err = a.mayTake(ctx, p, m, b)
+	case certain:
+		var other string
+		if next, other, certain, err = a.similarBearer(ctx, p, &c); next.Member != "" {
+			c.set(mark, bearer{})
+			mark = other
+		}
+	}
+	if err != nil {
+		return bearer{}, err
+	}
+	switch next.Owner = a.job.user; {
+	case certain && next.Member == "":
+		next.Sent = a.sentOf(p)
+	case !certain && b.Owner == a.job.user && a.before.State == "":
+		if next.Sent = b.Sent; next.Sent != nil { // the row was lost, which told how that creation ended
+			next.Sent.Attempt = a.held.Owner
+		}
+	}
+	c.set(mark, next)
+	_, err = document.Replace(ctx, a.Objects, c)
+	if !certain {
+		return bearer{}, errors.Join(errInDoubt, err)
+	}
+	if err == nil {
+		a.before.Identity, a.before.Spelling = a.held.Identity, a.held.Spelling // to stay in the row, whatever comes of it
+	}
+	return next, err
+}
+
+// exactBearer returns the member that bears a user's identity exactly, none if
+// there is none; or says that it is not certain. b is what is known of it.
+func (a *attempt) exactBearer(ctx context.Context, p person, b bearer) (m yappli.Member, certain bool, err error) {
 	ours := b.Owner == a.job.user
-	certain := !document.Exists() || ours && a.before.Identity == a.held.Identity
-	var m yappli.Member
+	certain = b == bearer{} || ours && a.claimed()
 	switch {
 	case b.Owner != 0 && !ours:
 		var owner heldRow
 		switch owner, err = a.readRow(ctx, b.Owner); { // after the document: see abandoned
 		case err != nil:
 		case a.isMereClaim(b, owner.row):
-			m, certain, err = a.bears(ctx, b.Member, p.unique)
+			return a.bears(ctx, b.Member, p.unique.is)
 		default:
-			err = a.abandoned(ctx, p.unique, b, owner.row)
+			err = a.abandoned(ctx, b, owner.row)
 		}
+		return m, false, err
 	case b.Member != "":
-		m, certain, err = a.bears(ctx, b.Member, p.unique)
+		return a.bears(ctx, b.Member, p.unique.is)
 	case certain && a.quirks.Lookup == yappli.LookupUniqueID:
-		m, err = a.lookUp(ctx, p.unique)
+		m, err = a.lookUp(ctx, p.unique.text)
 	}
-	if err != nil {
-		return bearer{}, err
-	}
-	next := bearer{Owner: a.job.user}
+	return m, certain, err
+}
+
+// claimed reports whether the row told of the identity before the attempt: then it
+// tells, too, how each creation by it ended.
+func (a *attempt) claimed() bool { return a.before.Identity == a.held.Identity }
+
+// mayTake returns the claim of a user who may be linked to the member that bears
+// the identity exactly. If a person has to decide, the pair is proposed.
+func (a *attempt) mayTake(ctx context.Context, p person, m yappli.Member, b bearer) (next bearer, certain bool, err error) {
+	how, pair, err := a.mayLink(ctx, a.job.user, p, m, b)
 	switch {
-	case certain && m.ID != "":
-		var pair Pair
-		next.Member = m.ID
-		next.Link, pair, err = a.mayLink(ctx, a.job.user, p, m, b)
-		switch {
-		case errors.Is(err, errAwaiting):
-			err = cmp.Or(a.propose(ctx, pair), err)
-		case err == nil && next.Link == linkMatched && b.Member == "":
-			next, certain = bearer{Owner: a.job.user}, false // a list shows first that the member is no other user's
+	case errors.Is(err, errAwaiting):
+		return next, false, cmp.Or(a.propose(ctx, pair), err)
+	case err != nil:
+		return next, false, err
+	case how == linkMatched && b.Member == "":
+		return next, false, nil // a list shows first that the member is no other user's
+	}
+	return bearer{Member: m.ID, Link: how}, true, nil
+}
+
+// similarBearer looks at the other spellings of a user's identity. It returns the
+// claim on a member who bears one of them and may be linked, with its mark; none, so
+// that one may be created, if there is no such member, or a person has decided that
+// each is somebody else; or it says that it is not certain. What turns out not to be
+// true any more is taken out of c.
+func (a *attempt) similarBearer(ctx context.Context, p person, c *claims) (next bearer, mark string, certain bool, err error) {
+	certain = true
+	for _, mark := range c.beside(p.unique.mark()) {
+		b, owner, err := a.withOwner(ctx, a.job.user, c.at(mark), p.unique)
+		if err != nil {
+			return next, "", false, err
 		}
-	case certain:
-		next.Sent = a.sentOf(p)
-	case ours && a.before.State == "":
-		if next.Sent = b.Sent; next.Sent != nil { // the row was lost, which told how that creation ended
-			next.Sent.Attempt = a.held.Owner
+		var m yappli.Member
+		there, gone := false, false
+		if b.Member == "" {
+			gone, err = a.endedWithout(ctx, b, owner)
+		} else {
+			m, there, err = a.bears(ctx, b.Member, p.unique.other)
+		}
+		if err != nil {
+			return next, "", false, err
+		}
+		if !there {
+			c.set(mark, bearer{})
+			certain = certain && gone
+			continue
+		}
+		next, err = a.mayTakeSimilar(ctx, p, m, b, owner)
+		if !errors.Is(err, errRejected) {
+			return next, a.spell(m.UniqueID).mark(), err == nil, err
 		}
 	}
-	if err != nil {
-		return bearer{}, err
+	return bearer{}, "", certain, nil
+}
+
+// withOwner completes what is known of one who bears another spelling of a user's
+// identity: with its owner's row, if that is another user, and with the member that
+// the row alone tells of.
+func (s *Stack) withOwner(ctx context.Context, user int64, b bearer, unique spelling) (bearer, row, error) {
+	if b.Owner == 0 || b.Owner == user {
+		return b, row{}, nil
 	}
-	_, err = document.Replace(ctx, a.Objects, next)
-	if !certain {
-		return bearer{}, errors.Join(errInDoubt, err)
+	owner, err := s.readRow(ctx, b.Owner)
+	if b.Member == "" && owner.Identity == unique.folded.String() {
+		b.Member = owner.Member
 	}
-	if err == nil {
-		a.before.Identity = a.held.Identity // to stay in the row, whatever comes of it
+	return b, owner.row, err
+}
+
+// endedWithout reports whether a claim on another spelling certainly made no member.
+// It is errOtherOwner if it may still make one.
+func (a *attempt) endedWithout(ctx context.Context, b bearer, owner row) (bool, error) {
+	switch b.Owner {
+	case 0:
+		return false, nil
+	case a.job.user:
+		return a.claimed(), nil
 	}
-	return next, err
+	return false, a.abandoned(ctx, b, owner)
+}
+
+// mayTakeSimilar is mayTake for a member who bears another spelling. One who is
+// another user's is nobody else's, whatever a person decides. That a member is not
+// the user's counts only if a list has been read since that shows who else there is.
+func (a *attempt) mayTakeSimilar(ctx context.Context, p person, m yappli.Member, b bearer, owner row) (next bearer, err error) {
+	how, pair, err := a.mayLink(ctx, a.job.user, p, m, b)
+	switch {
+	case errors.Is(err, errRejected):
+		i, readErr := a.readIndex(ctx)
+		if readErr == nil && i.Users.Before(pair.At.Add(a.Settings.lag())) {
+			readErr = errOldList
+		}
+		return next, cmp.Or(readErr, err)
+	case errors.Is(err, errAwaiting):
+		return next, cmp.Or(a.propose(ctx, pair), err)
+	case err == nil && b.Owner != 0 && b.Owner != a.job.user && !a.isMereClaim(b, owner):
+		return next, errOtherOwner
+	}
+	return bearer{Member: m.ID, Link: how}, err
 }
 
 // forgetSent says that a creation was refused, so that no member is taken for
 // what it made.
-func (a *attempt) forgetSent(ctx context.Context, unique string) error {
+func (a *attempt) forgetSent(ctx context.Context, unique spelling) error {
 	ctx = context.WithoutCancel(ctx)
 	for attempt := 1; ; attempt++ {
-		document, b, err := a.identified(ctx, unique)
+		document, c, err := a.readClaims(ctx, unique)
+		b := c.at(unique.mark())
 		if err != nil || b.Owner != a.job.user {
 			return err
 		}
 		b.Sent = nil
-		if _, err = document.Replace(ctx, a.Objects, b); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {
+		c.set(unique.mark(), b)
+		if _, err = document.Replace(ctx, a.Objects, c); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {
 			return err
 		}
 	}
@@ -153,40 +340,43 @@ func (a *attempt) forgetSent(ctx context.Context, unique string) error {
 // isMereClaim reports whether the owner of an identity, whose row is given, has no
 // right to the member that bears it, and no creation under way: being the first to
 // type it keeps nobody else from the member.
-func (a *attempt) isMereClaim(b bearer, owner row) bool {
-	return b.Member != "" && b.Link == "" && a.Settings.Link != Always && owner.Member == "" && owner.State != rowInflight
+func (s *Stack) isMereClaim(b bearer, owner row) bool {
+	return b.Member != "" && b.Link == "" && s.Settings.Link != Always && owner.Member == "" && owner.State != rowInflight
 }
 
 // abandoned returns nil if the owner neither has nor may have made a member of
 // the identity, and does not ask for one. The row is read after the document: a
 // claim of the owner that this does not see makes the swap fail.
-func (a *attempt) abandoned(ctx context.Context, unique string, b bearer, owner row) error {
+func (a *attempt) abandoned(ctx context.Context, b bearer, owner row) error {
 	byThis := owner.Identity == a.held.Identity && (owner.Member != "" || owner.State == rowInflight)
 	if byThis || owner.Member != "" && owner.Member == b.Member {
 		return errOtherOwner
 	}
 	p, err := a.person(ctx, b.Owner)
-	if err == nil && p.unique == unique {
+	if err == nil && p.unique.text != "" && p.unique.folded.String() == a.held.Identity {
 		return errOtherOwner
 	}
 	return err
 }
 
-// bears asks Yappli whether the member that was once seen to bear the identity
-// still does.
-func (a *attempt) bears(ctx context.Context, member, unique string) (yappli.Member, bool, error) {
+// bears asks Yappli whether the member that was once seen to bear a spelling still
+// bears one that is wanted.
+func (a *attempt) bears(ctx context.Context, member string, wanted func(spelling) bool) (yappli.Member, bool, error) {
 	m, err := a.members.User(ctx, member)
 	if errors.Is(err, providers.ErrNotFound) {
 		return m, false, nil
 	}
-	return m, m.UniqueID == unique, err
+	return m, err == nil && wanted(a.spell(m.UniqueID)), err
 }
 
-// own makes the owner's a member that a list shows, and returns who bears the
-// identity then. It is errAwaiting if only the identity speaks for that. A
-// member that shows all that a creation in doubt sent was made by it.
+// own makes the owner's a member that a list shows and that bears the identity
+// exactly, and returns who bears it then. It is errAwaiting if only the identity
+// speaks for that. A member that shows all that a creation in doubt sent was made by
+// it.
 func (s *Stack) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, rejected bool) (bearer, error) {
-	document, b, err := s.identified(ctx, m.UniqueID)
+	unique := s.spell(m.UniqueID)
+	document, c, err := s.readClaims(ctx, unique)
+	b := c.at(unique.mark())
 	mine := b.Owner == owner
 	switch {
 	case err == nil && !mine && b.Owner != 0:
@@ -217,53 +407,45 @@ func (s *Stack) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, 
 	if next == b {
 		return b, awaiting
 	}
-	_, err = document.Replace(ctx, s.Objects, next)
+	c.set(unique.mark(), next)
+	_, err = document.Replace(ctx, s.Objects, c)
 	return next, cmp.Or(err, awaiting)
 }
 
-// bearerOf reads who bears an identity, without claiming it.
-func (s *Stack) bearerOf(ctx context.Context, unique string) (bearer, error) {
-	_, b, err := s.identified(ctx, unique)
-	return b, err
-}
-
-func (s *Stack) identified(ctx context.Context, unique string) (document objectstore.Document, b bearer, err error) {
-	document, err = s.readInto(ctx, s.identityKey(unique), &b)
-	return document, b, err
-}
-
 // note keeps a member that a list showed, also for one who claimed its identity
-// without a member, unless one is known.
-func (s *Stack) note(ctx context.Context, unique string, b bearer) error {
-	document := objectstore.Document{Key: s.identityKey(unique)}
+// without a member, unless one is known. It reads first only what is known to be
+// there.
+func (s *Stack) note(ctx context.Context, unique spelling, b bearer, known bool) error {
+	document, c := objectstore.Document{Key: s.claimsKey(unique)}, claims{}
 	for {
-		_, err := document.Replace(ctx, s.Objects, b)
-		if !errors.Is(err, objectstore.ErrConflict) {
-			return err
+		if known {
+			var err error
+			if document, c, err = s.readClaims(ctx, unique); err != nil || c.at(unique.mark()).Member != "" {
+				return err
+			}
 		}
-		var had bearer
-		if document, had, err = s.identified(ctx, unique); err != nil || had.Member != "" {
-			return err
-		}
+		had := c.at(unique.mark())
 		if b.Owner = cmp.Or(b.Owner, had.Owner); b.Owner == had.Owner {
 			b.Sent = had.Sent
 		}
+		c.set(unique.mark(), b)
+		if _, err := document.Replace(ctx, s.Objects, c); !errors.Is(err, objectstore.ErrConflict) {
+			return err
+		}
+		known = true
 	}
 }
 
 // doubt gives an identity to nobody, because a member bears it whom nobody can
 // name: whoever asks for it waits for a list.
-func (s *Stack) doubt(ctx context.Context, unique string) error {
-	document, b, err := s.identified(ctx, unique)
-	if err != nil || b.Member != "" || document.Exists() && b.Owner == 0 {
+func (s *Stack) doubt(ctx context.Context, unique spelling) error {
+	document, c, err := s.readClaims(ctx, unique)
+	if b := c.at(unique.mark()); err != nil || b.Member != "" || b.Doubt {
 		return err
 	}
-	if _, err = document.Replace(ctx, s.Objects, bearer{}); errors.Is(err, objectstore.ErrConflict) {
+	c.set(unique.mark(), bearer{Doubt: true})
+	if _, err = document.Replace(ctx, s.Objects, c); errors.Is(err, objectstore.ErrConflict) {
 		return s.doubt(ctx, unique)
 	}
 	return err
-}
-
-func (s *Stack) identityKey(unique string) string {
-	return s.root + "identities/" + s.digest("identity", unique).String()
 }

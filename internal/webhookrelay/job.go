@@ -24,7 +24,7 @@ type person struct {
 	user   supersaas.User
 	wish   yappli.Fields // what the mapping makes of a live user
 	unread []string      // fields of which it makes nothing that can be read: what Yappli holds stays
-	unique string        // the unique_id of a live user; "": has none
+	unique spelling      // the unique_id of a live user
 	match  []string      // what a member must show in the link_if fields; nil: no member can
 	hash   string
 	since  time.Time // the user has been so, as SuperSaaS says, to the second
@@ -86,7 +86,7 @@ func (s *Stack) livePerson(u supersaas.User) person {
 		wish.Unreadable = append(wish.Unreadable, "unique_id")
 	}
 	return person{
-		live: true, user: u, wish: wish.Fields, unread: wish.Unreadable, match: wish.LinkIf, unique: s.Identity.Of(u),
+		live: true, user: u, wish: wish.Fields, unread: wish.Unreadable, match: wish.LinkIf, unique: s.spellingOf(u),
 		hash: s.wishHash(wish.Fields), since: later(u.CreatedOn, u.UpdatedOn),
 	}
 }
@@ -134,12 +134,8 @@ func (a *attempt) run(ctx context.Context, first person) (o outcome.Outcome, aga
 			return o, false
 		}
 	}
-	identity := ""
-	if first.unique != "" {
-		identity = a.digest("identity", first.unique).String()
-	}
 	a.held.began(Event{At: a.Now().UTC().Truncate(time.Second), Cause: a.job.cause(), Request: a.RequestID(ctx)})
-	if err := a.acquire(ctx, a.held, identity, disabling); err != nil { // 5
+	if err := a.acquire(ctx, a.held, first.unique, disabling); err != nil { // 5
 		return outcome.FaultOf(err), false
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.held.Until.Sub(a.Now())-a.Settings.hold()/9) // however long the swap took
@@ -171,7 +167,7 @@ func (a *attempt) endsEarly(ctx context.Context, first person) (outcome.Outcome,
 		return outcome.Outcome{}, false
 	case !first.live:
 		return outcome.Done(outcome.GoneUnlinked), true
-	case first.unique == "":
+	case first.unique.text == "":
 		return outcome.Done(outcome.NoIdentity), true
 	}
 	ready, err := a.mayCreate(ctx, first, a.job.at())
@@ -187,8 +183,10 @@ func (a *attempt) endsEarly(ctx context.Context, first person) (outcome.Outcome,
 // An index is the document that says that identities are complete. The zero
 // index says that they are not.
 type index struct {
-	Began   time.Time `json:"began"`   // of the newest complete list
-	Members int       `json:"members"` // in it
+	Began   time.Time `json:"began"`             // of the newest complete list
+	Members int       `json:"members"`           // in it
+	Users   time.Time `json:"users,omitzero"`    // when the list of users of the same run began
+	Folding string    `json:"folding,omitempty"` // the rules by which the identities are named
 }
 
 func (s *Stack) readIndex(ctx context.Context) (i index, err error) {
@@ -200,7 +198,7 @@ func (s *Stack) readIndex(ctx context.Context) (i index, err error) {
 // event at a time. The user may have come to the identity later.
 func (s *Stack) mayCreate(ctx context.Context, p person, at time.Time) (bool, error) {
 	i, err := s.readIndex(ctx)
-	if err != nil || i.Began.IsZero() {
+	if err != nil || i.Began.IsZero() || i.Folding != s.Mapping.Folding() {
 		return false, err
 	}
 	if p.since.Before(s.Now()) {
@@ -219,7 +217,7 @@ func later(a, b time.Time) time.Time {
 // createsAfterList reports whether a creation needs a list that began a lag
 // after its event.
 func (s *Stack) createsAfterList() bool {
-	return s.Settings.CreateAfterList && s.Identity.By != "id" && s.quirks.Lookup != yappli.LookupUniqueID
+	return s.Settings.CreateAfterList && s.Identity.By != "id"
 }
 
 // wanted is the document by which the relay asks for a reconcile.
@@ -248,7 +246,7 @@ func (a *attempt) giveUp(ctx context.Context, o outcome.Outcome) outcome.Outcome
 	r := a.held.row
 	r.ended(a.Now(), o.Class, a.sent)
 	r.State, r.Owner, r.Until = rowIdle, "", time.Time{}
-	r.Disabled, r.Identity = a.before.Disabled, a.before.Identity
+	r.Disabled, r.Identity, r.Spelling = a.before.Disabled, a.before.Identity, a.before.Spelling
 	_ = a.swap(context.WithoutCancel(ctx), a.held, r)
 	return o
 }

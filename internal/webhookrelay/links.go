@@ -33,15 +33,18 @@ const (
 	linkApproved = "approved" // a person decided
 )
 
-// exactly is how a pair matched: by the identity, character for character.
-const exactly = "exact"
+// How a pair matched.
+const (
+	exactly           = "exact"  // by the identity, character for character
+	inAnotherSpelling = "folded" // by another spelling of it
+)
 
 // A Pair is what would be linked, were it decided: the document pairs/{user}.
 type Pair struct {
 	User     int64     `json:"user_id,string"`
 	Member   string    `json:"member"`
-	Identity string    `json:"identity"` // HMAC of the unique_id
-	How      string    `json:"how"`      // exact
+	Identity string    `json:"identity"` // HMAC of the folded unique_id
+	How      string    `json:"how"`      // exact or folded
 	At       time.Time `json:"at"`       // when it was proposed
 	Void     time.Time `json:"void,omitzero"`
 	// Void is the time of a decision on it that is void, as a record has changed.
@@ -63,9 +66,14 @@ type decision struct {
 	Decided  time.Time `json:"decided"`
 }
 
-// rejects reports whether a person has said that a member is not the user's.
-func (d decision) rejects(p Pair) bool {
-	return slices.ContainsFunc(d.rejected(), func(r Pair) bool { return r.same(p) })
+// rejection returns the pair by which a person has said that a member is not the
+// user's.
+func rejection(rejected []Pair, p Pair) (Pair, bool) {
+	i := slices.IndexFunc(rejected, p.same)
+	if i < 0 {
+		return p, false
+	}
+	return rejected[i], true
 }
 
 // rejected are all the pairs of which a person has said that.
@@ -83,29 +91,36 @@ var (
 	errRejected = errors.New("the member is not this user's")
 )
 
-func (s *Stack) pairOf(user int64, m yappli.Member) Pair {
-	return Pair{User: user, Member: m.ID, Identity: s.digest("identity", m.UniqueID).String(), How: exactly, At: s.Now().UTC()}
+// pairOf is of a user who has the member's identity, exactly or not.
+func (s *Stack) pairOf(user int64, m yappli.Member, exact bool) Pair {
+	p := Pair{User: user, Member: m.ID, Identity: s.spell(m.UniqueID).folded.String(), How: inAnotherSpelling, At: s.Now().UTC()}
+	if exact {
+		p.How = exactly
+	}
+	return p
 }
 
 // mayLink says how a user may be linked to a member that bears the user's
-// identity, b being what is known of that; else errRejected, or errAwaiting with
-// the pair to be proposed.
+// identity in one of its spellings, b being what is known of that; else errRejected
+// with the pair that was rejected, or errAwaiting with the pair to be proposed.
 func (s *Stack) mayLink(ctx context.Context, user int64, p person, m yappli.Member, b bearer) (how string, pair Pair, err error) {
+	exact := m.UniqueID == p.unique.text
 	remembered := b.Link != "" && b.Owner == user && b.Member == m.ID
 	switch {
 	case remembered && (s.Settings.Link == Always || b.Link == linkMade): // whatever a person decided who took it for somebody else's
 		return b.Link, pair, nil
-	case s.Settings.Link == Always:
+	case s.Settings.Link == Always && exact:
 		return "", pair, nil
 	}
-	pair = s.pairOf(user, m)
+	pair = s.pairOf(user, m, exact)
 	var d decision
 	if _, err := s.readInto(ctx, s.decisionKey(user), &d); err != nil {
 		return "", pair, err
 	}
+	if rejected, is := rejection(d.rejected(), pair); is {
+		return "", rejected, errRejected
+	}
 	switch ours := d.same(pair); {
-	case d.rejects(pair):
-		return "", pair, errRejected
 	case remembered:
 		return b.Link, pair, nil
 	case s.Settings.Link == Match && len(p.match) > 0 && slices.Equal(p.match, s.matchOf(m)):

@@ -31,14 +31,15 @@ const (
 type Reconciler struct {
 	*Stack
 
-	queue  queue.Queue
-	dry    bool
-	found  []Difference // of a dry run
-	doubts []string     // identities of a page's members who cannot be used
-	lease  *lease.Lease // nil in a dry run
-	stop   time.Time    // when this invocation ends its work; zero: never
-	state  cursor
-	table  *table
+	queue   queue.Queue
+	dry     bool
+	found   []Difference // of a dry run
+	doubts  []spelling   // identities of a page's members who cannot be used
+	lease   *lease.Lease // nil in a dry run
+	stop    time.Time    // when this invocation ends its work; zero: never
+	state   cursor
+	table   *table
+	refused map[int64][]Pair // of which a person has decided that the member is not the user's; nil: not read yet
 }
 
 // Reconciler returns a reconciler of one run or a part of one. q is the
@@ -59,7 +60,7 @@ const (
 
 // cursorVersion is of what a cursor and its table mean. A run that another
 // version began starts over.
-const cursorVersion = 5
+const cursorVersion = 6
 
 // A cursor is where a run stands: the lease's journal between invocations.
 type cursor struct {
@@ -307,6 +308,11 @@ func (r *Reconciler) phases(ctx context.Context) error {
 	} {
 		if r.state.Phase != step.name {
 			continue
+		}
+		if step.name == phaseMembers || step.name == phaseSend {
+			if err := r.readDecisions(ctx); err != nil {
+				return err
+			}
 		}
 		if err := step.work(ctx); err != nil {
 			return err

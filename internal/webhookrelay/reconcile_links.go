@@ -21,10 +21,9 @@ func (r *Reconciler) matchHash(values []string) uint64 {
 	return first64(r.digest("match", values...))
 }
 
-// readDecisions marks the users of whom a person has decided something that is
-// not done.
+// readDecisions reads what a person has decided of users without a member.
 func (r *Reconciler) readDecisions(ctx context.Context) error {
-	if r.Settings.Link == Always {
+	if r.refused != nil {
 		return nil
 	}
 	var recs []*record
@@ -37,33 +36,47 @@ func (r *Reconciler) readDecisions(ctx context.Context) error {
 			recs = append(recs, rec)
 		}
 	}
+	decisions := make([]decision, len(recs))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for _, rec := range recs {
+	for i, rec := range recs {
 		group.Go(func() error {
-			var d decision
-			_, err := r.readInto(groupCtx, r.decisionKey(rec.id), &d)
-			if d.Approved && d.Identity == rec.unique.String() {
-				rec.set(decided)
-				return err
-			}
-			for _, p := range d.rejected() {
-				if p.Identity == rec.unique.String() {
-					rec.set(rejected)
-					rec.member = r.memberHash(p.Member)
-				}
-			}
+			_, err := r.readInto(groupCtx, r.decisionKey(rec.id), &decisions[i])
 			return err
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	r.refused = map[int64][]Pair{}
+	for i, rec := range recs {
+		d := decisions[i]
+		if d.Approved && d.Identity == rec.unique.String() {
+			rec.set(decided)
+		}
+		if rejected := d.rejected(); len(rejected) > 0 {
+			r.refused[rec.id] = rejected
+		}
+	}
+	return nil
+}
+
+// refuses reports whether a person has decided that a member who bears the record's
+// identity, exactly or not, is not the user's.
+func (r *Reconciler) refuses(rec *record, m yappli.Member, exact bool) bool {
+	all := r.refused[rec.id]
+	if len(all) == 0 {
+		return false
+	}
+	_, is := rejection(all, r.pairOf(rec.id, m, exact))
+	return is
 }
 
 // await leaves it to a person whether a member is the user's. If the link_if
 // fields agree, the relay decides, which reads both anew.
 func (r *Reconciler) await(ctx context.Context, rec *record, m yappli.Member) error {
 	if matches := r.setAside(rec, m); !matches && rec.is(listed) && !rec.is(decided|rejected) {
-		if err := r.propose(ctx, r.pairOf(rec.id, m)); err != nil {
+		if err := r.propose(ctx, r.pairOf(rec.id, m, true)); err != nil {
 			return err
 		}
 	}
@@ -86,16 +99,41 @@ func (r *Reconciler) setAside(rec *record, m yappli.Member) (matches bool) {
 	return matches
 }
 
+// similar are the users without a member whose identity a member bears in another
+// spelling. Each is marked: a person decides, or the link_if fields, where nobody else
+// has a right to the member. The first such member of a run counts, and one who bears
+// the identity exactly before any.
+func (r *Reconciler) similar(bearers []*record, unique spelling, m yappli.Member, free bool) []*record {
+	var found []*record
+	for _, rec := range bearers {
+		other := rec.is(pending|matched) && rec.member != r.memberHash(m.ID)
+		if !rec.is(listed) || rec.is(linked|claimed|unresolved|spoiled) || rec.bears(unique) || other || r.refuses(rec, m, false) {
+			continue
+		}
+		rec.member = r.memberHash(m.ID)
+		if free {
+			r.setAside(rec, m)
+		} else {
+			rec.set(pending)
+		}
+		found = append(found, rec)
+	}
+	return found
+}
+
 // remember notes with the identity that the relay made its member, which the
 // creation noted in the row alone: the loss of one of both ends no link. Whoever
 // writes meanwhile has the next run note it.
 func (r *Reconciler) remember(ctx context.Context, rec *record, m yappli.Member) error {
-	document, b, err := r.identified(ctx, m.UniqueID)
+	unique := r.spell(m.UniqueID)
+	document, c, err := r.readClaims(ctx, unique)
+	b := c.at(unique.mark())
 	if err != nil || b.Owner != 0 && b.Owner != rec.id || b.Member != "" && b.Member != m.ID {
 		return err
 	}
 	if next := (bearer{Member: m.ID, Owner: rec.id, Link: linkMade}); b != next {
-		_, err = document.Replace(ctx, r.Objects, next)
+		c.set(unique.mark(), next)
+		_, err = document.Replace(ctx, r.Objects, c)
 	}
 	held, readErr := r.readRow(ctx, rec.id)
 	if err = cmp.Or(err, readErr); err == nil && held.Member == m.ID && held.State != rowInflight {

@@ -1,6 +1,7 @@
 package webhookrelay
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -65,10 +66,10 @@ func (r *Reconciler) userRecord(u supersaas.User) record {
 		rec.set(unreadable)
 		r.name(u.ID, outcome.Unreadable, p.unread)
 	}
-	if p.unique == "" {
+	if p.unique.text == "" {
 		rec.set(noIdentity)
 	} else {
-		rec.unique = r.digest("identity", p.unique)
+		rec.unique, rec.exact = p.unique.folded, first64(p.unique.exact)
 	}
 	rec.mask, rec.wish = r.compared(p)
 	rec.match = r.matchHash(p.match)
@@ -187,14 +188,18 @@ func (r *Reconciler) rowRecord(rec record, row row) record {
 		rec.member, rec.difference = r.memberHash(row.Member), row.Differs
 	}
 	d, ok := parseDigest(row.Identity)
-	if ok && row.Member != "" && rec.unique != (digest{}) && rec.unique != d {
+	same := rec.unique == d || rec.unique != (digest{}) && rec.exact == first64(d) // an earlier version wrote the exact one
+	if ok && row.Member != "" && rec.unique != (digest{}) && !same {
 		r.state.Report.IdentityChanged++
 	}
+	if exact, is := parseDigest(cmp.Or(row.Spelling, row.Identity)); is && (row.Member != "" || row.unresolved() || !rec.is(listed)) {
+		rec.exact = first64(exact)
+	}
 	switch {
-	case !ok:
+	case !ok, same:
 	case row.Member != "" || row.unresolved() || !rec.is(listed):
 		rec.unique = d // the link stays, whatever the user's identity is now; a creation in doubt is found by the identity it was to bear
-	case rec.unique != d:
+	default:
 		r.table.add(record{unique: d, flags: hasRow}) // a claim, perhaps, of one who asks for another or for none
 	}
 	if rec.hidden != 0 && row.Member != "" && r.hiddenHash(row.Hash) != rec.hidden {
@@ -245,9 +250,6 @@ func (r *Reconciler) listIdentities(ctx context.Context) error {
 		time.Sleep(aWhile)
 	}
 	r.table.index()
-	if err := r.readDecisions(ctx); err != nil {
-		return err
-	}
 	i, err := r.readIndex(ctx)
 	r.state.Known, r.state.Members.Began = i.Members, r.Now().UTC()
 	return err

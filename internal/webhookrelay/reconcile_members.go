@@ -79,13 +79,14 @@ func (r *Reconciler) decodeMember(raw []byte) (yappli.Member, error) {
 // spoil takes note of whose a member is that cannot be used: the user's whose row
 // names it, else theirs who ask for its identity, which is in doubt then.
 func (r *Reconciler) spoil(_ pagination.Row, m yappli.Member) (user int64, known bool) {
-	owners := r.table.bearers(r.digest("identity", m.UniqueID))
+	unique := r.spell(m.UniqueID)
+	owners := r.bearers(unique)
 	if rec := r.table.linkedTo(r.memberHash(m.ID)); m.ID != "" && rec != nil {
 		owners = []*record{rec}
 	} else if m.UniqueID == "" || !utf8.ValidString(m.UniqueID) {
 		return 0, false
 	} else if !r.dry {
-		r.doubts = append(r.doubts, m.UniqueID)
+		r.doubts = append(r.doubts, unique)
 	}
 	for _, rec := range owners {
 		rec.set(spoiled)
@@ -99,9 +100,7 @@ func (r *Reconciler) takeMembers(ctx context.Context, members iter.Seq[yappli.Me
 	count := 0
 	for m := range members {
 		count++
-		if keep := r.takeMember(m); keep != nil {
-			kept = append(kept, keep)
-		}
+		kept = append(kept, r.takeMember(m)...)
 	}
 	for _, unique := range r.doubts {
 		kept = append(kept, func(ctx context.Context) error { return r.doubt(ctx, unique) })
@@ -119,24 +118,64 @@ func (r *Reconciler) takeMembers(ctx context.Context, members iter.Seq[yappli.Me
 	return nil
 }
 
-// takeMember finds the member's user, compares, and returns what is to be
-// stored, if anything. What it returns touches no record but its own.
-func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
-	var unique digest
+// takeMember finds the member's user, compares, and returns what is to be stored.
+// What it returns touches no record but its own.
+func (r *Reconciler) takeMember(m yappli.Member) []func(context.Context) error {
+	var unique spelling
 	var bearers []*record
 	if m.UniqueID != "" {
-		unique = r.digest("identity", m.UniqueID)
-		bearers = r.table.bearers(unique)
+		unique = r.spell(m.UniqueID)
+		bearers = r.bearers(unique)
 	}
 	rec := r.table.linkedTo(r.memberHash(m.ID))
 	byIdentity := rec == nil
 	if byIdentity {
-		rec = r.claimant(bearers, m)
+		rec = r.claimant(bearers, unique, m)
 	}
+	similar := r.similar(bearers, unique, m, rec == nil)
 	if rec == nil {
 		r.state.Report.Unclaimed++
-		return r.keepIdentity(m, bearers, 0)
+	} else {
+		r.compare(rec, m)
 	}
+	if r.dry {
+		if rec != nil && byIdentity && r.Settings.Link != Always && !rec.is(unresolved) {
+			r.setAside(rec, m)
+		}
+		return nil
+	}
+	var keep []func(context.Context) error
+	for _, other := range similar {
+		if other.is(pending) && !other.is(decided) {
+			pair := r.pairOf(other.id, m, false)
+			keep = append(keep, func(ctx context.Context) error { return r.propose(ctx, pair) })
+		}
+	}
+	waits := len(similar) > 0
+	switch {
+	case rec == nil:
+		return append(keep, r.keepIdentity(m, unique, bearers, 0, waits)...)
+	case rec.is(unnoted) && unique.folded == rec.unique && r.Settings.Mode == Write:
+		return append(keep, func(ctx context.Context) error { return r.remember(ctx, rec, m) })
+	case !byIdentity, r.Settings.Mode == Observe && r.Settings.Link == Always:
+		return append(keep, r.keepIdentity(m, unique, bearers, rec.id, waits)...)
+	}
+	exact := slices.DeleteFunc(bearers, func(b *record) bool { return !b.bears(unique) })
+	return append(keep, func(ctx context.Context) error { return r.link(ctx, rec, m, exact) })
+}
+
+// bearers are the records of all spellings of an identity. A row of an earlier
+// version names the one it was written with.
+func (r *Reconciler) bearers(unique spelling) []*record {
+	found := r.table.bearers(unique.folded)
+	if unique.exact != unique.folded {
+		found = append(found, r.table.bearers(unique.exact)...)
+	}
+	return found
+}
+
+// compare marks what a member shows of its user.
+func (r *Reconciler) compare(rec *record, m yappli.Member) {
 	rec.flags &^= pending
 	rec.set(matched)
 	if m.Enabled {
@@ -150,28 +189,17 @@ func (r *Reconciler) takeMember(m yappli.Member) func(context.Context) error {
 	if rec.difference = difference; rec.is(listed) && (restorable || difference != 0 && !rec.is(left)) {
 		rec.set(differ)
 	}
-	switch {
-	case r.dry:
-		if byIdentity && r.Settings.Link != Always && !rec.is(unresolved) {
-			r.setAside(rec, m)
-		}
-		return nil
-	case rec.is(unnoted) && unique == rec.unique && r.Settings.Mode == Write:
-		return func(ctx context.Context) error { return r.remember(ctx, rec, m) }
-	case !byIdentity, r.Settings.Mode == Observe && r.Settings.Link == Always:
-		return r.keepIdentity(m, bearers, rec.id)
-	}
-	return func(ctx context.Context) error { return r.link(ctx, rec, m, bearers) }
 }
 
 // claimant is the user to whom a member without a row belongs: the one whose
 // creation is in doubt, else the first listed one, by number, whose identity is
 // the member's unique_id. There is none if a row links that identity to another
 // member.
-func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
+func (r *Reconciler) claimant(bearers []*record, unique spelling, m yappli.Member) *record {
 	var first *record
 	for _, rec := range bearers {
 		switch {
+		case !rec.bears(unique):
 		case rec.is(linked):
 			return nil
 		case rec.is(claimed):
@@ -179,8 +207,14 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 				return rec // the page is taken again
 			}
 			return nil
-		case rec.is(rejected) && !rec.is(unresolved) && rec.member == r.memberHash(m.ID):
-			rec.set(pending)
+		case r.refuses(rec, m, true):
+			rec.set(rejected)
+			rec.member = r.memberHash(m.ID)
+			if !rec.is(unresolved) {
+				rec.set(pending)
+				continue
+			}
+			first = rec
 		case rec.is(unresolved), rec.is(listed) && (first == nil || !first.is(unresolved)) && (first == nil || rec.id < first.id):
 			first = rec
 		}
@@ -197,14 +231,16 @@ func (r *Reconciler) claimant(bearers []*record, m yappli.Member) *record {
 
 // keepIdentity stores a member's identity if it is not known, or only claimed,
 // so that nobody creates a second member of it; with the user whose row links the
-// member, even if by another identity, so that nobody else is linked to it.
-func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int64) func(context.Context) error {
-	isKnown := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) })
+// member, even if by another identity, so that nobody else is linked to it. That one
+// spelling of it is known does not say that all are: while a user waits for a person
+// to decide, all are stored.
+func (r *Reconciler) keepIdentity(m yappli.Member, unique spelling, bearers []*record, owner int64, waits bool) []func(context.Context) error {
+	isKnown := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) && rec.unique == unique.folded })
 	mayBeClaim := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(hasRow) && !rec.is(linked) })
-	if m.UniqueID == "" || r.dry || isKnown && !mayBeClaim {
+	if m.UniqueID == "" || isKnown && !mayBeClaim && !waits {
 		return nil
 	}
-	return func(ctx context.Context) error {
+	return []func(context.Context) error{func(ctx context.Context) error {
 		b := bearer{Member: m.ID, Owner: owner}
 		if owner != 0 { // the object was lost, which says how the row's link came to be
 			held, err := r.readRow(ctx, owner)
@@ -215,8 +251,8 @@ func (r *Reconciler) keepIdentity(m yappli.Member, bearers []*record, owner int6
 				b.Link = cmp.Or(held.Link, linkApproved)
 			}
 		}
-		return r.note(ctx, m.UniqueID, b)
-	}
+		return r.note(ctx, unique, b, isKnown)
+	}}
 }
 
 // link makes a member that its identity alone gives to a user the user's own:
@@ -255,7 +291,8 @@ func (r *Reconciler) link(ctx context.Context, rec *record, m yappli.Member, bea
 	case r.Settings.Mode == Observe:
 		return nil
 	}
-	row := row{State: rowIdle, Member: m.ID, Identity: r.digest("identity", m.UniqueID).String(), Link: b.Link}
+	unique := r.spell(m.UniqueID)
+	row := row{State: rowIdle, Member: m.ID, Identity: unique.folded.String(), Spelling: unique.mark(), Link: b.Link}
 	if !rec.is(hasRow) {
 		return r.createRow(ctx, rec.id, row)
 	}

@@ -36,7 +36,9 @@ func (r *Reconciler) markIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = document.Replace(ctx, r.Objects, index{Began: r.state.Members.Began, Members: r.state.Report.Members})
+	_, err = document.Replace(ctx, r.Objects, index{
+		Began: r.state.Members.Began, Members: r.state.Report.Members, Users: r.state.Users.Began, Folding: r.Mapping.Folding(),
+	})
 	return err
 }
 
@@ -185,11 +187,13 @@ func (r *Reconciler) judgeUnresolved(ctx context.Context, rec *record, membersCo
 }
 
 // rivals reports whether another user has a member of the record's identity, or
-// may have one, listed or not; and whether another is listed before it.
+// may have one, listed or not; and whether another is listed before it. Once a person
+// has decided that one who spells it otherwise is somebody else, the relay finds out.
 func (r *Reconciler) rivals(rec *record) (taken, second bool) {
 	for _, other := range r.table.bearers(rec.unique) {
 		if other != rec {
-			taken = taken || other.is(linked|claimed|unresolved)
+			passed := len(r.refused[rec.id]) > 0 && other.exact != rec.exact
+			taken = taken || other.is(linked|claimed|unresolved) && !passed
 			second = second || other.is(listed) && other.id < rec.id
 		}
 	}

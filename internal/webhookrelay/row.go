@@ -28,9 +28,10 @@ type row struct {
 	Until     time.Time `json:"until,omitzero"`      // of inflight
 	Hash      string    `json:"hash,omitempty"`      // of clean: of the wish that was written
 	Member    string    `json:"member,omitempty"`    // Yappli id, once known
-	Identity  string    `json:"identity,omitempty"`  // digest of the unique_id that linked the member, or that was claimed or is being claimed for one
+	Identity  string    `json:"identity,omitempty"`  // digest of the folded unique_id that linked the member, or that was claimed or is being claimed for one
 	Tombstone bool      `json:"tombstone,omitempty"` // the user was gone at the last write
 	Disabled  bool      `json:"disabled,omitempty"`  // the relay itself set enabled=0, or was about to
+	Spelling  string    `json:"spelling,omitempty"`  // mark of the unique_id among those of Identity
 	Absent    bool      `json:"absent,omitempty"`    // a complete list proved that no member bears the identity
 	Link      string    `json:"link,omitempty"`      // how the member came to be this user's: linkMade, linkMatched or linkApproved
 	Noted     bool      `json:"noted,omitempty"`     // of linkMade: the identity's object says so too
@@ -84,15 +85,19 @@ func (s *Stack) swap(ctx context.Context, held *heldRow, r row) error {
 	return nil
 }
 
-// acquire makes the row inflight for a new owner. identity is the one under
-// which a member is to be created, if the row has none. disabling is set before
+// acquire makes the row inflight for a new owner. unique is what a member is to be
+// created by, if the row has none. disabling is set before
 // a request that disables, so that whoever finds the row after a crash knows
 // whose enabled=0 it may be.
-func (s *Stack) acquire(ctx context.Context, held *heldRow, identity string, disabling bool) error {
+func (s *Stack) acquire(ctx context.Context, held *heldRow, unique spelling, disabling bool) error {
 	r := held.row
 	if r.Member == "" {
-		r.Absent = r.Absent && r.Identity == identity
-		r.Identity = identity
+		identity := ""
+		if unique.text != "" {
+			identity = unique.folded.String()
+		}
+		r.Absent = r.Absent && r.Identity == identity && r.Spelling == unique.mark()
+		r.Identity, r.Spelling = identity, unique.mark()
 	}
 	r.Differs, r.Left = 0, false
 	r.State, r.Hash, r.Owner, r.Until = rowInflight, "", uuid.NewString(), s.Now().Add(s.Settings.hold()).UTC()

@@ -34,17 +34,18 @@ const (
 	superseded                  // the same user came again, later in the list
 	spoiled                     // a list holds a record of the user, or perhaps of the user's member, that cannot be used
 	left                        // the row says that the difference in record.difference is left as it is
-	pending                     // a member bears the identity, and a person decides whether it is the user's
+	pending                     // the member in record.member bears the identity, and a person decides whether it is the user's
 	decided                     // a person has decided that it is, and the link is not made yet
 	unnoted                     // the row alone says that the relay made the member
-	rejected                    // a person has decided that the member in record.member is not
+	rejected                    // a person has decided that the member in record.member, who bears the identity exactly, is not
 )
 
 // A record is what reconcile keeps of one user, or of one identity that no
 // user has. It holds hashes only, so that a million fit into 60 MB.
 type record struct {
 	id     int64  // SuperSaaS user; 0: an identity alone
-	unique digest // of the unique_id; zero: none
+	unique digest // of the folded unique_id; zero: none
+	exact  uint64 // hash of its spelling: of the row's, if that links a member or is in doubt, else of the user's; 0: not known
 	wish   uint64 // hash of the comparable fields' values
 	mask   uint64 // which comparable fields the mapping gives
 	member uint64 // hash of the linked member's id
@@ -55,7 +56,13 @@ type record struct {
 	difference uint32 // that the row leaves, then that the list shows; 0: none
 }
 
-const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 8 + 4 + 4
+const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 8 + 8 + 4 + 4
+
+// bears reports whether a spelling of the record's identity is the record's own, or
+// may be.
+func (r *record) bears(unique spelling) bool {
+	return r.exact == 0 || r.exact == first64(unique.exact)
+}
 
 func (r *record) is(f flag) bool { return r.flags&f != 0 }
 func (r *record) set(f flag)     { r.flags |= f }
@@ -63,6 +70,7 @@ func (r *record) set(f flag)     { r.flags |= f }
 func (r *record) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.id))
 	b = append(b, r.unique[:]...)
+	b = binary.LittleEndian.AppendUint64(b, r.exact)
 	b = binary.LittleEndian.AppendUint64(b, r.wish)
 	b = binary.LittleEndian.AppendUint64(b, r.mask)
 	b = binary.LittleEndian.AppendUint64(b, r.member)
@@ -75,8 +83,8 @@ func (r *record) append(b []byte) []byte {
 func decodeRecord(b []byte) record {
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 	return record{
-		id: int64(word(0)), unique: digest(b[8:24]), wish: word(24), mask: word(32), member: word(40), hidden: word(48),
-		match: word(56), flags: flag(binary.LittleEndian.Uint32(b[64:])), difference: binary.LittleEndian.Uint32(b[68:]),
+		id: int64(word(0)), unique: digest(b[8:24]), exact: word(24), wish: word(32), mask: word(40), member: word(48), hidden: word(56),
+		match: word(64), flags: flag(binary.LittleEndian.Uint32(b[72:])), difference: binary.LittleEndian.Uint32(b[76:]),
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func (a *attempt) upsert(ctx context.Context, p person) outcome.Outcome {
 	if a.held.Member != "" {
 		class := outcome.Updated
-		if a.held.Identity != "" && p.unique != "" && a.held.Identity != a.digest("identity", p.unique).String() {
+		if a.held.Identity != "" && p.unique.text != "" && a.held.Identity != p.unique.folded.String() && a.held.Identity != p.unique.exact.String() { // an earlier version wrote the exact one
 			a.Metrics.Add("IdentityChanged", "Count", 1, nil)
 			a.Log.WarnContext(ctx, "identity changed: the link stays", "user_id", a.job.user)
 		}
@@ -35,6 +35,8 @@ func (a *attempt) upsert(ctx context.Context, p person) outcome.Outcome {
 		}
 	}
 	switch {
+	case errors.Is(err, errOldList):
+		return a.giveUp(ctx, a.askReconcile(ctx, outcome.AwaitingList))
 	case errors.Is(err, errInDoubt):
 		return a.unresolved(ctx, err)
 	case err != nil:
@@ -64,7 +66,7 @@ func (a *attempt) lookUp(ctx context.Context, unique string) (yappli.Member, err
 // inflight without a member, which only a reconcile resolves.
 func (a *attempt) create(ctx context.Context, p person) outcome.Outcome {
 	fields := maps.Clone(p.wish)
-	fields["unique_id"], fields["enabled"] = yappli.Text(p.unique), yappli.Bool(true)
+	fields["unique_id"], fields["enabled"] = yappli.Text(p.unique.text), yappli.Bool(true)
 	m, err := a.members.CreateUser(ctx, fields)
 	if a.sent = slices.Sorted(maps.Keys(fields)); err == nil {
 		a.held.Member, a.held.Link = m.ID, linkMade // stored by the swap that concludes

@@ -13,10 +13,10 @@ import (
 
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/localstack"
-	"hikyaku/internal/webhookrelay"
-	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/state"
 )
 
 // A told is an event or a letter, with its sentence.
@@ -27,12 +27,12 @@ type told[T any] struct {
 
 // A story is what 'history' answers.
 type story struct {
-	User       int64                      `json:"user_id,string"`
-	Now        told[outcome.Class]        `json:"now"`
-	Changes    []string                   `json:"changes,omitempty"`
-	Unreadable []string                   `json:"unreadable,omitempty"`
-	Events     []told[webhookrelay.Event] `json:"events"`
-	Dead       []told[queue.Message]      `json:"dead_letters"`
+	User       int64                 `json:"user_id,string"`
+	Now        told[outcome.Class]   `json:"now"`
+	Changes    []string              `json:"changes,omitempty"`
+	Unreadable []string              `json:"unreadable,omitempty"`
+	Events     []told[state.Event]   `json:"events"`
+	Dead       []told[queue.Message] `json:"dead_letters"`
 }
 
 func newHistory() *cobra.Command {
@@ -55,11 +55,11 @@ func newHistory() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stack, err := function.Stack(c.Context())
+			t, err := function.Tenant(c.Context())
 			if err != nil {
 				return err
 			}
-			h, err := stack.History(c.Context(), user)
+			h, err := admin.HistoryOf(c.Context(), t, user)
 			if err != nil {
 				return fmt.Errorf("reading what the relay knows of user %d: %w", user, err)
 			}
@@ -88,16 +88,16 @@ func deadLetters(ctx context.Context, function *bootrelay.Function, user int64) 
 	if err != nil {
 		return nil, err
 	}
-	letters, err := operate.Letters(ctx, dead)
+	letters, err := admin.Letters(ctx, dead)
 	return slices.DeleteFunc(letters, func(l queue.Message) bool { return user != 0 && l.User != user }), err
 }
 
-func (f *relayFlags) tell(c *cobra.Command, user int64, h webhookrelay.History, letters []queue.Message) error {
+func (f *relayFlags) tell(c *cobra.Command, user int64, h admin.History, letters []queue.Message) error {
 	p := h.Preview
 	if f.asJSON {
-		s := story{User: user, Now: told[outcome.Class]{p.Outcome, p.Outcome.Sentence()}, Changes: p.Changes, Unreadable: p.Unread, Events: []told[webhookrelay.Event]{}, Dead: saying(letters)}
+		s := story{User: user, Now: told[outcome.Class]{p.Outcome, p.Outcome.Sentence()}, Changes: p.Changes, Unreadable: p.Unread, Events: []told[state.Event]{}, Dead: saying(letters)}
 		for _, e := range h.Events {
-			s.Events = append(s.Events, told[webhookrelay.Event]{e, e.Outcome.Sentence()})
+			s.Events = append(s.Events, told[state.Event]{e, e.Outcome.Sentence()})
 		}
 		return f.say(c, s, "")
 	}
@@ -179,7 +179,7 @@ func newDead() *cobra.Command {
 
 func newRedrive() *cobra.Command {
 	var f relayFlags
-	var only operate.Selection
+	var only admin.Selection
 	var class string
 	c := &cobra.Command{
 		Use:   "redrive",
@@ -207,7 +207,7 @@ func newRedrive() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			done, err := operate.Redrive(c.Context(), dead, users, only)
+			done, err := admin.Redrive(c.Context(), dead, users, only)
 			said := f.say(c, done, "%d sent to the relay again, %d kept because they name no user, %d left that were given up meanwhile, %d left that were not asked for.",
 				done.Sent, done.Kept, done.Again, done.Others)
 			return errors.Join(err, said)

@@ -17,7 +17,7 @@ import (
 	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
@@ -49,8 +49,8 @@ const (
 const addressMissing = "--url URL is missing, and HIKYAKU_WEBHOOK_URL is not set: it is the output WebhookUrl of the stack"
 
 // open opens the stack's account.
-func (f *hookFlags) open(c *cobra.Command, use hookUse) (*boot.Base, operate.Hooks, error) {
-	none := operate.Hooks{}
+func (f *hookFlags) open(c *cobra.Command, use hookUse) (*boot.Base, admin.Hooks, error) {
+	none := admin.Hooks{}
 	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
 	if err != nil {
 		return nil, none, err
@@ -80,7 +80,7 @@ func (f *hookFlags) open(c *cobra.Command, use hookUse) (*boot.Base, operate.Hoo
 	if err != nil {
 		return nil, none, err
 	}
-	return base, operate.Hooks{Client: supersaas.New(base.Tokens(providers.SuperSaaS), base.Options()), URL: address}, nil
+	return base, admin.Hooks{Client: supersaas.New(base.Tokens(providers.SuperSaaS), base.Options()), URL: address}, nil
 }
 
 // asFolder ends an address, so that the secret can follow it.

@@ -18,7 +18,8 @@ import (
 
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/localstack"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/state"
 )
 
 func newLinks() *cobra.Command {
@@ -37,10 +38,10 @@ func newLinks() *cobra.Command {
 }
 
 // openLinks composes the role that reads both sides and sends to the queue.
-func (f *relayFlags) openLinks(c *cobra.Command) (webhookrelay.Links, error) {
+func (f *relayFlags) openLinks(c *cobra.Command) (admin.Links, error) {
 	function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
 	if err != nil {
-		return webhookrelay.Links{}, err
+		return admin.Links{}, err
 	}
 	return function.Links(c.Context())
 }
@@ -85,7 +86,7 @@ func newLinksList() *cobra.Command {
 	return c
 }
 
-func printPairs(out io.Writer, pairs []webhookrelay.Pair, token string) error {
+func printPairs(out io.Writer, pairs []state.Pair, token string) error {
 	if len(pairs) == 0 {
 		_, err := fmt.Fprintln(out, "No pair to list.")
 		return err
@@ -108,7 +109,7 @@ func printPairs(out io.Writer, pairs []webhookrelay.Pair, token string) error {
 
 // tokenOf names a list of pairs: the time of the newest, so that later ones do
 // not count, and a digest of all.
-func tokenOf(pairs []webhookrelay.Pair) string {
+func tokenOf(pairs []state.Pair) string {
 	var newest time.Time
 	sum := sha256.New()
 	for _, p := range pairs {
@@ -121,13 +122,13 @@ func tokenOf(pairs []webhookrelay.Pair) string {
 }
 
 // listedBy returns those of the pairs that a list with this token printed.
-func listedBy(token string, pairs []webhookrelay.Pair) ([]webhookrelay.Pair, error) {
+func listedBy(token string, pairs []state.Pair) ([]state.Pair, error) {
 	at, _, _ := strings.Cut(token, "-")
 	newest, err := strconv.ParseInt(at, 10, 64)
 	if err != nil {
 		return nil, &usageError{errors.New("--token: expected what 'hikyaku links list' printed")}
 	}
-	pairs = slices.DeleteFunc(pairs, func(p webhookrelay.Pair) bool { return p.At.UnixNano() > newest })
+	pairs = slices.DeleteFunc(pairs, func(p state.Pair) bool { return p.At.UnixNano() > newest })
 	if tokenOf(pairs) != token {
 		return nil, errors.New("the pairs are others by now than those of that list: run 'hikyaku links list' again, and decide by its token")
 	}
@@ -175,7 +176,7 @@ func newLinksShow() *cobra.Command {
 	return c
 }
 
-func (f *relayFlags) printComparison(c *cobra.Command, p webhookrelay.Comparison) error {
+func (f *relayFlags) printComparison(c *cobra.Command, p admin.Comparison) error {
 	if f.asJSON {
 		return json.NewEncoder(c.OutOrStdout()).Encode(p)
 	}
@@ -216,10 +217,10 @@ type linkChoice struct {
 }
 
 // chosen returns the pairs that are decided: of single users their numbers alone.
-func (l linkChoice) chosen(ctx context.Context, links webhookrelay.Links) (pairs []webhookrelay.Pair, err error) {
+func (l linkChoice) chosen(ctx context.Context, links admin.Links) (pairs []state.Pair, err error) {
 	if !l.all {
 		for _, user := range l.users {
-			pairs = append(pairs, webhookrelay.Pair{User: user})
+			pairs = append(pairs, state.Pair{User: user})
 		}
 		return pairs, nil
 	}
@@ -231,13 +232,13 @@ func (l linkChoice) chosen(ctx context.Context, links webhookrelay.Links) (pairs
 }
 
 // decide reads one pair with both records, and stores the decision.
-func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links webhookrelay.Links, listed webhookrelay.Pair, approve bool) error {
+func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links admin.Links, listed state.Pair, approve bool) error {
 	user := listed.User
 	pair, err := links.Compare(c.Context(), user)
-	stale := errors.Is(err, webhookrelay.ErrNoPair) && !approve && pair.User != 0 // and not to be proposed again
+	stale := errors.Is(err, admin.ErrNoPair) && !approve && pair.User != 0 // and not to be proposed again
 	switch {
 	case l.all && pair.Pair != listed: // somebody has changed it since the list was read
-		return fmt.Errorf("user %d waits for another decision by now than in that list: %w", user, webhookrelay.ErrNoPair)
+		return fmt.Errorf("user %d waits for another decision by now than in that list: %w", user, admin.ErrNoPair)
 	case stale:
 	case err != nil:
 		return err
@@ -291,7 +292,7 @@ func newLinksDecide(approve bool) *cobra.Command {
 				switch err := l.decide(c, &f, links, pair, approve); {
 				case err == nil:
 					decided++
-				case errors.Is(err, webhookrelay.ErrNoPair), errors.Is(err, webhookrelay.ErrLinked):
+				case errors.Is(err, admin.ErrNoPair), errors.Is(err, admin.ErrLinked):
 					gone = append(gone, err) // the others are decided all the same
 				default:
 					return errors.Join(append(gone, err)...)

@@ -14,9 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/state"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -46,7 +50,7 @@ func (h byHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	return h.shop.Client().Transport.RoundTrip(r)
 }
 
-func linkStack(t *testing.T) (*webhookrelay.Stack, *supersaastest.Server, *yapplitest.Server, *memoryQueue, *bytes.Buffer) {
+func linkStack(t *testing.T) (*tenant.Tenant, *supersaastest.Server, *yapplitest.Server, *memoryQueue, *bytes.Buffer) {
 	shop := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1})
 	crm := yapplitest.New(yapplitest.Options{Records: -1, Rate: -1})
 	m, err := mapping.Parse("m", []byte("options: {zone: Asia/Tokyo, region: JP}\ncolumn01: full_name\n"))
@@ -59,10 +63,10 @@ func linkStack(t *testing.T) (*webhookrelay.Stack, *supersaastest.Server, *yappl
 	client := shop.Client()
 	client.Transport = byHost{shop, crm}
 	log := &bytes.Buffer{}
-	s, err := webhookrelay.Open(context.Background(), webhookrelay.Config{
+	s, err := tenant.Open(context.Background(), tenant.Config{
 		Objects: &objectstore.Memory{}, Prefix: "t", SuperSaaS: providers.Fixed(shop.Token("http://supersaas.test")), Yappli: providers.Fixed(tok),
-		Options: providers.Options{HTTP: client, Attempts: 1}, Limiters: webhookrelay.Limiters{SuperSaaS: lim(), Yappli: lim()},
-		Mapping: m, Identity: webhookrelay.Identity{By: "field_2"}, Settings: webhookrelay.Settings{Mode: webhookrelay.Write, Link: webhookrelay.Approve},
+		Options: providers.Options{HTTP: client, Attempts: 1}, Limiters: tenant.Limiters{SuperSaaS: lim(), Yappli: lim()},
+		Mapping: m, Identity: tenant.Identity{By: "field_2"}, Settings: tenant.Settings{Mode: tenant.Write, Link: tenant.Approve},
 		Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: noMetrics{}, Now: time.Now,
 	})
 	if err != nil {
@@ -71,10 +75,10 @@ func linkStack(t *testing.T) (*webhookrelay.Stack, *supersaastest.Server, *yappl
 	return s, shop, crm, &memoryQueue{}, log
 }
 
-func workOn(t *testing.T, s *webhookrelay.Stack, q *memoryQueue, user int64) {
+func workOn(t *testing.T, s *tenant.Tenant, q *memoryQueue, user int64) {
 	t.Helper()
 	e := queue.Message{User: user, Event: "change", At: time.Now()}.Envelope("x")
-	s.Relay(q, q).Work(context.Background(), []queue.Delivery{{ID: "1", Receipt: "1", Receives: 1, Body: e.Body}})
+	relay.New(s, q, q).Work(context.Background(), []queue.Delivery{{ID: "1", Receipt: "1", Receives: 1, Body: e.Body}})
 }
 
 func TestLinks_AllMeansThePairsOfTheList(t *testing.T) {
@@ -83,10 +87,10 @@ func TestLinks_AllMeansThePairsOfTheList(t *testing.T) {
 	crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "OWN", "column01": "攻撃者 本人の旧会員"}})
 	victim := crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "VICTIM", "column01": "被害者"}})
 	user := shop.AddUser(map[string]any{"name": "a@mail.example", "full_name": "攻撃者", "field_2": "OWN"})
-	if _, err := s.Reconciler(q).Run(ctx, false); err != nil {
+	if _, err := reconcile.New(s, q).Run(ctx, false); err != nil {
 		t.Fatal(err)
 	}
-	links := s.Links(q)
+	links := admin.NewLinks(s, q)
 	pairs, err := links.Waiting(ctx)
 	if err != nil || len(pairs) != 1 {
 		t.Fatal(pairs, err)
@@ -102,7 +106,7 @@ func TestLinks_AllMeansThePairsOfTheList(t *testing.T) {
 	c := &cobra.Command{}
 	c.SetContext(ctx)
 	for _, pair := range chosen {
-		if err := l.decide(c, &relayFlags{}, links, pair, true); !errors.Is(err, webhookrelay.ErrNoPair) {
+		if err := l.decide(c, &relayFlags{}, links, pair, true); !errors.Is(err, admin.ErrNoPair) {
 			t.Errorf("decide = %v", err)
 		}
 	}
@@ -118,19 +122,19 @@ func TestLinks_ALinkedPairIsNotRejected(t *testing.T) {
 	ctx := context.Background()
 	crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "VICTIM", "column01": "被害者"}})
 	user := shop.AddUser(map[string]any{"name": "a@mail.example", "full_name": "攻撃者", "field_2": "VICTIM"})
-	if _, err := s.Reconciler(q).Run(ctx, false); err != nil {
+	if _, err := reconcile.New(s, q).Run(ctx, false); err != nil {
 		t.Fatal(err)
 	}
-	links := s.Links(q)
+	links := admin.NewLinks(s, q)
 	c := &cobra.Command{}
 	c.SetContext(ctx)
 	c.SetOut(&bytes.Buffer{})
 	l := linkChoice{users: []int64{user}}
-	if err := l.decide(c, &relayFlags{}, links, webhookrelay.Pair{User: user}, true); err != nil {
+	if err := l.decide(c, &relayFlags{}, links, state.Pair{User: user}, true); err != nil {
 		t.Fatal(err)
 	}
 	workOn(t, s, q, user)
-	if err := l.decide(c, &relayFlags{}, links, webhookrelay.Pair{User: user}, false); !errors.Is(err, webhookrelay.ErrLinked) {
+	if err := l.decide(c, &relayFlags{}, links, state.Pair{User: user}, false); !errors.Is(err, admin.ErrLinked) {
 		t.Errorf("decide = %v, want it said that the member is linked", err)
 	}
 }

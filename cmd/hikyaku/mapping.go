@@ -18,8 +18,8 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/boot/bootrelay"
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/mapping"
+	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 )
@@ -221,15 +221,15 @@ func printMapping(out io.Writer, m *mapping.Mapping, asJSON bool) error {
 
 // previewUser composes the reconcile role, which can write nothing, with the
 // mapping to be checked.
-func previewUser(ctx context.Context, f stackFlags, file string, user int64) (webhookrelay.Preview, error) {
+func previewUser(ctx context.Context, f stackFlags, file string, user int64) (plan.Preview, error) {
 	e, err := bootcli.Environ(ctx, f.prefix, f.bucket)
 	if err != nil {
-		return webhookrelay.Preview{}, err
+		return plan.Preview{}, err
 	}
 	return previewIn(ctx, e, file, user)
 }
 
-func previewIn(ctx context.Context, e boot.Environ, file string, user int64) (webhookrelay.Preview, error) {
+func previewIn(ctx context.Context, e boot.Environ, file string, user int64) (plan.Preview, error) {
 	e.Vars = maps.Clone(e.Vars)
 	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(bootrelay.Reconcile), file
 	if e.Vars["HIKYAKU_QUEUE_URL"] == "" {
@@ -237,20 +237,20 @@ func previewIn(ctx context.Context, e boot.Environ, file string, user int64) (we
 	}
 	function, err := bootrelay.New(ctx, e)
 	if err != nil {
-		return webhookrelay.Preview{}, err
+		return plan.Preview{}, err
 	}
-	stack, err := function.Stack(ctx)
+	t, err := function.Tenant(ctx)
 	if err != nil {
-		return webhookrelay.Preview{}, err
+		return plan.Preview{}, err
 	}
-	preview, err := stack.Preview(ctx, user)
+	preview, err := plan.Of(t).Preview(ctx, user)
 	if err == nil && preview.Gone && preview.Member == "" {
 		err = fmt.Errorf("SuperSaaS has no user %d, and the relay knows no member of one", user)
 	}
 	return preview, err
 }
 
-func printPreview(out io.Writer, p webhookrelay.Preview, asJSON bool) error {
+func printPreview(out io.Writer, p plan.Preview, asJSON bool) error {
 	if asJSON {
 		wish := map[string]*string{}
 		for name, value := range p.Wish {

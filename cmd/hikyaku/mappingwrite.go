@@ -19,8 +19,8 @@ import (
 	"hikyaku/internal/boot"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
-	"hikyaku/internal/webhookrelay"
-	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
 )
@@ -47,7 +47,7 @@ func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJ
 	if err != nil {
 		return err
 	}
-	check := operate.UpdateCheck{Client: yappli.New(base.Tokens(providers.Yappli), base.Options()), Keep: keep}
+	check := admin.UpdateCheck{Client: yappli.New(base.Tokens(providers.Yappli), base.Options()), Keep: keep}
 	if err := consent(c, user, preview, check.Keep); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func updatable(ctx context.Context, base *boot.Base) (value secretstore.Value, e
 }
 
 // consent asks a person before anything is written.
-func consent(c *cobra.Command, user int64, p webhookrelay.Preview, keep string) error {
+func consent(c *cobra.Command, user int64, p plan.Preview, keep string) error {
 	say(c.ErrOrStderr(), "This writes one field of member %s (user %d) with the value that it has, and looks at the others.\n"+
 		"If they are gone, all that the member shows is written back at once; until then %s holds it.\n"+
 		"A password or secret answer cannot be read, so it could not be written back: take a member made for tests.\n"+

@@ -14,7 +14,7 @@ import (
 	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/localstack"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 )
 
 // relayFlags say with which settings a command works in the relay's place.
@@ -105,11 +105,11 @@ func newRelayRelease() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stack, err := function.Stack(c.Context())
+			t, err := function.Tenant(c.Context())
 			if err != nil {
 				return err
 			}
-			stopped, err := stack.Release(c.Context())
+			stopped, err := t.State.Disabling.Release(c.Context())
 			if err != nil {
 				return fmt.Errorf("releasing the cap on disablings: %w", err)
 			}
@@ -162,7 +162,7 @@ func newReconcile() *cobra.Command {
 	return c
 }
 
-func (f *relayFlags) dryRun(c *cobra.Command, r *webhookrelay.Reconciler) error {
+func (f *relayFlags) dryRun(c *cobra.Command, r *reconcile.Reconciler) error {
 	report, differences, err := r.DryRun(c.Context())
 	if err != nil {
 		return fmt.Errorf("comparing both sides: %w", err)
@@ -188,7 +188,7 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *webhookrelay.Reconciler) error 
 const oneGo = 10 * time.Minute
 
 // reconcileAll runs until the run is done. What it waits for is said on notes.
-func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler, notes io.Writer) (*webhookrelay.Report, error) {
+func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer) (*reconcile.Report, error) {
 	for {
 		part, cancel := context.WithTimeout(ctx, oneGo)
 		result, err := r.Run(part, false)
@@ -211,7 +211,7 @@ func reconcileAll(ctx context.Context, r *webhookrelay.Reconciler, notes io.Writ
 	}
 }
 
-func sentences(r webhookrelay.Report, due int) string {
+func sentences(r reconcile.Report, due int) string {
 	text := fmt.Sprintf("%d users, %d members: %d matched, %d missing, %d differing, %d gone, %d members nobody claims.\n%d to be written by the relay.",
 		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, due)
 	if r.NoIdentity+r.DuplicateIdentity > 0 {

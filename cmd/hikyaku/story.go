@@ -14,7 +14,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 )
 
 // refresh lets the token refresher find all five credentials.
@@ -39,11 +39,11 @@ func (d *demo) refresh(ctx context.Context) error {
 }
 
 // reconcile runs a whole reconciliation and waits for what it queued.
-func (d *demo) reconcile(ctx context.Context) (webhookrelay.Report, error) {
-	var answer webhookrelay.Result
+func (d *demo) reconcile(ctx context.Context) (reconcile.Report, error) {
+	var answer reconcile.Result
 	_, err := d.loop(ctx, localstack.Reconcile, map[string]string{"action": "reconcile"}, &answer, func() string { return answer.Status })
 	if err != nil || answer.Report == nil {
-		return webhookrelay.Report{}, fmt.Errorf("reconciling: %w", err)
+		return reconcile.Report{}, fmt.Errorf("reconciling: %w", err)
 	}
 	return *answer.Report, d.drained(ctx)
 }

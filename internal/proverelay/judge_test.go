@@ -14,12 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // reconcile runs the loop to its end.
-func (r *rig) reconcile() webhookrelay.Report {
+func (r *rig) reconcile() reconcile.Report {
 	r.Helper()
 	result, _, err := r.loop().run(r.ctx, `{"action":"reconcile"}`)
 	if err != nil || result.Status != "done" || result.Report == nil {

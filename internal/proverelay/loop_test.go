@@ -12,7 +12,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 )
 
 // A loop is ReconcileLoop of the template, run as Step Functions runs it.
@@ -36,7 +36,7 @@ func newLoop(t *testing.T, template prove.Template, aws *awslocal.AWS) loop {
 
 // run executes the loop and returns its last answer, and how often it called
 // the function.
-func (l loop) run(ctx context.Context, event string) (answer webhookrelay.Result, calls int, err error) {
+func (l loop) run(ctx context.Context, event string) (answer reconcile.Result, calls int, err error) {
 	states := l.definition["States"].(map[string]any) //nolint:forcetypeassert // as Step Functions wants it
 	for name := fmt.Sprint(l.definition["StartAt"]); ; {
 		state, ok := states[name].(map[string]any)
@@ -73,7 +73,7 @@ func choose(state map[string]any, status string) any {
 
 // call invokes the function, and again after a failure as the state's Retry
 // says.
-func (l loop) call(ctx context.Context, state map[string]any, event string, calls *int) (answer webhookrelay.Result, err error) {
+func (l loop) call(ctx context.Context, state map[string]any, event string, calls *int) (answer reconcile.Result, err error) {
 	retry, _ := state["Retry"].([]any)[0].(map[string]any)
 	number := func(name string) float64 {
 		n, _ := strconv.ParseFloat(fmt.Sprint(retry[name]), 64)

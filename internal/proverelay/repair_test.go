@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/prove"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -72,7 +72,7 @@ func (r *rig) stir(chance *rand.Rand, ids []int64) {
 // repaired is what a reconcile and the relay make of a random divergence.
 type repaired struct {
 	differ, wrong int
-	first, second webhookrelay.Report
+	first, second reconcile.Report
 	untouched     bool // members of others
 }
 

@@ -23,7 +23,7 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -211,7 +211,7 @@ func TestScale(t *testing.T) {
 		fmt.Sprintf("pages of 1000 asked for, %d users and %d members, over %d invocations", c.n, c.n+strangers, calls),
 		fmt.Sprintf("%d and %d", overlapping(c.n), overlapping(c.n+strangers)), "%d and %d", c.users.Load(), c.members.Load())
 	got := *result.Report
-	want := webhookrelay.Report{
+	want := reconcile.Report{
 		Users: c.n, Members: c.n + strangers, Matched: c.named, NoIdentity: c.n - c.named, Unclaimed: c.n - c.named + strangers,
 		Differing: c.named / differOf, Sent: c.named / differOf,
 	}

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 )
 
 // The window ends after exactly an hour, not before.
@@ -27,7 +28,7 @@ func TestCap_WindowIsAnHour(t *testing.T) {
 				now := time.Now()
 				config := r.config()
 				config.Now = func() time.Time { return now }
-				stack, err := webhookrelay.Open(context.Background(), config)
+				stack, err := tenant.Open(context.Background(), config)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -36,7 +37,7 @@ func TestCap_WindowIsAnHour(t *testing.T) {
 					r.shop.DeleteUser(user)
 					r.send(user, "delete")
 					batch := r.queue.receive(1)
-					r.queue.settle(batch, stack.Relay(r.dead, r.queue).Work(context.Background(), batch))
+					r.queue.settle(batch, relay.New(stack, r.dead, r.queue).Work(context.Background(), batch))
 					r.wantOutcome(want)
 				}
 				disable(first, "disabled")
@@ -87,7 +88,7 @@ func TestCap_SwapIsTriedTwentyTimes(t *testing.T) {
 				}
 				store := &contended{Store: r.objects, refusals: c.refusals}
 				r.objects = store
-				if stopped, err := r.stack().Release(context.Background()); !stopped || !errors.Is(err, c.err) || store.tries != c.tries {
+				if stopped, err := r.stack().State.Disabling.Release(context.Background()); !stopped || !errors.Is(err, c.err) || store.tries != c.tries {
 					t.Errorf("Release = %v, %v after %d tries, want %v after %d", stopped, err, store.tries, c.err, c.tries)
 				}
 			})
@@ -110,7 +111,7 @@ func TestCap_ReleaseOfWhatIsNotStoppedChangesNothing(t *testing.T) {
 		disable(first, "disabled")
 		store := &contended{Store: r.objects}
 		r.objects = store
-		if stopped, err := r.stack().Release(context.Background()); stopped || err != nil || store.tries != 0 {
+		if stopped, err := r.stack().State.Disabling.Release(context.Background()); stopped || err != nil || store.tries != 0 {
 			t.Errorf("Release = %v, %v after %d writes, want none", stopped, err, store.tries)
 		}
 		disable(second, "disabling_stopped")

@@ -16,10 +16,12 @@ import (
 	"hikyaku/internal/crash"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/ingest"
-	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -70,11 +72,11 @@ func (q crashQueue) Delete(ctx context.Context, receipt string) error {
 	})
 }
 
-func (w *wreck) open(ctx context.Context, p *crash.Process) (*webhookrelay.Stack, error) {
+func (w *wreck) open(ctx context.Context, p *crash.Process) (*tenant.Tenant, error) {
 	c := w.config()
 	c.Objects = p.Objects(c.Objects)
 	c.Options.HTTP = &http.Client{Transport: p.Transport(both{w.shop, w.crm})}
-	return webhookrelay.Open(ctx, c)
+	return tenant.Open(ctx, c)
 }
 
 // batch is one invocation: it ends with the acknowledgement of what is done.
@@ -87,7 +89,7 @@ func (w *wreck) batch(ctx context.Context, p *crash.Process) error {
 	if err != nil {
 		return err
 	}
-	unfinished := stack.Relay(crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue}).Work(ctx, batch)
+	unfinished := relay.New(stack, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue}).Work(ctx, batch)
 	return p.Effect(ctx, "queue.Acknowledge", func() error {
 		w.queue.settle(batch, unfinished)
 		return nil
@@ -96,7 +98,7 @@ func (w *wreck) batch(ctx context.Context, p *crash.Process) error {
 
 // redrive is what the command does.
 func (w *wreck) redrive(ctx context.Context, p *crash.Process) error {
-	_, err := operate.Redrive(ctx, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue}, operate.Selection{})
+	_, err := admin.Redrive(ctx, crashQueue{p, "dead", w.dead}, crashQueue{p, "queue", w.queue}, admin.Selection{})
 	return err
 }
 
@@ -111,7 +113,7 @@ func (w *wreck) recovers(ctx context.Context, p *crash.Process) error {
 		if err != nil {
 			return err
 		}
-		if _, err := stack.Reconciler(crashQueue{p, "queue", w.queue}).Run(ctx, false); err != nil {
+		if _, err := reconcile.New(stack, crashQueue{p, "queue", w.queue}).Run(ctx, false); err != nil {
 			return err
 		}
 	}
@@ -135,7 +137,7 @@ func (w *wreck) recovers(ctx context.Context, p *crash.Process) error {
 		if err != nil {
 			return err
 		}
-		if _, err := stack.Reconciler(crashQueue{p, "queue", w.queue}).Run(ctx, true); err != nil {
+		if _, err := reconcile.New(stack, crashQueue{p, "queue", w.queue}).Run(ctx, true); err != nil {
 			return err
 		}
 	}
@@ -241,7 +243,7 @@ var voyages = map[string]voyage{
 	}},
 	"proposing a pair": {long: true, happens: func(w *wreck) {
 		w.isKnown()
-		w.settings.Link, w.untouched = webhookrelay.Approve, true
+		w.settings.Link, w.untouched = tenant.Approve, true
 		for user := range w.want {
 			w.want[user] = "古"
 		}
@@ -292,7 +294,7 @@ func (w *wreck) neverAgrees() {
 
 // isKnown is a user whom a person has made a member before.
 func (w *wreck) isKnown() {
-	w.identity.By, w.settings.CreateAfterList, w.settings.Link = "field_2", true, webhookrelay.Always
+	w.identity.By, w.settings.CreateAfterList, w.settings.Link = "field_2", true, tenant.Always
 	w.reconcile() // so that no other member is kept beside this one: calls come in one order
 	user := w.fresh("古参")
 	w.shop.ChangeUser(user, map[string]any{"field_2": strconv.FormatInt(user, 10)})
@@ -303,7 +305,7 @@ func (w *wreck) isKnown() {
 // isAsked is such a user of whom a person has to decide.
 func (w *wreck) isAsked() {
 	w.isKnown()
-	w.settings.Link, w.decides = webhookrelay.Approve, true
+	w.settings.Link, w.decides = tenant.Approve, true
 	time.Sleep(time.Hour)
 	w.reconcile()
 	w.drop()
@@ -315,7 +317,7 @@ func (w *wreck) approves(ctx context.Context, p *crash.Process) error {
 	if err != nil {
 		return err
 	}
-	links := stack.Links(crashQueue{p, "queue", w.queue})
+	links := admin.NewLinks(stack, crashQueue{p, "queue", w.queue})
 	pairs, err := links.Waiting(ctx)
 	if err != nil {
 		return err
@@ -367,7 +369,7 @@ func (w *wreck) ingests(ctx context.Context, p *crash.Process) error {
 // setUp makes people with members, as they are after a quiet week.
 func (v voyage) setUp(t testing.TB) *wreck {
 	w := &wreck{rig: newRig(t), want: map[int64]string{}}
-	w.crm.Duplicate, w.settings.Link = yapplitest.SecondUser, webhookrelay.Approve
+	w.crm.Duplicate, w.settings.Link = yapplitest.SecondUser, tenant.Approve
 	w.foreign = w.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "other", "column01": "他店", "enabled": "1"}})
 	w.person("keeper")
 	for range v.members {

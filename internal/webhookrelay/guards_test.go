@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -60,9 +61,9 @@ func (s *movingSource) Token(ctx context.Context) (providers.Token, error) {
 // A stack whose account is exchanged under it does nothing more, and holds
 // that against no provider.
 func TestRelay_LeavesAnotherAccountAlone(t *testing.T) {
-	for name, of := range map[string]func(c *webhookrelay.Config) *providers.TokenSource{
-		"SuperSaaS": func(c *webhookrelay.Config) *providers.TokenSource { return &c.SuperSaaS },
-		"Yappli":    func(c *webhookrelay.Config) *providers.TokenSource { return &c.Yappli },
+	for name, of := range map[string]func(c *tenant.Config) *providers.TokenSource{
+		"SuperSaaS": func(c *tenant.Config) *providers.TokenSource { return &c.SuperSaaS },
+		"Yappli":    func(c *tenant.Config) *providers.TokenSource { return &c.Yappli },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
@@ -71,7 +72,7 @@ func TestRelay_LeavesAnotherAccountAlone(t *testing.T) {
 				c := r.config()
 				source := &movingSource{TokenSource: *of(&c)}
 				*of(&c) = source
-				stack, err := webhookrelay.Open(context.Background(), c)
+				stack, err := tenant.Open(context.Background(), c)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -79,7 +80,7 @@ func TestRelay_LeavesAnotherAccountAlone(t *testing.T) {
 				writes := r.crm.Count("PUT /api/ext/users/{id}")
 				body := queue.Message{User: user, At: time.Now()}.Envelope("").Body
 				for range 7 { // more than open a breaker
-					if left := stack.Relay(r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "1", Receipt: "1", Body: body}}); len(left) != 1 {
+					if left := relay.New(stack, r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "1", Receipt: "1", Body: body}}); len(left) != 1 {
 						t.Fatalf("unfinished = %v, want 1", left)
 					}
 				}

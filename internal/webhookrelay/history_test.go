@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/outcome"
+	"hikyaku/internal/webhookrelay/tenant"
 )
 
 // storedRow returns a user's row as it is stored: the whole object, and its data.
@@ -36,9 +37,9 @@ func (r *rig) storedRow(user int64) (object []byte, data map[string]any) {
 	return nil, nil
 }
 
-func (r *rig) history(user int64) webhookrelay.History {
+func (r *rig) history(user int64) admin.History {
 	r.t.Helper()
-	h, err := r.stack().History(context.Background(), user)
+	h, err := admin.HistoryOf(context.Background(), r.stack(), user)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func (r *rig) history(user int64) webhookrelay.History {
 }
 
 // wantEvents compares causes, outcomes and fields.
-func wantEvents(t *testing.T, h webhookrelay.History, want ...string) {
+func wantEvents(t *testing.T, h admin.History, want ...string) {
 	t.Helper()
 	var got []string
 	for _, e := range h.Events {
@@ -139,7 +140,7 @@ func TestHistory_TellsHowAJobFailed(t *testing.T) {
 // What waits says for what.
 func TestHistory_TellsWhatAJobWaitsFor(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		r.settings.Cap, r.settings.CreateAfterList = 1, true
 		wantNow := func(user int64, class outcome.Class) {
 			t.Helper()

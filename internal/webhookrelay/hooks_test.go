@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
@@ -44,14 +44,14 @@ func TestHooks_LeavesOneOfOursAndAllOfOthers(t *testing.T) {
 		}
 		c := r.config()
 		client := supersaas.New(c.SuperSaaS, &c.Options)
-		hooks := operate.Hooks{Client: client, URL: relayURL}
+		hooks := admin.Hooks{Client: client, URL: relayURL}
 		for _, step := range []struct {
 			secret string
-			want   operate.Registered
+			want   admin.Registered
 		}{
-			{"s3cret-2", operate.Registered{Removed: 2}},
-			{"s3cret-2", operate.Registered{}},
-			{"s3cret-3", operate.Registered{Created: true, Removed: 1}},
+			{"s3cret-2", admin.Registered{Removed: 2}},
+			{"s3cret-2", admin.Registered{}},
+			{"s3cret-3", admin.Registered{Created: true, Removed: 1}},
 		} {
 			got, err := hooks.Register(context.Background(), providers.NewSecret(step.secret), false)
 			others := len(got.Others)
@@ -71,7 +71,7 @@ func TestHooks_LeavesOneOfOursAndAllOfOthers(t *testing.T) {
 		if got := targets(t, client); !slices.Equal(got, want) {
 			t.Fatalf("webhooks = %q, want those of others", got)
 		}
-		none := operate.Hooks{Client: client}
+		none := admin.Hooks{Client: client}
 		if n, err := none.Remove(context.Background()); err != nil || n != 0 {
 			t.Fatalf("Remove without an address = %d, %v, want none", n, err)
 		}
@@ -90,7 +90,7 @@ func TestHooks_KeepsTheOldOneUntilTheNewIsThere(t *testing.T) {
 		r.shop.AddHook(supersaastest.Hook{Trigger: "M", Target: local + "old"})
 		c := r.config()
 		client := supersaas.New(c.SuperSaaS, &c.Options)
-		hooks := operate.Hooks{Client: client, URL: local}
+		hooks := admin.Hooks{Client: client, URL: local}
 		if got, err := hooks.Register(context.Background(), providers.NewSecret("new"), false); !errors.Is(err, providers.ErrInvalid) || got.Created || got.Removed != 0 {
 			t.Fatalf("Register = %+v, %v, want ErrInvalid", got, err)
 		}
@@ -111,7 +111,7 @@ func TestHooks_TellsOfOthersOfTheSameHost(t *testing.T) {
 		r.shop.AddHook(supersaastest.Hook{Trigger: "H", Target: relayURL + "booking"})
 		c := r.config()
 		client := supersaas.New(c.SuperSaaS, &c.Options)
-		hooks := operate.Hooks{Client: client, URL: relayURL}
+		hooks := admin.Hooks{Client: client, URL: relayURL}
 		left := sorted([]string{"H " + relayURL + "booking", "M " + relayURL + "s3cret", "M https://elsewhere.example/relay.example/", "M https://relay.example.elsewhere.example/webhooks/secret"})
 		for _, step := range []struct {
 			only                     bool

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -106,7 +107,7 @@ func TestIdentity_OfAMemberWhomAListShows(t *testing.T) {
 // A list that shows whom the relay makes meanwhile takes nobody's identity away.
 func TestIdentity_StaysWithOneMadeWhileTheListsAreRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		r.reconcile()
 		r.reconcileWhile(func() {
 			r.relay(r.numbered("一", "X"), "new")
@@ -180,7 +181,7 @@ func TestIdentity_IsNotKeptByWhomAnOlderListShows(t *testing.T) {
 		"of a run that died": func(r *rig, user int64) {
 			whole := r.objects
 			r.objects = &deadBeforeRow{Store: whole}
-			if _, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err == nil {
+			if _, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false); err == nil {
 				r.t.Fatal("the run did not die")
 			}
 			r.objects = whole
@@ -189,7 +190,7 @@ func TestIdentity_IsNotKeptByWhomAnOlderListShows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.identity = webhookrelay.Identity{By: "field_2"}
+				r.identity = tenant.Identity{By: "field_2"}
 				r.reconcile()
 				user := r.numbered("一", "X")
 				r.byHand("X", "二の手")

@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -52,7 +53,7 @@ func (r *rig) mends() {
 // claimed is one who claimed C-1 and certainly created nothing.
 func claimed(t *testing.T, r *rig) int64 {
 	t.Helper()
-	r.identity = webhookrelay.Identity{By: "field_2"}
+	r.identity = tenant.Identity{By: "field_2"}
 	owner := r.numbered("戌", "C-1")
 	r.reconcile()
 	r.drop()
@@ -124,7 +125,7 @@ func TestIdentity_IsNotTakenOverFromItsOwner(t *testing.T) {
 // there first.
 func TestIdentity_IsCreatedForWhoHoldsTheClaim(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		first := r.person("申")
 		owner := claimed(t, r)
 		r.shop.DeleteUser(owner)
@@ -156,7 +157,7 @@ func TestIdentity_OfTwoClaimsOneIsGranted(t *testing.T) {
 				once = true // the other has read document, row and owner: now it gets its identity back, and creates
 				r.shop.Quiet().ChangeUser(owner, map[string]any{"field_2": "C-1"})
 				m := queue.Message{User: owner, Event: "change", At: time.Now()}
-				r.stack().Relay(r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
+				relay.New(r.stack(), r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
 			}
 			return answer, err
 		})
@@ -200,7 +201,7 @@ func TestIdentity_LinksOnlyWhoStillBearsIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.identity = webhookrelay.Identity{By: "field_2"}
+				r.identity = tenant.Identity{By: "field_2"}
 				id := r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "X", "column01": "古"}})
 				r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "other"}})
 				r.reconcile()
@@ -221,7 +222,7 @@ func TestIdentity_LinksOnlyWhoStillBearsIt(t *testing.T) {
 // A member who is linked stays one user's, whatever identity Yappli shows now.
 func TestIdentity_OfALinkedMemberIsItsUsers(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		r.reconcile()
 		user := r.numbered("古参", "X")
 		r.relay(user, "new")
@@ -269,7 +270,7 @@ func (r *rig) rowOf(user int64) (row map[string]any) {
 // That no member bears one identity says nothing of another.
 func TestIdentity_AbsenceIsOfOne(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		user := r.numbered("六郎", "X")
 		r.reconcile()
 		r.drop()
@@ -292,12 +293,12 @@ func TestIdentity_AbsenceIsOfOne(t *testing.T) {
 
 func TestIdentity_KnowsItsFields(t *testing.T) {
 	t.Parallel()
-	for _, by := range webhookrelay.IdentityFields() {
-		if err := (webhookrelay.Identity{By: by}).Validate(); err != nil {
+	for _, by := range tenant.IdentityFields() {
+		if err := (tenant.Identity{By: by}).Validate(); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := (webhookrelay.Identity{By: "form"}).Validate(); err == nil {
+	if err := (tenant.Identity{By: "form"}).Validate(); err == nil {
 		t.Error("identity form was accepted")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -31,7 +31,7 @@ func (s *dyingStore) Put(ctx context.Context, o objectstore.Object) (string, err
 
 // A rejection stays when another pair of the same user is decided.
 func TestLinks_ARejectionOutlivesTheNext(t *testing.T) {
-	for _, mode := range []webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match} {
+	for _, mode := range []tenant.LinkMode{tenant.Approve, tenant.Match} {
 		t.Run(string(mode), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				victim, a := attack(r, mode)
@@ -64,7 +64,7 @@ func TestLinks_ARejectionOutlivesTheNext(t *testing.T) {
 // A job dies between the identity and the row; the person then rejects.
 func TestLinks_ARejectionOutweighsHalfALink(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		victim, a := attack(r, webhookrelay.Approve)
+		victim, a := attack(r, tenant.Approve)
 		r.relay(a, "new")
 		r.decide(a, true)
 		store := r.objects
@@ -83,7 +83,7 @@ func TestLinks_ARejectionOutweighsHalfALink(t *testing.T) {
 // A creation of which nothing is shown makes nobody the relay's own.
 func TestLinks_NothingShownProvesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guarded(webhookrelay.Approve)
+		r.guarded(tenant.Approve)
 		r.mapping = "options: {zone: Asia/Tokyo, region: JP}\ncolumn02: e164(phone)\ncolumn03: e164(mobile)\n"
 		r.reconcile()
 		r.drop()
@@ -103,7 +103,7 @@ func TestLinks_NothingShownProvesNothing(t *testing.T) {
 // A reconcile that read the decisions before keeps the note that one is void.
 func TestLinks_AVoidDecisionStaysListed(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, a := attack(r, webhookrelay.Approve)
+		_, a := attack(r, tenant.Approve)
 		r.relay(a, "new")
 		r.drop()
 		r.reconcileWhile(func() {
@@ -127,7 +127,7 @@ func TestLinks_AnEarlierCreationProvesNothing(t *testing.T) {
 	for name, kind := range map[string]string{"429": "rate", "400 after absent": "absent"} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.guarded(webhookrelay.Approve)
+				r.guarded(tenant.Approve)
 				r.reconcile()
 				r.drop()
 				a := r.numbered("新人", "N-1")
@@ -166,7 +166,7 @@ func TestLinks_AMemberIsOneUsers(t *testing.T) {
 	for _, lookup := range []bool{false, true} {
 		t.Run(strconv.FormatBool(lookup), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.guarded(webhookrelay.Match)
+				r.guarded(tenant.Match)
 				if lookup {
 					r.crm.Lookup, r.quirks = true, `{"update":"partial","lookup":"unique_id"}`
 				}
@@ -196,7 +196,7 @@ func TestLinks_AMemberIsOneUsers(t *testing.T) {
 // Who typed an identity first, and was rejected, does not keep its person out.
 func TestLinks_WhoTypedItFirstKeepsNobodyOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guarded(webhookrelay.Match)
+		r.guarded(tenant.Match)
 		r.crm.Duplicate = yapplitest.Refuse
 		r.reconcile()
 		r.drop()
@@ -223,7 +223,7 @@ func TestLinks_WhoTypedItFirstKeepsNobodyOut(t *testing.T) {
 // A link_if field of which only constants are left agrees with nobody.
 func TestLinks_AnEmptyFieldAgreesWithNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guarded(webhookrelay.Match)
+		r.guarded(tenant.Match)
 		r.mapping = testMapping + "column04: '\"S-\" + super_field'\nlink_if: [column04]\n"
 		victim := yapplitest.Member{Values: map[string]string{"unique_id": "V-1", "column01": "本人", "column04": "S-"}}
 		r.crm.Put(victim)

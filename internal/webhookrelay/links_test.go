@@ -8,18 +8,21 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/state"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 const linkMapping = testMapping + "column04: super_field\nlink_if: [column04]\n"
 
 // guarded makes the rig one whose identity customers can type.
-func (r *rig) guarded(mode webhookrelay.LinkMode) {
-	r.identity, r.settings.Link, r.mapping = webhookrelay.Identity{By: "field_2"}, mode, linkMapping
+func (r *rig) guarded(mode tenant.LinkMode) {
+	r.identity, r.settings.Link, r.mapping = tenant.Identity{By: "field_2"}, mode, linkMapping
 }
 
-func (r *rig) links() webhookrelay.Links { return r.stack().Links(r.queue) }
+func (r *rig) links() admin.Links { return admin.NewLinks(r.stack(), r.queue) }
 
 func (r *rig) decide(user int64, approved bool) {
 	r.t.Helper()
@@ -32,7 +35,7 @@ func (r *rig) decide(user int64, approved bool) {
 	}
 }
 
-func (r *rig) waiting() []webhookrelay.Pair {
+func (r *rig) waiting() []state.Pair {
 	r.t.Helper()
 	pairs, err := r.links().Waiting(context.Background())
 	if err != nil {
@@ -53,7 +56,7 @@ func (r *rig) settles() {
 
 // A victim is a member whom the relay did not make, and an attacker the user who
 // typed its identity.
-func attack(r *rig, mode webhookrelay.LinkMode) (victim yapplitest.Member, attacker int64) {
+func attack(r *rig, mode tenant.LinkMode) (victim yapplitest.Member, attacker int64) {
 	r.guarded(mode)
 	r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "V-1", "login_id": "victim@mail.example", "column01": "本人", "column04": "S-1"}})
 	r.reconcile()
@@ -70,7 +73,7 @@ func (r *rig) wantUntouched(was yapplitest.Member) {
 // Security S1: who types another's identity neither changes that one's member
 // nor, by leaving, disables it, whichever way the relay finds it.
 func TestLinks_NobodyTakesOverAMember(t *testing.T) {
-	for _, mode := range []webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match} {
+	for _, mode := range []tenant.LinkMode{tenant.Approve, tenant.Match} {
 		for _, by := range []string{"job", "reconcile", "look-up", "observe", "observing reconcile"} {
 			t.Run(string(mode)+" "+by, func(t *testing.T) {
 				inBubble(t, func(t *testing.T, r *rig) {
@@ -82,7 +85,7 @@ func TestLinks_NobodyTakesOverAMember(t *testing.T) {
 						r.crm.Lookup, r.quirks = true, `{"update":"partial","lookup":"unique_id"}`
 						r.forget("/identities/")
 					case "observe", "observing reconcile":
-						r.settings.Mode, want = webhookrelay.Observe, "would_link"
+						r.settings.Mode, want = tenant.Observe, "would_link"
 					}
 					if strings.HasSuffix(by, "reconcile") {
 						if report := r.reconcile(); report.AwaitingApproval != 1 || report.Matched+report.Differing != 0 {
@@ -111,11 +114,11 @@ func TestLinks_NobodyTakesOverAMember(t *testing.T) {
 // always is as it was: the identity is enough.
 func TestLinks_AlwaysLinks(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		victim, attacker := attack(r, webhookrelay.Always)
+		victim, attacker := attack(r, tenant.Always)
 		r.relay(attacker, "new")
 		r.wantOutcome("linked")
 		r.wantField("V-1", "column01", "別人")
-		r.settings.Link = webhookrelay.Approve
+		r.settings.Link = tenant.Approve
 		before, err := r.links().Before(context.Background())
 		if err != nil || len(before) != 1 || before[0].User != attacker || before[0].Member != victim.ID {
 			t.Fatalf("linked before: %+v, %v, want the one", before, err)
@@ -134,7 +137,7 @@ func TestLinks_MatchLinksWhoAgrees(t *testing.T) {
 		for _, job := range []bool{true, false} {
 			t.Run(name, func(t *testing.T) {
 				inBubble(t, func(t *testing.T, r *rig) {
-					_, user := attack(r, webhookrelay.Match)
+					_, user := attack(r, tenant.Match)
 					r.shop.Quiet().ChangeUser(user, map[string]any{"super_field": c.value})
 					r.drop()
 					if job {
@@ -165,7 +168,7 @@ func TestLinks_ApprovedByAPerson(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				_, user := attack(r, webhookrelay.Approve)
+				_, user := attack(r, tenant.Approve)
 				r.relay(user, "new")
 				r.decide(user, true)
 				r.outcomes()
@@ -214,7 +217,7 @@ func TestLinks_ADecisionIsVoidOnceARecordChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				victim, user := attack(r, webhookrelay.Approve)
+				victim, user := attack(r, tenant.Approve)
 				r.relay(user, "new")
 				r.decide(user, true)
 				change(r, r.member("V-1"), user)
@@ -239,7 +242,7 @@ func TestLinks_ADecisionIsVoidOnceARecordChanges(t *testing.T) {
 // Another user's approval, or one of another member or identity, decides nothing.
 func TestLinks_ADecisionIsOnOnePair(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		victim, user := attack(r, webhookrelay.Approve)
+		victim, user := attack(r, tenant.Approve)
 		r.relay(user, "new")
 		r.decide(user, true)
 		r.drop()
@@ -261,7 +264,7 @@ func TestLinks_ADecisionIsOnOnePair(t *testing.T) {
 
 func TestLinks_RejectedByAPerson(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		victim, user := attack(r, webhookrelay.Approve)
+		victim, user := attack(r, tenant.Approve)
 		r.relay(user, "new")
 		r.decide(user, false)
 		r.outcomes()
@@ -285,7 +288,7 @@ func TestLinks_RejectedByAPerson(t *testing.T) {
 // A claim that passes on gives no right to the member that bears the identity.
 func TestLinks_AClaimGivesNoRightToAMember(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, owner := attack(r, webhookrelay.Approve)
+		_, owner := attack(r, tenant.Approve)
 		r.relay(owner, "new")
 		r.decide(owner, true)
 		r.work()
@@ -321,7 +324,7 @@ func TestLinks_AfterACreationInDoubt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.guarded(webhookrelay.Approve)
+				r.guarded(tenant.Approve)
 				r.reconcile()
 				r.drop()
 				r.crm.Inject(yapplitest.Fault{Kind: c.fault, Route: "POST /api/ext/users"})
@@ -353,7 +356,7 @@ func TestLinks_AfterACreationInDoubt(t *testing.T) {
 // with equal values.
 func TestLinks_AfterARefusedCreation(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guarded(webhookrelay.Approve)
+		r.guarded(tenant.Approve)
 		r.reconcile()
 		r.drop()
 		r.crm.Duplicate = yapplitest.Refuse
@@ -374,7 +377,7 @@ func TestLinks_AfterARefusedCreation(t *testing.T) {
 // A pair that is the same is written once, whoever proposes it.
 func TestLinks_APairIsWrittenOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, user := attack(r, webhookrelay.Approve)
+		_, user := attack(r, tenant.Approve)
 		r.relay(user, "new")
 		first := r.waiting()
 		time.Sleep(time.Hour)
@@ -389,7 +392,7 @@ func TestLinks_APairIsWrittenOnce(t *testing.T) {
 // What cannot be written must not be acknowledged.
 func TestLinks_AJobEndsOnlyOnceThePairIsThere(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, user := attack(r, webhookrelay.Approve)
+		_, user := attack(r, tenant.Approve)
 		r.objects = refusing{r.objects, "/pairs/"}
 		r.send(user, "new")
 		if left := r.work(); left != 1 {
@@ -410,14 +413,14 @@ func TestLinks_ShowsOnlyWhatCanBeLinked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				victim, user := attack(r, webhookrelay.Approve)
+				victim, user := attack(r, tenant.Approve)
 				r.relay(user, "new")
 				pair, err := r.links().Compare(context.Background(), user)
 				if err != nil || pair.Bearer["column01"] != "本人" || pair.Wish["column01"] != "別人" || pair.Fields["field_2"] != "V-1" {
 					t.Fatalf("%+v, %v", pair, err)
 				}
 				change(r, victim, user)
-				if _, err := r.links().Compare(context.Background(), user); !errors.Is(err, webhookrelay.ErrNoPair) {
+				if _, err := r.links().Compare(context.Background(), user); !errors.Is(err, admin.ErrNoPair) {
 					t.Fatalf("err = %v, want ErrNoPair", err)
 				}
 			})
@@ -442,8 +445,8 @@ func (s refusing) Put(ctx context.Context, o objectstore.Object) (string, error)
 // A dry run names who waits, and puts nobody on the queue for it.
 func TestLinks_OfADryRun(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		_, user := attack(r, webhookrelay.Approve)
-		report, differences, err := r.stack().Reconciler(r.queue).DryRun(context.Background())
+		_, user := attack(r, tenant.Approve)
+		report, differences, err := reconcile.New(r.stack(), r.queue).DryRun(context.Background())
 		if err != nil || len(differences) != 0 || report.AwaitingApproval != 1 || len(report.Named) != 1 || report.Named[0].User != user {
 			t.Fatalf("report = %+v, differences %v, %v", report, differences, err)
 		}
@@ -459,7 +462,7 @@ func TestLinks_AMemberThatTheRelayMadeIsItsOwn(t *testing.T) {
 	for _, lost := range []string{"/rows/", "/identities/"} {
 		t.Run(lost, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
-				r.guarded(webhookrelay.Approve)
+				r.guarded(tenant.Approve)
 				r.reconcile()
 				r.drop()
 				user := r.numbered("新人", "N-1")

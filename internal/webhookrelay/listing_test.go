@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers"
 )
 
@@ -56,7 +57,7 @@ func TestReconcile_RefusesTheWrongQuirk(t *testing.T) {
 				before := r.crm.Count("GET /api/ext/users")
 				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 				defer cancel()
-				result, err := r.stack().Reconciler(r.queue).Run(ctx, false)
+				result, err := reconcile.New(r.stack(), r.queue).Run(ctx, false)
 				if !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "quirk paging") {
 					t.Fatalf("result = %+v, %v; want ErrInvalid that names the quirk", result, err)
 				}

@@ -5,19 +5,20 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/tenant"
 )
 
 // operates decides on pairs now and then until done: on some at once, on some
 // long after they were shown, and sometimes the command dies before it has told
 // the relay.
-func (s *schedule) operates(ctx context.Context, stack *webhookrelay.Stack) {
+func (s *schedule) operates(ctx context.Context, stack *tenant.Tenant) {
 	random := rand.New(rand.NewPCG(s.seed, 9))
 	dies := &fifo{refuse: true}
 	for ctx.Err() == nil {
-		links := stack.Links(s.queue)
+		links := admin.NewLinks(stack, s.queue)
 		if random.IntN(3) == 0 {
-			links = stack.Links(dies)
+			links = admin.NewLinks(stack, dies)
 		}
 		pairs, _ := links.Waiting(context.Background())
 		for _, pair := range pairs {
@@ -40,7 +41,7 @@ func (s *schedule) operates(ctx context.Context, stack *webhookrelay.Stack) {
 }
 
 // approvesRightful approves what the shop's card on both records speaks for.
-func (s *schedule) approvesRightful(links webhookrelay.Links) {
+func (s *schedule) approvesRightful(links admin.Links) {
 	pairs, err := links.Waiting(context.Background())
 	if err != nil {
 		s.t.Fatal(err)
@@ -58,7 +59,7 @@ func (s *schedule) approvesRightful(links webhookrelay.Links) {
 }
 
 // decided tells the model. An approval counts if the user is as it was shown.
-func (s *schedule) decided(shown webhookrelay.Comparison, approved bool) {
+func (s *schedule) decided(shown admin.Comparison, approved bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p, user := range s.users {

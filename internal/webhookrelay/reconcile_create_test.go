@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/tenant"
 )
 
 func TestReconcile_CreationsCanWaitForANewerList(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.settings.CreateAfterList = true
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		r.reconcile()
 		r.drop()
 		time.Sleep(time.Minute)
@@ -35,7 +35,7 @@ func TestReconcile_CreationsCanWaitForANewerList(t *testing.T) {
 // Whom Yappli refuses is no reason for one list after the other.
 func TestReconcile_OfARefusedCreationEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity, r.settings.CreateAfterList = webhookrelay.Identity{By: "field_2"}, true
+		r.identity, r.settings.CreateAfterList = tenant.Identity{By: "field_2"}, true
 		r.numbered("一", "X")
 		r.byHand("other", "他")
 		r.transport = roundTripper(func(q *http.Request) (*http.Response, error) {
@@ -64,7 +64,7 @@ func TestReconcile_OfARefusedCreationEnds(t *testing.T) {
 func TestReconcile_CreationsWaitForTheLag(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.settings.CreateAfterList = true
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		r.byHand("other", "他")
 		r.reconcile()
 		made := r.byHand("B-1", "手").ID

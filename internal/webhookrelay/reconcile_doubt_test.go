@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -98,7 +99,7 @@ func TestReconcile_AnswersThatAreNoList(t *testing.T) {
 							return 0, nil
 						})
 						for range 3 {
-							if _, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err == nil {
+							if _, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false); err == nil {
 								break
 							}
 						}
@@ -254,7 +255,7 @@ func TestReconcile_WaitsForARecordThatFails(t *testing.T) {
 		})
 		began, waits := time.Now(), 0
 		for {
-			result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+			result, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
 			if err != nil || waits > 10 {
 				t.Fatalf("after %d waits: %+v, %v", waits, result, err)
 			}
@@ -294,7 +295,7 @@ func TestReconcile_HoldsARunToOneForm(t *testing.T) {
 			return http.StatusOK, body
 		})
 		for range 2 {
-			_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+			_, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
 			if !errors.Is(err, providers.ErrMalformed) {
 				t.Fatalf("err = %v; want a malformed answer", err)
 			}

@@ -12,7 +12,7 @@ import (
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -21,10 +21,10 @@ func TestReconcile_ContinuesAcrossDeadlines(t *testing.T) {
 		r.populate(500)
 		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
 		parts := 0
-		var report *webhookrelay.Report
+		var report *reconcile.Report
 		for report == nil {
 			ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
-			result, err := r.stack().Reconciler(r.queue).Run(ctx, parts > 0) // a run under way goes on, wanted or not
+			result, err := reconcile.New(r.stack(), r.queue).Run(ctx, parts > 0) // a run under way goes on, wanted or not
 			cancel()
 			if err != nil || result.Status != "continue" && result.Status != "done" {
 				t.Fatalf("part %d: %+v, %v", parts, result, err)
@@ -48,11 +48,11 @@ func TestReconcile_KeepsItsLease(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(2000)
 		r.crm.SetFaults(yapplitest.Faults{Latency: 20 * time.Second})
-		first := make(chan webhookrelay.Result)
+		first := make(chan reconcile.Result)
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
-			result, err := r.stack().Reconciler(r.queue).Run(ctx, false)
+			result, err := reconcile.New(r.stack(), r.queue).Run(ctx, false)
 			if err != nil {
 				t.Error(err)
 			}
@@ -60,7 +60,7 @@ func TestReconcile_KeepsItsLease(t *testing.T) {
 		}()
 		for minute := range 4 {
 			time.Sleep(time.Minute)
-			if result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err != nil || result.Status != "busy" {
+			if result, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false); err != nil || result.Status != "busy" {
 				t.Fatalf("minute %d: second run = %+v, %v, want busy", minute, result, err)
 			}
 		}
@@ -69,7 +69,7 @@ func TestReconcile_KeepsItsLease(t *testing.T) {
 		}
 		for range 2 {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-			if _, err := r.stack().Reconciler(r.queue).Run(ctx, false); err != nil {
+			if _, err := reconcile.New(r.stack(), r.queue).Run(ctx, false); err != nil {
 				t.Fatal(err)
 			}
 			cancel()
@@ -128,10 +128,10 @@ func (s *stalling) Put(ctx context.Context, o objectstore.Object) (string, error
 func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(2000)
-		part := func() (webhookrelay.Result, error) {
+		part := func() (reconcile.Result, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 			defer cancel()
-			return r.stack().Reconciler(r.queue).Run(ctx, false)
+			return reconcile.New(r.stack(), r.queue).Run(ctx, false)
 		}
 		cut := func(when string) {
 			if result, err := part(); err != nil || result.Status != "continue" {
@@ -144,7 +144,7 @@ func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
 		store := r.objects
 		r.objects = &stalling{Store: store, prefix: "/identities/"}
 		go func() {
-			_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+			_, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
 			stalled <- err
 		}()
 		time.Sleep(30 * time.Minute)
@@ -165,11 +165,11 @@ func TestReconcile_OneAtATime(t *testing.T) {
 		r.crm.SetFaults(yapplitest.Faults{Latency: 10 * time.Second})
 		first := make(chan error)
 		go func() {
-			_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+			_, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
 			first <- err
 		}()
 		time.Sleep(5 * time.Second)
-		result, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+		result, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
 		if err != nil || result.Status != "busy" || !result.Until.After(time.Now()) {
 			t.Fatalf("second run = %+v, %v, want busy", result, err)
 		}
@@ -185,7 +185,7 @@ func TestReconcile_StartsOverWhatIsTooOld(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				r.populate(100)
 				r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", Times: -1})
-				if _, err := r.stack().Reconciler(r.queue).Run(context.Background(), false); err == nil {
+				if _, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false); err == nil {
 					t.Fatal("no error")
 				}
 				r.crm.SetFaults(yapplitest.Faults{})

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -155,7 +155,7 @@ func TestReconcile_FailedListIsTakenUpAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(120)
 		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", After: 1, Times: -1})
-		_, err := r.stack().Reconciler(r.queue).Run(context.Background(), false)
+		_, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
 		if err == nil || r.queue.len() != 0 {
 			t.Fatalf("err = %v with %d sent, want an error and nothing sent", err, r.queue.len())
 		}
@@ -192,8 +192,8 @@ func TestReconcile_TellsOfWebhooksAndFields(t *testing.T) {
 
 func TestReconcile_RunsOnRequest(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		run := func() webhookrelay.Result {
-			result, err := r.stack().Reconciler(r.queue).Run(context.Background(), true)
+		run := func() reconcile.Result {
+			result, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), true)
 			if err != nil || result.Status != "done" {
 				t.Fatalf("Run = %+v, %v", result, err)
 			}
@@ -218,7 +218,7 @@ func TestReconcile_DryRunChangesNothing(t *testing.T) {
 		users := r.populate(30)
 		want := r.stack()
 		objects := slices.Collect(keysOf(r))
-		report, differences, err := want.Reconciler(r.queue).DryRun(context.Background())
+		report, differences, err := reconcile.New(want, r.queue).DryRun(context.Background())
 		if err != nil || report.Differing+report.Missing != len(differences) || len(differences) == 0 {
 			t.Fatalf("report %+v with %d differences, %v", report, len(differences), err)
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/queue"
 )
@@ -44,8 +44,8 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 			}
 		}
 		ctx, dead := context.Background(), outlet{fifo: r.dead}
-		got, err := operate.Redrive(ctx, dead, r.queue, operate.Selection{})
-		if want := (operate.Redriven{Sent: 2, Kept: 1}); err != nil || got != want {
+		got, err := admin.Redrive(ctx, dead, r.queue, admin.Selection{})
+		if want := (admin.Redriven{Sent: 2, Kept: 1}); err != nil || got != want {
 			t.Fatalf("Redrive = %+v, %v, want %+v", got, err, want)
 		}
 		sent := r.queue.bodies()
@@ -53,7 +53,7 @@ func TestRedrive_MovesWhatNamesAUser(t *testing.T) {
 		if len(sent) != 2 || sent[0] != want[0] || sent[1] != want[1] || r.dead.len() != 1 {
 			t.Fatalf("sent %+v with %d kept, want %+v", sent, r.dead.len(), want)
 		}
-		if got, err := operate.Redrive(ctx, dead, r.queue, operate.Selection{}); err != nil || got != (operate.Redriven{}) {
+		if got, err := admin.Redrive(ctx, dead, r.queue, admin.Selection{}); err != nil || got != (admin.Redriven{}) {
 			t.Fatalf("second Redrive = %+v, %v, want nothing", got, err)
 		}
 	})
@@ -81,7 +81,7 @@ func TestRedrive_Ends(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		r.dead.hides = time.Nanosecond
-		got, err := operate.Redrive(context.Background(), outlet{fifo: r.dead}, reburying{r.dead}, operate.Selection{})
+		got, err := admin.Redrive(context.Background(), outlet{fifo: r.dead}, reburying{r.dead}, admin.Selection{})
 		if err != nil || got.Sent != 29 || got.Kept != 1 || got.Again == 0 || r.dead.len() != 30 {
 			t.Fatalf("Redrive = %+v, %v with %d left, want 29 sent once", got, err, r.dead.len())
 		}
@@ -108,12 +108,12 @@ func TestRedrive_MayBeRepeated(t *testing.T) {
 				time.Sleep(time.Minute)
 				o := outlet{fifo: r.dead}
 				c.spoil(r, &o)
-				if got, err := operate.Redrive(context.Background(), o, r.queue, operate.Selection{}); err == nil || got.Sent != c.sent || r.dead.len() != 1 {
+				if got, err := admin.Redrive(context.Background(), o, r.queue, admin.Selection{}); err == nil || got.Sent != c.sent || r.dead.len() != 1 {
 					t.Fatalf("Redrive = %+v, %v with %d dead letters, want an error and the letter kept", got, err, r.dead.len())
 				}
 				r.queue.refuse = false
 				time.Sleep(visibility)
-				got, err := operate.Redrive(context.Background(), outlet{fifo: r.dead}, r.queue, operate.Selection{})
+				got, err := admin.Redrive(context.Background(), outlet{fifo: r.dead}, r.queue, admin.Selection{})
 				if err != nil || got.Sent != 1 || r.dead.len() != 0 || r.queue.len() != c.sent+1 {
 					t.Fatalf("second Redrive = %+v, %v, %d in the queue", got, err, r.queue.len())
 				}
@@ -130,16 +130,16 @@ func TestRedrive_Selects(t *testing.T) {
 		{User: 8, Event: "delete", Class: "refused"}, {User: 9, Event: "new"}, {Class: "malformed"},
 	}
 	for name, c := range map[string]struct {
-		only operate.Selection
-		want operate.Redriven
+		only admin.Selection
+		want admin.Redriven
 	}{
-		"all":                  {operate.Selection{}, operate.Redriven{Sent: 4, Kept: 1}},
-		"a user":               {operate.Selection{User: 7}, operate.Redriven{Sent: 2, Others: 3}},
-		"a class":              {operate.Selection{Class: outcome.Refused}, operate.Redriven{Sent: 2, Others: 3}},
-		"a user's class":       {operate.Selection{User: 7, Class: outcome.MemberMissing}, operate.Redriven{Sent: 1, Others: 4}},
-		"those of the queue's": {operate.Selection{Class: outcome.TriedTooOften}, operate.Redriven{Sent: 1, Others: 4}},
-		"some":                 {operate.Selection{Limit: 3}, operate.Redriven{Sent: 3, Others: 2}},
-		"a user without any":   {operate.Selection{User: 6}, operate.Redriven{Others: 5}},
+		"all":                  {admin.Selection{}, admin.Redriven{Sent: 4, Kept: 1}},
+		"a user":               {admin.Selection{User: 7}, admin.Redriven{Sent: 2, Others: 3}},
+		"a class":              {admin.Selection{Class: outcome.Refused}, admin.Redriven{Sent: 2, Others: 3}},
+		"a user's class":       {admin.Selection{User: 7, Class: outcome.MemberMissing}, admin.Redriven{Sent: 1, Others: 4}},
+		"those of the queue's": {admin.Selection{Class: outcome.TriedTooOften}, admin.Redriven{Sent: 1, Others: 4}},
+		"some":                 {admin.Selection{Limit: 3}, admin.Redriven{Sent: 3, Others: 2}},
+		"a user without any":   {admin.Selection{User: 6}, admin.Redriven{Others: 5}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
@@ -152,16 +152,16 @@ func TestRedrive_Selects(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				for range 2 { // the first leaves them
-					listed, err := operate.Letters(ctx, dead)
+					listed, err := admin.Letters(ctx, dead)
 					if err != nil || len(listed) != 5 || listed[1].User != 9 || listed[1].Class != "tried_too_often" || listed[4].Class != "refused" || !listed[4].At.Equal(start) || listed[0].Class != "malformed" {
 						t.Fatalf("letters = %+v, %v", listed, err)
 					}
 				}
-				got, err := operate.Redrive(ctx, dead, r.queue, c.only)
+				got, err := admin.Redrive(ctx, dead, r.queue, c.only)
 				if err != nil || got != c.want || r.queue.len() != got.Sent || r.dead.len() != 5-got.Sent {
 					t.Fatalf("Redrive = %+v, %v, %d sent; want %+v", got, err, r.queue.len(), c.want)
 				}
-				if left, err := operate.Letters(ctx, dead); err != nil || len(left) != got.Others {
+				if left, err := admin.Letters(ctx, dead); err != nil || len(left) != got.Others {
 					t.Fatalf("%d letters are shown afterwards, %v; want %d", len(left), err, got.Others)
 				}
 			})

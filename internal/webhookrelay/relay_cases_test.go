@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/outcome"
+	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -70,7 +72,7 @@ func TestRelay_WritesOnlyOnceTheUpdateRuleIsKnown(t *testing.T) {
 
 func TestRelay_ObserveReportsAndWritesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.settings.Mode = webhookrelay.Observe
+		r.settings.Mode = tenant.Observe
 		r.quirks = `{}` // needed for writing only
 		fresh, known, gone := r.person("辛"), r.person("壬"), r.person("癸")
 		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique(known), "column01": "古"}})
@@ -110,7 +112,7 @@ func TestRelay_ObserveReportsAndWritesNothing(t *testing.T) {
 // Observe says whom writing would leave out, and whom it would leave for later.
 func TestRelay_ObserveSaysWhoWaitsOrIsLeftOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.settings.Mode, r.identity = webhookrelay.Observe, webhookrelay.Identity{By: "field_2"}
+		r.settings.Mode, r.identity = tenant.Observe, tenant.Identity{By: "field_2"}
 		first, second := r.numbered("甲", "S"), r.numbered("乙", "S")
 		r.relay(first, "change")
 		r.wantOutcome("awaiting_list")
@@ -120,7 +122,7 @@ func TestRelay_ObserveSaysWhoWaitsOrIsLeftOut(t *testing.T) {
 		for user, class := range map[int64]outcome.Class{first: outcome.WouldUpdate, second: outcome.DuplicateIdentity} {
 			r.relay(user, "change")
 			r.wantOutcome(string(class))
-			if p, err := r.stack().Preview(context.Background(), user); err != nil || p.Outcome != class || (p.Member == "") != (user == second) {
+			if p, err := plan.Of(r.stack()).Preview(context.Background(), user); err != nil || p.Outcome != class || (p.Member == "") != (user == second) {
 				t.Fatalf("preview = %+v, %v, want %s", p, err, class)
 			}
 		}
@@ -134,7 +136,7 @@ func TestRelay_BuriesWhatIsNoMessage(t *testing.T) {
 			{ID: "1", Receipt: "1", Body: []byte(`{"name":"山田"}`)},
 			{ID: "2", Receipt: "2", Body: queue.Message{User: user, At: time.Now()}.Envelope("").Body},
 		}
-		if left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), batch); len(left) != 0 {
+		if left := relay.New(r.stack(), r.dead, r.queue).Work(context.Background(), batch); len(left) != 0 {
 			t.Fatalf("unfinished = %v, want none", left)
 		}
 		r.wantOutcome("unchanged")
@@ -142,7 +144,7 @@ func TestRelay_BuriesWhatIsNoMessage(t *testing.T) {
 			t.Fatal("want one dead letter without the body's content")
 		}
 		r.dead.refuse = true
-		if left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), batch[:1]); !slices.Equal(left, []string{"1"}) {
+		if left := relay.New(r.stack(), r.dead, r.queue).Work(context.Background(), batch[:1]); !slices.Equal(left, []string{"1"}) {
 			t.Fatalf("unfinished = %v, want 1: it is not durable anywhere else", left)
 		}
 	})
@@ -172,7 +174,7 @@ func TestRelay_LeavesWhatItHasNoTimeFor(t *testing.T) {
 		body := queue.Message{User: user, At: time.Now()}.Envelope("").Body
 		for left, want := range map[time.Duration]int{10*time.Second - 1: 1, 10 * time.Second: 0} {
 			ctx, cancel := context.WithTimeout(context.Background(), left)
-			if got := r.stack().Relay(r.dead, r.queue).Work(ctx, []queue.Delivery{{ID: "1", Body: body}}); len(got) != want {
+			if got := relay.New(r.stack(), r.dead, r.queue).Work(ctx, []queue.Delivery{{ID: "1", Body: body}}); len(got) != want {
 				t.Fatalf("with %v left: unfinished = %v, want %d", left, got, want)
 			}
 			cancel()
@@ -210,13 +212,13 @@ func TestRelay_RestoreUnderTheRelayStartsAgain(t *testing.T) {
 		})
 		config := r.config()
 		config.Options.HTTP = &http.Client{Transport: restore}
-		stack, err := webhookrelay.Open(context.Background(), config)
+		stack, err := tenant.Open(context.Background(), config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.send(user, "delete")
 		batch := r.queue.receive(1)
-		r.queue.settle(batch, stack.Relay(r.dead, r.queue).Work(context.Background(), batch))
+		r.queue.settle(batch, relay.New(stack, r.dead, r.queue).Work(context.Background(), batch))
 		r.wantOutcome("updated")
 		r.wantField(unique(user), "enabled", "1")
 		if reads != 4 {
@@ -230,7 +232,7 @@ func TestRelay_RestoreUnderTheRelayStartsAgain(t *testing.T) {
 func TestRelay_ChangedIdentityUnderTheRelayStartsAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		id := r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "later", "column01": "旧"}})
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		r.reconcile()
 		user := r.person("四郎")
 		r.shop.ChangeUser(user, map[string]any{"field_2": "sooner"})
@@ -268,7 +270,7 @@ func TestDefer_PostponesTheWholeBatch(t *testing.T) {
 		}
 		batch := q.receive(10)
 		batch[1].Receives = 30
-		left, err := webhookrelay.Defer(context.Background(), q, batch, errors.New("no token"))
+		left, err := relay.Defer(context.Background(), q, batch, errors.New("no token"))
 		if err != nil || len(left) != 2 {
 			t.Fatalf("Defer = %v, %v, want both", left, err)
 		}
@@ -276,7 +278,7 @@ func TestDefer_PostponesTheWholeBatch(t *testing.T) {
 			t.Fatalf("postponed by %v and %v, want 5s and 1h", a, b)
 		}
 		q.failing = errors.New("gone")
-		if left, err := webhookrelay.Defer(context.Background(), q, batch, nil); err == nil || len(left) != 2 {
+		if left, err := relay.Defer(context.Background(), q, batch, nil); err == nil || len(left) != 2 {
 			t.Fatalf("Defer = %v, %v, want both and an error", left, err)
 		}
 	})
@@ -288,7 +290,7 @@ func TestPreview_ShowsWhatWouldChange(t *testing.T) {
 		m := r.member(unique(user))
 		m.Values["column01"] = "drifted"
 		r.crm.Put(m)
-		got, err := r.stack().Preview(context.Background(), user)
+		got, err := plan.Of(r.stack()).Preview(context.Background(), user)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +299,7 @@ func TestPreview_ShowsWhatWouldChange(t *testing.T) {
 			t.Fatalf("preview = %+v", got)
 		}
 		r.shop.DeleteUser(user)
-		if got, err = r.stack().Preview(context.Background(), user); err != nil || got.Outcome != "would_disable" || !got.Gone {
+		if got, err = plan.Of(r.stack()).Preview(context.Background(), user); err != nil || got.Outcome != "would_disable" || !got.Gone {
 			t.Fatalf("preview of a user who is gone = %+v, %v", got, err)
 		}
 	})
@@ -362,14 +364,14 @@ func TestRelay_WritesEndBeforeTheHold(t *testing.T) {
 func TestRelay_LeavesARestingProviderAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		config := r.config()
-		stack, err := webhookrelay.Open(context.Background(), config)
+		stack, err := tenant.Open(context.Background(), config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		config.Limiters.Yappli.Observe(&providers.Error{Kind: providers.ErrRateLimited, RetryAfter: 30 * time.Second})
 		r.send(r.person("酉"), "new")
 		batch := r.queue.receive(1)
-		r.queue.settle(batch, stack.Relay(r.dead, r.queue).Work(context.Background(), batch))
+		r.queue.settle(batch, relay.New(stack, r.dead, r.queue).Work(context.Background(), batch))
 		r.wantOutcome("provider_resting")
 		if n := r.shop.Count("") + r.crm.Count(""); n != 0 {
 			t.Errorf("%d requests, want none", n)

@@ -8,8 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -149,7 +150,7 @@ func TestRelay_LeavesAnOperatorsZero(t *testing.T) {
 
 func TestRelay_WritesNoNullOrDuplicateIdentity(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		none, first, second := r.person("無"), r.person("先"), r.person("後")
 		for _, u := range []int64{first, second} {
 			r.shop.ChangeUser(u, map[string]any{"field_2": "A-100"})
@@ -193,7 +194,7 @@ func TestRelay_WritesNoNullOrDuplicateIdentity(t *testing.T) {
 func TestRelay_LinksAMemberWhoExists(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		id := r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "later", "column01": "旧"}})
-		r.identity = webhookrelay.Identity{By: "field_2"}
+		r.identity = tenant.Identity{By: "field_2"}
 		r.reconcile()
 		user := r.person("三郎")
 		r.shop.ChangeUser(user, map[string]any{"field_2": "later"})
@@ -351,7 +352,7 @@ func TestRelay_SecondWorkerWaitsWhileARowIsInFlight(t *testing.T) {
 		}()
 		time.Sleep(5 * time.Second)
 		m := queue.Message{User: user, Event: "change", At: time.Now()}
-		left := r.stack().Relay(r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
+		left := relay.New(r.stack(), r.dead, r.queue).Work(context.Background(), []queue.Delivery{{ID: "x", Receipt: "x", Receives: 1, Body: m.Envelope("x").Body}})
 		if got := r.outcomes(); len(left) != 1 || got["in_flight"] != 1 {
 			t.Fatalf("second worker: %v, outcomes %v; want it to wait", left, got)
 		}
@@ -401,14 +402,14 @@ func TestRelay_CapStopsDisablingUntilReleased(t *testing.T) {
 		time.Sleep(3 * time.Hour) // the window is over; the stop is not
 		r.work()
 		r.wantOutcome("disabling_stopped")
-		stopped, err := r.stack().Release(context.Background())
+		stopped, err := r.stack().State.Disabling.Release(context.Background())
 		if err != nil || !stopped {
 			t.Fatalf("Release = %v, %v, want true", stopped, err)
 		}
 		time.Sleep(time.Hour)
 		r.work()
 		r.wantOutcome("disabled")
-		if stopped, err := r.stack().Release(context.Background()); err != nil || stopped {
+		if stopped, err := r.stack().State.Disabling.Release(context.Background()); err != nil || stopped {
 			t.Fatalf("second Release = %v, %v, want false", stopped, err)
 		}
 	})

@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -191,7 +193,7 @@ func (q *fifo) bodies() []queue.Message {
 	return list
 }
 
-// counts is a webhookrelay.Metrics that adds up.
+// counts is a tenant.Metrics that adds up.
 type counts struct {
 	mu     sync.Mutex
 	values map[string]float64
@@ -257,8 +259,8 @@ type rig struct {
 	dead      *fifo
 	metrics   *counts
 	log       *lockedLog
-	settings  webhookrelay.Settings
-	identity  webhookrelay.Identity
+	settings  tenant.Settings
+	identity  tenant.Identity
 	mapping   string
 	quirks    string
 	rate      float64
@@ -274,8 +276,8 @@ func newRig(t testing.TB) *rig {
 		shop:    supersaastest.New(supersaastest.Options{Records: -1, Rate: -1}),
 		crm:     yapplitest.New(yapplitest.Options{Records: -1, Rate: -1}),
 		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &lockedLog{},
-		settings: webhookrelay.Settings{Mode: webhookrelay.Write, Link: webhookrelay.Always},
-		identity: webhookrelay.Identity{By: "id", Prefix: "ss-"},
+		settings: tenant.Settings{Mode: tenant.Write, Link: tenant.Always},
+		identity: tenant.Identity{By: "id", Prefix: "ss-"},
 		mapping:  testMapping, quirks: `{"update":"partial"}`, rate: 1e6,
 	}
 }
@@ -283,7 +285,7 @@ func newRig(t testing.TB) *rig {
 // mappings are parsed once, by text.
 var mappings sync.Map
 
-func (r *rig) config() webhookrelay.Config {
+func (r *rig) config() tenant.Config {
 	r.t.Helper()
 	m, ok := mappings.Load(r.mapping)
 	if !ok {
@@ -301,21 +303,21 @@ func (r *rig) config() webhookrelay.Config {
 	if r.transport != nil {
 		client.Transport = r.transport
 	}
-	return webhookrelay.Config{
+	return tenant.Config{
 		Objects: r.objects, Prefix: "test",
 		SuperSaaS: providers.Fixed(r.shop.Token("http://supersaas.test")), Yappli: providers.Fixed(crm),
 		Options:  providers.Options{HTTP: client, Attempts: 1},
-		Limiters: webhookrelay.Limiters{SuperSaaS: limiter(), Yappli: limiter()},
+		Limiters: tenant.Limiters{SuperSaaS: limiter(), Yappli: limiter()},
 		Mapping:  m.(*mapping.Mapping), Identity: r.identity, Settings: r.settings,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: r.metrics, Now: time.Now,
 		RequestID: func(context.Context) string { return "request-1" },
 	}
 }
 
-func (r *rig) stack() *webhookrelay.Stack {
+func (r *rig) stack() *tenant.Tenant {
 	r.t.Helper()
 	for try := 1; ; try++ {
-		s, err := webhookrelay.Open(context.Background(), r.config())
+		s, err := tenant.Open(context.Background(), r.config())
 		if err == nil {
 			return s
 		}
@@ -342,23 +344,23 @@ func (r *rig) send(user int64, event string) {
 func (r *rig) work() int {
 	r.t.Helper()
 	batch := r.queue.receive(10)
-	unfinished := r.stack().Relay(r.dead, r.queue).Work(context.Background(), batch)
+	unfinished := relay.New(r.stack(), r.dead, r.queue).Work(context.Background(), batch)
 	r.queue.settle(batch, unfinished)
 	return len(unfinished)
 }
 
 // reconcile runs to the end and returns the report.
-func (r *rig) reconcile() webhookrelay.Report {
+func (r *rig) reconcile() reconcile.Report {
 	r.t.Helper()
 	return *r.reconciles(false)
 }
 
 // reconciles runs to the end, or ends a run that was left, and otherwise, if only
 // that is wanted, does nothing unless the relay asks for it.
-func (r *rig) reconciles(onlyIfWanted bool) *webhookrelay.Report {
+func (r *rig) reconciles(onlyIfWanted bool) *reconcile.Report {
 	r.t.Helper()
 	for range 50 {
-		result, err := r.stack().Reconciler(r.queue).Run(context.Background(), onlyIfWanted)
+		result, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), onlyIfWanted)
 		if err != nil && !r.patient {
 			r.t.Fatal(err)
 		}

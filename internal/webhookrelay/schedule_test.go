@@ -18,10 +18,12 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/ingest"
-	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -93,7 +95,7 @@ type variant struct {
 	replace      bool
 	goneAsUser   bool
 	sharedFields bool // the identity is a field, which several users may share, or lack
-	link         webhookrelay.LinkMode
+	link         tenant.LinkMode
 }
 
 // combinations are those of generation, look-up route, body and link mode,
@@ -110,7 +112,7 @@ func variantOf(n int) variant {
 	}
 	return variant{
 		generation: []int{1, 3}[digit(2)], lookup: digit(2) == 1, body: []string{"multipart", "json", "form"}[digit(3)],
-		link:         []webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match, webhookrelay.Always}[digit(3)],
+		link:         []tenant.LinkMode{tenant.Approve, tenant.Match, tenant.Always}[digit(3)],
 		sharedFields: digit(2) == 1, duplicate: []yapplitest.Duplicate{yapplitest.SecondUser, yapplitest.Refuse, yapplitest.Overwrite}[digit(3)],
 		replace: digit(2) == 1, goneAsUser: digit(2) == 1,
 	}
@@ -309,7 +311,7 @@ func (s *schedule) trouble() {
 	case 0: // a message is given up, and redriven late
 		s.queue.move(s.dead)
 		s.later(5*time.Minute, func() {
-			_, _ = operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue, operate.Selection{})
+			_, _ = admin.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue, admin.Selection{})
 		})
 	case 1: // an old message of anybody is redriven
 		m := queue.Message{User: s.users[s.model.people[s.random.IntN(len(s.model.people))]], Event: "redrive", At: time.Now().UTC()}
@@ -349,9 +351,9 @@ func (s *schedule) later(most time.Duration, f func()) {
 
 // worker handles batches until done. Some batches another worker gets, too, at
 // once, and some come back though they were handled.
-func (s *schedule) worker(ctx context.Context, most int, stacks ...*webhookrelay.Stack) {
-	handle := func(batch []queue.Delivery, stack *webhookrelay.Stack) []string {
-		return stack.Relay(s.dead, s.queue).Work(s.begin(), batch)
+func (s *schedule) worker(ctx context.Context, most int, stacks ...*tenant.Tenant) {
+	handle := func(batch []queue.Delivery, stack *tenant.Tenant) []string {
+		return relay.New(stack, s.dead, s.queue).Work(s.begin(), batch)
 	}
 	for ctx.Err() == nil {
 		batch := s.queue.receive(most)
@@ -376,9 +378,9 @@ func (s *schedule) worker(ctx context.Context, most int, stacks ...*webhookrelay
 
 // wishes runs the scheduled reconcile until done: it does something where the
 // relay asks for it, and sometimes anyway.
-func (s *schedule) wishes(ctx context.Context, stack *webhookrelay.Stack) {
+func (s *schedule) wishes(ctx context.Context, stack *tenant.Tenant) {
 	for ctx.Err() == nil {
-		_, _ = stack.Reconciler(s.queue).Run(context.Background(), !s.jitter.one(8))
+		_, _ = reconcile.New(stack, s.queue).Run(context.Background(), !s.jitter.one(8))
 		select {
 		case <-ctx.Done():
 		case <-time.After(3 * time.Minute):
@@ -402,7 +404,7 @@ func (s *schedule) run() error {
 	defer workers.Wait()
 	defer stop()
 	defer enough()
-	stacks := []*webhookrelay.Stack{s.stack(), s.stack(), s.stack(), s.stack()}
+	stacks := []*tenant.Tenant{s.stack(), s.stack(), s.stack(), s.stack()}
 	for n := range stacks {
 		workers.Go(func() { s.worker(ctx, 1+n%3*4, stacks[n], stacks[(n+1)%len(stacks)]) })
 	}
@@ -429,7 +431,7 @@ func (s *schedule) run() error {
 	reconciles.Go(func() { s.wishes(ctx, s.stack()) }) // who takes a claim over waits for another
 	for _, at := range []stage{reconciled, settled} {
 		if at == settled {
-			s.approvesRightful(s.plain().Links(s.queue))
+			s.approvesRightful(admin.NewLinks(s.plain(), s.queue))
 			s.reconcile()
 		}
 		if err := s.drained(); err != nil {
@@ -462,7 +464,7 @@ func (s *schedule) faults(f float64) {
 
 // drained redrives what was given up and waits until nothing is left.
 func (s *schedule) drained() error {
-	if _, err := operate.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue, operate.Selection{}); err != nil {
+	if _, err := admin.Redrive(context.Background(), outlet{fifo: s.dead}, s.queue, admin.Selection{}); err != nil {
 		return err
 	}
 	for range 24 * 60 {

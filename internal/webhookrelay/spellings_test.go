@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/relay"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -37,11 +39,11 @@ func (r *rig) spelled(by, value string) int64 {
 // identifyBy makes the field the identity, which the account's first user lacks.
 func (r *rig) identifyBy(field, prefix string) {
 	r.t.Helper()
-	r.identity = webhookrelay.Identity{By: field, Prefix: prefix}
+	r.identity = tenant.Identity{By: field, Prefix: prefix}
 	r.shop.Quiet().ChangeUser(r.shop.UserIDs()[0], map[string]any{field: ""})
 }
 
-func eachSpelling(t *testing.T, mode webhookrelay.LinkMode, test func(t *testing.T, r *rig, by, has string)) {
+func eachSpelling(t *testing.T, mode tenant.LinkMode, test func(t *testing.T, r *rig, by, has string)) {
 	t.Helper()
 	for name, c := range spellings {
 		for _, lookup := range []bool{false, true} {
@@ -65,7 +67,7 @@ func eachSpelling(t *testing.T, mode webhookrelay.LinkMode, test func(t *testing
 // In no mode does the relay make a second member for what a person would call the
 // same, nor write the first one without a person's approval.
 func TestSpellings_APersonDecides(t *testing.T) {
-	for _, mode := range []webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match, webhookrelay.Always} {
+	for _, mode := range []tenant.LinkMode{tenant.Approve, tenant.Match, tenant.Always} {
 		eachSpelling(t, mode, func(t *testing.T, r *rig, by, has string) {
 			was := r.crm.Members()[0]
 			user := r.spelled(by, has)
@@ -94,7 +96,7 @@ func TestSpellings_APersonDecides(t *testing.T) {
 
 // Who is somebody else gets a member of their own, and the first stays as it was.
 func TestSpellings_RejectedIsSomebodyElse(t *testing.T) {
-	eachSpelling(t, webhookrelay.Approve, func(t *testing.T, r *rig, by, has string) {
+	eachSpelling(t, tenant.Approve, func(t *testing.T, r *rig, by, has string) {
 		was := r.crm.Members()[0]
 		user := r.spelled(by, has)
 		r.relay(user, "new")
@@ -122,7 +124,7 @@ func TestSpellings_RejectedIsSomebodyElse(t *testing.T) {
 func TestSpellings_Match(t *testing.T) {
 	for _, by := range []string{"job", "reconcile"} {
 		t.Run(by, func(t *testing.T) {
-			eachSpelling(t, webhookrelay.Match, func(t *testing.T, r *rig, field, has string) {
+			eachSpelling(t, tenant.Match, func(t *testing.T, r *rig, field, has string) {
 				user := r.spelled(field, has)
 				r.shop.Quiet().ChangeUser(user, map[string]any{"super_field": "S-1"})
 				if by == "job" {
@@ -143,7 +145,7 @@ func TestSpellings_Match(t *testing.T) {
 // Of two users who spell one identity differently, the first gets the member. The
 // other is for a person to decide, who cannot give both the same member.
 func TestSpellings_OfTwoUsers(t *testing.T) {
-	for _, mode := range []webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match, webhookrelay.Always} {
+	for _, mode := range []tenant.LinkMode{tenant.Approve, tenant.Match, tenant.Always} {
 		t.Run(string(mode), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				r.guarded(mode)
@@ -156,7 +158,7 @@ func TestSpellings_OfTwoUsers(t *testing.T) {
 				r.relay(first, "new")
 				r.wantOutcome("created")
 				r.relay(second, "new")
-				if mode == webhookrelay.Match { // what agrees is the first one's
+				if mode == tenant.Match { // what agrees is the first one's
 					r.wantOutcome("duplicate_identity")
 				} else {
 					r.wantOutcome("awaiting_approval")
@@ -171,7 +173,7 @@ func TestSpellings_OfTwoUsers(t *testing.T) {
 				if err != nil || shown.Owner != first {
 					t.Fatalf("shown as user %d's, %v, want %d", shown.Owner, err, first)
 				}
-				if err := r.links().Decide(context.Background(), shown, true); !errors.Is(err, webhookrelay.ErrLinked) {
+				if err := r.links().Decide(context.Background(), shown, true); !errors.Is(err, admin.ErrLinked) {
 					t.Fatalf("approved: %v, want a refusal", err)
 				}
 				r.decide(second, false)
@@ -188,7 +190,7 @@ func TestSpellings_OfTwoUsers(t *testing.T) {
 // Of users who sign up at once with all spellings of one identity, one gets a member.
 func TestSpellings_AtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guarded(webhookrelay.Always)
+		r.guarded(tenant.Always)
 		r.identifyBy("email", "")
 		r.reconcile()
 		r.drop()
@@ -200,7 +202,7 @@ func TestSpellings_AtOnce(t *testing.T) {
 		for range 4 {
 			stack := r.stack()
 			batch := r.queue.receive(1)
-			workers.Go(func() { r.queue.settle(batch, stack.Relay(r.dead, r.queue).Work(context.Background(), batch)) })
+			workers.Go(func() { r.queue.settle(batch, relay.New(stack, r.dead, r.queue).Work(context.Background(), batch)) })
 		}
 		workers.Wait()
 		r.crm.SetFaults(yapplitest.Faults{})
@@ -215,7 +217,7 @@ func TestSpellings_AtOnce(t *testing.T) {
 // keeps that member.
 func TestSpellings_ChangedInDoubt(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guarded(webhookrelay.Approve)
+		r.guarded(tenant.Approve)
 		r.identifyBy("email", "")
 		r.reconcile()
 		r.drop()
@@ -236,7 +238,7 @@ func TestSpellings_ChangedInDoubt(t *testing.T) {
 // before a complete list has named them anew.
 func TestSpellings_OtherRules(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.guarded(webhookrelay.Always)
+		r.guarded(tenant.Always)
 		r.identifyBy("mobile", "")
 		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "+852 2123 4567", "column01": "本人"}})
 		r.reconcile()

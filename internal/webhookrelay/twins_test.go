@@ -13,7 +13,8 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/plan"
+	"hikyaku/internal/webhookrelay/tenant"
 )
 
 // twins each lack one guard. The same schedules must find that out.
@@ -23,8 +24,8 @@ var twins = []struct {
 }{
 	{"every clean row is trusted", func(s *schedule) {
 		s.objects = reread{s.objects, "/rows/", func(user int64, row map[string]any) {
-			if hash, err := s.plain().HashOf(context.Background(), user); row["state"] == "clean" && err == nil {
-				row["hash"] = hash
+			if p, err := s.plain().Person(context.Background(), user); row["state"] == "clean" && err == nil {
+				row["hash"] = p.Hash
 			}
 		}}
 	}},
@@ -44,12 +45,14 @@ var twins = []struct {
 	{"every swap of a row wins", func(s *schedule) { s.objects = winning{s.objects, "/rows/"} }},
 	{"every claim of an identity is granted", func(s *schedule) { s.objects = granting{winning{s.objects, "/identities/"}} }},
 	{"lists lag more than the setting says", func(s *schedule) { s.settings.Lag = time.Nanosecond }},
-	{"the identity is enough for a link", func(s *schedule) { s.settings.Link = webhookrelay.Always }},
+	{"the identity is enough for a link", func(s *schedule) { s.settings.Link = tenant.Always }},
 	{"a decision is on whatever the records are", func(s *schedule) {
 		s.objects = reread{s.objects, "/decisions/", func(user int64, decision map[string]any) {
 			member, _ := decision["member"].(string)
-			if records, err := s.plain().RecordsOf(context.Background(), user, member); err == nil {
-				decision["records"] = records
+			p, err := s.plain().Person(context.Background(), user)
+			m, missing := s.plain().Members.User(context.Background(), member)
+			if err == nil && missing == nil {
+				decision["records"] = plan.Of(s.plain()).RecordsDigest(p.User, m)
 			}
 		}}
 	}},
@@ -83,7 +86,7 @@ func TestSchedules_FindEachMissingGuard(t *testing.T) {
 }
 
 // plain is a stack on the same state, without jitter and doubles.
-func (s *schedule) plain() *webhookrelay.Stack {
+func (s *schedule) plain() *tenant.Tenant {
 	r := *s.rig
 	r.objects, r.transport = s.jitter.Store, nil
 	return r.stack()

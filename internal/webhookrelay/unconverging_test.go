@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"hikyaku/internal/webhookrelay/outcome"
+	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
 )
 
 // trimming returns a user whose member keeps a name without the blank that it is
@@ -65,11 +67,11 @@ func TestRelay_LeavesAMemberThatNeverAgrees(t *testing.T) {
 		for range 3 {
 			r.night(0)
 		}
-		report, differences, err := r.stack().Reconciler(r.queue).DryRun(context.Background())
+		report, differences, err := reconcile.New(r.stack(), r.queue).DryRun(context.Background())
 		if err != nil || len(differences) != 0 || report.Unconverging != 1 || len(report.Named) != 1 || report.Named[0].User != user || report.Named[0].Reason != outcome.Unconverging {
 			t.Fatalf("dry run = %+v, %v, %v", report, differences, err)
 		}
-		p, err := r.stack().Preview(context.Background(), user)
+		p, err := plan.Of(r.stack()).Preview(context.Background(), user)
 		if err != nil || p.Outcome != outcome.Unconverging || !slices.Equal(p.Changes, []string{"column01"}) {
 			t.Fatalf("preview = %+v, %v", p, err)
 		}

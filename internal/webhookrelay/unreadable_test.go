@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hikyaku/internal/prove"
+	"hikyaku/internal/webhookrelay/reconcile"
 )
 
 const peopleMapping = `
@@ -153,7 +154,7 @@ func proveUnreadable(t *testing.T, mapping string, replace, declared bool, round
 func (p *people) named(t *testing.T, users []int64) {
 	t.Helper()
 	p.drop()
-	report, differences, err := p.stack().Reconciler(p.queue).DryRun(context.Background())
+	report, differences, err := reconcile.New(p.stack(), p.queue).DryRun(context.Background())
 	if err != nil || len(differences) != 0 {
 		t.Errorf("differences %v, %v; want none", differences, err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -85,7 +86,7 @@ func TestReconcile_EarlierVersionsFindNoTables(t *testing.T) {
 		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
 		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 		defer cancel()
-		result, err := r.stack().Reconciler(r.queue).Run(ctx, false)
+		result, err := reconcile.New(r.stack(), r.queue).Run(ctx, false)
 		if err != nil || result.Status != "continue" {
 			t.Fatalf("result = %+v, %v", result, err)
 		}

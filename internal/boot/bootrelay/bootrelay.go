@@ -18,10 +18,12 @@ import (
 
 	"hikyaku/internal/boot"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 )
@@ -34,10 +36,10 @@ type Function struct {
 	dead     *fifo
 	ingest   *ingest.Ingest // of the role ingest
 
-	config webhookrelay.Config   // of the other roles
+	config tenant.Config         // of the other roles
 	tokens []*secretstore.Tokens // in config
 	mu     sync.Mutex
-	stack  *webhookrelay.Stack // nil until the first event
+	tenant *tenant.Tenant // nil until the first event
 }
 
 // New checks the settings and compiles the mapping, without network.
@@ -72,7 +74,7 @@ func New(_ context.Context, e boot.Environ) (*Function, error) {
 	return f, nil
 }
 
-func (f *Function) coreConfig(m *mapping.Mapping) webhookrelay.Config {
+func (f *Function) coreConfig(m *mapping.Mapping) tenant.Config {
 	s, base := f.settings, f.base
 	options := *base.Options()
 	if s.Role == Relay {
@@ -83,7 +85,7 @@ func (f *Function) coreConfig(m *mapping.Mapping) webhookrelay.Config {
 	limiter := func(rate, share float64) *providers.Breaker {
 		return providers.NewBreaker(providers.NewPace(rate * share / float64(max(s.Instances, 1))))
 	}
-	limiters := webhookrelay.Limiters{SuperSaaS: limiter(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: limiter(s.YappliRate, s.YappliShare)}
+	limiters := tenant.Limiters{SuperSaaS: limiter(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: limiter(s.YappliRate, s.YappliShare)}
 	if s.Role == Relay && s.Instances <= 2 {
 		// Two requests more in any ten seconds: as many as the shares of all
 		// functions, which sum to 0.95 in the template, leave of 4 a second.
@@ -91,69 +93,69 @@ func (f *Function) coreConfig(m *mapping.Mapping) webhookrelay.Config {
 	}
 	supersaas, yappli := base.Tokens(providers.SuperSaaS), base.Tokens(providers.Yappli)
 	f.tokens = []*secretstore.Tokens{supersaas, yappli}
-	return webhookrelay.Config{
+	return tenant.Config{
 		Objects: base.Objects, Prefix: s.Prefix,
 		SuperSaaS: supersaas, Yappli: yappli, Options: options,
 		Limiters: limiters,
 		Mapping:  m,
-		Identity: webhookrelay.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
-		Settings: webhookrelay.Settings{
+		Identity: tenant.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
+		Settings: tenant.Settings{
 			Mode: s.Mode, Link: s.Link, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
 		},
 		Log: base.Log, Metrics: base.Metrics, Now: base.Now, RequestID: boot.RequestID,
 	}
 }
 
-// Stack returns what relay and reconcile work on, for commands that need more
+// Tenant returns what relay and reconcile work on, for commands that need more
 // than an event can ask for. It is opened anew when the tokens belong to
 // another account, tenant or set of quirks.
-func (f *Function) Stack(ctx context.Context) (*webhookrelay.Stack, error) {
+func (f *Function) Tenant(ctx context.Context) (*tenant.Tenant, error) {
 	if f.settings.Role == Ingest {
 		return nil, errors.New("webhookrelay: the role ingest has no access to providers")
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stack != nil {
-		current, err := f.stack.Current(ctx)
+	if f.tenant != nil {
+		current, err := f.tenant.Current(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if current {
-			return f.stack, nil
+			return f.tenant, nil
 		}
 	}
-	stack, err := webhookrelay.Open(ctx, f.config)
+	opened, err := tenant.Open(ctx, f.config)
 	if err != nil {
 		return nil, err
 	}
-	f.stack = stack
-	return stack, nil
+	f.tenant = opened
+	return opened, nil
 }
 
-// ready is Stack for whoever may link, create or disable.
-func (f *Function) ready(ctx context.Context) (*webhookrelay.Stack, error) {
+// ready is Tenant for whoever may link, create or disable.
+func (f *Function) ready(ctx context.Context) (*tenant.Tenant, error) {
 	if err := f.settings.consent(); err != nil {
 		return nil, err
 	}
-	return f.Stack(ctx)
+	return f.Tenant(ctx)
 }
 
 // Reconciler returns a reconciler that sends to the function's queue.
-func (f *Function) Reconciler(ctx context.Context) (*webhookrelay.Reconciler, error) {
-	stack, err := f.ready(ctx)
+func (f *Function) Reconciler(ctx context.Context) (*reconcile.Reconciler, error) {
+	t, err := f.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return stack.Reconciler(f.queue), nil
+	return reconcile.New(t, f.queue), nil
 }
 
 // Links returns the pairs that people decide, with the function's queue.
-func (f *Function) Links(ctx context.Context) (webhookrelay.Links, error) {
-	stack, err := f.ready(ctx)
+func (f *Function) Links(ctx context.Context) (admin.Links, error) {
+	t, err := f.ready(ctx)
 	if err != nil {
-		return webhookrelay.Links{}, err
+		return admin.Links{}, err
 	}
-	return stack.Links(f.queue), nil
+	return admin.NewLinks(t, f.queue), nil
 }
 
 // Queues returns the dead-letter queue's exit and the queue's entrance, for the

@@ -8,9 +8,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"hikyaku/internal/webhookrelay"
 	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/relay"
 	"hikyaku/pkg/providers"
 )
 
@@ -64,12 +65,12 @@ func (f *Function) relay(ctx context.Context, e kind) events.SQSEventResponse {
 		batch[i] = queue.Delivery{ID: r.ID, Receipt: r.Receipt, Receives: receives, Body: []byte(r.Body)}
 	}
 	var unfinished []string
-	stack, err := f.ready(ctx)
+	t, err := f.ready(ctx)
 	if err == nil {
-		unfinished = stack.Relay(f.dead, f.queue).Work(ctx, batch)
+		unfinished = relay.New(t, f.dead, f.queue).Work(ctx, batch)
 	} else {
 		f.base.Log.ErrorContext(ctx, "relay not ready", "rows", len(batch), "err", err)
-		if unfinished, err = webhookrelay.Defer(ctx, f.queue, batch, err); err != nil {
+		if unfinished, err = relay.Defer(ctx, f.queue, batch, err); err != nil {
 			f.base.Log.WarnContext(ctx, "batch not postponed", "err", err)
 		}
 	}
@@ -82,14 +83,14 @@ func (f *Function) relay(ctx context.Context, e kind) events.SQSEventResponse {
 
 // A dryRun is the answer to a dry run.
 type dryRun struct {
-	Status      string                    `json:"status"` // dry_run
-	Report      webhookrelay.Report       `json:"report"`
-	Differences []webhookrelay.Difference `json:"differences"`
+	Status      string                 `json:"status"` // dry_run
+	Report      reconcile.Report       `json:"report"`
+	Differences []reconcile.Difference `json:"differences"`
 }
 
 // off is the answer of a reconcile where one of the two providers is not
 // connected: there is nothing to compare, and nobody to be woken for it.
-var off = webhookrelay.Result{Status: "off"}
+var off = reconcile.Result{Status: "off"}
 
 // reconcile does one invocation's part of a run.
 func (f *Function) reconcile(ctx context.Context, e kind) (any, error) {

@@ -17,8 +17,8 @@ import (
 
 	"hikyaku/internal/boot/bootrelay"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/ingest"
-	"hikyaku/internal/webhookrelay/operate"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -241,7 +241,7 @@ func TestRelay_AMissingMemberWaitsForARedrive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done, err := operate.Redrive(context.Background(), dead, users, operate.Selection{}); err != nil || done != (operate.Redriven{Sent: 1}) {
+	if done, err := admin.Redrive(context.Background(), dead, users, admin.Selection{}); err != nil || done != (admin.Redriven{Sent: 1}) {
 		t.Fatalf("Redrive = %+v, %v", done, err)
 	}
 	if sent := short(w.take(w.queue)); sent != fmt.Sprintf("%d redrive", user) {
@@ -307,11 +307,11 @@ func TestRelay_TheCapStopsDisablingUntilItIsReleased(t *testing.T) {
 	if !strings.Contains(w.out.String(), `"outcome":"disabling_stopped"`) {
 		t.Error("no metric says that disabling is stopped")
 	}
-	stack, err := w.function("reconcile", nil).Stack(context.Background())
+	stack, err := w.function("reconcile", nil).Tenant(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stopped, err := stack.Release(context.Background()); err != nil || !stopped {
+	if stopped, err := stack.State.Disabling.Release(context.Background()); err != nil || !stopped {
 		t.Fatalf("Release = %v, %v", stopped, err)
 	}
 	if left := w.relay(f, users...); left != 0 || enabled() != 0 {

@@ -71,11 +71,11 @@ func TestStack_IsOpenedAnewForAnotherAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f := w.function("relay", nil)
-	first, err := f.Stack(context.Background())
+	first, err := f.Tenant(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := f.Stack(context.Background()); err != nil || again != first {
+	if again, err := f.Tenant(context.Background()); err != nil || again != first {
 		t.Fatalf("second stack differs: %v", err)
 	}
 	other := w.shop.Token("http://supersaas.test")
@@ -84,10 +84,10 @@ func TestStack_IsOpenedAnewForAnotherAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.now = w.now.Add(10 * time.Minute)
-	if again, err := f.Stack(context.Background()); err != nil || again == first {
+	if again, err := f.Tenant(context.Background()); err != nil || again == first {
 		t.Fatalf("the stack of the old account is still in use: %v", err)
 	}
-	if _, err := w.function("ingest", nil).Stack(context.Background()); err == nil {
+	if _, err := w.function("ingest", nil).Tenant(context.Background()); err == nil {
 		t.Error("ingest has a stack")
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"hikyaku/internal/webhookrelay/operate"
+	"hikyaku/internal/webhookrelay/admin"
 )
 
 // Dead letters go back over SQS, and what names no user stays.
@@ -21,16 +21,16 @@ func TestRedrive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := operate.Redrive(context.Background(), dead, users, operate.Selection{})
-	if want := (operate.Redriven{Sent: 1, Kept: 1}); err != nil || done != want {
+	done, err := admin.Redrive(context.Background(), dead, users, admin.Selection{})
+	if want := (admin.Redriven{Sent: 1, Kept: 1}); err != nil || done != want {
 		t.Fatalf("Redrive = %+v, %v, want %+v", done, err, want)
 	}
 	sent := w.take(w.queue)
 	if len(sent) != 1 || sent[0].User == 0 || sent[0].Event != "redrive" || sent[0].Class != "" {
 		t.Errorf("sent %+v", sent)
 	}
-	done, err = operate.Redrive(context.Background(), dead, users, operate.Selection{})
-	if err != nil || done != (operate.Redriven{}) {
+	done, err = admin.Redrive(context.Background(), dead, users, admin.Selection{})
+	if err != nil || done != (admin.Redriven{}) {
 		t.Errorf("second Redrive = %+v, %v, want nothing shown", done, err)
 	}
 	if _, _, err := w.function("ingest", map[string]string{"HIKYAKU_DEAD_LETTER_QUEUE_URL": ""}).Queues(); err == nil || !strings.Contains(err.Error(), "HIKYAKU_DEAD_LETTER_QUEUE_URL") {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"hikyaku/internal/boot"
-	"hikyaku/internal/webhookrelay"
+	"hikyaku/internal/webhookrelay/tenant"
 )
 
 // A Role is which of the three functions the binary is.
@@ -33,18 +33,18 @@ type Settings struct {
 
 	SecretRuleSince string `env:"HIKYAKU_WEBHOOK_SECRET_RULE_SINCE"` // ingest: when the stack began to refuse weak secrets, RFC 3339; empty: unknown
 
-	MappingFile     string                `env:"HIKYAKU_MAPPING_FILE" envDefault:"mapping.yaml"` // relay, reconcile: relative to the function's root
-	Identity        string                `env:"HIKYAKU_IDENTITY" envDefault:"id"`               // what unique_id is made of: id, fk or a field
-	IdentityPrefix  string                `env:"HIKYAKU_IDENTITY_PREFIX"`                        // before it
-	IDIsUniqueID    string                `env:"HIKYAKU_ID_IS_UNIQUE_ID"`                        // yes: the shop's unique_ids are SuperSaaS ids, so that id needs no prefix
-	Editable        string                `env:"HIKYAKU_IDENTITY_EDITABLE"`                      // yes: the identity may be a field that customers edit
-	Link            webhookrelay.LinkMode `env:"HIKYAKU_LINK" envDefault:"approve"`              // approve, match or always: what it takes to link a member who exists
-	Mode            webhookrelay.Mode     `env:"HIKYAKU_RELAY" envDefault:"observe"`             // observe or write
-	Hold            time.Duration         `env:"HIKYAKU_ROW_HOLD" envDefault:"90s"`              // how long one attempt owns a user
-	Lag             time.Duration         `env:"HIKYAKU_LIST_LAG" envDefault:"2m"`               // how long Yappli's list may omit a new member
-	Cap             int                   `env:"HIKYAKU_DISABLE_CAP" envDefault:"50"`            // members that may be disabled in an hour
-	CreateAfterList bool                  `env:"HIKYAKU_CREATE_AFTER_LIST" envDefault:"false"`   // creations wait for a list begun a lag after the event
-	WebhookURL      string                `env:"HIKYAKU_WEBHOOK_URL"`                            // reconcile: where the webhook must point, without the secret
+	MappingFile     string          `env:"HIKYAKU_MAPPING_FILE" envDefault:"mapping.yaml"` // relay, reconcile: relative to the function's root
+	Identity        string          `env:"HIKYAKU_IDENTITY" envDefault:"id"`               // what unique_id is made of: id, fk or a field
+	IdentityPrefix  string          `env:"HIKYAKU_IDENTITY_PREFIX"`                        // before it
+	IDIsUniqueID    string          `env:"HIKYAKU_ID_IS_UNIQUE_ID"`                        // yes: the shop's unique_ids are SuperSaaS ids, so that id needs no prefix
+	Editable        string          `env:"HIKYAKU_IDENTITY_EDITABLE"`                      // yes: the identity may be a field that customers edit
+	Link            tenant.LinkMode `env:"HIKYAKU_LINK" envDefault:"approve"`              // approve, match or always: what it takes to link a member who exists
+	Mode            tenant.Mode     `env:"HIKYAKU_RELAY" envDefault:"observe"`             // observe or write
+	Hold            time.Duration   `env:"HIKYAKU_ROW_HOLD" envDefault:"90s"`              // how long one attempt owns a user
+	Lag             time.Duration   `env:"HIKYAKU_LIST_LAG" envDefault:"2m"`               // how long Yappli's list may omit a new member
+	Cap             int             `env:"HIKYAKU_DISABLE_CAP" envDefault:"50"`            // members that may be disabled in an hour
+	CreateAfterList bool            `env:"HIKYAKU_CREATE_AFTER_LIST" envDefault:"false"`   // creations wait for a list begun a lag after the event
+	WebhookURL      string          `env:"HIKYAKU_WEBHOOK_URL"`                            // reconcile: where the webhook must point, without the secret
 
 	SuperSaaSRate  float64 `env:"HIKYAKU_SUPERSAAS_RATE" envDefault:"4"`    // requests per second of the account
 	SuperSaaSShare float64 `env:"HIKYAKU_SUPERSAAS_SHARE" envDefault:"0.5"` // this function's part of them
@@ -75,12 +75,12 @@ func (s Settings) Validate() []error {
 		return faults
 	}
 	need(s.Role != Relay || s.DeadLetter != "", "HIKYAKU_DEAD_LETTER_QUEUE_URL", "required: the URL of the dead-letter queue")
-	need(s.Mode == webhookrelay.Observe || s.Mode == webhookrelay.Write, "HIKYAKU_RELAY", "must be observe or write")
-	identity := webhookrelay.Identity{By: s.Identity}
+	need(s.Mode == tenant.Observe || s.Mode == tenant.Write, "HIKYAKU_RELAY", "must be observe or write")
+	identity := tenant.Identity{By: s.Identity}
 	if err := identity.Validate(); err != nil {
 		need(false, "HIKYAKU_IDENTITY", err.Error())
 	}
-	need(slices.Contains([]webhookrelay.LinkMode{webhookrelay.Approve, webhookrelay.Match, webhookrelay.Always}, s.Link), "HIKYAKU_LINK", "must be approve, match or always")
+	need(slices.Contains([]tenant.LinkMode{tenant.Approve, tenant.Match, tenant.Always}, s.Link), "HIKYAKU_LINK", "must be approve, match or always")
 	need(slices.Contains([]string{"", "no", "yes"}, s.IDIsUniqueID), "HIKYAKU_ID_IS_UNIQUE_ID", "must be yes or no")
 	need(slices.Contains([]string{"", "no", "yes"}, s.Editable), "HIKYAKU_IDENTITY_EDITABLE", "must be yes or no")
 	need(s.Hold >= 30*time.Second, "HIKYAKU_ROW_HOLD", "must be at least 30s, to outlive the requests of one attempt")

@@ -1,0 +1,218 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"hikyaku/internal/webhookrelay/plan"
+	"hikyaku/internal/webhookrelay/state"
+	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/yappli"
+)
+
+var (
+	// errInDoubt: the identity is the user's, but what was known of its bearer is
+	// not true any more, so that only a list tells whether a member bears it.
+	errInDoubt = errors.New("only a list tells who bears this identity")
+	// errOldList: what is known of the bearers of other spellings is too old.
+	errOldList = errors.New("only a newer list tells who bears this identity in another spelling")
+)
+
+// A claimer claims the identity of a user whose row an attempt holds.
+type claimer struct {
+	plan.Plan
+
+	user   int64
+	person tenant.Person
+	row    state.Row // held
+	before state.Row // as it was before the attempt
+}
+
+// claim takes the identity for the user, and returns who bears it: no member, so
+// that the caller may create one, or one that may be linked. Each claim swaps the
+// document, also one that only confirms an earlier: of two who read the same, one
+// gets it. Whatever else made the user its owner than a claim which this row tells
+// of leaves a doubt, and the row stays inflight.
+func (c claimer) claim(ctx context.Context) (state.Bearer, error) {
+	claim, err := c.State.Claims.Read(ctx, c.person.Unique)
+	if err != nil {
+		return state.Bearer{}, err
+	}
+	mark, next := c.person.Unique.Mark(), state.Bearer{}
+	b := claim.At(mark)
+	m, certain, err := c.exactBearer(ctx, b)
+	switch {
+	case err != nil:
+	case certain && m.ID != "":
+		next, certain, err = c.mayTake(ctx, m, b)
+	case certain:
+		var other string
+		if next, other, certain, err = c.similarBearer(ctx, &claim); next.Member != "" {
+			claim.Set(mark, state.Bearer{})
+			mark = other
+		}
+	}
+	if err != nil {
+		return state.Bearer{}, err
+	}
+	switch next.Owner = c.user; {
+	case certain && next.Member == "":
+		next.Sent = c.SentBy(c.row.Owner, c.person)
+	case !certain && b.Owner == c.user && c.before.State == "":
+		if next.Sent = b.Sent; next.Sent != nil { // the row was lost, which told how that creation ended
+			next.Sent.Attempt = c.row.Owner
+		}
+	}
+	claim.Set(mark, next)
+	err = c.State.Claims.Swap(ctx, claim)
+	if !certain {
+		return state.Bearer{}, errors.Join(errInDoubt, err)
+	}
+	return next, err
+}
+
+// exactBearer returns the member that bears the identity exactly, none if
+// there is none; or says that it is not certain. b is what is known of it.
+func (c claimer) exactBearer(ctx context.Context, b state.Bearer) (m yappli.Member, certain bool, err error) {
+	certain = b == state.Bearer{} || b.Owner == c.user && c.claimedBefore()
+	switch {
+	case b.OfAnother(c.user):
+		var owner state.HeldRow
+		switch owner, err = c.State.Rows.Read(ctx, b.Owner); { // after the claim: see abandoned
+		case err != nil:
+		case c.IsMereClaim(b, owner.Row):
+			return c.bears(ctx, b.Member, c.person.Unique.Is)
+		default:
+			err = c.abandoned(ctx, b, owner.Row)
+		}
+		return m, false, err
+	case b.Member != "":
+		return c.bears(ctx, b.Member, c.person.Unique.Is)
+	case certain && c.Quirks.Lookup == yappli.LookupUniqueID:
+		m, err = c.lookUp(ctx)
+	}
+	return m, certain, err
+}
+
+// claimedBefore reports whether the row told of the identity before the attempt:
+// then it tells, too, how each creation by it ended.
+func (c claimer) claimedBefore() bool { return c.before.Identity == c.row.Identity }
+
+// mayTake returns the claim of a user who may be linked to the member that bears
+// the identity exactly. If a person has to decide, the pair is proposed.
+func (c claimer) mayTake(ctx context.Context, m yappli.Member, b state.Bearer) (next state.Bearer, certain bool, err error) {
+	how, pair, err := c.MayLink(ctx, c.user, c.person, m, b)
+	switch {
+	case errors.Is(err, plan.ErrAwaiting):
+		return next, false, cmp.Or(c.State.Pairs.Propose(ctx, pair), err)
+	case err != nil:
+		return next, false, err
+	case how == state.Matched && b.Member == "":
+		return next, false, nil // a list shows first that the member is no other user's
+	}
+	return state.Bearer{Member: m.ID, Link: how}, true, nil
+}
+
+// similarBearer looks at the other spellings of the identity. It returns the claim
+// on a member who bears one of them and may be linked, with its mark; none, so that
+// one may be created, if there is no such member, or a person has decided that each
+// is somebody else; or it says that it is not certain. What turns out not to be true
+// any more is taken out of the claim.
+func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (next state.Bearer, mark string, certain bool, err error) {
+	certain = true
+	for _, mark := range claim.Beside(c.person.Unique.Mark()) {
+		b, owner, err := c.WithOwner(ctx, c.user, claim.At(mark), c.person.Unique)
+		if err != nil {
+			return next, "", false, err
+		}
+		var m yappli.Member
+		there, ended := false, false
+		if b.Member == "" {
+			ended, err = c.endedWithout(ctx, b, owner)
+		} else {
+			m, there, err = c.bears(ctx, b.Member, c.person.Unique.Other)
+		}
+		if err != nil {
+			return next, "", false, err
+		}
+		if !there {
+			claim.Set(mark, state.Bearer{})
+			certain = certain && ended
+			continue
+		}
+		next, err = c.mayTakeSimilar(ctx, m, b, owner)
+		if !errors.Is(err, plan.ErrRejected) {
+			return next, c.Spell(m.UniqueID).Mark(), err == nil, err
+		}
+	}
+	return state.Bearer{}, "", certain, nil
+}
+
+// endedWithout reports whether a claim on another spelling certainly made no member.
+// It is plan.ErrOtherOwner if it may still make one.
+func (c claimer) endedWithout(ctx context.Context, b state.Bearer, owner state.Row) (bool, error) {
+	switch b.Owner {
+	case 0:
+		return false, nil
+	case c.user:
+		return c.claimedBefore(), nil
+	}
+	return false, c.abandoned(ctx, b, owner)
+}
+
+// mayTakeSimilar is mayTake for a member who bears another spelling. One who is
+// another user's is nobody else's, whatever a person decides. That a member is not
+// the user's counts only if a list has been read since that shows who else there is.
+func (c claimer) mayTakeSimilar(ctx context.Context, m yappli.Member, b state.Bearer, owner state.Row) (next state.Bearer, err error) {
+	how, pair, err := c.MayLink(ctx, c.user, c.person, m, b)
+	switch {
+	case errors.Is(err, plan.ErrRejected):
+		newest, readErr := c.State.Index.Read(ctx)
+		if readErr == nil && newest.Users.Before(pair.At.Add(c.Settings.LagTime())) {
+			readErr = errOldList
+		}
+		return next, cmp.Or(readErr, err)
+	case errors.Is(err, plan.ErrAwaiting):
+		return next, cmp.Or(c.State.Pairs.Propose(ctx, pair), err)
+	case err == nil && b.OfAnother(c.user) && !c.IsMereClaim(b, owner):
+		return next, plan.ErrOtherOwner
+	}
+	return state.Bearer{Member: m.ID, Link: how}, err
+}
+
+// abandoned returns nil if the owner neither has nor may have made a member of
+// the identity, and does not ask for one. The row is read after the claim: a
+// claim of the owner that this does not see makes the swap fail.
+func (c claimer) abandoned(ctx context.Context, b state.Bearer, owner state.Row) error {
+	byThis := owner.Identity == c.row.Identity && (owner.Member != "" || owner.State == state.Inflight)
+	if byThis || owner.Member != "" && owner.Member == b.Member {
+		return plan.ErrOtherOwner
+	}
+	p, err := c.Person(ctx, b.Owner)
+	if err == nil && p.Unique.Text != "" && p.Unique.Folded == c.person.Unique.Folded {
+		return plan.ErrOtherOwner
+	}
+	return err
+}
+
+// bears asks Yappli whether the member that was once seen to bear a spelling still
+// bears one that is wanted.
+func (c claimer) bears(ctx context.Context, member string, wanted func(state.Spelling) bool) (yappli.Member, bool, error) {
+	m, err := c.Members.User(ctx, member)
+	if errors.Is(err, providers.ErrNotFound) {
+		return m, false, nil
+	}
+	return m, err == nil && wanted(c.Spell(m.UniqueID)), err
+}
+
+// lookUp finds a member by unique_id, on a tenant that is known to have the
+// route.
+func (c claimer) lookUp(ctx context.Context) (yappli.Member, error) {
+	m, err := c.Members.UserByUniqueID(ctx, c.person.Unique.Text)
+	if errors.Is(err, providers.ErrNotFound) {
+		return yappli.Member{}, nil
+	}
+	return m, err
+}

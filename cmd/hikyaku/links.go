@@ -52,9 +52,9 @@ func newLinksList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the pairs of user and member that wait for a decision",
-		Long: "Prints user, member, how they matched and since when, and a token, with which 'approve --all' decides\n" +
-			"these pairs and no others. With --before it lists who is linked by the identity alone, by an earlier\n" +
-			"version or while HIKYAKU_LINK was always: they count as approved.\n\n" + ownSettings,
+		Long: "Prints user, member, how they matched (exact; or folded: in another spelling) and since when, and a token,\n" +
+			"with which 'approve --all' decides these pairs and no others. With --before it lists who is linked by the\n" +
+			"identity alone, by an earlier version or while HIKYAKU_LINK was always: they count as approved.\n\n" + ownSettings,
 		Example: "  hikyaku links list\n  hikyaku links list --before --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -260,7 +260,7 @@ func newLinksDecide(approve bool) *cobra.Command {
 	var l linkChoice
 	use, short, effect := "reject", "Say that members are not the users'", "The pair is not proposed again, and a rejection stays, also when a record changes, until 'links approve'.\nWhere the member bears the very identity, the user gets no member while it does. Where it bears another\nspelling (match \"folded\"), the user gets a member of its own after the next reconcile."
 	if approve {
-		use, short, effect = "approve", "Say that members are the users'", "The relay then links them, and writes the user's fields to the member. The approval is bound to both\nrecords as they are: it is void once one has changed."
+		use, short, effect = "approve", "Say that members are the users'", "The relay then links them, and writes the user's fields to the member. The approval is bound to both\nrecords as they are: it is void once one has changed. A member that is another user's already is refused."
 	}
 	c := &cobra.Command{
 		Use:   use + " {--user ID... | --all --token TOKEN}",

@@ -351,6 +351,30 @@ func TestTemplate_RefusesAnIdentityThatNobodyAgreedTo(t *testing.T) {
 	}
 }
 
+// What the relay may create and whom a reconcile sends is judged by the same settings.
+// Nobody waits for a list who has not asked for that.
+func TestTemplate_RelayAndReconcileJudgeAlike(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	set := func(function, name string) any {
+		return s.At("Resources", localstack.Resource(function), "Properties", "Environment", "Variables", name)
+	}
+	for _, name := range notIngest {
+		if strings.HasSuffix(name, "_SHARE") || name == "HIKYAKU_INSTANCES" {
+			continue // each has its own part
+		}
+		if relay, reconcile := set(localstack.Relay, name), set(localstack.Reconcile, name); !reflect.DeepEqual(relay, reconcile) {
+			t.Errorf("%s is %v of the relay and %v of reconcile", name, relay, reconcile)
+		}
+	}
+	if got := fmt.Sprint(set(localstack.Relay, "HIKYAKU_CREATE_AFTER_LIST")); got != "map[Ref:CreateAfterList]" {
+		t.Errorf("HIKYAKU_CREATE_AFTER_LIST is %s, which no parameter changes", got)
+	}
+	if got := s.At("Parameters", "CreateAfterList", "Default"); got != "false" {
+		t.Errorf("CreateAfterList is %v by default", got)
+	}
+}
+
 // reaches finds an action or a name that is not the beginning of a longer one,
 // as s3:DeleteObject is of s3:DeleteObjectTagging.
 func reaches(policies, what string) bool {

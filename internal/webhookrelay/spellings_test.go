@@ -256,3 +256,50 @@ func TestSpellings_OtherRules(t *testing.T) {
 		}
 	})
 }
+
+// What a person has decided holds whatever the rules are that identities are named by.
+func TestSpellings_DecisionsOutliveOtherRules(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.guarded(tenant.Match)
+		r.identifyBy("mobile", "")
+		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "090-1000-0001", "column01": "本人", "column04": "S-1"}})
+		r.reconcile()
+		r.drop()
+		user := r.spelled("mobile", "090-1000-0001")
+		r.relay(user, "new")
+		r.wantOutcome("awaiting_approval")
+		r.decide(user, false)
+		r.shop.Quiet().ChangeUser(user, map[string]any{"super_field": "S-1"}) // link_if would agree now
+		r.mapping = strings.Replace(linkMapping, "region: JP", "region: HK", 1)
+		was := r.crm.Members()[0]
+		r.settles()
+		r.relay(user, "change")
+		r.wantOutcome("link_rejected")
+		r.wantUntouched(was)
+		if len(r.waiting()) != 0 || len(r.crm.Members()) != 1 {
+			t.Fatalf("pairs = %v, members = %v, want none and one", r.waiting(), r.crm.Members())
+		}
+	})
+}
+
+// A decision that is void is not sent to the relay again and again.
+func TestLinks_AVoidDecisionIsSentOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		_, user := attack(r, tenant.Approve)
+		r.relay(user, "new")
+		r.outcomes()
+		shown, err := r.links().Compare(context.Background(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.shop.Quiet().ChangeUser(user, map[string]any{"full_name": "別人 改"})
+		if err := r.links().Decide(context.Background(), shown, true); err != nil {
+			t.Fatal(err)
+		}
+		r.work()
+		r.wantOutcome("awaiting_approval")
+		if report := r.reconcile(); report.AwaitingApproval != 1 || r.queue.len() != 0 {
+			t.Fatalf("report = %+v, %d sent", report, r.queue.len())
+		}
+	})
+}

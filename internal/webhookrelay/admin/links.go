@@ -130,11 +130,13 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 	if err != nil {
 		return c, fmt.Errorf("reading user %d: %w", user, err)
 	}
-	if !p.Live || p.Unique.Folded.String() != c.Identity {
-		return c, fmt.Errorf("user %d is gone or has another identity by now: %w", user, ErrNoPair)
+	if !p.Live {
+		return c, fmt.Errorf("user %d is gone: %w", user, ErrNoPair)
 	}
 	m, err := l.Members.User(ctx, c.Member)
-	if errors.Is(err, providers.ErrNotFound) || err == nil && !l.PairOf(user, m, m.UniqueID == p.Unique.Text).Same(c.Pair) {
+	unique := l.Spell(m.UniqueID)
+	still := unique.Folded == p.Unique.Folded && l.PairOf(user, m, unique.Is(p.Unique)).Same(c.Pair)
+	if errors.Is(err, providers.ErrNotFound) || err == nil && !still {
 		return c, fmt.Errorf("member %s is gone or bears another identity than user %d by now: %w", c.Member, user, ErrNoPair)
 	}
 	if err != nil {

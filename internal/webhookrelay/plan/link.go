@@ -25,7 +25,7 @@ var (
 
 // PairOf is of a user who has the member's identity, exactly or not.
 func (p Plan) PairOf(user int64, m yappli.Member, exact bool) state.Pair {
-	pair := state.Pair{User: user, Member: m.ID, Identity: p.Spell(m.UniqueID).Folded.String(), How: state.Folded, At: p.Now().UTC()}
+	pair := state.Pair{User: user, Member: m.ID, Identity: p.Spell(m.UniqueID).Exact.String(), How: state.Folded, At: p.Now().UTC()}
 	if exact {
 		pair.How = state.Exactly
 	}

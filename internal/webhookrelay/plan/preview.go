@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -42,7 +43,7 @@ func (p Plan) MemberOf(ctx context.Context, user int64, person tenant.Person, ro
 	for _, mark := range beside {
 		b, owner, err := p.WithOwner(ctx, user, claim.At(mark), person.Unique)
 		other := Standing{b, true, b.OfAnother(user) && !p.IsMereClaim(b, owner)}
-		pair := state.Pair{User: user, Member: b.Member, Identity: person.Unique.Folded.String(), How: state.Folded}
+		pair := state.Pair{User: user, Member: b.Member, Identity: cmp.Or(mark, person.Unique.Folded.String()), How: state.Folded}
 		_, rejected := state.Rejection(d.AllRejected(), pair)
 		if err != nil || !rejected && (b.Member != "" || other.taken) {
 			return other, err

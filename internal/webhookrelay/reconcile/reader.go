@@ -217,13 +217,15 @@ func (r reader) readDecisions(ctx context.Context) error {
 			recs = append(recs, rec)
 		}
 	}
-	decisions := make([]state.Decision, len(recs))
+	decisions, pairs := make([]state.Decision, len(recs)), make([]state.Pair, len(recs))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, rec := range recs {
 		group.Go(func() error {
-			var err error
-			decisions[i], err = r.State.Decisions.Read(groupCtx, rec.id)
+			d, err := r.State.Decisions.Read(groupCtx, rec.id)
+			if decisions[i] = d; err == nil && d.Approved {
+				pairs[i], err = r.State.Pairs.Read(groupCtx, rec.id)
+			}
 			return err
 		})
 	}
@@ -233,7 +235,7 @@ func (r reader) readDecisions(ctx context.Context) error {
 	r.refused = map[int64][]state.Pair{}
 	for i, rec := range recs {
 		d := decisions[i]
-		if d.Approved && d.Identity == rec.unique.String() {
+		if d.Approved && pairs[i].Same(d.Pair) && !pairs[i].Void.Equal(d.Decided) {
 			rec.set(decided)
 		}
 		if rejected := d.AllRejected(); len(rejected) > 0 {

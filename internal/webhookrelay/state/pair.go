@@ -21,14 +21,15 @@ const (
 type Pair struct {
 	User     int64     `json:"user_id,string"`
 	Member   string    `json:"member"`
-	Identity string    `json:"identity"` // HMAC of the folded unique_id
+	Identity string    `json:"identity"` // HMAC of the member's unique_id, as it is written
 	How      string    `json:"how"`      // exact or folded
 	At       time.Time `json:"at"`       // when it was proposed
 	Void     time.Time `json:"void,omitzero"`
 	// Void is the time of a decision on it that is void, as a record has changed.
 }
 
-// Same reports whether both are of one user, member and identity.
+// Same reports whether both are of one user, member and identity, whatever the rules
+// of folding were.
 func (p Pair) Same(q Pair) bool {
 	return p.User == q.User && p.Member == q.Member && p.Identity == q.Identity && p.How == q.How
 }

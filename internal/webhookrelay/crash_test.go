@@ -109,6 +109,7 @@ func (w *wreck) recovers(ctx context.Context, p *crash.Process) error {
 		if err := w.approves(ctx, p); err != nil {
 			return err
 		}
+		time.Sleep(time.Hour + time.Minute) // a process that died may hold the lease
 		stack, err := w.open(ctx, p) // a decision whose message was lost waits for a reconcile
 		if err != nil {
 			return err

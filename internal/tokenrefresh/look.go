@@ -51,6 +51,9 @@ func (a *attempt) read(ctx context.Context) error {
 	}
 	a.connectionVersion = value.ID
 	a.connection, a.unreadable = providers.ParseConnection(value.Data)
+	if unknown := providers.UnknownFields(value.Data); len(unknown) > 0 && a.lease != nil {
+		a.deps.Log.WarnContext(ctx, "the connection has fields that no connection has: is one misspelled?", "provider", a.provider, "fields", unknown)
+	}
 	if a.lease == nil {
 		if a.state, err = a.peek(ctx, a.provider); err != nil {
 			return err

@@ -46,9 +46,9 @@ func TestObtain_OnlyARefusedClientTriesTheNextSecret(t *testing.T) {
 		err   providers.Error
 		tries int
 	}{
-		"invalid_client":      {providers.Error{Kind: providers.ErrRevoked, Status: http.StatusBadRequest, Code: "invalid_client"}, 2},
-		"unauthorized_client": {providers.Error{Kind: providers.ErrRevoked, Status: http.StatusBadRequest, Code: "unauthorized_client"}, 2},
-		"401 without a code":  {providers.Error{Kind: providers.ErrRevoked, Status: http.StatusUnauthorized}, 2},
+		"invalid_client":      {providers.Error{Kind: providers.ErrClient, Status: http.StatusBadRequest, Code: "invalid_client"}, 2},
+		"unauthorized_client": {providers.Error{Kind: providers.ErrClient, Status: http.StatusBadRequest, Code: "unauthorized_client"}, 2},
+		"401 without a code":  {providers.Error{Kind: providers.ErrClient, Status: http.StatusUnauthorized}, 2},
 		"400 without a code":  {providers.Error{Kind: providers.ErrRevoked, Status: http.StatusBadRequest}, 1},
 		"invalid_grant":       {providers.Error{Kind: providers.ErrRevoked, Status: http.StatusUnauthorized, Code: "invalid_grant"}, 1},
 		"no answer":           {providers.Error{Kind: providers.ErrTemporary, Code: "invalid_client"}, 1},

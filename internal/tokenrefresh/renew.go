@@ -3,7 +3,6 @@ package tokenrefresh
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"hikyaku/internal/secretstore"
@@ -131,18 +130,21 @@ func (a *attempt) obtain(ctx context.Context, spend providers.Secret, fromCode b
 	var err error
 	for _, secret := range secrets {
 		grant, err = a.authority().Obtain(ctx, a.connection, secret, spend, fromCode)
-		if !clientRefused(err) {
+		if !errors.Is(err, providers.ErrClient) {
 			break
 		}
 	}
-	return grant, err
+	return a.believable(ctx, grant), err
 }
 
-// clientRefused: the client's own id or secret was refused (RFC 6749, 5.2).
-func clientRefused(err error) bool {
-	var e *providers.Error
-	if !errors.As(err, &e) || !errors.Is(err, providers.ErrRevoked) {
-		return false
+// believable is a grant whose end is unknown if it is later than the provider
+// documents: who believed it would serve a dead token.
+func (a *attempt) believable(ctx context.Context, grant providers.Grant) providers.Grant {
+	documented, stated := PolicyOf(a.provider, a.connection.Kind).Life, grant.ExpiresAt.Sub(grant.ObtainedAt)
+	if documented > 0 && !grant.ExpiresAt.IsZero() && stated > documented+documented/10 { // what documents say is rounded
+		a.deps.Log.WarnContext(ctx, "the provider states a longer life than it documents, which is not believed", "provider", a.provider,
+			"stated_s", stated.Seconds(), "documented_s", documented.Seconds())
+		grant.ExpiresAt = time.Time{}
 	}
-	return e.Code == "invalid_client" || e.Code == "unauthorized_client" || e.Code == "" && e.Status == http.StatusUnauthorized
+	return grant
 }

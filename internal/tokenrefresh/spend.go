@@ -33,7 +33,13 @@ func (a *attempt) spend(ctx context.Context) verdict {
 	}
 	if r.storedID != "" && !a.newCode(r.stored, r.grant) {
 		a.label = r.storedLabel
-		return a.promoteGrant(ctx, r.storedID, r.stored, Promoted)
+		v := a.promoteGrant(ctx, r.storedID, r.stored, Promoted)
+		if v.outcome != Denied || !a.request.Force || r.stored.Refresh.Empty() {
+			return v
+		}
+		// Its access token is defective. Its refresh token is unspent, and the one
+		// before it is not.
+		r.grant, a.label = r.stored, Next
 	}
 	credential, fromCode, v := a.toSpend(ctx, r)
 	if credential.Empty() {

@@ -64,7 +64,8 @@ func (c Connection) Document() []byte {
 	return mustJSON(d)
 }
 
-// ParseConnection reads a connection document. expires_at must be RFC 3339
+// ParseConnection reads a connection document, without what a paste leaves around
+// its values. expires_at must be RFC 3339
 // with an offset: a bare date would end at a different instant in every zone,
 // and is refused.
 func ParseConnection(doc []byte) (Connection, error) {
@@ -87,6 +88,7 @@ func ParseConnection(doc []byte) (Connection, error) {
 		}
 		c.ExpiresAt = t
 	}
+	c.trim()
 	return c, nil
 }
 

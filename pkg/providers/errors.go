@@ -18,6 +18,9 @@ var (
 	// ErrRevoked: the credential can never work again (invalid_grant,
 	// invalid_client): a person has to act.
 	ErrRevoked = errors.New("credential revoked: authorize again")
+	// ErrClient is an ErrRevoked of the client that asks, not of what it was
+	// granted (invalid_client): its id or its secret is wrong.
+	ErrClient error = &kind{"the client id or secret is wrong, or was revoked", []error{ErrRevoked}}
 	// ErrForbidden: 403. Providers answer it for three different faults.
 	ErrForbidden = errors.New("refused: check token, expiry or IP allow list")
 	// ErrRateLimited: 429. Error.RetryAfter holds what the provider asked for.

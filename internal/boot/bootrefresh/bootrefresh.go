@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -75,6 +76,23 @@ func Authorities(o *providers.Options) map[string]providers.Authority {
 		providers.ActiBook:     actibook.NewAuthority(o),
 		providers.SuperSaaS:    supersaas.NewAuthority(o),
 	}
+}
+
+// CheckConnection says everything that is doubtful about a connection's document: its
+// form, and what its provider knows.
+func CheckConnection(document []byte, now time.Time) (providers.Connection, providers.Faults) {
+	c, faults := providers.CheckConnection(document, now)
+	rules := map[string]func(providers.Connection) providers.Faults{
+		providers.AssistTencho: assisttencho.CheckConnection,
+		providers.Yappli:       yappli.CheckConnection,
+		providers.SHOPLINE:     shopline.CheckConnection,
+		providers.ActiBook:     actibook.CheckConnection,
+		providers.SuperSaaS:    supersaas.CheckConnection,
+	}
+	if rule, known := rules[c.Provider]; known {
+		faults = append(faults, rule(c)...)
+	}
+	return c, faults
 }
 
 func putEvent(ctx context.Context, bus *eventbridge.Client, e tokenrefresh.Event) error {

@@ -3,7 +3,6 @@ package call
 import (
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"hikyaku/pkg/providers"
@@ -37,7 +36,7 @@ func ParseGrant(provider, op string, r Response, sent time.Time, err error) (pro
 		return providers.Grant{}, terminal(e)
 	}
 	g := providers.Grant{
-		Access: providers.NewSecret(strings.TrimSpace(string(body.Access))), Refresh: providers.NewSecret(string(body.Refresh.value)),
+		Access: providers.NewSecret(string(body.Access)).Trimmed(), Refresh: providers.NewSecret(string(body.Refresh.value)).Trimmed(),
 		ObtainedAt: sent, Account: string(body.Owner.value),
 	}
 	if seconds := body.ExpiresIn.value; seconds > 0 && seconds <= providers.Number(longestLife/time.Second) {
@@ -59,18 +58,20 @@ func (s *side[T]) UnmarshalJSON(b []byte) error {
 }
 
 // terminal turns the codes of RFC 6749 section 5.2 that blame the credential
-// into ErrRevoked. A 401 of a token endpoint blames the client's credential.
+// into ErrRevoked or ErrClient. A 401 of a token endpoint blames the client.
 func terminal(err error) error {
 	var e *providers.Error
 	if !errors.As(err, &e) {
 		return err
 	}
 	switch e.Code {
-	case "invalid_grant", "invalid_client", "unauthorized_client":
+	case "invalid_grant":
 		e.Kind = providers.ErrRevoked
+	case "invalid_client", "unauthorized_client":
+		e.Kind = providers.ErrClient
 	case "":
 		if errors.Is(e.Kind, providers.ErrUnauthorized) {
-			e.Kind = providers.ErrRevoked
+			e.Kind = providers.ErrClient
 		}
 	}
 	return e

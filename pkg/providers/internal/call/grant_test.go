@@ -177,3 +177,12 @@ func FuzzParseGrant(f *testing.F) {
 		}
 	})
 }
+
+// What stands around a token in the answer is none of it.
+func TestParseGrant_Trims(t *testing.T) {
+	t.Parallel()
+	g, err := call.ParseGrant("yappli", "token", call.Response{Status: 200, Body: []byte(`{"access_token":" at\n","refresh_token":"\trt\u3000\r\n"}`)}, sent, nil)
+	if err != nil || g.Access.Reveal() != "at" || g.Refresh.Reveal() != "rt" {
+		t.Errorf("grant %q, %q, %v", g.Access.Reveal(), g.Refresh.Reveal(), err)
+	}
+}

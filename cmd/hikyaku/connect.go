@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -10,7 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +32,7 @@ import (
 
 func newConnect() *cobra.Command {
 	var prefix string
-	var unchecked, asJSON bool
+	var unchecked, resetQuirks, asJSON bool
 	c := &cobra.Command{
 		Use:   "connect PROVIDER | webhook",
 		Short: "Ask for what a provider needs, check it, and store it as its connection",
@@ -36,6 +40,9 @@ func newConnect() *cobra.Command {
 			"writes {prefix}/{provider}/connection in Secrets Manager. Without a terminal the connection's JSON\n" +
 			"document is read from standard input. Secrets are never taken from the command line, where other\n" +
 			"users of the machine could read them.\n\n" +
+			"Every doubtful value is named, all of them at once, and nothing is stored then; on a terminal only these\n" +
+			"are asked again. Of a connection that exists, Enter keeps each value, what is not asked for stays, its\n" +
+			"quirks among it (--reset-quirks drops them), and what changes is said before it is stored.\n\n" +
 			"'hikyaku connect webhook' makes the secret that ends the relay's address, of 43 random characters, and\n" +
 			"stores it as {prefix}/supersaas/webhook. Run again, it rotates the secret: the one before stays valid\n" +
 			"until the next time, so run 'hikyaku hooks register' in between. One of your own, {\"current\":\"...\"}, is\n" +
@@ -59,15 +66,13 @@ func newConnect() *cobra.Command {
 			if a[0] == webhooksecret.Part {
 				return connectWebhook(c, base, asJSON)
 			}
-			connection, err := readConnection(c.InOrStdin(), c.ErrOrStderr(), a[0])
+			n := newConnection{base: base, provider: a[0], resetQuirks: resetQuirks, unchecked: unchecked}
+			connection, stored, checked, err := n.read(c)
 			if err != nil {
 				return err
 			}
-			checked := "not checked"
-			if !unchecked {
-				if checked, err = checkConnection(c.Context(), base, connection); err != nil {
-					return fmt.Errorf("checking the connection: %w; nothing was stored. Correct the values, or store them with --unchecked", err)
-				}
+			if changes := changesOf(stored, connection); changes != "" {
+				say(c.ErrOrStderr(), "%s", strings.TrimSuffix(changes, "\n"))
 			}
 			version, err := storeConnection(c.Context(), base, connection)
 			if err != nil {
@@ -87,133 +92,163 @@ func newConnect() *cobra.Command {
 	}
 	c.Flags().StringVar(&prefix, "prefix", "", "prefix of the stack's secrets (default: HIKYAKU_PREFIX)")
 	c.Flags().BoolVar(&unchecked, "unchecked", false, "store without trying the credentials")
+	c.Flags().BoolVar(&resetQuirks, "reset-quirks", false, "drop the quirks of the stored connection, which are kept otherwise")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
 }
 
-// readConnection asks on a terminal, or reads a document.
-func readConnection(in io.Reader, prompt io.Writer, provider string) (providers.Connection, error) {
-	if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		return askConnection(file, prompt, provider)
+// storedConnection reads the connection that there is; the zero one if there is none,
+// or none that can be read.
+func storedConnection(ctx context.Context, base *boot.Base, provider string) (providers.Connection, error) {
+	name := secretstore.Name(base.Common.Prefix, provider, secretstore.ConnectionPart)
+	value, err := base.Secrets.Get(ctx, name, secretstore.Current)
+	if errors.Is(err, secretstore.ErrNotFound) {
+		return providers.Connection{}, nil
 	}
-	document, err := readAll(in)
 	if err != nil {
-		return providers.Connection{}, err
+		return providers.Connection{}, fmt.Errorf("reading %s: %w", name, err)
 	}
-	connection, err := providers.ParseConnection(document)
+	c, err := providers.ParseConnection(value.Data)
 	if err != nil {
-		return connection, err
+		return providers.Connection{}, nil //nolint:nilerr // whatever it is, it is replaced
 	}
-	if connection.Provider != provider {
+	return c, nil
+}
+
+// A newConnection is what a person connects.
+type newConnection struct {
+	base                   *boot.Base
+	provider               string
+	resetQuirks, unchecked bool
+}
+
+// read asks on a terminal, or reads a document, and tries what it got. stored is what
+// the connection takes the place of.
+func (n newConnection) read(c *cobra.Command) (connection, stored providers.Connection, checked string, err error) {
+	if file, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return n.ask(c.Context(), interview{terminal: tty{file, bufio.NewReader(file)}, prompt: c.ErrOrStderr(), now: n.base.Now})
+	}
+	document, err := readAll(c.InOrStdin())
+	if err != nil {
+		return connection, stored, "", err
+	}
+	if connection, err = parseDocument(document, n.provider, n.base.Now()); err != nil {
+		return connection, stored, "", err
+	}
+	if stored, err = n.stored(c.Context()); err != nil {
+		return connection, stored, "", err
+	}
+	if !providers.HasField(document, "quirks") && stored.Kind == connection.Kind {
+		connection.Quirks = stored.Quirks
+	}
+	checked, err = n.check(c.Context(), connection)
+	return connection, stored, checked, n.refused(err)
+}
+
+// ask asks on a terminal; what seems to be wrong once it is tried is asked again.
+func (n newConnection) ask(ctx context.Context, i interview) (connection, stored providers.Connection, checked string, err error) {
+	if stored, err = n.stored(ctx); err != nil {
+		return connection, stored, "", err
+	}
+	if connection, err = i.ask(ctx, n.provider, stored); err != nil {
+		return connection, stored, "", err
+	}
+	for range rounds {
+		if checked, err = n.check(ctx, connection); err == nil {
+			return connection, stored, checked, nil
+		}
+		again := suspects(connection, err)
+		if len(again) == 0 {
+			break
+		}
+		say(i.prompt, "\n%v\n", err)
+		var wrong error
+		if connection, wrong = i.correct(ctx, connection, again); wrong != nil {
+			return connection, stored, "", wrong
+		}
+	}
+	return connection, stored, "", n.refused(err)
+}
+
+// stored is the connection that there is, with the quirks that are to be kept.
+func (n newConnection) stored(ctx context.Context) (providers.Connection, error) {
+	stored, err := storedConnection(ctx, n.base, n.provider)
+	if n.resetQuirks {
+		stored.Quirks = nil
+	}
+	return stored, err
+}
+
+func (n newConnection) check(ctx context.Context, c providers.Connection) (string, error) {
+	if n.unchecked {
+		return "not checked", nil
+	}
+	checked, err := checkConnection(ctx, n.base, c)
+	if err != nil {
+		err = fmt.Errorf("checking the connection: %w%s", err, place(c, err))
+	}
+	return checked, err
+}
+
+func (newConnection) refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w; nothing was stored. Correct the values, or store them with --unchecked", err)
+}
+
+// place names the host that was asked, and the usual slip, where the address may be
+// wrong.
+func place(c providers.Connection, err error) string {
+	address := cmp.Or(c.BaseURL, c.TokenURL)
+	u, parseErr := url.Parse(address)
+	switch {
+	case parseErr != nil:
+		return ""
+	case errors.Is(err, providers.ErrNotFound), errors.Is(err, providers.ErrMalformed), errors.Is(err, providers.ErrInvalid):
+		return fmt.Sprintf(", asked of %s. Is the address right? A part of its path may be missing or too much, such as /v1 or /api", u.Host)
+	case errors.Is(err, providers.ErrUnsent):
+		return fmt.Sprintf(", asked of %s. Is the name spelled right, and can this machine reach it?", u.Host)
+	}
+	return ""
+}
+
+// parseDocument reads a document of a provider, which must be right in every field.
+func parseDocument(document []byte, provider string, now time.Time) (providers.Connection, error) {
+	connection, faults := bootrefresh.CheckConnection(document, now)
+	if connection.Provider != provider && slices.Contains(providers.Names(), connection.Provider) {
 		return connection, &usageError{fmt.Errorf("the document is a connection of %q, not of %q", connection.Provider, provider)}
 	}
-	return connection, nil
+	return connection, faulty(faults)
+}
+
+// changesOf says which fields a connection changes, without a credential.
+func changesOf(stored, c providers.Connection) string {
+	if stored.Provider == "" {
+		return ""
+	}
+	var before, after map[string]json.RawMessage
+	_ = json.Unmarshal(stored.Document(), &before)
+	_ = json.Unmarshal(c.Document(), &after) // both are objects
+	text := ""
+	fields := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
+	slices.Sort(fields)
+	for _, field := range slices.Compact(fields) {
+		switch {
+		case bytes.Equal(before[field], after[field]):
+		case slices.Contains([]string{"api_key", "client_secrets", "code"}, field):
+			text += fmt.Sprintf("%s changes.\n", field)
+		default:
+			text += fmt.Sprintf("%s changes from %s to %s.\n", field, visible(cmp.Or(string(before[field]), "none")), visible(cmp.Or(string(after[field]), "none")))
+		}
+	}
+	return cmp.Or(text, "Nothing changes in the connection that is stored.\n")
 }
 
 // largestInput bounds what a command reads from a person's pipe or file.
 const largestInput = 16 << 20
 
 func readAll(in io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(in, largestInput)) }
-
-// A question asks for one value of a connection.
-type question struct {
-	text   string
-	secret bool
-	set    func(*providers.Connection, string) error
-}
-
-func text(label string, field func(*providers.Connection) *string) question {
-	return question{text: label, set: func(c *providers.Connection, v string) error {
-		*field(c) = v
-		return nil
-	}}
-}
-
-func secret(label string, set func(*providers.Connection, providers.Secret)) question {
-	return question{text: label, secret: true, set: func(c *providers.Connection, v string) error {
-		set(c, providers.NewSecret(v))
-		return nil
-	}}
-}
-
-var (
-	askBase     = text("API base URL (https://...)", func(c *providers.Connection) *string { return &c.BaseURL })
-	askClient   = text("Client ID", func(c *providers.Connection) *string { return &c.ClientID })
-	askRedirect = text("Redirect URL, as registered", func(c *providers.Connection) *string { return &c.RedirectURI })
-	askSecret   = secret("Client secret", func(c *providers.Connection, s providers.Secret) { c.ClientSecrets = []providers.Secret{s} })
-	askKey      = secret("API key or token", func(c *providers.Connection, s providers.Secret) { c.APIKey = s })
-	askCode     = secret("Authorization code (empty: authorize later)", func(c *providers.Connection, s providers.Secret) { c.Code = s })
-	askEnd      = question{text: "End of the token's life, with offset, such as 2027-03-31T23:59:59+09:00 (empty: none set)",
-		set: func(c *providers.Connection, v string) (err error) {
-			if v != "" {
-				c.ExpiresAt, err = time.Parse(time.RFC3339, v)
-			}
-			return err
-		}}
-)
-
-// questions returns what a provider needs, and the kind of its credential.
-func questions(provider string, app bool) ([]question, providers.Kind) {
-	switch provider {
-	case providers.AssistTencho:
-		order := text("Number of an order that the probe may ask for", func(c *providers.Connection) *string { return &c.ProbeOrder })
-		return []question{askBase, askClient, askSecret, askRedirect, order, askCode}, providers.OneTimeCode
-	case providers.Yappli:
-		return []question{askBase, askClient, askSecret}, providers.ClientCredentials
-	case providers.SHOPLINE:
-		shop := text("Merchant handle or ID that the token must belong to", func(c *providers.Connection) *string { return &c.Account })
-		if app {
-			return []question{askBase, shop, askClient, askSecret, askRedirect, askCode}, providers.OneTimePair
-		}
-		return []question{askBase, shop, askKey, askEnd}, providers.Static
-	case providers.ActiBook:
-		return []question{
-			text("Token endpoint (full URL)", func(c *providers.Connection) *string { return &c.TokenURL }),
-			text("Proxy login endpoint (full URL)", func(c *providers.Connection) *string { return &c.LoginURL }),
-			askClient, askSecret,
-			text("Test keyword for the probe (empty: no probe; a probe creates a site user)", func(c *providers.Connection) *string { return &c.ProbeKeyword }),
-		}, providers.ClientCredentials
-	}
-	return []question{askBase, text("Account name", func(c *providers.Connection) *string { return &c.Account }), askKey}, providers.Static
-}
-
-// askConnection asks on a terminal; secrets are not echoed.
-func askConnection(in *os.File, prompt io.Writer, provider string) (providers.Connection, error) {
-	lines := bufio.NewReader(in)
-	ask := func(q question) (string, error) {
-		_, _ = fmt.Fprintf(prompt, "%s: ", q.text)
-		if q.secret {
-			value, err := term.ReadPassword(int(in.Fd()))
-			_, _ = fmt.Fprintln(prompt)
-			return strings.TrimSpace(string(value)), err
-		}
-		value, err := lines.ReadString('\n')
-		if errors.Is(err, io.EOF) && value != "" {
-			err = nil
-		}
-		return strings.TrimSpace(value), err
-	}
-	app := false
-	if provider == providers.SHOPLINE {
-		answer, err := ask(question{text: "Is it a Developer Center app (yes), or a staff API Auth token (no)"})
-		if err != nil {
-			return providers.Connection{}, err
-		}
-		app = strings.HasPrefix(strings.ToLower(answer), "y")
-	}
-	list, kind := questions(provider, app)
-	c := providers.Connection{Provider: provider, Kind: kind}
-	for _, q := range list {
-		value, err := ask(q)
-		if err != nil {
-			return c, err
-		}
-		if err := q.set(&c, value); err != nil {
-			return c, fmt.Errorf("%s: %w", q.text, err)
-		}
-	}
-	return c, nil
-}
 
 // checkConnection tries the credentials without spending anything.
 func checkConnection(ctx context.Context, base *boot.Base, c providers.Connection) (string, error) {
@@ -224,18 +259,12 @@ func checkConnection(ctx context.Context, base *boot.Base, c providers.Connectio
 	}
 	switch c.Kind {
 	case providers.ClientCredentials:
-		if len(c.ClientSecrets) == 0 {
-			return "", errors.New("the connection has no client secret")
-		}
 		grant, err := authority.Obtain(ctx, c, c.ClientSecrets[0], providers.Secret{}, false)
 		if err != nil {
 			return "", err
 		}
 		token.Credential, token.ExpiresAt = grant.Access, grant.ExpiresAt
 	case providers.Static:
-		if c.APIKey.Empty() {
-			return "", errors.New("the connection has no API key or token")
-		}
 	default:
 		return "not checked: that would spend the authorization code", nil
 	}

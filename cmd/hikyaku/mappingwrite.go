@@ -115,7 +115,7 @@ func updatable(ctx context.Context, base *boot.Base) (value secretstore.Value, e
 	case err != nil:
 		return value, err
 	case configured.Update != yappli.UpdateUnknown:
-		return value, fmt.Errorf("the connection has the quirk update already (%q); to look again, store one without it ('hikyaku connect yappli') and wait 10 minutes", configured.Update)
+		return value, fmt.Errorf("the connection has the quirk update already (%q); to look again, store one without it ('hikyaku connect yappli --reset-quirks', which drops the others, too) and wait 10 minutes", configured.Update)
 	case configured != served || connection.BaseURL != token.BaseURL:
 		return value, errors.New("the connection changed, and its token has not followed yet: wait 10 minutes, until every reader has the new one")
 	}

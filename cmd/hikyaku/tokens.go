@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -64,14 +66,18 @@ func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
 
 func newTokens() *cobra.Command {
 	var f refresherFlags
+	var probe bool
 	c := &cobra.Command{
 		Use:   "tokens",
 		Short: "Show every provider's credential: its state, age, end and last outcome",
 		Long: "Reads the token secrets and what tokenrefresh left behind, and changes nothing. No secret is shown.\n\n" +
 			"States: off (no connection), missing (no token yet), valid, unknown_expiry (works as far as is known,\n" +
 			"and the provider states no end), expired, needs_human (the last run could not mend it by itself),\n" +
-			"unreadable (see the error).",
-		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
+			"unreadable (see the error).\n\n" +
+			"--probe asks each provider now, by a call that changes nothing, whether the credential that is served\n" +
+			"works: a provider may have withdrawn one that is still valid by its end. It reads the connections for\n" +
+			"that, and exits with 1 if a provider says no.",
+		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --probe\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := f.open(c)
@@ -85,6 +91,8 @@ func newTokens() *cobra.Command {
 				if err != nil {
 					row.State, row.Reason = "unreadable", err.Error()
 					faults = append(faults, fmt.Errorf("%s: %w", provider, err))
+				} else if probe {
+					faults = append(faults, s.probe(c.Context(), &row))
 				}
 				rows = append(rows, row)
 			}
@@ -97,6 +105,7 @@ func newTokens() *cobra.Command {
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&probe, "probe", false, "ask each provider whether its credential works")
 	c.AddCommand(newTokensRefresh())
 	return c
 }
@@ -112,6 +121,39 @@ type tokenRow struct {
 	Outcome    tokenrefresh.Outcome `json:"last_outcome,omitempty"`
 	Reason     string               `json:"last_reason,omitempty"`
 	At         *time.Time           `json:"last_run,omitempty"`
+	Probe      string               `json:"probe,omitempty"` // works, refused or unclear; empty: not asked
+	Answer     string               `json:"probe_answer,omitempty"`
+}
+
+// probe asks the provider whether the credential that is served works, and returns an
+// error if it says no.
+func (s *stackRefresher) probe(ctx context.Context, row *tokenRow) error {
+	if row.Version == "" {
+		return nil // nothing is served
+	}
+	connection, err := storedConnection(ctx, s.base, row.Provider)
+	if err != nil {
+		return err
+	}
+	token, err := s.token(ctx, secretstore.Name(s.base.Common.Prefix, row.Provider, secretstore.TokenPart))
+	if err != nil {
+		return err
+	}
+	err = bootrefresh.Authorities(s.base.Options())[row.Provider].Probe(ctx, connection, token)
+	switch {
+	case err == nil:
+		row.Probe = "works"
+		return nil
+	case !errors.Is(err, providers.ErrUnauthorized) && !errors.Is(err, providers.ErrRevoked) && !errors.Is(err, providers.ErrForbidden):
+		row.Probe, row.Answer = "unclear", visible(err.Error())
+		return nil
+	}
+	row.Probe, row.Answer = "refused", visible(err.Error())
+	next := "'hikyaku tokens refresh " + row.Provider + " --force' replaces it"
+	if row.Kind == providers.Static {
+		next = "enter another with 'hikyaku connect " + row.Provider + "'"
+	}
+	return fmt.Errorf("%s: the provider does not accept what is served: %w; %s", row.Provider, err, next)
 }
 
 // row reads one provider's.
@@ -177,7 +219,12 @@ func notZero(t time.Time) *time.Time {
 
 func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "PROVIDER\tKIND\tSTATE\tAGE\tEXPIRES\tLAST OUTCOME")
+	probed := slices.ContainsFunc(rows, func(r tokenRow) bool { return r.Probe != "" })
+	heading := "PROVIDER\tKIND\tSTATE\tAGE\tEXPIRES\tLAST OUTCOME"
+	if probed {
+		heading += "\tPROBE"
+	}
+	_, _ = fmt.Fprintln(table, heading)
 	for _, r := range rows {
 		age, end, last := "-", "-", "-"
 		if r.ObtainedAt != nil {
@@ -188,6 +235,9 @@ func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 		}
 		if r.Outcome != "" && r.At != nil {
 			last += ", " + spell(now.Sub(*r.At)) + " ago"
+		}
+		if probed {
+			last += "\t" + strings.TrimSuffix(cmp.Or(r.Probe, "-")+": "+r.Answer, ": ")
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.State, age, end, last)
 	}
@@ -295,7 +345,11 @@ func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error
 		if r.Version != "" {
 			end = expiry(r.ExpiresAt, now)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.Outcome, end, visible(r.Reason))
+		reason := visible(r.Reason)
+		if r.Outcome == tokenrefresh.Fresh && reason == "" {
+			reason = "not due; 'hikyaku tokens --probe' asks the provider whether it works, --force replaces it"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.Outcome, end, reason)
 	}
 	return table.Flush()
 }

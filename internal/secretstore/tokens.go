@@ -192,7 +192,7 @@ func (s *Tokens) fetch(ctx context.Context) (providers.Token, error) {
 	case errors.Is(err, providers.ErrNotFound):
 		return providers.Token{}, s.off()
 	case err != nil:
-		return providers.Token{}, s.unauthorized("secret " + s.Name + " cannot be read: see the token refresher's log")
+		return providers.Token{}, s.unauthorized("secret " + s.Name + " cannot be read: run 'hikyaku tokens refresh " + s.Provider + "', which writes it anew")
 	}
 	token.Version = value.ID
 	return token, nil
@@ -243,7 +243,7 @@ func (s *Tokens) unauthorized(why string) error {
 
 // off is unauthorized for want of any token.
 func (s *Tokens) off() error {
-	return fmt.Errorf("%w: secret %s: %w: see the token refresher's log", providers.ErrUnauthorized, s.Name, errOff)
+	return fmt.Errorf("%w: secret %s: %w: run 'hikyaku tokens refresh %s'", providers.ErrUnauthorized, s.Name, errOff, s.Provider)
 }
 
 func (s *Tokens) now() time.Time {

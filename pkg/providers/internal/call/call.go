@@ -142,7 +142,7 @@ func (c *Client) Do(ctx context.Context, op string, build func(providers.Token) 
 func (c *Client) attempts(ctx context.Context, op string, token providers.Token, build func(providers.Token) (Request, error)) (Response, error) {
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval = firstWait
-	replaced := false
+	replaced, rejected := false, token
 	for attempt := 1; ; attempt++ {
 		request, err := build(token)
 		if err != nil {
@@ -153,7 +153,7 @@ func (c *Client) attempts(ctx context.Context, op string, token providers.Token,
 			replaced = true
 			next, rejectedErr := c.source.Rejected(ctx, token)
 			if rejectedErr == nil {
-				token, attempt = next, attempt-1
+				rejected, token, attempt = token, next, attempt-1
 				continue
 			}
 			if !errors.Is(rejectedErr, providers.ErrUnauthorized) {
@@ -169,6 +169,13 @@ func (c *Client) attempts(ctx context.Context, op string, token providers.Token,
 		}
 		if !pause(ctx, max(waits.NextBackOff(), providers.RetryAfter(err))) {
 			return response, err
+		}
+		next, unread := c.source.Token(ctx) // it may have been replaced meanwhile
+		if unread != nil {
+			return response, err
+		}
+		if !replaced || next.Credential != rejected.Credential {
+			token = next
 		}
 	}
 }

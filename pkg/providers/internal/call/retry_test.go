@@ -333,3 +333,40 @@ func TestDo_Inspect(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A renewed source gives another token each time it is asked, and none in the end.
+type renewed struct{ tokens []string }
+
+func (r *renewed) Token(context.Context) (providers.Token, error) {
+	if len(r.tokens) == 0 {
+		return providers.Token{}, providers.ErrUnsent
+	}
+	first := r.tokens[0]
+	r.tokens = r.tokens[1:]
+	return token(first), nil
+}
+
+func (r *renewed) Rejected(ctx context.Context, _ providers.Token) (providers.Token, error) {
+	return r.Token(ctx)
+}
+
+// Each try carries the token that is served at its time; without one, the call ends
+// with what the try before it met.
+func TestDo_EachTryCarriesTheTokenOfItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{replies: []reply{{status: 503}}}
+		c := call.New(call.Config{Provider: "test", Rate: 1, Authorize: call.Bearer}, &renewed{[]string{"one", "two", "three"}},
+			&providers.Options{HTTP: &http.Client{Transport: s}, Limiter: noLimit{}, Attempts: 5})
+		if _, err := send(t.Context(), c, call.Request{}); !errors.Is(err, providers.ErrTemporary) || errors.Is(err, providers.ErrUnsent) {
+			t.Errorf("ended with %v, want what the third try met", err)
+		}
+		var carried []string
+		for _, r := range s.sent {
+			carried = append(carried, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		}
+		if got := strings.Join(carried, " "); got != "one two three" {
+			t.Errorf("carried %q", got)
+		}
+	})
+}

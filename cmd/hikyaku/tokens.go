@@ -298,15 +298,16 @@ func spell(d time.Duration) string {
 
 func newTokensRefresh() *cobra.Command {
 	var f refresherFlags
-	var force bool
+	var force, resend bool
 	c := &cobra.Command{
 		Use:   "refresh [PROVIDER]",
 		Short: "Run the token refresher now, with your own credentials, and print its report",
 		Long: "Runs what the schedule runs, in this process, against the stack's secrets: it refreshes what is due,\n" +
 			"tries what can only be tried, and leaves the rest alone. It shares the lease with the function, so\n" +
 			"running it at any time is safe. Exits with 1 if a credential failed or needs a person.\n\n" +
-			"--force replaces also what is not due, has just failed, or is in doubt. For a one-time credential in\n" +
-			"doubt that means to send it a second time: a provider may then revoke everything that came of it.",
+			"--force replaces also what is not due or has just failed; people may have 6 versions of a secret written\n" +
+			"so in 24 hours. A one-time credential in doubt, which may have been spent without an answer, takes\n" +
+			"--resend-in-doubt as well: it is sent a second time, and a provider may then revoke all that came of it.",
 		Example:   "  hikyaku tokens refresh\n  hikyaku tokens refresh yappli --force --logs",
 		ValidArgs: providers.Names(),
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), known),
@@ -315,7 +316,10 @@ func newTokensRefresh() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			request := tokenrefresh.Request{Force: force}
+			if resend && !force {
+				return &usageError{errors.New("--resend-in-doubt needs --force")}
+			}
+			request := tokenrefresh.Request{Force: force, ResendInDoubt: resend}
 			if len(a) == 1 {
 				request.Provider = a[0]
 			}
@@ -333,7 +337,8 @@ func newTokensRefresh() *cobra.Command {
 	}
 	f.add(c)
 	f.addLogs(c)
-	c.Flags().BoolVar(&force, "force", false, "replace also what is not due, has just failed, or is in doubt")
+	c.Flags().BoolVar(&force, "force", false, "replace also what is not due or has just failed")
+	c.Flags().BoolVar(&resend, "resend-in-doubt", false, "with --force: send a one-time credential again that may have been spent")
 	return c
 }
 

@@ -217,7 +217,7 @@ func (s *shipwreck) checkTidy() error {
 		}
 	}
 	s.must(s.secrets.Cancel(context.Background(), s.recordName()))
-	if result := s.run(tokenrefresh.Request{Provider: s.provider, Force: true}); result.Outcome != tokenrefresh.Refreshed && result.Outcome != tokenrefresh.Probed && result.Outcome != tokenrefresh.Promoted {
+	if result := s.run(tokenrefresh.Request{Provider: s.provider, Force: true, ResendInDoubt: true}); result.Outcome != tokenrefresh.Refreshed && result.Outcome != tokenrefresh.Probed && result.Outcome != tokenrefresh.Promoted {
 		return fmt.Errorf("the next replacement: %q (%s)", result.Outcome, result.Reason)
 	}
 	for _, part := range []string{secretstore.TokenPart, s.recordPart()} {
@@ -251,7 +251,7 @@ func (s *shipwreck) checkDoubt(o crash.Outcome) error {
 	if s.redeemed() == s.before {
 		want = tokenrefresh.Refreshed
 	}
-	if result := s.run(tokenrefresh.Request{Provider: s.provider, Force: true}); result.Outcome != want {
+	if result := s.run(tokenrefresh.Request{Provider: s.provider, Force: true, ResendInDoubt: true}); result.Outcome != want {
 		return fmt.Errorf("forced: %q (%s), want %q", result.Outcome, result.Reason, want)
 	}
 	if want == tokenrefresh.Refused { // and authorizes anew

@@ -72,7 +72,7 @@ func TestDoubt_PausesDouble(t *testing.T) {
 func TestDoubt_EndsByForceByANewCodeOrByTheAnswer(t *testing.T) {
 	for name, end := range map[string]func(w *world, provider string) tokenrefresh.Outcome{
 		"force, and it was not spent": func(w *world, provider string) tokenrefresh.Outcome {
-			return w.run(tokenrefresh.Request{Provider: provider, Force: true}).Outcome
+			return w.run(tokenrefresh.Request{Provider: provider, Force: true, ResendInDoubt: true}).Outcome
 		},
 		"new code": func(w *world, provider string) tokenrefresh.Outcome {
 			w.connect(providers.SHOPLINE)
@@ -100,6 +100,7 @@ func TestDoubt_EndsByForceByANewCodeOrByTheAnswer(t *testing.T) {
 			w.must(w.works(provider))
 			w.wantTold("recovered")
 			w.want(provider, tokenrefresh.Fresh)
+			time.Sleep(day) // a person's budget is for one force of four versions
 			w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.Refreshed)
 		})
 	}
@@ -110,7 +111,8 @@ func TestDoubt_EndsByForceByANewCodeOrByTheAnswer(t *testing.T) {
 func TestDoubt_ForcedAfterItWasSpent(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.doubt(yapplitest.Lost)
-		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.Refused)
+		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.InDoubt) // that alone sends nothing
+		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true, ResendInDoubt: true}, tokenrefresh.Refused)
 		w.wantTold("needs_human")
 		asked := w.asked(provider)
 		time.Sleep(day)

@@ -265,9 +265,9 @@ func TestFailure_BudgetIsRefusedBeforeTheProviderIsAsked(t *testing.T) {
 				w.reconnect(c)
 				return w.run(tokenrefresh.Request{Provider: provider})
 			}
-			limit := 90
+			limit := 80
 			if kind := w.served(provider).Kind; kind == providers.OneTimePair || kind == providers.OneTimeCode {
-				limit = 30 // each costs a proof, the grant and the token
+				limit = 26 // each costs a proof, the grant and the token
 			}
 			for ; writes < limit; writes++ {
 				if got := replace(); got.Outcome != tokenrefresh.Refreshed {
@@ -275,7 +275,7 @@ func TestFailure_BudgetIsRefusedBeforeTheProviderIsAsked(t *testing.T) {
 				}
 			}
 			calls := w.calls(provider)
-			if got := replace(); got.Outcome != tokenrefresh.OverBudget || !strings.Contains(got.Reason, "90 new versions") {
+			if got := replace(); got.Outcome != tokenrefresh.OverBudget || !strings.Contains(got.Reason, "80 versions written in 24 hours") {
 				t.Fatalf("after %d: %+v", writes, got)
 			}
 			if n := w.calls(provider) - calls; n != 0 {

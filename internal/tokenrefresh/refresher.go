@@ -73,9 +73,11 @@ type Request struct {
 	// RejectedVersion is the version of the token secret to which the
 	// provider answered 401: exactly that version is replaced.
 	RejectedVersion string
-	// Force replaces the credential though it is not due, cools down, or
-	// is in doubt.
+	// Force replaces the credential though it is not due or cools down.
 	Force bool
+	// ResendInDoubt sends a one-time credential again that may have been spent
+	// already: the provider may then revoke all that came of it.
+	ResendInDoubt bool
 }
 
 const (

@@ -3,6 +3,7 @@ package tokenrefresh_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -136,19 +137,51 @@ func TestRun_QuirksWithWhiteSpaceAreWrittenOnce(t *testing.T) {
 	})
 }
 
-// TestRun_CallersCannotUseUpTheBudget: what is left of the 90 versions after
-// 18 rejections is enough for the schedule, of which ActiBookOne needs 72.
+// TestRun_BudgetsOfAnEarlierVersion: it counted what callers caused in both lists, so
+// that the schedule's is not full when the lists are taken over.
+func TestRun_BudgetsOfAnEarlierVersion(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.connect(providers.ActiBook)
+		w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		var writes, asked []string
+		for n := range 90 {
+			at := time.Now().Add(time.Duration(n-90) * time.Minute)
+			writes = append(writes, at.Format(`"2006-01-02T15:04:05Z"`))
+			if n < 18 {
+				asked = append(asked, at.Add(-time.Second).Format(`"2006-01-02T15:04:05Z"`))
+			}
+		}
+		old := regexp.MustCompile(`"writes":\[[^]]*\],"split":true`)
+		state := w.stateObject(providers.ActiBook)
+		if !old.MatchString(state) {
+			t.Fatal(state)
+		}
+		w.putState(providers.ActiBook, old.ReplaceAllString(state, `"writes":[`+strings.Join(writes, ",")+`],"asked":[`+strings.Join(asked, ",")+`]`))
+		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.OverBudget)
+		for range 8 {
+			time.Sleep(21 * time.Minute)
+			w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		}
+	})
+}
+
+// TestRun_CallersCannotUseUpTheBudget: what callers and people may have written
+// leaves the schedule its own, of which ActiBookOne needs 72.
 func TestRun_CallersCannotUseUpTheBudget(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.ActiBook)
 		w.want(providers.ActiBook, tokenrefresh.Refreshed)
-		for range 18 {
+		for range 12 {
 			w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.Refreshed)
 		}
 		result := w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.OverBudget)
-		if !strings.Contains(result.Reason, "18 times") || w.asked(providers.ActiBook) != 19 {
+		if !strings.Contains(result.Reason, "12 versions written in 24 hours") || w.asked(providers.ActiBook) != 13 {
 			t.Errorf("%q after %d calls", result.Reason, w.asked(providers.ActiBook))
 		}
+		for range 6 {
+			w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, Force: true}, tokenrefresh.Refreshed)
+		}
+		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, Force: true}, tokenrefresh.OverBudget)
 		for range 71 {
 			time.Sleep(20 * time.Minute)
 			w.want(providers.ActiBook, tokenrefresh.Refreshed)

@@ -3,6 +3,7 @@ package tokenrefresh
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"hikyaku/internal/secretstore"
@@ -73,12 +74,8 @@ func (a *attempt) storedToken(ctx context.Context, current secretstore.Value) (p
 // obtainToken asks for a token and stores it under the label.
 func (a *attempt) obtainToken(ctx context.Context) (providers.Token, string, verdict) {
 	none := providers.Token{}
-	now, rejected := a.deps.Now(), a.request.RejectedVersion != ""
-	switch {
-	case !a.state.mayWrite(now, 1):
-		return none, "", overBudget
-	case rejected && !a.state.mayReplace(now):
-		return none, "", verdict{OverBudget, "callers have had the token replaced 18 times in 24 hours; the provider was not asked", secretstore.ErrLimit}
+	if !a.mayWrite(1) {
+		return none, "", a.overBudget()
 	}
 	grant, err := a.obtain(ctx, providers.Secret{}, false)
 	switch {
@@ -89,9 +86,6 @@ func (a *attempt) obtainToken(ctx context.Context) (providers.Token, string, ver
 	case err != nil:
 		return none, "", verdict{Failed, "asking for a token", err}
 	}
-	if rejected {
-		a.state.Asked = append(a.state.Asked, now)
-	}
 	token := a.tokenOf(grant)
 	id, err := a.store(ctx, secretstore.TokenPart, token.Document())
 	if err != nil {
@@ -100,8 +94,25 @@ func (a *attempt) obtainToken(ctx context.Context) (providers.Token, string, ver
 	return token, id, verdict{}
 }
 
+// payer is whose budget the attempt writes from.
+func (a *attempt) payer() payer {
+	switch {
+	case a.request.Force:
+		return people
+	case a.request.RejectedVersion != "":
+		return functions
+	}
+	return schedule
+}
+
+func (a *attempt) mayWrite(n int) bool { return a.state.mayWrite(a.deps.Now(), n, a.payer()) }
+
 // overBudget is the verdict on an attempt that would write too many versions.
-var overBudget = verdict{OverBudget, "the secret has had 90 new versions in 24 hours; the provider was not asked", secretstore.ErrLimit}
+func (a *attempt) overBudget() verdict {
+	by := a.payer()
+	reason := fmt.Sprintf("%s have had %d versions written in 24 hours, as many as they may; the provider was not asked", by, budgets[by])
+	return verdict{OverBudget, reason, secretstore.ErrLimit}
+}
 
 // neverSent: the connection is such that no request could be made of it.
 func neverSent(err error) bool {

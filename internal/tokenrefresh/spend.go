@@ -99,7 +99,7 @@ func (a *attempt) toSpend(ctx context.Context, r record) (credential providers.S
 	if fromCode {
 		credential = a.connection.Code
 	}
-	if !credential.Empty() && a.inDoubt(r, credential) && !a.request.Force {
+	if !credential.Empty() && a.inDoubt(r, credential) && !a.request.ResendInDoubt {
 		return none, false, verdict{InDoubt, unanswered, nil}
 	}
 	a.state.Renews = !r.grant.Refresh.Empty()
@@ -112,8 +112,8 @@ func (a *attempt) toSpend(ctx context.Context, r record) (credential providers.S
 			return none, false, a.settle(ctx, token)
 		}
 		if due := PolicyOf(a.provider, a.connection.Kind).dueAt(token.ObtainedAt, token.ExpiresAt); !a.request.Force && (due.IsZero() || a.deps.Now().Before(due)) {
-			if !a.serves(token) && !a.state.mayWrite(a.deps.Now(), 1) {
-				return none, false, overBudget
+			if !a.serves(token) && !a.mayWrite(1) {
+				return none, false, a.overBudget()
 			}
 			if probe := a.authority().Probe(ctx, a.connection, token); !errors.Is(probe, providers.ErrUnauthorized) {
 				return none, false, a.judge(ctx, token, probe)
@@ -141,8 +141,8 @@ func (a *attempt) inDoubt(r record, credential providers.Secret) bool {
 // is proven writable and the intent is journaled; after it, the answer is
 // stored before anything else. Without an id, the verdict is final.
 func (a *attempt) spendOnce(ctx context.Context, r record, credential providers.Secret, fromCode bool) (id string, grant providers.Grant, v verdict) {
-	if !a.state.mayWrite(a.deps.Now(), 3) {
-		return "", grant, overBudget
+	if !a.mayWrite(3) {
+		return "", grant, a.overBudget()
 	}
 	if err := a.storeUnder(ctx, secretstore.RefreshPart, r.data, proofLabel, a.newID()); err != nil {
 		return "", grant, verdict{Failed, "the refresh secret cannot be written; the provider was not asked", err}

@@ -33,8 +33,11 @@ type state struct {
 	WarnedFor  time.Time `json:"warned_for"`            // the end that it was about
 	Probed     time.Time `json:"probed"`                // last successful probe
 
-	Writes []time.Time `json:"writes,omitempty"` // of secret versions in the last 24 hours
-	Asked  []time.Time `json:"asked,omitempty"`  // replacements that callers asked for in the last 24 hours
+	// Versions of secrets that were written in the last 24 hours, by whose budget they count to.
+	Writes []time.Time `json:"writes,omitempty"` // the schedule's, and rotation's
+	Asked  []time.Time `json:"asked,omitempty"`  // the functions', which reject tokens
+	Forced []time.Time `json:"forced,omitempty"` // people's, who force
+	Split  bool        `json:"split,omitempty"`  // Writes holds none of Asked; it did in versions before
 }
 
 // An intent says which one-time credential is spent from which version. While
@@ -67,6 +70,7 @@ func readState(journal json.RawMessage) (state, error) {
 	if len(journal) > 0 && json.Unmarshal(journal, &s) != nil {
 		return state{}, errors.New("the journal of the lease is not hikyaku's: move its object away; at worst one refresh too many is made")
 	}
+	s.split()
 	return s, nil
 }
 
@@ -79,14 +83,8 @@ func (s state) journal() json.RawMessage {
 }
 
 const (
-	// budget is how many versions of a secret may be written in 24 hours.
-	// The service keeps about 100 and removes none younger than a day; ten
-	// are left to people.
-	budget     = 90
+	// budgetSpan is what the budgets count.
 	budgetSpan = 24 * time.Hour
-	// asked is how many of them callers may cause by rejecting tokens: the
-	// others are the schedule's, of which ActiBookOne needs 72.
-	asked = 18
 	// cool is the least time between two attempts after a failure: a tick
 	// one minute later tries again, so a recovery is noticed within two.
 	cool = 50 * time.Second
@@ -95,16 +93,47 @@ const (
 	longestCool = 30 * time.Minute
 )
 
-// mayWrite forgets old writes and reports whether n more may be made.
-func (s *state) mayWrite(now time.Time, n int) bool {
-	s.Writes = recent(s.Writes, now)
-	return len(s.Writes)+n <= budget
+// A payer is whose budget the versions of a secret count to.
+type payer string
+
+// The payers. None borrows from another: who rejects or forces without end cannot keep
+// the schedule from what it needs, of which ActiBookOne needs 72.
+const (
+	schedule  payer = "the schedule and rotation"
+	functions payer = "functions that rejected tokens"
+	people    payer = "people who forced it"
+)
+
+// budgets are how many versions each may have written in 24 hours. Secrets Manager
+// keeps about 100, and removes none that is younger than a day.
+var budgets = map[payer]int{schedule: 80, functions: 12, people: 6}
+
+// written are the versions that a payer had written.
+func (s *state) written(by payer) *[]time.Time {
+	switch by {
+	case functions:
+		return &s.Asked
+	case people:
+		return &s.Forced
+	}
+	return &s.Writes
 }
 
-// mayReplace reports whether a caller's rejection may cause a write.
-func (s *state) mayReplace(now time.Time) bool {
-	s.Asked = recent(s.Asked, now)
-	return len(s.Asked) < asked
+// mayWrite forgets old writes and reports whether n more may be made.
+func (s *state) mayWrite(now time.Time, n int, by payer) bool {
+	list := s.written(by)
+	*list = recent(*list, now)
+	return len(*list)+n <= budgets[by]
+}
+
+// split takes out of Writes what an earlier version counted in both lists.
+func (s *state) split() {
+	for _, asked := range s.Asked {
+		if i := slices.IndexFunc(s.Writes, func(at time.Time) bool { return !at.Before(asked) }); i >= 0 && !s.Split {
+			s.Writes = slices.Delete(s.Writes, i, i+1)
+		}
+	}
+	s.Split = true
 }
 
 func recent(times []time.Time, now time.Time) []time.Time {

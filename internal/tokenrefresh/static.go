@@ -25,8 +25,8 @@ func (a *attempt) keepStatic(ctx context.Context) verdict {
 // settle tries a token that is not to be replaced now, and serves it unless
 // the provider says no.
 func (a *attempt) settle(ctx context.Context, token providers.Token) verdict {
-	if !a.serves(token) && !a.state.mayWrite(a.deps.Now(), 1) {
-		return overBudget
+	if !a.serves(token) && !a.mayWrite(1) {
+		return a.overBudget()
 	}
 	return a.judge(ctx, token, a.authority().Probe(ctx, a.connection, token))
 }

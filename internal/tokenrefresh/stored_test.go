@@ -311,7 +311,7 @@ func TestRun_BudgetsLastADay(t *testing.T) {
 			rejected := func() tokenrefresh.Request {
 				return tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}
 			}
-			for range 18 {
+			for range 12 {
 				w.wantOf(rejected(), tokenrefresh.Refreshed)
 			}
 			time.Sleep(after)

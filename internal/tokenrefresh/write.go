@@ -57,7 +57,8 @@ func (a *attempt) store(ctx context.Context, part string, document []byte) (id s
 func (a *attempt) storeUnder(ctx context.Context, part string, document []byte, label, id string) error {
 	ctx, cancel := lastMoment(ctx)
 	defer cancel()
-	a.state.Writes = append(a.state.Writes, a.deps.Now())
+	written := a.state.written(a.payer())
+	*written = append(*written, a.deps.Now())
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := a.deps.Secrets.Put(ctx, a.secret(a.provider, part), id, document, label)
 		switch {

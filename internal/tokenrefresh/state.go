@@ -115,6 +115,7 @@ func (s *state) written(by payer) *[]time.Time {
 		return &s.Asked
 	case people:
 		return &s.Forced
+	case schedule:
 	}
 	return &s.Writes
 }

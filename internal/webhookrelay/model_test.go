@@ -3,8 +3,11 @@ package webhookrelay_test
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strings"
 
+	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -15,10 +18,24 @@ type model struct {
 	foreign map[string]string // id of a member that is not ours: its JSON
 	before  map[string]before // unique_id: a member that the relay did not make
 
+	prefix   string          // of each unique_id
 	mode     string          // of linking: approve, match or always
-	approved map[string]bool // of person and unique_id: on records that were as they were shown
-	rejected map[string]bool
+	approved map[string]bool // of person and member, see pairOf: on records that were as they were shown
+	rejected map[string]bool // of person and member, perhaps: the store may have failed
+	refused  map[string]bool // of the same and the identity that the person had: rejected for certain
+	again    string          // of person and member, refused and shown once more; "": none
 }
+
+func newModel(prefix string, mode tenant.LinkMode) model {
+	return model{
+		foreign: map[string]string{}, before: map[string]before{}, prefix: prefix, mode: string(mode),
+		approved: map[string]bool{}, rejected: map[string]bool{}, refused: map[string]bool{},
+	}
+}
+
+// pairOf names what an operator decides on: a person and the unique_id of a
+// member.
+func pairOf(p *modelPerson, member string) string { return p.mail + " " + member }
 
 // before is such a member as it was, and what must stay of it.
 type before struct {
@@ -26,10 +43,12 @@ type before struct {
 	off  bool   // the shop had disabled it
 	card string // which the shop had written into column04
 	kept string // what the shop had written into a field that is not mapped
+	late bool   // the relay may have made somebody a member of this identity before it could know
 }
 
 type modelPerson struct {
-	unique            string   // now; "": has none
+	typed             string   // into the field of the identity
+	unique            string   // now, as it is written; "": has none
 	ever              []string // all it had
 	live, quiet       bool     // quiet: changed without a hook since the last one
 	name, phone, mail string
@@ -42,6 +61,62 @@ func (p *modelPerson) bears(unique string) {
 	if p.unique = unique; unique != "" && !slices.Contains(p.ever, unique) {
 		p.ever = append(p.ever, unique)
 	}
+}
+
+// plain is the one form of what a person would call the same, by rules of its
+// own for the spellings that spell draws.
+func plain(value string) string {
+	value = strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r >= '！' && r <= '～':
+			return r - '！' + '!'
+		case r == '\u3000':
+			return ' '
+		}
+		return r
+	}, value))
+	if strings.Count(value, "@") == 1 {
+		value = strings.ToLower(value)
+	}
+	return value
+}
+
+// spell writes a value in one of the ways that a person would call the same.
+func spell(random *rand.Rand, value string) string {
+	value = plain(value)
+	isMail := strings.Contains(value, "@")
+	switch random.IntN(6) {
+	case 0: // full width
+		return strings.Map(func(r rune) rune { return r - '!' + '！' }, value)
+	case 1:
+		return value + "\u3000"
+	case 2:
+		return " " + value + " "
+	case 3:
+		if isMail {
+			return strings.ToUpper(value)
+		}
+	case 4:
+		if isMail {
+			return strings.ToUpper(value[:1]) + value[1:]
+		}
+	}
+	return value
+}
+
+// same reports whether a person would call two identities the same.
+func (m *model) same(a, b string) bool {
+	return a != "" && b != "" && plain(strings.TrimPrefix(a, m.prefix)) == plain(strings.TrimPrefix(b, m.prefix))
+}
+
+// had reports whether a person has or had an identity, in whatever spelling.
+func (m *model) had(p *modelPerson, unique string) bool {
+	return slices.ContainsFunc(p.ever, func(other string) bool { return m.same(other, unique) })
+}
+
+// anybodyHad reports whether somebody has or had an identity.
+func (m *model) anybodyHad(unique string) bool {
+	return slices.ContainsFunc(m.people, func(p *modelPerson) bool { return m.had(p, unique) })
 }
 
 // differs says what is wrong with the person's member; "" if nothing.
@@ -78,34 +153,75 @@ const (
 //
 // A member keeps the identity that it was made or found with, and its person,
 // whatever identity that one has later. Of several who have or had one identity,
-// one has the member: which one, the shop cannot tell.
+// in whatever spelling, one has the member: which one, the shop cannot tell. The
+// others have none, but for those of whom an operator said that it is not theirs.
 func (m *model) check(members []yapplitest.Member, at stage) error {
 	byUnique, err := m.ours(members)
 	if err != nil {
 		return err
 	}
-	has, free := map[*modelPerson]bool{}, map[string]bool{}
+	if m.again != "" {
+		return fmt.Errorf("%s: rejected, and proposed again", m.again)
+	}
+	has, free, made := map[*modelPerson]bool{}, map[string]bool{}, map[string]*modelPerson{}
 	for unique, member := range byUnique {
-		if string(member.JSON()) == m.before[unique].json {
-			free[unique] = !m.goneHad(unique)
+		was, existed := m.before[unique]
+		if existed && string(member.JSON()) == was.json {
+			free[unique] = !m.goneHas(unique)
 			continue
 		}
 		p, err := m.person(unique, member, at)
 		if err != nil {
-			return fmt.Errorf("%s: %w", unique, err)
+			return fmt.Errorf("%q: %w", unique, err)
 		}
 		if p != nil && has[p] {
 			return fmt.Errorf("%s exists more than once", p.mail)
 		}
-		has[p] = true
+		if has[p] = true; !existed {
+			made[unique] = p
+		}
+	}
+	if err := m.second(made); err != nil {
+		return err
 	}
 	for _, p := range m.people {
-		_, taken := byUnique[p.unique]
-		if p.live && !has[p] && (!taken || free[p.unique]) && !m.mayLack(p, at) {
-			return fmt.Errorf("%s: no member, want one", p.unique)
+		if p.live && !has[p] && !m.mayLack(p, byUnique, free, at) {
+			return fmt.Errorf("%q: no member, want one", p.unique)
 		}
 	}
 	return nil
+}
+
+// second finds a member that the relay made though there was one that a person
+// would call the same. Only who rejected such a one may have another.
+func (m *model) second(made map[string]*modelPerson) error {
+	for unique, p := range made {
+		if p != nil && m.hasRejected(p, unique) {
+			continue
+		}
+		for other, q := range made {
+			if other != unique && m.same(other, unique) && (q == nil || !m.hasRejected(q, unique)) {
+				return fmt.Errorf("%q was made beside %q", unique, other)
+			}
+		}
+		for other, was := range m.before {
+			if m.same(other, unique) && !was.late {
+				return fmt.Errorf("%q was made beside the shop's %q", unique, other)
+			}
+		}
+	}
+	return nil
+}
+
+// hasRejected reports whether an operator may have said that some member of an
+// identity is not the person's.
+func (m *model) hasRejected(p *modelPerson, unique string) bool {
+	for pair := range m.rejected {
+		if member, is := strings.CutPrefix(pair, pairOf(p, "")); is && m.same(member, unique) {
+			return true
+		}
+	}
+	return false
 }
 
 // ours returns the members that are not foreign, and checks those that are.
@@ -130,6 +246,11 @@ func (m *model) ours(members []yapplitest.Member) (map[string]yapplitest.Member,
 	if others != len(m.foreign) {
 		return nil, fmt.Errorf("%d of %d foreign members are left", others, len(m.foreign))
 	}
+	for unique := range m.before {
+		if _, left := byUnique[unique]; !left {
+			return nil, fmt.Errorf("the shop's member %q bears another unique_id", unique)
+		}
+	}
 	return byUnique, nil
 }
 
@@ -139,7 +260,7 @@ func (m *model) ours(members []yapplitest.Member) (map[string]yapplitest.Member,
 func (m *model) person(unique string, member yapplitest.Member, at stage) (*modelPerson, error) {
 	differences := []string{}
 	for _, p := range m.people {
-		if !slices.Contains(p.ever, unique) {
+		if !m.had(p, unique) {
 			continue
 		}
 		if !m.mayWrite(p, unique) {
@@ -162,45 +283,80 @@ func (m *model) person(unique string, member yapplitest.Member, at stage) (*mode
 	return nil, fmt.Errorf("member %s of nobody: %q", member.ID, differences)
 }
 
-// mayWrite reports whether a member who bears an identity is ever a person's:
-// one that was there before takes a person's approval, or the card that the shop
-// wrote on both.
+// mayWrite reports whether a member is ever a person's. One that the relay made is,
+// if the person had the very unique_id; so is one that was there before where that is
+// enough for a link. Else it takes the card that the shop wrote on both, or an operator.
 func (m *model) mayWrite(p *modelPerson, unique string) bool {
 	was, existed := m.before[unique]
-	return !existed || m.mode == "always" || m.approved[p.mail+" "+unique] ||
-		m.mode == "match" && p.card != "" && p.card == was.card
-}
-
-// mustHave reports whether a person must have been linked to a member who was
-// there before, in the end.
-func (m *model) mustHave(p *modelPerson) bool {
-	was, existed := m.before[p.unique]
-	return !existed || m.mode == "always" || p.card != "" && p.card == was.card && !m.rejected[p.mail+" "+p.unique]
-}
-
-// goneHad reports whether somebody who is gone had the identity: the member may
-// be theirs, and have been disabled before.
-func (m *model) goneHad(unique string) bool {
-	return slices.ContainsFunc(m.people, func(p *modelPerson) bool { return !p.live && slices.Contains(p.ever, unique) })
-}
-
-// mayLack reports whether a live person may be without a member, though nobody
-// else has one of that identity: until a reconcile it was told of, and another
-// who has let go of the identity has given way.
-func (m *model) mayLack(p *modelPerson, at stage) bool {
-	if p.unique == "" || !m.mustHave(p) || at < settled && m.before[p.unique].json != "" && m.mode != "always" {
+	exact := slices.Contains(p.ever, unique)
+	switch {
+	case !existed, m.mode == "always" && exact:
+		return exact
+	case m.mode == "match" && p.card != "" && p.card == was.card:
 		return true
 	}
-	_, existed := m.before[p.unique]
-	return slices.ContainsFunc(m.people, func(other *modelPerson) bool {
+	return m.approved[pairOf(p, unique)]
+}
+
+// mustHave reports whether a person who has an identity must have been linked, in
+// the end, to a member who was there before.
+func (m *model) mustHave(p *modelPerson, unique string) bool {
+	return m.mode == "always" && unique == p.unique ||
+		p.card != "" && p.card == m.before[unique].card && !m.rejected[pairOf(p, unique)]
+}
+
+// goneHas reports whether a member may be theirs who are gone, and have been
+// disabled before.
+func (m *model) goneHas(unique string) bool {
+	return slices.ContainsFunc(m.people, func(p *modelPerson) bool { return !p.live && m.had(p, unique) && m.mayWrite(p, unique) })
+}
+
+// mayLack reports whether a live person may be without a member. Where there is none
+// that a person would call the same, only until it can be made; see waits.
+func (m *model) mayLack(p *modelPerson, byUnique map[string]yapplitest.Member, free map[string]bool, at stage) bool {
+	if p.unique == "" {
+		return true
+	}
+	members, refused := m.candidates(p, byUnique)
+	switch {
+	case len(members) == 0:
+		return refused && at < settled || m.waits(p, at) // who was refused is made one after the next list
+	case len(members) > 1:
+		return true // an operator decides on one after the other
+	case !free[members[0]] || !m.mustHave(p, members[0]):
+		return true // it is another's, or an operator decides
+	case m.mode == "always" && members[0] == p.unique:
+		return m.waits(p, at)
+	}
+	return at < settled || slices.ContainsFunc(m.people, func(other *modelPerson) bool {
+		return other != p && m.had(other, p.unique) // and may hold the claim
+	})
+}
+
+// candidates are the members that may be a person's: the one with the very
+// unique_id, else those with another spelling of it, but for those that an operator
+// has refused.
+func (m *model) candidates(p *modelPerson, byUnique map[string]yapplitest.Member) (members []string, refused bool) {
+	if _, exact := byUnique[p.unique]; exact {
+		return []string{p.unique}, false
+	}
+	for unique := range byUnique {
 		switch {
-		case !slices.Contains(other.ever, p.unique):
-			return false
-		case existed && m.mode != "always" && other != p:
-			return true // who may hold the claim
-		case at == drained && other.quiet:
-			return true
+		case !m.same(unique, p.unique):
+		case m.refused[pairOf(p, unique)+" "+p.unique]:
+			refused = true
+		default:
+			members = append(members, unique)
 		}
-		return at < settled && (!other.live || other.unique != p.unique)
+	}
+	return members, refused
+}
+
+// waits reports whether somebody else may hold the claim on an identity of which
+// there is no member: until all was told, and who has let go of it has given way.
+func (m *model) waits(p *modelPerson, at stage) bool {
+	return slices.ContainsFunc(m.people, func(other *modelPerson) bool {
+		return m.had(other, p.unique) &&
+			(at == drained && other.quiet || at < settled && (!other.live || !m.same(other.unique, p.unique)))
 	})
 }

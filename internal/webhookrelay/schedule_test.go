@@ -94,7 +94,8 @@ type variant struct {
 	duplicate    yapplitest.Duplicate
 	replace      bool
 	goneAsUser   bool
-	sharedFields bool // the identity is a field, which several users may share, or lack
+	sharedFields bool // the identity is a field, which several users may share, spell differently, or lack
+	trims        bool // the tenant drops white space around what it is sent
 	link         tenant.LinkMode
 }
 
@@ -102,7 +103,7 @@ type variant struct {
 // variants those of all.
 const (
 	combinations = 2 * 2 * 3 * 3
-	variants     = combinations * 3 * 2 * 2 * 2
+	variants     = combinations * 2 * 2 * 3 * 2 * 2
 )
 
 func variantOf(n int) variant {
@@ -113,7 +114,7 @@ func variantOf(n int) variant {
 	return variant{
 		generation: []int{1, 3}[digit(2)], lookup: digit(2) == 1, body: []string{"multipart", "json", "form"}[digit(3)],
 		link:         []tenant.LinkMode{tenant.Approve, tenant.Match, tenant.Always}[digit(3)],
-		sharedFields: digit(2) == 1, duplicate: []yapplitest.Duplicate{yapplitest.SecondUser, yapplitest.Refuse, yapplitest.Overwrite}[digit(3)],
+		sharedFields: digit(2) == 1, trims: digit(2) == 1, duplicate: []yapplitest.Duplicate{yapplitest.SecondUser, yapplitest.Refuse, yapplitest.Overwrite}[digit(3)],
 		replace: digit(2) == 1, goneAsUser: digit(2) == 1,
 	}
 }
@@ -132,6 +133,7 @@ type schedule struct {
 	model   model
 	users   map[*modelPerson]int64
 	numbers int          // given to people as identities
+	begun   bool         // the relay may create members
 	last    *modelPerson // to whom something happened
 	mu      sync.Mutex   // of the people and what is decided on them
 	jitter  *jitter
@@ -144,9 +146,7 @@ type schedule struct {
 func newSchedule(t testing.TB, n int) *schedule {
 	seed := prove.Seed() + uint64(n)
 	s := &schedule{rig: newRig(t), variant: variantOf(n), seed: seed, random: rand.New(rand.NewPCG(seed, 7)), users: map[*modelPerson]int64{}, begin: context.Background}
-	s.model = model{
-		foreign: map[string]string{}, before: map[string]before{}, approved: map[string]bool{}, rejected: map[string]bool{}, mode: string(s.link),
-	}
+	s.model = newModel(s.identity.Prefix, s.link)
 	s.mapping, s.settings.Link = linkMapping, s.link
 	s.patient, s.settings.Lag = true, 4*time.Minute
 	s.queue.news, s.queue.hides = make(chan struct{}, 4), 15*time.Second // shorter than many a batch takes
@@ -157,6 +157,7 @@ func newSchedule(t testing.TB, n int) *schedule {
 	s.ingest = newIngest(s.queue, s.metrics, hookSecret)
 	s.ingest.Now = time.Now
 	s.crm.Duplicate, s.crm.Replace, s.crm.Lookup, s.crm.Generation, s.crm.Body = s.duplicate, s.replace, s.lookup, s.generation, s.body
+	s.crm.Trim = s.trims
 	s.shop.Knobs.GoneAsUser = s.goneAsUser
 	quirks := []string{`"update":"partial"`, `"body":"` + s.body + `"`}
 	if s.replace {
@@ -193,31 +194,54 @@ func (s *schedule) invent(p *modelPerson) map[string]any {
 }
 
 // identify gives a person an identity, where that is a field: mostly one of its
-// own, but perhaps none, or one that another has or had.
+// own, but perhaps none, or one that another has or had; in whatever spelling.
 func (s *schedule) identify(p *modelPerson, fields map[string]any) {
 	s.numbers++
-	number := "M" + strconv.Itoa(s.numbers)
-	switch s.random.IntN(9) {
-	case 0:
-		number = ""
-	case 3: // a person made a member before
-		if s.settings.CreateAfterList || s.lookup {
-			s.madeMember(s.identity.Prefix+number, p)
-		}
-	case 4: // what a member bears whom somebody has made
-		if all := slices.Sorted(maps.Keys(s.model.before)); len(all) > 0 {
-			number = strings.TrimPrefix(all[s.random.IntN(len(all))], s.identity.Prefix)
-		}
-	case 1, 2:
-		if had := s.model.people[s.random.IntN(len(s.model.people))].ever; len(had) > 0 {
-			number = strings.TrimPrefix(had[s.random.IntN(len(had))], s.identity.Prefix)
-		}
+	value := "M" + strconv.Itoa(s.numbers)
+	if s.numbers%3 == 0 {
+		value = "Mail" + strconv.Itoa(s.numbers) + "@x.example"
 	}
-	p.bears("")
-	if fields["field_2"] = number; number != "" {
-		p.bears(s.identity.Prefix + number)
+	had := s.model.people[s.random.IntN(len(s.model.people))].ever
+	switch random := s.random.IntN(12); {
+	case random == 0:
+		value = ""
+	case random < 3 && len(had) > 0:
+		value = s.valueOf(had[s.random.IntN(len(had))])
+	case random == 3: // a person made a member before
+		if s.seesMade() {
+			s.madeMember(s.identity.Prefix+s.spells(value), p)
+		}
+	case random == 4: // what a member bears whom somebody has made
+		if all := slices.Sorted(maps.Keys(s.model.before)); len(all) > 0 {
+			value = s.valueOf(all[s.random.IntN(len(all))])
+		}
+	case random < 7 && p.unique != "": // the same as before
+		value = s.valueOf(p.unique)
+	case random == 7 && len(had) > 0: // of a number this is another
+		value = strings.ToLower(s.valueOf(had[0]))
+	}
+	p.typed, p.unique = s.spells(value), ""
+	fields["field_2"] = p.typed
+	if value = strings.TrimSpace(p.typed); value != "" {
+		p.bears(s.identity.Prefix + value)
 	}
 }
+
+func (s *schedule) valueOf(unique string) string {
+	return strings.TrimPrefix(unique, s.identity.Prefix)
+}
+
+// spells leaves half of all values as they are.
+func (s *schedule) spells(value string) string {
+	if s.random.IntN(2) == 0 {
+		return value
+	}
+	return spell(s.random, value)
+}
+
+// seesMade reports whether the relay finds a member whom somebody has just made,
+// before it creates one of the very unique_id.
+func (s *schedule) seesMade() bool { return s.settings.CreateAfterList || s.lookup }
 
 func (s *schedule) addUser() *modelPerson {
 	p := &modelPerson{live: true, mail: fmt.Sprintf("user%d@mail.example", len(s.model.people))}
@@ -236,25 +260,6 @@ func (s *schedule) addUser() *modelPerson {
 		p.bears(unique(s.users[p]))
 	}
 	return p
-}
-
-// madeMember makes a member who is not the relay's, whom the shop may have
-// disabled, and may have written more about; of a person, perhaps.
-func (s *schedule) madeMember(unique string, p *modelPerson) {
-	values, was := map[string]string{"unique_id": unique, "column01": "古い名前"}, before{}
-	was.card = []string{p.card, p.card, p.card, "", "X" + unique}[s.random.IntN(5)]
-	values["column04"] = was.card
-	if was.off = s.random.IntN(4) == 0; was.off {
-		values["enabled"] = "0"
-	}
-	if s.random.IntN(2) == 0 {
-		was.kept = "店の覚え"
-		values["column30"], values["rank"] = was.kept, "3"
-	}
-	id := s.crm.Put(yapplitest.Member{Values: values})
-	m, _ := s.crm.Find(id)
-	was.json = string(m.JSON())
-	s.model.before[unique] = was
 }
 
 // step changes something at random and tells the relay, mostly.
@@ -298,6 +303,10 @@ func (s *schedule) happens() (p *modelPerson, event string) {
 			s.shop.RestoreUser(s.users[p])
 		}
 	case 8: // somebody else's member comes to be
+		if s.sharedFields && s.random.IntN(2) == 0 {
+			s.madeAgain(s.model.people[s.random.IntN(len(s.model.people))])
+			break
+		}
 		id := s.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "other-" + strconv.Itoa(len(s.model.foreign)), "column01": "他店"}})
 		m, _ := s.crm.Find(id)
 		s.model.foreign[id] = string(m.JSON())
@@ -392,10 +401,13 @@ func (s *schedule) wishes(ctx context.Context, stack *tenant.Tenant) {
 // that was told of is handled, and once a single reconcile has found the rest.
 func (s *schedule) run() error {
 	for range 5 {
-		if p := s.addUser(); p.unique != "" && s.random.IntN(2) == 0 && len(s.crm.FindUnique(p.unique)) == 0 {
-			s.madeMember(p.unique, p)
+		p := s.addUser()
+		unique := s.identity.Prefix + s.spells(s.valueOf(p.unique))
+		if p.unique != "" && s.random.IntN(2) == 0 && len(s.crm.FindUnique(unique)) == 0 {
+			s.madeMember(unique, p)
 		}
 	}
+	s.begun = true
 	s.reconcile()
 	ctx, stop := context.WithCancel(context.Background())
 	ask, enough := context.WithCancel(ctx)
@@ -429,17 +441,24 @@ func (s *schedule) run() error {
 	time.Sleep(s.crm.Lag + time.Second)
 	s.reconcile()
 	reconciles.Go(func() { s.wishes(ctx, s.stack()) }) // who takes a claim over waits for another
-	for _, at := range []stage{reconciled, settled} {
-		if at == settled {
-			s.approvesRightful(admin.NewLinks(s.plain(), s.queue))
-			s.reconcile()
-		}
+	if err := s.drained(); err != nil {
+		return err
+	}
+	if err := s.check(reconciled); err != nil {
+		return fmt.Errorf("after the reconcile: %w", err)
+	}
+	for range 9 {
+		more := s.decidesRest(admin.NewLinks(s.plain(), s.queue))
+		s.reconcile()
 		if err := s.drained(); err != nil {
 			return err
 		}
-		if err := s.check(at); err != nil {
-			return fmt.Errorf("stage %d: %w", at, err)
+		if !more {
+			break
 		}
+	}
+	if err := s.check(settled); err != nil {
+		return fmt.Errorf("once all is decided: %w", err)
 	}
 	return nil
 }

@@ -94,6 +94,9 @@ type Server struct {
 	// an overwriting creation: to null, rank and logined to 0, and enabled
 	// to 1. password and secret_answer, which no answer shows, are kept.
 	Replace bool
+	// Trim says that a creation or update drops the white space around each
+	// value, that of unique_id, too. Members made with Put keep theirs.
+	Trim bool
 	// Body is the encoding that creations and updates must have:
 	// "multipart", "json" or "form". Empty: multipart, from generation 3
 	// on json.

@@ -186,6 +186,41 @@ func TestNullAndEmptyStayApart(t *testing.T) {
 	}
 }
 
+// A tenant that trims compares the unique_id of a creation without its white
+// space, too.
+func TestTrim(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{jsonTyp, form} {
+		s := quick(1)
+		s.Trim, s.Duplicate, s.Body = true, yapplitest.Refuse, map[string]string{jsonTyp: "json", form: "form"}[body]
+		sent := map[string]string{jsonTyp: `{"unique_id":" u\u3000","column01":"\ta b\n"}`, form: "unique_id=+u%E3%80%80&column01=%09a+b%0A"}[body]
+		if status, answer := ask(t, s, "POST", "/api/ext/users", body, sent); status != 200 || !strings.Contains(answer, `"unique_id":"u"`) {
+			t.Errorf("%s: POST %d %s", body, status, answer)
+		}
+		if status, answer := ask(t, s, "POST", "/api/ext/users", body, sent); status != 400 {
+			t.Errorf("%s: POST again %d %s", body, status, answer)
+		}
+		if status, answer := ask(t, s, "PUT", "/api/ext/users/1001", body, strings.ReplaceAll(sent, "unique_id", "login_id")); status != 200 {
+			t.Errorf("%s: PUT %d %s", body, status, answer)
+		}
+		for _, m := range s.Members() {
+			if m.Values["column01"] != "a b" || m.ID == "1001" && m.Values["login_id"] != "u" {
+				t.Errorf("%s: stored %q", body, m.Values)
+			}
+		}
+		blank := map[string]string{jsonTyp: `{"unique_id":"\u3000"}`, form: "unique_id=+"}[body]
+		if status, answer := ask(t, s, "POST", "/api/ext/users", body, blank); status != 400 {
+			t.Errorf("%s: POST of a blank unique_id %d %s", body, status, answer)
+		}
+	}
+	s := quick(0)
+	s.Body = "json"
+	ask(t, s, "POST", "/api/ext/users", jsonTyp, `{"unique_id":" u ","column01":" a "}`)
+	if found := s.FindUnique(" u "); len(found) != 1 || found[0].Values["column01"] != " a " {
+		t.Errorf("without the knob: %q", found)
+	}
+}
+
 func TestListsCanBeClampedSkippedAndShuffled(t *testing.T) {
 	t.Parallel()
 	s := quick(6)

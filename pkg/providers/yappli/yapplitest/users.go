@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"hikyaku/pkg/providers/internal/sandbox"
@@ -296,6 +297,10 @@ var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$`)
 
 func (s *Server) take(set map[string]*string, name string, text *string) error {
 	target, ok := settable[name]
+	if s.Trim && text != nil {
+		trimmed := strings.TrimSpace(*text)
+		text = &trimmed
+	}
 	switch {
 	case name == "point":
 		return fmt.Errorf("point cannot be set")

@@ -110,7 +110,7 @@ func (w *wreck) recovers(ctx context.Context, p *crash.Process) error {
 			return err
 		}
 		time.Sleep(time.Hour + time.Minute) // a process that died may hold the lease
-		stack, err := w.open(ctx, p) // a decision whose message was lost waits for a reconcile
+		stack, err := w.open(ctx, p)        // a decision whose message was lost waits for a reconcile
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"hikyaku/internal/webhookrelay/state"
@@ -141,7 +142,7 @@ func (p Plan) SentShows(c *state.Sent, m yappli.Member) bool {
 func (p Plan) sentDigest(fields []string, value func(name string) string) string {
 	parts := slices.Clone(fields)
 	for _, name := range fields {
-		parts = append(parts, value(name))
+		parts = append(parts, strings.TrimSpace(value(name))) // as some tenants store it
 	}
 	return p.Key.Digest("sent", parts...).String()
 }

@@ -64,13 +64,13 @@ func (r linker) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, 
 // member, even if by another identity, so that nobody else is linked to it. That one
 // spelling of it is known does not say that all are: while a user waits for a person
 // to decide, all are stored.
-func (r linker) keepIdentity(m yappli.Member, unique state.Spelling, bearers []*record, owner int64, waits bool) []func(context.Context) error {
+func (r linker) keepIdentity(m yappli.Member, unique state.Spelling, bearers []*record, owner int64, waits bool) func(context.Context) error {
 	isKnown := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) && rec.unique == unique.Folded })
 	mayBeClaim := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(hasRow) && !rec.is(linked) })
 	if m.UniqueID == "" || isKnown && !mayBeClaim && !waits {
 		return nil
 	}
-	return []func(context.Context) error{func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		b := state.Bearer{Member: m.ID, Owner: owner}
 		if owner != 0 { // the object was lost, which says how the row's link came to be
 			held, err := r.State.Rows.Read(ctx, owner)
@@ -82,7 +82,7 @@ func (r linker) keepIdentity(m yappli.Member, unique state.Spelling, bearers []*
 			}
 		}
 		return r.State.Claims.Note(ctx, unique, b, isKnown)
-	}}
+	}
 }
 
 // link makes a member that its identity alone gives to a user the user's own:

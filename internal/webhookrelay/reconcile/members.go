@@ -23,9 +23,11 @@ const secondThought = 2 * time.Second
 type members struct {
 	*run
 
-	match  matcher
-	links  linker
-	doubts []state.Spelling // of a page's members who cannot be used
+	match   matcher
+	links   linker
+	doubts  []state.Spelling // of a page's members who cannot be used
+	similar []*record        // users of a page who wait for a person, with the pair in asked
+	asked   []state.Pair
 }
 
 // listMembers compares each member with the record of its user as it streams
@@ -106,10 +108,13 @@ func (r *members) spoil(_ pagination.Row, m yappli.Member) (user int64, known bo
 
 func (r *members) takeMembers(ctx context.Context, list iter.Seq[yappli.Member]) error {
 	var kept []func(context.Context) error
+	r.similar, r.asked = nil, nil
 	count := 0
 	for m := range list {
 		count++
-		kept = append(kept, r.takeMember(m)...)
+		if keep := r.takeMember(m); keep != nil {
+			kept = append(kept, keep)
+		}
 	}
 	for _, unique := range r.doubts {
 		kept = append(kept, func(ctx context.Context) error { return r.State.Claims.Doubt(ctx, unique) })
@@ -123,13 +128,29 @@ func (r *members) takeMembers(ctx context.Context, list iter.Seq[yappli.Member])
 	if err := group.Wait(); err != nil {
 		return err // the page is taken again
 	}
+	if err := r.ask(ctx); err != nil {
+		return err
+	}
 	r.at.Report.Members += count
 	return nil
 }
 
-// takeMember finds the member's user, compares, and returns what is to be stored.
-// What it returns touches no record but its own.
-func (r *members) takeMember(m yappli.Member) []func(context.Context) error {
+// ask proposes the pairs of a page's members who bear the identity in another spelling,
+// but where the page has shown one who bears it exactly.
+func (r *members) ask(ctx context.Context) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, pair := range r.asked {
+		if rec := r.similar[i]; !rec.is(claimed) && rec.member == r.memberHash(pair.Member) {
+			group.Go(func() error { return r.State.Pairs.Propose(groupCtx, pair) })
+		}
+	}
+	return group.Wait()
+}
+
+// takeMember finds the member's user, compares, and returns what is to be stored, if
+// anything. What it returns touches no record but its own.
+func (r *members) takeMember(m yappli.Member) func(context.Context) error {
 	var unique state.Spelling
 	var bearers []*record
 	if m.UniqueID != "" {
@@ -153,24 +174,22 @@ func (r *members) takeMember(m yappli.Member) []func(context.Context) error {
 		}
 		return nil
 	}
-	var keep []func(context.Context) error
 	for _, other := range similar {
 		if other.is(pending) && !other.is(decided) {
-			pair := r.PairOf(other.id, m, false)
-			keep = append(keep, func(ctx context.Context) error { return r.State.Pairs.Propose(ctx, pair) })
+			r.similar, r.asked = append(r.similar, other), append(r.asked, r.PairOf(other.id, m, false))
 		}
 	}
 	waits := len(similar) > 0
 	switch {
 	case rec == nil:
-		return append(keep, r.links.keepIdentity(m, unique, bearers, 0, waits)...)
+		return r.links.keepIdentity(m, unique, bearers, 0, waits)
 	case rec.is(unnoted) && unique.Folded == rec.unique && r.Settings.Mode == tenant.Write:
-		return append(keep, func(ctx context.Context) error { return r.links.remember(ctx, rec, m) })
+		return func(ctx context.Context) error { return r.links.remember(ctx, rec, m) }
 	case !byIdentity, r.Settings.Mode == tenant.Observe && r.Settings.Link == tenant.Always:
-		return append(keep, r.links.keepIdentity(m, unique, bearers, rec.id, waits)...)
+		return r.links.keepIdentity(m, unique, bearers, rec.id, waits)
 	}
 	exact := slices.DeleteFunc(bearers, func(b *record) bool { return !b.bears(unique) })
-	return append(keep, func(ctx context.Context) error { return r.links.link(ctx, rec, m, exact) })
+	return func(ctx context.Context) error { return r.links.link(ctx, rec, m, exact) }
 }
 
 // markIndex says that from now on absence can be read from the identities.

@@ -30,17 +30,17 @@ type claimer struct {
 	before state.Row // as it was before the attempt
 }
 
-// claim takes the identity for the user, and returns who bears it: no member, so
-// that the caller may create one, or one that may be linked. Each claim swaps the
+// claim takes the identity for the user, and returns who bears which spelling of it: no
+// member, so that the caller may create one, or one that may be linked. Each claim swaps the
 // document, also one that only confirms an earlier: of two who read the same, one
 // gets it. Whatever else made the user its owner than a claim which this row tells
 // of leaves a doubt, and the row stays inflight.
-func (c claimer) claim(ctx context.Context) (state.Bearer, error) {
+func (c claimer) claim(ctx context.Context) (next state.Bearer, mark string, err error) {
 	claim, err := c.State.Claims.Read(ctx, c.person.Unique)
 	if err != nil {
-		return state.Bearer{}, err
+		return next, "", err
 	}
-	mark, next := c.person.Unique.Mark(), state.Bearer{}
+	mark = c.person.Unique.Mark()
 	b := claim.At(mark)
 	m, certain, err := c.exactBearer(ctx, b)
 	switch {
@@ -55,7 +55,7 @@ func (c claimer) claim(ctx context.Context) (state.Bearer, error) {
 		}
 	}
 	if err != nil {
-		return state.Bearer{}, err
+		return state.Bearer{}, "", err
 	}
 	switch next.Owner = c.user; {
 	case certain && next.Member == "":
@@ -68,9 +68,9 @@ func (c claimer) claim(ctx context.Context) (state.Bearer, error) {
 	claim.Set(mark, next)
 	err = c.State.Claims.Swap(ctx, claim)
 	if !certain {
-		return state.Bearer{}, errors.Join(errInDoubt, err)
+		return state.Bearer{}, "", errors.Join(errInDoubt, err)
 	}
-	return next, err
+	return next, mark, err
 }
 
 // exactBearer returns the member that bears the identity exactly, none if

@@ -29,7 +29,7 @@ func (a *attempt) upsert(ctx context.Context, p tenant.Person) outcome.Outcome {
 		}
 		return a.update(ctx, p, class)
 	}
-	b, err := claimer{a.Plan, a.job.user, p, a.held.Row, a.before}.claim(ctx)
+	b, mark, err := claimer{a.Plan, a.job.user, p, a.held.Row, a.before}.claim(ctx)
 	switch {
 	case errors.Is(err, plan.ErrOtherOwner):
 		return a.giveUp(ctx, outcome.Done(outcome.DuplicateIdentity))
@@ -44,12 +44,12 @@ func (a *attempt) upsert(ctx context.Context, p tenant.Person) outcome.Outcome {
 	case err != nil:
 		return a.giveUp(ctx, outcome.FaultOf(err))
 	}
-	a.before.Identity, a.before.Spelling = a.held.Identity, a.held.Spelling // claimed: to stay in the row, whatever comes of it
+	a.before.Identity, a.before.Spelling = a.held.Identity, mark // claimed: to stay in the row, whatever comes of it
 	if b.Member == "" {
 		return a.create(ctx, p)
 	}
 	r := a.held.Row
-	r.Member, r.Link = b.Member, b.Link
+	r.Member, r.Link, r.Spelling = b.Member, b.Link, mark
 	if err := a.State.Rows.Swap(ctx, a.held, r); err != nil {
 		return outcome.FaultOf(err)
 	}

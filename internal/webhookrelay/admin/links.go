@@ -14,7 +14,6 @@ import (
 	"hikyaku/internal/webhookrelay/state"
 	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -143,7 +142,11 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 		return c, fmt.Errorf("reading member %s: %w", c.Member, err)
 	}
 	c.UniqueID, c.Fields, c.Bearer, c.Records = p.Unique.Text, plan.UserFields(p.User), plan.MemberFields(m), l.RecordsDigest(p.User, m)
-	if c.Owner, err = l.linkedTo(ctx, m); err != nil {
+	claim, err := l.State.Claims.Read(ctx, unique)
+	if err == nil {
+		c.Owner, err = l.TakenBy(ctx, user, claim, unique, m.ID)
+	}
+	if err != nil {
 		return c, err
 	}
 	c.Wish = map[string]string{}
@@ -154,21 +157,6 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 		delete(c.Wish, name)
 	}
 	return c, nil
-}
-
-// linkedTo returns the user who is linked to a member; 0 if none is known.
-func (l Links) linkedTo(ctx context.Context, m yappli.Member) (int64, error) {
-	unique := l.Spell(m.UniqueID)
-	claim, err := l.State.Claims.Read(ctx, unique)
-	owner := claim.At(unique.Mark()).Owner
-	if err != nil || owner == 0 {
-		return 0, err
-	}
-	held, err := l.State.Rows.Read(ctx, owner)
-	if held.Member != m.ID {
-		owner = 0
-	}
-	return owner, err
 }
 
 // Decide stores a person's decision on what Compare showed, and asks the relay

@@ -41,8 +41,10 @@ func (m *Mapping) FoldIdentity(by, value string) string {
 	if by != "phone" && by != "mobile" {
 		return folded
 	}
+	digits := phonenumbers.NormalizeDigitsOnly(folded)
 	number, _ := internationalNumber(folded, m.options.region).(string)
-	return cmp.Or(number, phonenumbers.NormalizeDigitsOnly(folded), folded)
+	alone, _ := internationalNumber(digits, m.options.region).(string) // so that the digits fold to what they do
+	return cmp.Or(number, alone, digits, folded)
 }
 
 func foldText(value string) string {

@@ -98,7 +98,20 @@ func (p Plan) WithOwner(ctx context.Context, user int64, b state.Bearer, unique 
 // right to the member that bears it, and no creation under way: being the first to
 // type it keeps nobody else from the member.
 func (p Plan) IsMereClaim(b state.Bearer, owner state.Row) bool {
-	return b.Member != "" && b.Link == "" && p.Settings.Link != tenant.Always && owner.Member == "" && owner.State != state.Inflight
+	without := owner.Member == "" && owner.State != state.Inflight || owner.Member != "" && owner.Member != b.Member
+	return b.Member != "" && b.Link == "" && p.Settings.Link != tenant.Always && without
+}
+
+// TakenBy returns the other user who is linked to a member, as far as the claim on the
+// member's identity and the rows of those who are named in it tell; 0 if nobody is.
+func (p Plan) TakenBy(ctx context.Context, user int64, claim state.HeldClaim, unique state.Spelling, member string) (int64, error) {
+	for _, mark := range claim.Beside("-") { // in whatever spelling
+		b, owner, err := p.WithOwner(ctx, user, claim.At(mark), unique)
+		if err != nil || b.OfAnother(user) && owner.Member == member {
+			return b.Owner, err
+		}
+	}
+	return 0, nil
 }
 
 // unsteady are fields that change without anybody becoming another person.

@@ -43,6 +43,11 @@ func (p Plan) MemberOf(ctx context.Context, user int64, person tenant.Person, ro
 	for _, mark := range beside {
 		b, owner, err := p.WithOwner(ctx, user, claim.At(mark), person.Unique)
 		other := Standing{b, true, b.OfAnother(user) && !p.IsMereClaim(b, owner)}
+		if err == nil && b.Member != "" && !other.taken {
+			var by int64
+			by, err = p.TakenBy(ctx, user, claim, person.Unique, b.Member)
+			other.taken = by != 0
+		}
 		pair := state.Pair{User: user, Member: b.Member, Identity: cmp.Or(mark, person.Unique.Folded.String()), How: state.Folded}
 		_, rejected := state.Rejection(d.AllRejected(), pair)
 		if err != nil || !rejected && (b.Member != "" || other.taken) {

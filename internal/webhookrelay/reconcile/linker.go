@@ -10,6 +10,7 @@ import (
 	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/internal/webhookrelay/state"
 	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
 )
 
@@ -56,7 +57,10 @@ func (r linker) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, 
 		return b, awaiting
 	}
 	claim.Set(unique.Mark(), next)
-	return next, cmp.Or(r.State.Claims.Swap(ctx, claim), awaiting)
+	if err = r.State.Claims.Swap(ctx, claim); errors.Is(err, objectstore.ErrConflict) {
+		return r.own(ctx, m, owner, inDoubt, rejected) // perhaps another spelling was written: it is judged anew
+	}
+	return next, cmp.Or(err, awaiting)
 }
 
 // keepIdentity stores a member's identity if it is not known, or only claimed,
@@ -83,6 +87,51 @@ func (r linker) keepIdentity(m yappli.Member, unique state.Spelling, bearers []*
 		}
 		return r.State.Claims.Note(ctx, unique, b, isKnown)
 	}
+}
+
+// noteRows writes the claims of users whom rows link, or may have made a member, and
+// whom the list of members does not show. Under other rules of folding than the run
+// before had, they are nowhere else: a member is asked for then what it bears, as the row
+// of a user who is gone tells only an earlier name.
+func (r linker) noteRows(ctx context.Context) error {
+	for ; r.at.Noted < r.table.len(); r.at.Noted++ {
+		rec := r.table.at(r.at.Noted)
+		unseen := rec.id != 0 && rec.is(linked|unresolved) && !rec.is(matched)
+		if !unseen || rec.is(known) && !r.at.Refolds {
+			continue
+		}
+		if err := r.noteRow(ctx, rec); err != nil {
+			return err
+		}
+		if err := r.pause(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r linker) noteRow(ctx context.Context, rec *record) error {
+	held, err := r.State.Rows.Read(ctx, rec.id)
+	if err != nil {
+		return err
+	}
+	mark, ok := state.ParseDigest(cmp.Or(held.Spelling, held.Identity))
+	b := state.Bearer{Member: held.Member, Owner: rec.id}
+	switch {
+	case !ok, held.Member == "" && !held.Unresolved():
+		return nil
+	case held.Member == "":
+		return r.State.Claims.Note(ctx, state.Spelling{Exact: mark, Folded: rec.unique}, b, true)
+	}
+	b.Link = cmp.Or(held.Link, state.Approved)
+	m, err := r.Members.User(ctx, held.Member)
+	if errors.Is(err, providers.ErrNotFound) || err == nil && m.UniqueID == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.State.Claims.Note(ctx, r.Spell(m.UniqueID), b, true)
 }
 
 // link makes a member that its identity alone gives to a user the user's own:
@@ -171,6 +220,17 @@ func (r linker) await(ctx context.Context, rec *record, m yappli.Member) error {
 		return r.resolve(ctx, rec, state.Row{State: state.Idle}) // whatever came of the creation, this member is in its way
 	}
 	return nil
+}
+
+// remembered is who bears the spelling of a pair's member.
+func (r linker) remembered(ctx context.Context, rec *record, pair state.Pair) (state.Bearer, error) {
+	exact, ok := state.ParseDigest(pair.Identity)
+	if !ok {
+		return state.Bearer{}, nil
+	}
+	unique := state.Spelling{Exact: exact, Folded: rec.unique}
+	claim, err := r.State.Claims.Read(ctx, unique)
+	return claim.At(unique.Mark()), err
 }
 
 // remember notes with the identity that the relay made its member, which the

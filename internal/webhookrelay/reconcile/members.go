@@ -2,8 +2,10 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -23,11 +25,18 @@ const secondThought = 2 * time.Second
 type members struct {
 	*run
 
-	match   matcher
-	links   linker
-	doubts  []state.Spelling // of a page's members who cannot be used
-	similar []*record        // users of a page who wait for a person, with the pair in asked
-	asked   []state.Pair
+	match  matcher
+	links  linker
+	doubts []state.Spelling // of a page's members who cannot be used
+	asked  []waiting        // of a page
+	mu     sync.Mutex
+	later  []waiting // to be asked at the end
+}
+
+// A waiting is a user who waits for a person, with the pair to be proposed.
+type waiting struct {
+	rec  *record
+	pair state.Pair
 }
 
 // listMembers compares each member with the record of its user as it streams
@@ -48,6 +57,11 @@ func (r *members) listMembers(ctx context.Context) error {
 		}
 		l.At, l.Spoiled = l.At.Again(), 0
 		r.at.Report.Members, r.at.Report.Unclaimed = 0, 0
+	}
+	if !r.dry {
+		if err := errors.Join(r.askLater(ctx), r.links.noteRows(ctx)); err != nil {
+			return err
+		}
 	}
 	return r.markIndex(ctx)
 }
@@ -108,7 +122,7 @@ func (r *members) spoil(_ pagination.Row, m yappli.Member) (user int64, known bo
 
 func (r *members) takeMembers(ctx context.Context, list iter.Seq[yappli.Member]) error {
 	var kept []func(context.Context) error
-	r.similar, r.asked = nil, nil
+	r.asked = nil
 	count := 0
 	for m := range list {
 		count++
@@ -140,12 +154,52 @@ func (r *members) takeMembers(ctx context.Context, list iter.Seq[yappli.Member])
 func (r *members) ask(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for i, pair := range r.asked {
-		if rec := r.similar[i]; !rec.is(claimed) && rec.member == r.memberHash(pair.Member) {
-			group.Go(func() error { return r.State.Pairs.Propose(groupCtx, pair) })
+	for _, w := range r.asked {
+		if !w.rec.is(claimed) && w.rec.member == r.memberHash(w.pair.Member) {
+			group.Go(func() error { return r.askOf(groupCtx, w.rec, w.pair) })
 		}
 	}
 	return group.Wait()
+}
+
+// askOf proposes a pair, unless the claim remembers that the member is the user's. While
+// a pair waits with a member who bears the identity exactly, only the end of the list
+// tells whether that one is still there.
+func (r *members) askOf(ctx context.Context, rec *record, pair state.Pair) error {
+	b, err := r.links.remembered(ctx, rec, pair)
+	if err != nil {
+		return err
+	}
+	if b.Owner == rec.id && b.Member == pair.Member && b.Link != "" {
+		rec.flags &^= pending
+		rec.set(matched | differ)
+		return nil
+	}
+	had, err := r.State.Pairs.Read(ctx, rec.id)
+	if err != nil {
+		return err
+	}
+	if had.How == state.Exactly && had.Member != pair.Member {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.later = append(r.later, waiting{rec, pair})
+		return nil
+	}
+	return r.State.Pairs.Propose(ctx, pair)
+}
+
+// askLater proposes what had to wait for the end of the list.
+func (r *members) askLater(ctx context.Context) error {
+	for _, w := range r.later {
+		if w.rec.is(claimed) || w.rec.member != r.memberHash(w.pair.Member) {
+			continue
+		}
+		if err := r.State.Pairs.Propose(ctx, w.pair); err != nil {
+			return err
+		}
+	}
+	r.later = nil
+	return nil
 }
 
 // takeMember finds the member's user, compares, and returns what is to be stored, if
@@ -176,10 +230,10 @@ func (r *members) takeMember(m yappli.Member) func(context.Context) error {
 	}
 	for _, other := range similar {
 		if other.is(pending) && !other.is(decided) {
-			r.similar, r.asked = append(r.similar, other), append(r.asked, r.PairOf(other.id, m, false))
+			r.asked = append(r.asked, waiting{other, r.PairOf(other.id, m, false)})
 		}
 	}
-	waits := len(similar) > 0
+	waits := slices.ContainsFunc(bearers, func(b *record) bool { return b.is(listed) && !b.is(linked) && !b.bears(unique) })
 	switch {
 	case rec == nil:
 		return r.links.keepIdentity(m, unique, bearers, 0, waits)

@@ -200,6 +200,7 @@ func (r reader) listIdentities(ctx context.Context) error {
 	r.table.index()
 	newest, err := r.State.Index.Read(ctx)
 	r.at.Known, r.at.Members.Began = newest.Members, r.Now().UTC()
+	r.at.Refolds = newest.Folding != r.Mapping.Folding()
 	return err
 }
 

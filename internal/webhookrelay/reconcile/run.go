@@ -90,9 +90,11 @@ type cursor struct {
 	Phase   phase     `json:"phase"`
 	Users   listing   `json:"users"`
 	Members listing   `json:"members"`
-	After   string    `json:"after,omitempty"` // key reached in rows or identities
-	Known   int       `json:"known,omitempty"` // members in the last complete list
-	Next    int       `json:"next,omitempty"`  // record reached in send
+	After   string    `json:"after,omitempty"`   // key reached in rows or identities
+	Known   int       `json:"known,omitempty"`   // members in the last complete list
+	Refolds bool      `json:"refolds,omitempty"` // claims are named by other rules than those of the run before
+	Noted   int       `json:"noted,omitempty"`   // record reached in noting what no list shows
+	Next    int       `json:"next,omitempty"`    // record reached in send
 	Saves   int       `json:"saves"`
 	Records int       `json:"records"` // in the saved table
 	Report  Report    `json:"report"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/internal/webhookrelay/state"
@@ -85,7 +86,7 @@ func (c claimer) exactBearer(ctx context.Context, b state.Bearer) (m yappli.Memb
 		case c.IsMereClaim(b, owner.Row):
 			return c.bears(ctx, b.Member, c.person.Unique.Is)
 		default:
-			err = c.abandoned(ctx, b, owner.Row)
+			err = c.abandoned(ctx, c.person.Unique.Mark(), b, owner.Row)
 		}
 		return m, false, err
 	case b.Member != "":
@@ -122,6 +123,7 @@ func (c claimer) mayTake(ctx context.Context, m yappli.Member, b state.Bearer) (
 // any more is taken out of the claim.
 func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (next state.Bearer, mark string, certain bool, err error) {
 	certain = true
+	var awaiting []state.Pair
 	for _, mark := range claim.Beside(c.person.Unique.Mark()) {
 		b, owner, err := c.WithOwner(ctx, c.user, claim.At(mark), c.person.Unique)
 		if err != nil {
@@ -130,7 +132,7 @@ func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (nex
 		var m yappli.Member
 		there, ended := false, false
 		if b.Member == "" {
-			ended, err = c.endedWithout(ctx, b, owner)
+			ended, err = c.endedWithout(ctx, mark, b, owner)
 		} else {
 			m, there, err = c.bears(ctx, b.Member, c.person.Unique.Other)
 		}
@@ -142,30 +144,49 @@ func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (nex
 			certain = certain && ended
 			continue
 		}
-		next, err = c.mayTakeSimilar(ctx, m, b, owner)
-		if !errors.Is(err, plan.ErrRejected) {
+		next, pair, err := c.mayTakeSimilar(ctx, *claim, mark, m)
+		switch {
+		case errors.Is(err, plan.ErrAwaiting):
+			awaiting = append(awaiting, pair)
+		case !errors.Is(err, plan.ErrRejected):
 			return next, c.Spell(m.UniqueID).Mark(), err == nil, err
 		}
+	}
+	if len(awaiting) > 0 {
+		return state.Bearer{}, "", false, c.ask(ctx, awaiting)
 	}
 	return state.Bearer{}, "", certain, nil
 }
 
+// ask proposes one of several pairs: the one that waits already, if it is among them.
+func (c claimer) ask(ctx context.Context, pairs []state.Pair) error {
+	had, err := state.Pair{}, error(nil)
+	if len(pairs) > 1 {
+		if had, err = c.State.Pairs.Read(ctx, c.user); err != nil {
+			return err
+		}
+	}
+	chosen := max(0, slices.IndexFunc(pairs, had.Same))
+	return cmp.Or(c.State.Pairs.Propose(ctx, pairs[chosen]), plan.ErrAwaiting)
+}
+
 // endedWithout reports whether a claim on another spelling certainly made no member.
 // It is plan.ErrOtherOwner if it may still make one.
-func (c claimer) endedWithout(ctx context.Context, b state.Bearer, owner state.Row) (bool, error) {
+func (c claimer) endedWithout(ctx context.Context, mark string, b state.Bearer, owner state.Row) (bool, error) {
 	switch b.Owner {
 	case 0:
 		return false, nil
 	case c.user:
 		return c.claimedBefore(), nil
 	}
-	return false, c.abandoned(ctx, b, owner)
+	return false, c.abandoned(ctx, mark, b, owner)
 }
 
-// mayTakeSimilar is mayTake for a member who bears another spelling. One who is
-// another user's is nobody else's, whatever a person decides. That a member is not
-// the user's counts only if a list has been read since that shows who else there is.
-func (c claimer) mayTakeSimilar(ctx context.Context, m yappli.Member, b state.Bearer, owner state.Row) (next state.Bearer, err error) {
+// mayTakeSimilar is mayTake for a member who bears another spelling, that of a mark. One
+// who is another user's is nobody else's, whatever a person decides. That a member is
+// not the user's counts only if a list has been read since that shows who else there is.
+func (c claimer) mayTakeSimilar(ctx context.Context, claim state.HeldClaim, mark string, m yappli.Member) (next state.Bearer, pair state.Pair, err error) {
+	b := claim.At(mark)
 	how, pair, err := c.MayLink(ctx, c.user, c.person, m, b)
 	switch {
 	case errors.Is(err, plan.ErrRejected):
@@ -173,25 +194,35 @@ func (c claimer) mayTakeSimilar(ctx context.Context, m yappli.Member, b state.Be
 		if readErr == nil && newest.Users.Before(pair.At.Add(c.Settings.LagTime())) {
 			readErr = errOldList
 		}
-		return next, cmp.Or(readErr, err)
-	case errors.Is(err, plan.ErrAwaiting):
-		return next, cmp.Or(c.State.Pairs.Propose(ctx, pair), err)
-	case err == nil && b.OfAnother(c.user) && !c.IsMereClaim(b, owner):
-		return next, plan.ErrOtherOwner
+		return next, pair, cmp.Or(readErr, err)
+	case err != nil:
+		return next, pair, err
 	}
-	return state.Bearer{Member: m.ID, Link: how}, err
+	if by, err := c.TakenBy(ctx, c.user, claim, c.person.Unique, m.ID); err != nil || by != 0 {
+		return next, pair, cmp.Or(err, plan.ErrOtherOwner)
+	}
+	if b.OfAnother(c.user) {
+		owner, err := c.State.Rows.Read(ctx, b.Owner)
+		if err == nil && !c.IsMereClaim(b, owner.Row) {
+			err = c.abandoned(ctx, mark, b, owner.Row)
+		}
+		if err != nil {
+			return next, pair, err
+		}
+	}
+	return state.Bearer{Member: m.ID, Link: how}, pair, nil
 }
 
-// abandoned returns nil if the owner neither has nor may have made a member of
-// the identity, and does not ask for one. The row is read after the claim: a
+// abandoned returns nil if the owner of a claim on the spelling of a mark neither has nor
+// may have made a member of the identity, and does not ask for one in that spelling. The row is read after the claim: a
 // claim of the owner that this does not see makes the swap fail.
-func (c claimer) abandoned(ctx context.Context, b state.Bearer, owner state.Row) error {
+func (c claimer) abandoned(ctx context.Context, mark string, b state.Bearer, owner state.Row) error {
 	byThis := owner.Identity == c.row.Identity && (owner.Member != "" || owner.State == state.Inflight)
 	if byThis || owner.Member != "" && owner.Member == b.Member {
 		return plan.ErrOtherOwner
 	}
 	p, err := c.Person(ctx, b.Owner)
-	if err == nil && p.Unique.Text != "" && p.Unique.Folded == c.person.Unique.Folded {
+	if err == nil && p.Unique.Text != "" && p.Unique.Folded == c.person.Unique.Folded && p.Unique.Mark() == mark {
 		return plan.ErrOtherOwner
 	}
 	return err

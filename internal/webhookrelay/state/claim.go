@@ -64,6 +64,7 @@ type Claim struct {
 type HeldClaim struct {
 	claim    Claim
 	document objectstore.Document
+	earlier  bool // what it says of the spelling that was read lies under an earlier version's name only
 }
 
 // At returns who bears the spelling of a mark.
@@ -109,6 +110,18 @@ func (s Claims) Read(ctx context.Context, unique Spelling) (c HeldClaim, err err
 	if err == nil && c.document.Exists() && c.claim.Bearer == (Bearer{}) && len(c.claim.Others) == 0 {
 		c.claim.Doubt = true // as an earlier version says it
 	}
+	if mark := unique.Mark(); err == nil && mark != "" && c.At(mark) == (Bearer{}) {
+		var earlier Bearer // under the name that an earlier version gave the spelling
+		document, err := s.documents.read(ctx, mark, &earlier)
+		if err != nil {
+			return c, err
+		}
+		if document.Exists() {
+			earlier.Doubt = earlier == Bearer{}
+			c.Set(mark, earlier)
+			c.earlier = true
+		}
+	}
 	return c, err
 }
 
@@ -132,11 +145,14 @@ func (s Claims) Note(ctx context.Context, unique Spelling, b Bearer, known bool)
 	for {
 		if known {
 			var err error
-			if c, err = s.Read(ctx, unique); err != nil || c.At(unique.Mark()).Member != "" {
+			if c, err = s.Read(ctx, unique); err != nil || c.At(unique.Mark()).Member != "" && !c.earlier {
 				return err
 			}
 		}
 		had := c.At(unique.Mark())
+		if had.Member != "" {
+			b = had
+		}
 		if b.Owner = cmp.Or(b.Owner, had.Owner); b.Owner == had.Owner {
 			b.Sent = had.Sent
 		}

@@ -74,7 +74,7 @@ func (m *Memory) Get(ctx context.Context, name, stage string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	return s.value(s.holder(stage, m.now(), m.ReadLag), m.now(), m.ReadLag)
+	return s.read(s.holder(stage, m.now(), m.ReadLag), m.now(), m.ReadLag)
 }
 
 // GetVersion reads a version by id.
@@ -84,7 +84,7 @@ func (m *Memory) GetVersion(ctx context.Context, name, id string) (Value, error)
 	if err != nil {
 		return Value{}, err
 	}
-	return s.value(id, m.now(), 0)
+	return s.read(id, m.now(), 0)
 }
 
 // Describe lists the versions that have a stage.
@@ -223,7 +223,7 @@ func (m *Memory) enter(ctx context.Context, call Call) (*secret, error) {
 		return nil, fault("ResourceNotFoundException", ErrNotFound, "no secret of this name")
 	}
 	if !s.deleteAt.IsZero() && call.Op != OpRestore && call.Op != OpDescribe {
-		return s, fault("InvalidRequestException", ErrInvalid, "the secret is marked for deletion")
+		return s, errMarked
 	}
 	return s, nil
 }

@@ -16,6 +16,7 @@ import (
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 
@@ -160,33 +161,32 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 	ctx := t.Context()
 	sm, queues := secretsmanager.NewFromConfig(config(a)), sqs.NewFromConfig(config(a))
 	bucket, key := aws.String(awslocal.Bucket), aws.String("k")
-	_, random := sm.GetRandomPassword(ctx, &secretsmanager.GetRandomPasswordInput{})
+	_, policy := sm.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: key})
+	_, schedule := sm.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: key, RotationRules: &smtypes.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)}})
 	_, replica := sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("x"), ForceOverwriteReplicaSecret: true})
-	_, tags := queues.ListQueueTags(ctx, &sqs.ListQueueTagsInput{QueueUrl: aws.String(a.URL + "/000000000000/q.fifo")})
+	_, tasks := queues.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: aws.String("arn")})
 	_, rules := eventbridge.NewFromConfig(config(a)).ListRules(ctx, &eventbridge.ListRulesInput{})
-	_, functions := awslambda.NewFromConfig(config(a)).ListFunctions(ctx, &awslambda.ListFunctionsInput{})
-	_, upload := s3Client(a).CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
+	lambdas := awslambda.NewFromConfig(config(a))
+	_, function := lambdas.GetFunction(ctx, &awslambda.GetFunctionInput{FunctionName: aws.String("f")})
+	_, versions := lambdas.ListFunctions(ctx, &awslambda.ListFunctionsInput{FunctionVersion: "ALL"})
+	_, layers := lambdas.ListLayers(ctx, &awslambda.ListLayersInput{})
 	_, acl := s3Client(a).GetBucketAcl(ctx, &s3.GetBucketAclInput{Bucket: bucket})
-	_, old := s3Client(a).ListObjects(ctx, &s3.ListObjectsInput{Bucket: bucket})
-	_, copied := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a")})
 	_, class := s3Client(a).PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, StorageClass: "GLACIER"})
 	_, part := s3Client(a).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1)})
-	_, uploaded := s3Client(a).UploadPart(ctx, &s3.UploadPartInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1), UploadId: key})
 	for _, c := range []struct {
 		err         error
 		code, named string
 	}{
-		{random, "UnknownOperationException", "GetRandomPassword"},
+		{policy, "UnknownOperationException", "GetResourcePolicy"},
+		{schedule, "InvalidParameterException", "RotationRules"},
 		{replica, "InvalidParameterException", "ForceOverwriteReplicaSecret"},
-		{tags, "UnknownOperationException", "ListQueueTags"},
+		{tasks, "UnknownOperationException", "ListMessageMoveTasks"},
 		{rules, "UnknownOperationException", "ListRules"},
-		{functions, "UnknownOperationException", "/2015-03-31/functions"},
-		{upload, "NotImplemented", "CreateMultipartUpload"},
+		{function, "UnknownOperationException", "lambda GetFunction;"},
+		{versions, "InvalidParameterValueException", "FunctionVersion of lambda ListFunctions"},
+		{layers, "UnknownOperationException", "lambda GET /2018-10-31/layers"},
 		{acl, "NotImplemented", "GetBucketAcl"},
-		{old, "NotImplemented", "ListObjects;"},
-		{copied, "NotImplemented", "CopyObject"},
 		{part, "NotImplemented", "partNumber of s3 GetObject"},
-		{uploaded, "NotImplemented", "UploadPart;"},
 		{class, "NotImplemented", "X-Amz-Storage-Class of s3 PutObject"},
 	} {
 		code(t, c.named, c.err, c.code)
@@ -199,11 +199,9 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 func TestOtherServicesAreRefusedByName(t *testing.T) {
 	t.Parallel()
 	a := start(t, awslocal.Options{})
-	signed := "AWS4-HMAC-SHA256 Credential=local/20261122/ap-northeast-1/sts/aws4_request, SignedHeaders=host, Signature=0"
 	for name, r := range map[string]*http.Request{
-		"sts GetCallerIdentity (query protocol)": post(t, a.URL+"/", "Action=GetCallerIdentity", "Authorization", signed, "Content-Type", "application/x-www-form-urlencoded"),
-		"DynamoDB_20120810.ListTables":           post(t, a.URL+"/", "{}", "X-Amz-Target", "DynamoDB_20120810.ListTables"),
-		" sts ":                                  post(t, a.URL+"/something", "{}", "Authorization", signed),
+		"DynamoDB_20120810.ListTables": post(t, a.URL+"/", "{}", "X-Amz-Target", "DynamoDB_20120810.ListTables"),
+		"sts POST /something":          post(t, a.URL+"/something", "{}", "Authorization", signedFor("sts")),
 	} {
 		answer, body := do(t, r)
 		equal(t, name, answer.StatusCode, http.StatusBadRequest)
@@ -217,6 +215,10 @@ func TestOtherServicesAreRefusedByName(t *testing.T) {
 			t.Errorf("%q does not name %q", refusal.Message, name)
 		}
 	}
+}
+
+func signedFor(service string) string {
+	return "AWS4-HMAC-SHA256 Credential=local/20261122/ap-northeast-1/" + service + "/aws4_request, SignedHeaders=host, Signature=0"
 }
 
 func TestPutEvents(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -171,8 +172,16 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 	_, versions := lambdas.ListFunctions(ctx, &awslambda.ListFunctionsInput{FunctionVersion: "ALL"})
 	_, layers := lambdas.ListLayers(ctx, &awslambda.ListLayersInput{})
 	_, acl := s3Client(a).GetBucketAcl(ctx, &s3.GetBucketAclInput{Bucket: bucket})
+	_, old := s3Client(a).ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: bucket})
+	_, copied := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a"), StorageClass: "GLACIER"})
+	_, sourceVersion := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a?versionId=1")})
+	_, disposition := s3Client(a).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, ResponseContentDisposition: aws.String("inline")})
+	_, one := s3Client(a).DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: bucket, Delete: &s3types.Delete{Objects: []s3types.ObjectIdentifier{{Key: key, VersionId: key}}}})
+	_, locked := s3Client(a).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("locked"), ObjectLockEnabledForBucket: aws.Bool(true)})
+	_, regional := s3Client(a).ListBuckets(ctx, &s3.ListBucketsInput{BucketRegion: aws.String("us-east-1")})
 	_, class := s3Client(a).PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, StorageClass: "GLACIER"})
 	_, part := s3Client(a).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1)})
+	_, owned := s3Client(a).UploadPart(ctx, &s3.UploadPartInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1), UploadId: key, ExpectedBucketOwner: key})
 	for _, c := range []struct {
 		err         error
 		code, named string
@@ -186,7 +195,15 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 		{versions, "InvalidParameterValueException", "FunctionVersion of lambda ListFunctions"},
 		{layers, "UnknownOperationException", "lambda GET /2018-10-31/layers"},
 		{acl, "NotImplemented", "GetBucketAcl"},
+		{old, "NotImplemented", "ListObjectVersions;"},
+		{copied, "NotImplemented", "X-Amz-Storage-Class of s3 CopyObject"},
+		{sourceVersion, "NotImplemented", "versionId of the header X-Amz-Copy-Source"},
+		{disposition, "NotImplemented", "response-content-disposition of s3 GetObject"},
+		{one, "NotImplemented", "element VersionId of s3 DeleteObjects"},
+		{locked, "NotImplemented", "X-Amz-Bucket-Object-Lock-Enabled of s3 CreateBucket"},
+		{regional, "NotImplemented", "bucket-region of s3 ListBuckets"},
 		{part, "NotImplemented", "partNumber of s3 GetObject"},
+		{owned, "NotImplemented", "X-Amz-Expected-Bucket-Owner of s3 UploadPart"},
 		{class, "NotImplemented", "X-Amz-Storage-Class of s3 PutObject"},
 	} {
 		code(t, c.named, c.err, c.code)

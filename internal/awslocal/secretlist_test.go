@@ -15,6 +15,36 @@ import (
 	"hikyaku/internal/secretstore"
 )
 
+// Tools look at the messages, too.
+func TestSecretsAreRefusedInTheServicesWords(t *testing.T) {
+	t.Parallel()
+	a := start(t, awslocal.Options{})
+	client, ctx, name, none, id := secretsmanager.NewFromConfig(config(a)), t.Context(), aws.String("s"), aws.String("none"), uuid.NewString()
+	create := func() error {
+		_, err := client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: name, SecretString: aws.String("x")})
+		return err
+	}
+	get := func(in secretsmanager.GetSecretValueInput) error {
+		_, err := client.GetSecretValue(ctx, &in)
+		return err
+	}
+	says := func(err error, want string) {
+		t.Helper()
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	says(get(secretsmanager.GetSecretValueInput{SecretId: none}), "Secrets Manager can't find the specified secret.")
+	ok(t, "create", create())
+	says(create(), "The operation failed because the secret s already exists.")
+	says(get(secretsmanager.GetSecretValueInput{SecretId: name, VersionStage: none}), "Secrets Manager can't find the specified secret value for staging label: none")
+	says(get(secretsmanager.GetSecretValueInput{SecretId: name, VersionId: &id}), "Secrets Manager can't find the specified secret value for VersionId: "+id)
+	_, err := client.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: name})
+	ok(t, "delete", err)
+	says(get(secretsmanager.GetSecretValueInput{SecretId: name}), "You can't perform this operation on the secret because it was marked for deletion.")
+	says(create(), "You can't create this secret because a secret with this name is already scheduled for deletion.")
+}
+
 // tagsOfSecret writes tags as k=v.
 func tagsOfSecret(tags []smtypes.Tag) string {
 	all := make([]string, 0, len(tags))

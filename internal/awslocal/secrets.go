@@ -167,7 +167,7 @@ func (s *secretsManager) get(r *http.Request, in getSecretInput) (secretValue, e
 	default:
 		found, err = s.twin.GetVersion(r.Context(), name, in.VersionID)
 		if err == nil && in.VersionStage != "" && !found.Has(in.VersionStage) {
-			err = refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId and staging label.")
+			err = refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s and staging label: %s", in.VersionID, in.VersionStage)
 		}
 	}
 	if err != nil {

@@ -35,7 +35,7 @@ func fault(code string, kind error, message string) error {
 
 // errMarked refuses what cannot be done with a secret that waits for its
 // deletion.
-var errMarked = fault("InvalidRequestException", ErrInvalid, "the secret is marked for deletion")
+var errMarked = fault("InvalidRequestException", ErrInvalid, "You can't perform this operation on the secret because it was marked for deletion.")
 
 func invalid(message string) error { return fault("InvalidParameterException", ErrInvalid, message) }
 
@@ -98,21 +98,13 @@ func (s *secret) holder(stage string, now time.Time, lag time.Duration) string {
 	return p.version
 }
 
-// read reads a version for a caller, and notes when.
-func (s *secret) read(id string, now time.Time, lag time.Duration) (Value, error) {
-	v, err := s.value(id, now, lag)
-	if err == nil {
-		s.accessed = now
-	}
-	return v, err
-}
-
-// value reads a version.
-func (s *secret) value(id string, now time.Time, lag time.Duration) (Value, error) {
+// read reads a version, which the caller asked for as what, and notes when.
+func (s *secret) read(id, what string, now time.Time, lag time.Duration) (Value, error) {
 	v := s.versions[id]
 	if v == nil || v.data == nil {
-		return Value{}, fault("ResourceNotFoundException", ErrNotFound, "no value for this version or stage")
+		return Value{}, fault("ResourceNotFoundException", ErrNotFound, "Secrets Manager can't find the specified secret value for "+what)
 	}
+	s.accessed = now
 	return Value{Version: s.describe(id, now, lag), Data: slices.Clone(v.data)}, nil
 }
 

@@ -111,7 +111,9 @@ func (o uploadCalls) join(u *upload, parts []*uploadPart) (*object, error) {
 	for _, p := range parts {
 		etags.Write(p.sums.md5.Sum(nil))
 		ofParts.Write(p.sums.sum.Sum(nil))
-		readers = append(readers, &partReader{of: p.blob})
+		reader := &partReader{of: p.blob}
+		defer reader.close() // the one that was being read, if joining fails
+		readers = append(readers, reader)
 	}
 	joined, whole, err := o.spoolSummed(io.MultiReader(readers...), u.sumBy())
 	if err != nil {
@@ -130,11 +132,15 @@ func (o uploadCalls) join(u *upload, parts []*uploadPart) (*object, error) {
 // are not open together.
 type partReader struct {
 	of   blob
-	body io.ReadSeekCloser
+	body io.ReadSeekCloser // nil before its turn and after it
+	done bool
 }
 
 // Read returns the part's bytes, and closes it at its end.
 func (p *partReader) Read(b []byte) (int, error) {
+	if p.done {
+		return 0, io.EOF
+	}
 	if p.body == nil {
 		var err error
 		if p.body, err = p.of.open(); err != nil {
@@ -143,9 +149,16 @@ func (p *partReader) Read(b []byte) (int, error) {
 	}
 	n, err := p.body.Read(b)
 	if err != nil {
-		_ = p.body.Close()
+		p.close()
 	}
 	return n, err
+}
+
+func (p *partReader) close() {
+	if p.body != nil {
+		_ = p.body.Close()
+	}
+	p.body, p.done = nil, true
 }
 
 // claimed compares what a client says of the whole object with what it is.

@@ -31,6 +31,7 @@ func (s *secretsManager) operations() map[string]jsonOperation {
 		"DeleteSecret": operation(s.delete), "RestoreSecret": operation(s.restore),
 		"RotateSecret": operation(s.rotate), "CancelRotateSecret": operation(s.cancelRotation),
 		"TagResource": operation(s.tag), "UntagResource": operation(s.untag), "GetRandomPassword": operation(randomPassword),
+		"BatchGetSecretValue": operation(secretBatches{s}.get),
 	}
 }
 

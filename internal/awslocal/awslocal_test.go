@@ -167,6 +167,7 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 	_, replica := sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("x"), ForceOverwriteReplicaSecret: true})
 	_, tasks := queues.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: aws.String("arn")})
 	_, rules := eventbridge.NewFromConfig(config(a)).ListRules(ctx, &eventbridge.ListRulesInput{})
+	_, trace := eventbridge.NewFromConfig(config(a)).PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []eventtypes.PutEventsRequestEntry{{TraceHeader: key}}})
 	lambdas := awslambda.NewFromConfig(config(a))
 	_, function := lambdas.GetFunction(ctx, &awslambda.GetFunctionInput{FunctionName: aws.String("f")})
 	_, versions := lambdas.ListFunctions(ctx, &awslambda.ListFunctionsInput{FunctionVersion: "ALL"})
@@ -190,6 +191,7 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 		{schedule, "InvalidParameterException", "RotationRules"},
 		{replica, "InvalidParameterException", "ForceOverwriteReplicaSecret"},
 		{tasks, "UnknownOperationException", "ListMessageMoveTasks"},
+		{trace, "InvalidParameterException", "TraceHeader"},
 		{rules, "UnknownOperationException", "ListRules"},
 		{function, "UnknownOperationException", "lambda GetFunction;"},
 		{versions, "InvalidParameterValueException", "FunctionVersion of lambda ListFunctions"},

@@ -80,4 +80,9 @@ func TestAttributesThatNobodyWouldSeeAreRefused(t *testing.T) {
 		code(t, named, err, "InvalidParameterValue")
 		equal(t, err.Error(), strings.Contains(err.Error(), named), true)
 	}
+	_, err = client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{"Color"}})
+	code(t, "ask for one that there is not", err, "InvalidAttributeName")
+	none, err := client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{"Policy"}})
+	ok(t, "ask for one that is not set", err)
+	equal(t, "not set", len(none.Attributes), 0)
 }

@@ -128,9 +128,18 @@ type queueAttributes struct {
 
 func (s *queues) getAttributes(_ *http.Request, in getAttributesInput) (queueAttributes, error) {
 	return with(s, in.QueueURL, func(q *queue, now time.Time) (queueAttributes, error) {
-		return queueAttributes{chosen(q.all(now), in.AttributeNames)}, nil
+		all := q.all(now)
+		for _, name := range in.AttributeNames {
+			if _, ok := all[name]; !ok && !slices.Contains(unsetAttributes, name) {
+				return queueAttributes{}, refuse("InvalidAttributeName", "Unknown Attribute %s.", name)
+			}
+		}
+		return queueAttributes{chosen(all, in.AttributeNames)}, nil
 	})
 }
+
+// unsetAttributes may be asked for, and no queue here has all of them.
+var unsetAttributes = []string{"All", "Policy", "RedrivePolicy", "RedriveAllowPolicy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds"}
 
 // chosen keeps the attributes that were asked for.
 func chosen(all map[string]string, names []string) map[string]string {

@@ -140,6 +140,11 @@ func TestWholeChecksumsOfUploads(t *testing.T) {
 	ok(t, "the SDK's default", plain.put(1, two, ""))
 	_, err = plain.complete()
 	ok(t, "complete", err)
+	newer := begin(t, client, &s3.CreateMultipartUploadInput{Key: aws.String("newer"), ChecksumAlgorithm: "CRC64NVME"})
+	ok(t, "the AWS CLI's default", newer.put(1, two, "CRC64NVME"))
+	out, err = newer.complete()
+	ok(t, "complete", err)
+	equal(t, "the same over one part and all", aws.ToString(out.ChecksumCRC64NVME)+string(out.ChecksumType), aws.ToString(newer.parts[0].ChecksumCRC64NVME)+"FULL_OBJECT")
 }
 
 func TestWrongUploadsAreRefused(t *testing.T) {

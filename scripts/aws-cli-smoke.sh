@@ -64,7 +64,18 @@ etag=$(text s3api head-object --bucket hikyaku --key 'smoke/dir/a file' --query 
 is 's3 etag' "$etag" '"5b4bd9815cdb17b8ceae19eb1810c34c"'
 refused 's3 create twice' PreconditionFailed aws s3api put-object --bucket hikyaku --key 'smoke/dir/a file' --if-none-match '*'
 refused 's3 old etag' PreconditionFailed aws s3api put-object --bucket hikyaku --key 'smoke/dir/a file' --if-match '"0"'
-refused 's3 multipart' 'CreateMultipartUpload' aws s3api create-multipart-upload --bucket hikyaku --key k
+head -c 20000000 /dev/zero >"$work/large"
+aws s3 cp --only-show-errors "$work/large" s3://hikyaku/smoke/large
+aws s3 cp --only-show-errors s3://hikyaku/smoke/large s3://hikyaku/smoke/copy
+aws s3 mv --only-show-errors s3://hikyaku/smoke/copy "$work/back"
+is 's3 multipart' "$(cksum <"$work/back")" "$(cksum <"$work/large")"
+is 's3 moved away' "$(text s3api list-objects --bucket hikyaku --prefix smoke/copy --query 'length(Contents || `[]`)')" '0'
+is 's3 delete-objects' "$(text s3api delete-objects --bucket hikyaku --delete 'Objects=[{Key=smoke/large},{Key=none}]' --query 'length(Deleted)')" '2'
+refused 's3 parameter' 'response-content-type of s3 GetObject' aws s3api get-object --bucket hikyaku --key k --response-content-type text/css "$work/out2"
+aws s3 mb s3://smoke-bucket >"$work/out"
+aws s3 cp --only-show-errors "$work/a file" s3://smoke-bucket/
+aws s3 rb --force s3://smoke-bucket >"$work/out"
+is 's3 buckets' "$(text s3api list-buckets --query 'Buckets[].Name')" 'hikyaku'
 refused 's3 acl' 'GetBucketAcl' aws s3api get-bucket-acl --bucket hikyaku
 mkdir "$work/tree"
 printf 1 >"$work/tree/1"
@@ -75,7 +86,9 @@ aws s3 rm --only-show-errors --recursive s3://hikyaku/smoke/
 is 's3 rm' "$(text s3api list-objects-v2 --bucket hikyaku --no-paginate --prefix smoke/ --query KeyCount)" '0'
 
 # Secrets Manager
-aws secretsmanager create-secret --name smoke/token --secret-string one >"$work/out"
+aws secretsmanager create-secret --name smoke/token --secret-string one --tags Key=team,Value=shop --kms-key-id alias/shop >"$work/out"
+is 'secret tags' "$(text secretsmanager describe-secret --secret-id smoke/token --query '[KmsKeyId,Tags[0].Value,RotationEnabled]')" 'alias/shop	shop	None'
+is 'secret found' "$(text secretsmanager list-secrets --filters Key=tag-value,Values=sh --query 'length(SecretList)')" '1'
 first=$(text secretsmanager get-secret-value --secret-id smoke/token --query VersionId)
 second=$(text secretsmanager put-secret-value --secret-id smoke/token --secret-string two --version-stages HIKYAKU_NEXT --query VersionId)
 is 'secret current' "$(text secretsmanager get-secret-value --secret-id smoke/token --query SecretString)" 'one'
@@ -84,9 +97,11 @@ aws secretsmanager update-secret-version-stage --secret-id smoke/token --version
 is 'secret promoted' "$(text secretsmanager get-secret-value --secret-id smoke/token --query SecretString)" 'two'
 is 'secret previous' "$(text secretsmanager get-secret-value --secret-id smoke/token --version-stage AWSPREVIOUS --query SecretString)" 'one'
 is 'secret described' "$(text secretsmanager describe-secret --secret-id smoke/token --query 'length(VersionIdsToStages)')" '2'
-is 'secret listed' "$(text secretsmanager list-secrets --query 'SecretList[].Name')" 'smoke/token'
+is 'secret listed' "$(text secretsmanager list-secrets --filters Key=name,Values=smoke/ --query 'SecretList[].Name')" 'smoke/token'
 is 'secret versions' "$(text secretsmanager list-secret-version-ids --secret-id smoke/token --query 'length(Versions)')" '2'
-refused 'secret operation' 'GetRandomPassword' aws secretsmanager get-random-password
+is 'secret password' "$(text secretsmanager get-random-password --query 'length(RandomPassword)')" '32'
+refused 'secret operation' 'GetResourcePolicy' aws secretsmanager get-resource-policy --secret-id smoke/token
+aws secretsmanager delete-secret --secret-id smoke/token >"$work/out"
 aws secretsmanager delete-secret --secret-id smoke/token --force-delete-without-recovery >"$work/out"
 refused 'secret gone' ResourceNotFoundException aws secretsmanager get-secret-value --secret-id smoke/token
 
@@ -100,15 +115,19 @@ handle=$(sqs receive-message --queue-url "$url" --wait-time-seconds 1 --query 'M
 sqs delete-message --queue-url "$url" --receipt-handle "$handle"
 is 'queue empty' "$(sqs receive-message --queue-url "$url")" ''
 refused 'queue standard' 'FIFO' sqs create-queue --queue-name smoke
-refused 'queue operation' 'ListQueueTags' sqs list-queue-tags --queue-url "$url"
+sqs purge-queue --queue-url "$url"
+refused 'queue purged twice' 'PurgeQueueInProgress' sqs purge-queue --queue-url "$url"
+refused 'queue operation' 'DeleteQueue' sqs delete-queue --queue-url "$url"
 
 # Lambda, EventBridge, and what is not served at all
 refused 'lambda unknown' ResourceNotFoundException aws lambda invoke --function-name no-such-function "$work/answer"
 if [ -n "${HIKYAKU_SMOKE_FUNCTION:-}" ]; then
+	is 'lambda listed' "$(text lambda list-functions --query "length(Functions[?FunctionName=='$HIKYAKU_SMOKE_FUNCTION'])")" '1'
 	is 'lambda status' "$(text lambda invoke --function-name "$HIKYAKU_SMOKE_FUNCTION" --query StatusCode "$work/answer")" '200'
 fi
 is 'events' "$(text events put-events --entries '[{"Source":"smoke","DetailType":"test","Detail":"{}"}]' --query FailedEntryCount)" '0'
-refused 'sts' 'GetCallerIdentity' aws sts get-caller-identity
+is 'sts' "$(text sts get-caller-identity --query Account)" '000000000000'
+refused 'sts operation' 'GetSessionToken' aws sts get-session-token
 refused 'dynamodb' 'DynamoDB_20120810.ListTables' aws dynamodb list-tables
 
 printf 'aws-cli-smoke: %d checks passed with %s\n' "$checks" "$(aws --version 2>&1 | cut -d' ' -f1)"

@@ -40,8 +40,13 @@ func newSandbox() *cobra.Command {
 			"documents say, holds invented records, and misbehaves on request. The credentials it prints are\n" +
 			"its own inventions and work nowhere else; the hand-over token, which the Yappli app would make,\n" +
 			"is one of them. GET /_sandbox/records of a sandbox returns its records\n" +
-			"as JSON, PUT replaces them; the local AWS has no such path.",
+			"as JSON, PUT replaces them; the local AWS has no such path. What the local AWS does not serve it\n" +
+			"refuses by name, be it an operation, a parameter or a header.\n\n" +
+			"With --connected, 'aws lambda invoke' runs the functions as a stack would ('--log-type Tail' shows\n" +
+			"their logs), and a webhook reaches the queue. Nothing empties the queue, and no schedule runs:\n" +
+			"invoke " + localstack.Relay + " with the messages, or read them with any client.",
 		Example: "  hikyaku sandbox yappli --addr 127.0.0.1:8080 --records 1000\n" +
+			"  hikyaku sandbox --connected --json          # and: aws lambda invoke --function-name " + localstack.TokenRefresh + " ...\n" +
 			"  hikyaku sandbox --json                      # all six on free ports, one line of JSON when ready\n" +
 			"  hikyaku sandbox supersaas --allow-local-hooks --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
 		ValidArgs: names,
@@ -63,7 +68,7 @@ func newSandbox() *cobra.Command {
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address of the first service; the others take the ports after it, or free ones if the port is 0")
 	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
 	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
-	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made and each function's environment printed")
+	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made, the functions ready to be invoked there, and each one's environment printed")
 	flags.BoolVar(&f.localHooks, "allow-local-hooks", false, "let webhooks be registered that point at this machine, which SuperSaaS could not reach; with --connected always so")
 	flags.StringVar(&f.public, "public", "", "with --connected: host name by which the functions reach this machine (default: the host of --addr)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON with each service's address and credentials once it is ready")
@@ -172,6 +177,9 @@ func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
 	defer cancel()
 	stack, err := localstack.Start(ctx, localstack.Options{Sandbox: f.options, Host: host, Public: f.public})
 	if err != nil {
+		return err
+	}
+	if err := registerFunctions(ctx, stack, f.public, host); err != nil {
 		return err
 	}
 	vars := map[string]map[string]string{}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,6 +13,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"hikyaku/internal/awslocal"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 )
@@ -64,8 +70,9 @@ func TestConnectedStack(t *testing.T) {
 	if err != nil || strings.Count(string(answer), `"outcome":"refreshed"`) != len(providers.Names()) {
 		t.Errorf("%v: %s", err, answer)
 	}
+	invokeConnected(t, ready.Services[0].URL)
 	hook := strings.TrimSuffix(ready.Webhook, "/") + "/wrong-secret"
-	if status, _ := visit(t, http.MethodPost, hook); status == 0 || status == http.StatusOK {
+	if status, _ := visit(t, http.MethodPost, hook); status != http.StatusUnauthorized {
 		t.Errorf("a webhook with a wrong secret: %d", status)
 	}
 	if err := stack.Process.Signal(os.Interrupt); err != nil {
@@ -82,6 +89,54 @@ func TestConnectedStack(t *testing.T) {
 			t.Errorf("%s was not dumped: %v", name, err)
 		}
 	}
+}
+
+// invokeConnected finds and invokes the functions as any client of Lambda does.
+func invokeConnected(t *testing.T, url string) {
+	t.Helper()
+	client := awslambda.NewFromConfig(aws.Config{
+		Region: awslocal.Region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+	})
+	listed, err := client.ListFunctions(t.Context(), &awslambda.ListFunctionsInput{})
+	if err != nil || len(listed.Functions) != len(localstack.Functions()) {
+		t.Fatalf("%v: %d functions", err, len(listed.Functions))
+	}
+	for _, name := range []string{localstack.TokenRefresh, localstack.Reconcile} { // the second needs the tokens of the first
+		payload, err := os.ReadFile(filepath.Join("../../events", name, "schedule.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := client.Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: &name, Payload: payload, LogType: "Tail"})
+		if err != nil || out.FunctionError != nil {
+			t.Fatalf("%s: %v: %s", name, err, out.Payload)
+		}
+		logs, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
+		if err != nil || !strings.Contains(string(logs), `"level":"INFO"`) || strings.Contains(string(out.Payload), `"status":"off"`) {
+			t.Errorf("%s: it answers %s, and its log is %q, %v", name, out.Payload, logs, err)
+		}
+	}
+}
+
+// The functions of a stack that other machines reach by a name of their own
+// run here all the same, where that name means nothing.
+func TestConnectedStackUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	running := program(t.Context(), "sandbox", "--connected", "--json", "--records", "4", "--rate", "-1", "--public", "stack.example")
+	out, err := running.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = running.Wait() }) // t.Context has ended it
+	var ready struct {
+		Services []serviceLine `json:"services"`
+	}
+	if err := json.NewDecoder(out).Decode(&ready); err != nil || !strings.HasPrefix(ready.Services[0].URL, "http://stack.example:") {
+		t.Fatalf("%v: %+v", err, ready)
+	}
+	invokeConnected(t, strings.Replace(ready.Services[0].URL, "stack.example", "127.0.0.1", 1))
 }
 
 // Another person's client can do with a sandbox what the documents describe,

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"hikyaku/internal/secretstore"
@@ -51,15 +50,10 @@ type AWS struct {
 	queues    *queues
 	functions *functions
 	events    *bus
-	secrets   *secretNotes
+	jobs      *jobs
 
 	now    func() time.Time
 	log    *slog.Logger
-	delays []time.Duration
-
-	ctx    context.Context // ends with Close; the background work's
-	cancel context.CancelFunc
-	work   sync.WaitGroup
 	server *http.Server // nil without a socket
 }
 
@@ -83,9 +77,11 @@ func New(o Options) (*AWS, error) {
 	}
 	a := &AWS{
 		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now},
-		functions: &functions{byName: map[string]*function{}}, secrets: newSecretNotes(), now: o.Now, log: o.Log, delays: o.RetryDelays,
+		jobs: newJobs(), now: o.Now, log: o.Log,
 	}
-	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.functions = &functions{
+		jobs: a.jobs, door: &a.door, now: o.Now, log: o.Log, delays: o.RetryDelays, common: a.Environment, byName: map[string]*function{},
+	}
 	a.services = a.newServices()
 	return a, nil
 }
@@ -109,7 +105,7 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	a.URL = "http://" + listener.Addr().String()
 	a.server = &http.Server{
 		Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-		BaseContext: func(net.Listener) context.Context { return a.ctx },
+		BaseContext: func(net.Listener) context.Context { return a.jobs.ctx },
 	}
 	go func() { _ = a.server.Serve(listener) }()
 	context.AfterFunc(ctx, func() { _ = a.Close() })
@@ -118,13 +114,13 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 
 // Close ends every function process, the background work and the listener.
 func (a *AWS) Close() error {
-	a.cancel()
+	a.jobs.cancel()
 	a.functions.stop()
 	var err error
 	if a.server != nil {
 		err = a.server.Close()
 	}
-	a.work.Wait()
+	a.jobs.work.Wait()
 	return err
 }
 
@@ -142,26 +138,6 @@ func (a *AWS) Handler() http.Handler { return http.HandlerFunc(a.serve) }
 // Client returns an HTTP client that calls the handler in-process, whatever
 // host a request names.
 func (a *AWS) Client() *http.Client { return &http.Client{Transport: inProcess{a.Handler()}} }
-
-// background runs f until it ends or the local AWS does.
-func (a *AWS) background(f func(ctx context.Context)) {
-	a.work.Go(func() { f(a.ctx) })
-}
-
-// pause waits for d and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
 
 func arn(service, name string) string {
 	return "arn:aws:" + service + ":" + Region + ":" + Account + ":" + name

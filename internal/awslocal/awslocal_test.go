@@ -15,7 +15,9 @@ import (
 	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 
@@ -160,33 +162,50 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 	ctx := t.Context()
 	sm, queues := secretsmanager.NewFromConfig(config(a)), sqs.NewFromConfig(config(a))
 	bucket, key := aws.String(awslocal.Bucket), aws.String("k")
-	_, random := sm.GetRandomPassword(ctx, &secretsmanager.GetRandomPasswordInput{})
+	_, policy := sm.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: key})
+	_, schedule := sm.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: key, RotationRules: &smtypes.RotationRulesType{AutomaticallyAfterDays: aws.Int64(30)}})
 	_, replica := sm.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("x"), ForceOverwriteReplicaSecret: true})
-	_, tags := queues.ListQueueTags(ctx, &sqs.ListQueueTagsInput{QueueUrl: aws.String(a.URL + "/000000000000/q.fifo")})
+	_, tasks := queues.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{SourceArn: aws.String("arn")})
 	_, rules := eventbridge.NewFromConfig(config(a)).ListRules(ctx, &eventbridge.ListRulesInput{})
-	_, functions := awslambda.NewFromConfig(config(a)).ListFunctions(ctx, &awslambda.ListFunctionsInput{})
-	_, upload := s3Client(a).CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
+	_, trace := eventbridge.NewFromConfig(config(a)).PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []eventtypes.PutEventsRequestEntry{{TraceHeader: key}}})
+	lambdas := awslambda.NewFromConfig(config(a))
+	_, function := lambdas.GetFunction(ctx, &awslambda.GetFunctionInput{FunctionName: aws.String("f")})
+	_, versions := lambdas.ListFunctions(ctx, &awslambda.ListFunctionsInput{FunctionVersion: "ALL"})
+	_, layers := lambdas.ListLayers(ctx, &awslambda.ListLayersInput{})
 	_, acl := s3Client(a).GetBucketAcl(ctx, &s3.GetBucketAclInput{Bucket: bucket})
-	_, old := s3Client(a).ListObjects(ctx, &s3.ListObjectsInput{Bucket: bucket})
-	_, copied := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a")})
+	_, old := s3Client(a).ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: bucket})
+	_, copied := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a"), StorageClass: "GLACIER"})
+	_, sourceVersion := s3Client(a).CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key, CopySource: aws.String("hikyaku/a?versionId=1")})
+	_, disposition := s3Client(a).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, ResponseContentDisposition: aws.String("inline")})
+	_, one := s3Client(a).DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: bucket, Delete: &s3types.Delete{Objects: []s3types.ObjectIdentifier{{Key: key, VersionId: key}}}})
+	_, locked := s3Client(a).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("locked"), ObjectLockEnabledForBucket: aws.Bool(true)})
+	_, regional := s3Client(a).ListBuckets(ctx, &s3.ListBucketsInput{BucketRegion: aws.String("us-east-1")})
 	_, class := s3Client(a).PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, StorageClass: "GLACIER"})
 	_, part := s3Client(a).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1)})
-	_, uploaded := s3Client(a).UploadPart(ctx, &s3.UploadPartInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1), UploadId: key})
+	_, owned := s3Client(a).UploadPart(ctx, &s3.UploadPartInput{Bucket: bucket, Key: key, PartNumber: aws.Int32(1), UploadId: key, ExpectedBucketOwner: key})
 	for _, c := range []struct {
 		err         error
 		code, named string
 	}{
-		{random, "UnknownOperationException", "GetRandomPassword"},
+		{policy, "UnknownOperationException", "GetResourcePolicy"},
+		{schedule, "InvalidParameterException", "RotationRules"},
 		{replica, "InvalidParameterException", "ForceOverwriteReplicaSecret"},
-		{tags, "UnknownOperationException", "ListQueueTags"},
+		{tasks, "UnknownOperationException", "ListMessageMoveTasks"},
+		{trace, "InvalidParameterException", "TraceHeader"},
 		{rules, "UnknownOperationException", "ListRules"},
-		{functions, "UnknownOperationException", "/2015-03-31/functions"},
-		{upload, "NotImplemented", "CreateMultipartUpload"},
+		{function, "UnknownOperationException", "lambda GetFunction;"},
+		{versions, "InvalidParameterValueException", "FunctionVersion of lambda ListFunctions"},
+		{layers, "UnknownOperationException", "lambda GET /2018-10-31/layers"},
 		{acl, "NotImplemented", "GetBucketAcl"},
-		{old, "NotImplemented", "ListObjects;"},
-		{copied, "NotImplemented", "CopyObject"},
+		{old, "NotImplemented", "ListObjectVersions;"},
+		{copied, "NotImplemented", "X-Amz-Storage-Class of s3 CopyObject"},
+		{sourceVersion, "NotImplemented", "versionId of the header X-Amz-Copy-Source"},
+		{disposition, "NotImplemented", "response-content-disposition of s3 GetObject"},
+		{one, "NotImplemented", "element VersionId of s3 DeleteObjects"},
+		{locked, "NotImplemented", "X-Amz-Bucket-Object-Lock-Enabled of s3 CreateBucket"},
+		{regional, "NotImplemented", "bucket-region of s3 ListBuckets"},
 		{part, "NotImplemented", "partNumber of s3 GetObject"},
-		{uploaded, "NotImplemented", "UploadPart;"},
+		{owned, "NotImplemented", "X-Amz-Expected-Bucket-Owner of s3 UploadPart"},
 		{class, "NotImplemented", "X-Amz-Storage-Class of s3 PutObject"},
 	} {
 		code(t, c.named, c.err, c.code)
@@ -199,11 +218,9 @@ func TestRefusalsNameWhatIsAsked(t *testing.T) {
 func TestOtherServicesAreRefusedByName(t *testing.T) {
 	t.Parallel()
 	a := start(t, awslocal.Options{})
-	signed := "AWS4-HMAC-SHA256 Credential=local/20261122/ap-northeast-1/sts/aws4_request, SignedHeaders=host, Signature=0"
 	for name, r := range map[string]*http.Request{
-		"sts GetCallerIdentity (query protocol)": post(t, a.URL+"/", "Action=GetCallerIdentity", "Authorization", signed, "Content-Type", "application/x-www-form-urlencoded"),
-		"DynamoDB_20120810.ListTables":           post(t, a.URL+"/", "{}", "X-Amz-Target", "DynamoDB_20120810.ListTables"),
-		" sts ":                                  post(t, a.URL+"/something", "{}", "Authorization", signed),
+		"DynamoDB_20120810.ListTables": post(t, a.URL+"/", "{}", "X-Amz-Target", "DynamoDB_20120810.ListTables"),
+		"sts POST /something":          post(t, a.URL+"/something", "{}", "Authorization", signedFor("sts")),
 	} {
 		answer, body := do(t, r)
 		equal(t, name, answer.StatusCode, http.StatusBadRequest)
@@ -217,6 +234,10 @@ func TestOtherServicesAreRefusedByName(t *testing.T) {
 			t.Errorf("%q does not name %q", refusal.Message, name)
 		}
 	}
+}
+
+func signedFor(service string) string {
+	return "AWS4-HMAC-SHA256 Credential=local/20261122/ap-northeast-1/" + service + "/aws4_request, SignedHeaders=host, Signature=0"
 }
 
 func TestPutEvents(t *testing.T) {

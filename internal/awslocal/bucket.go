@@ -31,6 +31,7 @@ type objects struct {
 type bucket struct {
 	created time.Time
 	objects map[string]*object
+	uploads map[string]*upload // that are neither completed nor aborted, by id
 	sorted  []string
 	fresh   []string // keys not in sorted yet
 }
@@ -65,8 +66,12 @@ func newObjects(dir string, now func() time.Time) (*objects, error) {
 			}
 		}
 	}
-	o.buckets[Bucket] = &bucket{created: now(), objects: map[string]*object{}}
+	o.buckets[Bucket] = newBucket(now())
 	return o, nil
+}
+
+func newBucket(now time.Time) *bucket {
+	return &bucket{created: now, objects: map[string]*object{}, uploads: map[string]*upload{}}
 }
 
 func (o *objects) path(parts ...string) string {

@@ -8,9 +8,10 @@
 //	fmt.Println(aws.URL)            // AWS_ENDPOINT_URL for everybody else
 //	cmd.Env = aws.Environment()     // or the whole environment at once
 //
-// It serves S3 (path style), Secrets Manager (the twin of package secretstore),
-// SQS FIFO queues, Lambda's Invoke, EventBridge's PutEvents and, apart, an API
-// Gateway HTTP API:
+// It serves S3 (path style; single objects, multipart uploads, copies, lists),
+// Secrets Manager (the twin of package secretstore), SQS FIFO queues, Lambda's
+// Invoke and ListFunctions, EventBridge's PutEvents, STS GetCallerIdentity and,
+// apart, an API Gateway HTTP API:
 //
 //	aws.CreateQueue("users.fifo", map[string]string{"VisibilityTimeout": "60"})
 //	aws.Register(awslocal.Function{Name: "relay", Binary: "build/bootstrap"})
@@ -19,8 +20,9 @@
 //
 // The documented rules hold, the awkward ones too. What is not served is
 // refused by name, be it an operation, a parameter or a header: nothing is
-// ignored in silence. Signatures are not checked, every caller may do
-// everything, and nothing but the object files in Dir outlives the process.
+// ignored in silence. Signatures are not checked, but a presigned address ends
+// when it says; every caller may do everything, and nothing but the object files
+// in Dir outlives the process.
 //
 // Everything that comes in is counted ([AWS.Calls]) and can be made to fail
 // ([AWS.Inject]). Time is Options.Now's, or a testing/synctest bubble's: there

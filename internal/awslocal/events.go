@@ -39,7 +39,7 @@ func (a *AWS) Events() []Event {
 
 type putEventsInput struct {
 	Entries []struct {
-		Source, DetailType, Detail, EventBusName, TraceHeader string
+		Source, DetailType, Detail, EventBusName string
 
 		Resources []string
 		Time      *float64 // seconds since 1970

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -25,15 +26,17 @@ const (
 	maxAsyncPayload = 1 << 20
 )
 
-// A Function is what a name invokes: a handler in this process, or a real
-// binary that is run with the runtime API, one process for each concurrent
-// invocation, as on the service.
+// A Function is what a name invokes: a handler in this process, one that is
+// composed for each concurrent invocation, or a real binary that is run with
+// the runtime API, one process for each concurrent invocation, as on the
+// service.
 type Function struct {
 	Name    string
 	Handler lambda.Handler // or:
+	Compose Compose        // or:
 	Binary  string         // path of a bootstrap; its directory is the task root
 	Env     []string       // of the binary, beside Environment and Lambda's own; nothing else is inherited
-	Output  io.Writer      // gets what the binary logs; nil: nobody does
+	Output  io.Writer      // gets what a composed function or the binary logs; nil: nobody does
 
 	Timeout     time.Duration // of an invocation; 0: 3 s, the service's default
 	Concurrency int           // invocations at a time; more are throttled; 0: 10
@@ -46,10 +49,18 @@ type Function struct {
 type Result struct {
 	Payload []byte
 	Error   string // X-Amz-Function-Error; empty: success
+	Log     []byte // the end of what it logged; of a composed function only
 }
 
 // functions are all registered functions.
 type functions struct {
+	jobs   *jobs
+	door   *door
+	now    func() time.Time
+	log    *slog.Logger
+	delays []time.Duration // before each retry of an asynchronous invocation
+	common func() []string // variables of every binary
+
 	mu     sync.Mutex
 	byName map[string]*function
 }
@@ -58,33 +69,43 @@ type functions struct {
 type function struct {
 	Function
 
-	aws   *AWS
-	slots chan struct{} // one for each running invocation
-	pool  pool
+	all        *functions
+	registered time.Time
+	slots      chan struct{} // one for each running invocation
+	pool       pool          // of a binary
+	composed   environments  // of a composed function
 }
 
 // Register adds a function, or replaces the one of its name; invocations of
 // the old one end undisturbed.
-func (a *AWS) Register(f Function) error {
-	if f.Name == "" || (f.Handler == nil) == (f.Binary == "") {
-		return errors.New("registering a function: it needs a name and either a handler or a binary")
+func (a *AWS) Register(f Function) error { return a.functions.register(f) }
+
+func (f *functions) register(add Function) error {
+	ways := 0
+	for _, given := range []bool{add.Handler != nil, add.Compose != nil, add.Binary != ""} {
+		if given {
+			ways++
+		}
 	}
-	if f.Timeout <= 0 {
-		f.Timeout = 3 * time.Second
+	if add.Name == "" || ways != 1 {
+		return errors.New("registering a function: it needs a name and either a handler, a composition or a binary")
 	}
-	if f.Concurrency <= 0 {
-		f.Concurrency = 10
+	if add.Timeout <= 0 {
+		add.Timeout = 3 * time.Second
 	}
-	made := &function{Function: f, aws: a, slots: make(chan struct{}, f.Concurrency)}
-	if f.Output != nil {
-		made.Output = &sharedWriter{to: f.Output}
+	if add.Concurrency <= 0 {
+		add.Concurrency = 10
 	}
-	a.functions.mu.Lock()
-	defer a.functions.mu.Unlock()
-	if old := a.functions.byName[f.Name]; old != nil {
-		a.work.Go(old.pool.stop)
+	made := &function{Function: add, all: f, registered: f.now(), slots: make(chan struct{}, add.Concurrency)}
+	if add.Output != nil {
+		made.Output = &sharedWriter{to: add.Output}
 	}
-	a.functions.byName[f.Name] = made
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if old := f.byName[add.Name]; old != nil {
+		f.jobs.work.Go(old.pool.stop)
+	}
+	f.byName[add.Name] = made
 	return nil
 }
 
@@ -113,8 +134,10 @@ func localName(name string) string {
 }
 
 func noFunction(name string) error {
-	return &refusal{Status: 404, Code: "ResourceNotFoundException", Message: "Function not found: " + arn("lambda", "function:"+name)}
+	return &refusal{Status: 404, Code: "ResourceNotFoundException", Message: "Function not found: " + functionARN(name)}
 }
+
+func functionARN(name string) string { return arn("lambda", "function:"+name) }
 
 func (f *functions) stop() {
 	f.mu.Lock()
@@ -130,12 +153,17 @@ func (f *functions) stop() {
 // does. The error is about the invocation: no such function, too many at a
 // time, a payload that is not JSON.
 func (a *AWS) Invoke(ctx context.Context, name string, payload []byte) (Result, error) {
-	a.door.count(invokeOperation)
-	return a.invoke(ctx, name, payload)
+	return a.functions.counted(ctx, name, payload)
 }
 
-func (a *AWS) invoke(ctx context.Context, name string, payload []byte) (Result, error) {
-	f, err := a.functions.find(name)
+// counted is an invocation that comes in by no door, and is billed all the same.
+func (f *functions) counted(ctx context.Context, name string, payload []byte) (Result, error) {
+	f.door.count(invokeOperation)
+	return f.invoke(ctx, name, payload)
+}
+
+func (f *functions) invoke(ctx context.Context, name string, payload []byte) (Result, error) {
+	found, err := f.find(name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -143,18 +171,18 @@ func (a *AWS) invoke(ctx context.Context, name string, payload []byte) (Result, 
 		return Result{}, err
 	}
 	select {
-	case f.slots <- struct{}{}:
+	case found.slots <- struct{}{}:
 	default:
 		return Result{}, &refusal{
 			Status: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Rate Exceeded.",
 			Reason: "ReservedFunctionConcurrentInvocationLimitExceeded",
 		}
 	}
-	if f.Handler != nil {
-		return f.call(ctx, payload), nil // which frees the slot
+	if found.Binary == "" {
+		return found.call(ctx, payload), nil // which frees the slot
 	}
-	defer func() { <-f.slots }()
-	return f.run(payload)
+	defer func() { <-found.slots }()
+	return found.run(payload)
 }
 
 func checkPayload(payload []byte, limit int) error {
@@ -173,15 +201,27 @@ func checkPayload(payload []byte, limit int) error {
 func (f *function) call(ctx context.Context, payload []byte) Result {
 	id := uuid.NewString()
 	ctx = lambdacontext.NewContext(context.WithoutCancel(ctx), &lambdacontext.LambdaContext{
-		AwsRequestID: id, InvokedFunctionArn: arn("lambda", "function:"+f.Name),
+		AwsRequestID: id, InvokedFunctionArn: functionARN(f.Name),
 	})
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
+	logs := &logTail{to: f.Output}
+	began := time.Now()
+	logs.begin(id)
 	done := make(chan Result, 1)
 	go func() {
 		defer func() { <-f.slots }()
 		defer cancel()
-		done <- f.handle(ctx, payload)
+		done <- f.handle(ctx, payload, logs)
 	}()
+	result := f.outcome(ctx, id, done)
+	if f.Compose != nil {
+		result.Log = logs.end(id, time.Since(began), f.memory())
+	}
+	return result
+}
+
+// outcome is what a handler answers, or that it did not in time.
+func (f *function) outcome(ctx context.Context, id string, done <-chan Result) Result {
 	select {
 	case r := <-done:
 		return r
@@ -195,13 +235,23 @@ func (f *function) call(ctx context.Context, payload []byte) Result {
 	}
 }
 
-func (f *function) handle(ctx context.Context, payload []byte) (r Result) {
+func (f *function) handle(ctx context.Context, payload []byte, logs *logTail) (r Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			r = failure(typeName(p), fmt.Sprint(p))
 		}
 	}()
-	out, err := f.Handler.Invoke(ctx, payload)
+	handler := f.Handler
+	if f.Compose != nil {
+		taken, err := f.composed.take(f.Compose)
+		if err != nil {
+			return failure(typeName(err), err.Error())
+		}
+		taken.logs.set(logs)
+		defer f.composed.free(taken)
+		handler = taken.handler
+	}
+	out, err := handler.Invoke(ctx, payload)
 	var answer messages.InvokeResponse_Error
 	switch {
 	case errors.As(err, &answer):
@@ -234,123 +284,34 @@ func (f *function) timedOut(id string) Result {
 	return failure("Sandbox.Timedout", fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", id, f.Timeout.Seconds()))
 }
 
-const (
-	invokeBase = "/2015-03-31/functions"
-	invokePath = "/invocations"
-
-	invokeOperation = "lambda.Invoke"
-)
-
-func (a *AWS) lambdaService() service {
-	return service{
-		name: "lambda", serve: a.serveInvoke, refuse: refuseLambda,
-		operation: func(r *http.Request) string {
-			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, invokePath) {
-				return "Invoke"
-			}
-			return r.Method + " " + r.URL.Path
-		},
-		throttled: refusal{Status: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Rate Exceeded. (injected fault)", Reason: "CallerRateLimitExceeded"},
-		failed:    refusal{Status: http.StatusInternalServerError, Code: "ServiceException", Message: "internal failure (injected fault)"},
-	}
-}
-
-func (a *AWS) serveInvoke(w http.ResponseWriter, r *http.Request, operation string) error {
-	if operation != "Invoke" {
-		return &refusal{Status: http.StatusNotFound, Code: unknownOperation, Message: "the local AWS does not serve lambda " + operation + "; it serves Invoke"}
-	}
-	name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, invokeBase+"/"), invokePath)
-	if err := unservedInvoke(r, name); err != nil {
-		return err
-	}
-	payload, err := io.ReadAll(io.LimitReader(r.Body, maxPayload+1))
-	if err != nil {
-		return refuse("InvalidRequestContentException", "the body cannot be read")
-	}
-	if len(payload) == 0 {
-		payload = []byte("{}")
-	}
-	w.Header().Set("X-Amz-Executed-Version", lambdaVersion)
-	switch kind := r.Header.Get("X-Amz-Invocation-Type"); kind {
-	case "Event":
-		if err := a.invokeLater(name, payload); err != nil {
-			return err
-		}
-		w.WriteHeader(http.StatusAccepted)
-	case "DryRun":
-		if _, err := a.functions.find(name); err != nil {
-			return err
-		}
-		w.WriteHeader(http.StatusNoContent)
-	case "", "RequestResponse":
-		answer, err := a.invoke(r.Context(), name, payload)
-		if err != nil {
-			return err
-		}
-		if answer.Error != "" {
-			w.Header().Set("X-Amz-Function-Error", answer.Error)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(answer.Payload)
-	default:
-		return refuse("InvalidParameterValueException", "invocation type %s is none of RequestResponse, Event, DryRun", kind)
-	}
-	return nil
-}
-
-// unservedInvoke refuses what an invocation may ask for and would not get.
-func unservedInvoke(r *http.Request, name string) error {
-	if q := r.URL.Query().Get("Qualifier"); q != "" && q != lambdaVersion {
-		return noFunction(localName(name) + ":" + q)
-	}
-	if kind := r.Header.Get("X-Amz-Log-Type"); kind != "" && kind != "None" {
-		return refuse("InvalidParameterValueException", "the local AWS does not serve X-Amz-Log-Type %s of lambda Invoke; a function's logs go to its Output", kind)
-	}
-	if r.Header.Get("X-Amz-Client-Context") != "" {
-		return refuse("InvalidParameterValueException", "the local AWS does not serve X-Amz-Client-Context of lambda Invoke")
-	}
-	return nil
-}
-
 // invokeLater queues an asynchronous invocation. A function error is tried
 // again after each of the retry delays; throttling waits and costs no try.
-func (a *AWS) invokeLater(name string, payload []byte) error {
-	if _, err := a.functions.find(name); err != nil {
+func (f *functions) invokeLater(name string, payload []byte) error {
+	if _, err := f.find(name); err != nil {
 		return err
 	}
 	if err := checkPayload(payload, maxAsyncPayload); err != nil {
 		return err
 	}
-	a.background(func(ctx context.Context) {
+	f.jobs.begin(func(ctx context.Context) {
 		for try := 0; ; {
-			answer, err := a.invoke(ctx, name, payload)
+			answer, err := f.invoke(ctx, name, payload)
 			wait := time.Second
 			switch {
 			case err == nil && answer.Error == "":
 				return
-			case err == nil && try == len(a.delays):
-				a.log.WarnContext(ctx, "asynchronous invocation given up", "function", name, "tries", try+1)
+			case err == nil && try == len(f.delays):
+				f.log.WarnContext(ctx, "asynchronous invocation given up", "function", name, "tries", try+1)
 				return
 			case err == nil:
-				wait = a.delays[try]
+				wait = f.delays[try]
 				try++
 			}
 			if !pause(ctx, wait) {
 				return
 			}
-			a.door.count(invokeOperation)
+			f.door.count(invokeOperation)
 		}
 	})
 	return nil
-}
-
-func refuseLambda(w http.ResponseWriter, _ *http.Request, no *refusal) {
-	w.Header().Set("X-Amzn-Errortype", no.Code)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(max(no.Status, http.StatusBadRequest))
-	body := map[string]string{"Type": "User", "Message": no.Message}
-	if no.Reason != "" {
-		body["Reason"] = no.Reason
-	}
-	_ = json.NewEncoder(w).Encode(body)
 }

@@ -3,33 +3,39 @@ package awslocal
 import (
 	"encoding/base64"
 	"encoding/xml"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 const s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
 
+// A listing is a page of a bucket's keys, in the form of ListObjects or of
+// ListObjectsV2.
 type listing struct {
 	XMLName               xml.Name `xml:"ListBucketResult"`
 	Namespace             string   `xml:"xmlns,attr"`
 	Name                  string
 	Prefix                string
-	Delimiter             string `xml:",omitempty"`
-	EncodingType          string `xml:",omitempty"`
-	StartAfter            string `xml:",omitempty"`
-	ContinuationToken     string `xml:",omitempty"`
-	NextContinuationToken string `xml:",omitempty"`
+	Delimiter             string  `xml:",omitempty"`
+	EncodingType          string  `xml:",omitempty"`
+	Marker                *string // of ListObjects, as the next
+	NextMarker            string  `xml:",omitempty"`
+	StartAfter            string  `xml:",omitempty"`
+	ContinuationToken     string  `xml:",omitempty"`
+	NextContinuationToken string  `xml:",omitempty"`
 	MaxKeys               int
-	KeyCount              int
+	KeyCount              *int // of ListObjectsV2
 	IsTruncated           bool
 	Contents              []listed
 	CommonPrefixes        []commonPrefix
+
+	withOwner bool
 }
+
+var errToken = refuse("InvalidArgument", "The continuation token provided is incorrect")
 
 type listed struct {
 	Key          string
@@ -44,50 +50,102 @@ type commonPrefix struct{ Prefix string }
 
 type owner struct{ ID string }
 
-// list serves ListObjectsV2. A continuation token is the last key or common
-// prefix of the page before.
-func (o *objects) list(w http.ResponseWriter, r *http.Request, at place) error {
+// newListing reads what both forms have.
+func newListing(r *http.Request, at place) (listing, error) {
 	q := r.URL.Query()
 	page := listing{
-		Namespace: s3Namespace, Name: at.bucket, Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), EncodingType: q.Get("encoding-type"),
-		StartAfter: q.Get("start-after"), ContinuationToken: q.Get("continuation-token"), MaxKeys: 1000,
+		Namespace: s3Namespace, Name: at.bucket, Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), EncodingType: q.Get("encoding-type"), MaxKeys: maxKeys,
 	}
-	after := page.StartAfter
-	if token := page.ContinuationToken; token != "" {
-		raw, err := base64.URLEncoding.DecodeString(token)
-		if err != nil {
-			return refuse("InvalidArgument", "The continuation token provided is incorrect")
-		}
-		after = string(raw)
+	if page.EncodingType != "" && page.EncodingType != "url" {
+		return listing{}, refuse("InvalidArgument", "Invalid Encoding Method specified in Request")
 	}
 	if asked := q.Get("max-keys"); asked != "" {
 		n, err := strconv.Atoi(asked)
 		if err != nil || n < 0 {
-			return refuse("InvalidArgument", "Argument max-keys must be an integer between 0 and 2147483647")
+			return listing{}, refuse("InvalidArgument", "Argument max-keys must be an integer between 0 and 2147483647")
 		}
 		page.MaxKeys = min(n, page.MaxKeys)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	b, ok := o.buckets[at.bucket]
-	if !ok {
-		return errNoSuchBucket
-	}
-	b.fill(&page, after, q.Get("fetch-owner") == "true")
-	if page.EncodingType == "url" {
-		page.escape()
-	}
-	return writeXML(w, http.StatusOK, page)
+	return page, nil
 }
 
-// fill lists what comes after a key or common prefix.
-func (b *bucket) fill(page *listing, after string, withOwner bool) {
+const maxKeys = 1000 // of one page, and how many come unless fewer are asked for
+
+// list serves ListObjects, whose page ends with a marker only if there is a
+// delimiter: without one the next page begins after the last key.
+func (o bucketCalls) list(w http.ResponseWriter, r *http.Request, at place) error {
+	page, err := newListing(r, at)
+	if err != nil {
+		return err
+	}
+	marker := r.URL.Query().Get("marker")
+	page.Marker, page.withOwner = &marker, true
+	last, err := o.fill(&page, marker)
+	if err != nil {
+		return err
+	}
+	if page.IsTruncated && page.Delimiter != "" {
+		page.NextMarker = last
+	}
+	return page.write(w)
+}
+
+// listV2 serves ListObjectsV2. A continuation token is the last key or common
+// prefix of the page before.
+func (o bucketCalls) listV2(w http.ResponseWriter, r *http.Request, at place) error {
+	page, err := newListing(r, at)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	page.StartAfter, page.ContinuationToken, page.withOwner = q.Get("start-after"), q.Get("continuation-token"), q.Get("fetch-owner") == "true"
+	after := page.StartAfter
+	if page.ContinuationToken != "" {
+		raw, err := base64.URLEncoding.DecodeString(page.ContinuationToken)
+		if err != nil {
+			return errToken
+		}
+		after = string(raw)
+	}
+	last, err := o.fill(&page, after)
+	if err != nil {
+		return err
+	}
+	if page.IsTruncated {
+		page.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(last))
+	}
+	count := len(page.Contents) + len(page.CommonPrefixes)
+	page.KeyCount = &count
+	return page.write(w)
+}
+
+func (l *listing) write(w http.ResponseWriter) error {
+	if l.EncodingType == "url" {
+		l.escape()
+	}
+	return writeXML(w, http.StatusOK, l)
+}
+
+func (o bucketCalls) fill(page *listing, after string) (last string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.buckets[page.Name]
+	if !ok {
+		return "", errNoSuchBucket
+	}
+	return b.fill(page, after), nil
+}
+
+// fill lists what comes after a key or common prefix, and returns the last one
+// that it listed.
+func (b *bucket) fill(page *listing, after string) (last string) {
 	b.sort()
 	start, exact := slices.BinarySearch(b.sorted, max(after, page.Prefix))
 	if exact && b.sorted[start] == after {
 		start++
 	}
-	last := after
+	last = after
+	count := 0
 	for _, key := range b.sorted[start:] {
 		rest, ok := strings.CutPrefix(key, page.Prefix)
 		if !ok {
@@ -100,21 +158,19 @@ func (b *bucket) fill(page *listing, after string, withOwner bool) {
 				continue
 			}
 		}
-		if page.KeyCount == page.MaxKeys {
+		if count == page.MaxKeys {
 			page.IsTruncated = page.MaxKeys > 0
 			break
 		}
-		page.KeyCount++
+		count++
 		last = entry
 		if entry != key {
 			page.CommonPrefixes = append(page.CommonPrefixes, commonPrefix{entry})
 			continue
 		}
-		page.Contents = append(page.Contents, b.objects[key].listed(key, withOwner))
+		page.Contents = append(page.Contents, b.objects[key].listed(key, page.withOwner))
 	}
-	if page.IsTruncated {
-		page.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(last))
-	}
+	return last
 }
 
 func (o *object) listed(key string, withOwner bool) listed {
@@ -129,10 +185,14 @@ const s3Time = "2006-01-02T15:04:05.000Z"
 
 // escape writes keys URL-encoded, since XML cannot hold every character.
 func (l *listing) escape() {
-	encode := func(s *string) { *s = strings.ReplaceAll(url.QueryEscape(*s), "%2F", "/") }
+	encode := func(s *string) { *s = escaped(*s) }
 	encode(&l.Prefix)
 	encode(&l.Delimiter)
 	encode(&l.StartAfter)
+	encode(&l.NextMarker)
+	if l.Marker != nil {
+		encode(l.Marker)
+	}
 	for i := range l.Contents {
 		encode(&l.Contents[i].Key)
 	}
@@ -141,18 +201,4 @@ func (l *listing) escape() {
 	}
 }
 
-func (o *objects) listBuckets(w http.ResponseWriter, _ *http.Request, _ place) error {
-	type entry struct{ Name, CreationDate string }
-	answer := struct {
-		XMLName   xml.Name `xml:"ListAllMyBucketsResult"`
-		Namespace string   `xml:"xmlns,attr"`
-		Owner     owner
-		Buckets   []entry `xml:"Buckets>Bucket"`
-	}{Namespace: s3Namespace, Owner: owner{ID: Account}}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(o.buckets)) {
-		answer.Buckets = append(answer.Buckets, entry{name, o.buckets[name].created.UTC().Format(time.RFC3339)})
-	}
-	return writeXML(w, http.StatusOK, answer)
-}
+func escaped(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "%2F", "/") }

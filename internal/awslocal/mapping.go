@@ -36,7 +36,7 @@ func (a *AWS) Poll(ctx context.Context, m Mapping) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(a.ctx, cancel)() //nolint:contextcheck // the other context that ends polling
+	defer context.AfterFunc(a.jobs.ctx, cancel)() //nolint:contextcheck // the other context that ends polling
 	var pollers sync.WaitGroup
 	for range m.MaxConcurrency {
 		pollers.Go(func() {

@@ -1,7 +1,7 @@
 package awslocal
 
 import (
-	"encoding/xml"
+	"cmp"
 	"io"
 	"net/http"
 	"regexp"
@@ -47,6 +47,18 @@ func kept(h http.Header) (http.Header, error) {
 	return headers, nil
 }
 
+// brought reads what a request says of an object that it makes under a key.
+func brought(at place, h http.Header) (headers http.Header, tags map[string]string, err error) {
+	if len(at.key) > maxKey {
+		return nil, nil, refuse("KeyTooLongError", "Your key is too long")
+	}
+	if headers, err = kept(h); err != nil {
+		return nil, nil, err
+	}
+	tags, err = headerTags(h)
+	return headers, tags, err
+}
+
 // keptCoding is the Content-Encoding without aws-chunked, which is of the
 // transport; SDKs put it first or last.
 func keptCoding(h http.Header) string {
@@ -55,19 +67,22 @@ func keptCoding(h http.Header) string {
 	return strings.TrimSpace(strings.Join(codings, ","))
 }
 
-func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
-	if len(at.key) > maxKey {
-		return refuse("KeyTooLongError", "Your key is too long")
-	}
-	headers, err := kept(r.Header)
+// objectCalls is what is called about single objects.
+type objectCalls struct{ *objects }
+
+func (o objectCalls) put(w http.ResponseWriter, r *http.Request, at place) error {
+	headers, tags, err := brought(at, r.Header)
 	if err != nil {
 		return err
 	}
-	tags, err := headerTags(r.Header)
+	algorithm, err := algorithmOf(r.Header)
 	if err != nil {
 		return err
 	}
-	p, err := newPayload(r)
+	if kind := r.Header.Get(checksumHeader + "Type"); cmp.Or(kind, fullObject) != fullObject {
+		return refuse("InvalidRequest", "Value for x-amz-checksum-type header is invalid: an object that is put whole has only FULL_OBJECT, not %s", kind)
+	}
+	p, err := newPayloadBy(r, cmp.Or(algorithm, defaultChecksum))
 	if err != nil {
 		return err
 	}
@@ -81,7 +96,7 @@ func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
 	}
 	made := &object{blob: body, etag: p.etag(), headers: headers, checksum: http.Header{}, tags: tags}
 	made.checksum.Set(checksumHeader+p.algorithm, p.checksum())
-	made.checksum.Set(checksumHeader+"Type", "FULL_OBJECT")
+	made.checksum.Set(checksumHeader+"Type", fullObject)
 	if err := o.store(at, made, r.Header); err != nil {
 		body.remove()
 		return err
@@ -92,7 +107,7 @@ func (o *objects) put(w http.ResponseWriter, r *http.Request, at place) error {
 }
 
 // get serves GetObject and HeadObject.
-func (o *objects) get(w http.ResponseWriter, r *http.Request, at place) error {
+func (o objectCalls) get(w http.ResponseWriter, r *http.Request, at place) error {
 	found, body, err := o.find(at)
 	if err != nil {
 		return err
@@ -157,46 +172,12 @@ func rangeOf(header string, size int64) (first, length int64, part bool, err err
 	return first, last - first + 1, true, nil
 }
 
-func (o *objects) delete(w http.ResponseWriter, r *http.Request, at place) error {
+func (o objectCalls) delete(w http.ResponseWriter, r *http.Request, at place) error {
 	if err := o.erase(at, r.Header); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (o *objects) createBucket(w http.ResponseWriter, _ *http.Request, at place) error {
-	if !regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`).MatchString(at.bucket) {
-		return refuse("InvalidBucketName", "The specified bucket is not valid.")
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.buckets[at.bucket] != nil {
-		return &refusal{Status: 409, Code: "BucketAlreadyOwnedByYou", Message: "Your previous request to create the named bucket succeeded and you already own it."}
-	}
-	o.buckets[at.bucket] = &bucket{created: o.now(), objects: map[string]*object{}}
-	w.Header().Set("Location", "/"+at.bucket)
-	return nil
-}
-
-func (o *objects) headBucket(w http.ResponseWriter, _ *http.Request, at place) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.buckets[at.bucket] == nil {
-		return errNoSuchBucket
-	}
-	w.Header().Set("X-Amz-Bucket-Region", Region)
-	return nil
-}
-
-func (o *objects) location(w http.ResponseWriter, r *http.Request, at place) error {
-	if err := o.headBucket(w, r, at); err != nil {
-		return err
-	}
-	return writeXML(w, http.StatusOK, struct {
-		XMLName xml.Name `xml:"LocationConstraint"`
-		Region  string   `xml:",chardata"`
-	}{Region: Region})
 }
 
 func copyHeaders(to, from http.Header) {

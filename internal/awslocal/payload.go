@@ -45,14 +45,18 @@ type payload struct {
 	request   *http.Request
 	trailer   http.Header // after an aws-chunked body
 	trailing  bool        // whether the checksum is to come in the trailer
+	named     bool        // whether the client brings a checksum
 	algorithm string      // key of checksums
 	sum       hash.Hash
 	md5       hash.Hash
 	sha256    hash.Hash // nil if the body is not signed
 }
 
-func newPayload(r *http.Request) (*payload, error) {
-	p := &payload{request: r, trailer: http.Header{}, algorithm: defaultChecksum, md5: md5.New()} //nolint:gosec // as above
+func newPayload(r *http.Request) (*payload, error) { return newPayloadBy(r, defaultChecksum) }
+
+// newPayloadBy computes a checksum by fallback where the client names no other.
+func newPayloadBy(r *http.Request, fallback string) (*payload, error) {
+	p := &payload{request: r, trailer: http.Header{}, algorithm: fallback, md5: md5.New()} //nolint:gosec // as above
 	if err := p.choose(r.Header); err != nil {
 		return nil, err
 	}
@@ -87,6 +91,7 @@ func (p *payload) choose(h http.Header) error {
 		}
 		p.algorithm, p.trailing, brought = name, true, brought+1
 	}
+	p.named = brought > 0
 	if brought > 1 {
 		return refuse("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 	}

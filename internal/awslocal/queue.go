@@ -28,8 +28,10 @@ type queue struct {
 	name       string
 	attributes map[string]string // as set; see settings
 	settings   settings
+	tags       map[string]string
 	created    time.Time
 	modified   time.Time
+	purged     time.Time // zero: never
 	messages   []*message
 	seen       map[string]accepted
 	sequence   int64

@@ -72,7 +72,7 @@ func (s *queues) create(name string, attributes map[string]string) error {
 		}
 		return nil
 	}
-	q := &queue{name: name, attributes: map[string]string{}, created: s.now(), seen: map[string]accepted{}, changed: make(chan struct{})}
+	q := &queue{name: name, attributes: map[string]string{}, tags: map[string]string{}, created: s.now(), seen: map[string]accepted{}, changed: make(chan struct{})}
 	if err := s.set(q, attributes); err != nil {
 		return err
 	}

@@ -199,7 +199,7 @@ func (p *process) ended() chan Result {
 // cannot begin.
 func (f *function) start() (p *process, failed []byte, err error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(f.aws.ctx, "tcp", "127.0.0.1:0")
+	listener, err := config.Listen(f.all.jobs.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, fmt.Errorf("starting the runtime API: %w", err)
 	}
@@ -211,7 +211,7 @@ func (f *function) start() (p *process, failed []byte, err error) {
 	p.api = api
 	p.cmd = exec.Command(f.Binary) //nolint:gosec,noctx // the binary is the caller's; it outlives every request
 	p.cmd.Dir = filepath.Dir(f.Binary)
-	p.cmd.Env = append(append(f.aws.Environment(), f.environment(listener.Addr().String())...), f.Env...)
+	p.cmd.Env = append(append(f.all.common(), f.environment(listener.Addr().String())...), f.Env...)
 	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = f.Output, f.Output, time.Second
 	if err := p.cmd.Start(); err != nil {
 		_ = p.api.Close()
@@ -240,11 +240,14 @@ func (f *function) start() (p *process, failed []byte, err error) {
 	}
 }
 
+// memory is what the function is told that it has, in MiB.
+func (f *function) memory() int { return cmp.Or(f.Memory, defaultMemory) }
+
 // environment is what Lambda itself sets.
 func (f *function) environment(api string) []string {
 	return []string{
 		"AWS_LAMBDA_RUNTIME_API=" + api, "AWS_LAMBDA_FUNCTION_NAME=" + f.Name, "AWS_LAMBDA_FUNCTION_VERSION=" + lambdaVersion,
-		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(cmp.Or(f.Memory, defaultMemory)), "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/" + f.Name, "AWS_LAMBDA_LOG_STREAM_NAME=local",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(f.memory()), "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/" + f.Name, "AWS_LAMBDA_LOG_STREAM_NAME=local",
 		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand", "_HANDLER=bootstrap", "LAMBDA_TASK_ROOT=" + filepath.Dir(f.Binary),
 		"TZ=:UTC", "LANG=en_US.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin",
 	}
@@ -309,7 +312,7 @@ func (p *process) next(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "application/json")
 		h.Set("Lambda-Runtime-Aws-Request-Id", in.id)
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(in.deadline.UnixMilli(), 10))
-		h.Set("Lambda-Runtime-Invoked-Function-Arn", arn("lambda", "function:"+p.function.Name))
+		h.Set("Lambda-Runtime-Invoked-Function-Arn", functionARN(p.function.Name))
 		h.Set("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000;Sampled=0")
 		_, _ = w.Write(in.payload)
 	}

@@ -1,7 +1,11 @@
 package awslocal
 
 import (
+	"bytes"
 	"encoding/xml"
+	"errors"
+	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,8 +16,12 @@ var (
 	errNoSuchBucket = &refusal{Status: 404, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
 	errNoSuchKey    = &refusal{Status: 404, Code: "NoSuchKey", Message: "The specified key does not exist."}
 	errPrecondition = &refusal{Status: 412, Code: "PreconditionFailed", Message: "At least one of the pre-conditions you specified did not hold"}
+	errMalformedXML = refuse("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 	errNotModified  = &refusal{Status: 304, Code: "NotModified", Message: "Not Modified"}
 )
+
+// maxDocument caps a body that is XML; a list of 10,000 parts with checksums fits.
+const maxDocument = 4 << 20
 
 // A place is what a path names.
 type place struct{ bucket, key string }
@@ -36,31 +44,84 @@ func (p place) level() string {
 
 type s3Operation func(w http.ResponseWriter, r *http.Request, at place) error
 
-func (o *objects) service() service {
-	served := map[string]s3Operation{
-		"ListBuckets": o.listBuckets, "CreateBucket": o.createBucket, "HeadBucket": o.headBucket, "GetBucketLocation": o.location,
-		"ListObjectsV2": o.list, "PutObject": o.put, "GetObject": o.get, "HeadObject": o.get, "DeleteObject": o.delete,
-		"PutObjectTagging": o.putTagging, "GetObjectTagging": o.getTagging, "DeleteObjectTagging": o.deleteTagging,
+// An s3Call is an operation that is served, with the parameters and the
+// headers that mean something to it.
+type s3Call struct {
+	run        s3Operation
+	parameters []string
+	headers    []string
+}
+
+// Headers that several operations have.
+var (
+	conditions  = []string{"If-Match", "If-None-Match"}
+	sourceNames = []string{copySource, copySource + "-If-Match", copySource + "-If-None-Match"}
+	listNames   = []string{"prefix", "delimiter", "max-keys", "encoding-type"}
+)
+
+func (o *objects) calls() map[string]s3Call {
+	buckets, single, uploads := bucketCalls{o}, objectCalls{o}, uploadCalls{o}
+	part := []string{"uploadId", "partNumber"}
+	tagged := []string{"tagging"}
+	return map[string]s3Call{
+		"ListBuckets":       {run: buckets.all, parameters: []string{"prefix", "max-buckets", "continuation-token"}},
+		"CreateBucket":      {run: buckets.create},
+		"HeadBucket":        {run: buckets.head},
+		"DeleteBucket":      {run: buckets.delete},
+		"GetBucketLocation": {run: buckets.location, parameters: []string{"location"}},
+		"ListObjects":       {run: buckets.list, parameters: append(listNames, "marker")},
+		"ListObjectsV2":     {run: buckets.listV2, parameters: append(listNames, "list-type", "continuation-token", "start-after", "fetch-owner")},
+
+		"PutObject":     {run: single.put, headers: append(conditions, taggingHeader, checksumHeader+"Algorithm", checksumHeader+"Type")},
+		"GetObject":     {run: single.get, headers: append(conditions, checksumHeader+"Mode")},
+		"HeadObject":    {run: single.get, headers: append(conditions, checksumHeader+"Mode")},
+		"DeleteObject":  {run: single.delete, headers: conditions},
+		"DeleteObjects": {run: single.deleteMany, parameters: []string{"delete"}},
+		"CopyObject": {run: single.copy, headers: slices.Concat(conditions, sourceNames, []string{
+			metadataDirective, taggingHeader, taggingHeader + "-Directive", checksumHeader + "Algorithm",
+		})},
+		"PutObjectTagging":    {run: single.putTagging, parameters: tagged},
+		"GetObjectTagging":    {run: single.getTagging, parameters: tagged},
+		"DeleteObjectTagging": {run: single.deleteTagging, parameters: tagged},
+
+		"CreateMultipartUpload": {run: uploads.create, parameters: []string{"uploads"}, headers: []string{taggingHeader, checksumHeader + "Algorithm", checksumHeader + "Type"}},
+		"UploadPart":            {run: uploads.put, parameters: part},
+		"UploadPartCopy":        {run: uploads.copy, parameters: part, headers: append(sourceNames, copySource+"-Range")},
+		"CompleteMultipartUpload": {
+			run: uploads.complete, parameters: []string{"uploadId"}, headers: append(conditions, checksumHeader+"Type", "X-Amz-Mp-Object-Size"),
+		},
+		"AbortMultipartUpload": {run: uploads.abort, parameters: []string{"uploadId"}},
+		"ListParts":            {run: uploads.parts, parameters: []string{"uploadId", "max-parts", "part-number-marker"}},
+		"ListMultipartUploads": {run: uploads.list, parameters: []string{"uploads", "prefix", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"}},
 	}
+}
+
+func (o *objects) service() service {
+	served := o.calls()
 	return service{
 		name: "s3", operation: s3Name, refuse: refuseXML,
 		throttled: refusal{Status: 503, Code: "SlowDown", Message: "Please reduce your request rate. (injected fault)"},
 		failed:    refusal{Status: 500, Code: "InternalError", Message: "We encountered an internal error. Please try again. (injected fault)"},
 		serve: func(w http.ResponseWriter, r *http.Request, operation string) error {
-			run, ok := served[operation]
+			if err := checkSigned(r, o.now()); err != nil {
+				return err
+			}
+			call, ok := served[operation]
 			if !ok {
-				return &refusal{Status: 501, Code: "NotImplemented", Message: "the local AWS does not serve s3 " + operation + "; it serves " + list(served)}
+				return notServed("s3 " + operation + "; it serves " + list(served))
 			}
-			if name := unservedHeader(r.Header, operation); name != "" {
-				return &refusal{Status: 501, Code: "NotImplemented", Message: "the local AWS does not serve the header " + name + " of s3 " + operation}
-			}
-			if r.URL.Query().Has("partNumber") {
-				return &refusal{Status: 501, Code: "NotImplemented", Message: "the local AWS does not serve the parameter partNumber of s3 " + operation}
+			r = hoisted(r)
+			if err := call.unserved(r, operation); err != nil {
+				return err
 			}
 			w.Header().Set("X-Amz-Request-Id", w.Header().Get("X-Amzn-Requestid"))
-			return run(w, r, placeOf(r))
+			return call.run(w, r, placeOf(r))
 		},
 	}
+}
+
+func notServed(what string) error {
+	return &refusal{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "the local AWS does not serve " + what}
 }
 
 // s3Names are the operations by method, level and sub-resource.
@@ -69,24 +130,30 @@ var s3Names = map[string]string{
 	"HEAD Object": "HeadObject", "PUT Object x-amz-copy-source": "CopyObject", "GET Bucket versions": "ListObjectVersions",
 	"POST Object uploads": "CreateMultipartUpload", "PUT Object uploadId": "UploadPart", "POST Object uploadId": "CompleteMultipartUpload",
 	"DELETE Object uploadId": "AbortMultipartUpload", "GET Object uploadId": "ListParts", "GET Bucket uploads": "ListMultipartUploads",
-	"POST Bucket delete": "DeleteObjects",
+	"POST Bucket delete": "DeleteObjects", "POST Bucket": "PostObject",
 }
 
-// plainParameters choose no operation; partNumber is refused where it is not
-// of an upload.
-var plainParameters = []string{"x-id", "prefix", "delimiter", "max-keys", "continuation-token", "start-after", "encoding-type", "fetch-owner", "partNumber"}
+// subResources are the parameters that choose an operation; every other one
+// belongs to the operation that is chosen.
+var subResources = []string{
+	"abac", "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering", "inventory", "legal-hold",
+	"lifecycle", "list-type", "location", "logging", "metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock",
+	"ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore", "retention",
+	"select", "session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
+}
 
 // s3Name names the operation that a request asks for, served or not. AWS names
 // most of them by verb, level and sub-resource: GetBucketAcl.
 func s3Name(r *http.Request) string {
 	query := r.URL.Query()
 	sub := ""
-	for name := range query {
-		if !slices.Contains(plainParameters, name) && !strings.HasPrefix(name, "X-Amz-") && (sub == "" || name < sub) {
-			sub = name
-		}
+	if i := slices.IndexFunc(subResources, query.Has); i >= 0 {
+		sub = subResources[i]
 	}
-	if r.Header.Get("X-Amz-Copy-Source") != "" {
+	if r.Header.Get(copySource) != "" || query.Has(strings.ToLower(copySource)) {
+		if sub == "uploadId" {
+			return "UploadPartCopy"
+		}
 		sub = "x-amz-copy-source"
 	}
 	level := placeOf(r).level()
@@ -102,24 +169,34 @@ func s3Name(r *http.Request) string {
 	return name
 }
 
-// servedHeaders are the x-amz headers that mean something here, or that are
-// of the transport only.
-var servedHeaders = []string{
+// transportHeaders are of the transport, or of the body's checksum.
+var transportHeaders = []string{
 	"X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token", "X-Amz-User-Agent", "X-Amz-Sdk-Checksum-Algorithm", trailerHeader,
-	checksumHeader + "Mode", checksumHeader + "Type", checksumHeader + "Algorithm",
 	"X-Amz-Decoded-Content-Length", "X-Amz-Te", "X-Amz-Target",
 }
 
-func unservedHeader(h http.Header, operation string) string {
-	for name := range h {
-		served := name == taggingHeader && operation == "PutObject" || strings.HasPrefix(name, metadataHeader) || slices.Contains(servedHeaders, name) ||
-			checksums[strings.TrimPrefix(name, checksumHeader)] != nil
-		if strings.HasPrefix(name, "X-Amz-") && !served || name == "If-Modified-Since" || name == "If-Unmodified-Since" {
-			return name
+// metadataKeepers are the operations that keep X-Amz-Meta headers.
+var metadataKeepers = []string{"PutObject", "CopyObject", "CreateMultipartUpload"}
+
+// unserved refuses the parameters and the headers that mean nothing to a call.
+func (c s3Call) unserved(r *http.Request, operation string) error {
+	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
+		if name != "x-id" && !slices.Contains(c.parameters, name) {
+			return notServed("the parameter " + name + " of s3 " + operation)
 		}
 	}
-	return ""
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		isServed := slices.Contains(c.headers, name) || slices.Contains(transportHeaders, name) ||
+			strings.HasPrefix(name, metadataHeader) && slices.Contains(metadataKeepers, operation) ||
+			checksums[strings.TrimPrefix(name, checksumHeader)] != nil
+		if !isServed && (strings.HasPrefix(name, "X-Amz-") || slices.Contains(httpConditions, name)) {
+			return notServed("the header " + name + " of s3 " + operation)
+		}
+	}
+	return nil
 }
+
+var httpConditions = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"}
 
 type s3Error struct {
 	XMLName   xml.Name `xml:"Error"`
@@ -148,6 +225,65 @@ func writeXML(w http.ResponseWriter, status int, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	_, _ = w.Write(append([]byte(xml.Header), body...))
+	_, _ = w.Write(append([]byte(xml.Header), body...)) //nolint:gosec // XML, in which Marshal has escaped everything
+	return nil
+}
+
+// document reads a body that is XML into v, and refuses what it has beside the
+// elements that an operation serves. No body leaves v as it is.
+func document(r *http.Request, operation string, v any, elements ...string) error {
+	p, raw, err := readDocument(r, operation)
+	if err != nil {
+		return err
+	}
+	if err := p.check(); err != nil || len(raw) == 0 {
+		return err
+	}
+	return decode(raw, operation, v, elements)
+}
+
+// checkedDocument is document for operations whose body must bring a digest.
+func checkedDocument(r *http.Request, operation string, v any, elements ...string) error {
+	p, raw, err := readDocument(r, operation)
+	switch {
+	case err != nil:
+		return err
+	case !p.named && r.Header.Get("Content-Md5") == "":
+		return refuse("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	return decode(raw, operation, v, elements)
+}
+
+func readDocument(r *http.Request, operation string) (*payload, []byte, error) {
+	p, err := newPayload(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(p, maxDocument+1))
+	if err == nil && len(raw) > maxDocument {
+		err = refuse("EntityTooLarge", "The document of s3 %s is above %d bytes", operation, maxDocument)
+	}
+	return p, raw, err
+}
+
+func decode(raw []byte, operation string, v any, served []string) error {
+	for decoder := xml.NewDecoder(bytes.NewReader(raw)); ; { //nolint:gosec // no document chooses what Go makes of it
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return errMalformedXML
+		}
+		if start, ok := token.(xml.StartElement); ok && !slices.Contains(served, start.Name.Local) {
+			return notServed("the element " + start.Name.Local + " of s3 " + operation)
+		}
+	}
+	if xml.NewDecoder(bytes.NewReader(raw)).Decode(v) != nil { //nolint:gosec // as above
+		return errMalformedXML
+	}
 	return nil
 }

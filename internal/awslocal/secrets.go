@@ -6,7 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
-	"sync"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -15,24 +15,23 @@ import (
 	"hikyaku/internal/secretstore"
 )
 
-// secretNotes is what the service knows of secrets beyond the twin.
-type secretNotes struct {
-	mu          sync.Mutex
-	description map[string]string
-	binary      map[string]bool // by name, NUL and version id: written as SecretBinary
+// secretsManager is Secrets Manager on the twin.
+type secretsManager struct {
+	twin      *secretstore.Memory
+	notes     *secretNotes
+	functions *functions
+	now       func() time.Time
 }
 
-func newSecretNotes() *secretNotes {
-	return &secretNotes{description: map[string]string{}, binary: map[string]bool{}}
-}
-
-func (a *AWS) secretOperations() map[string]jsonOperation {
+func (s *secretsManager) operations() map[string]jsonOperation {
 	return map[string]jsonOperation{
-		"CreateSecret": operation(a.createSecret), "GetSecretValue": operation(a.getSecret), "PutSecretValue": operation(a.putSecret),
-		"UpdateSecret": operation(a.updateSecret), "UpdateSecretVersionStage": operation(a.moveStage),
-		"DescribeSecret": operation(a.describeSecret), "ListSecretVersionIds": operation(a.listVersions), "ListSecrets": operation(a.listSecrets),
-		"DeleteSecret": operation(a.deleteSecret), "RestoreSecret": operation(a.restoreSecret),
-		"RotateSecret": operation(a.rotateSecret), "CancelRotateSecret": operation(a.cancelRotation),
+		"CreateSecret": operation(s.create), "GetSecretValue": operation(s.get), "PutSecretValue": operation(s.put),
+		"UpdateSecret": operation(s.update), "UpdateSecretVersionStage": operation(s.moveStage),
+		"DescribeSecret": operation(s.describe), "ListSecretVersionIds": operation(s.listVersions), "ListSecrets": operation(s.list),
+		"DeleteSecret": operation(s.delete), "RestoreSecret": operation(s.restore),
+		"RotateSecret": operation(s.rotate), "CancelRotateSecret": operation(s.cancelRotation),
+		"TagResource": operation(s.tag), "UntagResource": operation(s.untag), "GetRandomPassword": operation(randomPassword),
+		"BatchGetSecretValue": operation(secretBatches{s}.get),
 	}
 }
 
@@ -95,37 +94,51 @@ func (v value) data() (data []byte, id string, err error) {
 	return data, id, nil
 }
 
-func (n *secretNotes) note(name, id string, v value, description *string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.binary[name+"\x00"+id] = v.SecretBinary != nil
-	if description != nil {
-		n.description[name] = *description
-	}
-}
-
 type createSecretInput struct {
 	value
 
 	Name        string
 	Description *string
-	Tags        []map[string]string // not shown anywhere
-	KMSKeyID    string              `json:"KmsKeyId"` // every caller may use every key
+	Tags        []tag
+	KMSKeyID    *string `json:"KmsKeyId"`
 }
 
-func (a *AWS) createSecret(r *http.Request, in createSecretInput) (versionRef, error) {
+// create makes a secret. What is wrong with its tags or its description is
+// refused before there is one.
+func (s *secretsManager) create(r *http.Request, in createSecretInput) (versionRef, error) {
 	data, id, err := in.data()
+	about := func(note *secretNote) error {
+		if err := note.describe(in.Description, in.KMSKeyID); err != nil {
+			return err
+		}
+		return note.addTags(in.Tags)
+	}
 	if err == nil {
-		err = a.Secrets.Create(r.Context(), in.Name, id, data)
+		err = about(&secretNote{})
+	}
+	if err == nil {
+		err = s.twin.Create(r.Context(), in.Name, id, data)
 	}
 	if err != nil {
 		return versionRef{}, err
 	}
-	a.secrets.note(in.Name, id, in.value, in.Description)
+	err = s.change(in.Name, func(note *secretNote) error {
+		note.binary[id] = in.SecretBinary != nil
+		return about(note)
+	})
 	if data == nil {
 		id = ""
 	}
-	return refTo(in.Name, id), nil
+	return refTo(in.Name, id), err
+}
+
+// change changes what is noted of a secret.
+func (s *secretsManager) change(name string, f func(*secretNote) error) error {
+	e, err := s.entry(name)
+	if err != nil {
+		return err
+	}
+	return s.notes.change(e, f)
 }
 
 type getSecretInput struct {
@@ -143,19 +156,19 @@ type secretValue struct {
 	CreatedDate  float64
 }
 
-func (a *AWS) getSecret(r *http.Request, in getSecretInput) (secretValue, error) {
+func (s *secretsManager) get(r *http.Request, in getSecretInput) (secretValue, error) {
 	name := in.name()
 	var found secretstore.Value
 	var err error
 	switch {
 	case in.VersionID == "" && in.VersionStage == "":
-		found, err = a.Secrets.Get(r.Context(), name, secretstore.Current)
+		found, err = s.twin.Get(r.Context(), name, secretstore.Current)
 	case in.VersionID == "":
-		found, err = a.Secrets.Get(r.Context(), name, in.VersionStage)
+		found, err = s.twin.Get(r.Context(), name, in.VersionStage)
 	default:
-		found, err = a.Secrets.GetVersion(r.Context(), name, in.VersionID)
+		found, err = s.twin.GetVersion(r.Context(), name, in.VersionID)
 		if err == nil && in.VersionStage != "" && !found.Has(in.VersionStage) {
-			err = refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId and staging label.")
+			err = refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s and staging label: %s", in.VersionID, in.VersionStage)
 		}
 	}
 	if err != nil {
@@ -163,9 +176,7 @@ func (a *AWS) getSecret(r *http.Request, in getSecretInput) (secretValue, error)
 	}
 	out := secretValue{versionRef: refTo(name, found.ID), CreatedDate: seconds(found.Created)}
 	out.VersionStages = found.Stages
-	a.secrets.mu.Lock()
-	defer a.secrets.mu.Unlock()
-	if a.secrets.binary[name+"\x00"+found.ID] || !utf8.Valid(found.Data) {
+	if e, err := s.entry(name); err == nil && s.notes.isBinary(e, found.ID) || !utf8.Valid(found.Data) {
 		out.SecretBinary = found.Data
 	} else {
 		text := string(found.Data)
@@ -185,7 +196,7 @@ type putSecretInput struct {
 	RotationToken string // names a rotation function's session; nothing to check here
 }
 
-func (a *AWS) putSecret(r *http.Request, in putSecretInput) (versionRef, error) {
+func (s *secretsManager) put(r *http.Request, in putSecretInput) (versionRef, error) {
 	data, id, err := in.data()
 	if err != nil {
 		return versionRef{}, err
@@ -197,15 +208,19 @@ func (a *AWS) putSecret(r *http.Request, in putSecretInput) (versionRef, error) 
 		in.VersionStages = []string{secretstore.Current}
 	}
 	name := in.name()
-	if err := a.Secrets.Put(r.Context(), name, id, data, in.VersionStages...); err != nil {
+	if err := s.twin.Put(r.Context(), name, id, data, in.VersionStages...); err != nil {
 		return versionRef{}, err
 	}
-	a.secrets.note(name, id, in.value, nil)
-	out := refTo(name, id)
-	if stored, err := a.entry(name); err == nil {
-		out.VersionStages = stages(stored.Versions)[id]
+	stored, err := s.entry(name)
+	if err != nil {
+		return versionRef{}, err
 	}
-	return out, nil
+	out := refTo(name, id)
+	out.VersionStages = stages(stored.Versions)[id]
+	return out, s.notes.change(stored, func(note *secretNote) error {
+		note.binary[id] = in.SecretBinary != nil
+		return nil
+	})
 }
 
 type updateSecretInput struct {
@@ -213,26 +228,79 @@ type updateSecretInput struct {
 	value
 
 	Description *string
-	KMSKeyID    string `json:"KmsKeyId"`
+	KMSKeyID    *string `json:"KmsKeyId"`
 }
 
-func (a *AWS) updateSecret(r *http.Request, in updateSecretInput) (versionRef, error) {
+func (s *secretsManager) update(r *http.Request, in updateSecretInput) (versionRef, error) {
 	data, id, err := in.data()
+	if err == nil {
+		err = (&secretNote{}).describe(in.Description, in.KMSKeyID)
+	}
 	if err != nil {
 		return versionRef{}, err
 	}
 	name := in.name()
 	if data == nil {
 		id = ""
-		_, err = a.Secrets.Describe(r.Context(), name)
+		err = s.live(name)
 	} else {
-		err = a.Secrets.Put(r.Context(), name, id, data, secretstore.Current)
+		err = s.twin.Put(r.Context(), name, id, data, secretstore.Current)
 	}
 	if err != nil {
 		return versionRef{}, err
 	}
-	a.secrets.note(name, id, in.value, in.Description)
-	return refTo(name, id), nil
+	return refTo(name, id), s.change(name, func(note *secretNote) error {
+		if data != nil {
+			note.binary[id] = in.SecretBinary != nil
+		}
+		note.changed = s.now()
+		return note.describe(in.Description, in.KMSKeyID)
+	})
+}
+
+// live refuses a change of a secret that is not there or waits for its deletion.
+func (s *secretsManager) live(name string) error {
+	e, err := s.entry(name)
+	if err == nil && !e.DeleteAt.IsZero() {
+		err = refuse("InvalidRequestException", "You can't perform this operation on the secret because it was marked for deletion.")
+	}
+	return err
+}
+
+type tagInput struct {
+	secretID
+
+	Tags []tag
+}
+
+func (s *secretsManager) tag(_ *http.Request, in tagInput) (nothing, error) {
+	if err := s.live(in.name()); err != nil {
+		return nothing{}, err
+	}
+	return nothing{}, s.change(in.name(), func(note *secretNote) error {
+		note.changed = s.now()
+		return note.addTags(in.Tags)
+	})
+}
+
+type untagInput struct {
+	secretID
+
+	TagKeys []string
+}
+
+func (s *secretsManager) untag(_ *http.Request, in untagInput) (nothing, error) {
+	if err := s.live(in.name()); err != nil {
+		return nothing{}, err
+	}
+	return nothing{}, s.change(in.name(), func(note *secretNote) error {
+		before := len(note.tags)
+		note.tags = slices.DeleteFunc(note.tags, func(t tag) bool { return slices.Contains(in.TagKeys, t.Key) })
+		if len(note.tags) < before {
+			note.changed = s.now()
+		}
+		return nil
+	})
 }
 
 type moveStageInput struct {
@@ -243,9 +311,9 @@ type moveStageInput struct {
 	RemoveFromVersionID string `json:"RemoveFromVersionId"`
 }
 
-func (a *AWS) moveStage(r *http.Request, in moveStageInput) (versionRef, error) {
+func (s *secretsManager) moveStage(r *http.Request, in moveStageInput) (versionRef, error) {
 	name := in.name()
-	return refTo(name, ""), a.Secrets.Promote(r.Context(), name, in.VersionStage, in.MoveToVersionID, in.RemoveFromVersionID)
+	return refTo(name, ""), s.twin.Promote(r.Context(), name, in.VersionStage, in.MoveToVersionID, in.RemoveFromVersionID)
 }
 
 type deleteSecretInput struct {
@@ -260,7 +328,7 @@ type deletedSecret struct {
 	DeletionDate float64
 }
 
-func (a *AWS) deleteSecret(r *http.Request, in deleteSecretInput) (deletedSecret, error) {
+func (s *secretsManager) delete(r *http.Request, in deleteSecretInput) (deletedSecret, error) {
 	name, window := in.name(), 30*24*time.Hour
 	switch {
 	case in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays != nil:
@@ -272,20 +340,23 @@ func (a *AWS) deleteSecret(r *http.Request, in deleteSecretInput) (deletedSecret
 			return deletedSecret{}, refuse("InvalidParameterException", "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
 		}
 	}
-	err := a.Secrets.Delete(r.Context(), name, window)
+	err := s.twin.Delete(r.Context(), name, window)
 	if in.ForceDeleteWithoutRecovery && errors.Is(err, secretstore.ErrNotFound) {
 		err = nil // documented: no error for a secret that does not exist
 	}
-	return deletedSecret{ARN: secretFullARN(name), Name: name, DeletionDate: seconds(a.now().Add(window))}, err
+	if in.ForceDeleteWithoutRecovery && err == nil {
+		s.notes.forget(name)
+	}
+	return deletedSecret{ARN: secretFullARN(name), Name: name, DeletionDate: seconds(s.now().Add(window))}, err
 }
 
-func (a *AWS) restoreSecret(r *http.Request, in secretID) (versionRef, error) {
-	return refTo(in.name(), ""), a.Secrets.Restore(r.Context(), in.name())
+func (s *secretsManager) restore(r *http.Request, in secretID) (versionRef, error) {
+	return refTo(in.name(), ""), s.twin.Restore(r.Context(), in.name())
 }
 
 // entry finds what the twin knows of a secret beyond its lagging reads.
-func (a *AWS) entry(name string) (secretstore.Entry, error) {
-	for _, e := range a.Secrets.Entries() {
+func (s *secretsManager) entry(name string) (secretstore.Entry, error) {
+	for _, e := range s.twin.Entries() {
 		if e.Name == name {
 			return e, nil
 		}

@@ -250,6 +250,7 @@ func TestRotation(t *testing.T) {
 				ok(t, "describe", err)
 				equal(t, "rotating", *d.RotationEnabled, true)
 				equal(t, "function", *d.RotationLambdaARN, *in.RotationLambdaARN)
+				equal(t, "says when it was rotated", d.LastRotatedDate != nil, c.value == "rotated")
 				equal(t, "pending", slices.Contains(d.VersionIdsToStages[token], "AWSPENDING"), c.isPending)
 				if c.failAt == "createSecret" {
 					_, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: secret, VersionStage: aws.String("AWSPENDING")})

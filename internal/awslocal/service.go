@@ -41,16 +41,18 @@ type service struct {
 }
 
 type services struct {
-	s3, lambda, unknown service
-	byTarget            map[string]service // by the prefix of X-Amz-Target
+	s3, lambda, sts, query, unknown service
+
+	byTarget map[string]service // by the prefix of X-Amz-Target
 }
 
 func (a *AWS) newServices() services {
-	secrets := jsonService{name: "secretsmanager", version: "1.1", operations: a.secretOperations()}
-	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queueOperations()}
+	manager := &secretsManager{twin: a.Secrets, notes: newSecretNotes(), functions: a.functions, now: a.now}
+	secrets := jsonService{name: "secretsmanager", version: "1.1", operations: manager.operations()}
+	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queues.operations()}
 	events := jsonService{name: "events", version: "1.1", operations: map[string]jsonOperation{"PutEvents": operation(a.events.put)}}
 	return services{
-		s3: a.objects.service(), lambda: a.lambdaService(), unknown: unknownService(),
+		s3: a.objects.service(), lambda: lambdaCalls{a.functions}.service(), unknown: unknownService(), sts: queryService("sts"), query: queryService("query"),
 		byTarget: map[string]service{"secretsmanager": secrets.service(), "AmazonSQS": sqs.service(), "AWSEvents": events.service()},
 	}
 }
@@ -64,8 +66,14 @@ func (s services) route(r *http.Request) service {
 		}
 		return s.unknown
 	}
-	if strings.HasPrefix(r.URL.Path, invokeBase) {
+	if strings.HasPrefix(r.URL.Path, functionsPath) {
 		return s.lambda
+	}
+	if isQuery(r) {
+		if signedFor(r) == "sts" {
+			return s.sts
+		}
+		return s.query
 	}
 	if scope := signedFor(r); scope != "" && scope != "s3" || r.Method == http.MethodPost && r.URL.Path == "/" {
 		return s.unknown
@@ -76,26 +84,40 @@ func (s services) route(r *http.Request) service {
 // signedFor returns the service in the scope of the signature, such as "sts";
 // empty if the request is not signed.
 func signedFor(r *http.Request) string {
-	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	_, scope, ok := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if !ok {
+		scope = r.URL.Query().Get("X-Amz-Credential")
+	}
 	if parts := strings.SplitN(scope, "/", 5); len(parts) == 5 {
 		return parts[3]
 	}
 	return ""
 }
 
+// xmlServices are those that speak XML without being asked by a query call.
+var xmlServices = []string{"route53", "cloudfront"}
+
 func unknownService() service {
 	s := jsonService{name: "unknown", version: "1.1"}.service()
-	s.serve = func(_ http.ResponseWriter, r *http.Request, operation string) error {
-		name := signedFor(r)
-		if target := r.Header.Get("X-Amz-Target"); target != "" {
-			name = target
-		} else if action := r.PostFormValue("Action"); action != "" {
-			name += " " + action + " (query protocol)"
+	inJSON := s.refuse
+	s.refuse = func(w http.ResponseWriter, r *http.Request, no *refusal) {
+		if slices.Contains(xmlServices, signedFor(r)) {
+			refuseQuery(w, r, no)
+			return
 		}
-		return refuse(unknownOperation, "%s %s is not served here; the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda Invoke and events PutEvents", operation, name)
+		inJSON(w, r, no)
+	}
+	s.serve = func(_ http.ResponseWriter, r *http.Request, _ string) error {
+		name := r.Header.Get("X-Amz-Target")
+		if name == "" {
+			name = strings.TrimSpace(signedFor(r) + " " + r.Method + " " + r.URL.Path)
+		}
+		return refuse(unknownOperation, "%s is not served here; %s", name, whatIsServed)
 	}
 	return s
 }
+
+const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, events PutEvents and sts GetCallerIdentity"
 
 const unknownOperation = "UnknownOperationException"
 

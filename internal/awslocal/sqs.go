@@ -36,8 +36,8 @@ func invalidValue(format string, args ...any) *refusal {
 
 type nothing struct{}
 
-func (a *AWS) queueOperations() map[string]jsonOperation {
-	s := a.queues
+func (s *queues) operations() map[string]jsonOperation {
+	tags := queueTagging{s}
 	return map[string]jsonOperation{
 		"CreateQueue": operation(s.createQueue), "GetQueueUrl": operation(s.getURL), "ListQueues": operation(s.listQueues),
 		"GetQueueAttributes": operation(s.getAttributes), "SetQueueAttributes": operation(s.setAttributes), "PurgeQueue": operation(s.purge),
@@ -45,6 +45,7 @@ func (a *AWS) queueOperations() map[string]jsonOperation {
 		"DeleteMessage": operation(s.deleteMessage), "DeleteMessageBatch": operation(s.deleteBatch),
 		"ChangeMessageVisibility": operation(s.changeVisibility), "ChangeMessageVisibilityBatch": operation(s.changeBatch),
 		"StartMessageMoveTask": operation(s.startMove),
+		"ListQueueTags":        operation(tags.list), "TagQueue": operation(tags.tag), "UntagQueue": operation(tags.untag),
 	}
 }
 
@@ -67,7 +68,7 @@ type queueURL struct {
 type createQueueInput struct {
 	QueueName  string
 	Attributes map[string]string
-	Tags       map[string]string `json:"tags"` // not shown anywhere
+	Tags       map[string]string `json:"tags"`
 }
 
 // The host of an answered URL is the one the caller used, so that it works
@@ -79,7 +80,17 @@ func urlOf(r *http.Request, name string) queueURL {
 func (s *queues) createQueue(r *http.Request, in createQueueInput) (queueURL, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return urlOf(r, in.QueueName), s.create(in.QueueName, in.Attributes)
+	if err := checkQueueTags(in.Tags); err != nil {
+		return queueURL{}, err
+	}
+	_, existed := s.byName[in.QueueName]
+	if err := s.create(in.QueueName, in.Attributes); err != nil {
+		return queueURL{}, err
+	}
+	if !existed {
+		maps.Copy(s.byName[in.QueueName].tags, in.Tags)
+	}
+	return urlOf(r, in.QueueName), nil
 }
 
 type getURLInput struct{ QueueName string }
@@ -117,9 +128,18 @@ type queueAttributes struct {
 
 func (s *queues) getAttributes(_ *http.Request, in getAttributesInput) (queueAttributes, error) {
 	return with(s, in.QueueURL, func(q *queue, now time.Time) (queueAttributes, error) {
-		return queueAttributes{chosen(q.all(now), in.AttributeNames)}, nil
+		all := q.all(now)
+		for _, name := range in.AttributeNames {
+			if _, ok := all[name]; !ok && !slices.Contains(unsetAttributes, name) {
+				return queueAttributes{}, refuse("InvalidAttributeName", "Unknown Attribute %s.", name)
+			}
+		}
+		return queueAttributes{chosen(all, in.AttributeNames)}, nil
 	})
 }
+
+// unsetAttributes may be asked for, and no queue here has all of them.
+var unsetAttributes = []string{"All", "Policy", "RedrivePolicy", "RedriveAllowPolicy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds"}
 
 // chosen keeps the attributes that were asked for.
 func chosen(all map[string]string, names []string) map[string]string {
@@ -139,9 +159,17 @@ func (s *queues) setAttributes(_ *http.Request, in setAttributesInput) (nothing,
 	return with(s, in.QueueURL, func(q *queue, _ time.Time) (nothing, error) { return nothing{}, s.set(q, in.Attributes) })
 }
 
+// purgePause is how long a queue refuses to be purged again.
+const purgePause = 60 * time.Second
+
 func (s *queues) purge(_ *http.Request, in queueURL) (nothing, error) {
-	return with(s, in.QueueURL, func(q *queue, _ time.Time) (nothing, error) {
-		q.messages = nil
+	return with(s, in.QueueURL, func(q *queue, now time.Time) (nothing, error) {
+		if !q.purged.IsZero() && now.Sub(q.purged) < purgePause {
+			no := refuseQueue("PurgeQueueInProgress", "Only one PurgeQueue operation on %s is allowed every 60 seconds.", q.name)
+			no.Status = http.StatusForbidden
+			return nothing{}, no
+		}
+		q.messages, q.purged = nil, now
 		return nothing{}, nil
 	})
 }
@@ -173,6 +201,9 @@ func (q *queue) accept(in sending, now time.Time) (sent, error) {
 		digest := sha256.Sum256([]byte(m.body))
 		m.dedup = hex.EncodeToString(digest[:])
 	}
+	if err := checkAttributes(in); err != nil {
+		return sent{}, err
+	}
 	switch {
 	case m.group == "":
 		return sent{}, refuse("MissingParameter", "The request must contain the parameter MessageGroupId.")
@@ -188,6 +219,25 @@ func (q *queue) accept(in sending, now time.Time) (sent, error) {
 		ID: in.ID, MessageID: m.id, MD5OfMessageBody: digestOf(m.body), MD5OfMessageAttributes: digestOfAttributes(m.attributes),
 		SequenceNumber: m.number(),
 	}, nil
+}
+
+// checkAttributes refuses attributes that no receiver would see.
+func checkAttributes(in sending) error {
+	for name := range in.MessageSystemAttributes {
+		if name != "AWSTraceHeader" {
+			return invalidValue("Message system attribute name %q is invalid: only AWSTraceHeader can be sent.", name)
+		}
+	}
+	for name, a := range in.MessageAttributes {
+		kind, _, _ := strings.Cut(a.DataType, ".")
+		switch {
+		case kind != "String" && kind != "Number" && kind != "Binary":
+			return invalidValue("The message attribute %q has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.", name)
+		case kind == "Binary" && len(a.BinaryValue) == 0 || kind != "Binary" && a.StringValue == "":
+			return invalidValue("The message attribute %q must contain a non-empty value of its type %s.", name, kind)
+		}
+	}
+	return nil
 }
 
 // number is the sequence number in the service's form of 20 digits.

@@ -2,7 +2,6 @@ package awslocal
 
 import (
 	"encoding/xml"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,12 +13,11 @@ import (
 )
 
 const (
-	taggingHeader  = "X-Amz-Tagging"
-	maxTags        = 10
-	maxTagName     = 128 // characters
-	maxTagValue    = 256
-	maxTagDocument = 64 << 10
-	tagMarks       = " +-=._:/@"
+	taggingHeader = "X-Amz-Tagging"
+	maxTags       = 10
+	maxTagName    = 128 // characters
+	maxTagValue   = 256
+	tagMarks      = " +-=._:/@"
 )
 
 type tag struct{ Key, Value string }
@@ -75,24 +73,10 @@ func headerTags(h http.Header) (map[string]string, error) {
 }
 
 // putTagging replaces an object's tags.
-func (o *objects) putTagging(w http.ResponseWriter, r *http.Request, at place) error {
-	p, err := newPayload(r)
-	if err != nil {
-		return err
-	}
-	raw, err := io.ReadAll(io.LimitReader(p, maxTagDocument))
-	if err != nil {
-		return err
-	}
-	if sums, err := p.brought(); err != nil || len(sums) == 0 && r.Header.Get("Content-Md5") == "" {
-		return refuse("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
-	}
-	if err := p.check(); err != nil {
-		return err
-	}
+func (o objectCalls) putTagging(w http.ResponseWriter, r *http.Request, at place) error {
 	var document tagging
-	if xml.Unmarshal(raw, &document) != nil {
-		return refuse("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+	if err := checkedDocument(r, "PutObjectTagging", &document, "Tagging", "TagSet", "Tag", "Key", "Value"); err != nil {
+		return err
 	}
 	tags, err := tagsOf(document.TagSet.Tag)
 	if err != nil {
@@ -105,7 +89,7 @@ func (o *objects) putTagging(w http.ResponseWriter, r *http.Request, at place) e
 	return nil
 }
 
-func (o *objects) deleteTagging(w http.ResponseWriter, _ *http.Request, at place) error {
+func (o objectCalls) deleteTagging(w http.ResponseWriter, _ *http.Request, at place) error {
 	if err := o.tag(at, nil); err != nil {
 		return err
 	}
@@ -113,13 +97,13 @@ func (o *objects) deleteTagging(w http.ResponseWriter, _ *http.Request, at place
 	return nil
 }
 
-func (o *objects) getTagging(w http.ResponseWriter, _ *http.Request, at place) error {
+func (o objectCalls) getTagging(w http.ResponseWriter, _ *http.Request, at place) error {
 	found, body, err := o.find(at)
 	if err != nil {
 		return err
 	}
 	_ = body.Close()
-	document := tagging{XMLNS: "http://s3.amazonaws.com/doc/2006-03-01/"}
+	document := tagging{XMLNS: s3Namespace}
 	for _, name := range slices.Sorted(maps.Keys(found.tags)) {
 		document.TagSet.Tag = append(document.TagSet.Tag, tag{name, found.tags[name]})
 	}

@@ -1,6 +1,9 @@
 package localstack
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // The functions, by the names that their event folders have.
 const (
@@ -29,6 +32,18 @@ func Resource(function string) string {
 		TokenRefresh: "TokenRefreshFunction", Ingest: "WebhookRelayIngestFunction", Relay: "WebhookRelayRelayFunction",
 		Reconcile: "WebhookRelayReconcileFunction", Export: "ExportFunction",
 	}[function]
+}
+
+// Timeout is how long a function may take, as template.yaml has it.
+func Timeout(function string) time.Duration {
+	return map[string]time.Duration{
+		TokenRefresh: 120 * time.Second, Ingest: 10 * time.Second, Relay: 60 * time.Second, Reconcile: 600 * time.Second, Export: 900 * time.Second,
+	}[function]
+}
+
+// Memory is what a function has, in MiB, as template.yaml has it.
+func Memory(function string) int {
+	return map[string]int{TokenRefresh: 128, Ingest: 128, Relay: 128, Reconcile: 256, Export: 128}[function]
 }
 
 // own are the variables of one function, beside the common ones.

@@ -219,6 +219,18 @@ func TestTemplate_Times(t *testing.T) {
 	timeout := func(function string) time.Duration {
 		return time.Duration(s.Number(t, "Resources", localstack.Resource(function), "Properties", "Timeout")) * time.Second
 	}
+	for _, name := range localstack.Functions() {
+		if got, want := localstack.Timeout(name), timeout(name); got != want {
+			t.Errorf("%s may take %s here and %s in the template", name, got, want)
+		}
+		memory := s.At("Resources", localstack.Resource(name), "Properties", "MemorySize")
+		if memory == nil {
+			memory = s.At("Globals", "Function", "MemorySize")
+		}
+		if got := localstack.Memory(name); fmt.Sprint(got) != fmt.Sprint(memory) {
+			t.Errorf("%s has %d MiB here and %v in the template", name, got, memory)
+		}
+	}
 	duration := func(function, name string) time.Duration {
 		d, err := time.ParseDuration(s.Variables(localstack.Resource(function))[name])
 		if err != nil {

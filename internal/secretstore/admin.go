@@ -2,6 +2,7 @@ package secretstore
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type Rotation struct {
 type Entry struct {
 	Name     string
 	Created  time.Time
+	Changed  time.Time // when a call last changed anything of it
+	Accessed time.Time // when its value was last read; zero: never
 	DeleteAt time.Time // when it will be gone; zero unless marked for deletion
 	Rotation Rotation
 	Versions []Version // the oldest first, those without a stage too
@@ -33,7 +36,8 @@ func (m *Memory) Entries() []Entry {
 			continue
 		}
 		entries = append(entries, Entry{
-			Name: name, Created: s.created, DeleteAt: s.deleteAt, Rotation: s.rotation, Versions: s.list(m.now(), 0),
+			Name: name, Created: s.created, Changed: s.changed, Accessed: s.accessed, DeleteAt: s.deleteAt,
+			Rotation: s.rotation, Versions: s.list(m.now(), 0),
 		})
 	}
 	return entries
@@ -41,21 +45,22 @@ func (m *Memory) Entries() []Entry {
 
 // Delete marks a secret for deletion after a window of 7 to 30 days, or with a
 // window of 0 removes it at once (the service's ForceDeleteWithoutRecovery). A
-// marked secret can only be described and restored, and its name stays taken.
+// marked secret can only be described, restored and removed at once, and its
+// name stays taken.
 func (m *Memory) Delete(ctx context.Context, name string, window time.Duration) error {
 	s, err := m.enter(ctx, Call{OpDelete, name, ""})
 	defer m.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if window == 0 {
+	if window == 0 && (err == nil || s != nil && errors.Is(err, errMarked)) {
 		delete(m.secrets, name)
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	if window < 7*24*time.Hour || window > 30*24*time.Hour {
 		return invalid("the recovery window is 7 to 30 days")
 	}
-	s.deleteAt = m.now().Add(window)
+	s.deleteAt, s.changed = m.now().Add(window), m.now()
 	return nil
 }
 
@@ -66,7 +71,7 @@ func (m *Memory) Restore(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	s.deleteAt = time.Time{}
+	s.deleteAt, s.changed = time.Time{}, m.now()
 	return nil
 }
 
@@ -117,6 +122,6 @@ func (m *Memory) Cancel(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	s.rotation.Enabled = false
+	s.rotation.Enabled, s.changed = false, m.now()
 	return nil
 }

@@ -74,7 +74,7 @@ func (m *Memory) Get(ctx context.Context, name, stage string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	return s.value(s.holder(stage, m.now(), m.ReadLag), m.now(), m.ReadLag)
+	return s.read(s.holder(stage, m.now(), m.ReadLag), "staging label: "+stage, m.now(), m.ReadLag)
 }
 
 // GetVersion reads a version by id.
@@ -84,7 +84,7 @@ func (m *Memory) GetVersion(ctx context.Context, name, id string) (Value, error)
 	if err != nil {
 		return Value{}, err
 	}
-	return s.value(id, m.now(), 0)
+	return s.read(id, "VersionId: "+id, m.now(), 0)
 }
 
 // Describe lists the versions that have a stage.
@@ -112,10 +112,13 @@ func (m *Memory) Create(ctx context.Context, name, id string, data []byte) error
 		if v := s.versions[id]; v != nil && v.data != nil && bytes.Equal(v.data, data) {
 			return nil
 		}
-		return fault("ResourceExistsException", ErrExists, "a secret of this name exists already")
+		return fault("ResourceExistsException", ErrExists, "The operation failed because the secret "+name+" already exists.")
+	}
+	if errors.Is(err, errMarked) { // it keeps its name
+		return fault("InvalidRequestException", ErrInvalid, "You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
 	if !errors.Is(err, ErrNotFound) {
-		return err // also one marked for deletion, which keeps its name
+		return err
 	}
 	if err := checkName(name); err != nil {
 		return err
@@ -220,10 +223,10 @@ func (m *Memory) enter(ctx context.Context, call Call) (*secret, error) {
 		s = nil
 	}
 	if s == nil {
-		return nil, fault("ResourceNotFoundException", ErrNotFound, "no secret of this name")
+		return nil, fault("ResourceNotFoundException", ErrNotFound, "Secrets Manager can't find the specified secret.")
 	}
 	if !s.deleteAt.IsZero() && call.Op != OpRestore && call.Op != OpDescribe {
-		return s, fault("InvalidRequestException", ErrInvalid, "the secret is marked for deletion")
+		return s, errMarked
 	}
 	return s, nil
 }

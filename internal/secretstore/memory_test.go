@@ -190,6 +190,49 @@ func TestDelete(t *testing.T) {
 	wantErr(t, "create anew", s.Create(ctx, "s", s.first, []byte("other")), nil)
 	wantErr(t, "delete at once", s.Delete(ctx, "s", 0), nil)
 	wantErr(t, "delete again", s.Delete(ctx, "s", 0), secretstore.ErrNotFound)
+
+	wantErr(t, "create anew", s.Create(ctx, "s", s.first, []byte("other")), nil)
+	wantErr(t, "delete", s.Delete(ctx, "s", 7*day), nil)
+	wantErr(t, "delete again with a window", s.Delete(ctx, "s", 7*day), secretstore.ErrInvalid)
+	wantErr(t, "delete a marked one at once", s.Delete(ctx, "s", 0), nil)
+	wantErr(t, "create its name anew", s.Create(ctx, "s", s.first, []byte("other")), nil)
+}
+
+// An entry says when its secret was last changed, and when last read.
+func TestEntrySaysWhen(t *testing.T) {
+	t.Parallel()
+	at := noon
+	m, ctx, first, second := &secretstore.Memory{Now: func() time.Time { return at }}, t.Context(), uuid.NewString(), uuid.NewString()
+	wantErr(t, "create", m.Create(ctx, "s", first, []byte("x")), nil)
+	if e := m.Entries()[0]; !e.Changed.Equal(noon) || !e.Accessed.IsZero() {
+		t.Errorf("created: %+v", e)
+	}
+	for _, change := range []func() error{
+		func() error { return m.Put(ctx, "s", second, []byte("y"), "NEXT") },
+		func() error { return m.Promote(ctx, "s", secretstore.Current, second, first) },
+		func() error { _, err := m.Rotate(ctx, "s", uuid.NewString(), "f"); return err },
+		func() error { return m.Cancel(ctx, "s") },
+		func() error { return m.Delete(ctx, "s", 7*24*time.Hour) },
+		func() error { return m.Restore(ctx, "s") },
+	} {
+		at = at.Add(time.Hour)
+		wantErr(t, "change", change(), nil)
+		if e := m.Entries()[0]; !e.Changed.Equal(at) {
+			t.Errorf("changed at %s: %+v", at, e)
+		}
+	}
+	changed := at
+	at = at.Add(time.Hour)
+	_, err := m.Get(ctx, "s", "NONE")
+	wantErr(t, "read nothing", err, secretstore.ErrNotFound)
+	if e := m.Entries()[0]; !e.Accessed.IsZero() {
+		t.Errorf("nothing was read: %+v", e)
+	}
+	_, err = m.GetVersion(ctx, "s", first)
+	wantErr(t, "read", err, nil)
+	if e := m.Entries()[0]; !e.Changed.Equal(changed) || !e.Accessed.Equal(at) {
+		t.Errorf("read at %s: %+v", at, e)
+	}
 }
 
 func TestSecretWithoutAVersion(t *testing.T) {

@@ -33,6 +33,10 @@ func fault(code string, kind error, message string) error {
 	return &Fault{Code: code, Message: message, Kind: kind}
 }
 
+// errMarked refuses what cannot be done with a secret that waits for its
+// deletion.
+var errMarked = fault("InvalidRequestException", ErrInvalid, "You can't perform this operation on the secret because it was marked for deletion.")
+
 func invalid(message string) error { return fault("InvalidParameterException", ErrInvalid, message) }
 
 func overQuota() error {
@@ -63,6 +67,7 @@ func checkVersion(id string, data []byte) error {
 type secret struct {
 	name              string
 	created, deleteAt time.Time // deleteAt: zero unless marked for deletion
+	changed, accessed time.Time // accessed: zero until a value is read
 	rotation          Rotation
 	versions          map[string]*version
 	stages            map[string]placement
@@ -80,7 +85,7 @@ type placement struct {
 }
 
 func newSecret(name string, now time.Time) *secret {
-	return &secret{name: name, created: now, versions: map[string]*version{}, stages: map[string]placement{}}
+	return &secret{name: name, created: now, changed: now, versions: map[string]*version{}, stages: map[string]placement{}}
 }
 
 // holder returns the id of the version under a stage as a reader sees it that
@@ -93,12 +98,13 @@ func (s *secret) holder(stage string, now time.Time, lag time.Duration) string {
 	return p.version
 }
 
-// value reads a version.
-func (s *secret) value(id string, now time.Time, lag time.Duration) (Value, error) {
+// read reads a version, which the caller asked for as what, and notes when.
+func (s *secret) read(id, what string, now time.Time, lag time.Duration) (Value, error) {
 	v := s.versions[id]
 	if v == nil || v.data == nil {
-		return Value{}, fault("ResourceNotFoundException", ErrNotFound, "no value for this version or stage")
+		return Value{}, fault("ResourceNotFoundException", ErrNotFound, "Secrets Manager can't find the specified secret value for "+what)
 	}
+	s.accessed = now
 	return Value{Version: s.describe(id, now, lag), Data: slices.Clone(v.data)}, nil
 }
 
@@ -130,7 +136,7 @@ func (s *secret) add(id string, data []byte, stages []string, now time.Time) {
 		v = &version{created: now}
 		s.versions[id] = v
 	}
-	v.data = slices.Clone(data)
+	v.data, s.changed = slices.Clone(data), now
 	if s.holder(Current, now, 0) == "" && !slices.Contains(stages, Current) {
 		s.move(Current, id, now)
 	}
@@ -146,6 +152,7 @@ func (s *secret) move(stage, to string, now time.Time) {
 		return
 	}
 	s.stages[stage] = placement{version: to, before: from, moved: now}
+	s.changed = now
 	if stage == Current && from != "" {
 		s.move(Previous, from, now)
 	}

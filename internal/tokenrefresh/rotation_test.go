@@ -156,7 +156,7 @@ func TestRotation_RefusesWhatIsNotRotated(t *testing.T) {
 			{"shop/supersaas/token", steps[0], `of kind "static" is not rotated`},
 			{"shop/yappli/refresh", steps[0], "not rotated through this secret"},
 			{"shop/yappli/connection", steps[0], "not rotated through this secret"},
-			{"shop/actibook/token", steps[0], "no secret of this name"},
+			{"shop/actibook/token", steps[0], "can't find the specified secret"},
 			{"shop/nobody/token", steps[0], `not a token or refresh secret under the prefix "shop"`},
 			{"other/yappli/token", steps[0], "not a token or refresh secret"},
 			{"shop/yappli", steps[0], "not a token or refresh secret"},

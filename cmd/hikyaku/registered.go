@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"hikyaku/config"
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/boot"
+	"hikyaku/internal/localstack"
+)
+
+// registerFunctions makes each function one of the local AWS, composed in this
+// process as its binary composes it. public is the name by which other machines
+// reach the stack; it need not mean anything to this one, where host does.
+func registerFunctions(ctx context.Context, stack *localstack.Stack, public, host string) error {
+	mapping, err := mappingFile(ctx, stack.Vars(localstack.Relay)[mappingVariable])
+	if err != nil {
+		return err
+	}
+	for _, name := range localstack.Functions() {
+		vars := stack.Vars(name)
+		if vars[mappingVariable] != "" {
+			vars[mappingVariable] = mapping
+		}
+		made := awslocal.Function{
+			Name: name, Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
+			Compose: func(logs io.Writer) (lambda.Handler, error) {
+				e := boot.Environ{Vars: vars, Out: logs}
+				if public != "" && public != host {
+					e.HTTP, e.AWS = reaching(public, host), reaching(public, host)
+				}
+				return compose(ctx, name, e)
+			},
+		}
+		if err := stack.AWS.Register(made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const mappingVariable = "HIKYAKU_MAPPING_FILE"
+
+// mappingFile is the mapping that functions in this process use: the one that
+// the stack names, or where there is none, as outside the repository, a copy of
+// the one that this program was built with. The copy is gone when ctx ends.
+func mappingFile(ctx context.Context, named string) (string, error) {
+	if _, err := os.Stat(named); err == nil {
+		return named, nil
+	}
+	dir, err := os.MkdirTemp("", "hikyaku-sandbox-")
+	if err != nil {
+		return "", fmt.Errorf("keeping a mapping for the functions: %w", err)
+	}
+	context.AfterFunc(ctx, func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "mapping.yaml")
+	return path, os.WriteFile(path, config.Mapping, 0o600)
+}
+
+// reaching is a transport that goes to host where an address names public.
+func reaching(public, host string) http.RoundTripper {
+	var dialer net.Dialer
+	return &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if name, port, err := net.SplitHostPort(address); err == nil && name == public {
+			address = net.JoinHostPort(host, port)
+		}
+		return dialer.DialContext(ctx, network, address)
+	}}
+}

@@ -160,13 +160,14 @@ func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (nex
 
 // ask proposes one of several pairs: the one that waits already, if it is among them.
 func (c claimer) ask(ctx context.Context, pairs []state.Pair) error {
-	had, err := state.Pair{}, error(nil)
+	chosen := 0
 	if len(pairs) > 1 {
-		if had, err = c.State.Pairs.Read(ctx, c.user); err != nil {
+		had, err := c.State.Pairs.Read(ctx, c.user)
+		if err != nil {
 			return err
 		}
+		chosen = max(0, slices.IndexFunc(pairs, had.Same))
 	}
-	chosen := max(0, slices.IndexFunc(pairs, had.Same))
 	return cmp.Or(c.State.Pairs.Propose(ctx, pairs[chosen]), plan.ErrAwaiting)
 }
 

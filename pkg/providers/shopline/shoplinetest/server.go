@@ -108,6 +108,9 @@ func New(o Options) *Server {
 	s.Handle("GET /v1/orders", s.authorized(s.list(&listing{table: &s.orders, times: timeNames[:2], filters: listFilters})))
 	s.Handle("GET /v1/orders/search", s.authorized(s.list(&listing{table: &s.orders, times: timeNames, filters: searchFilters, search: true})))
 	s.Handle("GET /v1/orders/{id}", s.authorized(s.single(&s.orders, http.StatusGone)))
+	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
+		refuse(w, http.StatusNotFound, "NotFound", "no such path")
+	})
 	s.HandleUnlimited("GET /developers/oauth/authorize", s.authorizePage)
 	s.HandleUnlimited("POST /developers/oauth/token", s.tokenEndpoint)
 	return s

@@ -95,7 +95,7 @@ func (s *Server) loadUser(raw json.RawMessage, forms map[string]json.RawMessage)
 		u.fk = strings.TrimSuffix(textOf(fk), "fk")
 	}
 	s.users.next = max(s.users.next, id+stepUser)
-	if u.deleted = textOf(o["deleted"]) == "true"; u.deleted {
+	if u.deleted = sandbox.IsTrue(textOf(o["deleted"])); u.deleted {
 		s.users.byID[id] = u
 		return nil
 	}
@@ -106,7 +106,7 @@ func (s *Server) loadUser(raw json.RawMessage, forms map[string]json.RawMessage)
 func (s *Server) loadBooking(raw json.RawMessage) error {
 	o := parseObject(raw)
 	id, err := strconv.ParseInt(textOf(o["id"]), 10, 64)
-	b := &booking{id: id, raw: raw, deleted: textOf(o["deleted"]) == "true"}
+	b := &booking{id: id, raw: raw, deleted: sandbox.IsTrue(textOf(o["deleted"]))}
 	for i := range schedules {
 		if itoa(schedules[i].id) == textOf(o["schedule_id"]) {
 			b.schedule = &schedules[i]

@@ -85,7 +85,7 @@ func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
 	if !ok {
 		return
 	}
-	if r.Param("today") == "true" {
+	if r.True("today") {
 		year, month, day := s.Now().In(zone).Date()
 		q.from = time.Date(year, month, day, 0, 0, 0, 0, zone)
 		q.to = q.from.AddDate(0, 0, 1)
@@ -108,7 +108,7 @@ func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, zone *time.Loc
 		return q, false
 	}
 	id, isSchedule := s.parent("schedule", strings.TrimSuffix(r.PathValue("schedule"), ".json"))
-	q.slots = id == CapacitySchedule && r.Param("slot") == "true"
+	q.slots = id == CapacitySchedule && r.True("slot")
 	_, byResource := r.Lookup("resource_id")
 	switch {
 	case !isSchedule:
@@ -117,7 +117,7 @@ func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, zone *time.Loc
 	case id == CapacitySchedule && byResource:
 		fail(w, http.StatusMethodNotAllowed, "Not available for capacity type schedule")
 		return q, false
-	case id == ServiceSchedule && r.Param("slot") == "true":
+	case id == ServiceSchedule && r.True("slot"):
 		fail(w, http.StatusNotImplemented, "Not implemented for service type schedule")
 		return q, false
 	}

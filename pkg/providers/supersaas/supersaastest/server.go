@@ -116,6 +116,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, 4, o), Account: "mihon_salon", options: o}
 	s.Editor = &Editor{server: s, fires: true}
+	s.CountInBucket()
 	s.RollKey()
 	s.users.generate(o.Seed, o.Count())
 	s.bookings.generate(o.Count(), &s.users)
@@ -183,6 +184,7 @@ func (s *Server) routes() {
 	s.guard("GET /api/schedules.json", accountCall, s.listSchedules)
 	s.guard("GET /api/changes/{schedule}", accountCall, s.listChanges)
 	s.guard("GET /api/range/{schedule}", accountCall, s.listRange)
+	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) { fail(w, http.StatusNotFound, "Not found") })
 }
 
 func (s *Server) ping(w http.ResponseWriter, _ *sandbox.Request) {

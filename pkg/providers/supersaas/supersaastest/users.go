@@ -68,7 +68,7 @@ func (s *Server) listUsers(w http.ResponseWriter, r *sandbox.Request) {
 	if sum, ok := r.Lookup("checksum"); ok {
 		name, filtered = s.checksumUser(r, sum), true
 	}
-	form := r.Param("form") == "true"
+	form := r.True("form")
 	switch {
 	case filtered:
 		found := []*user{}
@@ -146,7 +146,7 @@ func (s *Server) getUser(w http.ResponseWriter, r *sandbox.Request) {
 		fail(w, http.StatusNotFound, "Not found")
 		return
 	}
-	answer(w, s.show(u, r.Param("form") == "true"))
+	answer(w, s.show(u, r.True("form")))
 }
 
 // writeUser is POST and PUT, which differ where no user is named: only POST
@@ -190,7 +190,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *sandbox.Request, fk string
 		return
 	}
 	u := s.add(fk, fields)
-	s.fireUser(u, "new", r.Param("webhook") == "true")
+	s.fireUser(u, "new", r.True("webhook"))
 	scheme := "http://" // so that a client can follow it
 	if r.TLS != nil {
 		scheme = "https://"
@@ -205,7 +205,7 @@ func (s *Server) updateUser(w http.ResponseWriter, r *sandbox.Request, u *user, 
 		return
 	}
 	s.change(u, fields)
-	s.fireUser(u, "change", r.Param("webhook") == "true")
+	s.fireUser(u, "change", r.True("webhook"))
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -216,7 +216,7 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *sandbox.Request) {
 		return
 	}
 	s.remove(u)
-	s.fireUser(u, "delete", r.Param("webhook") == "true")
+	s.fireUser(u, "delete", r.True("webhook"))
 	w.WriteHeader(http.StatusOK)
 }
 

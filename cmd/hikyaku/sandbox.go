@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/hostguard"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 )
@@ -27,6 +28,8 @@ type sandboxFlags struct {
 	asJSON           bool
 	connected        bool
 	localHooks       bool
+	exposed          bool
+	hosts            []string
 	options          localstack.SandboxOptions
 }
 
@@ -40,7 +43,9 @@ func newSandbox() *cobra.Command {
 			"documents say, holds invented records, and misbehaves on request. The credentials it prints are\n" +
 			"its own inventions and work nowhere else; the hand-over token, which the Yappli app would make,\n" +
 			"is one of them. GET /_sandbox/records of a sandbox returns its records\n" +
-			"as JSON, PUT replaces them; the local AWS has no such path.",
+			"as JSON, PUT replaces them; the local AWS has no such path.\n\n" +
+			"Requests that name another host than this machine, or that a web page of another host makes, are\n" +
+			"refused with 403: a page in a browser must not read what is kept here.",
 		Example: "  hikyaku sandbox yappli --addr 127.0.0.1:8080 --records 1000\n" +
 			"  hikyaku sandbox --json                      # all six on free ports, one line of JSON when ready\n" +
 			"  hikyaku sandbox supersaas --allow-local-hooks --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
@@ -61,6 +66,8 @@ func newSandbox() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address of the first service; the others take the ports after it, or free ones if the port is 0")
+	flags.BoolVar(&f.exposed, "expose", false, "let --addr be an address that other machines can reach; nobody is asked for a password there")
+	flags.StringSliceVar(&f.hosts, "allow-host", nil, "further host name by which clients call the services, or of a page that may; repeat for several")
 	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
 	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
 	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made and each function's environment printed")
@@ -70,7 +77,7 @@ func newSandbox() *cobra.Command {
 	o := &f.options
 	flags.IntVar(&o.Records, "records", 120, "records in each dataset")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of records and random faults")
-	flags.Float64Var(&o.Rate, "rate", 0, "requests allowed in any sliding second; 0: the provider's own limit, -1: no limit")
+	flags.Float64Var(&o.Rate, "rate", 0, "requests allowed in a second; 0: the provider's own limit, -1: no limit")
 	faults := &o.Faults
 	flags.DurationVar(&faults.Latency, "latency", 0, "latency of every request")
 	flags.DurationVar(&faults.Jitter, "jitter", 0, "random latency added to it")
@@ -95,6 +102,8 @@ func (f sandboxFlags) check(chosen []string) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("--addr %s: expected HOST:PORT", f.addr)
+	case !hostguard.IsLoopback(f.addr) && !f.exposed:
+		return fmt.Errorf("--addr %s can be reached from other machines; add --expose if they may read and change everything here, or use 127.0.0.1", f.addr)
 	case f.public != "" && !f.connected:
 		return errors.New("--public is for --connected only")
 	case f.connected && len(chosen) > 0:
@@ -133,7 +142,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 			return err
 		}
 		if name == "aws" {
-			local, err := awslocal.Start(ctx, awslocal.Options{Addr: addr})
+			local, err := awslocal.Start(ctx, awslocal.Options{Addr: addr, Hosts: f.hosts})
 			if err != nil {
 				return err
 			}
@@ -148,7 +157,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 		if err := loadRecords(s, f.load, name); err != nil {
 			return err
 		}
-		url, err := localstack.Serve(ctx, addr, localstack.WithRecords(s))
+		url, err := localstack.Serve(ctx, addr, localstack.WithRecords(s), f.hosts...)
 		if err != nil {
 			return err
 		}
@@ -170,7 +179,7 @@ func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stack, err := localstack.Start(ctx, localstack.Options{Sandbox: f.options, Host: host, Public: f.public})
+	stack, err := localstack.Start(ctx, localstack.Options{Sandbox: f.options, Host: host, Public: f.public, Hosts: f.hosts})
 	if err != nil {
 		return err
 	}

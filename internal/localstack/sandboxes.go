@@ -1,10 +1,12 @@
 package localstack
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
@@ -85,8 +87,14 @@ func WithRecords(s Sandbox) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s)
 	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+		var records bytes.Buffer
+		if err := s.Dump(&records); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_ = s.Dump(w)
+		w.Header().Set("Content-Length", strconv.Itoa(records.Len()))
+		_, _ = records.WriteTo(w)
 	})
 	mux.HandleFunc("PUT "+path, func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Load(r.Body); err != nil {

@@ -137,10 +137,6 @@ func (t *users) lagging(live []*user, at time.Time, skip func(int64) bool) [][]b
 }
 
 func (s *Server) getUser(w http.ResponseWriter, r *sandbox.Request) {
-	if strings.HasSuffix(r.PathValue("key"), ".xml") {
-		noXML(w, r)
-		return
-	}
 	u := s.users.find(keyOf(r))
 	if u == nil || u.deleted && !s.Knobs.GoneAsUser {
 		fail(w, http.StatusNotFound, "Not found")
@@ -191,12 +187,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *sandbox.Request, fk string
 	}
 	u := s.add(fk, fields)
 	s.fireUser(u, "new", r.True("webhook"))
-	scheme := "http://" // so that a client can follow it
-	if r.TLS != nil {
-		scheme = "https://"
-	}
-	w.Header().Set("Location", scheme+r.Host+"/api/users/"+itoa(u.id)+".json")
-	w.WriteHeader(http.StatusCreated)
+	created(w, r, "/api/users/"+itoa(u.id)+".json")
 }
 
 func (s *Server) updateUser(w http.ResponseWriter, r *sandbox.Request, u *user, fields object) {

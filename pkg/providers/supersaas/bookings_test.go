@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hikyaku/pkg/providers/supersaas/supersaastest"
@@ -428,4 +430,44 @@ func TestDumpAndLoad_Bookings(t *testing.T) {
 func get(o other, path string) any {
 	_, _, value := o.call("GET", path, "")
 	return value
+}
+
+// An official client's limiter notes when a call asks to be sent and waits for
+// the oldest of its last four: its calls leave as many as five in a second,
+// and none of them may be refused. A client without a limiter is.
+func TestRate_OfTheOfficialClient(t *testing.T) {
+	t.Parallel()
+	for _, latency := range []time.Duration{200 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			s := supersaastest.New(supersaastest.Options{Records: -1})
+			o := other{t, s}
+			random := rand.New(rand.NewPCG(7, uint64(latency)))
+			var asked []time.Time // of the calls that the limiter remembers; zero: nothing
+			asked = append(asked, make([]time.Time, 4)...)
+			for range 400 {
+				now := time.Now()
+				for !asked[0].IsZero() && now.Sub(asked[0]) >= time.Second {
+					asked = append(asked[1:], time.Time{})
+				}
+				oldest := asked[0]
+				asked = append(asked[1:], now)
+				if !oldest.IsZero() && now.Sub(oldest) < time.Second {
+					time.Sleep(time.Second - now.Sub(oldest))
+				}
+				time.Sleep(time.Duration(random.Int64N(int64(latency))))
+				o.want("GET", "groups.json", "", 200, "", "")
+				time.Sleep(time.Duration(random.Int64N(int64(latency))))
+			}
+			time.Sleep(time.Minute)
+			refused := 0
+			for range 20 {
+				if status, _, _ := o.call("GET", "groups.json", ""); status == 429 {
+					refused++
+				}
+			}
+			if refused != 15 {
+				t.Errorf("%d of 20 at once were refused", refused)
+			}
+		})
+	}
 }

@@ -71,7 +71,7 @@ func newSandbox() *cobra.Command {
 	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
 	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
 	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made and each function's environment printed")
-	flags.BoolVar(&f.localHooks, "allow-local-hooks", false, "let webhooks be registered that point at this machine, which SuperSaaS could not reach; with --connected always so")
+	flags.BoolVar(&f.localHooks, "allow-local-hooks", false, "let webhooks be registered, and reports of archived orders be called back, that point at this machine, which SuperSaaS and SHOPLINE could not reach; with --connected always so")
 	flags.StringVar(&f.public, "public", "", "with --connected: host name by which the functions reach this machine (default: the host of --addr)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON with each service's address and credentials once it is ready")
 	o := &f.options

@@ -49,12 +49,16 @@ func NewSandbox(provider string, o SandboxOptions) Sandbox {
 	return nil
 }
 
-// AllowLocalHooks lets clients register webhooks that point at this machine,
-// which the provider could not reach. Other sandboxes than SuperSaaS's have no
-// webhooks, and are left alone. Call it before s serves.
+// AllowLocalHooks lets clients register webhooks and callbacks that point at
+// this machine, which the provider could not reach. Other sandboxes than
+// SuperSaaS's and SHOPLINE's post nothing, and are left alone. Call it before s
+// serves.
 func AllowLocalHooks(s Sandbox) {
-	if bookings, ok := s.(*supersaastest.Server); ok {
-		bookings.Knobs.AllowLocal = true
+	switch s := s.(type) {
+	case *supersaastest.Server:
+		s.Knobs.AllowLocal = true
+	case *shoplinetest.Server:
+		s.AllowLocal = true
 	}
 }
 

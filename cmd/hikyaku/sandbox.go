@@ -44,6 +44,9 @@ func newSandbox() *cobra.Command {
 			"its own inventions and work nowhere else; the hand-over token, which the Yappli app would make,\n" +
 			"is one of them. GET /_sandbox/records of a sandbox returns its records\n" +
 			"as JSON, PUT replaces them; the local AWS has no such path.\n\n" +
+			"SuperSaaS' sandbox serves every call of the provider's own Python and Node clients. Refused by name, in\n" +
+			"the provider's shape of an error, are XML (any path that ends in .xml, 501), /api/free and slot=true of a\n" +
+			"schedule by service (501), and /api/resources and resource_id of a schedule by capacity (405).\n\n" +
 			"Requests that name another host than this machine, or that a web page of another host makes, are\n" +
 			"refused with 403: a page in a browser must not read what is kept here.",
 		Example: "  hikyaku sandbox yappli --addr 127.0.0.1:8080 --records 1000\n" +

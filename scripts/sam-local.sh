@@ -78,7 +78,7 @@ stack() { # name, host, flags
 	cat "$cache/$name.log" >&2
 	exit 1
 }
-stack container "$gateway" --addr "$gateway:0" --public host.docker.internal
+stack container "$gateway" --addr "$gateway:0" --expose --public host.docker.internal
 stack process 127.0.0.1
 
 status=0

@@ -229,15 +229,22 @@ func TestLeakIsFound(t *testing.T) {
 }
 
 // cmdHTTP sends a request once the server answers, and prints status and body:
-// "http GET URL", "http PUT URL FILE".
+// "http GET URL", "http PUT URL FILE"; further words are headers, "Name=value".
 func cmdHTTP(ts *testscript.TestScript, _ bool, a []string) {
 	var body []byte
+	header := http.Header{}
+	for len(a) > 2 && strings.Contains(a[len(a)-1], "=") {
+		name, value, _ := strings.Cut(a[len(a)-1], "=")
+		header.Set(name, value)
+		a = a[:len(a)-1]
+	}
 	if len(a) == 3 {
 		body = []byte(ts.ReadFile(a[2]))
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		request, err := http.NewRequestWithContext(ts.Value("ctx").(context.Context), a[0], a[1], bytes.NewReader(body))
 		ts.Check(err)
+		request.Header, request.Host = header.Clone(), header.Get("Host")
 		answer, err := http.DefaultClient.Do(request)
 		if err != nil && time.Now().Before(end) {
 			continue

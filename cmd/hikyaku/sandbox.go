@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/hostguard"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 )
@@ -27,6 +28,8 @@ type sandboxFlags struct {
 	asJSON           bool
 	connected        bool
 	localHooks       bool
+	exposed          bool
+	hosts            []string
 	options          localstack.SandboxOptions
 }
 
@@ -42,6 +45,11 @@ func newSandbox() *cobra.Command {
 			"is one of them. GET /_sandbox/records of a sandbox returns its records\n" +
 			"as JSON, PUT replaces them; the local AWS has no such path. What the local AWS does not serve it\n" +
 			"refuses by name, be it an operation, a parameter or a header.\n\n" +
+			"SuperSaaS' sandbox serves every call of the provider's own Python and Node clients. Refused by name, in\n" +
+			"the provider's shape of an error, are XML (any path that ends in .xml, 501), /api/free and slot=true of a\n" +
+			"schedule by service (501), and /api/resources and resource_id of a schedule by capacity (405).\n\n" +
+			"Requests that name another host than this machine, or that a web page of another host makes, are\n" +
+			"refused with 403: a page in a browser must not read what is kept here.\n\n" +
 			"With --connected, 'aws lambda invoke' runs the functions as a stack would ('--log-type Tail' shows\n" +
 			"their logs), and a webhook reaches the queue. Nothing empties the queue, and no schedule runs:\n" +
 			"invoke " + localstack.Relay + " with the messages, or read them with any client.",
@@ -66,16 +74,18 @@ func newSandbox() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address of the first service; the others take the ports after it, or free ones if the port is 0")
+	flags.BoolVar(&f.exposed, "expose", false, "let --addr be an address that other machines can reach; nobody is asked for a password there")
+	flags.StringSliceVar(&f.hosts, "allow-host", nil, "further host name by which clients call the services, or of a page that may; repeat for several")
 	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
 	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
 	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made, the functions ready to be invoked there, and each one's environment printed")
-	flags.BoolVar(&f.localHooks, "allow-local-hooks", false, "let webhooks be registered that point at this machine, which SuperSaaS could not reach; with --connected always so")
+	flags.BoolVar(&f.localHooks, "allow-local-hooks", false, "let webhooks be registered, and reports of archived orders be called back, that point at this machine, which SuperSaaS and SHOPLINE could not reach; with --connected always so")
 	flags.StringVar(&f.public, "public", "", "with --connected: host name by which the functions reach this machine (default: the host of --addr)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON with each service's address and credentials once it is ready")
 	o := &f.options
 	flags.IntVar(&o.Records, "records", 120, "records in each dataset")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of records and random faults")
-	flags.Float64Var(&o.Rate, "rate", 0, "requests allowed in any sliding second; 0: the provider's own limit, -1: no limit")
+	flags.Float64Var(&o.Rate, "rate", 0, "requests allowed in a second; 0: the provider's own limit, -1: no limit")
 	faults := &o.Faults
 	flags.DurationVar(&faults.Latency, "latency", 0, "latency of every request")
 	flags.DurationVar(&faults.Jitter, "jitter", 0, "random latency added to it")
@@ -100,6 +110,8 @@ func (f sandboxFlags) check(chosen []string) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("--addr %s: expected HOST:PORT", f.addr)
+	case !hostguard.IsLoopback(f.addr) && !f.exposed:
+		return fmt.Errorf("--addr %s can be reached from other machines; add --expose if they may read and change everything here, or use 127.0.0.1", f.addr)
 	case f.public != "" && !f.connected:
 		return errors.New("--public is for --connected only")
 	case f.connected && len(chosen) > 0:
@@ -138,7 +150,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 			return err
 		}
 		if name == "aws" {
-			local, err := awslocal.Start(ctx, awslocal.Options{Addr: addr})
+			local, err := awslocal.Start(ctx, awslocal.Options{Addr: addr, Hosts: f.hosts})
 			if err != nil {
 				return err
 			}
@@ -153,7 +165,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 		if err := loadRecords(s, f.load, name); err != nil {
 			return err
 		}
-		url, err := localstack.Serve(ctx, addr, localstack.WithRecords(s))
+		url, err := localstack.Serve(ctx, addr, localstack.WithRecords(s), f.hosts...)
 		if err != nil {
 			return err
 		}
@@ -175,7 +187,7 @@ func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stack, err := localstack.Start(ctx, localstack.Options{Sandbox: f.options, Host: host, Public: f.public})
+	stack, err := localstack.Start(ctx, localstack.Options{Sandbox: f.options, Host: host, Public: f.public, Hosts: f.hosts})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"hikyaku/internal/hostguard"
 	"hikyaku/internal/secretstore"
 )
 
@@ -26,6 +27,9 @@ type Options struct {
 	Dir string
 	// Addr is where Start listens; empty: a free port of 127.0.0.1.
 	Addr string
+	// Hosts are the names by which it is called, beside the loopback and the
+	// address that it listens at. Web pages of other hosts are refused.
+	Hosts []string
 	// Now is the clock of everything that is stored or expires; nil:
 	// time.Now. Waiting itself (long polls, time-outs) takes real time.
 	Now func() time.Time
@@ -104,7 +108,7 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	}
 	a.URL = "http://" + listener.Addr().String()
 	a.server = &http.Server{
-		Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		Handler: hostguard.New(a.Handler(), o.Hosts...), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return a.jobs.ctx },
 	}
 	go func() { _ = a.server.Serve(listener) }()

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"hikyaku/internal/hostguard"
 )
 
 const (
@@ -206,7 +208,7 @@ func (f *function) start() (p *process, failed []byte, err error) {
 	p = &process{
 		function: f, ready: make(chan struct{}), work: make(chan *invocation), failed: make(chan []byte, 1), exited: make(chan struct{}),
 	}
-	api := &http.Server{Handler: p.routes(), ReadHeaderTimeout: initTimeout}
+	api := &http.Server{Handler: hostguard.New(p.routes()), ReadHeaderTimeout: initTimeout}
 	go func() { _ = api.Serve(listener) }()
 	p.api = api
 	p.cmd = exec.Command(f.Binary) //nolint:gosec,noctx // the binary is the caller's; it outlives every request

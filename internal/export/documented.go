@@ -16,7 +16,7 @@ var documentedNames = map[string]string{
 		created_on updated_on last_login deleted form start finish start_utc finish_utc schedule_id schedule_name resource_id res_name
 		resource resource_name service_id service_name slot_id slot user_id price price_decimal status waitlisted title location count
 		capacity bookings created_by updated_by`,
-	providers.SHOPLINE: `id name email ref_user_id phone phones mobile_phone mobile_phone_country_calling_code mobile_phone_verified gender
+	providers.SHOPLINE: `id name email ref_user_id line_id phone phones mobile_phone mobile_phone_country_calling_code mobile_phone_verified gender
 		birthday birth_year birth_month birth_day locale_code memo is_member is_blacklisted is_subscribed_marketing_email tags order_count
 		orders_total_sum credit_balance member_point_balance membership_tier delivery_addresses custom_data created_by created_at
 		updated_at registered_at level name_translations status order_number customer_id customer_name customer_email customer_phone

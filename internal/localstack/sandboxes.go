@@ -1,10 +1,12 @@
 package localstack
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
@@ -47,12 +49,16 @@ func NewSandbox(provider string, o SandboxOptions) Sandbox {
 	return nil
 }
 
-// AllowLocalHooks lets clients register webhooks that point at this machine,
-// which the provider could not reach. Other sandboxes than SuperSaaS's have no
-// webhooks, and are left alone. Call it before s serves.
+// AllowLocalHooks lets clients register webhooks and callbacks that point at
+// this machine, which the provider could not reach. Other sandboxes than
+// SuperSaaS's and SHOPLINE's post nothing, and are left alone. Call it before s
+// serves.
 func AllowLocalHooks(s Sandbox) {
-	if bookings, ok := s.(*supersaastest.Server); ok {
-		bookings.Knobs.AllowLocal = true
+	switch s := s.(type) {
+	case *supersaastest.Server:
+		s.Knobs.AllowLocal = true
+	case *shoplinetest.Server:
+		s.AllowLocal = true
 	}
 }
 
@@ -85,8 +91,14 @@ func WithRecords(s Sandbox) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s)
 	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+		var records bytes.Buffer
+		if err := s.Dump(&records); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_ = s.Dump(w)
+		w.Header().Set("Content-Length", strconv.Itoa(records.Len()))
+		_, _ = records.WriteTo(w)
 	})
 	mux.HandleFunc("PUT "+path, func(w http.ResponseWriter, r *http.Request) {
 		if err := s.Load(r.Body); err != nil {

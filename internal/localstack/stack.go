@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/hostguard"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
@@ -46,6 +47,7 @@ type Options struct {
 	Dir     string       // keeps the objects as files; empty: in memory
 	Host    string       // address to listen on; empty: 127.0.0.1
 	Public  string       // host name by which the functions reach Host; empty: Host itself
+	Hosts   []string     // further names by which clients call; see hostguard
 	Mapping string       // mapping file for the relay; empty: config/mapping.yaml
 	Log     *slog.Logger // of the local AWS; nil: nobody
 }
@@ -71,7 +73,8 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if o.Mapping == "" {
 		o.Mapping = filepath.Join("config", "mapping.yaml")
 	}
-	local, err := awslocal.Start(ctx, awslocal.Options{Dir: o.Dir, Addr: net.JoinHostPort(o.Host, "0"), Log: o.Log})
+	names := append([]string{o.Host, o.Public}, o.Hosts...)
+	local, err := awslocal.Start(ctx, awslocal.Options{Dir: o.Dir, Addr: net.JoinHostPort(o.Host, "0"), Hosts: names, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +86,13 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	for _, name := range providers.Names() {
 		sandbox := NewSandbox(name, o.Sandbox)
 		AllowLocalHooks(sandbox)
-		address, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), WithRecords(sandbox))
+		address, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), WithRecords(sandbox), names...)
 		if err != nil {
 			return nil, err
 		}
 		s.Sandboxes[name], s.URLs[name] = sandbox, s.reach(address)
 	}
-	gateway, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), local.Gateway(Ingest, "POST /webhook/{secret}"))
+	gateway, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), local.Gateway(Ingest, "POST /webhook/{secret}"), names...)
 	if err != nil {
 		return nil, err
 	}
@@ -113,14 +116,15 @@ func (s *Stack) reach(address string) string {
 	return u.String()
 }
 
-// Serve serves h at addr until ctx ends.
-func Serve(ctx context.Context, addr string, h http.Handler) (address string, err error) {
+// Serve serves h at addr until ctx ends, to callers that use the loopback, the
+// address itself or one of names.
+func Serve(ctx context.Context, addr string, h http.Handler, names ...string) (address string, err error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: hostguard.New(h, names...), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	return "http://" + listener.Addr().String(), nil

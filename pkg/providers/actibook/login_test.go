@@ -210,6 +210,30 @@ func TestRedirectURLs(t *testing.T) {
 	}
 }
 
+// A host that other programs may read otherwise is not trusted, wherever it
+// ends.
+func TestRedirectURLs_OddHosts(t *testing.T) {
+	t.Parallel()
+	const quirks = `{"redirect_hosts":["*.books.example"]}`
+	for _, name := range []string{
+		"a_b", "evil.example,x", "evil.example;x", "evil.example!x", "evil.example$x", "a(b)", "a'b", "a*b", "a+b", "a=b", "a~b", `a\"b`, "a%20b", "a%25b", "a%2fb",
+		"evil.example&x", "書籍", "ａ", "", "a..b", "-a", "a-", "a.-b", "-", strings.Repeat("a", 64), strings.Repeat("a.", 120) + "a",
+	} {
+		for _, parent := range []string{"actibookone.com", "books.example"} {
+			body := `{"redirect_url":"https://` + name + "." + parent + `/x"}`
+			redirect, err := clientOf(&canned.Transport{Body: body}, quirks).Login(t.Context(), nil)
+			if !errors.Is(err, providers.ErrInvalid) || !redirect.Empty() {
+				t.Errorf("%s: returned %t, %v; want ErrInvalid", body, !redirect.Empty(), err)
+			}
+		}
+	}
+	for _, name := range []string{"a", "0", "a-b", "a--b", "xn--p8j9a0d9c9a", "a.b-c.d1", strings.Repeat("a", 63)} {
+		if _, err := clientOf(&canned.Transport{Body: `{"redirect_url":"https://` + name + `.actibookone.com/x"}`}, "").Login(t.Context(), nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestParseQuirks(t *testing.T) {
 	t.Parallel()
 	if q, err := actibook.ParseQuirks(nil); err != nil || q.KeywordParameter != "keyword" || q.RedirectHosts != nil || q.Parameters != nil {
@@ -218,7 +242,7 @@ func TestParseQuirks(t *testing.T) {
 	if q, err := actibook.ParseQuirks([]byte(`{"keyword_parameter":"kw"}`)); err != nil || q.KeywordParameter != "kw" {
 		t.Errorf("given %+v, %v", q, err)
 	}
-	for _, bad := range []string{"", "*", "*.", ".x", "x.", "a/b", "a:80", "u@a", "a b", `a\\b`, "a?b", "a#b", "**.x", "x.*", "ftp://a", "https://", "https://:80", "https://a/", "https://a/b", "https://a?b", "https://u@a", "://"} {
+	for _, bad := range []string{"", "*", "*.", ".x", "x.", "a/b", "a:80", "u@a", "a b", `a\\b`, "a?b", "a#b", "**.x", "x.*", "ftp://a", "https://", "https://:80", "https://a/", "https://a/b", "https://a?b", "https://u@a", "://", "a_b", "*.a_b", "-a", "a..b", "書籍.example", "https://a_b", "https://a,b", "http://[fe80::1%25x]", "a%20b"} {
 		if _, err := actibook.ParseQuirks(fmt.Appendf(nil, `{"redirect_hosts":["ok.example","%s"]}`, bad)); !errors.Is(err, providers.ErrInvalid) {
 			t.Errorf("host %q: %v; want ErrInvalid", bad, err)
 		}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"hikyaku/pkg/providers"
@@ -47,10 +49,21 @@ func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 func validHost(entry string) bool {
 	if strings.Contains(entry, "://") {
 		u, err := url.Parse(entry)
-		return err == nil && (u.Scheme == "https" || u.Scheme == "http") && entry == u.Scheme+"://"+u.Host && u.Hostname() != ""
+		return err == nil && (u.Scheme == "https" || u.Scheme == "http") && entry == u.Scheme+"://"+u.Host && (isName(u.Hostname()) || isAddress(u.Hostname()))
 	}
-	name := strings.TrimPrefix(entry, "*.")
-	return name != "" && strings.Trim(name, ".") == name && !strings.ContainsAny(name, "/:@*?# \\")
+	return isName(strings.TrimPrefix(entry, "*."))
+}
+
+var hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// isName reports whether name is a host's: labels of letters, digits and
+// hyphens, with dots between them. Whatever else a URL allows there may be read
+// in another way by the program that follows it.
+func isName(name string) bool { return len(name) <= 253 && hostName.MatchString(strings.ToLower(name)) }
+
+func isAddress(name string) bool {
+	address, err := netip.ParseAddr(name)
+	return err == nil && address.Zone() == ""
 }
 
 // trusts reports whether u may carry a log-in.
@@ -58,7 +71,8 @@ func (q Quirks) trusts(u *url.URL) bool {
 	if u.User != nil {
 		return false
 	}
-	name, plain := strings.ToLower(u.Hostname()), u.Scheme == "https" && u.Port() == ""
+	name := strings.ToLower(u.Hostname())
+	plain := u.Scheme == "https" && u.Port() == "" && isName(name)
 	for _, entry := range append([]string{"*.actibookone.com"}, q.RedirectHosts...) {
 		entry = strings.ToLower(entry)
 		parent, wildcard := strings.CutPrefix(entry, "*")

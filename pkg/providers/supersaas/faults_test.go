@@ -121,7 +121,7 @@ func TestPace(t *testing.T) {
 		unpaced := supersaas.New(providers.Fixed(s.Token(base)), unpaced(s.Client()))
 		time.Sleep(time.Second)
 		var last error
-		for range 5 {
+		for range 6 {
 			last = unpaced.Ping(ctx)
 		}
 		wantKind(t, last, providers.ErrRateLimited, 429)

@@ -73,7 +73,7 @@ func TestSandboxRefusesWhatIsNotDocumented(t *testing.T) {
 	for request, want := range map[string]int{
 		"GET /api/users.json?limit=x&": 400, "GET /api/users.json?limit=-1&": 400, "GET /api/users.json?offset=&": 400, "GET /api/users.json?limit=0&": 200,
 		"GET /api/users?": 200, "GET /api/users/?": 200, "GET /api/users.json?id=20450001&": 200, "GET /api/users.json?id=%7B10000fk%7D&": 200,
-		"GET /api/customers.json?": 404, "GET /api/forms.json?": 404, "GET /api/promotions.json?": 404, "PATCH /api/users/20450001.json?": 404, "PUT /api/users.json?": 404, "DELETE /api/users.json?": 404,
+		"GET /api/customers.json?": 404, "GET /api/forms.json?": 200, "GET /api/promotions.json?": 200, "DELETE /api/promotions.json?id=WELCOME10&": 404, "PATCH /api/users/20450001.json?": 404, "PUT /api/users.json?": 404, "DELETE /api/users.json?": 404,
 		"PUT /api/users.json?id=20450001&user[full_name]=x&": 200, "DELETE /api/users.json?id=20450004&": 200,
 		"POST /api/users.json?user[name]=n&duplicate=maybe&": 400, "PUT /api/users/5.json?notfound=maybe&": 400, "POST /api/users/fk?user[name]=n&": 404,
 		"PUT /api/users/5.json?user[name]=n&notfound=ignore&": 200, "POST /api/users.json?user[nick]=n&": 400,

@@ -89,6 +89,9 @@ func New(o Options) *Server {
 	s.HandleUnlimited("POST "+tokenPath, s.token)
 	s.Handle("POST "+loginPath, s.login)
 	s.HandleUnlimited("GET /sso/login/{ticket}", s.open)
+	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
+		refuse(w, http.StatusNotFound, "not_found", "no such path")
+	})
 	return s
 }
 

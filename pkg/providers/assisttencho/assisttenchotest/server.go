@@ -104,6 +104,9 @@ func New(o Options) *Server {
 	s.Handle("POST /api/v1/orders.php", s.authorized(s.written(s.create)))
 	s.Handle("PUT /api/v1/orders.php", s.authorized(s.written(s.update)))
 	s.Handle("DELETE /api/v1/orders.php", s.authorized(s.remove))
+	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) { // also where ErrorAt200: no program answers there
+		sandbox.JSON(w, http.StatusNotFound, map[string]string{"error": "not_found"})
+	})
 	return s
 }
 

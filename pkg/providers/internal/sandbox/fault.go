@@ -105,7 +105,7 @@ func (s *Server) SetFaults(f Faults) {
 func (s *Server) admit(route string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.unlimited[route] && s.overLimit() {
+	if !s.unlimited[route] && !s.limiter.allow(s.now()) {
 		return Fault{Kind: TooMany, RetryAfter: s.faults.RetryAfter}
 	}
 	for _, f := range s.queued {
@@ -122,27 +122,6 @@ func (s *Server) admit(route string) Fault {
 		return *f
 	}
 	return s.roll()
-}
-
-// overLimit is true if the last period, this request included, holds more
-// requests than the limit. A refused request does not count.
-func (s *Server) overLimit() bool {
-	if s.limit < 0 {
-		return false
-	}
-	now := s.now()
-	kept := s.window[:0]
-	for _, t := range s.window {
-		if now.Sub(t) < s.period {
-			kept = append(kept, t)
-		}
-	}
-	s.window = kept
-	if float64(len(kept)+1-s.spare) > max(s.limit*s.period.Seconds(), 1) {
-		return true
-	}
-	s.window = append(s.window, now)
-	return false
 }
 
 func (s *Server) roll() Fault {

@@ -237,6 +237,54 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// A bucket lets a second's worth through at once and refills evenly, so that a
+// caller who keeps the rate is never refused because two requests arrived
+// closer together than they left.
+func TestRateLimit_Bucket(t *testing.T) {
+	t.Parallel()
+	statuses := func(s *shop, pauses ...time.Duration) (all string) {
+		for _, p := range pauses {
+			time.Sleep(p)
+			status, _, err := s.get(t.Context(), "GET", "/things")
+			if err != nil {
+				t.Error(err)
+			}
+			all += fmt.Sprint(status, " ")
+		}
+		return all
+	}
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(4, sandbox.Options{})
+		s.CountInBucket()
+		if got := statuses(s, 0, 0, 0, 0, 0, 249*ms, ms, 0, time.Hour, 0, 0, 0, 0); got != "200 200 200 200 429 429 200 429 200 200 200 200 429 " {
+			t.Error(got)
+		}
+		// Four in a second by the caller's clock, the first of them delayed.
+		time.Sleep(time.Hour)
+		if got := statuses(s, 900*ms, 0, 0, 0, 990*ms, 0, 0); got != "200 200 200 200 200 200 200 " {
+			t.Error(got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(4, sandbox.Options{Window: 2 * time.Second})
+		s.CountInBucket()
+		if got := statuses(s, 0, 0, 0, 0, 0, 0, 0, 0, time.Second); !strings.HasSuffix(got, "429 ") {
+			t.Errorf("a window was asked for: %s", got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		for _, rate := range []float64{0.5, -1} {
+			s := newShop(rate, sandbox.Options{})
+			s.CountInBucket()
+			got := statuses(s, 0, 0, 2*time.Second)
+			if want := map[bool]string{true: "200 429 200 ", false: "200 200 200 "}[rate > 0]; got != want {
+				t.Errorf("rate %v: %s", rate, got)
+			}
+		}
+	})
+}
+
 func TestLatency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -62,6 +62,19 @@ func (r *Request) Lookup(name string) (string, bool) {
 	}
 }
 
+// True reports whether a query or body parameter is a spelling of true: True
+// is Python's, 1 is PHP's.
+func (r *Request) True(name string) bool { return IsTrue(r.Param(name)) }
+
+// IsTrue reports whether text is a spelling of true.
+func IsTrue(text string) bool {
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "true", "t", "1", "yes", "y", "on":
+		return true
+	}
+	return false
+}
+
 // Int returns a query or body parameter as an integer, or fallback if it is
 // absent or no integer.
 func (r *Request) Int(name string, fallback int) int {

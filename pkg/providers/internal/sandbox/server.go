@@ -18,6 +18,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -27,8 +28,8 @@ type Options struct {
 	Seed    uint64           // seeds data and random faults; equal seeds, equal sandboxes
 	Records int              // records of each dataset; 0: 120, negative: none
 	Rate    float64          // requests allowed per second; 0: the provider's limit, negative: no limit
-	Window  time.Duration    // over which they are counted, and slide; 0: a second
-	Spare   int              // requests allowed beyond in any window, for callers that do not know of each other
+	Window  time.Duration    // over which they are counted, and slide; 0: a second, or as the provider counts
+	Spare   int              // requests allowed beyond that, for callers that do not know of each other
 	Now     func() time.Time // nil: time.Now
 	Faults  Faults           // random misbehavior; see also Server.Inject
 }
@@ -55,18 +56,17 @@ type Server struct {
 	now      func() time.Time
 
 	unlimited map[string]bool // routes, set before the first request
+	unknown   Handler         // answers what no route serves
+	windowed  bool            // Options asked for a window
 
 	handling sync.Mutex // held while a handler runs
 
-	mu     sync.Mutex
-	random *rand.Rand
-	faults Faults
-	queued []*Fault
-	limit  float64       // requests per second; negative: none
-	period time.Duration // over which they are counted
-	spare  int           // more of them
-	window []time.Time   // of the requests in the last period
-	calls  []Call
+	mu      sync.Mutex
+	random  *rand.Rand
+	faults  Faults
+	queued  []*Fault
+	limiter limiter
+	calls   []Call
 }
 
 // A Call is one request as it was answered.
@@ -88,7 +88,10 @@ func NewServer(provider string, rate float64, o Options) *Server {
 	}
 	return &Server{
 		provider: provider, mux: http.NewServeMux(), unlimited: map[string]bool{}, now: o.Now, faults: o.Faults,
-		limit: rate, period: cmp.Or(o.Window, time.Second), spare: o.Spare,
+		limiter: limiter{rate: rate, period: cmp.Or(o.Window, time.Second), spare: o.Spare}, windowed: o.Window > 0,
+		unknown: func(w http.ResponseWriter, _ *Request) {
+			JSON(w, http.StatusNotFound, map[string]string{"error": "not_found"})
+		},
 		random: rand.New(rand.NewPCG(o.Seed, 0x68696b79616b75)),
 	}
 }
@@ -112,6 +115,10 @@ func (s *Server) HandleUnlimited(route string, h Handler) {
 	s.handle(route, h)
 }
 
+// HandleUnknown replaces the answer to a call that no route serves, which
+// comes in the provider's own shape of an error.
+func (s *Server) HandleUnknown(h Handler) { s.unknown = h }
+
 func (s *Server) handle(route string, h Handler) {
 	s.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, route, h)
@@ -122,9 +129,7 @@ func (s *Server) handle(route string, h Handler) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, route := s.mux.Handler(r)
 	if route == "" {
-		s.serve(w, r, r.Method+" (no such route)", func(w http.ResponseWriter, _ *Request) {
-			JSON(w, http.StatusNotFound, map[string]string{"error": "not_found"})
-		})
+		s.serve(w, r, r.Method+" (no such route)", s.unknown)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -144,6 +149,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h H
 	if fault.Kind == Garbage {
 		answer = garbage()
 	}
+	frame(answer)
 	if fault.Kind.cuts() {
 		s.remember(route, r, 0, fault.Kind)
 		cut(w, answer, fault.Kind)
@@ -200,6 +206,20 @@ func JSON(w http.ResponseWriter, status int, v any) {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v)
+}
+
+// frame adds to an answer that is held whole what its headers lack. Clients
+// rely on both: Node's of SuperSaaS reads a body only if its length is
+// announced, and fails without a media type even where there is no body.
+func frame(answer *httptest.ResponseRecorder) {
+	header := answer.Header()
+	if answer.Code == http.StatusNoContent || answer.Code == http.StatusNotModified {
+		return // net/http refuses a length there
+	}
+	header.Set("Content-Length", strconv.Itoa(answer.Body.Len()))
+	if header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/json; charset=utf-8")
+	}
 }
 
 func send(w http.ResponseWriter, answer *httptest.ResponseRecorder) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -273,5 +274,72 @@ func TestSeenFile(t *testing.T) {
 	t.Setenv(seenfile.Variable, "")
 	if err := seenfile.Write("../nowhere/x"); err != nil {
 		t.Error("written without a directory")
+	}
+}
+
+// Every answer that is held whole says how long it is and what it is, also
+// where it is empty, and also above the 2 KB up to which net/http would know.
+func TestServer_AnswersSayTheirLengthAndType(t *testing.T) {
+	t.Parallel()
+	s := newShop(-1, sandbox.Options{})
+	long := strings.Repeat("長", 5000)
+	s.Handle("GET /long", func(w http.ResponseWriter, _ *sandbox.Request) { sandbox.JSON(w, http.StatusOK, long) })
+	s.Handle("PUT /empty", func(w http.ResponseWriter, _ *sandbox.Request) { w.WriteHeader(http.StatusCreated) })
+	s.Handle("DELETE /nothing", func(w http.ResponseWriter, _ *sandbox.Request) { w.WriteHeader(http.StatusNoContent) })
+	s.Handle("GET /page", func(w http.ResponseWriter, _ *sandbox.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte("<p>"))
+	})
+	server := httptest.NewServer(s)
+	defer server.Close()
+	for request, want := range map[string]struct {
+		status int
+		length int64
+		media  string
+	}{
+		"GET /long":       {200, int64(len(long)) + 3, "application/json; charset=utf-8"},
+		"PUT /empty":      {201, 0, "application/json; charset=utf-8"},
+		"DELETE /nothing": {204, 0, ""},
+		"GET /page":       {200, 3, "text/html"},
+		"GET /unknown":    {404, 22, "application/json; charset=utf-8"},
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		r, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != want.status || answer.ContentLength != want.length || int64(len(body)) != want.length || err != nil ||
+			answer.Header.Get("Content-Type") != want.media || len(answer.TransferEncoding) != 0 {
+			t.Errorf("%s: %d, length %d of %d, %q %v %v", request, answer.StatusCode, answer.ContentLength, len(body), answer.Header.Get("Content-Type"), answer.TransferEncoding, err)
+		}
+	}
+}
+
+func TestServer_HandleUnknown(t *testing.T) {
+	t.Parallel()
+	s := newShop(-1, sandbox.Options{})
+	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
+		sandbox.JSON(w, http.StatusNotFound, []string{"own shape"})
+	})
+	for _, request := range []string{"GET /nothing", "PATCH /things"} {
+		method, path, _ := strings.Cut(request, " ")
+		if status, body, err := s.get(t.Context(), method, path); status != 404 || body != "[\"own shape\"]\n" || err != nil {
+			t.Errorf("%s: %d %s %v", request, status, body, err)
+		}
+	}
+}
+
+func TestIsTrue(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"true": true, "True": true, "TRUE": true, "1": true, "yes": true, "on": true, "false": false, "False": false, "0": false, "": false, "2": false, "truer": false} {
+		if sandbox.IsTrue(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
 	}
 }

@@ -138,6 +138,7 @@ type customer struct {
 	Addresses        []address       `json:"delivery_addresses"`
 	Tags             []string        `json:"tags"`
 	RefUserID        *string         `json:"ref_user_id"`
+	LineID           *string         `json:"line_id"`
 	CreatedBy        string          `json:"created_by"`
 	CreatedAt        *stamp          `json:"created_at"`
 	UpdatedAt        *stamp          `json:"updated_at"`
@@ -185,6 +186,10 @@ func newCustomer(seed uint64, n int) customer {
 	}
 	if p.Female {
 		c.Gender = "female"
+	}
+	if n%5 == 0 {
+		line := fmt.Sprintf("U%032x", n)
+		c.LineID = &line
 	}
 	if n%4 == 0 {
 		ref := fmt.Sprintf("M%07d", n)

@@ -59,8 +59,9 @@ type listing struct {
 	table   *table
 	times   []string
 	filters map[string]func(*order) []string
-	search  bool // sort_by names a field and order_by the direction
-	pages   int  // asked for by cursor since its first page
+	tests   func(url.Values) (tests []test, problem string) // of a search of customers, which knows pages only
+	search  bool                                            // sort_by names a field and order_by the direction
+	pages   int                                             // asked for by cursor since its first page
 }
 
 // A choice is what a request asks of a list.
@@ -71,6 +72,7 @@ type choice struct {
 	byTotal         bool
 	after, before   [timeCount]int64 // milliseconds; 0: open
 	filters, fields url.Values
+	tests           []test
 }
 
 func (s *Server) list(l *listing) sandbox.Handler {
@@ -110,6 +112,14 @@ func (l *listing) count(c choice) int {
 // choose reads a request's parameters and ignores those it does not know.
 func (l *listing) choose(q url.Values) (choice, string) {
 	c := choice{page: 1, size: defaultPerPage, previous: q.Get("previous_id"), filters: url.Values{}, fields: url.Values{}}
+	if l.tests != nil {
+		var problem string
+		if c.tests, problem = l.tests(q); problem != "" {
+			return c, problem
+		}
+		q = url.Values{"page": q["page"], "per_page": q["per_page"]}
+		c.previous = ""
+	}
 	var ok bool
 	if c.size, ok = whole(q, "per_page", defaultPerPage, maxPerPage); !ok {
 		return c, fmt.Sprintf("per_page must be 1 to %d", maxPerPage)
@@ -148,7 +158,7 @@ func (l *listing) choose(q url.Values) (choice, string) {
 }
 
 func whole(q url.Values, name string, fallback, most int) (int, bool) {
-	if !q.Has(name) {
+	if len(q[name]) == 0 {
 		return fallback, true
 	}
 	n, err := strconv.Atoi(q.Get(name))
@@ -172,7 +182,7 @@ func instant(s string) (milliseconds int64, ok bool) {
 func (l *listing) read(c choice, window int) (page []*row, total int) {
 	var rows []*row
 	for _, r := range l.table.rows {
-		if !r.archived && c.covers(r) && l.matches(c, r) {
+		if !r.archived && c.covers(r) && l.matches(c, r) && (len(c.tests) == 0 || passes(l.table.json(r), c.tests)) {
 			rows = append(rows, r)
 		}
 	}
@@ -261,6 +271,24 @@ func project(raw json.RawMessage, names []string) json.RawMessage {
 		}
 	}
 	return encode(record)
+}
+
+// customerByLine serves the customer with a LINE id.
+func (s *Server) customerByLine(w http.ResponseWriter, r *sandbox.Request) {
+	line := r.PathValue("line")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, row := range s.customers.rows {
+		raw := s.customers.json(row)
+		var c customer
+		_ = json.Unmarshal(raw, &c) // a slip of type leaves a field empty
+		if c.LineID != nil && *c.LineID == line {
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			_, _ = w.Write(raw)
+			return
+		}
+	}
+	refuse(w, http.StatusNotFound, "NotFound", "no customer has this LINE id")
 }
 
 var wellFormedID = regexp.MustCompile(`^[0-9a-f]{24}$`)

@@ -16,7 +16,7 @@ type order struct {
 	CustomerName    string          `json:"customer_name"`
 	CustomerEmail   string          `json:"customer_email"`
 	CustomerPhone   string          `json:"customer_phone"`
-	CustomerInfo    json.RawMessage `json:"customer_info"` // an object or an array
+	CustomerInfo    json.RawMessage `json:"customer_info"` // an object, but see Server.InfoArrays
 	Currency        string          `json:"currency_iso"`
 	Subtotal        money           `json:"subtotal"`
 	Discount        money           `json:"order_discount"`
@@ -130,6 +130,24 @@ var products = []product{
 
 func productID(n int) string { return objectID(sandbox.Epoch, kindPart, 100+n) }
 
+// order invents the n-th order as the shop's knobs want it.
+func (s *Server) order(n int) order {
+	o := newOrder(s.seed, n)
+	if s.InfoArrays && o.Status == "cancelled" {
+		o.CustomerInfo = json.RawMessage(`[]`)
+	}
+	return o
+}
+
+// customerInfo is what a customer told of itself at the checkout.
+func customerInfo(p sandbox.Person) json.RawMessage {
+	gender := "male"
+	if p.Female {
+		gender = "female"
+	}
+	return encode(map[string]any{"gender": gender, "birthday": p.Birthday, "custom_data": []any{}})
+}
+
 func newOrder(seed uint64, n int) order {
 	p, customerID := person(seed, n)
 	made := p.CreatedAt.Add(26 * time.Hour)
@@ -149,7 +167,7 @@ func pendingOrder(p sandbox.Person, customerID string, n int, made time.Time) or
 	return order{
 		ID: objectID(made, kindOrder, n), OrderNumber: fmt.Sprintf("%s%09d", made.Format("20060102"), n), Status: "pending",
 		CustomerID: customerID, CustomerName: p.Name(), CustomerEmail: p.Email, CustomerPhone: p.Phone,
-		CustomerInfo: json.RawMessage(`{}`), Currency: price.Currency, Subtotal: total, Discount: amount(p.Country, 0), Total: total,
+		CustomerInfo: customerInfo(p), Currency: price.Currency, Subtotal: total, Discount: amount(p.Country, 0), Total: total,
 		Payment: payment{
 			MethodID: objectID(sandbox.Epoch, kindPart, 10), Type: "custom", Name: translations{"zh-hant": "銀行轉帳", "en": "Bank transfer"},
 			Status: "pending", Total: total,
@@ -175,7 +193,6 @@ func (o *order) progress(n int, made time.Time) {
 	stage := n % 6
 	if stage == 5 {
 		o.Status, o.UpdatedAt = "cancelled", step(2)
-		o.CustomerInfo = json.RawMessage(`[]`)
 		return
 	}
 	if stage >= 1 {

@@ -5,8 +5,9 @@
 //	server := httptest.NewServer(shop)
 //	connection := shop.Connection(server.URL)
 //
-// It serves, under /v1, token/info, customers, orders, orders/search and the
-// single customer and order; and under /developers, as if that were another
+// It serves, under /v1, token/info, customers, customers/search, orders,
+// orders/search, orders/archived_orders, and the single customer, by id or by
+// LINE id, and order; and under /developers, as if that were another
 // host, oauth/authorize and oauth/token. Lists are in order of id, which
 // begins with the time of creation, as an ObjectId does.
 //
@@ -64,14 +65,17 @@ type Server struct {
 	*sandbox.Server
 	Tokens *sandbox.Tokens // of the app; it counts and revokes them
 
-	ClientSecrets []string       // all are accepted, as during a rotation
-	RedirectURI   string         // the one registered
-	StrictAgent   bool           // refuse every User-Agent but Handle, as the documents' "must" reads
-	FormTokens    bool           // the token endpoint reads a form and no JSON
-	RefusedStatus int            // for an address outside the IP whitelist; 0: 401
-	ClampPerPage  int            // lower per_page to this without a word; 0: never
-	SearchWindow  int            // rows that a search by page reaches; 0: all
-	BetweenPages  func(page int) // called before a list's second and later pages are read
+	ClientSecrets []string          // all are accepted, as during a rotation
+	RedirectURI   string            // the one registered
+	StrictAgent   bool              // refuse every User-Agent but Handle, as the documents' "must" reads
+	FormTokens    bool              // the token endpoint reads a form and no JSON
+	RefusedStatus int               // for an address outside the IP whitelist; 0: 401
+	ClampPerPage  int               // lower per_page to this without a word; 0: never
+	InfoArrays    bool              // customer_info of some orders is an array, as one reading of the schema has it
+	AllowLocal    bool              // callbacks may point at this machine, and need no TLS
+	SearchWindow  int               // rows that a search by page reaches; 0: all
+	BetweenPages  func(page int)    // called before a list's second and later pages are read
+	Poster        http.RoundTripper // posts the callbacks of reports; nil: the network
 
 	seed      uint64
 	mu        sync.Mutex // guards the fields below
@@ -81,6 +85,8 @@ type Server struct {
 	newest    string // staff token
 	serial    int
 	codes     map[string]code
+
+	reports reports
 }
 
 // New returns a shop with customers and as many orders, and a staff token
@@ -96,7 +102,7 @@ func New(o Options) *Server {
 		codes:         map[string]code{},
 	}
 	s.customers.render = func(n int) any { return newCustomer(o.Seed, n) }
-	s.orders.render = func(n int) any { return newOrder(o.Seed, n) }
+	s.orders.render = func(n int) any { return s.order(n) }
 	for n := range o.Count() {
 		s.customers.append(n, customerIndex(o.Seed, n))
 		s.orders.append(n, newOrder(o.Seed, n).index())
@@ -104,10 +110,17 @@ func New(o Options) *Server {
 	s.GenerateToken(time.Time{})
 	s.Handle("GET /v1/token/info", s.authorized(s.tokenInfo))
 	s.Handle("GET /v1/customers", s.authorized(s.list(&listing{table: &s.customers, times: timeNames[:2]})))
+	s.Handle("GET /v1/customers/search", s.authorized(s.list(&listing{table: &s.customers, tests: customerTests})))
+	s.Handle("GET /v1/customers/line/{line}", s.authorized(s.customerByLine))
+	s.Handle("POST /v1/orders/archived_orders", s.authorized(s.requestReport))
+	s.HandleUnlimited("GET "+archivePath+"{file}", s.downloadReport)
 	s.Handle("GET /v1/customers/{id}", s.authorized(s.single(&s.customers, http.StatusNotFound)))
 	s.Handle("GET /v1/orders", s.authorized(s.list(&listing{table: &s.orders, times: timeNames[:2], filters: listFilters})))
 	s.Handle("GET /v1/orders/search", s.authorized(s.list(&listing{table: &s.orders, times: timeNames, filters: searchFilters, search: true})))
 	s.Handle("GET /v1/orders/{id}", s.authorized(s.single(&s.orders, http.StatusGone)))
+	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
+		refuse(w, http.StatusNotFound, "NotFound", "no such path")
+	})
 	s.HandleUnlimited("GET /developers/oauth/authorize", s.authorizePage)
 	s.HandleUnlimited("POST /developers/oauth/token", s.tokenEndpoint)
 	return s

@@ -36,6 +36,8 @@ func (s *Server) guard(route string, kind scope, h sandbox.Handler) {
 			fail(w, status, "Unauthorized, check your credentials")
 		case r.Bad != nil:
 			fail(w, http.StatusBadRequest, "Bad request: unreadable body")
+		case strings.HasSuffix(r.URL.Path, ".xml"):
+			noXML(w, r)
 		default:
 			h(w, r)
 		}

@@ -1,6 +1,8 @@
 package supersaastest
 
 import (
+	"cmp"
+	"maps"
 	"time"
 
 	"hikyaku/pkg/providers/internal/sandbox"
@@ -35,7 +37,8 @@ const (
 var bookingOrder = []string{
 	"id", "start", "finish", "resource_id", "service_id", "service_name", "slot_id", "slot", "schedule_id", "schedule_name",
 	"created_on", "updated_on", "user_id", "res_name", "created_by", "updated_by", "price", "deleted", "status",
-	"status_message", "waitlisted", "full_name", "start_utc", "finish_utc", "email", "mobile", "price_decimal", "role",
+	"status_message", "waitlisted", "full_name", "start_utc", "finish_utc", "email", "address", "mobile", "phone", "country",
+	"field_1", "field_2", "field_1_r", "field_2_r", "super_field", "price_decimal", "role",
 }
 
 var slotOrder = []string{"id", "title", "name", "description", "location", "start", "finish", "count", "capacity", "bookings"}
@@ -45,13 +48,39 @@ type booking struct {
 	schedule *schedule
 	user     int64 // 0: nobody's
 	slot     int   // of a capacity schedule
+	resource int64 // of a resource schedule; 0: one of the two, by the id
 	start    time.Time
+	length   time.Duration // 0: an hour
 	created  time.Time
 	changed  time.Time
 	deleted  bool
 	waiting  bool
 	pending  bool
-	raw      []byte // of a loaded one; nil: made from the fields above
+	own      object // what a call or a loaded document said; it goes before what is made from the fields above
+	raw      []byte // of a loaded one that was not changed; nil: made from the fields above
+	form     []byte // shared by many: do not change it
+}
+
+func (b *booking) finish() time.Time { return b.start.Add(cmp.Or(b.length, time.Hour)) }
+
+// room returns the resource that a booking takes up.
+func (b *booking) room() int64 { return cmp.Or(b.resource, firstResource+b.id%2) }
+
+// thaw lets a loaded booking be changed: all that it says stays, but for what
+// every change sets.
+func (b *booking) thaw() {
+	if b.raw != nil {
+		b.own, b.raw = parseObject(b.raw), nil
+	}
+	b.forget("deleted", "updated_on", "updated_by")
+}
+
+// forget drops what a booking said itself of fields, which a change has set.
+func (b *booking) forget(names ...string) {
+	b.own = maps.Clone(b.own)
+	for _, name := range names {
+		delete(b.own, name)
+	}
 }
 
 // bookings is the table, in the order of their making.
@@ -90,6 +119,7 @@ func (t *bookings) generate(n int, people *users) {
 		b.start, b.changed, b.deleted = day, b.created, i%20 == 19
 		if i%4 == 0 {
 			b.changed = b.created.Add(time.Hour)
+			b.form = inventedForm
 		}
 		t.list = append(t.list, b)
 	}
@@ -101,9 +131,15 @@ func (t *bookings) record(b *booking) []byte {
 	if b.raw != nil {
 		return b.raw
 	}
+	o := t.invent(b)
+	maps.Copy(o, b.own)
+	return o.encode(bookingOrder)
+}
+
+// invent makes a booking's record from its fields.
+func (t *bookings) invent(b *booking) object {
 	o := object{}
 	set := func(name string, value any) { o.set(name, value) }
-	finish := b.start.Add(time.Hour)
 	set("id", b.id)
 	set("schedule_id", b.schedule.id)
 	set("schedule_name", b.schedule.name)
@@ -142,19 +178,19 @@ func (t *bookings) record(b *booking) []byte {
 	case CapacitySchedule:
 		set("slot_id", firstSlot+b.slot)
 		o["slot"] = t.slot(b, nil)
-		return o.encode(bookingOrder)
+		return o
 	case ServiceSchedule:
-		set("service_id", 556001)
-		set("service_name", "凝膠指甲")
+		set("service_id", services[0].id)
+		set("service_name", services[0].name)
 	default:
-		set("resource_id", 557001+b.id%2)
-		set("res_name", []string{"個室A", "個室B"}[b.id%2])
+		set("resource_id", b.room())
+		set("res_name", nameIn(resources, b.room()))
 	}
 	set("start", b.start.Format(localMinutes))
-	set("finish", finish.Format(localMinutes))
+	set("finish", b.finish().Format(localMinutes))
 	set("start_utc", stamp(b.start))
-	set("finish_utc", stamp(finish))
-	return o.encode(bookingOrder)
+	set("finish_utc", stamp(b.finish()))
+	return o
 }
 
 // slot returns a booking's slot, with those of its bookings that are given.
@@ -162,7 +198,7 @@ func (t *bookings) slot(b *booking, inside [][]byte) []byte {
 	o := object{}
 	for name, value := range map[string]any{
 		"id": firstSlot + b.slot, "title": "朝ヨガ", "name": "朝ヨガ", "description": nil, "location": "スタジオ1", "capacity": nil,
-		"start": b.start.Format(localMinutes), "finish": b.start.Add(time.Hour).Format(localMinutes),
+		"start": b.start.Format(localMinutes), "finish": b.finish().Format(localMinutes),
 	} {
 		o.set(name, value)
 	}
@@ -184,13 +220,17 @@ func (e *Editor) Book(scheduleID, user int64, start time.Time) (id int64) {
 			now := s.Now()
 			b := &booking{id: s.bookings.nextID(), schedule: &schedules[i], user: user, created: now, changed: now,
 				start: start.In(schedules[i].zone), slot: 1000000 + len(s.bookings.list)}
-			s.bookings.list = append(s.bookings.list, b)
-			s.bookings.diaries[scheduleID].insert(b)
+			s.bookings.add(b)
 			id = b.id
 			s.fireBooking(b, "create", e.fires)
 		}
 	})
 	return id
+}
+
+func (t *bookings) add(b *booking) {
+	t.list = append(t.list, b)
+	t.diaries[b.schedule.id].insert(b)
 }
 
 func (t *bookings) nextID() int64 {
@@ -210,26 +250,34 @@ func (e *Editor) ChangeBooking(id int64, event string) (ok bool) {
 				continue
 			}
 			ok = true
-			in := s.bookings.diaries[b.schedule.id]
-			in.remove(b)
-			b.changed, b.raw = s.Now(), nil
-			switch event {
-			case "destroy":
-				b.deleted = true
-			case "restore":
-				b.deleted = false
-			case "place":
-				b.waiting = false
-			case "pending", "revert":
-				b.pending = true
-			case "approve":
-				b.pending = false
-			}
-			in.insert(b)
+			s.changeBooking(b, event)
 			s.fireBooking(b, event, e.fires)
 		}
 	})
 	return ok
+}
+
+func (s *Server) changeBooking(b *booking, event string) {
+	in := s.bookings.diaries[b.schedule.id]
+	in.remove(b)
+	b.thaw()
+	b.changed = s.Now()
+	switch event {
+	case "destroy":
+		b.deleted = true
+	case "restore":
+		b.deleted = false
+	case "place":
+		b.waiting = false
+		b.forget("waitlisted")
+	case "pending", "revert":
+		b.pending = true
+		b.forget("status", "status_message")
+	case "approve":
+		b.pending = false
+		b.forget("status", "status_message")
+	}
+	in.insert(b)
 }
 
 // fireBooking fires C for every change on a schedule, and N for a new one. No

@@ -2,7 +2,10 @@ package supersaastest
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
+
+	"hikyaku/pkg/providers/internal/sandbox"
 )
 
 // FormID is the account's one stand-alone form.
@@ -136,15 +139,67 @@ type form struct {
 	id      int64
 	user    int64
 	created time.Time
+	changed time.Time
 	deleted bool
+	raw     []byte // of a loaded one that was not changed
 }
 
 type forms struct{ list []form }
 
+const firstForm = 3120001
+
+// generate invents a submission of every fourth of n users, of the first few
+// thousand of them.
+func (t *forms) generate(n int) {
+	t.list = nil
+	for i := 0; i < min(n, 4000); i += 4 {
+		at := sandbox.Epoch.Add(time.Duration(i) * 13 * time.Minute)
+		t.list = append(t.list, form{id: firstForm + int64(len(t.list)), user: firstUser + int64(i)*stepUser, created: at, changed: at})
+	}
+}
+
+func (t *forms) nextID() int64 {
+	last := int64(firstForm - 1)
+	for _, f := range t.list {
+		last = max(last, f.id)
+	}
+	return last + 1
+}
+
+// load adds a submission of a document.
+func (t *forms) load(raw json.RawMessage) error {
+	o := parseObject(raw)
+	f := form{id: number(o["id"]), user: number(o["user_id"]), deleted: sandbox.IsTrue(textOf(o["deleted"])), raw: raw}
+	var err error
+	if f.changed, err = time.Parse(time.RFC3339, textOf(o["updated_on"])); err != nil || f.id <= 0 {
+		return errors.New("loading supersaas records: a form needs an id, and updated_on such as 2025-04-08T09:00:00Z")
+	}
+	if f.created, err = time.Parse(time.RFC3339, textOf(o["created_on"])); err != nil {
+		f.created = f.changed
+	}
+	t.list = append(t.list, f)
+	return nil
+}
+
+// record returns the submission as lists serve it.
+func (f form) record() []byte {
+	if f.raw != nil {
+		return f.raw
+	}
+	o := object{}
+	for name, value := range map[string]any{
+		"id": f.id, "super_form_id": FormID, "user_id": f.user, "content": []map[string]string{{"name": "ご要望", "value": "窓側"}},
+		"created_on": stamp(f.created), "updated_on": stamp(f.changed), "deleted": f.deleted,
+	} {
+		o.set(name, value)
+	}
+	return o.encode(formOrder)
+}
+
 // SubmitForm is a submission of the form FormID by a user, 0 for nobody.
 func (e *Editor) SubmitForm(user int64) (id int64) {
 	e.do(func(s *Server) {
-		f := form{id: 3120001 + int64(len(s.forms.list)), user: user, created: s.Now()}
+		f := form{id: s.forms.nextID(), user: user, created: s.Now(), changed: s.Now()}
 		s.forms.list = append(s.forms.list, f)
 		id = f.id
 		s.fireForm(f, "new", e.fires)
@@ -158,7 +213,7 @@ func (e *Editor) ChangeForm(id int64, event string) (ok bool) {
 		for i := range s.forms.list {
 			if f := &s.forms.list[i]; f.id == id {
 				ok = true
-				f.deleted = event == "delete"
+				f.deleted, f.changed, f.raw = event == "delete", s.Now(), nil
 				s.fireForm(*f, event, e.fires)
 			}
 		}
@@ -170,14 +225,7 @@ func (s *Server) fireForm(f form, event string, fires bool) {
 	if !fires {
 		return
 	}
-	o := object{}
-	for name, value := range map[string]any{
-		"id": f.id, "super_form_id": FormID, "user_id": f.user, "content": []map[string]string{{"name": "ご要望", "value": "窓側"}},
-		"created_on": stamp(f.created), "updated_on": stamp(s.Now()), "deleted": f.deleted,
-	} {
-		o.set(name, value)
-	}
-	body := payload(o.encode(formOrder), event, formOrder)
+	body := payload(f.record(), event, formOrder)
 	if event == "new" {
 		s.fire("S", FormID, body)
 	}

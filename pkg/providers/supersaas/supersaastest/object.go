@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sort"
+	"strconv"
 )
 
 // Absent is the value by which the methods of Editor take a field away. Nil
@@ -83,6 +84,15 @@ func textOf(raw json.RawMessage) string {
 		return s
 	}
 	return string(raw)
+}
+
+// number is 0 for what is none.
+func number(raw json.RawMessage) int64 {
+	n, err := strconv.ParseInt(textOf(raw), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func array(rows [][]byte) []byte {

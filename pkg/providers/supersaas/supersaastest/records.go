@@ -19,6 +19,9 @@ type document struct {
 	UserForms           map[string]json.RawMessage `json:"user_forms"`
 	Appointments        []json.RawMessage          `json:"appointments"`
 	DeletedAppointments []json.RawMessage          `json:"deleted_appointments"`
+	AppointmentForms    map[string]json.RawMessage `json:"appointment_forms"`
+	Forms               []json.RawMessage          `json:"forms"`      // submissions, the deleted ones included
+	Promotions          []promotion                `json:"promotions"` // null: those of a new sandbox
 	Hooks               []Hook                     `json:"hooks"`
 }
 
@@ -26,7 +29,7 @@ type document struct {
 func (s *Server) Dump(w io.Writer) error {
 	d := document{
 		Users: []json.RawMessage{}, DeletedUsers: []json.RawMessage{}, UserForms: map[string]json.RawMessage{},
-		Appointments: []json.RawMessage{}, DeletedAppointments: []json.RawMessage{},
+		Appointments: []json.RawMessage{}, DeletedAppointments: []json.RawMessage{}, AppointmentForms: map[string]json.RawMessage{}, Forms: []json.RawMessage{},
 	}
 	s.Do(func() {
 		for _, u := range s.sorted() {
@@ -40,7 +43,14 @@ func (s *Server) Dump(w io.Writer) error {
 				d.UserForms[itoa(u.id)] = u.form
 			}
 		}
+		for _, f := range s.forms.list {
+			d.Forms = append(d.Forms, f.record())
+		}
+		d.Promotions = append([]promotion{}, s.promotions...)
 		for _, b := range s.bookings.list {
+			if b.form != nil {
+				d.AppointmentForms[itoa(b.id)] = b.form
+			}
 			if b.deleted {
 				d.DeletedAppointments = append(d.DeletedAppointments, s.bookings.record(b))
 			} else {
@@ -68,13 +78,21 @@ func (s *Server) Load(r io.Reader) error {
 		}
 	}
 	for _, raw := range append(d.Appointments, d.DeletedAppointments...) {
-		if err := loaded.loadBooking(raw); err != nil {
+		if err := loaded.loadBooking(raw, d.AppointmentForms); err != nil {
 			return err
 		}
 	}
+	for _, raw := range d.Forms {
+		if err := loaded.forms.load(raw); err != nil {
+			return err
+		}
+	}
+	if loaded.promotions = d.Promotions; d.Promotions == nil {
+		loaded.promotions = templates()
+	}
 	loaded.bookings.index()
 	s.Do(func() {
-		s.users, s.bookings = loaded.users, loaded.bookings
+		s.users, s.bookings, s.forms, s.promotions = loaded.users, loaded.bookings, loaded.forms, loaded.promotions
 		s.bookings.users, s.hooks = &s.users, d.Hooks
 		for _, h := range d.Hooks {
 			s.serial = max(s.serial, h.ID-3300)
@@ -95,7 +113,7 @@ func (s *Server) loadUser(raw json.RawMessage, forms map[string]json.RawMessage)
 		u.fk = strings.TrimSuffix(textOf(fk), "fk")
 	}
 	s.users.next = max(s.users.next, id+stepUser)
-	if u.deleted = textOf(o["deleted"]) == "true"; u.deleted {
+	if u.deleted = sandbox.IsTrue(textOf(o["deleted"])); u.deleted {
 		s.users.byID[id] = u
 		return nil
 	}
@@ -103,19 +121,15 @@ func (s *Server) loadUser(raw json.RawMessage, forms map[string]json.RawMessage)
 	return nil
 }
 
-func (s *Server) loadBooking(raw json.RawMessage) error {
+func (s *Server) loadBooking(raw json.RawMessage, forms map[string]json.RawMessage) error {
 	o := parseObject(raw)
 	id, err := strconv.ParseInt(textOf(o["id"]), 10, 64)
-	b := &booking{id: id, raw: raw, deleted: textOf(o["deleted"]) == "true"}
-	for i := range schedules {
-		if itoa(schedules[i].id) == textOf(o["schedule_id"]) {
-			b.schedule = &schedules[i]
-		}
-	}
+	b := &booking{id: id, raw: raw, deleted: sandbox.IsTrue(textOf(o["deleted"])), resource: number(o["resource_id"]), form: forms[itoa(id)]}
+	b.schedule = scheduleOf(textOf(o["schedule_id"]))
 	if err != nil || b.schedule == nil {
 		return fmt.Errorf("loading supersaas records: an appointment needs an id and one of the sandbox's schedule_ids")
 	}
-	b.user, _ = strconv.ParseInt(textOf(o["user_id"]), 10, 64)
+	b.user = number(o["user_id"])
 	start := o
 	if o["slot"] != nil {
 		start = parseObject(o["slot"])
@@ -125,6 +139,9 @@ func (s *Server) loadBooking(raw json.RawMessage) error {
 	b.start, err = time.ParseInLocation(localMinutes, textOf(start["start"]), b.schedule.zone)
 	if err != nil {
 		return fmt.Errorf("loading supersaas records: an appointment needs a start such as 2025-04-08T09:00")
+	}
+	if finish, err := time.ParseInLocation(localMinutes, textOf(start["finish"]), b.schedule.zone); err == nil {
+		b.length = max(finish.Sub(b.start), 0)
 	}
 	b.created, _ = time.Parse(time.RFC3339, textOf(o["created_on"]))
 	b.changed = b.created

@@ -23,31 +23,43 @@ var reserved = []string{"administrator", "supervise", "supervisor", "superuser",
 // userFields reads user[name]=... from the query and the form, and
 // {"user":{...}} from a JSON body. A password is accepted and never shown.
 func userFields(r *sandbox.Request) (object, error) {
+	o, err := attributes(r, "user", "User", writable)
+	if err != nil {
+		return nil, err
+	}
+	for name, raw := range o {
+		o[name] = stored(name, raw)
+	}
+	delete(o, "password")
+	return o, nil
+}
+
+// attributes reads NAME[field]=... and {"NAME":{...}} of the fields that a
+// kind of record has.
+func attributes(r *sandbox.Request, name, kind string, writable []string) (object, error) {
 	o := object{}
 	for _, values := range []map[string][]string{r.URL.Query(), r.Fields} {
-		for name, v := range values {
-			if inner, ok := strings.CutPrefix(name, "user["); ok && strings.HasSuffix(inner, "]") {
+		for parameter, v := range values {
+			if inner, ok := strings.CutPrefix(parameter, name+"["); ok && strings.HasSuffix(inner, "]") {
 				o.set(strings.TrimSuffix(inner, "]"), v[0])
 			}
 		}
 	}
-	if user, ok := r.JSON["user"].(map[string]any); ok {
-		for name, v := range user {
-			o.set(name, v)
+	if record, ok := r.JSON[name].(map[string]any); ok {
+		for field, v := range record {
+			o.set(field, v)
 		}
-	} else if r.JSON["user"] != nil {
-		return nil, fmt.Errorf("user is not an object")
+	} else if r.JSON[name] != nil {
+		return nil, fmt.Errorf("%s is not an object", name)
 	}
-	for name, raw := range o {
-		if !slices.Contains(writable, name) {
-			return nil, fmt.Errorf("unknown attribute '%s' for User", name)
+	for field, raw := range o {
+		if !slices.Contains(writable, field) {
+			return nil, fmt.Errorf("unknown attribute '%s' for %s", field, kind)
 		}
 		if raw[0] == '{' || raw[0] == '[' {
-			return nil, fmt.Errorf("attribute '%s' is not a text", name)
+			return nil, fmt.Errorf("attribute '%s' is not a text", field)
 		}
-		o[name] = stored(name, raw)
 	}
-	delete(o, "password")
 	return o, nil
 }
 

@@ -9,18 +9,6 @@ import (
 	"hikyaku/pkg/providers/internal/sandbox"
 )
 
-func (s *Server) listSchedules(w http.ResponseWriter, _ *sandbox.Request) {
-	rows := []any{}
-	for _, c := range schedules {
-		if s.Knobs.Tuples {
-			rows = append(rows, []any{c.id, c.name})
-			continue
-		}
-		rows = append(rows, map[string]any{"id": c.id, "name": c.name})
-	}
-	sandbox.JSON(w, http.StatusOK, rows)
-}
-
 type fieldRow struct {
 	Name     string  `json:"name"`
 	Type     string  `json:"type"`
@@ -51,18 +39,36 @@ func (s *Server) fieldList(w http.ResponseWriter, r *sandbox.Request) {
 	))
 }
 
-// query is what changes and range have in common.
+// A question says where a call names its schedule and its times.
+type question struct {
+	schedule string // as the path or a parameter has it
+	from, to string // names of parameters; empty: it has none
+	utc      bool   // times are UTC, not as the schedule's clocks show them
+}
+
+// query is what lists of bookings have in common.
 type query struct {
 	limit, offset int
 	from, to      time.Time // zero: open
 	slots         bool
+	schedule      *schedule
 	diary         *diary // of the schedule
 	byUser        bool
 	user          int64 // with byUser
 }
 
+// scheduleOf is nil if the account has no such schedule.
+func scheduleOf(id string) *schedule {
+	for i := range schedules {
+		if itoa(schedules[i].id) == id {
+			return &schedules[i]
+		}
+	}
+	return nil
+}
+
 func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
-	q, ok := s.query(w, r, time.UTC)
+	q, ok := s.query(w, r, question{schedule: r.PathValue("schedule"), from: "from", to: "to", utc: true})
 	if !ok {
 		return
 	}
@@ -74,23 +80,16 @@ func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
 }
 
 func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
-	id := strings.TrimSuffix(r.PathValue("schedule"), ".json")
-	var zone *time.Location
-	for _, c := range schedules {
-		if itoa(c.id) == id {
-			zone = c.zone
-		}
-	}
-	q, ok := s.query(w, r, zone)
+	q, ok := s.query(w, r, question{schedule: r.PathValue("schedule"), from: "from", to: "to"})
 	if !ok {
 		return
 	}
-	if r.Param("today") == "true" {
-		year, month, day := s.Now().In(zone).Date()
-		q.from = time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if r.True("today") {
+		year, month, day := s.Now().In(q.schedule.zone).Date()
+		q.from = time.Date(year, month, day, 0, 0, 0, 0, q.schedule.zone)
 		q.to = q.from.AddDate(0, 0, 1)
 	}
-	rows := q.ofUser(between(q.diary.byStart, func(b *booking) time.Time { return b.start }, q.from, q.to))
+	rows := q.ofUser(q.starting())
 	resource, service := r.Param("resource_id"), r.Param("service_id")
 	if resource != "" || service != "" {
 		rows = slices.DeleteFunc(slices.Clone(rows), func(b *booking) bool {
@@ -103,47 +102,66 @@ func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
 
 // query reads the parameters and refuses what a type of schedule does not
 // have: 405 on capacity, 501 on service schedules.
-func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, zone *time.Location) (q query, ok bool) {
+func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, asked question) (q query, ok bool) {
 	if q.limit, q.offset, ok = window(w, r); !ok {
 		return q, false
 	}
-	id, isSchedule := s.parent("schedule", strings.TrimSuffix(r.PathValue("schedule"), ".json"))
-	q.slots = id == CapacitySchedule && r.Param("slot") == "true"
-	_, byResource := r.Lookup("resource_id")
-	switch {
-	case !isSchedule:
+	q.schedule = scheduleOf(strings.TrimSuffix(asked.schedule, ".json"))
+	if q.schedule == nil {
 		fail(w, http.StatusNotFound, "Not found")
 		return q, false
-	case id == CapacitySchedule && byResource:
+	}
+	capacity := q.schedule.id == CapacitySchedule
+	q.slots = capacity && r.True("slot")
+	_, byResource := r.Lookup("resource_id")
+	switch {
+	case capacity && byResource:
 		fail(w, http.StatusMethodNotAllowed, "Not available for capacity type schedule")
 		return q, false
-	case id == ServiceSchedule && r.Param("slot") == "true":
+	case q.schedule.id == ServiceSchedule && r.True("slot"):
 		fail(w, http.StatusNotImplemented, "Not implemented for service type schedule")
 		return q, false
 	}
-	for name, into := range map[string]*time.Time{"from": &q.from, "to": &q.to} {
+	if !q.readTimes(w, r, asked) {
+		return q, false
+	}
+	user, byUser := r.Lookup("user")
+	q.diary, q.byUser, q.user = s.bookings.diaries[q.schedule.id], byUser, s.userNumber(user)
+	return q, true
+}
+
+func (q *query) readTimes(w http.ResponseWriter, r *sandbox.Request, asked question) bool {
+	zone := q.schedule.zone
+	if asked.utc {
+		zone = time.UTC
+	}
+	for name, into := range map[string]*time.Time{asked.from: &q.from, asked.to: &q.to} {
 		text, sent := r.Lookup(name)
-		if !sent {
+		if name == "" || !sent {
 			continue
 		}
-		at, err := time.ParseInLocation(time.DateTime, text, zone)
-		if err != nil {
-			at, err = time.ParseInLocation(time.DateOnly, text, zone)
-		}
-		if err != nil {
+		at, ok := queryTime(text, zone)
+		if !ok {
 			fail(w, http.StatusBadRequest, "Bad request: "+name+" must be YYYY-MM-DD HH:MM:SS")
-			return q, false
+			return false
 		}
 		*into = at
 	}
-	user, byUser := r.Lookup("user")
-	q.diary, q.byUser = s.bookings.diaries[id], byUser
-	if u := s.users.find(user); u != nil {
-		q.user = u.id
-	} else if user != "0" {
-		q.user = -1
+	return true
+}
+
+func queryTime(text string, zone *time.Location) (at time.Time, ok bool) {
+	for _, layout := range []string{time.DateTime, time.DateOnly} {
+		if at, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return at, true
+		}
 	}
-	return q, true
+	return time.Time{}, false
+}
+
+// starting returns the bookings that begin in the time asked for, in order.
+func (q *query) starting() []*booking {
+	return between(q.diary.byStart, func(b *booking) time.Time { return b.start }, q.from, q.to)
 }
 
 // ofUser keeps the bookings of the user asked for; of everybody, if none is.

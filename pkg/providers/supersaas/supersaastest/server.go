@@ -1,6 +1,7 @@
 // Package supersaastest is a SuperSaaS for one laptop: an account with
-// Japanese and Chinese-speaking customers, three schedules, and webhooks. It
-// behaves as the documents say and misbehaves on request.
+// Japanese and Chinese-speaking customers, three schedules, forms, promotions
+// and webhooks. It behaves as the documents say and misbehaves on request. It
+// serves every call of the official clients; XML is refused with 501.
 //
 //	s := supersaastest.New(supersaastest.Options{Records: 500})
 //	s.AddHook(supersaastest.Hook{Trigger: "M", Target: "https://shop.example/hook/" + secret})
@@ -54,6 +55,13 @@ const (
 // about hooks on the account.
 const AccountID = 880001
 
+// allowedRate is how many requests a second the account is allowed, counted in
+// a bucket of as many. The provider's limit is not published. Its Python client
+// means to keep to four in a second and sends up to five: it notes when a call
+// asked to be sent, not when it was. Whatever the provider's limit is, that
+// client must fit into it.
+const allowedRate = 5
+
 // An Order is how lists of users are sorted.
 type Order string
 
@@ -68,14 +76,16 @@ const (
 // astray. The zero value is the likeliest reading.
 type Knobs struct {
 	Order       Order
-	GoneAsUser  bool // GET of a deleted user answers 200 with deleted, instead of 404
+	GoneAsUser  bool // GET of a deleted user or booking answers 200 with deleted, instead of 404
 	RefuseLogin bool // no checksum opens a login link, as the seed reports
 	RefuseBasic bool // only a key in the query, or a bearer, is accepted
 	RefusePing  bool // the account has no ping
 	ParentByID  bool // hooks on the account want its number as parent_id
-	Tuples      bool // schedules are listed as [id, name]
-	BareLists   bool // changes and range answer a bare array
+	Tuples      bool // schedules, resources and groups are listed as [id, name]
+	BareLists   bool // changes, range, agenda and free answer a bare array
 	AllowLocal  bool // hooks may point at this machine; hikyaku sandbox --allow-local-hooks
+
+	ConflictStatus int // of a booking where another is; 0: 422
 
 	Skip      func(id int64) bool // lists of users leave these out
 	FailsFrom int                 // lists of users answer 503 from this offset on; 0: never
@@ -100,25 +110,29 @@ type Server struct {
 	// Poster posts the webhooks; nil means the network.
 	Poster http.RoundTripper
 
-	options  Options
-	key      string
-	keys     int
-	users    users
-	bookings bookings
-	forms    forms
-	hooks    []Hook
-	serial   int64 // of hooks
-	post     mail
-	pages    atomic.Int64
+	options    Options
+	key        string
+	keys       int
+	users      users
+	bookings   bookings
+	forms      forms
+	promotions []promotion
+	hooks      []Hook
+	serial     int64 // of hooks
+	post       mail
+	pages      atomic.Int64
 }
 
 // New returns a sandbox with o.Count users and as many bookings.
 func New(o Options) *Server {
-	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, 4, o), Account: "mihon_salon", options: o}
+	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, allowedRate, o), Account: "mihon_salon", options: o}
 	s.Editor = &Editor{server: s, fires: true}
+	s.CountInBucket()
 	s.RollKey()
 	s.users.generate(o.Seed, o.Count())
 	s.bookings.generate(o.Count(), &s.users)
+	s.forms.generate(o.Count())
+	s.promotions = templates()
 	s.post.seed(o.Seed)
 	s.routes()
 	return s
@@ -183,6 +197,28 @@ func (s *Server) routes() {
 	s.guard("GET /api/schedules.json", accountCall, s.listSchedules)
 	s.guard("GET /api/changes/{schedule}", accountCall, s.listChanges)
 	s.guard("GET /api/range/{schedule}", accountCall, s.listRange)
+	s.guard("GET /api/agenda/{schedule}", accountCall, s.listAgenda)
+	s.guard("GET /api/free/{schedule}", accountCall, s.listFree)
+	for _, list := range []string{"/api/bookings.json", "/api/bookings"} {
+		s.guard("GET "+list, accountCall, s.listBookings)
+		s.guard("POST "+list, accountCall, s.createBooking)
+	}
+	s.guard("GET /api/bookings/{id}", accountCall, s.getBooking)
+	s.guard("PUT /api/bookings/{id}", accountCall, s.updateBooking)
+	s.guard("DELETE /api/bookings/{id}", accountCall, s.deleteBooking)
+	s.guard("GET /api/resources.json", accountCall, s.listResources)
+	s.guard("GET /api/groups.json", accountCall, s.listGroups)
+	s.guard("GET /api/forms.json", accountCall, s.listForms)
+	s.guard("GET /api/super_forms.json", accountCall, s.listSuperForms)
+	s.guard("GET /api/promotions.json", accountCall, s.listPromotions)
+	s.guard("POST /api/promotions.json", accountCall, s.duplicatePromotion)
+	s.HandleUnknown(func(w http.ResponseWriter, r *sandbox.Request) {
+		if strings.HasSuffix(r.URL.Path, ".xml") {
+			noXML(w, r)
+			return
+		}
+		fail(w, http.StatusNotFound, "Not found")
+	})
 }
 
 func (s *Server) ping(w http.ResponseWriter, _ *sandbox.Request) {
@@ -209,7 +245,22 @@ func fail(w http.ResponseWriter, status int, title string) {
 
 // invalid answers in the other shape: a map from field to complaints.
 func invalid(w http.ResponseWriter, field, complaint string) {
-	sandbox.JSON(w, http.StatusUnprocessableEntity, map[string]map[string][]string{"errors": {field: {complaint}}})
+	complain(w, http.StatusUnprocessableEntity, field, complaint)
+}
+
+func complain(w http.ResponseWriter, status int, field, complaint string) {
+	sandbox.JSON(w, status, map[string]map[string][]string{"errors": {field: {complaint}}})
+}
+
+// created answers that there is something new at a path, with an address that
+// a client can follow.
+func created(w http.ResponseWriter, r *sandbox.Request, path string) {
+	scheme := "http://"
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	w.Header().Set("Location", scheme+r.Host+path)
+	w.WriteHeader(http.StatusCreated)
 }
 
 // answer writes JSON that is encoded already.

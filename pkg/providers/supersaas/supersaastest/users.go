@@ -68,7 +68,7 @@ func (s *Server) listUsers(w http.ResponseWriter, r *sandbox.Request) {
 	if sum, ok := r.Lookup("checksum"); ok {
 		name, filtered = s.checksumUser(r, sum), true
 	}
-	form := r.Param("form") == "true"
+	form := r.True("form")
 	switch {
 	case filtered:
 		found := []*user{}
@@ -137,16 +137,12 @@ func (t *users) lagging(live []*user, at time.Time, skip func(int64) bool) [][]b
 }
 
 func (s *Server) getUser(w http.ResponseWriter, r *sandbox.Request) {
-	if strings.HasSuffix(r.PathValue("key"), ".xml") {
-		noXML(w, r)
-		return
-	}
 	u := s.users.find(keyOf(r))
 	if u == nil || u.deleted && !s.Knobs.GoneAsUser {
 		fail(w, http.StatusNotFound, "Not found")
 		return
 	}
-	answer(w, s.show(u, r.Param("form") == "true"))
+	answer(w, s.show(u, r.True("form")))
 }
 
 // writeUser is POST and PUT, which differ where no user is named: only POST
@@ -190,13 +186,8 @@ func (s *Server) createUser(w http.ResponseWriter, r *sandbox.Request, fk string
 		return
 	}
 	u := s.add(fk, fields)
-	s.fireUser(u, "new", r.Param("webhook") == "true")
-	scheme := "http://" // so that a client can follow it
-	if r.TLS != nil {
-		scheme = "https://"
-	}
-	w.Header().Set("Location", scheme+r.Host+"/api/users/"+itoa(u.id)+".json")
-	w.WriteHeader(http.StatusCreated)
+	s.fireUser(u, "new", r.True("webhook"))
+	created(w, r, "/api/users/"+itoa(u.id)+".json")
 }
 
 func (s *Server) updateUser(w http.ResponseWriter, r *sandbox.Request, u *user, fields object) {
@@ -205,7 +196,7 @@ func (s *Server) updateUser(w http.ResponseWriter, r *sandbox.Request, u *user, 
 		return
 	}
 	s.change(u, fields)
-	s.fireUser(u, "change", r.Param("webhook") == "true")
+	s.fireUser(u, "change", r.True("webhook"))
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -216,7 +207,7 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *sandbox.Request) {
 		return
 	}
 	s.remove(u)
-	s.fireUser(u, "delete", r.Param("webhook") == "true")
+	s.fireUser(u, "delete", r.True("webhook"))
 	w.WriteHeader(http.StatusOK)
 }
 

@@ -153,6 +153,7 @@ func New(o Options) *Server {
 	s.Handle("PUT /api/ext/users/{id}", s.guarded(s.update))
 	s.Handle("GET /api/ext/users/unique_id/{unique_id}", s.guarded(s.lookup))
 	s.Handle("GET /api/ext/check/{token}", s.guarded(s.check))
+	s.HandleUnknown(noSuchPath)
 	return s
 }
 
@@ -213,6 +214,10 @@ func (s *Server) IssueHandover(id string) string {
 // fail answers with the documented error document.
 func fail(w http.ResponseWriter, status int, code, description string) {
 	sandbox.JSON(w, status, map[string]string{"error": code, "error_description": description})
+}
+
+func noSuchPath(w http.ResponseWriter, _ *sandbox.Request) {
+	fail(w, http.StatusNotFound, "not_found", "no such path")
 }
 
 func bad(w http.ResponseWriter, description string) {

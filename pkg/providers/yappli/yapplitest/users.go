@@ -133,7 +133,7 @@ func (s *Server) lookup(w http.ResponseWriter, r *sandbox.Request) {
 	found := s.FindUnique(r.PathValue("unique_id"))
 	if !s.Lookup || len(found) == 0 {
 		// A missing route and a missing user look alike.
-		sandbox.JSON(w, http.StatusNotFound, map[string]string{"error": "not_found"})
+		noSuchPath(w, r)
 		return
 	}
 	answer(w, s.wrapOne(found[0]))

@@ -340,3 +340,26 @@ func TestSpellings_DigitsFoldAsTheNumberThatTheyAre(t *testing.T) {
 		}
 	})
 }
+
+// A member whom the list leaves out and who cannot be read stops no run under other
+// rules.
+func TestUpgrade_AnOddMemberStopsNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.byMail(tenant.Approve)
+		r.stranger("somebody@mail.example", "")
+		r.relay(r.spelled("email", "Hanako@mail.example"), "new")
+		hidden := r.member("Hanako@mail.example").ID
+		r.crm.Skip = func(id string) bool { return id == hidden }
+		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Garbage, Route: "GET /api/ext/users/{id}", Times: -1})
+		r.downgrade()
+		r.drop()
+		r.reconcile()
+		r.drop()
+		r.outcomes()
+		r.relay(r.spelled("email", "taro@mail.example"), "new")
+		r.wantOutcome("created")
+		if !strings.Contains(r.log.String(), "linked member not readable") {
+			t.Error("nobody is told")
+		}
+	})
+}

@@ -125,10 +125,13 @@ func (r linker) noteRow(ctx context.Context, rec *record) error {
 	}
 	b.Link = cmp.Or(held.Link, state.Approved)
 	m, err := r.Members.User(ctx, held.Member)
-	if errors.Is(err, providers.ErrNotFound) || err == nil && m.UniqueID == "" {
+	switch {
+	case errors.Is(err, providers.ErrNotFound), err == nil && m.UniqueID == "":
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, providers.ErrMalformed), errors.Is(err, providers.ErrInvalid): // one odd member stops nobody
+		r.Log.WarnContext(ctx, "linked member not readable, whom the list leaves out", "run", r.at.Run, "user_id", rec.id, "err", err)
+		return nil
+	case err != nil: // no member can be asked for now
 		return err
 	}
 	return r.State.Claims.Note(ctx, r.Spell(m.UniqueID), b, true)

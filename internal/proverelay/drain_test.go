@@ -197,9 +197,11 @@ func lowerLimit(t *testing.T, n int, cold bool) (refused, used float64) {
 func TestDrain_LowerLimit(t *testing.T) {
 	prove.Heavy(t)
 	t.Parallel()
-	most := float64(prove.Size(5, 10)) / 100 // a short run learns for much of its time
+	// A short run learns for much of its time, and its last messages wait out pauses of
+	// up to an hour: how much it makes is a matter of chance, from 35 to 101 %.
+	most, least := float64(prove.Size(5, 10))/100, float64(prove.Size(70, 25))/100
 	refused, used := lowerLimit(t, prove.Size(2000, 1000), false)
-	prove.Figure(t, used >= 0.7 && refused <= most, "an account that allows half of the relay's share", "at full size at most 5 % of the requests refused, 70 % of those it allows made",
+	prove.Figure(t, used >= least && refused <= most, "an account that allows half of the relay's share", "at full size at most 5 % of the requests refused, 70 % of those it allows made",
 		"%.1f %% refused, %.1f %% made", 100*refused, 100*used)
 	refused, used = lowerLimit(t, prove.Size(500, 100), true)
 	prove.Figure(t, used < 0.7 && refused > most, "guard removed: what was refused is forgotten", "must be refused more, and make less of it", "%.1f %% refused, %.1f %% made", 100*refused, 100*used)

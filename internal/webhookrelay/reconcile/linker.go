@@ -121,7 +121,7 @@ func (r linker) noteRow(ctx context.Context, rec *record) error {
 	case !ok, held.Member == "" && !held.Unresolved():
 		return nil
 	case held.Member == "":
-		return r.State.Claims.Note(ctx, state.Spelling{Exact: mark, Folded: rec.unique}, b, true)
+		return r.noteDoubt(ctx, state.Spelling{Exact: mark, Folded: rec.unique}, rec.id)
 	}
 	b.Link = cmp.Or(held.Link, state.Approved)
 	m, err := r.Members.User(ctx, held.Member)
@@ -135,6 +135,21 @@ func (r linker) noteRow(ctx context.Context, rec *record) error {
 		return err
 	}
 	return r.State.Claims.Note(ctx, r.Spell(m.UniqueID), b, true)
+}
+
+// noteDoubt writes the claim of a creation in doubt, which nobody else has claimed since.
+func (r linker) noteDoubt(ctx context.Context, unique state.Spelling, user int64) error {
+	claim, err := r.State.Claims.Read(ctx, unique)
+	b := claim.At(unique.Mark())
+	if err != nil || b.OfAnother(user) || b.Owner == user && !claim.Renamed() {
+		return err
+	}
+	b.Owner = user
+	claim.Set(unique.Mark(), b)
+	if err = r.State.Claims.Swap(ctx, claim); errors.Is(err, objectstore.ErrConflict) {
+		return nil // it is claimed
+	}
+	return err
 }
 
 // link makes a member that its identity alone gives to a user the user's own:

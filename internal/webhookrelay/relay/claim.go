@@ -54,6 +54,8 @@ func (c claimer) claim(ctx context.Context) (next state.Bearer, mark string, err
 			claim.Set(mark, state.Bearer{})
 			mark = other
 		}
+	default:
+		err = c.noRival(ctx, claim)
 	}
 	if err != nil {
 		return state.Bearer{}, "", err
@@ -156,6 +158,21 @@ func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (nex
 		return state.Bearer{}, "", false, c.ask(ctx, awaiting)
 	}
 	return state.Bearer{}, "", certain, nil
+}
+
+// noRival is plan.ErrOtherOwner if another user claims another spelling of the identity:
+// of two who held a claim each would give way to the other for ever.
+func (c claimer) noRival(ctx context.Context, claim state.HeldClaim) error {
+	for _, mark := range claim.Beside(c.person.Unique.Mark()) {
+		b, owner, err := c.WithOwner(ctx, c.user, claim.At(mark), c.person.Unique)
+		if err == nil && b.Member == "" {
+			_, err = c.endedWithout(ctx, mark, b, owner)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ask proposes one of several pairs: the one that waits already, if it is among them.

@@ -67,6 +67,10 @@ type HeldClaim struct {
 	earlier  bool // what it says of the spelling that was read lies under an earlier version's name only
 }
 
+// Renamed reports whether what is said of the spelling lies under an earlier version's
+// name only.
+func (c *HeldClaim) Renamed() bool { return c.earlier }
+
 // At returns who bears the spelling of a mark.
 func (c *HeldClaim) At(mark string) Bearer {
 	if mark == "" {

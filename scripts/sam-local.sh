@@ -64,15 +64,16 @@ gateway=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gatew
 stack() { # name, host, flags
 	local name=$1 host=$2 pid port
 	shift 2
-	for _ in 1 2 3; do # once it did not answer, right after Docker had made the bridge
+	for _ in $(seq 10); do # it may not answer for some seconds, right after Docker had made the bridge
 		"$cache/hikyaku" sandbox --connected --json --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
 		pid=$!
 		pids+=("$pid")
 		for _ in $(seq 100); do [ -s "$cache/$name.json" ] && break; sleep 0.1; done
 		sleep 1
 		port=$(sed -nE 's/.*"AWS_ENDPOINT_URL":"[^"]*:([0-9]+)".*/\1/p' "$cache/$name.json" | head -1)
-		kill -0 "$pid" 2>/dev/null && curl -s -o /dev/null "http://$host:$port/" && return
+		kill -0 "$pid" 2>/dev/null && curl -s -o /dev/null --max-time 5 --retry 5 --retry-delay 1 --retry-all-errors "http://$host:$port/" && return
 		kill "$pid" 2>/dev/null || true
+		sleep 2
 	done
 	echo "sam-local: the stack '$name' did not start" >&2
 	cat "$cache/$name.log" >&2

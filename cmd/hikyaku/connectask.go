@@ -247,28 +247,24 @@ func (i interview) shoplineKind(ctx context.Context, stored providers.Kind) (pro
 
 // correct asks questions, and those again whose answers are wrong.
 func (i interview) correct(ctx context.Context, c providers.Connection, list []question) (providers.Connection, error) {
+	var faults providers.Faults
 	for range rounds {
 		for _, q := range list {
 			if err := i.one(ctx, &c, q); err != nil {
 				return c, err
 			}
 		}
-		_, faults := bootrefresh.CheckConnection(c.Document(), i.now())
-		if len(faults) == 0 {
+		if _, faults = bootrefresh.CheckConnection(c.Document(), i.now()); len(faults) == 0 {
 			return c, nil
 		}
-		wrong := []question{}
-		for _, q := range questions(c.Provider, c.Kind) {
-			if slices.ContainsFunc(faults, func(f providers.Fault) bool { return strings.TrimRight(f.Field, "[]0123456789") == q.field }) {
-				wrong = append(wrong, q)
-			}
-		}
 		_, _ = fmt.Fprintf(i.prompt, "\n%v\n", faults)
-		if list = wrong; len(list) == 0 {
-			break // in what nobody is asked for
+		list = slices.DeleteFunc(questions(c.Provider, c.Kind), func(q question) bool {
+			return !slices.ContainsFunc(faults, func(f providers.Fault) bool { return strings.TrimRight(f.Field, "[]0123456789") == q.field })
+		})
+		if len(list) == 0 {
+			break // wrong is what nobody is asked for
 		}
 	}
-	_, faults := bootrefresh.CheckConnection(c.Document(), i.now())
 	return c, faulty(faults)
 }
 

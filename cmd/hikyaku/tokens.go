@@ -123,6 +123,8 @@ type tokenRow struct {
 	At         *time.Time           `json:"last_run,omitempty"`
 	Probe      string               `json:"probe,omitempty"` // works, refused or unclear; empty: not asked
 	Answer     string               `json:"probe_answer,omitempty"`
+
+	token providers.Token // that is served
 }
 
 // probe asks the provider whether the credential that is served works, and returns an
@@ -135,16 +137,12 @@ func (s *stackRefresher) probe(ctx context.Context, row *tokenRow) error {
 	if err != nil {
 		return err
 	}
-	token, err := s.token(ctx, secretstore.Name(s.base.Common.Prefix, row.Provider, secretstore.TokenPart))
-	if err != nil {
-		return err
-	}
-	err = bootrefresh.Authorities(s.base.Options())[row.Provider].Probe(ctx, connection, token)
+	err = bootrefresh.Authorities(s.base.Options())[row.Provider].Probe(ctx, connection, row.token)
 	switch {
 	case err == nil:
 		row.Probe = "works"
 		return nil
-	case !errors.Is(err, providers.ErrUnauthorized) && !errors.Is(err, providers.ErrRevoked) && !errors.Is(err, providers.ErrForbidden):
+	case !providers.Refused(err):
 		row.Probe, row.Answer = "unclear", visible(err.Error())
 		return nil
 	}
@@ -176,6 +174,7 @@ func (s *stackRefresher) row(ctx context.Context, provider string) (tokenRow, er
 	if err != nil {
 		return row, err
 	}
+	row.token = token
 	row.Kind, row.Version, row.ObtainedAt, row.ExpiresAt = token.Kind, token.Version, notZero(token.ObtainedAt), notZero(token.ExpiresAt)
 	switch {
 	case outcome.NeedsHuman():

@@ -78,6 +78,19 @@ func (o *objects) path(parts ...string) string {
 	return filepath.Join(append([]string{o.dir}, parts...)...)
 }
 
+// receive keeps what a client sends, if it is what its checksums say.
+func (o *objects) receive(p *payload) (blob, error) {
+	body, err := o.spool(p)
+	if err != nil {
+		return blob{}, err
+	}
+	if err := p.check(); err != nil {
+		body.remove()
+		return blob{}, err
+	}
+	return body, nil
+}
+
 // spool keeps what is read, under no key yet.
 func (o *objects) spool(r io.Reader) (blob, error) {
 	if o.dir == "" {

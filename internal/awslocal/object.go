@@ -86,12 +86,8 @@ func (o objectCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 	if err != nil {
 		return err
 	}
-	body, err := o.spool(p)
+	body, err := o.receive(p)
 	if err != nil {
-		return err
-	}
-	if err := p.check(); err != nil {
-		body.remove()
 		return err
 	}
 	made := &object{blob: body, etag: p.etag(), headers: headers, checksum: http.Header{}, tags: tags}

@@ -182,12 +182,8 @@ func (o uploadCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 	if err := u.takes(p); err != nil {
 		return err
 	}
-	body, err := o.spool(p)
+	body, err := o.receive(p)
 	if err != nil {
-		return err
-	}
-	if err := p.check(); err != nil {
-		body.remove()
 		return err
 	}
 	made := &uploadPart{blob: body, sums: sums{algorithm: p.algorithm, md5: p.md5, sum: p.sum}, modified: o.now()}

@@ -101,11 +101,12 @@ func (a *attempt) acquire(ctx context.Context) error {
 }
 
 func (a *attempt) act(ctx context.Context) verdict {
+	faults := a.connection.Unsendable()
 	switch {
 	case a.unreadable != nil:
 		return verdict{Unavailable, "the connection secret is not of the documented schema", a.unreadable}
-	case len(a.connection.Unsendable()) > 0:
-		return verdict{Unavailable, "the connection cannot work: " + a.connection.Unsendable().Error(), nil}
+	case len(faults) > 0:
+		return verdict{Unavailable, "the connection cannot work: " + faults.Error(), nil}
 	case hurried(ctx):
 		return verdict{Failed, "too little time is left for a token call and its writes", nil}
 	}

@@ -155,11 +155,5 @@ func (a *attempt) works(ctx context.Context, t providers.Token) bool {
 	if t.Credential.Empty() || t.Expired(a.deps.Now()) {
 		return false
 	}
-	return !definiteNo(a.authority().Probe(ctx, a.connection, t))
-}
-
-// definiteNo: the provider says that this credential does not work. An answer
-// that cannot be understood is none.
-func definiteNo(err error) bool {
-	return errors.Is(err, providers.ErrUnauthorized) || errors.Is(err, providers.ErrRevoked) || errors.Is(err, providers.ErrForbidden)
+	return !providers.Refused(a.authority().Probe(ctx, a.connection, t))
 }

@@ -35,7 +35,7 @@ func (a *attempt) renew(ctx context.Context) verdict {
 		outcome = Refreshed
 	}
 	switch err := a.authority().Probe(ctx, a.connection, next); {
-	case definiteNo(err):
+	case providers.Refused(err):
 		return verdict{Denied, "the new token does not work", errors.Join(err, a.unlabel(ctx, secretstore.TokenPart, a.label, id))}
 	case err != nil:
 		return verdict{Unproven, "the new token is stored; its probe gave no clear answer", err}

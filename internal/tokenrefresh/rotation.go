@@ -146,7 +146,7 @@ func (a *attempt) rotationTest(ctx context.Context, part string) verdict {
 		return verdict{Failed, "reading the version", err}
 	}
 	err = a.authority().Probe(ctx, a.connection, token)
-	if definiteNo(err) || err != nil && part == secretstore.TokenPart { // of a one-time pair the old half is spent: doubt stops nothing
+	if providers.Refused(err) || err != nil && part == secretstore.TokenPart { // of a one-time pair the old half is spent: doubt stops nothing
 		return verdict{Denied, "the new credential does not work", err}
 	}
 	return verdict{Probed, "", nil}

@@ -34,7 +34,7 @@ func (a *attempt) settle(ctx context.Context, token providers.Token) verdict {
 // judge is settle with the answer of a probe that was made already.
 func (a *attempt) judge(ctx context.Context, token providers.Token, probe error) verdict {
 	switch {
-	case definiteNo(probe):
+	case providers.Refused(probe):
 		return verdict{Denied, "the provider does not accept the credential", probe}
 	case probe != nil && a.serves(token):
 		return verdict{Failed, "the probe gave no clear answer", probe}

@@ -45,14 +45,6 @@ func (f Faults) Error() string {
 // Is makes faults errors of the vocabulary.
 func (f Faults) Is(target error) bool { return target == ErrInvalid }
 
-// Err is nil if there is no fault.
-func (f Faults) Err() error {
-	if len(f) == 0 {
-		return nil
-	}
-	return f
-}
-
 // CheckConnection reads a document that a person has written, and says everything
 // that is doubtful about its form. What only its provider knows is checked by the
 // provider's package.
@@ -206,10 +198,16 @@ func (c Connection) credentials() map[string]string {
 // Unsendable says which credentials hold characters that no request can carry. With
 // such a one nothing can work.
 func (c Connection) Unsendable() Faults {
+	return c.holding(unicode.IsControl, "holds a control character (a line break or tab) at place %d: paste the value again, in one line")
+}
+
+// holding says which credentials hold a character, with the place of the first.
+func (c Connection) holding(wrong func(rune) bool, says string) Faults {
 	var faults Faults
-	for _, field := range slices.Sorted(maps.Keys(c.credentials())) {
-		if at := strings.IndexFunc(c.credentials()[field], unicode.IsControl); at >= 0 {
-			faults = append(faults, Fault{field, fmt.Sprintf("holds a control character (a line break or tab) at place %d: paste the value again, in one line", at+1)})
+	credentials := c.credentials()
+	for _, field := range slices.Sorted(maps.Keys(credentials)) {
+		if at := strings.IndexFunc(credentials[field], wrong); at >= 0 {
+			faults = append(faults, Fault{field, fmt.Sprintf(says, at+1)})
 		}
 	}
 	return faults
@@ -224,12 +222,8 @@ func (c Connection) formFaults(now time.Time) Faults {
 	if !slices.Contains(Kinds(), c.Kind) {
 		faults = append(faults, Fault{"kind", fmt.Sprintf("%q is none of %s", c.Kind, strings.Join(texted(Kinds()), ", "))})
 	}
-	for _, field := range slices.Sorted(maps.Keys(c.credentials())) {
-		strange := func(r rune) bool { return (r <= ' ' || r > '~') && !unicode.IsControl(r) }
-		if at := strings.IndexFunc(c.credentials()[field], strange); at >= 0 {
-			faults = append(faults, Fault{field, fmt.Sprintf("holds white space or a character that is not ASCII at place %d: paste the value again, in one piece", at+1)})
-		}
-	}
+	strange := func(r rune) bool { return (r <= ' ' || r > '~') && !unicode.IsControl(r) }
+	faults = append(faults, c.holding(strange, "holds white space or a character that is not ASCII at place %d: paste the value again, in one piece")...)
 	for i, s := range c.ClientSecrets {
 		if s.Empty() {
 			faults = append(faults, Fault{"client_secrets[" + strconv.Itoa(i) + "]", "is empty"})

@@ -126,6 +126,12 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
+// Refused reports whether the provider says that a credential does not work. An answer
+// that cannot be understood says nothing of it.
+func Refused(err error) bool {
+	return errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrRevoked) || errors.Is(err, ErrForbidden)
+}
+
 // Retryable reports whether the same call may succeed later without anybody
 // acting.
 func Retryable(err error) bool {

@@ -155,11 +155,17 @@ func (r *members) ask(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, w := range r.asked {
-		if !w.rec.is(claimed) && w.rec.member == r.memberHash(w.pair.Member) {
+		if r.stillWaits(w) {
 			group.Go(func() error { return r.askOf(groupCtx, w.rec, w.pair) })
 		}
 	}
 	return group.Wait()
+}
+
+// stillWaits reports whether the list has shown since no member who bears the user's
+// identity exactly.
+func (r *members) stillWaits(w waiting) bool {
+	return !w.rec.is(claimed) && w.rec.member == r.memberHash(w.pair.Member)
 }
 
 // askOf proposes a pair, unless the claim remembers that the member is the user's. While
@@ -191,7 +197,7 @@ func (r *members) askOf(ctx context.Context, rec *record, pair state.Pair) error
 // askLater proposes what had to wait for the end of the list.
 func (r *members) askLater(ctx context.Context) error {
 	for _, w := range r.later {
-		if w.rec.is(claimed) || w.rec.member != r.memberHash(w.pair.Member) {
+		if !r.stillWaits(w) {
 			continue
 		}
 		if err := r.State.Pairs.Propose(ctx, w.pair); err != nil {

@@ -32,9 +32,9 @@ type claimer struct {
 }
 
 // claim takes the identity for the user, and returns who bears which spelling of it: no
-// member, so that the caller may create one, or one that may be linked. Each claim swaps the
-// document, also one that only confirms an earlier: of two who read the same, one
-// gets it. Whatever else made the user its owner than a claim which this row tells
+// member, so that the caller may create one, or one that may be linked. Each claim
+// swaps the document, also one that only confirms an earlier: of two who read the same,
+// one gets it. Whatever else made the user its owner than a claim which this row tells
 // of leaves a doubt, and the row stays inflight.
 func (c claimer) claim(ctx context.Context) (next state.Bearer, mark string, err error) {
 	claim, err := c.State.Claims.Read(ctx, c.person.Unique)
@@ -232,8 +232,9 @@ func (c claimer) mayTakeSimilar(ctx context.Context, claim state.HeldClaim, mark
 }
 
 // abandoned returns nil if the owner of a claim on the spelling of a mark neither has nor
-// may have made a member of the identity, and does not ask for one in that spelling. The row is read after the claim: a
-// claim of the owner that this does not see makes the swap fail.
+// may have made a member of the identity, and does not ask for one in that spelling. The
+// row is read after the claim: a claim of the owner that this does not see makes the swap
+// fail.
 func (c claimer) abandoned(ctx context.Context, mark string, b state.Bearer, owner state.Row) error {
 	byThis := owner.Identity == c.row.Identity && (owner.Member != "" || owner.State == state.Inflight)
 	if byThis || owner.Member != "" && owner.Member == b.Member {

@@ -71,7 +71,7 @@ prove-tokens: ## prove at full size what is promised about tokens
 .PHONY: prove-relay
 prove-relay: ## prove at full size what is promised about the relay
 	@$(PROVE) ./internal/proverelay | $(FIGURES)
-	@$(PROVE) -run 'ProveIngest' ./internal/boot/bootrelay | $(FIGURES)
+	@$(PROVE) -run 'ProveIngest' ./internal/lambdafn/relayfn | $(FIGURES)
 	@$(PROVE) -run 'Crash|Schedule|ProveUnreadable' ./internal/webhookrelay | $(FIGURES)
 	@$(PROVE) -run 'Prove' ./internal/webhookrelay/mapping | $(FIGURES)
 

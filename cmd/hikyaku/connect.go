@@ -22,9 +22,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
@@ -52,14 +52,14 @@ func newConnect() *cobra.Command {
 		ValidArgs: append(providers.Names(), webhooksecret.Part),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
-			e, err := bootcli.Environ(c.Context(), prefix, "")
+			e, err := clibase.Environ(c.Context(), prefix, "")
 			if err != nil {
 				return err
 			}
 			if e.Vars["HIKYAKU_BUCKET"] == "" {
 				e.Vars["HIKYAKU_BUCKET"] = "not-used-by-connect"
 			}
-			base, err := bootcli.Open(e)
+			base, err := clibase.Open(e)
 			if err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func newConnect() *cobra.Command {
 
 // storedConnection reads the connection that there is; the zero one if there is none,
 // or none that can be read.
-func storedConnection(ctx context.Context, base *boot.Base, provider string) (providers.Connection, error) {
+func storedConnection(ctx context.Context, base *lambdafn.Base, provider string) (providers.Connection, error) {
 	name := secretstore.Name(base.Common.Prefix, provider, secretstore.ConnectionPart)
 	value, err := base.Secrets.Get(ctx, name, secretstore.Current)
 	if errors.Is(err, secretstore.ErrNotFound) {
@@ -117,7 +117,7 @@ func storedConnection(ctx context.Context, base *boot.Base, provider string) (pr
 
 // A newConnection is what a person connects.
 type newConnection struct {
-	base                   *boot.Base
+	base                   *lambdafn.Base
 	provider               string
 	resetQuirks, unchecked bool
 }
@@ -215,7 +215,7 @@ func place(c providers.Connection, err error) string {
 
 // parseDocument reads a document of a provider, which must be right in every field.
 func parseDocument(document []byte, provider string, now time.Time) (providers.Connection, error) {
-	connection, faults := bootrefresh.CheckConnection(document, now)
+	connection, faults := refreshfn.CheckConnection(document, now)
 	if connection.Provider != provider && slices.Contains(providers.Names(), connection.Provider) {
 		return connection, &usageError{fmt.Errorf("the document is a connection of %q, not of %q", connection.Provider, provider)}
 	}
@@ -251,8 +251,8 @@ const largestInput = 16 << 20
 func readAll(in io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(in, largestInput)) }
 
 // checkConnection tries the credentials without spending anything.
-func checkConnection(ctx context.Context, base *boot.Base, c providers.Connection) (string, error) {
-	authority := bootrefresh.Authorities(base.Options())[c.Provider]
+func checkConnection(ctx context.Context, base *lambdafn.Base, c providers.Connection) (string, error) {
+	authority := refreshfn.Authorities(base.Options())[c.Provider]
 	token := providers.Token{
 		Provider: c.Provider, Kind: c.Kind, BaseURL: c.BaseURL, LoginURL: c.LoginURL, Account: c.Account,
 		Credential: c.APIKey, ObtainedAt: base.Now(), ExpiresAt: c.ExpiresAt, Quirks: c.Quirks,
@@ -275,12 +275,12 @@ func checkConnection(ctx context.Context, base *boot.Base, c providers.Connectio
 }
 
 // storeConnection writes the document as the current version.
-func storeConnection(ctx context.Context, base *boot.Base, c providers.Connection) (version string, err error) {
+func storeConnection(ctx context.Context, base *lambdafn.Base, c providers.Connection) (version string, err error) {
 	return storeSecret(ctx, base, secretstore.Name(base.Common.Prefix, c.Provider, secretstore.ConnectionPart), c.Document())
 }
 
 // storeSecret makes a secret, or adds a version that becomes the current one.
-func storeSecret(ctx context.Context, base *boot.Base, name string, document []byte) (version string, err error) {
+func storeSecret(ctx context.Context, base *lambdafn.Base, name string, document []byte) (version string, err error) {
 	version = uuid.NewString()
 	err = base.Secrets.Create(ctx, name, version, document)
 	if errors.Is(err, secretstore.ErrExists) {
@@ -294,7 +294,7 @@ func storeSecret(ctx context.Context, base *boot.Base, name string, document []b
 
 // connectWebhook makes the webhook's secret, or takes one from standard input,
 // and stores it. It shows nothing of it.
-func connectWebhook(c *cobra.Command, base *boot.Base, asJSON bool) error {
+func connectWebhook(c *cobra.Command, base *lambdafn.Base, asJSON bool) error {
 	secret, made, err := webhookSecret(c.InOrStdin())
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/boot"
+	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -41,7 +41,7 @@ func (p *person) secret(ctx context.Context) (string, error) {
 // A connecting is 'hikyaku connect' with a person at the terminal.
 type connecting struct {
 	t       *testing.T
-	base    *boot.Base
+	base    *lambdafn.Base
 	secrets *secretstore.Memory
 	prompt  bytes.Buffer
 }
@@ -49,7 +49,7 @@ type connecting struct {
 func newConnecting(t *testing.T) *connecting {
 	t.Helper()
 	c := &connecting{t: t, secrets: new(secretstore.Memory)}
-	c.base = &boot.Base{Secrets: c.secrets, Now: time.Now}
+	c.base = &lambdafn.Base{Secrets: c.secrets, Now: time.Now}
 	c.base.Common.Prefix = "shop"
 	return c
 }

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/term"
 
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/supersaas"
@@ -254,7 +254,7 @@ func (i interview) correct(ctx context.Context, c providers.Connection, list []q
 				return c, err
 			}
 		}
-		if _, faults = bootrefresh.CheckConnection(c.Document(), i.now()); len(faults) == 0 {
+		if _, faults = refreshfn.CheckConnection(c.Document(), i.now()); len(faults) == 0 {
 			return c, nil
 		}
 		_, _ = fmt.Fprintf(i.prompt, "\n%v\n", faults)

@@ -18,9 +18,9 @@ import (
 
 	"hikyaku/config"
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
@@ -61,7 +61,7 @@ type demo struct {
 	began  time.Time
 	stack  *localstack.Stack
 	queue  *sqs.Client
-	base   *boot.Base
+	base   *lambdafn.Base
 	totals demoTotals
 }
 
@@ -171,7 +171,7 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	for _, name := range localstack.Functions() {
-		handler, err := compose(ctx, name, boot.Environ{Vars: d.stack.Vars(name), Out: logs})
+		handler, err := compose(ctx, name, lambdafn.Environ{Vars: d.stack.Vars(name), Out: logs})
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -179,7 +179,7 @@ func (d *demo) start(ctx context.Context) error {
 			return err
 		}
 	}
-	d.base, err = bootcli.Open(boot.Environ{Vars: d.stack.Vars(localstack.Relay), Out: logs})
+	d.base, err = clibase.Open(lambdafn.Environ{Vars: d.stack.Vars(localstack.Relay), Out: logs})
 	if err != nil {
 		return err
 	}

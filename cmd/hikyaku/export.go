@@ -17,10 +17,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/dirstore"
@@ -49,7 +49,7 @@ const toPipe = "-"
 
 // open opens the export of a dataset. The directory is that of the files, if
 // they go into one.
-func (f *exportFlags) open(c *cobra.Command, name string) (*bootexport.Direct, export.Dataset, error) {
+func (f *exportFlags) open(c *cobra.Command, name string) (*exportfn.Direct, export.Dataset, error) {
 	e, err := f.environ(c.Context())
 	if err != nil {
 		return nil, export.Dataset{}, err
@@ -65,7 +65,7 @@ func (f *exportFlags) open(c *cobra.Command, name string) (*bootexport.Direct, e
 	if target != nil && e.Vars["HIKYAKU_BUCKET"] == "" {
 		e.Vars["HIKYAKU_BUCKET"] = "not-used-by-export"
 	}
-	direct, err := bootexport.Open(e, target)
+	direct, err := exportfn.Open(e, target)
 	if err != nil {
 		return nil, export.Dataset{}, err
 	}
@@ -74,7 +74,7 @@ func (f *exportFlags) open(c *cobra.Command, name string) (*bootexport.Direct, e
 }
 
 // target reads --to; nil is the stack's own bucket.
-func (f *exportFlags) target() (*bootexport.Target, error) {
+func (f *exportFlags) target() (*exportfn.Target, error) {
 	rest, bucket := strings.CutPrefix(f.to, "s3://")
 	switch {
 	case bucket && f.sandbox:
@@ -84,38 +84,38 @@ func (f *exportFlags) target() (*bootexport.Target, error) {
 		if name == "" {
 			return nil, &usageError{fmt.Errorf("--to %s: expected s3://bucket/prefix", f.to)}
 		}
-		return &bootexport.Target{Bucket: name, Prefix: strings.Trim(prefix, "/")}, nil
+		return &exportfn.Target{Bucket: name, Prefix: strings.Trim(prefix, "/")}, nil
 	case f.to == "" && f.sandbox:
 		return nil, &usageError{errors.New("--to is missing: a directory, or - for standard output")}
 	case f.to == "":
 		return nil, nil
 	}
 	if f.to == toPipe {
-		return &bootexport.Target{Objects: &objectstore.Memory{Spool: true}}, nil
+		return &exportfn.Target{Objects: &objectstore.Memory{Spool: true}}, nil
 	}
 	store, err := dirstore.Open(f.to)
 	if err != nil {
 		return nil, err
 	}
-	return &bootexport.Target{Objects: store}, nil // no bucket: s3:// addresses would name what does not exist
+	return &exportfn.Target{Objects: store}, nil // no bucket: s3:// addresses would name what does not exist
 }
 
 // environ is the stack's, or a sandbox's.
-func (f *exportFlags) environ(ctx context.Context) (boot.Environ, error) {
+func (f *exportFlags) environ(ctx context.Context) (lambdafn.Environ, error) {
 	if !f.sandbox {
-		return bootcli.Environ(ctx, f.stack.prefix, f.stack.bucket)
+		return clibase.Environ(ctx, f.stack.prefix, f.stack.bucket)
 	}
 	s, err := localstack.Start(ctx, localstack.Options{Sandbox: localstack.SandboxOptions{Records: f.records, Rate: demoRate}})
 	if err != nil {
-		return boot.Environ{}, err
+		return lambdafn.Environ{}, err
 	}
 	for name, sandbox := range s.Sandboxes {
 		secret := secretstore.Name(localstack.Prefix, name, secretstore.TokenPart)
 		if err := s.AWS.Secrets.Create(ctx, secret, uuid.NewString(), sandbox.Token(s.URLs[name]).Document()); err != nil {
-			return boot.Environ{}, err
+			return lambdafn.Environ{}, err
 		}
 	}
-	e := boot.OSEnviron()
+	e := lambdafn.OSEnviron()
 	maps.Copy(e.Vars, s.Vars(localstack.Export))
 	return e, nil
 }
@@ -252,7 +252,7 @@ func count(n int, what string) string {
 }
 
 // exportTo brings a run to its end.
-func exportTo(c *cobra.Command, f exportFlags, named runFlags, name string) (*bootexport.Direct, export.Answer, error) {
+func exportTo(c *cobra.Command, f exportFlags, named runFlags, name string) (*exportfn.Direct, export.Answer, error) {
 	direct, dataset, err := f.open(c, name)
 	if err != nil {
 		return nil, export.Answer{}, err
@@ -330,7 +330,7 @@ func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) er
 }
 
 // writeLines copies a part's lines.
-func writeLines(ctx context.Context, out io.Writer, direct *bootexport.Direct, key string) error {
+func writeLines(ctx context.Context, out io.Writer, direct *exportfn.Direct, key string) error {
 	_, body, err := direct.Objects.Get(ctx, key)
 	if err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/pagination"
 )
 
@@ -28,7 +28,7 @@ func TestEstimate(t *testing.T) {
 		{pagination.ByCursor, false, 4000, 4018, 2009, 3, 15},
 		{pagination.Unpaged, false, 1, 1, 1, 1, 15},
 	} {
-		e := estimateOf(1_000_000, 1000, bootexport.Pace{Paging: c.paging, PageSize: 250, PerSecond: 2, StopAhead: 20 * time.Second}, c.unordered)
+		e := estimateOf(1_000_000, 1000, exportfn.Pace{Paging: c.paging, PageSize: 250, PerSecond: 2, StopAhead: 20 * time.Second}, c.unordered)
 		if e.Pages != c.pages || e.Requests != c.requests || int(math.Ceil(e.Seconds)) != c.seconds || e.Invocations != c.invoked || e.Parts != c.parts {
 			t.Errorf("%s: %+v", c.paging, e)
 		}

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn/exportfn"
 )
 
 // A meter shows the progress of an export: one line that is written over on a
@@ -51,7 +51,7 @@ const (
 
 // newMeter learns what it can, and starts: a snapshot has about as many rows as
 // the newest published one.
-func newMeter(ctx context.Context, out io.Writer, direct *bootexport.Direct, run export.Run) *meter {
+func newMeter(ctx context.Context, out io.Writer, direct *exportfn.Direct, run export.Run) *meter {
 	m := &meter{out: out, began: time.Now(), stop: make(chan struct{})}
 	if f, terminal := file(out); terminal {
 		m.out, m.live = f, true

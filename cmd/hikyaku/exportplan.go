@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/pagination"
 )
 
@@ -50,7 +50,7 @@ const (
 )
 
 // estimateOf calculates from the number of rows and their bytes.
-func estimateOf(rows int, rowBytes float64, p bootexport.Pace, unordered bool) estimate {
+func estimateOf(rows int, rowBytes float64, p exportfn.Pace, unordered bool) estimate {
 	e := estimate{Paging: p.Paging, PageSize: p.PageSize, PerSecond: p.PerSecond, Rows: rows}
 	e.Pages = ceil(float64(rows) / float64(p.PageSize))
 	switch p.Paging {

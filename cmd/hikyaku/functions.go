@@ -16,22 +16,22 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
-	"hikyaku/internal/boot/bootrefresh"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 )
 
 // compose composes a function as its binary does.
-func compose(ctx context.Context, function string, e boot.Environ) (lambda.Handler, error) {
+func compose(ctx context.Context, function string, e lambdafn.Environ) (lambda.Handler, error) {
 	switch localstack.Command(function) {
 	case "tokenrefresh":
-		return bootrefresh.New(ctx, e)
+		return refreshfn.New(ctx, e)
 	case "webhookrelay":
-		return bootrelay.New(ctx, e)
+		return relayfn.New(ctx, e)
 	}
-	return bootexport.New(ctx, e)
+	return exportfn.New(ctx, e)
 }
 
 // invokeFlags are the flags of the invoke command.
@@ -70,7 +70,7 @@ func invoke(c *cobra.Command, function string, f invokeFlags) error {
 	if err != nil {
 		return err
 	}
-	e := boot.OSEnviron()
+	e := lambdafn.OSEnviron()
 	e.Out = c.ErrOrStderr()
 	if f.vars != "" {
 		vars, err := readVars(f.vars, function)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/outcome"
@@ -51,7 +51,7 @@ func newHistory() *cobra.Command {
 			if user <= 0 {
 				return &usageError{errors.New("history needs --user ID: the number of a SuperSaaS user")}
 			}
-			function, err := f.open(c, bootrelay.Relay, localstack.Relay)
+			function, err := f.open(c, relayfn.Relay, localstack.Relay)
 			if err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ func newHistory() *cobra.Command {
 }
 
 // deadLetters lists a user's dead letters; of user 0 everybody's.
-func deadLetters(ctx context.Context, function *bootrelay.Function, user int64) ([]queue.Message, error) {
+func deadLetters(ctx context.Context, function *relayfn.Function, user int64) ([]queue.Message, error) {
 	dead, _, err := function.Queues()
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func newDead() *cobra.Command {
 		Example: "  hikyaku dead --env-vars stack.json\n  hikyaku dead --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			function, err := f.open(c, bootrelay.Ingest, localstack.Relay)
+			function, err := f.open(c, relayfn.Ingest, localstack.Relay)
 			if err != nil {
 				return err
 			}
@@ -199,7 +199,7 @@ func newRedrive() *cobra.Command {
 				return &usageError{errors.New("--user and --limit take numbers above 0")}
 			}
 			// The role ingest needs the queues, and neither tokens nor a mapping.
-			function, err := f.open(c, bootrelay.Ingest, localstack.Relay)
+			function, err := f.open(c, relayfn.Ingest, localstack.Relay)
 			if err != nil {
 				return err
 			}

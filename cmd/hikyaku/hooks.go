@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay/admin"
@@ -49,9 +49,9 @@ const (
 const addressMissing = "--url URL is missing, and HIKYAKU_WEBHOOK_URL is not set: it is the output WebhookUrl of the stack"
 
 // open opens the stack's account.
-func (f *hookFlags) open(c *cobra.Command, use hookUse) (*boot.Base, admin.Hooks, error) {
+func (f *hookFlags) open(c *cobra.Command, use hookUse) (*lambdafn.Base, admin.Hooks, error) {
 	none := admin.Hooks{}
-	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+	e, err := clibase.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
 	if err != nil {
 		return nil, none, err
 	}
@@ -76,7 +76,7 @@ func (f *hookFlags) open(c *cobra.Command, use hookUse) (*boot.Base, admin.Hooks
 	default:
 		address = stacks
 	}
-	base, err := bootcli.Open(e)
+	base, err := clibase.Open(e)
 	if err != nil {
 		return nil, none, err
 	}

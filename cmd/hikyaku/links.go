@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/state"
@@ -39,7 +39,7 @@ func newLinks() *cobra.Command {
 
 // openLinks composes the role that reads both sides and sends to the queue.
 func (f *relayFlags) openLinks(c *cobra.Command) (admin.Links, error) {
-	function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
+	function, err := f.open(c, relayfn.Reconcile, localstack.Reconcile)
 	if err != nil {
 		return admin.Links{}, err
 	}

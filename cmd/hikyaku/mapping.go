@@ -15,9 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/pkg/providers"
@@ -47,12 +47,12 @@ func (f *stackFlags) add(c *cobra.Command) {
 }
 
 // open opens the stack with the caller's own credentials.
-func (f *stackFlags) open(c *cobra.Command) (boot.Environ, *boot.Base, error) {
-	e, err := bootcli.Environ(c.Context(), f.prefix, f.bucket)
+func (f *stackFlags) open(c *cobra.Command) (lambdafn.Environ, *lambdafn.Base, error) {
+	e, err := clibase.Environ(c.Context(), f.prefix, f.bucket)
 	if err != nil {
 		return e, nil, err
 	}
-	base, err := bootcli.Open(e)
+	base, err := clibase.Open(e)
 	return e, base, err
 }
 
@@ -222,20 +222,20 @@ func printMapping(out io.Writer, m *mapping.Mapping, asJSON bool) error {
 // previewUser composes the reconcile role, which can write nothing, with the
 // mapping to be checked.
 func previewUser(ctx context.Context, f stackFlags, file string, user int64) (plan.Preview, error) {
-	e, err := bootcli.Environ(ctx, f.prefix, f.bucket)
+	e, err := clibase.Environ(ctx, f.prefix, f.bucket)
 	if err != nil {
 		return plan.Preview{}, err
 	}
 	return previewIn(ctx, e, file, user)
 }
 
-func previewIn(ctx context.Context, e boot.Environ, file string, user int64) (plan.Preview, error) {
+func previewIn(ctx context.Context, e lambdafn.Environ, file string, user int64) (plan.Preview, error) {
 	e.Vars = maps.Clone(e.Vars)
-	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(bootrelay.Reconcile), file
+	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(relayfn.Reconcile), file
 	if e.Vars["HIKYAKU_QUEUE_URL"] == "" {
 		e.Vars["HIKYAKU_QUEUE_URL"] = "not-used-by-check"
 	}
-	function, err := bootrelay.New(ctx, e)
+	function, err := relayfn.New(ctx, e)
 	if err != nil {
 		return plan.Preview{}, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot"
+	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/webhookrelay/admin"
@@ -92,7 +92,7 @@ func keepFile(prefix, member string) (string, error) {
 // updatable reads the connection whose quirk is to be learned. As long as the
 // token does not have the quirk, the relay writes nothing, so the check is the
 // only writer.
-func updatable(ctx context.Context, base *boot.Base) (value secretstore.Value, err error) {
+func updatable(ctx context.Context, base *lambdafn.Base) (value secretstore.Value, err error) {
 	name := secretstore.Name(base.Common.Prefix, providers.Yappli, secretstore.ConnectionPart)
 	value, err = base.Secrets.Get(ctx, name, secretstore.Current)
 	if err != nil {
@@ -138,7 +138,7 @@ func consent(c *cobra.Command, user int64, p plan.Preview, keep string) error {
 
 // storeUpdate puts the quirk into the connection by a swap from the version
 // that was read, and leaves everything else as the operator wrote it.
-func storeUpdate(ctx context.Context, base *boot.Base, from secretstore.Value, rule yappli.Update) error {
+func storeUpdate(ctx context.Context, base *lambdafn.Base, from secretstore.Value, rule yappli.Update) error {
 	document, quirks := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 	err := json.Unmarshal(from.Data, &document)
 	if raw := document["quirks"]; raw != nil && string(raw) != "null" {

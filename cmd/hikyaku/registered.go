@@ -13,7 +13,7 @@ import (
 
 	"hikyaku/config"
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
+	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/localstack"
 )
 
@@ -33,7 +33,7 @@ func registerFunctions(ctx context.Context, stack *localstack.Stack, public, hos
 		made := awslocal.Function{
 			Name: name, Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
 			Compose: func(logs io.Writer) (lambda.Handler, error) {
-				e := boot.Environ{Vars: vars, Out: logs}
+				e := lambdafn.Environ{Vars: vars, Out: logs}
 				if public != "" && public != host {
 					e.HTTP, e.AWS = reaching(public, host), reaching(public, host)
 				}

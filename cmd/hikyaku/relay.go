@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/reconcile"
 )
@@ -40,8 +40,8 @@ const ownSettings = "It needs the settings of the stack's own function: the queu
 	"environment or from --env-vars FILE. With other settings it would work on other state than the function."
 
 // open composes a role in this process, with the caller's own credentials.
-func (f *relayFlags) open(c *cobra.Command, role bootrelay.Role, function string) (*bootrelay.Function, error) {
-	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+func (f *relayFlags) open(c *cobra.Command, role relayfn.Role, function string) (*relayfn.Function, error) {
+	e, err := clibase.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (f *relayFlags) open(c *cobra.Command, role bootrelay.Role, function string
 	if f.logs {
 		e.Out = c.ErrOrStderr()
 	}
-	return bootrelay.New(c.Context(), e)
+	return relayfn.New(c.Context(), e)
 }
 
 // say prints an answer as JSON, or as the sentence.
@@ -101,7 +101,7 @@ func newRelayRelease() *cobra.Command {
 		Example: "  hikyaku relay release\n  hikyaku relay release --env-vars stack.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
+			function, err := f.open(c, relayfn.Reconcile, localstack.Reconcile)
 			if err != nil {
 				return err
 			}
@@ -138,7 +138,7 @@ func newReconcile() *cobra.Command {
 		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --env-vars stack.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			function, err := f.open(c, bootrelay.Reconcile, localstack.Reconcile)
+			function, err := f.open(c, relayfn.Reconcile, localstack.Reconcile)
 			if err != nil {
 				return err
 			}

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/webhookrelay/reconcile"
@@ -220,7 +220,7 @@ func (d *demo) exportOne(ctx context.Context, dataset, scheduled string) (export
 // time-out has.
 func (d *demo) invokeTight(ctx context.Context, event, answer any) error {
 	const name = "export-tight"
-	handler, err := compose(ctx, localstack.Export, boot.Environ{Vars: d.stack.Vars(localstack.Export), Out: d.base.Out})
+	handler, err := compose(ctx, localstack.Export, lambdafn.Environ{Vars: d.stack.Vars(localstack.Export), Out: d.base.Out})
 	if err != nil {
 		return err
 	}

@@ -14,9 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -40,12 +40,12 @@ func (f *refresherFlags) addLogs(c *cobra.Command) {
 // A stackRefresher is a stack as the operator reaches it, with the function
 // that keeps its tokens, composed as in Lambda but run in this process.
 type stackRefresher struct {
-	base *boot.Base
+	base *lambdafn.Base
 	core *tokenrefresh.Refresher
 }
 
 func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
-	e, err := bootcli.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+	e, err := clibase.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +53,11 @@ func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
 	if f.logs {
 		e.Out = c.ErrOrStderr()
 	}
-	base, err := bootcli.Open(e)
+	base, err := clibase.Open(e)
 	if err != nil {
 		return nil, err
 	}
-	function, err := bootrefresh.New(c.Context(), e)
+	function, err := refreshfn.New(c.Context(), e)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *stackRefresher) probe(ctx context.Context, row *tokenRow) error {
 	if err != nil {
 		return err
 	}
-	err = bootrefresh.Authorities(s.base.Options())[row.Provider].Probe(ctx, connection, row.token)
+	err = refreshfn.Authorities(s.base.Options())[row.Provider].Probe(ctx, connection, row.token)
 	switch {
 	case err == nil:
 		row.Probe = "works"

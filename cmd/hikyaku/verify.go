@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/boot/bootcli"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/dirstore"
 	"hikyaku/internal/objectstore/s3store"
@@ -110,11 +110,11 @@ func manifestAt(ctx context.Context, place string) (location, error) {
 		if bucket == "" || !named {
 			return location{}, &usageError{fmt.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json, or a _doubt.json there", place)}
 		}
-		e, err := bootcli.Environ(ctx, "not-used-by-verify", bucket)
+		e, err := clibase.Environ(ctx, "not-used-by-verify", bucket)
 		if err != nil {
 			return location{}, err
 		}
-		base, err := bootcli.Open(e)
+		base, err := clibase.Open(e)
 		if err != nil {
 			return location{}, err
 		}

@@ -5,11 +5,11 @@ package main
 import (
 	"runtime/debug"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
 )
 
-func main() { boot.Main(bootexport.New, collectOften) }
+func main() { lambdafn.Main(exportfn.New, collectOften) }
 
 // collectOften: pages are used again, so there is little to collect, and memory
 // is what a run is paid for.

@@ -3,8 +3,8 @@
 package main
 
 import (
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/refreshfn"
 )
 
-func main() { boot.Main(bootrefresh.New) }
+func main() { lambdafn.Main(refreshfn.New) }

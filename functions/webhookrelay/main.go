@@ -3,8 +3,8 @@
 package main
 
 import (
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/relayfn"
 )
 
-func main() { boot.Main(bootrelay.New) }
+func main() { lambdafn.Main(relayfn.New) }

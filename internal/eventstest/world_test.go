@@ -27,10 +27,10 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	_ "hikyaku/internal/boot/bootexport"  // these three are in the binaries: a
-	_ "hikyaku/internal/boot/bootrefresh" // change of them must not be answered
-	_ "hikyaku/internal/boot/bootrelay"   // from the test cache
 	"hikyaku/internal/eventstest"
+	_ "hikyaku/internal/lambdafn/exportfn"  // these three are in the binaries: a
+	_ "hikyaku/internal/lambdafn/refreshfn" // change of them must not be answered
+	_ "hikyaku/internal/lambdafn/relayfn"   // from the test cache
 	"hikyaku/internal/localstack"
 )
 

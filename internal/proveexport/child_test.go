@@ -21,9 +21,9 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootexport"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/objectstore"
 	"hikyaku/pkg/providers"
 )
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	if mode == "" {
 		os.Exit(m.Run())
 	}
-	s, err := child(mode, boot.OSEnviron())
+	s, err := child(mode, lambdafn.OSEnviron())
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(s)
 	}
@@ -60,10 +60,10 @@ func cpuNow() float64 {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
-func child(mode string, e boot.Environ) (spent, error) {
+func child(mode string, e lambdafn.Environ) (spent, error) {
 	e.Out = io.Discard
 	if mode == "product" {
-		f, err := bootexport.New(context.Background(), e)
+		f, err := exportfn.New(context.Background(), e)
 		if err != nil {
 			return spent{}, err
 		}
@@ -72,7 +72,7 @@ func child(mode string, e boot.Environ) (spent, error) {
 		_, err = f.Invoke(context.Background(), []byte(e.Vars["HIKYAKU_TRIGGER"]))
 		return spent{CPU: cpuNow() - began}, err
 	}
-	base, err := bootcli.Open(e)
+	base, err := clibase.Open(e)
 	if err != nil {
 		return spent{}, err
 	}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootrefresh"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
@@ -51,7 +51,7 @@ func (r *rig) held(provider, list string) []string {
 // TestHeal refuses the token in the middle of a run.
 func TestHeal(t *testing.T) {
 	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 300, Rate: anyRate})
-	refresher, err := bootrefresh.New(t.Context(), boot.Environ{Vars: r.stack.Vars(localstack.TokenRefresh), Out: io.Discard})
+	refresher, err := refreshfn.New(t.Context(), lambdafn.Environ{Vars: r.stack.Vars(localstack.TokenRefresh), Out: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}

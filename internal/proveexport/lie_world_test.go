@@ -18,10 +18,10 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
@@ -38,7 +38,7 @@ type world struct {
 	model   *model
 	way     http.RoundTripper // to the account
 	aws     *awslocal.AWS
-	handler *bootexport.Function
+	handler *exportfn.Function
 	cold    bool
 	timeout time.Duration
 	calls   int
@@ -74,7 +74,7 @@ func newWorld(t testing.TB, a *account, dataset string, way http.RoundTripper) *
 		"HIKYAKU_EXPORT_COMPRESSION": "none",
 	}}
 	maps.Copy(w.vars, a.vars)
-	base, err := bootcli.Open(boot.Environ{Vars: w.vars, Out: io.Discard, AWS: local.Client().Transport})
+	base, err := clibase.Open(lambdafn.Environ{Vars: w.vars, Out: io.Discard, AWS: local.Client().Transport})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func (w *world) close() { _ = w.aws.Close() }
 func (w *world) call(event string) (export.Answer, error) {
 	w.Helper()
 	if w.handler == nil || w.cold {
-		f, err := bootexport.New(w.Context(), boot.Environ{Vars: w.vars, Out: io.Discard, AWS: w.aws.Client().Transport, HTTP: w.way})
+		f, err := exportfn.New(w.Context(), lambdafn.Environ{Vars: w.vars, Out: io.Discard, AWS: w.aws.Client().Transport, HTTP: w.way})
 		if err != nil {
 			w.Fatal(err)
 		}

@@ -18,9 +18,9 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
@@ -89,7 +89,7 @@ func (p *paced) run(t *testing.T) {
 	began := time.Now()
 	var all sync.WaitGroup
 	for n := range p.runs {
-		f, err := bootexport.New(t.Context(), boot.Environ{
+		f, err := exportfn.New(t.Context(), lambdafn.Environ{
 			Out: io.Discard, AWS: local.Client().Transport,
 			HTTP: &road{to: sandbox.Client().Transport, answer: p.answer, chance: random(uint64(n))},
 			Vars: map[string]string{

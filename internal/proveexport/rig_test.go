@@ -14,10 +14,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
@@ -63,7 +63,7 @@ func newRig(t testing.TB, o localstack.SandboxOptions) *rig {
 // reach opens the store that the export writes to.
 func (r *rig) reach() {
 	r.Helper()
-	base, err := bootcli.Open(boot.Environ{Vars: r.vars, Out: io.Discard})
+	base, err := clibase.Open(lambdafn.Environ{Vars: r.vars, Out: io.Discard})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -71,9 +71,9 @@ func (r *rig) reach() {
 }
 
 // function composes the export anew, as a cold start does.
-func (r *rig) function() *bootexport.Function {
+func (r *rig) function() *exportfn.Function {
 	r.Helper()
-	f, err := bootexport.New(r.Context(), boot.Environ{Vars: r.vars, Out: io.Discard})
+	f, err := exportfn.New(r.Context(), lambdafn.Environ{Vars: r.vars, Out: io.Discard})
 	if err != nil {
 		r.Fatal(err)
 	}

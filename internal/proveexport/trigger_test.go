@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -134,7 +134,7 @@ func (r *rig) sameMoment(t *testing.T, dataset string) {
 	for n := range tolls {
 		c := &tolls[n]
 		c.count, c.all = map[string]int{}, &both
-		f, err := bootexport.New(t.Context(), boot.Environ{Vars: r.vars, Out: io.Discard, AWS: lane(c.toAWS), HTTP: lane(c.toProvider)})
+		f, err := exportfn.New(t.Context(), lambdafn.Environ{Vars: r.vars, Out: io.Discard, AWS: lane(c.toAWS), HTTP: lane(c.toProvider)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -49,7 +49,7 @@ func TestPairs(t *testing.T) {
 			fmt.Sprintf("%d users whose identities members bear, found by two runs", n), "each proposed with one write, no member changed", "%d proposed, %d writes, %d sent", waiting, puts.Load(), first.Sent+second.Sent)
 		vars := r.template.Variables(localstack.Resource(localstack.Reconcile))
 		maps.Copy(vars, r.vars)
-		f, err := bootrelay.New(r.Context(), boot.Environ{Vars: vars, Out: io.Discard, HTTP: r.toProviders(), AWS: r.toAWS()})
+		f, err := relayfn.New(r.Context(), lambdafn.Environ{Vars: vars, Out: io.Discard, HTTP: r.toProviders(), AWS: r.toAWS()})
 		if err != nil {
 			t.Fatal(err)
 		}

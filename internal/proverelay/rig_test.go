@@ -23,10 +23,10 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
-	"hikyaku/internal/boot/bootrefresh"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
@@ -176,18 +176,18 @@ func (r *rig) register(function string) {
 		}
 		maps.Copy(vars, r.options.vars)
 	}
-	e := boot.Environ{Vars: vars, Out: io.Discard, HTTP: r.toProviders(), AWS: r.toAWS()}
+	e := lambdafn.Environ{Vars: vars, Out: io.Discard, HTTP: r.toProviders(), AWS: r.toAWS()}
 	if r.options.logs != nil && (function == localstack.Ingest || function == localstack.Relay) {
 		e.Out = r.options.logs
 	}
 	made := &instances{compose: func(ctx context.Context) (invoker, error) {
 		switch function {
 		case localstack.TokenRefresh:
-			return bootrefresh.New(ctx, e)
+			return refreshfn.New(ctx, e)
 		case localstack.Export:
-			return bootexport.New(ctx, e)
+			return exportfn.New(ctx, e)
 		}
-		return bootrelay.New(ctx, e)
+		return relayfn.New(ctx, e)
 	}}
 	switch function {
 	case localstack.Relay:

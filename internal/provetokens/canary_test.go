@@ -25,10 +25,10 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
-	"hikyaku/internal/boot/bootrefresh"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
@@ -111,7 +111,7 @@ func TestProveCanaries(t *testing.T) {
 			return f
 		},
 		"handlers": func(o *outlet, name string, vars map[string]string) awslocal.Function {
-			return awslocal.Function{Handler: composed(t, name, boot.Environ{Vars: vars, Out: o.recorder})}
+			return awslocal.Function{Handler: composed(t, name, lambdafn.Environ{Vars: vars, Out: o.recorder})}
 		},
 	} {
 		if what == "handlers" && !full() {
@@ -138,17 +138,17 @@ func TestProveCanaries(t *testing.T) {
 }
 
 // composed is a handler as its binary composes it.
-func composed(t *testing.T, function string, e boot.Environ) lambda.Handler {
+func composed(t *testing.T, function string, e lambdafn.Environ) lambda.Handler {
 	t.Helper()
 	var f lambda.Handler
 	var err error
 	switch localstack.Command(function) {
 	case "tokenrefresh":
-		f, err = bootrefresh.New(t.Context(), e)
+		f, err = refreshfn.New(t.Context(), e)
 	case "webhookrelay":
-		f, err = bootrelay.New(t.Context(), e)
+		f, err = relayfn.New(t.Context(), e)
 	default:
-		f, err = bootexport.New(t.Context(), e)
+		f, err = exportfn.New(t.Context(), e)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -16,9 +16,9 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
@@ -47,7 +47,7 @@ type desk struct {
 }
 
 // environ is the function's world, in which each call is counted.
-func (d *desk) environ() boot.Environ {
+func (d *desk) environ() lambdafn.Environ {
 	e := d.rig.environ(d.prefix, d.t.Output())
 	e.Now = func() time.Time { return time.Now().Add(d.now) }
 	if d.lax {
@@ -90,7 +90,7 @@ func newDesk(t *testing.T, name, endpoint string) *desk {
 		e.AWS = http.DefaultTransport
 		makeBucket(t, endpoint)
 	}
-	b, err := bootcli.Open(e)
+	b, err := clibase.Open(e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,13 +167,13 @@ func (d *desk) connection() providers.Connection {
 
 // begin connects the credential under a prefix of its own, obtains it, and
 // makes it due again.
-func (d *desk) begin(n int) *bootrefresh.Function {
+func (d *desk) begin(n int) *refreshfn.Function {
 	d.t.Helper()
 	d.prefix, d.now, d.called = fmt.Sprintf("desk-%d-%s", n, uuid.NewString()), 0, nil
 	if err := d.secrets.Create(d.t.Context(), d.secret(secretstore.ConnectionPart), uuid.NewString(), d.connection().Document()); err != nil {
 		d.t.Fatal(err)
 	}
-	f, err := bootrefresh.New(d.t.Context(), d.environ())
+	f, err := refreshfn.New(d.t.Context(), d.environ())
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func (d *desk) age(by time.Duration) {
 // look is the event of a request for the one provider.
 func (d *desk) look() []byte { return fmt.Appendf(nil, `{"provider":%q}`, d.provider) }
 
-func (d *desk) run(f *bootrefresh.Function, event []byte) {
+func (d *desk) run(f *refreshfn.Function, event []byte) {
 	d.t.Helper()
 	if _, err := invoke(d.t.Context(), f, event); err != nil {
 		d.t.Errorf("%s: %v", d.name, err)
@@ -276,7 +276,7 @@ func (d *desk) editAfter(part string, works bool, n int) (calls int, fault error
 }
 
 // judge says what became of an edit.
-func (d *desk) judge(f *bootrefresh.Function, part, edit string, works bool) error {
+func (d *desk) judge(f *refreshfn.Function, part, edit string, works bool) error {
 	d.t.Helper()
 	ctx, name := d.t.Context(), d.secret(part)
 	value, err := d.secrets.Get(ctx, name, secretstore.Current)

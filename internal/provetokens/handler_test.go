@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -25,7 +25,7 @@ type trial struct {
 	*rig
 
 	provider string
-	function *bootrefresh.Function
+	function *refreshfn.Function
 	out      bytes.Buffer // logs and measurements
 	seen     int          // events
 	silent   bool         // token endpoints state no end
@@ -55,7 +55,7 @@ func inTrial(t *testing.T, provider string, change func(*rig, *providers.Connect
 		e := x.environ("shop", &x.out)
 		e.HTTP = x
 		var err error
-		if x.function, err = bootrefresh.New(t.Context(), e); err != nil {
+		if x.function, err = refreshfn.New(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 		c := x.sandboxes[provider].Connection(base(provider))

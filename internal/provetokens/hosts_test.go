@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -134,7 +134,7 @@ func askAt(t *testing.T, target, allowed string) (outcome, log string) {
 	e := g.environ("shop", &out)
 	e.HTTP = nil // the real transport, with its guard
 	e.Vars["HIKYAKU_ALLOW_HOSTS"] = allowed
-	f, err := bootrefresh.New(t.Context(), e)
+	f, err := refreshfn.New(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootcli"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
@@ -32,7 +32,7 @@ type victim struct {
 	*fleet
 
 	provider string
-	base     *boot.Base
+	base     *lambdafn.Base
 	before   storm
 	old      providers.Token
 }
@@ -54,12 +54,12 @@ func newVictim(t *testing.T, s *localstack.Stack, provider, prefix string) *vict
 	}
 	vars := maps.Clone(s.Vars(localstack.TokenRefresh))
 	vars["HIKYAKU_PREFIX"] = prefix
-	environ := boot.Environ{Vars: vars, Out: t.Output()}
-	base, err := bootcli.Open(environ)
+	environ := lambdafn.Environ{Vars: vars, Out: t.Output()}
+	base, err := clibase.Open(environ)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := bootrefresh.New(t.Context(), environ)
+	first, err := refreshfn.New(t.Context(), environ)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
@@ -48,7 +48,7 @@ type month struct {
 	days     time.Duration
 	variant  variant
 	cadence  cadence
-	refresh  []*bootrefresh.Function // of both stacks
+	refresh  []*refreshfn.Function // of both stacks
 	started  time.Time
 	random   *rand.Rand
 	timeLock sync.Mutex
@@ -167,7 +167,7 @@ func newMonth(t *testing.T, days time.Duration, v variant, r *rand.Rand) *month 
 	g.before, g.after = m.beginOutage, m.noteToken
 	m.yappli().Tokens.NewRevokesOld, m.actibook().Tokens.NewRevokesOld = v.revokes, v.revokes
 	m.shopline().Tokens.NewRevokesOld, m.assist().Tokens.NewRevokesOld = v.revokes, v.revokes
-	m.refresh = []*bootrefresh.Function{g.refresher("shop", io.Discard)}
+	m.refresh = []*refreshfn.Function{g.refresher("shop", io.Discard)}
 	if v.staff {
 		m.refresh = append(m.refresh, g.refresher("staff", io.Discard))
 	}

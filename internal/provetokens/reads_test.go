@@ -19,10 +19,10 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
-	"hikyaku/internal/boot/bootrefresh"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
@@ -39,7 +39,7 @@ const (
 type reader struct {
 	name    string
 	vars    map[string]string
-	compose func(context.Context, boot.Environ) (lambda.Handler, error)
+	compose func(context.Context, lambdafn.Environ) (lambda.Handler, error)
 	event   func(n int) []byte // of its n-th invocation
 	every   time.Duration      // between two
 }
@@ -75,7 +75,7 @@ func newReaders(g *rig) []reader {
 		v["HIKYAKU_ROLE"] = name
 		return v
 	}
-	asRelay := func(ctx context.Context, e boot.Environ) (lambda.Handler, error) { return bootrelay.New(ctx, e) }
+	asRelay := func(ctx context.Context, e lambdafn.Environ) (lambda.Handler, error) { return relayfn.New(ctx, e) }
 	page := g.sandboxes[providers.SuperSaaS].(*supersaastest.Server) //nolint:forcetypeassert // NewSandbox made it
 	user := page.UserIDs()[0]
 	message := bytes.ReplaceAll(eventFile(g.t, "webhookrelayrelay/user-change.json"), []byte("20450001"), []byte(strconv.FormatInt(user, 10)))
@@ -90,14 +90,14 @@ func newReaders(g *rig) []reader {
 		{"relay", role("relay"), asRelay, changed, 10 * time.Second},
 		{
 			"export", map[string]string{"HIKYAKU_EXPORT_HASH": "yappli/users:unique_id"},
-			func(ctx context.Context, e boot.Environ) (lambda.Handler, error) { return bootexport.New(ctx, e) },
+			func(ctx context.Context, e lambdafn.Environ) (lambda.Handler, error) { return exportfn.New(ctx, e) },
 			func(int) []byte {
 				return fmt.Appendf(nil, `{"action":"extract","scheduled_time":%q}`, time.Now().UTC().Format(time.RFC3339))
 			}, time.Minute,
 		},
 		{
 			localstack.TokenRefresh, nil,
-			func(ctx context.Context, e boot.Environ) (lambda.Handler, error) { return bootrefresh.New(ctx, e) },
+			func(ctx context.Context, e lambdafn.Environ) (lambda.Handler, error) { return refreshfn.New(ctx, e) },
 			func(int) []byte { return schedule }, templateCadence(g.t).tick,
 		},
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootrefresh"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
@@ -94,14 +94,14 @@ func vars(prefix string) map[string]string {
 }
 
 // environ is the world of a function on the rig.
-func (g *rig) environ(prefix string, out io.Writer) boot.Environ {
-	return boot.Environ{Vars: vars(prefix), Out: out, HTTP: toProviders{g}, AWS: toAWS{g}}
+func (g *rig) environ(prefix string, out io.Writer) lambdafn.Environ {
+	return lambdafn.Environ{Vars: vars(prefix), Out: out, HTTP: toProviders{g}, AWS: toAWS{g}}
 }
 
 // refresher composes tokenrefresh as its binary does.
-func (g *rig) refresher(prefix string, out io.Writer) *bootrefresh.Function {
+func (g *rig) refresher(prefix string, out io.Writer) *refreshfn.Function {
 	g.t.Helper()
-	f, err := bootrefresh.New(g.t.Context(), g.environ(prefix, out))
+	f, err := refreshfn.New(g.t.Context(), g.environ(prefix, out))
 	if err != nil {
 		g.t.Fatal(err)
 	}

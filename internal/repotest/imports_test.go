@@ -56,8 +56,8 @@ func importRules() []importRule {
 		clients = append(clients, "pkg/providers/"+name+"/...")
 	}
 	rules := []importRule{
-		{slices.Concat(cores, seams), aws, "cores and seams know no AWS; put it into a store or into internal/boot"},
-		{slices.Concat(cores, seams), []string{"internal/boot/...", "cmd/...", "functions/..."}, "wiring lies above the cores"},
+		{slices.Concat(cores, seams), aws, "cores and seams know no AWS; put it into a store or into internal/lambdafn"},
+		{slices.Concat(cores, seams), []string{"internal/lambdafn/...", "cmd/...", "functions/..."}, "wiring lies above the cores"},
 		{slices.Concat(cores, seams), fakes, "a core must not know whether its world is real"},
 		{[]string{"internal/webhookrelay/queue"}, slices.Concat([]string{"internal/..."}, clients), "messages are what the packages of the relay share, so they know none of those"},
 		{[]string{"internal/webhookrelay/ingest"}, slices.Concat([]string{"internal/objectstore", "internal/secretstore", "internal/lease"}, clients), "ingest takes what strangers send: of the relay it reaches the queue alone, and neither providers nor stores"},
@@ -76,7 +76,7 @@ func importRules() []importRule {
 		{[]string{"internal/pagination"}, slices.Concat([]string{"internal/..."}, clients, aws), "paging knows the vocabulary of errors and the list of an answer, and neither clients nor stores"},
 		{[]string{"pkg/jsonscan"}, slices.Concat([]string{"internal/...", "pkg/providers/..."}, aws), "splitting JSON knows nothing of what is in it"},
 		{[]string{"pkg/providers/..."}, append([]string{"internal/...", "cmd/..."}, aws...), "the providers are a library of their own"},
-		{[]string{"functions/...", "internal/boot", "internal/boot/bootrefresh", "internal/boot/bootrelay", "internal/boot/bootexport"}, fakes, "no sandbox in production"},
+		{[]string{"functions/...", "internal/lambdafn", "internal/lambdafn/refreshfn", "internal/lambdafn/relayfn", "internal/lambdafn/exportfn"}, fakes, "no sandbox in production"},
 	}
 	for _, a := range clientNames {
 		client := importRule{from: []string{"pkg/providers/" + a}, never: []string{"pkg/providers/" + a + "/" + a + "test", "pkg/providers/internal/sandbox"}, why: "a client must not contain its sandbox"}
@@ -102,8 +102,8 @@ type confinement struct {
 var confinements = []confinement{
 	{[]string{"github.com/go-json-experiment/json/..."}, []string{"pkg/jsonscan"}, "the experimental JSON package is confined to pkg/jsonscan"},
 	{[]string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
-		[]string{"internal/secretstore/smstore", "internal/objectstore/s3store", "internal/boot/...", "cmd/hikyaku"}, "the AWS SDK stays behind the stores and the wiring"},
-	{[]string{"github.com/aws/aws-lambda-go/..."}, []string{"internal/boot/...", "internal/awslocal", "cmd/hikyaku"}, "only the wiring, the local AWS and the command line speak Lambda"},
+		[]string{"internal/secretstore/smstore", "internal/objectstore/s3store", "internal/lambdafn/...", "cmd/hikyaku"}, "the AWS SDK stays behind the stores and the wiring"},
+	{[]string{"github.com/aws/aws-lambda-go/..."}, []string{"internal/lambdafn/...", "internal/awslocal", "cmd/hikyaku"}, "only the wiring, the local AWS and the command line speak Lambda"},
 	{[]string{"internal/awslocal"}, []string{"internal/localstack", "cmd/hikyaku"}, "the local AWS is for the command line and tests"},
 	{[]string{"internal/localstack"}, []string{"cmd/hikyaku"}, "the local AWS is for the command line and tests"},
 	{[]string{
@@ -258,7 +258,7 @@ func mustExist(t *testing.T, packages map[string]listed, patterns []string) {
 
 // environmentReaders may read the process's environment: the wiring, the
 // command line, the file that the seed map's test asks for, and the proofs.
-var environmentReaders = []string{"internal/boot/", "cmd/hikyaku/", "pkg/providers/internal/sandbox/seenfile/", "internal/prove/"}
+var environmentReaders = []string{"internal/lambdafn/", "cmd/hikyaku/", "pkg/providers/internal/sandbox/seenfile/", "internal/prove/"}
 
 // The environment is read in one place, so that every setting is checked at
 // start and listed with the others.
@@ -277,7 +277,7 @@ func TestEnvironment(t *testing.T) {
 				}
 			}
 			if !allowed {
-				t.Errorf("%s reads the environment; take a setting from internal/boot instead", use)
+				t.Errorf("%s reads the environment; take a setting from internal/lambdafn instead", use)
 			}
 		}
 	}

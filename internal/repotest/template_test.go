@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/boot"
-	"hikyaku/internal/boot/bootexport"
-	"hikyaku/internal/boot/bootrefresh"
-	"hikyaku/internal/boot/bootrelay"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 )
@@ -58,11 +58,11 @@ var functionSettings = map[string]struct {
 	of   reflect.Type
 	lack []string
 }{
-	localstack.TokenRefresh: {reflect.TypeFor[bootrefresh.Settings](), nil},
-	localstack.Ingest:       {reflect.TypeFor[bootrelay.Settings](), slices.Concat(onlyRelay, onlyReconcile, notIngest)},
-	localstack.Relay:        {reflect.TypeFor[bootrelay.Settings](), slices.Concat(onlyIngest, onlyReconcile)},
-	localstack.Reconcile:    {reflect.TypeFor[bootrelay.Settings](), slices.Concat(onlyIngest, onlyRelay)},
-	localstack.Export:       {reflect.TypeFor[bootexport.Settings](), nil},
+	localstack.TokenRefresh: {reflect.TypeFor[refreshfn.Settings](), nil},
+	localstack.Ingest:       {reflect.TypeFor[relayfn.Settings](), slices.Concat(onlyRelay, onlyReconcile, notIngest)},
+	localstack.Relay:        {reflect.TypeFor[relayfn.Settings](), slices.Concat(onlyIngest, onlyReconcile)},
+	localstack.Reconcile:    {reflect.TypeFor[relayfn.Settings](), slices.Concat(onlyIngest, onlyRelay)},
+	localstack.Export:       {reflect.TypeFor[exportfn.Settings](), nil},
 }
 
 // Every setting stands in the template, and every variable there is a setting.
@@ -101,15 +101,15 @@ func TestTemplate_DefaultsStart(t *testing.T) {
 			"AWS_REGION": "ap-northeast-1", "AWS_ACCESS_KEY_ID": "invented", "AWS_SECRET_ACCESS_KEY": "invented",
 			"HIKYAKU_MAPPING_FILE": filepath.Join(root, "config", vars["HIKYAKU_MAPPING_FILE"]),
 		})
-		e := boot.Environ{Vars: vars}
+		e := lambdafn.Environ{Vars: vars}
 		var err error
 		switch localstack.Command(function) {
 		case "tokenrefresh":
-			_, err = bootrefresh.New(t.Context(), e)
+			_, err = refreshfn.New(t.Context(), e)
 		case "webhookrelay":
-			_, err = bootrelay.New(t.Context(), e)
+			_, err = relayfn.New(t.Context(), e)
 		default:
-			_, err = bootexport.New(t.Context(), e)
+			_, err = exportfn.New(t.Context(), e)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", function, err)

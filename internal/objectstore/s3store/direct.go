@@ -33,7 +33,7 @@ import (
 // the SDK's signer, and nothing else. It takes the place of *s3.Client where a
 // binary's size counts: beside code that looks up methods by reflection, as an
 // expression language does, the linker must keep all hundred operations of the
-// client, a quarter of the whole binary (docs/decisions/0011-direct-s3.md).
+// client, a quarter of the whole binary (docs/decisions/0007-direct-s3.md).
 //
 // Reads and tags are tried three times, other writes once, whatever a call's
 // options say. It is safe for concurrent use.

@@ -41,7 +41,7 @@ type listing struct {
 
 // judge counts the signs that rows were missed in a list that has been read to
 // its end. Rows that were only pushed on, by others that came in front of them,
-// are none: see docs/decisions/0018-lists-that-move.md.
+// are none: see docs/decisions/0013-lists-that-move.md.
 func (l *listing) judge() {
 	s := l.At.Signs
 	l.Drift = l.Unreadable + max(l.Moves.Unresolved, s.Torn) + s.Unread + s.Reordered

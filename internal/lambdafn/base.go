@@ -1,0 +1,196 @@
+package lambdafn
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/objectstore/s3store"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/secretstore/smstore"
+	"hikyaku/pkg/providers"
+)
+
+// A Base is what every composition starts from.
+type Base struct {
+	Common  Common
+	AWS     aws.Config
+	Secrets secretstore.Store
+	Objects objectstore.Store
+	HTTP    *http.Client // to the providers
+	Log     *slog.Logger
+	Metrics *Metrics
+	Out     io.Writer // of logs and metrics
+	Now     func() time.Time
+
+	// invoke is one method of the client and not the client itself, whose other
+	// methods the linker would then keep: see docs/decisions/0007-direct-s3.md.
+	invoke func(context.Context, *awslambda.InvokeInput, ...func(*awslambda.Options)) (*awslambda.InvokeOutput, error)
+}
+
+// Open wires the common settings. It makes no network call.
+//
+// Credentials are read from the environment, where Lambda puts them. The
+// SDK's chain of other sources would triple the dependencies of every binary;
+// the command line, which needs it, resolves it first.
+func Open(e Environ, c Common) *Base {
+	out := io.Writer(os.Stdout)
+	if e.Out != nil {
+		out = e.Out
+	}
+	out = &lines{to: out}
+	level, _ := logLevel(c.LogLevel) // checked by Validate
+	b := &Base{
+		Common:  c,
+		AWS:     awsConfig(e, c),
+		HTTP:    &http.Client{Timeout: providerTimeout, Transport: e.HTTP},
+		Log:     slog.New(requestLog{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})}),
+		Metrics: &Metrics{out: out, now: time.Now},
+		Out:     out,
+		Now:     time.Now,
+	}
+	if e.HTTP == nil {
+		b.HTTP.Transport = guardedTransport(c.AllowHosts)
+	}
+	if e.Now != nil {
+		b.Now, b.Metrics.now = e.Now, e.Now
+	}
+	b.Secrets = smstore.New(secretsmanager.NewFromConfig(b.AWS))
+	b.Objects = s3store.New(s3store.NewDirect(b.AWS), c.Bucket)
+	b.invoke = awslambda.NewFromConfig(b.AWS).Invoke
+	return b
+}
+
+// providerTimeout bounds one provider request. Leases outlive it.
+const providerTimeout = 30 * time.Second
+
+func awsConfig(e Environ, c Common) aws.Config {
+	config := aws.Config{
+		Region:      c.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(c.KeyID, c.SecretKey, c.Session),
+	}
+	if c.Endpoint != "" {
+		config.BaseEndpoint = aws.String(c.Endpoint)
+	}
+	if e.AWS != nil {
+		config.HTTPClient = &http.Client{Transport: e.AWS}
+	}
+	return config
+}
+
+// Options returns the options of a provider's client for this function.
+func (b *Base) Options() *providers.Options {
+	return &providers.Options{HTTP: b.HTTP, UserAgent: b.Common.UserAgent}
+}
+
+// Tokens returns the reader of a provider's token, which asks the token
+// refresher to replace a version that was rejected.
+func (b *Base) Tokens(provider string) *secretstore.Tokens {
+	return &secretstore.Tokens{
+		Store: b.Secrets, Name: secretstore.Name(b.Common.Prefix, provider, secretstore.TokenPart), Provider: provider,
+		Now: b.Now, Replace: b.replace,
+	}
+}
+
+// replace invokes the token refresher for one rejected version and waits for
+// its answer.
+func (b *Base) replace(ctx context.Context, provider, version string) error {
+	if b.Common.Refresher == "" {
+		return fmt.Errorf("%w: no token refresher is configured; set HIKYAKU_TOKENREFRESH_FUNCTION", providers.ErrUnauthorized)
+	}
+	payload, err := json.Marshal(map[string]string{"provider": provider, "rejected_version": version})
+	if err != nil {
+		return err
+	}
+	out, err := b.invoke(ctx, &awslambda.InvokeInput{FunctionName: &b.Common.Refresher, Payload: payload})
+	if err != nil {
+		return fmt.Errorf("%w: invoking %s", providers.ErrTemporary, b.Common.Refresher)
+	}
+	if out.FunctionError != nil {
+		return fmt.Errorf("%w: %s failed; see its log", providers.ErrTemporary, b.Common.Refresher)
+	}
+	return nil
+}
+
+// Main runs a composition as a Lambda function. A fault in the settings ends
+// the process with the whole list on standard error, before any event.
+//
+// What first does is done when the first event has come, so that it delays no
+// start. The memory limit of the Go runtime follows the function's size.
+func Main[F lambda.Handler](compose func(context.Context, Environ) (F, error), first ...func()) {
+	e := OSEnviron()
+	limitMemory(e.Vars)
+	function, err := compose(context.Background(), e)
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	lambda.StartWithOptions(&prepared{Handler: function, first: first}, lambda.WithEnableSIGTERM())
+}
+
+// prepared does something before its first event.
+type prepared struct {
+	lambda.Handler
+
+	once  sync.Once
+	first []func()
+}
+
+// Invoke handles an event.
+func (p *prepared) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	p.once.Do(func() {
+		for _, f := range p.first {
+			f()
+		}
+	})
+	return p.Handler.Invoke(ctx, payload)
+}
+
+func logLevel(name string) (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cmp.Or(name, "INFO"))); err != nil {
+		return 0, errors.New("must be DEBUG, INFO, WARN or ERROR")
+	}
+	return level, nil
+}
+
+// RequestID is the id that Lambda gave the invocation; empty outside of one.
+func RequestID(ctx context.Context) string {
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		return lc.AwsRequestID
+	}
+	return ""
+}
+
+// requestLog adds the invocation's request id to every record.
+type requestLog struct{ slog.Handler }
+
+// Handle adds the id that Lambda put into ctx.
+func (h requestLog) Handle(ctx context.Context, r slog.Record) error {
+	if id := RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("requestId", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs keeps the id on derived loggers.
+func (h requestLog) WithAttrs(a []slog.Attr) slog.Handler { return requestLog{h.Handler.WithAttrs(a)} }
+
+// WithGroup keeps the id on derived loggers.
+func (h requestLog) WithGroup(name string) slog.Handler { return requestLog{h.Handler.WithGroup(name)} }

@@ -1,0 +1,179 @@
+// Package refreshfn composes the tokenrefresh function: its settings, its
+// wiring, and the handler that turns events into core calls.
+package refreshfn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/uuid"
+
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/tokenrefresh"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/actibook"
+	"hikyaku/pkg/providers/assisttencho"
+	"hikyaku/pkg/providers/shopline"
+	"hikyaku/pkg/providers/supersaas"
+	"hikyaku/pkg/providers/yappli"
+)
+
+// eventSource is the source of the events on the default bus.
+const eventSource = "hikyaku.tokenrefresh"
+
+// Settings are the function's settings: the common ones alone.
+type Settings struct{ lambdafn.Common }
+
+// A Function handles the events of tokenrefresh. It is safe for concurrent use.
+type Function struct {
+	core *tokenrefresh.Refresher
+}
+
+// New checks the settings and wires the function, without network.
+func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
+	settings, err := lambdafn.Load[Settings](e)
+	if err != nil {
+		return nil, err
+	}
+	base := lambdafn.Open(e, settings.Common)
+	events, secrets := eventbridge.NewFromConfig(base.AWS), secretsmanager.NewFromConfig(base.AWS)
+	core := tokenrefresh.New(settings.Prefix, tokenrefresh.Deps{
+		Secrets:     base.Secrets,
+		Objects:     base.Objects,
+		Authorities: Authorities(base.Options()),
+		Notify:      func(ctx context.Context, e tokenrefresh.Event) error { return putEvent(ctx, events, e) },
+		Rotate: func(ctx context.Context, secret string) error {
+			_, err := secrets.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &secret})
+			return err
+		},
+		Measure: base.Metrics.Add,
+		Log:     base.Log,
+		Now:     base.Now,
+		NewID:   uuid.NewString,
+	})
+	return &Function{core: core}, nil
+}
+
+// Refresher returns the core, for the command line: it reads what the last
+// runs left behind, and hands over what a person authorized, which no event
+// does.
+func (f *Function) Refresher() *tokenrefresh.Refresher { return f.core }
+
+// Authorities returns every provider's, by name.
+func Authorities(o *providers.Options) map[string]providers.Authority {
+	return map[string]providers.Authority{
+		providers.AssistTencho: assisttencho.NewAuthority(o),
+		providers.Yappli:       yappli.NewAuthority(o),
+		providers.SHOPLINE:     shopline.NewAuthority(o),
+		providers.ActiBook:     actibook.NewAuthority(o),
+		providers.SuperSaaS:    supersaas.NewAuthority(o),
+	}
+}
+
+// CheckConnection says everything that is doubtful about a connection's document: its
+// form, and what its provider knows.
+func CheckConnection(document []byte, now time.Time) (providers.Connection, providers.Faults) {
+	c, faults := providers.CheckConnection(document, now)
+	rules := map[string]func(providers.Connection) providers.Faults{
+		providers.AssistTencho: assisttencho.CheckConnection,
+		providers.Yappli:       yappli.CheckConnection,
+		providers.SHOPLINE:     shopline.CheckConnection,
+		providers.ActiBook:     actibook.CheckConnection,
+		providers.SuperSaaS:    supersaas.CheckConnection,
+	}
+	if rule, known := rules[c.Provider]; known {
+		faults = append(faults, rule(c)...)
+	}
+	return c, faults
+}
+
+func putEvent(ctx context.Context, bus *eventbridge.Client, e tokenrefresh.Event) error {
+	detail, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	out, err := bus.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
+		Source: aws.String(eventSource), DetailType: aws.String("credential " + e.Type), Detail: aws.String(string(detail)),
+	}}})
+	if err != nil {
+		return err
+	}
+	if out.FailedEntryCount > 0 {
+		return errors.New("the event bus refused the event")
+	}
+	return nil
+}
+
+// event is the union of what the function takes.
+type event struct {
+	Source     string          `json:"source"`      // "aws.events", "aws.scheduler": a tick
+	DetailType string          `json:"detail-type"` // "Scheduled Event"
+	Records    json.RawMessage `json:"Records"`     // another function's kind of event
+
+	Provider        string `json:"provider"`
+	RejectedVersion string `json:"rejected_version"`
+	Force           bool   `json:"force"`
+
+	SecretID      string `json:"SecretId"`
+	Token         string `json:"ClientRequestToken"`
+	Step          string `json:"Step"`
+	RotationToken string `json:"RotationToken"` // sent for rotations through an assumed role; nothing here needs it
+}
+
+// expected names the shapes for whoever sent another one.
+const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}, "force" optional), or a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"})`
+
+// Invoke handles one event.
+//
+// A schedule runs every provider and answers with the report; if any
+// credential is not what it should be the invocation fails, so that an alarm
+// counts it; the next tick, a minute later, looks again. A request
+// for one provider answers with its report and fails for the caller only if
+// the request makes no sense.
+func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	var e event
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil, errors.New("tokenrefresh: the event is not a JSON object; " + expected)
+	}
+	switch {
+	case e.Step != "" && e.SecretID != "" && e.Token != "":
+		return []byte("null"), f.core.Rotation(ctx, secretName(e.SecretID), e.Token, e.Step)
+	case e.Source == "aws.events" || e.Source == "aws.scheduler":
+		report, err := f.core.Run(ctx, tokenrefresh.Request{})
+		if err != nil {
+			return nil, err
+		}
+		if failed := report.Retry(); len(failed) > 0 {
+			return nil, fmt.Errorf("tokenrefresh: to be tried again: %s; see the log for each", strings.Join(failed, ", "))
+		}
+		return json.Marshal(report)
+	case e.Provider != "" && len(e.Records) == 0:
+		report, err := f.core.Run(ctx, tokenrefresh.Request{Provider: e.Provider, RejectedVersion: e.RejectedVersion, Force: e.Force})
+		if err != nil {
+			return nil, fmt.Errorf("tokenrefresh: %w", err)
+		}
+		return json.Marshal(report)
+	}
+	return nil, errors.New("tokenrefresh: the event is of another kind; " + expected)
+}
+
+// secretName reads a name out of an ARN, whose last part is the name, a dash
+// and six characters of the service's.
+func secretName(id string) string {
+	_, name, isARN := strings.Cut(id, ":secret:")
+	if !isARN {
+		return id
+	}
+	if i := strings.LastIndexByte(name, '-'); i > 0 && len(name)-i == 7 {
+		return name[:i]
+	}
+	return name
+}

@@ -1,0 +1,240 @@
+// Package relayfn composes the webhookrelay function: its settings, its
+// wiring, and the handlers of its three roles. One binary is all three; the
+// setting HIKYAKU_ROLE says which, and each refuses the events of the others.
+//
+//	function, err := relayfn.New(ctx, lambdafn.OSEnviron())
+//	answer, err := function.Invoke(ctx, event)
+package relayfn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/ingest"
+	"hikyaku/internal/webhookrelay/mapping"
+	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/internal/webhooksecret"
+	"hikyaku/pkg/providers"
+)
+
+// A Function is one role of webhookrelay. It is safe for concurrent use.
+type Function struct {
+	settings Settings
+	base     *lambdafn.Base
+	queue    *fifo
+	dead     *fifo
+	ingest   *ingest.Ingest // of the role ingest
+
+	config tenant.Config         // of the other roles
+	tokens []*secretstore.Tokens // in config
+	mu     sync.Mutex
+	tenant *tenant.Tenant // nil until the first event
+}
+
+// New checks the settings and compiles the mapping, without network.
+func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
+	settings, err := lambdafn.Load[Settings](e)
+	if err != nil {
+		return nil, err
+	}
+	base := lambdafn.Open(e, settings.Common)
+	client := sqs.NewFromConfig(base.AWS)
+	f := &Function{settings: settings, base: base, queue: &fifo{client, settings.Queue}, dead: &fifo{client, settings.DeadLetter}}
+	if settings.Role == Ingest {
+		secrets := &webhooksecret.Reader{
+			Store: base.Secrets, Name: webhooksecret.Name(settings.Prefix),
+			RuleSince: settings.ruleSince(), Log: base.Log, Metrics: base.Metrics, Now: base.Now,
+		}
+		f.ingest = &ingest.Ingest{
+			Secrets: secrets.Valid, SecretField: settings.SecretField,
+			Queue: f.queue, Log: base.Log, Metrics: base.Metrics, Now: base.Now,
+		}
+		return f, nil
+	}
+	source, err := os.ReadFile(settings.MappingFile)
+	if err != nil {
+		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w; there is no default mapping: write one with 'hikyaku mapping init'", err)
+	}
+	m, err := mapping.ParseFor(settings.Identity, settings.MappingFile, source)
+	if err != nil {
+		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w", err)
+	}
+	f.config = f.coreConfig(m)
+	return f, nil
+}
+
+func (f *Function) coreConfig(m *mapping.Mapping) tenant.Config {
+	s, base := f.settings, f.base
+	options := *base.Options()
+	if s.Role == Relay {
+		options.Attempts = 1 // the queue repeats, with longer pauses and without an instance waiting
+	}
+	// An instance's part of an account's limit: the function's share of it, divided
+	// by how many of the function may run at once.
+	limiter := func(rate, share float64) *providers.Breaker {
+		return providers.NewBreaker(providers.NewPace(rate * share / float64(max(s.Instances, 1))))
+	}
+	limiters := tenant.Limiters{SuperSaaS: limiter(s.SuperSaaSRate, s.SuperSaaSShare), Yappli: limiter(s.YappliRate, s.YappliShare)}
+	if s.Role == Relay && s.Instances <= 2 {
+		// Two requests more in any ten seconds: as many as the shares of all
+		// functions, which sum to 0.95 in the template, leave of 4 a second.
+		limiters.SuperSaaS.AllowPair()
+	}
+	supersaas, yappli := base.Tokens(providers.SuperSaaS), base.Tokens(providers.Yappli)
+	f.tokens = []*secretstore.Tokens{supersaas, yappli}
+	return tenant.Config{
+		Objects: base.Objects, Prefix: s.Prefix,
+		SuperSaaS: supersaas, Yappli: yappli, Options: options,
+		Limiters: limiters,
+		Mapping:  m,
+		Identity: tenant.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
+		Settings: tenant.Settings{
+			Mode: s.Mode, Link: s.Link, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
+		},
+		Log: base.Log, Metrics: base.Metrics, Now: base.Now, RequestID: lambdafn.RequestID,
+	}
+}
+
+// Tenant returns what relay and reconcile work on, for commands that need more
+// than an event can ask for. It is opened anew when the tokens belong to
+// another account, tenant or set of quirks.
+func (f *Function) Tenant(ctx context.Context) (*tenant.Tenant, error) {
+	if f.settings.Role == Ingest {
+		return nil, errors.New("webhookrelay: the role ingest has no access to providers")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tenant != nil {
+		current, err := f.tenant.Current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if current {
+			return f.tenant, nil
+		}
+	}
+	opened, err := tenant.Open(ctx, f.config)
+	if err != nil {
+		return nil, err
+	}
+	f.tenant = opened
+	return opened, nil
+}
+
+// ready is Tenant for whoever may link, create or disable.
+func (f *Function) ready(ctx context.Context) (*tenant.Tenant, error) {
+	if err := f.settings.consent(); err != nil {
+		return nil, err
+	}
+	return f.Tenant(ctx)
+}
+
+// Reconciler returns a reconciler that sends to the function's queue.
+func (f *Function) Reconciler(ctx context.Context) (*reconcile.Reconciler, error) {
+	t, err := f.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return reconcile.New(t, f.queue), nil
+}
+
+// Links returns the pairs that people decide, with the function's queue.
+func (f *Function) Links(ctx context.Context) (admin.Links, error) {
+	t, err := f.ready(ctx)
+	if err != nil {
+		return admin.Links{}, err
+	}
+	return admin.NewLinks(t, f.queue), nil
+}
+
+// Queues returns the dead-letter queue's exit and the queue's entrance, for the
+// command that redrives.
+func (f *Function) Queues() (dead queue.Outlet, users queue.Queue, err error) {
+	if f.settings.DeadLetter == "" {
+		return nil, nil, errors.New("HIKYAKU_DEAD_LETTER_QUEUE_URL: required: the URL of the dead-letter queue")
+	}
+	return f.dead, f.queue, nil
+}
+
+// kind holds just enough of an event to tell whose it is. It is the union of
+// what the roles take.
+type kind struct {
+	Version string   `json:"version"`
+	Records []record `json:"Records"`
+	Source  string   `json:"source"`
+	Action  string   `json:"action"`
+
+	// of a webhook
+	Body       string            `json:"body"`
+	Base64     bool              `json:"isBase64Encoded"`
+	Parameters map[string]string `json:"pathParameters"`
+	Context    struct {
+		RequestID string          `json:"requestId"`
+		Epoch     int64           `json:"timeEpoch"` // milliseconds
+		HTTP      json.RawMessage `json:"http"`
+	} `json:"requestContext"`
+
+	// of a reconcile
+	OnlyIfWanted bool `json:"only_if_wanted"`
+	DryRun       bool `json:"dry_run"`
+}
+
+func (k kind) role() Role {
+	switch {
+	case k.Version == "2.0" && k.Context.HTTP != nil:
+		return Ingest
+	case len(k.Records) > 0 && k.Records[0].Source == "aws:sqs":
+		return Relay
+	case k.Action == "reconcile" || k.Source == "aws.events" || k.Source == "aws.scheduler":
+		return Reconcile
+	}
+	return ""
+}
+
+// expected says what each role takes.
+var expected = map[Role]string{
+	Ingest:    "an API Gateway HTTP API event, payload format 2.0",
+	Relay:     `a batch of an SQS queue ({"Records":[{"eventSource":"aws:sqs"}]})`,
+	Reconcile: `a schedule, or {"action":"reconcile"} with "only_if_wanted" and "dry_run" optional`,
+}
+
+// Invoke handles one event of the function's role. An event of another role
+// is an error that names what was expected, and says whose the event is.
+func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	var event kind
+	role := f.settings.Role
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return nil, fmt.Errorf("webhookrelay (role %s): the event is not a JSON object of the expected shape; expected %s", role, expected[role])
+	}
+	switch is := event.role(); {
+	case is == "":
+		return nil, fmt.Errorf("webhookrelay (role %s): unknown kind of event; expected %s", role, expected[role])
+	case is != role:
+		return nil, fmt.Errorf("webhookrelay (role %s): this event is for the role %s; expected %s", role, is, expected[role])
+	}
+	var answer any
+	var err error
+	switch role {
+	case Ingest:
+		answer = f.accept(ctx, event)
+	case Relay:
+		answer = f.relay(ctx, event)
+	default:
+		answer, err = f.reconcile(ctx, event)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("webhookrelay (role %s): %w", role, err)
+	}
+	return json.Marshal(answer)
+}

@@ -185,7 +185,7 @@ func (m *model) check(members []yapplitest.Member, at stage) error {
 		return err
 	}
 	for _, p := range m.people {
-		if p.live && !has[p] && !m.mayLack(p, byUnique, free, at) {
+		if p.live && !has[p] && !m.mayLack(p, byUnique, free, at) && !m.waitsForAnother(p, byUnique, has) {
 			return fmt.Errorf("%q: no member, want one", p.unique)
 		}
 	}
@@ -330,6 +330,15 @@ func (m *model) mayLack(p *modelPerson, byUnique map[string]yapplitest.Member, f
 	}
 	return at < settled || slices.ContainsFunc(m.people, func(other *modelPerson) bool {
 		return other != p && m.had(other, p.unique) // and may hold the claim
+	})
+}
+
+// waitsForAnother reports whether somebody who bears the very identity may hold the
+// claim on it while an operator has still to decide whether an existing member is theirs.
+func (m *model) waitsForAnother(p *modelPerson, byUnique map[string]yapplitest.Member, has map[*modelPerson]bool) bool {
+	return slices.ContainsFunc(m.people, func(other *modelPerson) bool {
+		undecided, _ := m.candidates(other, byUnique)
+		return other != p && other.live && !has[other] && other.unique == p.unique && len(undecided) > 0
 	})
 }
 

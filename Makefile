@@ -60,6 +60,10 @@ mutants: tools ## mutation tests of the cores and the shared client; prints the 
 PROVE := HIKYAKU_PROVE=full go test -count=1 -timeout 90m -v
 FIGURES := sed -nE -e 's/^prove: //p' -e 's/^ +crash_test.go:[0-9]+: //p' -e '/FAIL|panic:|_test.go:/p'
 
+.PHONY: prove-steady
+prove-steady: ## run the tests 20 times beside a load of 4; goes on where it was ended
+	scripts/steady.sh
+
 .PHONY: prove-tokens
 prove-tokens: ## prove at full size what is promised about tokens
 	@$(PROVE) -parallel 1 -run Month ./internal/provetokens | $(FIGURES)

@@ -20,6 +20,7 @@ import (
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -358,6 +359,7 @@ func TestProveEdits(t *testing.T) {
 // AWSCURRENT from wherever it stands.
 func TestProveEdits_WithoutTheSwap(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	d := newDesk(t, providers.Yappli, "")
 	d.lax = true
 	wrong := 0

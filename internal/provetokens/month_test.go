@@ -108,6 +108,7 @@ func TestProveMonth(t *testing.T) {
 // five minutes.
 func TestProveMonth_WithFewerTicks(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	synctest.Test(t, func(t *testing.T) {
 		v := variant{name: "ticks of 5 minutes", every: 5 * time.Minute, only: providers.ActiBook, ahead: skew}
 		m := newMonth(t, time.Duration(size(10*24, 24))*time.Hour, v, random(5))

@@ -24,6 +24,7 @@ import (
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
@@ -139,6 +140,7 @@ func most(before, after map[secretstore.Call]int) (n int, of secretstore.Call) {
 // long it takes to use a changed value.
 func TestProveReads(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
 		defer func() { _ = g.aws.Close() }()
@@ -243,6 +245,7 @@ func put(t *testing.T, s secretstore.Store, name string, document []byte) {
 // TestProveReads_WithoutTheCache starts a process for each invocation.
 func TestProveReads_WithoutTheCache(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
 		defer func() { _ = g.aws.Close() }()

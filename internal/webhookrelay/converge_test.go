@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	schedules     = flag.Int("schedules", prove.Size(100_000, variants/3), "random schedules to run")
+	schedules     = flag.Int("schedules", prove.Size(100_000, variants/12), "random schedules to run")
 	firstSchedule = flag.Int("first-schedule", 0, "number of the first, to run one again")
 )
 

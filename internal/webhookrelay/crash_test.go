@@ -395,7 +395,7 @@ func (v voyage) enumerate(t testing.TB, faults []crash.Fault, twice bool, change
 	case prove.Full():
 		every = 1
 	case prove.Handful():
-		every *= 5
+		every *= 20
 	}
 	return crash.Enumerate(t, crash.Scenario[*wreck]{
 		Setup: func(t testing.TB) *wreck {
@@ -423,7 +423,7 @@ var digests = regexp.MustCompile(`[0-9a-f]{16,}`)
 // TestCrash_LosesAndDoublesNothing is the table of docs/relay-protocol.md: the
 // process dies before and after the effect of every call, the next one drains
 // the queue, and dies at every call too; or a call fails, or loses its answer.
-// .ci/run takes one second death in 20, of the longest in 200, go test a fifth
+// .ci/run takes one second death in 20, of the longest in 200, go test a twentieth
 // of these, HIKYAKU_PROVE=full all.
 func TestCrash_LosesAndDoublesNothing(t *testing.T) {
 	for name, v := range voyages {

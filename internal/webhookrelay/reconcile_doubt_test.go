@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"hikyaku/internal/prove"
 	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -192,7 +193,7 @@ func TestReconcile_UnstableOrder(t *testing.T) {
 		"all of few shuffled":      {40, 30, 0, 40},
 	} {
 		for _, each := range []bool{false, true} { // with each request, or from the second on
-			for seed := range uint64(8) {
+			for seed := range uint64(prove.Size(160, 2)) { // .ci/run: 8
 				t.Run(fmt.Sprint(name, each, seed), func(t *testing.T) {
 					inBubble(t, func(t *testing.T, r *rig) {
 						r.quirks = fmt.Sprintf(`{"update":"partial","page_size":%d}`, c.size)

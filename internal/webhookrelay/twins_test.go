@@ -67,6 +67,7 @@ var twins = []struct {
 // counts them at full size. Which one it is varies, as goroutines do.
 func TestSchedules_FindEachMissingGuard(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	for _, twin := range twins {
 		t.Run(twin.name, func(t *testing.T) {
 			t.Parallel()

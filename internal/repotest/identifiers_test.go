@@ -102,7 +102,7 @@ func typeName(e ast.Expr) string {
 // "". Names are separated by commas or semicolons; a name without its package
 // belongs to the type or the package of the one before; a remark in brackets
 // is skipped.
-func (r seedRow) missingCode(known identifiers) string {
+func (r coverageRow) missingCode(known identifiers) string {
 	if !r.built() {
 		return ""
 	}
@@ -125,17 +125,17 @@ func (r seedRow) missingCode(known identifiers) string {
 }
 
 // The checks of a row find what they are for.
-func TestSeedRowRules(t *testing.T) {
+func TestCoverageRowRules(t *testing.T) {
 	t.Parallel()
-	good := seedRow{2, "yappli.txt", "5-7", "parameter", "what it is", "yappli.Client.Users, User; CreateUser", "TestX/sub_test", "GET /users query:limit"}
+	good := coverageRow{2, "yappli.txt", "5-7", "parameter", "what it is", "yappli.Client.Users, User; CreateUser", "TestX/sub_test", "GET /users query:limit"}
 	known := identifiers{"yappli": true, "yappli.Client": true, "yappli.Client.Users": true, "yappli.Client.User": true, "yappli.CreateUser": true}
 	if good.malformed() != "" || good.missingCode(known) != "" {
 		t.Errorf("%q %q", good.malformed(), good.missingCode(known))
 	}
-	for name, spoil := range map[string]func(*seedRow){
-		"seed": func(r *seedRow) { r.seed = "x.txt" }, "lines": func(r *seedRow) { r.lines = "5," }, "kind": func(r *seedRow) { r.kind = "idea" },
-		"test": func(r *seedRow) { r.test = "testX" }, "seen": func(r *seedRow) { r.saw = "query:limit" }, "untested": func(r *seedRow) { r.test = "-" },
-		"unseen": func(r *seedRow) { r.saw = "-" }, "no reason": func(r *seedRow) { r.code, r.what = notBuilt, "XML" },
+	for name, spoil := range map[string]func(*coverageRow){
+		"document": func(r *coverageRow) { r.document = "x.txt" }, "lines": func(r *coverageRow) { r.lines = "5," }, "kind": func(r *coverageRow) { r.kind = "idea" },
+		"test": func(r *coverageRow) { r.test = "testX" }, "seen": func(r *coverageRow) { r.saw = "query:limit" }, "untested": func(r *coverageRow) { r.test = "-" },
+		"unseen": func(r *coverageRow) { r.saw = "-" }, "no reason": func(r *coverageRow) { r.code, r.what = notBuilt, "XML" },
 	} {
 		r := good
 		spoil(&r)

@@ -257,7 +257,7 @@ func mustExist(t *testing.T, packages map[string]listed, patterns []string) {
 }
 
 // environmentReaders may read the process's environment: the wiring, the
-// command line, the file that the seed map's test asks for, and the proofs.
+// command line, the file that the test of coverage.tsv asks for, and the proofs.
 var environmentReaders = []string{"internal/lambdafn/", "cmd/hikyaku/", "pkg/providers/internal/sandbox/seenfile/", "internal/prove/"}
 
 // The environment is read in one place, so that every setting is checked at

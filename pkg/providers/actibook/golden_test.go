@@ -25,7 +25,7 @@ const (
 	testTarget  = "aHR0cHM6Ly9taWthbWktdGVzdC5hY3RpYm9va29uZS5jb20vY29udGVudC9kZXRhaWw%2FcGFyYW09ZXlKamIyNTBaVzUwVG5WdElqb3lOVGsxT1RkOSZkZXRhaWxGbGc9MCZwTm89MQ%3D%3D"
 )
 
-// Seed actibook.txt:62-66, the token request.
+// アクセストークン発行, the token request.
 func TestReplayTokenSample(t *testing.T) {
 	t.Parallel()
 	s, _ := newSite(nil)
@@ -44,7 +44,7 @@ func TestReplayTokenSample(t *testing.T) {
 	}
 }
 
-// Seed actibook.txt:72-76, the token answer.
+// アクセストークン発行, the token answer.
 func TestDecodeTokenSample(t *testing.T) {
 	t.Parallel()
 	for body, life := range map[string]time.Duration{
@@ -63,7 +63,7 @@ func TestDecodeTokenSample(t *testing.T) {
 	}
 }
 
-// Seed actibook.txt:107-135, the login request: an object of parameters, which
+// 代理ログイン, the login request: an object of parameters, which
 // every copy shows empty. The sandbox wants the keyword that the guide names.
 func TestReplayLoginSample(t *testing.T) {
 	t.Parallel()
@@ -80,7 +80,7 @@ func TestReplayLoginSample(t *testing.T) {
 	}
 }
 
-// Seed actibook.txt:137-141, the login answer: nothing.
+// 代理ログイン, the login answer: nothing.
 func TestDecodeLoginSample(t *testing.T) {
 	t.Parallel()
 	transport := &canned.Transport{Body: "{}"}
@@ -93,7 +93,7 @@ func TestDecodeLoginSample(t *testing.T) {
 	}
 }
 
-// Seed actibook.txt:92-102. The published target_uri is that of mikami-test,
+// 代理ログイン. The published target_uri is that of mikami-test,
 // and so is the Base64 above it.
 func TestTargetURIVectors(t *testing.T) {
 	t.Parallel()
@@ -109,7 +109,7 @@ func TestTargetURIVectors(t *testing.T) {
 	}
 }
 
-// Seed actibook.txt:104-106: the documents put a page of mikami-test behind a
+// 代理ログイン: the documents put a page of mikami-test behind a
 // redirect URL of site001, which their own rule (line 90) forbids.
 func TestDeepLinkRefusesTheDocumentsOwnPair(t *testing.T) {
 	t.Parallel()

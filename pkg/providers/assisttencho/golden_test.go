@@ -22,7 +22,7 @@ func sampleShop() *assisttenchotest.Server {
 	return s
 }
 
-// Seed assist-tencho.txt:40, the example of an authorization URL, which lacks
+// 認証ページ表示, the example of an authorization URL, which lacks
 // the /api of the table.
 func TestReplayAuthorizeExample(t *testing.T) {
 	t.Parallel()
@@ -40,7 +40,7 @@ func TestReplayAuthorizeExample(t *testing.T) {
 	}
 }
 
-// Seed assist-tencho.txt:107-147: the PHP sample, from the redirect to the
+// サンプルコード: the PHP sample, from the redirect to the
 // authorization page to the exchange of the code.
 func TestReplayPHPSample(t *testing.T) {
 	t.Parallel()
@@ -77,7 +77,7 @@ func TestReplayPHPSample(t *testing.T) {
 	}
 }
 
-// Seed assist-tencho.txt:99 and 149-168: the header's form, and the sample that
+// API情報の呼び出し and サンプルコード: the header's form, and the sample that
 // reads order 5.
 func TestReplayOrderSample(t *testing.T) {
 	t.Parallel()
@@ -95,7 +95,7 @@ func TestReplayOrderSample(t *testing.T) {
 	}
 }
 
-// Seed assist-tencho.txt:76, the answer of the token endpoint, bytes as
+// アクセストークン取得, the answer of the token endpoint, bytes as
 // printed.
 func TestDecodeTokenSample(t *testing.T) {
 	t.Parallel()

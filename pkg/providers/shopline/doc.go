@@ -7,24 +7,23 @@
 //
 // A staff token is made by a person. The merchant asks SHOPLINE for the Open
 // API; then "API Auth" appears under Settings > Staff Settings
-// (seed shopline.txt:11-15). There one makes an administrator with its own
+// (How to get access_token, 注意). There one makes an administrator with its own
 // e-mail address, opens API Auth, ticks the APIs that the token may call,
 // chooses "Expired At" or leaves it empty, generates and copies the token
-// (seed shopline.txt:19-67). Without "Expired At" the token never expires
-// (seed shopline.txt:56); for a partner an expiry is recommended
-// (seed shopline.txt:55), as is one address, and so one token, for each
-// partner (seed shopline.txt:85). No program can issue or extend such a token
+// (Step 1 to Step 6). Without "Expired At" the token never expires, and for a
+// partner an expiry is recommended (Step 5), as is one address, and so one
+// token, for each partner (使用建議與注意事項). No program can issue or extend such a token
 // (official docs: no such endpoint). An expired one is deleted and generated
-// again by hand (seed shopline.txt:86). Its providers.Connection has the kind
+// again by hand (使用建議與注意事項). Its providers.Connection has the kind
 // Static and the token in APIKey; all that can be done is Authority.Probe.
 //
 // A token may have an IP whitelist of at most 20 entries, each with a name of
 // at most 20 characters, which can be entered only once the token exists
-// (seed shopline.txt:72-77). Deleting a token deletes the list, and nothing
-// carries it over to the next token (seed shopline.txt:82, 86): copy the list
+// (針對 Open API Token 設定 IP 白名單). Deleting a token deletes the list, and nothing
+// carries it over to the next token (使用建議與注意事項): copy the list
 // first.
 //
-// An app of the Developer Center needs no API Auth (seed shopline.txt:12). It
+// An app of the Developer Center needs no API Auth (注意). It
 // has OAuth: a merchant approves the app at AuthorizeURL, the redirect carries
 // a code that lives 600 s, and Authority.Obtain exchanges the code, later the
 // refresh token, for a pair of tokens (official docs). Its connection has the
@@ -102,4 +101,13 @@
 //
 // What differs between shops is a setting in the connection's quirks, not
 // code: see Quirks.
+//
+// # Sources
+//
+// Steps and Chinese headings in brackets are those of "How to get
+// access_token" in the guides of the Open API
+// (open-api.docs.shoplineapp.com/docs/getting-started). "Official docs" are the
+// other pages there and those of shopline-developers.readme.io; "third party
+// schema" is one that others made from SHOPLINE's own. What is unverified says
+// so.
 package shopline

@@ -20,7 +20,7 @@ import (
 )
 
 // The examples are of the documents' published shapes, with invented values:
-// the seed itself shows no request and no answer.
+// "How to get access_token" itself shows no request and no answer.
 const (
 	customerExample = `{"id":"65f000000000000000000101","name":"王小明","email":"ming@example.test","gender":"male",
  "birth_year":1990,"birth_month":5,"birth_day":12,"birthday":"1990-05-12",

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// DefaultBaseURL is where every account lives. The seed writes http;
+	// DefaultBaseURL is where every account lives. The guide writes http;
 	// the key must not travel so.
 	DefaultBaseURL = "https://www.supersaas.com"
 	// MaxLimit is the largest page that lists serve; a larger limit is

@@ -4,12 +4,12 @@
 // # What it offers
 //
 // An account has users, the customers, and schedules with appointments. The
-// user API reads and writes users (seed supersaas.txt:1-3): ReadUsers and
-// Users list them, GetUser, CreateUser, UpdateUser and DeleteUser treat one. A
-// second one, the login API, is a link that opens a schedule for a user who is
-// logged in by it (seed supersaas.txt:18-23): LoginURL. Hooks, CreateHook and
-// DeleteHook manage webhooks, ParseWebhook reads what they send; Changes and
-// Range list appointments; Ping, Schedules and FieldList ask about the account.
+// user API reads and writes users (ユーザーAPI): ReadUsers and Users list
+// them, GetUser, CreateUser, UpdateUser and DeleteUser treat one. A second
+// one, the login API, is a link that opens a schedule for a user who is logged
+// in by it (ログインAPI): LoginURL. Hooks, CreateHook and DeleteHook manage
+// webhooks, ParseWebhook reads what they send; Changes and Range list
+// appointments; Ping, Schedules and FieldList ask about the account.
 //
 //	client := supersaas.New(source, nil)
 //	for user, err := range client.Users(ctx, supersaas.UsersQuery{}) {
@@ -19,10 +19,10 @@
 //		fmt.Println(user.ID, user.FullName)
 //	}
 //
-// Only JSON is asked for. The API can answer XML as well (seed
-// supersaas.txt:63), which carries nothing more and is not built. The seed
-// writes http in its examples; this package goes to https, DefaultBaseURL,
-// because the key travels in every request.
+// Only JSON is asked for. The API can answer XML as well
+// (ユーザー情報の紹介), which carries nothing more and is not built.
+// The guide writes http in its examples; this package goes to https,
+// DefaultBaseURL, because the key travels in every request.
 //
 // # The credential
 //
@@ -35,65 +35,66 @@
 //
 //   - BasicAuth, the default: account name and key, as all official clients do
 //     (official clients). The account is its name, not the owner's address.
-//   - QueryAuth: account=...&api_key=..., as in all examples of the seed
-//     (seed supersaas.txt:57, :64-65). URLs end in logs, so it is not the
+//   - QueryAuth: account=...&api_key=..., as in all examples of the guide
+//     (ユーザー情報の紹介). URLs end in logs, so it is not the
 //     default; one integrator reports a key for which Basic was refused.
 //   - BearerAuth: with account in the query (one official client).
-//   - ChecksumAuth: the MD5 of account, key and login name in place of all three
-//     (seed supersaas.txt:9-17). It holds for calls about one user only, and
-//     spaces in the account's name count as underscores (official WordPress
-//     plug-in). A call needs the login name for it: Name(name), or
-//     ID(id).As(name). Calls without one are sent with Basic.
+//   - ChecksumAuth: the MD5 of account, key and login name in place of all
+//     three (認証用情報のMD5ハッシュ化). It holds for
+//     calls about one user only, and spaces in the account's name count as
+//     underscores (official WordPress plug-in). A call needs the login name
+//     for it: Name(name), or ID(id).As(name). Calls without one are sent with
+//     Basic.
 //
-// The login link knows checksums only (seed supersaas.txt:29). The seed's
-// author found none that was accepted but the one of the account's own sample
-// code (seed supersaas.txt:31-32); try a link before relying on it.
+// The login link knows checksums only (ログインAPI). Its author found
+// none that was accepted but the one of the account's own sample code; try
+// a link before relying on it.
 //
 // # Users and their keys
 //
 // A user is named by the number that SuperSaaS gave, by a foreign key that
-// another system gave, with the suffix fk (seed supersaas.txt:77-78), or by
+// another system gave, with the suffix fk (ユーザー情報の登録), or by
 // login name (third party, unverified):
 //
 //	user, err := client.GetUser(ctx, supersaas.ID(20450117), false)
 //	user, err = client.GetUser(ctx, supersaas.FK("123"), false)
 //	user, err = client.GetUser(ctx, supersaas.Name("hanako@mail.example"), false)
 //
-// A foreign key that a path cannot hold travels as users?id={...fk} (seed
-// supersaas.txt:79-80); whether the braces are syntax is not known, so
+// A foreign key that a path cannot hold travels as users?id={...fk}
+// (ユーザー情報の登録); whether the braces are syntax is not known, so
 // Quirks.BareFK leaves them out.
 //
 // Creation and update are one thing under a foreign key. A creation with a key
 // that exists updates its user, unless Duplicate is DuplicateRaise, which
-// answers 422 (seed supersaas.txt:86-87). An update with a key that does not
-// exist creates a user, unless NotFound is NotFoundError, which answers 404, or
-// NotFoundIgnore, which answers success; for an id NotFoundError is the
-// default (seed supersaas.txt:99-102).
+// answers 422 (ユーザー情報の登録). An update with a key that does not
+// exist creates a user, unless NotFound is NotFoundError, which answers 404,
+// or NotFoundIgnore, which answers success; for an id NotFoundError is the
+// default (ユーザー情報の更新).
 //
 //	written, err := client.UpdateUser(ctx, supersaas.FK("123"),
 //		supersaas.Fields{"mobile": "090-0000-0000"},
 //		supersaas.WriteOptions{NotFound: supersaas.NotFoundError})
 //
-// Updates go by PUT, or by POST with WriteOptions.Post (seed supersaas.txt:89).
-// Fields travel as user[name]=... (seed supersaas.txt:73-75) in a form body:
-// the seed shows them in the URL, which is Quirks.Body QueryParam, but names,
-// addresses and passwords do not belong into URLs. JSONBody is what the
-// official clients send. A created user's id comes from the header Location of
-// the 201 (official clients).
+// Updates go by PUT, or by POST with WriteOptions.Post
+// (ユーザー情報の更新). Fields travel as user[name]=...
+// (ユーザー情報の登録) in a form body: the guide shows them in the URL,
+// which is Quirks.Body QueryParam, but names, addresses and passwords do not
+// belong into URLs. JSONBody is what the official clients send. A created
+// user's id comes from the header Location of the 201 (official clients).
 //
 // Facts about fields:
 //
-//   - role is 3 for a user, 4 for a superuser, -1 for a blocked one (seed
-//     supersaas.txt:38).
-//   - email is used where the login name is no address (seed supersaas.txt:39).
-//   - password is only ever written (seed supersaas.txt:42).
-//   - created_on is UTC (seed supersaas.txt:43); so are updated_on and
+//   - role is 3 for a user, 4 for a superuser, -1 for a blocked one
+//     (ユーザー情報編集API).
+//   - email is used where the login name is no address (ユーザー情報編集API).
+//   - password is only ever written (ユーザー情報編集API).
+//   - created_on is UTC (ユーザー情報編集API); so are updated_on and
 //     last_login (observed).
-//   - country has two letters, ISO 3166-1 (seed supersaas.txt:47); timezone is
-//     an IANA name (seed supersaas.txt:48).
-//   - field_1, field_2 and super_field mean what the account says (seed
-//     supersaas.txt:49-50): ask FieldList.
-//   - credit is points (seed supersaas.txt:51), sent as text, "-" for unlimited
+//   - country has two letters, ISO 3166-1 (ユーザー情報編集API); timezone is
+//     an IANA name (ユーザー情報編集API).
+//   - field_1, field_2 and super_field mean what the account says
+//     (ユーザー情報編集API): ask FieldList.
+//   - credit is points (ユーザー情報編集API), sent as text, "-" for unlimited
 //     (observed).
 //
 // Fields that are empty may be sent as "", as null, or not at all; User.Fields
@@ -101,13 +102,13 @@
 //
 // # Lists
 //
-// limit and offset page through users (seed supersaas.txt:67-68); the default
-// is 100 and the most 1000, silently (third party, unverified). The order looks
-// like that of names and is not documented; there is no filter but user[name]
-// and no sorting (seed supersaas.txt:55, :66, :70-71). An offset counts rows:
-// whoever deletes a user meanwhile makes the list skip another. So compare ids,
-// and stop at an empty page only; Users does the latter. Forms come with
-// form=true (seed supersaas.txt:69).
+// limit and offset page through users (ユーザー情報の紹介); the
+// default is 100 and the most 1000, silently (third party, unverified). The
+// order looks like that of names and is not documented; there is no filter but
+// user[name] and no sorting (ユーザー情報の紹介). An offset counts
+// rows: whoever deletes a user meanwhile makes the list skip another. So
+// compare ids, and stop at an empty page only; Users does the latter. Forms
+// come with form=true (ユーザー情報の紹介).
 //
 // Deleting is soft: people can restore. A deleted user is either a 404 or an
 // answer that says deleted (unverified). An id that is free may be read as
@@ -141,9 +142,9 @@
 // read the user again. ChangedUser fires for every change of a user, new and
 // deleted ones included; NewUser fires as well, so register one of them
 // (official docs). Changes through the API fire nothing unless
-// WriteOptions.Webhook is set (seed supersaas.txt:113), so they are seen only
-// by listing. A deletion is an event delete or destroy, or any event whose
-// object says deleted (official integration).
+// WriteOptions.Webhook is set (API処理に対してウェブフックをトリガーする), so
+// they are seen only by listing. A deletion is an event delete or destroy, or
+// any event whose object says deleted (official integration).
 //
 // Hooks on mails, reminders and follow-ups stop SuperSaaS from sending these
 // messages itself (third party); CreateHook does not offer them. An account
@@ -157,4 +158,14 @@
 // a second, and so does this one. 400 means an attribute that the API does not
 // know, 401 and 403 a wrong credential, 404 no such user, 422 a broken rule or a
 // duplicate (official clients).
+//
+// # Sources
+//
+// Japanese headings in brackets are those of the guide "ユーザーAPI" of
+// notebook.folder.jp (advance-api-user.html), which SuperSaaS does not write:
+// ログインAPI is the login link, ユーザー情報編集API the table of fields, and
+// its sections 紹介, 登録 and 更新 tell how to read, create and update users.
+// "Official docs" are the pages of www.supersaas.com/info/dev, "official
+// clients" and "official integration" are programs that SuperSaaS publishes,
+// "observed" is seen in real answers. What is unverified says so.
 package supersaas

@@ -11,9 +11,9 @@ import (
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
 
-// TestSeedRequests replays every request example of the seed as bytes. The
-// seed's words for values are replaced by values, and encoded.
-func TestSeedRequests(t *testing.T) {
+// TestDocumentedRequests replays every request example of the guide as bytes.
+// Its words for values are replaced by values, and encoded.
+func TestDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	s := supersaastest.New(supersaastest.Options{Rate: -1, Records: -1})
 	id := s.AddUser(map[string]any{"name": "花子@mail.example", "full_name": "山田 花子"})
@@ -67,8 +67,8 @@ func TestSeedRequests(t *testing.T) {
 	}
 }
 
-// TestSeedChecksums computes the seed's three recipes, which are one.
-func TestSeedChecksums(t *testing.T) {
+// TestDocumentedChecksums computes the guide's three recipes, which are one.
+func TestDocumentedChecksums(t *testing.T) {
 	t.Parallel()
 	// printf '%s' 'アカウント名API Keyユーザー名' | md5sum
 	got := supersaas.Checksum("アカウント名", providers.NewSecret("API Key"), "ユーザー名").Reveal()
@@ -83,8 +83,8 @@ func TestSeedChecksums(t *testing.T) {
 	}
 }
 
-// TestSeedFields decodes every field of the seed's table at once.
-func TestSeedFields(t *testing.T) {
+// TestDocumentedFields decodes every field of the guide's table at once.
+func TestDocumentedFields(t *testing.T) {
 	t.Parallel()
 	const answer = `{"id":"20450117","role":"3","email":"h@mail.example","name":"hanako","full_name":"山田 花子","created_on":"2026-03-02T01:15:09Z",
 		"address":"東京都千代田区見本町1-2-3","phone":"03-0000-0000","mobile":"090-0000-0000","country":"JP","timezone":"Asia/Tokyo",

@@ -22,7 +22,7 @@ func Checksum(account string, key providers.Secret, user string) providers.Secre
 }
 
 // LoginURL returns a link that logs a user in and shows a schedule; after may
-// be empty. It is for the user's browser: nothing is sent here. The seed
+// be empty. It is for the user's browser: nothing is sent here. The guide
 // reports accounts where no such checksum was accepted.
 func (c *Client) LoginURL(ctx context.Context, after, user string) (providers.Secret, error) {
 	if user == "" {

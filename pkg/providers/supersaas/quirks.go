@@ -14,7 +14,7 @@ type Auth string
 // The ways to authenticate. The empty Auth is BasicAuth.
 const (
 	BasicAuth    Auth = "basic"    // HTTP Basic, which keeps the key out of URLs
-	QueryAuth    Auth = "query"    // ?account=...&api_key=..., as in the seed
+	QueryAuth    Auth = "query"    // ?account=...&api_key=..., as in the guide
 	BearerAuth   Auth = "bearer"   // Authorization: Bearer with ?account=...
 	ChecksumAuth Auth = "checksum" // ?checksum=MD5 where a call names one user; BasicAuth elsewhere
 )
@@ -30,13 +30,13 @@ const (
 )
 
 // Quirks are the differences between one account and another. The zero value
-// reads the seed: parameters named user[...], keys of the awkward kind in
+// reads the guide: parameters named user[...], keys of the awkward kind in
 // braces. They travel in the connection and in the token.
 type Quirks struct {
 	Auth Auth     `json:"auth,omitempty"`
 	Body Encoding `json:"body,omitempty"`
 	// BareFK leaves out the braces of users?id={123fk}: whether they are
-	// part of the syntax or of the seed's notation is not known.
+	// part of the syntax or of the guide's notation is not known.
 	BareFK bool `json:"bare_fk,omitempty"`
 	// HookParent is the parent_id of hooks on the account; empty means the
 	// account's name. An account that refuses the name wants its number.

@@ -14,7 +14,7 @@ import (
 // A Role is a user's right.
 type Role int64
 
-// The roles that the seed names.
+// The roles that the guide names.
 const (
 	RoleUser      Role = 3
 	RoleSuperuser Role = 4

@@ -51,7 +51,7 @@ var japan = time.FixedZone("JST", 9*60*60)
 // "2006-01-02 15:04:05".
 func Timestamp(t time.Time) Value { return Text(t.In(japan).Format(time.DateTime)) }
 
-// requestFields is in the order of the seed's table (yappli.txt:223-235).
+// requestFields is in the order of the documents' table (顧客登録).
 var requestFields = func() []string {
 	names := []string{"unique_id", "login_id", "password", "rank"}
 	for n := 1; n <= columns; n++ {
@@ -136,7 +136,7 @@ func (f Fields) body(encoding Encoding) (call.Body, error) {
 	return call.Multipart(parts)
 }
 
-// json gives the seed's Integer fields as numbers.
+// json gives the documents' Integer fields as numbers.
 func (v Value) json(name string) any {
 	if v.Null {
 		return nil

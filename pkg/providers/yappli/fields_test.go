@@ -16,7 +16,7 @@ import (
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
-func TestRequestFieldsAreThoseOfTheSeed(t *testing.T) {
+func TestRequestFields_AreTheDocumentedOnes(t *testing.T) {
 	t.Parallel()
 	want := []string{"unique_id", "login_id", "password", "rank"}
 	for n := 1; n <= 50; n++ {

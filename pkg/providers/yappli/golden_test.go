@@ -61,22 +61,22 @@ func raw(t *testing.T, server, method, target, token, contentType, body string) 
 	return answer.StatusCode, string(got)
 }
 
-// TestSeedRequests replays every request example of the seed.
-func TestSeedRequests(t *testing.T) {
+// TestDocumentedRequests replays every request example of the documents.
+func TestDocumentedRequests(t *testing.T) {
 	t.Parallel()
 	s := yapplitest.New(yapplitest.Options{Rate: -1, Records: 3})
 	server := httptest.NewServer(s)
 	defer server.Close()
 	const form = "application/x-www-form-urlencoded"
 
-	// yappli.txt:49
+	// アクセストークンの取得
 	status, body := raw(t, server.URL, "POST", "/api/ext/token", "", form,
 		"grant_type=client_credentials&client_id="+yapplitest.ClientID+"&client_secret="+yapplitest.ClientSecret)
 	var token map[string]any
 	if err := json.Unmarshal([]byte(body), &token); status != 200 || err != nil {
 		t.Fatalf("token: %d %s", status, body)
 	}
-	// The properties of the example answer, yappli.txt:56.
+	// The properties of the example answer.
 	access, _ := token["access_token"].(string)
 	if access == "" || token["token_type"] != "bearer" || token["refresh_token"] == "" || token["expires_in"] != 86400.0 || token["scope"] != nil || len(token) != 5 {
 		t.Errorf("token answer %s", body)
@@ -89,12 +89,12 @@ func TestSeedRequests(t *testing.T) {
 	}{
 		{"list", "GET", "/api/ext/users", "", "", 200},
 		{"get", "GET", "/api/ext/users/1001", "", "", 200},
-		// yappli.txt:212 omits the unique_id that yappli.txt:224 requires.
+		// 顧客登録: the example omits the unique_id that the table requires.
 		{"create as printed", "POST", "/api/ext/users", multipartType, multipartBody(example...), 400},
 		{"create", "POST", "/api/ext/users", multipartType, multipartBody(append(example, "unique_id=ss-1")...), 200},
-		// yappli.txt:283
+		// 顧客更新
 		{"update", "PUT", "/api/ext/users/1002", multipartType, multipartBody(example...), 200},
-		// yappli.txt:359
+		// 引き継ぎトークンチェック
 		{"check", "GET", "/api/ext/check/" + s.IssueHandover("1001") + "?id=1001", "", "", 200},
 		{"without a token", "GET", "/api/ext/users", "", "", 401},
 	} {

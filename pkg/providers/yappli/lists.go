@@ -11,13 +11,13 @@ import (
 )
 
 // The forms of a list's answer, by name. The documents print one table that
-// can be read in several ways (seed yappli.txt:121-123), and the older and
+// can be read in several ways (顧客一覧), and the older and
 // newer editions of the API differ.
 const (
-	ShapeTable      = "members[].member" // {"members":[{"member":{...}}]}, or an array in each "member" (seed yappli.txt:121-123)
+	ShapeTable      = "members[].member" // {"members":[{"member":{...}}]}, or an array in each "member" (顧客一覧)
 	ShapeFlat       = "members[]"        // {"members":[{...}]} (third party, unverified)
-	ShapeInner      = "members.member[]" // {"members":{"member":[...]}} (seed yappli.txt:121-122, read as an object)
-	ShapeMember     = "member[]"         // {"member":[...]}, as a single user is typed (seed yappli.txt:171)
+	ShapeInner      = "members.member[]" // {"members":{"member":[...]}} (顧客一覧, read as an object)
+	ShapeMember     = "member[]"         // {"member":[...]}, as a single user is typed (顧客詳細)
 	ShapeArrayTable = "[].member"        // [{"member":{...}}]
 	ShapeArray      = "[]"               // [{...}]
 )

@@ -78,7 +78,7 @@ func TestReadUsers_HoldsARunToAShape(t *testing.T) {
 
 func TestDecodeMember(t *testing.T) {
 	t.Parallel()
-	m, err := yappli.DecodeMember([]byte(seedMember))
+	m, err := yappli.DecodeMember([]byte(fullMember))
 	if err != nil || m.ID != "1001" || m.Column(1) != "山田 花子" {
 		t.Errorf("%+v, %v", m, err)
 	}

@@ -11,8 +11,8 @@ import (
 	"hikyaku/pkg/providers/yappli"
 )
 
-// seedMember has every field of the seed's table (yappli.txt:123-137).
-const seedMember = `{"id":"1001","unique_id":"ss-20450117","login_id":"hanako@mail.example","rank":1,"column01":"山田 花子",` +
+// fullMember has every field of the documents' table (顧客一覧).
+const fullMember = `{"id":"1001","unique_id":"ss-20450117","login_id":"hanako@mail.example","rank":1,"column01":"山田 花子",` +
 	`"column02":"","column50":null,"secret_quetion":"好きな色","point":120,"logined":1,"enabled":0,"point_geted_at":"メモ",` +
 	`"logined_at":"2026-03-02 10:15:10","created_at":"2026-03-01 00:00:00","updated_at":"2026-03-02 10:15:11"}`
 
@@ -22,17 +22,17 @@ func TestDecodeUsersReadsEveryWrapper(t *testing.T) {
 		name, body string
 		want       int
 	}{
-		{"table", `{"members":[{"member":` + seedMember + `},{"member":` + seedMember + `}]}`, 2},
-		{"table with arrays", `{"members":[{"member":[` + seedMember + `,` + seedMember + `]}]}`, 2},
-		{"flat", `{"members":[` + seedMember + `]}`, 1},
-		{"inner", `{"members":{"member":[` + seedMember + `]}}`, 1},
-		{"single", `{"member":` + seedMember + `}`, 1},
-		{"single in an array", `{"member":[` + seedMember + `]}`, 1},
-		{"bare", seedMember, 1},
-		{"bare array", `[` + seedMember + `]`, 1},
-		{"totals", `{"total":1,"current_page":1,"last_page":1,"members":[` + seedMember + `]}`, 1},
-		{"white space and a byte order mark", "\xef\xbb\xbf \r\n{ \"members\" : [ { \"member\" : " + seedMember + " } ] }\n", 1},
-		{"escaped names", `{"m\u0065mbers":[` + strings.Replace(seedMember, `"id"`, `"\u0069d"`, 1) + `]}`, 1},
+		{"table", `{"members":[{"member":` + fullMember + `},{"member":` + fullMember + `}]}`, 2},
+		{"table with arrays", `{"members":[{"member":[` + fullMember + `,` + fullMember + `]}]}`, 2},
+		{"flat", `{"members":[` + fullMember + `]}`, 1},
+		{"inner", `{"members":{"member":[` + fullMember + `]}}`, 1},
+		{"single", `{"member":` + fullMember + `}`, 1},
+		{"single in an array", `{"member":[` + fullMember + `]}`, 1},
+		{"bare", fullMember, 1},
+		{"bare array", `[` + fullMember + `]`, 1},
+		{"totals", `{"total":1,"current_page":1,"last_page":1,"members":[` + fullMember + `]}`, 1},
+		{"white space and a byte order mark", "\xef\xbb\xbf \r\n{ \"members\" : [ { \"member\" : " + fullMember + " } ] }\n", 1},
+		{"escaped names", `{"m\u0065mbers":[` + strings.Replace(fullMember, `"id"`, `"\u0069d"`, 1) + `]}`, 1},
 		{"no members", `{"members":[]}`, 0},
 		{"no members inside", `{"members":[{"member":[]}]}`, 0},
 	} {
@@ -65,7 +65,7 @@ func TestDecodeUsersSkipsEveryWhiteSpace(t *testing.T) {
 
 func TestDecodeUsersRefusesWhatIsNoMember(t *testing.T) {
 	t.Parallel()
-	deep := func(n int) string { return strings.Repeat(`[`, n) + seedMember + strings.Repeat(`]`, n) }
+	deep := func(n int) string { return strings.Repeat(`[`, n) + fullMember + strings.Repeat(`]`, n) }
 	if _, err := yappli.DecodeUsers([]byte(deep(8))); err != nil {
 		t.Errorf("8 arrays: %v", err)
 	}
@@ -73,8 +73,8 @@ func TestDecodeUsersRefusesWhatIsNoMember(t *testing.T) {
 		"nothing": ``, "space": ` `, "null": `null`, "text": `"members"`, "number": `7`, "html": `<!doctype html><html>ログイン</html>`,
 		"no wrapper": `{"users":[]}`, "empty object": `{}`, "null members": `{"members":null}`, "text member": `{"members":["1001"]}`,
 		"error": `{"error":"invalid_request","error_description":"x"}`, "no id": `{"members":[{"member":{"unique_id":"x"}}]}`,
-		"null id": `{"id":null}`, "empty id": `{"members":[` + seedMember + `,{"id":""}]}`, "cut short": `{"members":[{"member":{"id":"1"`,
-		"two documents": seedMember + seedMember, "too deep": deep(9), "garbage": "\x00\xff\xfe", "not UTF-8": strings.Replace(seedMember, "メモ", "\xff", 1),
+		"null id": `{"id":null}`, "empty id": `{"members":[` + fullMember + `,{"id":""}]}`, "cut short": `{"members":[{"member":{"id":"1"`,
+		"two documents": fullMember + fullMember, "too deep": deep(9), "garbage": "\x00\xff\xfe", "not UTF-8": strings.Replace(fullMember, "メモ", "\xff", 1),
 	} {
 		members, err := yappli.DecodeUsers([]byte(body))
 		if !errors.Is(err, providers.ErrInvalid) {
@@ -130,7 +130,7 @@ func TestMemberIsLenientInTypes(t *testing.T) {
 // member, and checks that nothing panics on anything else.
 func FuzzDecodeUsers(f *testing.F) {
 	for _, seed := range []string{
-		seedMember, `{"members":[{"member":` + seedMember + `}]}`, `{"members":[]}`, `{"id":1e3,"column01":"\ud800"}`, "\xef\xbb\xbf[]", `{"id":[{}],"a":"\\\""}`,
+		fullMember, `{"members":[{"member":` + fullMember + `}]}`, `{"members":[]}`, `{"id":1e3,"column01":"\ud800"}`, "\xef\xbb\xbf[]", `{"id":[{}],"a":"\\\""}`,
 		`{"member":{"id":"1","x":{"id":"2","y":[1,"]"]}}}`, `{`, `"`, `[[[[[[[[[`,
 	} {
 		f.Add([]byte(seed))

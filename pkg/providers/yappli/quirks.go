@@ -10,7 +10,7 @@ import (
 
 // Quirks are what differs between tenants and generations of the API. They
 // travel as JSON in the connection and in the token. An empty field means the
-// seed's reading, which is the first one named in its comment.
+// documents' reading, which is the first one named in its comment.
 type Quirks struct {
 	// Token is the encoding of the token request: form, or json.
 	Token Encoding `json:"token,omitempty"`
@@ -63,7 +63,7 @@ const (
 )
 
 const (
-	defaultPageSize = 50   // (seed yappli.txt:113)
+	defaultPageSize = 50   // (顧客一覧)
 	largestPageSize = 1000 // (third party, unverified)
 )
 

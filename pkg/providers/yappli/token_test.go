@@ -138,10 +138,10 @@ func TestObtainFailures(t *testing.T) {
 	}
 }
 
-// TestTokenAnswers decodes the seed's example (yappli.txt:56) and its variants.
+// TestTokenAnswers decodes the documents' example (アクセストークンの取得) and its variants.
 func TestTokenAnswers(t *testing.T) {
 	t.Parallel()
-	seed := `{
+	printed := `{
   "access_token": "XXXXXXXXXXXXXXXXXXXXXXXXXXXXXX",
   "token_type": "bearer",
   "refresh_token": "XXXXXXXXXXXXXXXXXXXXXXXXXXXXXX",
@@ -154,8 +154,8 @@ func TestTokenAnswers(t *testing.T) {
 		life time.Duration
 		want error
 	}{
-		"as printed":       {seed, 24 * time.Hour, nil},
-		"life as text":     {strings.Replace(seed, "86400", `"86400"`, 1), 24 * time.Hour, nil},
+		"as printed":       {printed, 24 * time.Hour, nil},
+		"life as text":     {strings.Replace(printed, "86400", `"86400"`, 1), 24 * time.Hour, nil},
 		"life not given":   {`{"access_token":"A"}`, 0, nil},
 		"no token":         {`{"token_type":"bearer","expires_in":86400}`, 0, providers.ErrInvalid},
 		"error as success": {`{"error":"invalid_client","error_description":"x"}`, 0, providers.ErrRevoked},

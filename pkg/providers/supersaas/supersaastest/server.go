@@ -65,7 +65,7 @@ const allowedRate = 5
 // An Order is how lists of users are sorted.
 type Order string
 
-// The orders. The seed's author sees ByName, which is the default.
+// The orders. The guide's author sees ByName, which is the default.
 const (
 	ByName   Order = "name"
 	ByID     Order = "id"
@@ -77,7 +77,7 @@ const (
 type Knobs struct {
 	Order       Order
 	GoneAsUser  bool // GET of a deleted user or booking answers 200 with deleted, instead of 404
-	RefuseLogin bool // no checksum opens a login link, as the seed reports
+	RefuseLogin bool // no checksum opens a login link, as the guide reports
 	RefuseBasic bool // only a key in the query, or a bearer, is accepted
 	RefusePing  bool // the account has no ping
 	ParentByID  bool // hooks on the account want its number as parent_id

@@ -24,8 +24,8 @@ type Member struct {
 // columns is how many custom fields a member has.
 const columns = 50
 
-// answerFields are the fields of an answer in the order of the seed's table
-// (yappli.txt:123-137), without id.
+// answerFields are the fields of an answer in the order of the documents'
+// table (顧客一覧), without id.
 var answerFields = func() []string {
 	names := []string{"unique_id", "login_id", "rank"}
 	for n := 1; n <= columns; n++ {

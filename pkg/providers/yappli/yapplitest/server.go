@@ -7,7 +7,7 @@
 //	client := yappli.New(providers.Fixed(s.Token("http://yappli.example")), &providers.Options{HTTP: s.Client()})
 //
 // Where the documents are silent or contradict themselves, a knob of Server
-// says what this tenant does; the zero value of each is the seed's reading.
+// says what this tenant does; the zero value of each is the documents' reading.
 // Set knobs before the first request, or inside Do. Records are read and
 // changed by hand with Members, Put, Delete and FindUnique, at any time and
 // from any goroutine.
@@ -16,7 +16,7 @@
 // body in another encoding than the tenant's, an update that names point (or,
 // before generation 3, unique_id), and values that are not of their type are
 // refused with 400. Names that no document knows are ignored, because the
-// provider's own examples send one (seed yappli.txt:218).
+// provider's own examples send one (顧客登録).
 package yapplitest
 
 import (
@@ -73,7 +73,7 @@ const (
 )
 
 const (
-	tokenLife   = 24 * time.Hour // (seed yappli.txt:92)
+	tokenLife   = 24 * time.Hour // (アクセストークンの再発行)
 	defaultRate = 2              // a guess: no limit is published
 	defaultPage = 50
 	largestPage = 1000

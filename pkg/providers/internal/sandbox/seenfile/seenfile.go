@@ -1,5 +1,5 @@
 // Package seenfile lets a provider's tests hand what their sandboxes were sent
-// to the seed map's test, which runs them as another process.
+// to the test of coverage.tsv, which runs them as another process.
 package seenfile
 
 import (

@@ -17,48 +17,50 @@ import (
 )
 
 const (
-	seedMap    = root + "/docs/providers/seedmap.tsv"
-	seedHeader = "seed\tline\tkind\twhat\tfunction\ttest\tseen"
-	notBuilt   = "not built"
+	coverageList   = root + "/docs/providers/coverage.tsv"
+	coverageHeader = "document\tline\tkind\twhat\tfunction\ttest\tseen"
+	notBuilt       = "not built"
 )
 
-// seeds are the providers' documents, by the package that is built from each.
-var seeds = map[string]string{
+// documents are the providers' documents, as the first column names copies of
+// them, with the package that is built from each. Its documentation has title
+// and address, under Sources.
+var documents = map[string]string{
 	"actibook.txt": "actibook", "assist-tencho.txt": "assisttencho", "shopline.txt": "shopline", "supersaas.txt": "supersaas", "yappli.txt": "yappli",
 }
 
 var (
-	seedKinds = strings.Fields("endpoint parameter response rule warning example context")
-	seedLines = regexp.MustCompile(`^[0-9]+(-[0-9]+)?$`)
-	testName  = regexp.MustCompile(`^(Test|Example|Fuzz)\S*$`)
+	coverageKinds = strings.Fields("endpoint parameter response rule warning example context")
+	lineRange     = regexp.MustCompile(`^[0-9]+(-[0-9]+)?$`)
+	testName      = regexp.MustCompile(`^(Test|Example|Fuzz)\S*$`)
 )
 
-// A seedRow says where one thing in the providers' documents is kept.
-type seedRow struct {
-	number                                   int // line in the file
-	seed, lines, kind, what, code, test, saw string
+// A coverageRow says where one thing in the providers' documents is kept.
+type coverageRow struct {
+	number                                       int // line in the file
+	document, lines, kind, what, code, test, saw string
 }
 
 // provider returns the package that the row is about.
-func (r seedRow) provider() string { return seeds[r.seed] }
+func (r coverageRow) provider() string { return documents[r.document] }
 
 // built is false for what the row says was left out, with the reason.
-func (r seedRow) built() bool { return !strings.HasPrefix(r.code, notBuilt) }
+func (r coverageRow) built() bool { return !strings.HasPrefix(r.code, notBuilt) }
 
-// TestSeedMap runs the providers' tests once in a process of their own, and
-// holds every row of the seed map against what happened: its test ran and
+// TestCoverage runs the providers' tests once in a process of their own, and
+// holds every row of coverage.tsv against what happened: its test ran and
 // passed, its code exists, and the sandbox saw its parameter.
-func TestSeedMap(t *testing.T) {
-	rows := readSeedMap(t)
+func TestCoverage(t *testing.T) {
+	rows := readCoverage(t)
 	start := time.Now()
 	passed, seen := runProviders(t)
 	t.Logf("%d rows; the providers' tests took %v", len(rows), time.Since(start).Round(time.Second))
 	names := map[string]identifiers{}
-	for _, provider := range seeds {
+	for _, provider := range documents {
 		names[provider] = identifiersOf(t, provider)
 	}
 	for _, r := range rows {
-		at := fmt.Sprintf("seedmap.tsv row %d (%s:%s)", r.number, r.seed, r.lines)
+		at := fmt.Sprintf("coverage.tsv row %d (%s:%s)", r.number, r.document, r.lines)
 		if fault := r.missingCode(names[r.provider()]); fault != "" {
 			t.Errorf("%s: %s", at, fault)
 		}
@@ -75,48 +77,48 @@ func TestSeedMap(t *testing.T) {
 	}
 }
 
-func readSeedMap(t *testing.T) []seedRow {
+func readCoverage(t *testing.T) []coverageRow {
 	t.Helper()
-	content, err := os.ReadFile(seedMap)
+	content, err := os.ReadFile(coverageList)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
-	if lines[0] != seedHeader {
-		t.Fatalf("seedmap.tsv row 1 must be the header %q", seedHeader)
+	if lines[0] != coverageHeader {
+		t.Fatalf("coverage.tsv row 1 must be the header %q", coverageHeader)
 	}
-	rows, counts := make([]seedRow, 0, len(lines)), map[string]int{}
+	rows, counts := make([]coverageRow, 0, len(lines)), map[string]int{}
 	for i, line := range lines[1:] {
 		number := i + 2
 		c := strings.Split(line, "\t")
 		if len(c) != 7 || slices.ContainsFunc(c, func(s string) bool { return strings.TrimSpace(s) == "" }) {
-			t.Errorf("seedmap.tsv row %d has not seven filled columns", number)
+			t.Errorf("coverage.tsv row %d has not seven filled columns", number)
 			continue
 		}
-		r := seedRow{number, c[0], c[1], c[2], c[3], c[4], c[5], c[6]}
+		r := coverageRow{number, c[0], c[1], c[2], c[3], c[4], c[5], c[6]}
 		if fault := r.malformed(); fault != "" {
-			t.Errorf("seedmap.tsv row %d: %s", number, fault)
+			t.Errorf("coverage.tsv row %d: %s", number, fault)
 			continue
 		}
-		counts[r.seed]++
+		counts[r.document]++
 		rows = append(rows, r)
 	}
-	for seed := range seeds {
-		if counts[seed] == 0 {
-			t.Errorf("seedmap.tsv has no row for %s", seed)
+	for document := range documents {
+		if counts[document] == 0 {
+			t.Errorf("coverage.tsv has no row for %s", document)
 		}
 	}
 	return rows
 }
 
 // malformed returns what is wrong with a row by itself, or "".
-func (r seedRow) malformed() string {
+func (r coverageRow) malformed() string {
 	switch {
-	case seeds[r.seed] == "":
-		return fmt.Sprintf("%q is no seed", r.seed)
-	case !seedLines.MatchString(r.lines):
+	case documents[r.document] == "":
+		return fmt.Sprintf("%q is no provider's document", r.document)
+	case !lineRange.MatchString(r.lines):
 		return fmt.Sprintf("%q is no line or range of lines", r.lines)
-	case !slices.Contains(seedKinds, r.kind):
+	case !slices.Contains(coverageKinds, r.kind):
 		return fmt.Sprintf("%q is no kind", r.kind)
 	case r.test != "-" && !testName.MatchString(r.test):
 		return fmt.Sprintf("%q is no name of a test", r.test)
@@ -138,7 +140,7 @@ func runProviders(t *testing.T) (passed, seen map[string]bool) {
 	t.Helper()
 	dir := t.TempDir()
 	tests := []string{"test", "-json", "-count=1", "-vet=off"}
-	for _, provider := range seeds {
+	for _, provider := range documents {
 		tests = append(tests, "./pkg/providers/"+provider+"/...")
 	}
 	command := exec.Command("go", tests...)
@@ -170,7 +172,7 @@ func runProviders(t *testing.T) (passed, seen map[string]bool) {
 		t.Fatalf("go test ./pkg/providers/...: %v\n%s", failure, &faults)
 	}
 	seen = map[string]bool{}
-	for _, provider := range seeds {
+	for _, provider := range documents {
 		content, err := os.ReadFile(filepath.Join(dir, provider+".txt"))
 		if err != nil {
 			t.Errorf("the tests of %s left no list of what its sandbox saw: call seenfile.Write in TestMain", provider)

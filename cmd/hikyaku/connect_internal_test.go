@@ -13,6 +13,7 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -78,7 +79,7 @@ func (c *connecting) with(n newConnection, answers ...string) (connection, store
 func TestConnect_AgainKeepsWhatIsNotAsked(t *testing.T) {
 	t.Parallel()
 	c := newConnecting(t)
-	before := yapplitest.New(yapplitest.Options{}).Connection("https://crm.example")
+	before := yapplitest.New(sandbox.Options{}).Connection("https://crm.example")
 	before.Quirks, before.ClientSecrets = json.RawMessage(`{"update":"partial"}`), append(before.ClientSecrets, providers.NewSecret("canary-older"))
 	c.store(before)
 	after, stored, err := c.with(newConnection{provider: providers.Yappli, unchecked: true}, "", "", "")
@@ -116,10 +117,10 @@ func TestConnect_AsksAgainOnlyWhatWasWrong(t *testing.T) {
 // The documents of everybody's sandbox are right.
 func TestCheckConnection_TakesWhatWorks(t *testing.T) {
 	t.Parallel()
-	shop := shoplinetest.New(shoplinetest.Options{})
+	shop := shoplinetest.New(sandbox.Options{})
 	for _, c := range []providers.Connection{
-		yapplitest.New(yapplitest.Options{}).Connection("http://127.0.0.1:8080"), shop.Connection("https://open.shopline.io/v1"),
-		shop.AppConnection("http://localhost:8080/v1"), supersaastest.New(supersaastest.Options{}).Connection("https://www.supersaas.com"),
+		yapplitest.New(sandbox.Options{}).Connection("http://127.0.0.1:8080"), shop.Connection("https://open.shopline.io/v1"),
+		shop.AppConnection("http://localhost:8080/v1"), supersaastest.New(sandbox.Options{}).Connection("https://www.supersaas.com"),
 	} {
 		if _, err := parseDocument(c.Document(), c.Provider, time.Now()); err != nil {
 			t.Errorf("%s: %v", c.Provider, err)

@@ -22,6 +22,7 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
 
@@ -164,7 +165,7 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	context.AfterFunc(ctx, func() { _ = logs.Close() })
 	d.stack, err = localstack.Start(ctx, localstack.Options{
-		Sandbox: localstack.SandboxOptions{Seed: demoSeed, Records: demoRecords, Rate: demoRate},
+		Sandbox: sandbox.Options{Seed: demoSeed, Records: demoRecords, Rate: demoRate},
 		Dir:     filepath.Join(d.dir, "objects"), Mapping: mapping, Log: slog.New(slog.NewJSONHandler(logs, nil)),
 	})
 	if err != nil {
@@ -258,7 +259,7 @@ func (d *demo) drained(ctx context.Context) error {
 // of its export must stop before its deadline.
 func (d *demo) slowOrders() {
 	shop := d.stack.Sandboxes["shopline"].(*shoplinetest.Server) //nolint:forcetypeassert // NewSandbox made it
-	shop.Inject(shoplinetest.Fault{Kind: "slow", Route: "GET /v1/orders", After: 2, Delay: 3 * time.Second})
+	shop.Inject(sandbox.Fault{Kind: "slow", Route: "GET /v1/orders", After: 2, Delay: 3 * time.Second})
 }
 
 // exported reads a published run again and proves every figure of it.

@@ -25,6 +25,7 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/dirstore"
 	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // exportFlags say where an export's tokens come from and its files go.
@@ -105,7 +106,7 @@ func (f *exportFlags) environ(ctx context.Context) (lambdafn.Environ, error) {
 	if !f.sandbox {
 		return clibase.Environ(ctx, f.stack.prefix, f.stack.bucket)
 	}
-	s, err := localstack.Start(ctx, localstack.Options{Sandbox: localstack.SandboxOptions{Records: f.records, Rate: demoRate}})
+	s, err := localstack.Start(ctx, localstack.Options{Sandbox: sandbox.Options{Records: f.records, Rate: demoRate}})
 	if err != nil {
 		return lambdafn.Environ{}, err
 	}

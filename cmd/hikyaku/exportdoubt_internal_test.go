@@ -17,6 +17,7 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // runCommand runs a command in this process.
@@ -63,7 +64,7 @@ func connectShop(t *testing.T, shop *httptest.Server) {
 	t.Helper()
 	t.Cleanup(shop.Close)
 	s, err := localstack.Start(t.Context(), localstack.Options{
-		Sandbox: localstack.SandboxOptions{Rate: -1}, Dir: t.TempDir(), Mapping: filepath.Join("..", "..", "config", "mapping.yaml"),
+		Sandbox: sandbox.Options{Rate: -1}, Dir: t.TempDir(), Mapping: filepath.Join("..", "..", "config", "mapping.yaml"),
 	})
 	if err != nil {
 		t.Fatal(err)

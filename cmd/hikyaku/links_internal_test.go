@@ -22,6 +22,7 @@ import (
 	"hikyaku/internal/webhookrelay/state"
 	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -51,8 +52,8 @@ func (h byHost) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func linkStack(t *testing.T) (*tenant.Tenant, *supersaastest.Server, *yapplitest.Server, *memoryQueue, *bytes.Buffer) {
-	shop := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1})
-	crm := yapplitest.New(yapplitest.Options{Records: -1, Rate: -1})
+	shop := supersaastest.New(sandbox.Options{Records: -1, Rate: -1})
+	crm := yapplitest.New(sandbox.Options{Records: -1, Rate: -1})
 	m, err := mapping.Parse("m", []byte("options: {zone: Asia/Tokyo, region: JP}\ncolumn01: full_name\n"))
 	if err != nil {
 		t.Fatal(err)

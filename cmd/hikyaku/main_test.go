@@ -31,6 +31,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -93,7 +94,7 @@ func newStack(ctx context.Context) (*localstack.Stack, map[string]string, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := localstack.Start(ctx, localstack.Options{Sandbox: localstack.SandboxOptions{Records: 5, Rate: -1}, Mapping: mapping})
+	s, err := localstack.Start(ctx, localstack.Options{Sandbox: sandbox.Options{Records: 5, Rate: -1}, Mapping: mapping})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -328,10 +329,10 @@ func cmdTenant(ts *testscript.TestScript, _ bool, a []string) {
 	case "fails":
 		n, err := strconv.Atoi(a[1])
 		ts.Check(err)
-		crm.Inject(yapplitest.Fault{Kind: yapplitest.Denied, Route: "PUT ", After: n, Times: -1})
+		crm.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "PUT ", After: n, Times: -1})
 		return
 	case "mends":
-		crm.SetFaults(yapplitest.Faults{})
+		crm.SetFaults(sandbox.Faults{})
 		return
 	}
 	crm.Do(func() { crm.Replace = a[0] == "replace" })
@@ -360,7 +361,7 @@ func cmdBreaks(ts *testscript.TestScript, _ bool, a []string) {
 	case providers.SuperSaaS:
 		s.SuperSaaS().RollKey()
 	case providers.Yappli:
-		s.Yappli().Inject(supersaastest.Fault{Kind: "5xx", Times: -1})
+		s.Yappli().Inject(sandbox.Fault{Kind: "5xx", Times: -1})
 	default:
 		ts.Fatalf("breaks %s: not prepared", a[0])
 	}

@@ -19,6 +19,7 @@ import (
 	"hikyaku/internal/hostguard"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // sandboxFlags are the flags of the sandbox command.
@@ -30,7 +31,7 @@ type sandboxFlags struct {
 	localHooks       bool
 	exposed          bool
 	hosts            []string
-	options          localstack.SandboxOptions
+	options          sandbox.Options
 }
 
 func newSandbox() *cobra.Command {

@@ -32,6 +32,7 @@ import (
 	_ "hikyaku/internal/lambdafn/refreshfn" // change of them must not be answered
 	_ "hikyaku/internal/lambdafn/relayfn"   // from the test cache
 	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // endpointVariable names an AWS beside the local one.
@@ -107,7 +108,7 @@ func clock() func() time.Time {
 func newWorld(t *testing.T, endpoint string) *world {
 	t.Helper()
 	stack, err := localstack.Start(t.Context(), localstack.Options{
-		Sandbox: localstack.SandboxOptions{Records: records, Rate: 10_000, Now: clock()}, Mapping: mappingFile(t),
+		Sandbox: sandbox.Options{Records: records, Rate: 10_000, Now: clock()}, Mapping: mappingFile(t),
 	})
 	if err != nil {
 		t.Fatal(err)

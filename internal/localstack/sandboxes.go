@@ -11,13 +11,11 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
-
-// SandboxOptions configure any provider's sandbox.
-type SandboxOptions = yapplitest.Options
 
 // A Sandbox is what every provider's sandbox offers.
 type Sandbox interface {
@@ -33,7 +31,7 @@ type Sandbox interface {
 }
 
 // NewSandbox returns a provider's sandbox, or nil for an unknown name.
-func NewSandbox(provider string, o SandboxOptions) Sandbox {
+func NewSandbox(provider string, o sandbox.Options) Sandbox {
 	switch provider {
 	case providers.AssistTencho:
 		return assisttenchotest.New(o)

@@ -23,6 +23,7 @@ import (
 	"hikyaku/internal/hostguard"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -43,7 +44,7 @@ const (
 
 // Options configure a Stack. The zero value is ready for use.
 type Options struct {
-	Sandbox SandboxOptions
+	Sandbox sandbox.Options
 	Dir     string       // keeps the objects as files; empty: in memory
 	Host    string       // address to listen on; empty: 127.0.0.1
 	Public  string       // host name by which the functions reach Host; empty: Host itself

@@ -17,6 +17,7 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // The members of bulk are numbered from here on, so that all ids are of one length.
@@ -35,7 +36,7 @@ type bulk struct {
 func newBulk(t testing.TB, rows int) *bulk {
 	t.Helper()
 	var dump bytes.Buffer
-	if err := localstack.NewSandbox(providers.SHOPLINE, localstack.SandboxOptions{Seed: seed(), Records: bulkPage}).Dump(&dump); err != nil {
+	if err := localstack.NewSandbox(providers.SHOPLINE, sandbox.Options{Seed: seed(), Records: bulkPage}).Dump(&dump); err != nil {
 		t.Fatal(err)
 	}
 	var held struct{ Customers []json.RawMessage }
@@ -205,7 +206,7 @@ func connected(t testing.TB, list http.Handler, local *awslocal.AWS, door http.H
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := localstack.NewSandbox(providers.Yappli, localstack.SandboxOptions{}).Token(source)
+	token := localstack.NewSandbox(providers.Yappli, sandbox.Options{}).Token(source)
 	if err := local.Secrets.Create(t.Context(), secretstore.Name(localstack.Prefix, providers.Yappli, secretstore.TokenPart), uuid.NewString(), token.Document()); err != nil {
 		t.Fatal(err)
 	}

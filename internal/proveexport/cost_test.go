@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // TestCost counts the calls of a run, and extends them to a million rows: one
@@ -21,7 +21,7 @@ func TestCost(t *testing.T) {
 		{"cost of a million rows at 250 a page", "250", 0.01, false}, {"cost of a million rows at 50 a page", "50", 0.02, false},
 		{"guard removed: a million rows at 25 a page", "25", 0.02, true},
 	} {
-		r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: rows, Rate: anyRate})
+		r := newRig(t, sandbox.Options{Seed: seed(), Records: rows, Rate: anyRate})
 		r.vars["HIKYAKU_EXPORT_PAGE_SIZE"] = c.page
 		a := r.must(event("shopline/customers", 1))
 		m := r.verified(a.Manifest)

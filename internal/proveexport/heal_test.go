@@ -18,8 +18,8 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
-	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // held returns a list of a sandbox in compact form.
@@ -50,7 +50,7 @@ func (r *rig) held(provider, list string) []string {
 
 // TestHeal refuses the token in the middle of a run.
 func TestHeal(t *testing.T) {
-	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 300, Rate: anyRate})
+	r := newRig(t, sandbox.Options{Seed: seed(), Records: 300, Rate: anyRate})
 	refresher, err := refreshfn.New(t.Context(), lambdafn.Environ{Vars: r.stack.Vars(localstack.TokenRefresh), Out: io.Discard})
 	if err != nil {
 		t.Fatal(err)
@@ -64,14 +64,14 @@ func TestHeal(t *testing.T) {
 	}
 	refreshes := func() int { return r.stack.AWS.Calls()["lambda.Invoke"] }
 	before := refreshes()
-	r.stack.Yappli().Inject(yapplitest.Fault{Kind: yapplitest.Denied, After: 3, Times: 1})
+	r.stack.Yappli().Inject(sandbox.Fault{Kind: sandbox.Denied, After: 3, Times: 1})
 	a := r.must(event("yappli/users", 1))
 	got, want := r.rows(r.verified(a.Manifest)), r.held(providers.Yappli, "users")
 	figure(t, a.Status == export.Done && slices.Equal(got, want), "401 in the middle of a run", "every row, and the refresher asked",
 		"%s with %d of %d rows, %d invocations of the refresher", a.Status, len(got), len(want), refreshes()-before)
 
 	delete(r.vars, "HIKYAKU_TOKENREFRESH_FUNCTION")
-	r.stack.Yappli().Inject(yapplitest.Fault{Kind: yapplitest.Denied, After: 3, Times: 1})
+	r.stack.Yappli().Inject(sandbox.Fault{Kind: sandbox.Denied, After: 3, Times: 1})
 	_, err = r.invoke(t.Context(), event("yappli/users", 2))
 	figure(t, err != nil, "guard removed: a 401 without a refresher to ask", "must fail", "%v", err)
 }
@@ -80,7 +80,7 @@ func TestHeal(t *testing.T) {
 func TestDelivery(t *testing.T) {
 	prove.Heavy(t)
 	t.Parallel()
-	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 60, Rate: anyRate})
+	r := newRig(t, sandbox.Options{Seed: seed(), Records: 60, Rate: anyRate})
 	now := time.Now().UTC().Truncate(time.Minute)
 	scheduled := func(after time.Duration) string {
 		return `{"action":"extract","dataset":"shopline/orders","scheduled_time":"` + now.Add(after).Format(time.RFC3339) + `"}`
@@ -137,7 +137,7 @@ func (r *rig) planLike(dataset string, other, run export.Run, passes string) {
 
 // TestVerify tampers with a published run.
 func TestVerify(t *testing.T) {
-	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 60, Rate: anyRate})
+	r := newRig(t, sandbox.Options{Seed: seed(), Records: 60, Rate: anyRate})
 	r.vars["HIKYAKU_EXPORT_COMPRESSION"] = "none"
 	a := r.must(event("yappli/users", 1))
 	m := r.verified(a.Manifest)
@@ -175,7 +175,7 @@ func TestVerify(t *testing.T) {
 
 // TestFieldsLeave drops and hashes, and looks for what is left.
 func TestFieldsLeave(t *testing.T) {
-	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 60, Rate: anyRate})
+	r := newRig(t, sandbox.Options{Seed: seed(), Records: 60, Rate: anyRate})
 	whole, _, values := r.fieldsLeft(1)
 	r.vars["HIKYAKU_EXPORT_DROP"] = "shopline/customers: email"
 	r.vars["HIKYAKU_EXPORT_HASH"] = "shopline/customers: mobile_phone"

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"hikyaku/internal/export"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 var healthySeed = flag.Int64("healthy", -1, "run this one seed of each situation in which nobody lies, and print its log")
@@ -41,7 +41,7 @@ func openHealth(t *testing.T, seed uint64, name string, rows, page int, chance *
 	if i < 0 {
 		t.Fatal("no way of paging is called " + name)
 	}
-	a := ways[i].open(yapplitest.Options{Seed: seed, Records: cmp.Or(rows, -1), Rate: -1}, page, chance)
+	a := ways[i].open(sandbox.Options{Seed: seed, Records: cmp.Or(rows, -1), Rate: -1}, page, chance)
 	if a.paging.clamp > 0 { // pages of two or three rows do not outrun a change with every third request
 		a.paging.clamp = max(a.paging.clamp, 4)
 	}

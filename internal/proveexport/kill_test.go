@@ -9,9 +9,8 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/export"
-	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // register runs the real binary as the function "export".
@@ -36,7 +35,7 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	kills := sized(60, 3)
 	rows := sized(3000, 1500)
-	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: rows, Rate: anyRate, Faults: yapplitest.Faults{Latency: 2 * time.Millisecond}})
+	r := newRig(t, sandbox.Options{Seed: seed(), Records: rows, Rate: anyRate, Faults: sandbox.Faults{Latency: 2 * time.Millisecond}})
 	r.register("HIKYAKU_EXPORT_PART_MIB=1", "GOMAXPROCS=1")
 	const dataset = "shopline/customers"
 	backfill := func(n int) (string, export.Run) {

@@ -12,6 +12,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -100,7 +101,7 @@ func (p paging) whole(q url.Values) {
 // A way is a dataset in one way of paging. Its name is shown.
 type way struct {
 	name, dataset string
-	open          func(o yapplitest.Options, page int, chance *rand.Rand) *account
+	open          func(o sandbox.Options, page int, chance *rand.Rand) *account
 }
 
 // ways are all that the export reads, the ways that a list may be asked for the
@@ -138,8 +139,8 @@ func clamp(chance *rand.Rand) int {
 // mark is a value that nothing else has, so that a change shows.
 func mark(chance *rand.Rand) string { return fmt.Sprintf("変更 %d", chance.Uint64()) }
 
-func openMembers(style string) func(yapplitest.Options, int, *rand.Rand) *account {
-	return func(o yapplitest.Options, page int, chance *rand.Rand) *account {
+func openMembers(style string) func(sandbox.Options, int, *rand.Rand) *account {
+	return func(o sandbox.Options, page int, chance *rand.Rand) *account {
 		o.Records *= 2 // every other one leaves a gap, into which others come
 		s := yapplitest.New(o)
 		s.Tokens.Life = 0
@@ -193,7 +194,7 @@ func openMembers(style string) func(yapplitest.Options, int, *rand.Rand) *accoun
 	}
 }
 
-func openBookers(o yapplitest.Options, page int, chance *rand.Rand) *account {
+func openBookers(o sandbox.Options, page int, chance *rand.Rand) *account {
 	s := supersaastest.New(o)
 	s.Knobs.Order = pick(chance, supersaastest.ByName, supersaastest.ByID, supersaastest.Shuffled)
 	a := &account{
@@ -224,8 +225,8 @@ func openBookers(o yapplitest.Options, page int, chance *rand.Rand) *account {
 	return a
 }
 
-func openBookings(changes bool) func(yapplitest.Options, int, *rand.Rand) *account {
-	return func(o yapplitest.Options, page int, chance *rand.Rand) *account {
+func openBookings(changes bool) func(sandbox.Options, int, *rand.Rand) *account {
+	return func(o sandbox.Options, page int, chance *rand.Rand) *account {
 		if o.Records > 0 {
 			o.Records = 1 + o.Records*3/2 // over three schedules
 		}
@@ -296,8 +297,8 @@ func bookingTimes(record string) map[string]time.Time {
 	return map[string]time.Time{"": b.Updated}
 }
 
-func openShop(list string) func(yapplitest.Options, int, *rand.Rand) *account {
-	return func(o yapplitest.Options, page int, chance *rand.Rand) *account {
+func openShop(list string) func(sandbox.Options, int, *rand.Rand) *account {
+	return func(o sandbox.Options, page int, chance *rand.Rand) *account {
 		s := shoplinetest.New(o)
 		a := &account{
 			handler: s, token: s.Token(providerURL), id: "id", vars: pageSize(page), times: shopTimes,
@@ -366,8 +367,8 @@ func shopTimes(record string) map[string]time.Time {
 	return times
 }
 
-func openSales(style assisttencho.PagingStyle) func(yapplitest.Options, int, *rand.Rand) *account {
-	return func(o yapplitest.Options, page int, chance *rand.Rand) *account {
+func openSales(style assisttencho.PagingStyle) func(sandbox.Options, int, *rand.Rand) *account {
+	return func(o sandbox.Options, page int, chance *rand.Rand) *account {
 		s := assisttenchotest.New(o)
 		s.Quirks.Paging = assisttencho.Paging{Style: style, Size: 500}
 		s.Quirks.Envelope = pick(chance, "orders", "orders", "response.orders")

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A mode is how lies follow each other.
@@ -147,7 +147,7 @@ func takeTurns() {
 	turns = map[string]map[class][]kind{}
 	fitting, fits := map[string][]kind{}, map[string]int{}
 	for _, w := range ways {
-		a := w.open(yapplitest.Options{Records: 1, Rate: -1}, 5, chance)
+		a := w.open(sandbox.Options{Records: 1, Rate: -1}, 5, chance)
 		for _, k := range kinds {
 			if k.fits == nil || k.fits(a) {
 				fitting[w.name] = append(fitting[w.name], k)

@@ -17,7 +17,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/prove"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 var (
@@ -60,7 +60,7 @@ func (v *verdict) run(t *testing.T, extra int) {
 	p := v.plan
 	chance := rand.New(rand.NewPCG(p.seed, 0xacc7))
 	records := cmp.Or(p.rows, -1)
-	a := p.way.open(yapplitest.Options{Seed: p.seed, Records: records, Rate: -1}, p.page, chance)
+	a := p.way.open(sandbox.Options{Seed: p.seed, Records: records, Rate: -1}, p.page, chance)
 	p.choose(a)
 	if extra > 0 {
 		p.pretend()

@@ -25,6 +25,7 @@ import (
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -74,8 +75,8 @@ type paced struct {
 func (p *paced) run(t *testing.T) {
 	t.Helper()
 	const page = 2
-	sandbox := yapplitest.New(yapplitest.Options{
-		Seed: seed(), Records: page * sized(4000, 1000) / p.runs, Rate: p.really, Faults: yapplitest.Faults{RetryAfter: "1"},
+	sandbox := yapplitest.New(sandbox.Options{
+		Seed: seed(), Records: page * sized(4000, 1000) / p.runs, Rate: p.really, Faults: sandbox.Faults{RetryAfter: "1"},
 	})
 	local, err := awslocal.New(awslocal.Options{})
 	if err != nil {
@@ -167,7 +168,7 @@ func (p *pursuit) run(t *testing.T) {
 		page = 40
 	}
 	way := ways[slices.IndexFunc(ways, func(w way) bool { return w.name == p.way })]
-	a := way.open(yapplitest.Options{Seed: seed(), Records: page * sized(400, 200), Rate: -1}, page+1, random(12)) // one row overlaps
+	a := way.open(sandbox.Options{Seed: seed(), Records: page * sized(400, 200), Rate: -1}, page+1, random(12)) // one row overlaps
 	if a.paging.clamp = 0; a.paging.fixed > 0 {
 		a.paging.fixed = page
 	}

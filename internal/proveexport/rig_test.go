@@ -22,6 +22,7 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // What all proofs share, under shorter names.
@@ -42,7 +43,7 @@ type rig struct {
 
 const anyRate = 1e5 // requests per second
 
-func newRig(t testing.TB, o localstack.SandboxOptions) *rig {
+func newRig(t testing.TB, o sandbox.Options) *rig {
 	t.Helper()
 	s, err := localstack.Start(t.Context(), localstack.Options{Sandbox: o})
 	if err != nil {

@@ -12,10 +12,9 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/exportfn"
-	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
-	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // traffic is what the store and the provider were asked for.
@@ -36,7 +35,7 @@ func (t traffic) minus(u traffic) traffic {
 
 func TestTriggers(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 200, Rate: anyRate})
+	r := newRig(t, sandbox.Options{Seed: seed(), Records: 200, Rate: anyRate})
 	const dataset = "shopline/customers"
 	shop := r.stack.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server)
 
@@ -52,7 +51,7 @@ func TestTriggers(t *testing.T) {
 	second(`{"action":"plan","dataset":"yappli/users","scheduled_time":"2026-11-22T00:00:00Z"}`)
 
 	// During the run: the holder waits for a slow answer meanwhile.
-	shop.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: time.Second})
+	shop.Inject(sandbox.Fault{Kind: sandbox.Slow, Delay: time.Second})
 	finished := make(chan export.Answer)
 	go func() { finished <- r.must(event(dataset, 1)) }()
 	for r.traffic().puts < 2 { // the lease and the plan
@@ -169,7 +168,7 @@ func (r *rig) sameMoment(t *testing.T, dataset string) {
 // and one after the lease goes on with it.
 func (r *rig) deadHolder(t *testing.T, dataset string, shop *shoplinetest.Server) {
 	t.Helper()
-	shop.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: 2 * time.Second, After: 2})
+	shop.Inject(sandbox.Fault{Kind: sandbox.Slow, Delay: 2 * time.Second, After: 2})
 	dying := r.function()
 	run := runOf(t, dataset, export.Trigger{Scheduled: at(2)})
 	before := r.traffic().puts

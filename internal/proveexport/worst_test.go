@@ -21,6 +21,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A bench runs one function's real binary under the local Lambda runtime with
@@ -81,7 +82,7 @@ func (b *bench) renew(function string) {
 	b.Cleanup(func() { _ = local.Close() })
 	b.aws = local
 	for _, name := range providers.Names() {
-		sandbox := localstack.NewSandbox(name, localstack.SandboxOptions{Records: -1})
+		sandbox := localstack.NewSandbox(name, sandbox.Options{Records: -1})
 		if sales, ok := sandbox.(*assisttenchotest.Server); ok {
 			sales.Quirks.Paging.Style = "none"
 		}

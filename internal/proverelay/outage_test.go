@@ -9,7 +9,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const day = 24 * time.Hour
@@ -71,9 +71,9 @@ func TestOutage(t *testing.T) {
 	inBubble(t, options{users: n, members: 20, spare: workers, latency: 300 * time.Millisecond, vars: manyLeave}, func(r *rig) {
 		r.settled()
 		foreign := r.foreign()
-		r.crm.SetFaults(yapplitest.Faults{ServerFail: 0.6, Dropped: 0.2, Lost: 0.2})
+		r.crm.SetFaults(sandbox.Faults{ServerFail: 0.6, Dropped: 0.2, Lost: 0.2})
 		r.life(1, n, silent)
-		r.crm.SetFaults(yapplitest.Faults{})
+		r.crm.SetFaults(sandbox.Faults{})
 		r.shop.RollKey()
 		r.life(2, n, rejected)
 		r.reconnect(r.shop.Connection(base(providers.SuperSaaS)))
@@ -101,7 +101,7 @@ func TestOutage_WithoutGrowingPauses(t *testing.T) {
 		r.poll()
 		r.drained(day)
 		r.aws.Inject(awslocal.Fault{Operation: "sqs.ChangeMessageVisibility", Kind: awslocal.Failed, Times: -1})
-		r.crm.SetFaults(yapplitest.Faults{ServerFail: 1})
+		r.crm.SetFaults(sandbox.Faults{ServerFail: 1})
 		r.life(1, 20, day)
 		lost := r.waiting(dead)
 		prove.Figure(t, lost > 0, "guard removed: no pause but the queue's own visibility", "must lose messages to the dead-letter queue", "%d dead letters after a day", lost)

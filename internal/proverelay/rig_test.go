@@ -31,6 +31,7 @@ import (
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -107,8 +108,8 @@ func newRig(t *testing.T, o options) *rig {
 	}
 	r := &rig{
 		T: t, options: o, aws: local, template: prove.ReadTemplate(t, root),
-		shop: supersaastest.New(supersaastest.Options{Seed: prove.Seed(), Records: o.users, Rate: rate, Window: 10 * time.Second, Spare: o.spare}),
-		crm:  yapplitest.New(yapplitest.Options{Seed: prove.Seed(), Records: o.members, Rate: cmp.Or(o.allowed, rate), Window: 10 * time.Second, Spare: o.spare}),
+		shop: supersaastest.New(sandbox.Options{Seed: prove.Seed(), Records: o.users, Rate: rate, Window: 10 * time.Second, Spare: o.spare}),
+		crm:  yapplitest.New(sandbox.Options{Seed: prove.Seed(), Records: o.members, Rate: cmp.Or(o.allowed, rate), Window: 10 * time.Second, Spare: o.spare}),
 	}
 	r.crm.Lookup = o.lookup
 	r.ctx, r.stop = context.WithCancel(t.Context())

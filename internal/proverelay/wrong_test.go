@@ -17,6 +17,7 @@ import (
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -61,7 +62,7 @@ func elsewhere(status int, body string) func(r *rig) {
 
 // otherAccount is one with users of its own; their numbers are nobody else's.
 func otherAccount(r *rig) {
-	other := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1})
+	other := supersaastest.New(sandbox.Options{Records: -1, Rate: -1})
 	var list []string
 	for i := range 30 {
 		list = append(list, fmt.Sprintf(`{"id":%d,"name":"other%02d@mail.example","email":"other%02d@mail.example","full_name":"別店 %d"}`, 99_000_000+i, i, i, i))
@@ -122,7 +123,7 @@ var situations = map[string]func(r *rig){
 
 // otherTenant has members of its own.
 func otherTenant(r *rig) {
-	other := yapplitest.New(yapplitest.Options{Seed: 7, Records: 30, Rate: -1})
+	other := yapplitest.New(sandbox.Options{Seed: 7, Records: 30, Rate: -1})
 	before := other.Members()
 	r.at("tenant.test", other.Client().Transport)
 	r.serve(other.Token("https://tenant.test"))

@@ -34,6 +34,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -164,7 +165,7 @@ func newOutlet(t *testing.T, what string) *outlet {
 		t.Fatal(err)
 	}
 	s, err := localstack.Start(t.Context(), localstack.Options{
-		Sandbox: localstack.SandboxOptions{Seed: seed(), Records: 12, Rate: 1000}, Mapping: mapping,
+		Sandbox: sandbox.Options{Seed: seed(), Records: 12, Rate: 1000}, Mapping: mapping,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -392,12 +393,12 @@ func demoCanaries(t *testing.T, dumps string) canaries {
 	c := canaries{map[string][]byte{}, map[string][]byte{}}
 	for name, value := range map[string]string{
 		"yappli": yapplitest.ClientSecret, "shopline": shoplinetest.ClientSecret, "hook": hookSecret, "hash key": hashKey,
-		"actibook": actibooktest.New(actibooktest.Options{}).ClientSecret, "assist": assisttenchotest.New(assisttenchotest.Options{}).ClientSecret,
+		"actibook": actibooktest.New(sandbox.Options{}).ClientSecret, "assist": assisttenchotest.New(sandbox.Options{}).ClientSecret,
 	} {
 		forms(c.secrets, name, value)
 	}
 	for n := 1; n <= 20; n++ { // as the sandboxes number them
-		tokens := yapplitest.New(yapplitest.Options{Records: -1}).Tokens
+		tokens := yapplitest.New(sandbox.Options{Records: -1}).Tokens
 		for range n - 1 {
 			tokens.Issue(time.Now())
 		}

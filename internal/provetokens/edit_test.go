@@ -19,11 +19,11 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
-	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
@@ -80,7 +80,7 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 func newDesk(t *testing.T, name, endpoint string) *desk {
 	t.Helper()
 	d := &desk{
-		rig:      newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 5, Rate: -1}, awslocal.Options{}),
+		rig:      newRig(t, sandbox.Options{Seed: seed(), Records: 5, Rate: -1}, awslocal.Options{}),
 		endpoint: endpoint, name: name, provider: strings.TrimSuffix(name, " staff"), prefix: "desk",
 	}
 	t.Cleanup(func() { _ = d.aws.Close() })

@@ -14,10 +14,9 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn/refreshfn"
-	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A trial is one credential on its own rig, seen through the handler alone.
@@ -50,7 +49,7 @@ func (x *trial) RoundTrip(r *http.Request) (*http.Response, error) {
 func inTrial(t *testing.T, provider string, change func(*rig, *providers.Connection), test func(*trial)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		x := &trial{rig: newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 3, Rate: -1}, awslocal.Options{}), provider: provider}
+		x := &trial{rig: newRig(t, sandbox.Options{Seed: seed(), Records: 3, Rate: -1}, awslocal.Options{}), provider: provider}
 		defer func() { _ = x.aws.Close() }()
 		e := x.environ("shop", &x.out)
 		e.HTTP = x
@@ -123,20 +122,20 @@ func TestProvePeople(t *testing.T) {
 		outcome  tokenrefresh.Outcome
 		provider string
 		change   func(*rig, *providers.Connection)
-		fault    yapplitest.FaultKind // of the token endpoint
+		fault    sandbox.FaultKind // of the token endpoint
 	}{
 		{tokenrefresh.Refused, providers.Yappli, func(_ *rig, c *providers.Connection) { c.ClientSecrets = wrong }, ""},
 		{tokenrefresh.Refused, providers.ActiBook, func(_ *rig, c *providers.Connection) { c.ClientSecrets = wrong }, ""},
 		{tokenrefresh.Denied, providers.SuperSaaS, func(_ *rig, c *providers.Connection) { c.APIKey = wrong[0] }, ""},
 		{tokenrefresh.Unavailable, providers.SHOPLINE, appWith(func(c *providers.Connection) { c.Code = providers.Secret{} }), ""},
-		{tokenrefresh.InDoubt, providers.SHOPLINE, appWith(nil), yapplitest.Lost},
-		{tokenrefresh.InDoubt, providers.AssistTencho, nil, yapplitest.Lost},
+		{tokenrefresh.InDoubt, providers.SHOPLINE, appWith(nil), sandbox.Lost},
+		{tokenrefresh.InDoubt, providers.AssistTencho, nil, sandbox.Lost},
 	}
 	once, measured, recovered := 0, 0, 0
 	for _, s := range states {
 		inTrial(t, s.provider, s.change, func(x *trial) {
 			if s.fault != "" {
-				x.sandboxes[s.provider].Inject(yapplitest.Fault{Kind: s.fault, Route: tokenRoutes[s.provider]})
+				x.sandboxes[s.provider].Inject(sandbox.Fault{Kind: s.fault, Route: tokenRoutes[s.provider]})
 			}
 			x.tick()
 			if x.measured("NeedsHuman") {

@@ -15,9 +15,9 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn/refreshfn"
-	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // hosts are where no provider lives. The local ones have a listener that must
@@ -128,7 +128,7 @@ func TestProveHosts(t *testing.T) { //nolint:paralleltest // as above
 // outcome and the log.
 func askAt(t *testing.T, target, allowed string) (outcome, log string) {
 	t.Helper()
-	g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 1}, awslocal.Options{})
+	g := newRig(t, sandbox.Options{Seed: seed(), Records: 1}, awslocal.Options{})
 	defer func() { _ = g.aws.Close() }()
 	var out bytes.Buffer
 	e := g.environ("shop", &out)

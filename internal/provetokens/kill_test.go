@@ -22,8 +22,8 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
-	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // A victim is one credential that is due, under a prefix of its own, and the
@@ -246,7 +246,7 @@ func (v *victim) judge(forget bool) (fate, error) {
 func (v *victim) slowly() {
 	v.stack.AWS.Behave()
 	v.stack.AWS.Inject(awslocal.Fault{Kind: awslocal.Slow, Times: -1, Delay: 8 * time.Millisecond})
-	v.sandbox(v.provider).SetFaults(yapplitest.Faults{Latency: 20 * time.Millisecond})
+	v.sandbox(v.provider).SetFaults(sandbox.Faults{Latency: 20 * time.Millisecond})
 }
 
 // TestProveKills kills the real binary at random times.

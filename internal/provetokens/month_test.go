@@ -27,6 +27,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -152,7 +153,7 @@ func inDays(d time.Duration) string { return fmt.Sprintf("%.3g days", d.Hours()/
 
 func newMonth(t *testing.T, days time.Duration, v variant, r *rand.Rand) *month {
 	theirs := func() time.Time { return time.Now().Add(v.ahead) }
-	g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 20, Now: theirs}, awslocal.Options{Now: theirs})
+	g := newRig(t, sandbox.Options{Seed: seed(), Records: 20, Now: theirs}, awslocal.Options{Now: theirs})
 	m := &month{
 		rig: g, days: days, variant: v, cadence: templateCadence(t), random: r, issued: map[string]time.Time{}, outages: map[string][]span{}, armed: map[string]bool{},
 		versions: map[string]map[string]time.Time{},
@@ -277,8 +278,8 @@ func (m *month) tick() (failed bool) {
 }
 
 // errorsOf divides a chance of an error among its kinds.
-func errorsOf(p float64) yapplitest.Faults {
-	return yapplitest.Faults{TooMany: p / 5, ServerFail: 2 * p / 5, Dropped: p / 5, Lost: p / 10, Reset: p / 10}
+func errorsOf(p float64) sandbox.Faults {
+	return sandbox.Faults{TooMany: p / 5, ServerFail: 2 * p / 5, Dropped: p / 5, Lost: p / 10, Reset: p / 10}
 }
 
 // help is the person who reads events in the morning: where the app's one
@@ -326,7 +327,7 @@ func (m *month) beginOutage(provider string, r *http.Request) {
 		return
 	}
 	m.outages[provider] = append(m.outages[provider], span{now, now.Add(outage)})
-	m.sandboxes[provider].SetFaults(yapplitest.Faults{ServerFail: 1})
+	m.sandboxes[provider].SetFaults(sandbox.Faults{ServerFail: 1})
 }
 
 // suffer makes the outages happen. Into the first attempt after every other
@@ -339,7 +340,7 @@ func (m *month) suffer(ctx context.Context, provider string) {
 		m.timeLock.Lock()
 		for _, s := range m.outages[provider] {
 			if !now.Before(s.from) && now.Before(s.to) {
-				faults, next = yapplitest.Faults{ServerFail: 1}, s.to
+				faults, next = sandbox.Faults{ServerFail: 1}, s.to
 				break
 			}
 			if s.from.After(now) && s.from.Before(next) {
@@ -349,7 +350,7 @@ func (m *month) suffer(ctx context.Context, provider string) {
 		m.sandboxes[provider].SetFaults(faults)
 		if out && faults.ServerFail < 1 {
 			if ended++; ended%2 == 0 {
-				m.sandboxes[provider].Inject(yapplitest.Fault{Kind: yapplitest.ServerFail})
+				m.sandboxes[provider].Inject(sandbox.Fault{Kind: sandbox.ServerFail})
 			}
 		}
 		out = faults.ServerFail == 1

@@ -19,8 +19,8 @@ import (
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
-	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 // A fleet is processes of the real binary of tokenrefresh, and sandboxes, all
@@ -39,7 +39,7 @@ const appPrefix = "app"
 
 func newStack(t *testing.T) *localstack.Stack {
 	t.Helper()
-	s, err := localstack.Start(t.Context(), localstack.Options{Sandbox: localstack.SandboxOptions{Seed: seed(), Records: 5, Rate: 1e6}})
+	s, err := localstack.Start(t.Context(), localstack.Options{Sandbox: sandbox.Options{Seed: seed(), Records: 5, Rate: 1e6}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +130,8 @@ func (f *fleet) age(provider string, by time.Duration) {
 	put(secretstore.RefreshPart, grant.Document())
 }
 
-func (f *fleet) sandbox(provider string) sandbox {
-	return f.stack.Sandboxes[provider].(sandbox) //nolint:forcetypeassert // all are
+func (f *fleet) sandbox(provider string) faultySandbox {
+	return f.stack.Sandboxes[provider].(faultySandbox) //nolint:forcetypeassert // all are
 }
 
 // writes counts the versions ever asked for of a provider's secrets.
@@ -148,9 +148,9 @@ func (f *fleet) writes(provider string) int {
 // slow makes every sandbox answer as slowly as a provider does.
 func (f *fleet) slow(on bool) {
 	for _, name := range providers.Names() {
-		faults := yapplitest.Faults{}
+		faults := sandbox.Faults{}
 		if on {
-			faults = yapplitest.Faults{Latency: 50 * time.Millisecond, Jitter: 250 * time.Millisecond}
+			faults = sandbox.Faults{Latency: 50 * time.Millisecond, Jitter: 250 * time.Millisecond}
 		}
 		f.sandbox(name).SetFaults(faults)
 	}

@@ -27,6 +27,7 @@ import (
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -142,7 +143,7 @@ func TestProveReads(t *testing.T) {
 	t.Parallel()
 	prove.Heavy(t)
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
+		g := newRig(t, sandbox.Options{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
 		defer func() { _ = g.aws.Close() }()
 		hour := time.Duration(size(60, 10)) * time.Minute
 		bar := int(hour / (5 * time.Minute))
@@ -247,7 +248,7 @@ func TestProveReads_WithoutTheCache(t *testing.T) {
 	t.Parallel()
 	prove.Heavy(t)
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, localstack.SandboxOptions{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
+		g := newRig(t, sandbox.Options{Seed: seed(), Records: 10, Rate: -1}, awslocal.Options{})
 		defer func() { _ = g.aws.Close() }()
 		const minutes = 6
 		for _, r := range newReaders(g) {

@@ -22,16 +22,17 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
-// A sandbox is what all of them have beside localstack's part.
-type sandbox interface {
+// A faultySandbox is what all of them have beside localstack's part.
+type faultySandbox interface {
 	localstack.Sandbox
-	SetFaults(yapplitest.Faults)
-	Inject(yapplitest.Fault)
+	SetFaults(sandbox.Faults)
+	Inject(sandbox.Fault)
 	Count(route string) int
 }
 
@@ -46,7 +47,7 @@ var tokenRoutes = map[string]string{
 type rig struct {
 	t         *testing.T
 	aws       *awslocal.AWS
-	sandboxes map[string]sandbox
+	sandboxes map[string]faultySandbox
 	latency   func() time.Duration // of every request; nil: none
 	// before runs before a provider's request is sent, and after when its
 	// answer has come.
@@ -55,15 +56,15 @@ type rig struct {
 	called func(step string) // runs after each request, whosever it is
 }
 
-func newRig(t *testing.T, o localstack.SandboxOptions, a awslocal.Options) *rig {
+func newRig(t *testing.T, o sandbox.Options, a awslocal.Options) *rig {
 	t.Helper()
 	local, err := awslocal.New(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &rig{t: t, aws: local, sandboxes: map[string]sandbox{}}
+	g := &rig{t: t, aws: local, sandboxes: map[string]faultySandbox{}}
 	for _, name := range providers.Names() {
-		g.sandboxes[name] = localstack.NewSandbox(name, o).(sandbox) //nolint:forcetypeassert // all have it
+		g.sandboxes[name] = localstack.NewSandbox(name, o).(faultySandbox) //nolint:forcetypeassert // all have it
 	}
 	return g
 }

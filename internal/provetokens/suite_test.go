@@ -14,6 +14,7 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
 
@@ -31,7 +32,7 @@ func sandboxSecrets(t *testing.T) canaries {
 		}
 	}
 	for _, provider := range providers.Names() {
-		s := localstack.NewSandbox(provider, localstack.SandboxOptions{Records: 1})
+		s := localstack.NewSandbox(provider, sandbox.Options{Records: 1})
 		c := s.Connection(base(provider))
 		c.ClientSecrets = append(c.ClientSecrets, providers.NewSecret(planted))
 		keep(provider+"/connection", c.Document())

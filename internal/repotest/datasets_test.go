@@ -13,6 +13,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A mention is one place that must name every dataset.
@@ -137,7 +138,7 @@ func ageAlarms(s prove.Template) []string {
 // held reports whether a provider's sandbox has records of a dataset.
 func held(dataset string) bool {
 	name, list, _ := strings.Cut(dataset, "/")
-	sandbox := localstack.NewSandbox(name, localstack.SandboxOptions{Records: 3})
+	sandbox := localstack.NewSandbox(name, sandbox.Options{Records: 3})
 	var raw bytes.Buffer
 	if sandbox == nil || sandbox.Dump(&raw) != nil {
 		return false

@@ -19,7 +19,7 @@ func identifiersOf(t *testing.T, provider string) identifiers {
 	var shared []string // methods that every sandbox inherits
 	for _, f := range sources(t) {
 		own := strings.HasPrefix(f.path, "pkg/providers/"+provider+"/") || path.Dir(f.path) == "pkg/providers"
-		sandbox := path.Dir(f.path) == "pkg/providers/internal/sandbox"
+		sandbox := path.Dir(f.path) == "pkg/providers/sandbox"
 		if f.test || !own && !sandbox {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // crowd lets n refreshers with nothing in common but the stores replace one
@@ -47,7 +47,7 @@ func (w *world) crowd(n int, provider string, objects objectstore.Store) map[tok
 
 // late makes every answer of the providers take some time.
 func (w *world) late() {
-	faults := yapplitest.Faults{Latency: 300 * time.Millisecond}
+	faults := sandbox.Faults{Latency: 300 * time.Millisecond}
 	w.yappli.SetFaults(faults)
 	w.actibook.SetFaults(faults)
 	w.shop.SetFaults(faults)

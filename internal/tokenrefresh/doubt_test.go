@@ -8,26 +8,26 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const tokenRoute = "POST /developers/oauth/token"
 
 // doubt brings a SHOPLINE app's refresh token into doubt: it was sent, took
 // effect, and the answer was lost. No age makes it due.
-func (w *world) doubt(kind yapplitest.FaultKind) (provider string) {
+func (w *world) doubt(kind sandbox.FaultKind) (provider string) {
 	w.t.Helper()
 	provider = w.connect(providers.SHOPLINE)
 	w.want(provider, tokenrefresh.Refreshed)
-	w.shop.Inject(yapplitest.Fault{Kind: kind, Route: tokenRoute})
+	w.shop.Inject(sandbox.Fault{Kind: kind, Route: tokenRoute})
 	w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.InDoubt)
 	w.wantTold("needs_human")
 	return provider
 }
 
 func TestDoubt_EveryUnclearAnswerIsOne(t *testing.T) {
-	for _, kind := range []yapplitest.FaultKind{
-		yapplitest.Lost, yapplitest.Reset, yapplitest.Garbage, yapplitest.Dropped, yapplitest.ServerFail, yapplitest.BadGateway,
+	for _, kind := range []sandbox.FaultKind{
+		sandbox.Lost, sandbox.Reset, sandbox.Garbage, sandbox.Dropped, sandbox.ServerFail, sandbox.BadGateway,
 	} {
 		inBubbleNamed(t, string(kind), func(w *world) {
 			provider := w.doubt(kind)
@@ -51,7 +51,7 @@ func TestDoubt_EveryUnclearAnswerIsOne(t *testing.T) {
 // While in doubt it is looked at with doubling pauses of at most 30 minutes.
 func TestDoubt_PausesDouble(t *testing.T) {
 	inBubble(t, func(w *world) {
-		provider := w.doubt(yapplitest.Lost)
+		provider := w.doubt(sandbox.Lost)
 		for _, pause := range []time.Duration{50, 100, 200, 400, 800, 1600, 1800, 1800} {
 			looks := func() int {
 				return w.secrets.Calls()[secretstore.Call{Op: secretstore.OpGet, Name: secretstore.Name(prefix, provider, secretstore.RefreshPart), Stage: secretstore.Current}]
@@ -93,7 +93,7 @@ func TestDoubt_EndsByForceByANewCodeOrByTheAnswer(t *testing.T) {
 		},
 	} {
 		inBubbleNamed(t, name, func(w *world) {
-			provider := w.doubt(yapplitest.Dropped)
+			provider := w.doubt(sandbox.Dropped)
 			if got := end(w, provider); got != tokenrefresh.Refreshed {
 				t.Fatalf("outcome %q", got)
 			}
@@ -110,7 +110,7 @@ func TestDoubt_EndsByForceByANewCodeOrByTheAnswer(t *testing.T) {
 // authorizes anew.
 func TestDoubt_ForcedAfterItWasSpent(t *testing.T) {
 	inBubble(t, func(w *world) {
-		provider := w.doubt(yapplitest.Lost)
+		provider := w.doubt(sandbox.Lost)
 		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.InDoubt) // that alone sends nothing
 		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true, ResendInDoubt: true}, tokenrefresh.Refused)
 		w.wantTold("needs_human")
@@ -129,7 +129,7 @@ func TestDoubt_ForcedAfterItWasSpent(t *testing.T) {
 func TestDoubt_OfACode(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.AssistTencho)
-		w.assist.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST /api/oauth"})
+		w.assist.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /api/oauth"})
 		w.want(provider, tokenrefresh.InDoubt)
 		time.Sleep(time.Hour)
 		w.want(provider, tokenrefresh.InDoubt)

@@ -10,14 +10,14 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func TestFailure_CoolsDownForFiftySeconds(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
 		w.want(providers.Yappli, tokenrefresh.Refreshed)
-		w.yappli.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "POST /api/ext/token", Times: 3})
+		w.yappli.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST /api/ext/token", Times: 3})
 		time.Sleep(12 * time.Hour)
 		for n := range 3 {
 			w.want(providers.Yappli, tokenrefresh.Failed)
@@ -47,7 +47,7 @@ func TestFailure_CoolingEndsWithAForceOrAnotherConnection(t *testing.T) {
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			w.connect(providers.Yappli)
-			w.yappli.Inject(yapplitest.Fault{Kind: yapplitest.Dropped, Route: "POST /api/ext/token"})
+			w.yappli.Inject(sandbox.Fault{Kind: sandbox.Dropped, Route: "POST /api/ext/token"})
 			w.want(providers.Yappli, tokenrefresh.Failed)
 			w.want(providers.Yappli, tokenrefresh.Cooling)
 			w.wantOf(end(w), tokenrefresh.Refreshed)
@@ -104,20 +104,20 @@ func TestFailure_RefusedForGoodStopsUntilSomethingChanges(t *testing.T) {
 // served; the old one is.
 func TestFailure_AProbeBlocksARenewable(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault   yapplitest.FaultKind
+		fault   sandbox.FaultKind
 		outcome tokenrefresh.Outcome
 		calls   int // of the token endpoint until it works
 		told    string
 	}{
-		"denied":  {yapplitest.Denied, tokenrefresh.Denied, 3, "needs_human recovered"},
-		"garbage": {yapplitest.Garbage, tokenrefresh.Unproven, 2, ""},
-		"503":     {yapplitest.ServerFail, tokenrefresh.Unproven, 2, ""},
+		"denied":  {sandbox.Denied, tokenrefresh.Denied, 3, "needs_human recovered"},
+		"garbage": {sandbox.Garbage, tokenrefresh.Unproven, 2, ""},
+		"503":     {sandbox.ServerFail, tokenrefresh.Unproven, 2, ""},
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			w.connect(providers.Yappli)
 			w.want(providers.Yappli, tokenrefresh.Refreshed)
 			old := w.served(providers.Yappli)
-			w.yappli.Inject(yapplitest.Fault{Kind: c.fault, Route: "GET /api/ext/users"})
+			w.yappli.Inject(sandbox.Fault{Kind: c.fault, Route: "GET /api/ext/users"})
 			w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, c.outcome)
 			if now := w.served(providers.Yappli); now.Version != old.Version {
 				t.Fatal("it is served")
@@ -145,8 +145,8 @@ func TestFailure_ADoubtfulProbeBlocksNothingElse(t *testing.T) {
 	for _, name := range []string{providers.SHOPLINE, staff, providers.AssistTencho} {
 		inBubbleNamed(t, name, func(w *world) {
 			provider := w.connect(name)
-			w.shop.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /v1", Times: 4})
-			w.assist.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET ", Times: 4})
+			w.shop.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "GET /v1", Times: 4})
+			w.assist.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "GET ", Times: 4})
 			w.want(provider, tokenrefresh.Refreshed)
 			w.must(w.works(provider))
 			if w.asked(provider) > 1 {
@@ -164,7 +164,7 @@ func TestFailure_ADeniedPairIsTriedAgain(t *testing.T) {
 		provider := w.connect(providers.SHOPLINE)
 		w.want(provider, tokenrefresh.Refreshed)
 		old := w.served(provider)
-		w.shop.Inject(yapplitest.Fault{Kind: yapplitest.Denied, Route: "GET /v1", Times: 2})
+		w.shop.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET /v1", Times: 2})
 		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.Denied)
 		time.Sleep(time.Minute)
 		w.want(provider, tokenrefresh.Denied)
@@ -188,7 +188,7 @@ func TestFailure_ADeniedPairIsTriedAgain(t *testing.T) {
 func TestFailure_ANewCodeGoesBeforeADeniedGrant(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE)
-		w.shop.Inject(yapplitest.Fault{Kind: yapplitest.Denied, Route: "GET /v1"})
+		w.shop.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET /v1"})
 		w.want(provider, tokenrefresh.Denied)
 		w.connect(providers.SHOPLINE)
 		w.want(provider, tokenrefresh.Refreshed)
@@ -207,7 +207,7 @@ func TestFailure_ADeadPairIsRenewed(t *testing.T) {
 		provider := w.connect(providers.SHOPLINE)
 		version := w.want(provider, tokenrefresh.Refreshed).Version
 		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Probed)
-		w.shop.Inject(yapplitest.Fault{Kind: yapplitest.Denied, Route: "GET /v1"})
+		w.shop.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET /v1"})
 		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Refreshed)
 		if w.asked(provider) != 2 || w.served(provider).Version == version {
 			t.Errorf("%d token calls", w.asked(provider))
@@ -297,7 +297,7 @@ func TestFailure_BudgetIsRefusedBeforeTheProviderIsAsked(t *testing.T) {
 func TestFailure_WhatWasNotTakenIsNotInDoubt(t *testing.T) {
 	for name, wreck := range map[string]func(w *world) http.RoundTripper{
 		"429": func(w *world) http.RoundTripper {
-			w.shop.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /developers"})
+			w.shop.Inject(sandbox.Fault{Kind: sandbox.TooMany, Route: "POST /developers"})
 			return w
 		},
 		"no connection": func(*world) http.RoundTripper {

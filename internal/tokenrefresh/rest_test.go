@@ -9,7 +9,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // tickOf runs r as the schedule does and returns what became of one provider.
@@ -100,7 +100,7 @@ func TestRest_NotAfterAFailure(t *testing.T) {
 		w.connect(providers.ActiBook)
 		r := w.refresher()
 		for range 3 {
-			w.actibook.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail})
+			w.actibook.Inject(sandbox.Fault{Kind: sandbox.ServerFail})
 		}
 		w.wantTicks(r, providers.ActiBook, failed, failed, failed, refreshed, resting)
 	})
@@ -108,7 +108,7 @@ func TestRest_NotAfterAFailure(t *testing.T) {
 		w.connect(providers.ActiBook)
 		r := w.refresher()
 		w.wantTicks(r, providers.ActiBook, refreshed, resting)
-		w.actibook.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail})
+		w.actibook.Inject(sandbox.Fault{Kind: sandbox.ServerFail})
 		report, err := r.Run(context.Background(), tokenrefresh.Request{Provider: providers.ActiBook, Force: true})
 		w.must(err)
 		if got := report.Results[0].Outcome; got != failed {
@@ -131,7 +131,7 @@ func TestRest_NotAfterAFailure(t *testing.T) {
 	inBubbleNamed(t, "that took half a minute", func(w *world) {
 		w.connect(providers.ActiBook)
 		r := w.refresher()
-		w.actibook.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: time.Hour})
+		w.actibook.Inject(sandbox.Fault{Kind: sandbox.Slow, Delay: time.Hour})
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // half of it for the call
 		defer cancel()
 		began := time.Now()

@@ -11,7 +11,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 var steps = []string{tokenrefresh.CreateSecret, tokenrefresh.SetSecret, tokenrefresh.TestSecret, tokenrefresh.FinishSecret}
@@ -98,18 +98,18 @@ func TestRotation_TestOnThePlaceholderProbesWhatIsServed(t *testing.T) {
 
 func TestRotation_TestBlocksByKind(t *testing.T) {
 	for name, c := range map[string]struct {
-		kind  yapplitest.FaultKind
+		kind  sandbox.FaultKind
 		fails map[string]bool
 	}{
-		"doubt": {yapplitest.ServerFail, map[string]bool{providers.Yappli: true, providers.SHOPLINE: false}},
-		"no":    {yapplitest.Denied, map[string]bool{providers.Yappli: true, providers.SHOPLINE: true}},
+		"doubt": {sandbox.ServerFail, map[string]bool{providers.Yappli: true, providers.SHOPLINE: false}},
+		"no":    {sandbox.Denied, map[string]bool{providers.Yappli: true, providers.SHOPLINE: true}},
 	} {
 		for provider, fails := range c.fails {
 			inBubbleNamed(t, name+" "+provider, func(w *world) {
 				secret, version := w.rotating(provider)
 				w.must(w.step(secret, version, tokenrefresh.CreateSecret))
-				w.yappli.Inject(yapplitest.Fault{Kind: c.kind, Route: "GET ", Times: 4})
-				w.shop.Inject(yapplitest.Fault{Kind: c.kind, Route: "GET ", Times: 4})
+				w.yappli.Inject(sandbox.Fault{Kind: c.kind, Route: "GET ", Times: 4})
+				w.shop.Inject(sandbox.Fault{Kind: c.kind, Route: "GET ", Times: 4})
 				if err := w.step(secret, version, tokenrefresh.TestSecret); (err != nil) != fails {
 					t.Errorf("error %v, want one: %t", err, fails)
 				}
@@ -206,7 +206,7 @@ func TestRotation_FailsWhileAnotherRunHoldsTheLease(t *testing.T) {
 func TestRotation_CreateFailsWithTheProvider(t *testing.T) {
 	inBubble(t, func(w *world) {
 		secret, version := w.rotating(providers.Yappli)
-		w.yappli.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "POST "})
+		w.yappli.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST "})
 		if err := w.step(secret, version, tokenrefresh.CreateSecret); err == nil || !strings.Contains(err.Error(), "asking for a token") {
 			t.Errorf("error %v", err)
 		}

@@ -12,7 +12,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const storedID = "hikyaku-00000000-0000-4000-8000-000000000001"
@@ -218,7 +218,7 @@ func TestSpend_ADeadTokenWithoutRefreshToken(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.AssistTencho)
 		version := w.want(provider, tokenrefresh.Refreshed).Version
-		w.assist.Inject(yapplitest.Fault{Kind: yapplitest.Denied, Route: "GET ", Times: 2})
+		w.assist.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET ", Times: 2})
 		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Denied)
 		w.want(provider, tokenrefresh.Denied)
 		time.Sleep(time.Hour)
@@ -250,7 +250,7 @@ func TestLease_ThatCannotBeReleasedIsInTheLog(t *testing.T) {
 		// The error of the run itself goes first.
 		time.Sleep(2 * time.Minute)
 		puts.after = 1
-		w.yappli.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "POST "})
+		w.yappli.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST "})
 		w.log.Reset()
 		if got := run(); got.Outcome != tokenrefresh.Failed || strings.Contains(w.log.String(), "no space") || !strings.Contains(w.log.String(), "status 503") {
 			t.Errorf("%+v\n%s", got, w.log.String())

@@ -9,7 +9,7 @@ import (
 
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // warnings runs the schedule until the end, and notes how long before it each
@@ -63,7 +63,7 @@ func TestTell_WarnsOfAPairThatCannotBeRenewed(t *testing.T) {
 		end := w.served(provider).ExpiresAt
 		time.Sleep(time.Until(end.Add(-31 * day)))
 		w.want(provider, tokenrefresh.Probed)
-		w.shop.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST /developers", Times: -1})
+		w.shop.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /developers", Times: -1})
 		if days := w.warnings(provider, end); fmt.Sprint(days) != "[30 14 7 3 1]" {
 			t.Errorf("warned %v days before the end", days)
 		}

@@ -26,6 +26,7 @@ import (
 	"hikyaku/pkg/providers/actibook/actibooktest"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas"
@@ -74,7 +75,7 @@ func inBubble(t *testing.T, test func(w *world)) {
 }
 
 func newWorld(t testing.TB) *world {
-	o := yapplitest.Options{Rate: -1, Records: -1}
+	o := sandbox.Options{Rate: -1, Records: -1}
 	w := &world{
 		t: t, secrets: new(secretstore.Memory), objects: new(objectstore.Memory),
 		yappli: yapplitest.New(o), actibook: actibooktest.New(o), shop: shoplinetest.New(o), assist: assisttenchotest.New(o), bookings: supersaastest.New(o),
@@ -320,7 +321,7 @@ func (w *world) wantMeasured(text string, want bool) {
 }
 
 // slow makes the next answer come after 20 seconds.
-var slow = yapplitest.Fault{Kind: yapplitest.Slow, Delay: 20 * time.Second}
+var slow = sandbox.Fault{Kind: sandbox.Slow, Delay: 20 * time.Second}
 
 // stateObject returns the object that holds a provider's lease and journal.
 func (w *world) stateObject(provider string) string {

@@ -23,6 +23,7 @@ import (
 	"hikyaku/internal/webhookrelay/relay"
 	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -343,7 +344,7 @@ func (w *wreck) inherits() {
 	before := w.numbered("先客", number)
 	w.reconcile()
 	w.drop()
-	w.crm.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /api/ext/users"})
+	w.crm.Inject(sandbox.Fault{Kind: sandbox.TooMany, Route: "POST /api/ext/users"})
 	w.relay(before, "new")
 	w.drop()
 	w.shop.DeleteUser(before)

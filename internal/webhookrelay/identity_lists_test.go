@@ -12,6 +12,7 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -156,7 +157,7 @@ func (s *deadBeforeRow) Put(ctx context.Context, o objectstore.Object) (string, 
 func TestIdentity_IsNotKeptByWhomAnOlderListShows(t *testing.T) {
 	corrected := func(r *rig, user int64) { r.shop.Quiet().ChangeUser(user, map[string]any{"field_2": "Z"}) }
 	fails := func(r *rig, user int64) {
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /api/ext/users"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.TooMany, Route: "POST /api/ext/users"})
 		r.relay(user, "change")
 	}
 	during := func(r *rig, user int64, happens func()) {

@@ -12,7 +12,7 @@ import (
 	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/internal/webhookrelay/relay"
 	"hikyaku/internal/webhookrelay/tenant"
-	"hikyaku/pkg/providers/supersaas/supersaastest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -57,7 +57,7 @@ func claimed(t *testing.T, r *rig) int64 {
 	owner := r.numbered("戌", "C-1")
 	r.reconcile()
 	r.drop()
-	r.crm.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /api/ext/users"})
+	r.crm.Inject(sandbox.Fault{Kind: sandbox.TooMany, Route: "POST /api/ext/users"})
 	r.relay(owner, "new")
 	r.wantOutcome("rate_limited")
 	r.drop()
@@ -106,7 +106,7 @@ func TestIdentity_IsNotTakenOverFromItsOwner(t *testing.T) {
 		other := r.numbered("亥", "C-1")
 		r.relay(other, "new")
 		r.wantOutcome("duplicate_identity")
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST /api/ext/users"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /api/ext/users"})
 		time.Sleep(time.Minute)
 		r.relay(owner, "change")
 		r.wantOutcome("unresolved")
@@ -177,7 +177,7 @@ func TestIdentity_SurvivesLostRows(t *testing.T) {
 			user := r.linked("一郎")
 			r.forget("/rows/")
 			if failing { // between the row and the claim
-				r.shop.Inject(supersaastest.Fault{Kind: supersaastest.ServerFail, Route: "GET /api/users/{key}", After: 1})
+				r.shop.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "GET /api/users/{key}", After: 1})
 				r.relay(user, "change")
 				r.wantOutcome("temporary")
 			}
@@ -274,7 +274,7 @@ func TestIdentity_AbsenceIsOfOne(t *testing.T) {
 		user := r.numbered("六郎", "X")
 		r.reconcile()
 		r.drop()
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Dropped, Route: "POST /api/ext/users"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Dropped, Route: "POST /api/ext/users"})
 		r.relay(user, "new")
 		r.drop()
 		time.Sleep(10 * time.Minute)

@@ -9,6 +9,7 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -87,7 +88,7 @@ func TestLinks_NothingShownProvesNothing(t *testing.T) {
 		r.mapping = "options: {zone: Asia/Tokyo, region: JP}\ncolumn02: e164(phone)\ncolumn03: e164(mobile)\n"
 		r.reconcile()
 		r.drop()
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Dropped, Route: "POST /api/ext/users"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Dropped, Route: "POST /api/ext/users"})
 		a := r.numbered("新人", "N-1")
 		r.shop.Quiet().ChangeUser(a, map[string]any{"phone": "unreadable", "mobile": "unreadable"})
 		r.relay(a, "new")
@@ -133,11 +134,11 @@ func TestLinks_AnEarlierCreationProvesNothing(t *testing.T) {
 				a := r.numbered("新人", "N-1")
 				same := map[string]string{"unique_id": "N-1", "login_id": "新人@mail.example", "column01": "新人", "column02": "+819010000000", "enabled": "1"}
 				if kind == "rate" {
-					r.crm.Inject(yapplitest.Fault{Kind: "429", Route: "POST /api/ext/users"})
+					r.crm.Inject(sandbox.Fault{Kind: "429", Route: "POST /api/ext/users"})
 					r.relay(a, "new")
 					r.crm.Put(yapplitest.Member{Values: same})
 				} else {
-					r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Dropped, Route: "POST /api/ext/users"})
+					r.crm.Inject(sandbox.Fault{Kind: sandbox.Dropped, Route: "POST /api/ext/users"})
 					r.relay(a, "new")
 					time.Sleep(time.Hour)
 					r.reconcile() // absent

@@ -12,6 +12,7 @@ import (
 	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/internal/webhookrelay/state"
 	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -310,15 +311,15 @@ func TestLinks_AClaimGivesNoRightToAMember(t *testing.T) {
 // that was sent; after a refusal it is not.
 func TestLinks_AfterACreationInDoubt(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault  yapplitest.FaultKind
+		fault  sandbox.FaultKind
 		happen func(r *rig)
 		linked bool
 	}{
-		"the answer is lost": {yapplitest.Lost, func(*rig) {}, true},
-		"somebody else's came instead": {yapplitest.Dropped, func(r *rig) {
+		"the answer is lost": {sandbox.Lost, func(*rig) {}, true},
+		"somebody else's came instead": {sandbox.Dropped, func(r *rig) {
 			r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "N-1", "column01": "本人"}})
 		}, false},
-		"somebody else's, with one value more alike": {yapplitest.Dropped, func(r *rig) {
+		"somebody else's, with one value more alike": {sandbox.Dropped, func(r *rig) {
 			r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "N-1", "column01": "新人", "login_id": "新人@mail.example"}})
 		}, false},
 	} {
@@ -327,7 +328,7 @@ func TestLinks_AfterACreationInDoubt(t *testing.T) {
 				r.guarded(tenant.Approve)
 				r.reconcile()
 				r.drop()
-				r.crm.Inject(yapplitest.Fault{Kind: c.fault, Route: "POST /api/ext/users"})
+				r.crm.Inject(sandbox.Fault{Kind: c.fault, Route: "POST /api/ext/users"})
 				user := r.numbered("新人", "N-1")
 				r.relay(user, "new")
 				r.wantOutcome("unresolved")

@@ -13,13 +13,13 @@ import (
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/reconcile"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func TestReconcile_ContinuesAcrossDeadlines(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(500)
-		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		r.crm.SetFaults(sandbox.Faults{Latency: time.Second})
 		parts := 0
 		var report *reconcile.Report
 		for report == nil {
@@ -47,7 +47,7 @@ func TestReconcile_ContinuesAcrossDeadlines(t *testing.T) {
 func TestReconcile_KeepsItsLease(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(2000)
-		r.crm.SetFaults(yapplitest.Faults{Latency: 20 * time.Second})
+		r.crm.SetFaults(sandbox.Faults{Latency: 20 * time.Second})
 		first := make(chan reconcile.Result)
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -138,7 +138,7 @@ func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
 				t.Fatalf("%s: %+v, %v, want it cut", when, result, err)
 			}
 		}
-		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		r.crm.SetFaults(sandbox.Faults{Latency: time.Second})
 		cut("first")
 		stalled := make(chan error)
 		store := r.objects
@@ -162,7 +162,7 @@ func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
 
 func TestReconcile_OneAtATime(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		r.crm.SetFaults(yapplitest.Faults{Latency: 10 * time.Second})
+		r.crm.SetFaults(sandbox.Faults{Latency: 10 * time.Second})
 		first := make(chan error)
 		go func() {
 			_, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
@@ -184,11 +184,11 @@ func TestReconcile_StartsOverWhatIsTooOld(t *testing.T) {
 		t.Run(age.String(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				r.populate(100)
-				r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", Times: -1})
+				r.crm.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "GET /api/ext/users", Times: -1})
 				if _, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false); err == nil {
 					t.Fatal("no error")
 				}
-				r.crm.SetFaults(yapplitest.Faults{})
+				r.crm.SetFaults(sandbox.Faults{})
 				time.Sleep(age)
 				lists := r.shop.Count("GET /api/users.json")
 				r.reconcile()

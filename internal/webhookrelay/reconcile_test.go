@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -123,7 +124,7 @@ func TestReconcile_DistrustsIncompleteLists(t *testing.T) {
 			r.crm.Skip = func(string) bool { return true }
 		},
 		"another tenant": func(r *rig) {
-			r.crm = yapplitest.New(yapplitest.Options{Records: 24, Rate: -1})
+			r.crm = yapplitest.New(sandbox.Options{Records: 24, Rate: -1})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,12 +155,12 @@ func TestReconcile_DistrustsIncompleteLists(t *testing.T) {
 func TestReconcile_FailedListIsTakenUpAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(120)
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "GET /api/ext/users", After: 1, Times: -1})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "GET /api/ext/users", After: 1, Times: -1})
 		_, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
 		if err == nil || r.queue.len() != 0 {
 			t.Fatalf("err = %v with %d sent, want an error and nothing sent", err, r.queue.len())
 		}
-		r.crm.SetFaults(yapplitest.Faults{})
+		r.crm.SetFaults(sandbox.Faults{})
 		lists := r.shop.Count("GET /api/users.json")
 		if report := r.reconcile(); report.Matched+report.Missing != 121 {
 			t.Fatalf("report = %+v, want everybody", report)
@@ -413,12 +414,12 @@ func TestReconcile_LinksTheOneWhoClaimed(t *testing.T) {
 		for _, name := range []string{"a@mail.example", "b@mail.example"} {
 			users = append(users, r.shop.AddUser(map[string]any{"name": name, "email": name, "full_name": name, "field_2": "7"}))
 		}
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST"})
 		r.relay(users[0], "new")
 		r.wantOutcome("unresolved")
 		time.Sleep(10 * time.Minute)
 		r.drop()
-		r.shop.Inject(supersaastest.Fault{Kind: supersaastest.Slow, Route: "GET /api/users/{key}", After: 1, Delay: time.Minute})
+		r.shop.Inject(sandbox.Fault{Kind: sandbox.Slow, Route: "GET /api/users/{key}", After: 1, Delay: time.Minute})
 		r.send(users[1], "new")
 		var other sync.WaitGroup
 		other.Go(func() { r.work() })

@@ -11,6 +11,7 @@ import (
 	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/internal/webhookrelay/relay"
 	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -226,21 +227,21 @@ func TestRelay_LooksUpWhereTheTenantCan(t *testing.T) {
 // A creation whose answer was lost waits for a list; the list decides.
 func TestRelay_UnknownCreationWaitsForAList(t *testing.T) {
 	for name, fault := range map[string]struct {
-		kind       yapplitest.FaultKind
+		kind       sandbox.FaultKind
 		wantMember int    // after the fault
 		wantReason string // of the reconcile
 	}{
-		"took effect":    {yapplitest.Lost, 1, "linked"},
-		"had no effect":  {yapplitest.Dropped, 0, "absent"},
-		"server failure": {yapplitest.ServerFail, 0, "absent"},
-		"garbled answer": {yapplitest.Garbage, 1, "linked"},
+		"took effect":    {sandbox.Lost, 1, "linked"},
+		"had no effect":  {sandbox.Dropped, 0, "absent"},
+		"server failure": {sandbox.ServerFail, 0, "absent"},
+		"garbled answer": {sandbox.Garbage, 1, "linked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				user := r.person("五郎")
 				r.reconcile()
 				r.drop()
-				r.crm.Inject(yapplitest.Fault{Kind: fault.kind, Route: "POST /api/ext/users"})
+				r.crm.Inject(sandbox.Fault{Kind: fault.kind, Route: "POST /api/ext/users"})
 				r.relay(user, "new")
 				r.wantOutcome("unresolved")
 				if n := len(r.crm.FindUnique(unique(user))); n != fault.wantMember {
@@ -298,12 +299,12 @@ func TestRelay_RefusedCreationIsTerminalOnceAbsenceIsProven(t *testing.T) {
 
 func TestRelay_CertainFailuresGiveTheRowBack(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault yapplitest.Fault
+		fault sandbox.Fault
 		class string
 		after time.Duration
 	}{
-		"rate limited": {yapplitest.Fault{Kind: yapplitest.TooMany, RetryAfter: "20"}, "rate_limited", 20 * time.Second},
-		"credential":   {yapplitest.Fault{Kind: yapplitest.Denied}, "credential", 5 * time.Second},
+		"rate limited": {sandbox.Fault{Kind: sandbox.TooMany, RetryAfter: "20"}, "rate_limited", 20 * time.Second},
+		"credential":   {sandbox.Fault{Kind: sandbox.Denied}, "credential", 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
@@ -326,7 +327,7 @@ func TestRelay_UnknownUpdateWaitsForItsHold(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.linked("八郎")
 		r.shop.ChangeUser(user, map[string]any{"full_name": "八郎 改"})
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "PUT /api/ext/users/{id}"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "PUT /api/ext/users/{id}"})
 		r.relay(user, "change")
 		r.wantOutcome("temporary")
 		time.Sleep(90 * time.Second)
@@ -344,7 +345,7 @@ func TestRelay_SecondWorkerWaitsWhileARowIsInFlight(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.linked("九郎")
 		r.shop.ChangeUser(user, map[string]any{"full_name": "九郎 改"})
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: 20 * time.Second, Route: "PUT /api/ext/users/{id}"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Slow, Delay: 20 * time.Second, Route: "PUT /api/ext/users/{id}"})
 		first := make(chan struct{})
 		go func() {
 			defer close(first)
@@ -420,7 +421,7 @@ func TestRelay_CapCountsAnHourAndAUserOnce(t *testing.T) {
 		r.settings.Cap = 1
 		first, second := r.linked("丁"), r.linked("戊")
 		r.shop.DeleteUser(first)
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Dropped, Route: "PUT /api/ext/users/{id}"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Dropped, Route: "PUT /api/ext/users/{id}"})
 		r.relay(first, "delete")
 		r.wantOutcome("temporary")
 		time.Sleep(2 * time.Minute)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A door counts what a job asks of the store and of the providers.
@@ -66,7 +66,7 @@ func TestRelay_AsksNoMoreThanBefore(t *testing.T) {
 		"no_identity": {func(r *rig) int64 { r.identity.By = "field_2"; return r.person("無") }, "2 0 1"},
 		"unresolved": {func(r *rig) int64 {
 			r.reconcile()
-			r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST /api/ext/users"})
+			r.crm.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /api/ext/users"})
 			return r.person("新")
 		}, "5 3 3"},
 		"linked": {func(r *rig) int64 { // by the identity alone

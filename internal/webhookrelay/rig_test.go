@@ -23,6 +23,7 @@ import (
 	"hikyaku/internal/webhookrelay/relay"
 	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -273,8 +274,8 @@ func newRig(t testing.TB) *rig {
 	t.Helper()
 	return &rig{
 		t:       t,
-		shop:    supersaastest.New(supersaastest.Options{Records: -1, Rate: -1}),
-		crm:     yapplitest.New(yapplitest.Options{Records: -1, Rate: -1}),
+		shop:    supersaastest.New(sandbox.Options{Records: -1, Rate: -1}),
+		crm:     yapplitest.New(sandbox.Options{Records: -1, Rate: -1}),
 		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &lockedLog{},
 		settings: tenant.Settings{Mode: tenant.Write, Link: tenant.Always},
 		identity: tenant.Identity{By: "id", Prefix: "ss-"},

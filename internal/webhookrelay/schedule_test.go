@@ -25,6 +25,7 @@ import (
 	"hikyaku/internal/webhookrelay/relay"
 	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -150,8 +151,8 @@ func newSchedule(t testing.TB, n int) *schedule {
 	s.mapping, s.settings.Link = linkMapping, s.link
 	s.patient, s.settings.Lag = true, 4*time.Minute
 	s.queue.news, s.queue.hides = make(chan struct{}, 4), 15*time.Second // shorter than many a batch takes
-	s.crm = yapplitest.New(yapplitest.Options{Records: -1, Rate: -1, Seed: seed})
-	s.shop = supersaastest.New(supersaastest.Options{Records: -1, Rate: -1, Seed: seed})
+	s.crm = yapplitest.New(sandbox.Options{Records: -1, Rate: -1, Seed: seed})
+	s.shop = supersaastest.New(sandbox.Options{Records: -1, Rate: -1, Seed: seed})
 	s.jitter = &jitter{Store: s.objects, RoundTripper: both{s.shop, s.crm}, random: rand.New(rand.NewPCG(seed, 8)), calm: true}
 	s.objects, s.transport = s.jitter, s.jitter
 	s.ingest = newIngest(s.queue, s.metrics, hookSecret)
@@ -326,7 +327,7 @@ func (s *schedule) trouble() {
 		m := queue.Message{User: s.users[s.model.people[s.random.IntN(len(s.model.people))]], Event: "redrive", At: time.Now().UTC()}
 		_ = s.queue.Send(context.Background(), m.Envelope(fmt.Sprintf("redrive-%d", s.random.Uint64())))
 	case 2: // a write takes effect only when its caller has given up
-		s.crm.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Route: []string{"PUT", "POST"}[s.random.IntN(2)], Delay: 2 * time.Minute})
+		s.crm.Inject(sandbox.Fault{Kind: sandbox.Slow, Route: []string{"PUT", "POST"}[s.random.IntN(2)], Delay: 2 * time.Minute})
 	}
 }
 
@@ -475,8 +476,8 @@ func (s *schedule) faults(f float64) {
 	s.jitter.mu.Lock()
 	s.jitter.calm = f == 0
 	s.jitter.mu.Unlock()
-	s.crm.SetFaults(yapplitest.Faults{ServerFail: f, Lost: 2 * f, Reset: f, Dropped: f, TooMany: f, RetryAfter: "2", Jitter: 500 * time.Millisecond})
-	s.shop.SetFaults(supersaastest.Faults{ServerFail: f, Reset: f, Dropped: f, TooMany: f, Jitter: 500 * time.Millisecond})
+	s.crm.SetFaults(sandbox.Faults{ServerFail: f, Lost: 2 * f, Reset: f, Dropped: f, TooMany: f, RetryAfter: "2", Jitter: 500 * time.Millisecond})
+	s.shop.SetFaults(sandbox.Faults{ServerFail: f, Reset: f, Dropped: f, TooMany: f, Jitter: 500 * time.Millisecond})
 	s.crm.Do(func() { s.crm.Lag = 4 * time.Minute })
 	s.shop.Do(func() { s.shop.Knobs.Lag = 30 * time.Second })
 }

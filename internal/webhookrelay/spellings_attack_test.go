@@ -11,6 +11,7 @@ import (
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -121,7 +122,7 @@ func TestUpgrade_ClaimsOfMembersThatNoListShows(t *testing.T) {
 		},
 		"made a moment ago": func(r *rig, first int64) { r.relay(first, "new") },
 		"in doubt": func(r *rig, first int64) {
-			r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST /api/ext/users"})
+			r.crm.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /api/ext/users"})
 			r.relay(first, "new")
 		},
 	} {
@@ -303,7 +304,7 @@ func TestSpellings_AnOldSpellingKeepsNobodyOut(t *testing.T) {
 		time.Sleep(time.Hour)
 		r.reconcile()
 		r.drop()
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, Route: "POST /api/ext/users"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.TooMany, Route: "POST /api/ext/users"})
 		r.relay(first, "change") // the claim stays
 		r.drop()
 		r.shop.Quiet().ChangeUser(first, map[string]any{"email": "hanako@mail.example"})
@@ -350,7 +351,7 @@ func TestUpgrade_AnOddMemberStopsNobody(t *testing.T) {
 		r.relay(r.spelled("email", "Hanako@mail.example"), "new")
 		hidden := r.member("Hanako@mail.example").ID
 		r.crm.Skip = func(id string) bool { return id == hidden }
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Garbage, Route: "GET /api/ext/users/{id}", Times: -1})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Garbage, Route: "GET /api/ext/users/{id}", Times: -1})
 		r.downgrade()
 		r.drop()
 		r.reconcile()

@@ -12,6 +12,7 @@ import (
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/relay"
 	"hikyaku/internal/webhookrelay/tenant"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -197,7 +198,7 @@ func TestSpellings_AtOnce(t *testing.T) {
 		for _, has := range []string{"hanako@mail.example", "Hanako@mail.example", "HANAKO@mail.example", "hanako@MAIL.example "} {
 			r.send(r.spelled("email", has), "new")
 		}
-		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		r.crm.SetFaults(sandbox.Faults{Latency: time.Second})
 		var workers sync.WaitGroup
 		for range 4 {
 			stack := r.stack()
@@ -205,7 +206,7 @@ func TestSpellings_AtOnce(t *testing.T) {
 			workers.Go(func() { r.queue.settle(batch, relay.New(stack, r.dead, r.queue).Work(context.Background(), batch)) })
 		}
 		workers.Wait()
-		r.crm.SetFaults(yapplitest.Faults{})
+		r.crm.SetFaults(sandbox.Faults{})
 		r.settles()
 		if members := r.crm.Members(); len(members) != 1 || len(r.waiting()) != 3 {
 			t.Fatalf("%d members and %d pairs, want 1 and 3\n%s", len(members), len(r.waiting()), r.log)
@@ -222,7 +223,7 @@ func TestSpellings_ChangedInDoubt(t *testing.T) {
 		r.reconcile()
 		r.drop()
 		user := r.spelled("email", "Hanako@mail.example")
-		r.crm.Inject(yapplitest.Fault{Kind: yapplitest.Lost, Route: "POST /api/ext/users"})
+		r.crm.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /api/ext/users"})
 		r.relay(user, "new")
 		r.wantOutcome("unresolved")
 		r.shop.Quiet().ChangeUser(user, map[string]any{"email": "hanako@mail.example", "full_name": "花子 改"})

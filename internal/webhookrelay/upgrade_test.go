@@ -14,7 +14,7 @@ import (
 	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/reconcile"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // put stores objects as another version left them.
@@ -83,7 +83,7 @@ func TestReconcile_RunsOfEarlierVersionsStartOver(t *testing.T) {
 func TestReconcile_EarlierVersionsFindNoTables(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.populate(500)
-		r.crm.SetFaults(yapplitest.Faults{Latency: time.Second})
+		r.crm.SetFaults(sandbox.Faults{Latency: time.Second})
 		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 		defer cancel()
 		result, err := reconcile.New(r.stack(), r.queue).Run(ctx, false)

@@ -9,6 +9,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/objectstore"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -154,7 +155,7 @@ func TestAge_IsMeasuredByEveryCall(t *testing.T) {
 		s.mustInvoke(event(dataset, "2026-11-21T00:00:00Z"))
 		s.mustInvoke(event(dataset, "2026-11-21T00:00:00Z"))
 		s.mustInvoke(event(dataset, "2026-11-22T00:00:00Z"))
-		denied := yapplitest.Fault{Kind: yapplitest.Denied}
+		denied := sandbox.Fault{Kind: sandbox.Denied}
 		if dataset == "supersaas/users" {
 			s.supersaas.Inject(denied)
 		} else {

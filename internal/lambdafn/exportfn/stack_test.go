@@ -23,6 +23,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -62,10 +63,10 @@ func newStackOf(t testing.TB, records int, now func() time.Time) *stack {
 	t.Helper()
 	s := &stack{
 		TB:        t,
-		yappli:    yapplitest.New(yapplitest.Options{Records: records, Rate: -1, Now: now}),
-		supersaas: supersaastest.New(supersaastest.Options{Records: records, Rate: -1, Now: now}),
-		shopline:  shoplinetest.New(shoplinetest.Options{Records: records, Rate: -1, Now: now}),
-		assist:    assisttenchotest.New(assisttenchotest.Options{Records: records, Rate: -1, Now: now}),
+		yappli:    yapplitest.New(sandbox.Options{Records: records, Rate: -1, Now: now}),
+		supersaas: supersaastest.New(sandbox.Options{Records: records, Rate: -1, Now: now}),
+		shopline:  shoplinetest.New(sandbox.Options{Records: records, Rate: -1, Now: now}),
+		assist:    assisttenchotest.New(sandbox.Options{Records: records, Rate: -1, Now: now}),
 		secrets:   &secretstore.Memory{}, objects: &objectstore.Memory{}, now: now,
 		vars: map[string]string{
 			"HIKYAKU_PREFIX": "shop", "HIKYAKU_BUCKET": "lake", "AWS_REGION": "ap-northeast-1",

@@ -25,7 +25,7 @@ import (
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
-	"hikyaku/pkg/providers/yappli/yapplitest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const events = "../../../events/tokenrefresh"
@@ -54,7 +54,7 @@ func (s *stack) logged() string {
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	local, err := localstack.Start(t.Context(), localstack.Options{Sandbox: localstack.SandboxOptions{Records: 3, Rate: -1}})
+	local, err := localstack.Start(t.Context(), localstack.Options{Sandbox: sandbox.Options{Records: 3, Rate: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestInvoke_RotationByARNOrName(t *testing.T) {
 func TestInvoke_AScheduleFailsWhatIsToBeTriedAgain(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	s.Yappli().Inject(yapplitest.Fault{Kind: yapplitest.ServerFail, Route: "POST /api/ext/token"})
+	s.Yappli().Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST /api/ext/token"})
 	answer, err := s.invoke("schedule.json")
 	if err == nil || !strings.Contains(err.Error(), "to be tried again: yappli;") {
 		t.Errorf("answer %s, error %v", answer, err)
@@ -342,10 +342,10 @@ func TestNothingSecretLeaves(t *testing.T) {
 	var said strings.Builder
 	say := func(answer string, err error) { _, _ = fmt.Fprintln(&said, answer, err) }
 	say(s.invoke("schedule.json"))
-	for _, kind := range []yapplitest.FaultKind{yapplitest.Garbage, yapplitest.Denied, yapplitest.Reset, yapplitest.BadGateway} {
+	for _, kind := range []sandbox.FaultKind{sandbox.Garbage, sandbox.Denied, sandbox.Reset, sandbox.BadGateway} {
 		for _, provider := range providers.Names() {
-			if b, ok := s.Sandboxes[provider].(interface{ Inject(yapplitest.Fault) }); ok {
-				b.Inject(yapplitest.Fault{Kind: kind})
+			if b, ok := s.Sandboxes[provider].(interface{ Inject(sandbox.Fault) }); ok {
+				b.Inject(sandbox.Fault{Kind: kind})
 			}
 			answer, err := s.function.Invoke(t.Context(), []byte(`{"provider":"`+provider+`","force":true}`))
 			say(string(answer), err)

@@ -25,6 +25,7 @@ import (
 	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay/queue"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -82,8 +83,8 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = local.Close() })
 	w := &world{
 		t: t, aws: local, out: &lockedBuffer{}, now: time.Now(),
-		shop: supersaastest.New(supersaastest.Options{Records: 30, Rate: -1}),
-		crm:  yapplitest.New(yapplitest.Options{Records: 30, Rate: -1}),
+		shop: supersaastest.New(sandbox.Options{Records: 30, Rate: -1}),
+		crm:  yapplitest.New(sandbox.Options{Records: 30, Rate: -1}),
 	}
 	w.dead = w.newQueue("dead.fifo")
 	w.queue = w.newQueue("users.fifo")

@@ -12,6 +12,7 @@ import (
 
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -75,7 +76,7 @@ func TestUpdateCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				crm := yapplitest.New(yapplitest.Options{Records: -1, Rate: -1})
+				crm := yapplitest.New(sandbox.Options{Records: -1, Rate: -1})
 				crm.Replace, crm.Body = c.replace, "json"
 				id := crm.Put(yapplitest.Member{Values: c.member})
 				client := crm.Client()
@@ -144,7 +145,7 @@ func TestUpdateCheck_TrustsNoFileOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			crm := yapplitest.New(yapplitest.Options{Records: -1, Rate: -1})
+			crm := yapplitest.New(sandbox.Options{Records: -1, Rate: -1})
 			id := crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": "ss-1", "column01": "見本 試子", "column40": "会員 1"}})
 			keep := filepath.Join(t.TempDir(), "kept.json")
 			if other := c.plant(t, keep, strings.ReplaceAll(c.content, "ID", id)); other != "" {

@@ -8,11 +8,12 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func Example() {
 	const base = "http://127.0.0.1:8080"
-	site := actibooktest.New(actibooktest.Options{})
+	site := actibooktest.New(sandbox.Options{})
 	client := actibook.New(providers.Fixed(site.Token(base)), &providers.Options{HTTP: site.Client()})
 
 	redirect, err := client.Login(context.Background(), map[string]any{"keyword": "members", "user_id": "1001"})
@@ -25,7 +26,7 @@ func Example() {
 }
 
 func ExampleAuthority_Obtain() {
-	site := actibooktest.New(actibooktest.Options{})
+	site := actibooktest.New(sandbox.Options{})
 	connection := site.Connection("http://127.0.0.1:8080")
 	authority := actibook.NewAuthority(&providers.Options{HTTP: site.Client()})
 

@@ -9,7 +9,7 @@ import (
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
 )
 
 const (

@@ -14,7 +14,8 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // siteUsers returns the sandbox's users, each on a line of its own.
@@ -330,16 +331,16 @@ func TestAnswers(t *testing.T) {
 // unknown, but after a refusal it is.
 func TestLoginRepeats(t *testing.T) {
 	t.Parallel()
-	for kind, c := range map[actibooktest.FaultKind]struct {
+	for kind, c := range map[sandbox.FaultKind]struct {
 		calls int
 		want  error
 		waits time.Duration
 	}{
-		actibooktest.Lost: {1, providers.ErrTemporary, 0}, actibooktest.Reset: {1, providers.ErrTemporary, 0},
-		actibooktest.Dropped: {1, providers.ErrTemporary, 0}, actibooktest.ServerFail: {1, providers.ErrTemporary, 0},
-		actibooktest.BadGateway: {1, providers.ErrTemporary, 0}, actibooktest.Garbage: {1, providers.ErrInvalid, 0},
-		actibooktest.Denied:  {1, providers.ErrUnauthorized, 0},
-		actibooktest.TooMany: {2, nil, 7 * time.Second}, actibooktest.Slow: {1, nil, 3 * time.Second},
+		sandbox.Lost: {1, providers.ErrTemporary, 0}, sandbox.Reset: {1, providers.ErrTemporary, 0},
+		sandbox.Dropped: {1, providers.ErrTemporary, 0}, sandbox.ServerFail: {1, providers.ErrTemporary, 0},
+		sandbox.BadGateway: {1, providers.ErrTemporary, 0}, sandbox.Garbage: {1, providers.ErrInvalid, 0},
+		sandbox.Denied:  {1, providers.ErrUnauthorized, 0},
+		sandbox.TooMany: {2, nil, 7 * time.Second}, sandbox.Slow: {1, nil, 3 * time.Second},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -348,7 +349,7 @@ func TestLoginRepeats(t *testing.T) {
 				client := actibook.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client()})
 				for _, retryAfter := range []string{"7", time.Now().Add(27 * time.Second).UTC().Format(http.TimeFormat)} {
 					calls, start := s.Count(""), time.Now()
-					s.Inject(actibooktest.Fault{Kind: kind, RetryAfter: retryAfter, Delay: 3 * time.Second})
+					s.Inject(sandbox.Fault{Kind: kind, RetryAfter: retryAfter, Delay: 3 * time.Second})
 					_, err := client.Login(t.Context(), map[string]any{"keyword": "members"})
 					if !errors.Is(err, c.want) || s.Count("")-calls != c.calls || time.Since(start) != c.waits {
 						t.Errorf("%d calls in %s, %v; want %d in %s, %v", s.Count("")-calls, time.Since(start), err, c.calls, c.waits, c.want)
@@ -364,7 +365,7 @@ func TestLoginRepeats(t *testing.T) {
 func TestPace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := actibooktest.New(actibooktest.Options{})
+		s := actibooktest.New(sandbox.Options{})
 		client := actibook.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client(), Attempts: 1})
 		start := time.Now()
 		for range 3 {

@@ -12,8 +12,9 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
-	"hikyaku/pkg/providers/internal/sandbox/seenfile"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/internal/seenfile"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +36,7 @@ func unpaced(h *http.Client) *providers.Options {
 }
 
 func newSite(configure func(*actibooktest.Server)) (*actibooktest.Server, *actibook.Client) {
-	s := actibooktest.New(actibooktest.Options{Seed: 3, Records: 5, Rate: -1})
+	s := actibooktest.New(sandbox.Options{Seed: 3, Records: 5, Rate: -1})
 	if configure != nil {
 		configure(s)
 	}

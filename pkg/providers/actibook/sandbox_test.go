@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hikyaku/pkg/providers/actibook/actibooktest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func TestDumpAndLoad(t *testing.T) {
@@ -26,7 +27,7 @@ func TestDumpAndLoad(t *testing.T) {
 	if err := s.Dump(&dump); err != nil {
 		t.Fatal(err)
 	}
-	other := actibooktest.New(actibooktest.Options{Seed: 9})
+	other := actibooktest.New(sandbox.Options{Seed: 9})
 	if n := len(siteUsers(t, other)); n != 120 {
 		t.Errorf("%d site users; want 120", n)
 	}

@@ -12,7 +12,8 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func TestObtain(t *testing.T) {
@@ -56,8 +57,8 @@ func TestObtainSendsJSON(t *testing.T) {
 
 func TestObtainErrors(t *testing.T) {
 	t.Parallel()
-	inject := func(kind actibooktest.FaultKind) func(*actibooktest.Server, *providers.Connection) {
-		return func(s *actibooktest.Server, _ *providers.Connection) { s.Inject(actibooktest.Fault{Kind: kind}) }
+	inject := func(kind sandbox.FaultKind) func(*actibooktest.Server, *providers.Connection) {
+		return func(s *actibooktest.Server, _ *providers.Connection) { s.Inject(sandbox.Fault{Kind: kind}) }
 	}
 	for name, c := range map[string]struct {
 		change func(*actibooktest.Server, *providers.Connection)
@@ -67,12 +68,12 @@ func TestObtainErrors(t *testing.T) {
 		"wrong secret": {func(s *actibooktest.Server, _ *providers.Connection) { s.ClientSecret = "other" }, providers.ErrRevoked, 1},
 		"wrong client": {func(_ *actibooktest.Server, c *providers.Connection) { c.ClientID = "other" }, providers.ErrRevoked, 1},
 		"no token_url": {func(_ *actibooktest.Server, c *providers.Connection) { c.TokenURL = "" }, providers.ErrInvalid, 0},
-		"rate limit":   {inject(actibooktest.TooMany), providers.ErrRateLimited, 1},
-		"unavailable":  {inject(actibooktest.ServerFail), providers.ErrTemporary, 1},
-		"gateway":      {inject(actibooktest.BadGateway), providers.ErrTemporary, 1},
-		"lost":         {inject(actibooktest.Lost), providers.ErrTemporary, 1},
-		"half":         {inject(actibooktest.Reset), providers.ErrTemporary, 1},
-		"garbage":      {inject(actibooktest.Garbage), providers.ErrInvalid, 1},
+		"rate limit":   {inject(sandbox.TooMany), providers.ErrRateLimited, 1},
+		"unavailable":  {inject(sandbox.ServerFail), providers.ErrTemporary, 1},
+		"gateway":      {inject(sandbox.BadGateway), providers.ErrTemporary, 1},
+		"lost":         {inject(sandbox.Lost), providers.ErrTemporary, 1},
+		"half":         {inject(sandbox.Reset), providers.ErrTemporary, 1},
+		"garbage":      {inject(sandbox.Garbage), providers.ErrInvalid, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +145,7 @@ func TestProbe(t *testing.T) {
 		"keyword, revoked":       {keyword, func(s *actibooktest.Server) { s.Tokens.Revoke("") }, providers.ErrUnauthorized, 1},
 		"keyword, not tied":      {keyword, func(s *actibooktest.Server) { s.Groups = nil }, providers.ErrInvalid, 1},
 		"keyword, {}":            {keyword, func(s *actibooktest.Server) { s.Silent = true }, providers.ErrInvalid, 1},
-		"keyword, unavailable":   {keyword, func(s *actibooktest.Server) { s.Inject(actibooktest.Fault{Kind: actibooktest.ServerFail}) }, providers.ErrTemporary, 1},
+		"keyword, unavailable":   {keyword, func(s *actibooktest.Server) { s.Inject(sandbox.Fault{Kind: sandbox.ServerFail}) }, providers.ErrTemporary, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
 )
 
 // Any text arrives as it was, in ASCII.

@@ -9,10 +9,11 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func Example() {
-	shop := assisttenchotest.New(assisttenchotest.Options{Records: 120, Rate: -1})
+	shop := assisttenchotest.New(sandbox.Options{Records: 120, Rate: -1})
 	token := shop.Token("https://shop.example") // in production the token refresher writes it
 
 	client := assisttencho.New(providers.Fixed(token), &providers.Options{HTTP: shop.Client()})
@@ -39,7 +40,7 @@ func ExampleAuthorizeURL() {
 }
 
 func ExampleAuthority_Obtain() {
-	shop := assisttenchotest.New(assisttenchotest.Options{})
+	shop := assisttenchotest.New(sandbox.Options{})
 	connection := shop.Connection("https://shop.example") // holds the code that a person obtained
 	authority := assisttencho.NewAuthority(&providers.Options{HTTP: shop.Client()})
 
@@ -53,7 +54,7 @@ func ExampleAuthority_Obtain() {
 }
 
 func ExampleClient_CreateOrder() {
-	shop := assisttenchotest.New(assisttenchotest.Options{Records: 120, Rate: -1})
+	shop := assisttenchotest.New(sandbox.Options{Records: 120, Rate: -1})
 	client := assisttencho.New(providers.Fixed(shop.Token("https://shop.example")), &providers.Options{HTTP: shop.Client()})
 
 	// Sent as {"customer_name":"\u5c71\u7530 \u82b1\u5b50"}.
@@ -63,7 +64,7 @@ func ExampleClient_CreateOrder() {
 }
 
 func ExampleClient_Orders() {
-	shop := assisttenchotest.New(assisttenchotest.Options{Records: 120, Rate: -1})
+	shop := assisttenchotest.New(sandbox.Options{Records: 120, Rate: -1})
 	shop.Quirks.Paging.Size = 500
 	client := assisttencho.New(providers.Fixed(shop.Token("https://shop.example")), &providers.Options{HTTP: shop.Client()})
 

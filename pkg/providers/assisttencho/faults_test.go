@@ -11,8 +11,8 @@ import (
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
-	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const loginPage = "<!DOCTYPE html><html><body><form><input type=PASSWORD name=pw></form></body></html>"
@@ -105,17 +105,17 @@ func TestOversizedAnswer(t *testing.T) {
 
 func TestSandboxFaults(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[assisttenchotest.FaultKind]error{
-		assisttenchotest.TooMany: providers.ErrRateLimited, assisttenchotest.ServerFail: providers.ErrTemporary,
-		assisttenchotest.BadGateway: providers.ErrTemporary, assisttenchotest.Dropped: providers.ErrTemporary,
-		assisttenchotest.Lost: providers.ErrTemporary, assisttenchotest.Reset: providers.ErrTemporary,
-		assisttenchotest.Denied: providers.ErrUnauthorized, assisttenchotest.Garbage: providers.ErrMalformed,
-		assisttenchotest.Slow: nil,
+	for kind, want := range map[sandbox.FaultKind]error{
+		sandbox.TooMany: providers.ErrRateLimited, sandbox.ServerFail: providers.ErrTemporary,
+		sandbox.BadGateway: providers.ErrTemporary, sandbox.Dropped: providers.ErrTemporary,
+		sandbox.Lost: providers.ErrTemporary, sandbox.Reset: providers.ErrTemporary,
+		sandbox.Denied: providers.ErrUnauthorized, sandbox.Garbage: providers.ErrMalformed,
+		sandbox.Slow: nil,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			s, client := newShop(50, nil)
-			s.Inject(assisttenchotest.Fault{Kind: kind, Delay: time.Millisecond})
+			s.Inject(sandbox.Fault{Kind: kind, Delay: time.Millisecond})
 			n, failed := 0, error(nil)
 			for _, err := range client.Orders(t.Context(), assisttencho.OrdersQuery{}) {
 				if failed = err; err == nil {
@@ -137,7 +137,7 @@ func TestRetryAfter(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, _ := newShop(3, nil)
-				fault := assisttenchotest.Fault{Kind: assisttenchotest.TooMany, RetryAfter: "7"}
+				fault := sandbox.Fault{Kind: sandbox.TooMany, RetryAfter: "7"}
 				if form == "date" {
 					fault.RetryAfter = time.Now().Add(7 * time.Second).UTC().Format(http.TimeFormat)
 				}
@@ -166,7 +166,7 @@ func TestLostWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newShop(3, nil)
 		client := assisttencho.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client()})
-		s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.Lost, Times: 2})
+		s.Inject(sandbox.Fault{Kind: sandbox.Lost, Times: 2})
 		if _, err := client.CreateOrder(t.Context(), map[string]any{"a": 1}); !errors.Is(err, providers.ErrTemporary) {
 			t.Errorf("creation: %v; want ErrTemporary", err)
 		}
@@ -176,7 +176,7 @@ func TestLostWrites(t *testing.T) {
 		if o, err := client.GetOrder(t.Context(), "4"); err != nil || o.SerialOrderID != "4" {
 			t.Errorf("the order that was created: %v", err)
 		}
-		s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.Lost})
+		s.Inject(sandbox.Fault{Kind: sandbox.Lost})
 		if o, err := client.UpdateOrder(t.Context(), "4", map[string]any{"a": 2}); err != nil || !strings.Contains(string(o.Raw), `"a":2`) {
 			t.Errorf("update: %s, %v", o.Raw, err)
 		}

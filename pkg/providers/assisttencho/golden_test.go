@@ -12,12 +12,13 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // The documents' sample application is registered with these.
 func sampleShop() *assisttenchotest.Server {
-	s := assisttenchotest.New(assisttenchotest.Options{Records: 9, Rate: -1})
+	s := assisttenchotest.New(sandbox.Options{Records: 9, Rate: -1})
 	s.ClientID, s.ClientSecret, s.RedirectURI = "XXXXX", "XXXXX", "http://example.com/index.php"
 	return s
 }

@@ -12,7 +12,7 @@ import (
 	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
 )
 
 // TestLists_Lies tells every lie about the list, read as a page and as a stream.

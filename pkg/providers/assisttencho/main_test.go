@@ -12,8 +12,9 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
-	"hikyaku/pkg/providers/internal/sandbox/seenfile"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/internal/seenfile"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +36,7 @@ func unpaced(h *http.Client) *providers.Options {
 // newShop returns a sandbox without a rate limit and a client of it. The shop
 // is configured before the client takes its token.
 func newShop(records int, configure func(*assisttenchotest.Server)) (*assisttenchotest.Server, *assisttencho.Client) {
-	s := assisttenchotest.New(assisttenchotest.Options{Seed: 7, Records: records, Rate: -1})
+	s := assisttenchotest.New(sandbox.Options{Seed: 7, Records: records, Rate: -1})
 	if configure != nil {
 		configure(s)
 	}

@@ -16,8 +16,8 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
-	"hikyaku/pkg/providers/internal/sandbox"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func ids(t *testing.T, orders func(yield func(assisttencho.Order, error) bool)) []string {
@@ -73,7 +73,7 @@ func TestOrdersInEveryStyle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var requests []string
-			s := assisttenchotest.New(assisttenchotest.Options{Seed: 7, Records: 7, Rate: -1})
+			s := assisttenchotest.New(sandbox.Options{Seed: 7, Records: 7, Rate: -1})
 			s.Quirks = c.quirks
 			client := assisttencho.New(providers.Fixed(s.Token(base)), unpaced(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 				requests = append(requests, r.URL.RawQuery)
@@ -395,7 +395,7 @@ func TestBodiesAreASCII(t *testing.T) {
 func TestPace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := assisttenchotest.New(assisttenchotest.Options{Faults: sandbox.Faults{Latency: 1500 * time.Millisecond}})
+		s := assisttenchotest.New(sandbox.Options{Faults: sandbox.Faults{Latency: 1500 * time.Millisecond}})
 		client := assisttencho.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client(), Attempts: 1})
 		start := time.Now()
 		var all sync.WaitGroup
@@ -417,7 +417,7 @@ func TestPace(t *testing.T) {
 func TestSandboxRefusesParallelRequests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := assisttenchotest.New(assisttenchotest.Options{Faults: sandbox.Faults{Latency: 5 * time.Second}})
+		s := assisttenchotest.New(sandbox.Options{Faults: sandbox.Faults{Latency: 5 * time.Second}})
 		token := providers.Fixed(s.Token(base))
 		go func() { _, _ = assisttencho.New(token, unpaced(s.Client())).GetOrder(t.Context(), "1") }()
 		time.Sleep(2 * time.Second)

@@ -11,6 +11,7 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // Orders inserted and deleted between two pages shift the later ones, as they
@@ -70,7 +71,7 @@ func TestDumpAndLoad(t *testing.T) {
 		t.Fatalf("%d listed, %d dumped", i, len(all.Orders))
 	}
 
-	other := assisttenchotest.New(assisttenchotest.Options{Seed: 8, Records: -1})
+	other := assisttenchotest.New(sandbox.Options{Seed: 8, Records: -1})
 	if err := other.Load(bytes.NewReader(dump.Bytes())); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func TestSandboxesOfOneSeedAreEqual(t *testing.T) {
 	t.Parallel()
 	dump := func(seed uint64) string {
 		var b bytes.Buffer
-		if err := assisttenchotest.New(assisttenchotest.Options{Seed: seed}).Dump(&b); err != nil {
+		if err := assisttenchotest.New(sandbox.Options{Seed: seed}).Dump(&b); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
@@ -150,7 +151,7 @@ func TestSandboxUnderAPath(t *testing.T) {
 // last order, under a base URL that carries a path.
 func TestOverASocket(t *testing.T) {
 	t.Parallel()
-	s := assisttenchotest.New(assisttenchotest.Options{Rate: -1})
+	s := assisttenchotest.New(sandbox.Options{Rate: -1})
 	s.BasePath = "/shop01"
 	server := httptest.NewServer(s)
 	defer server.Close()

@@ -14,7 +14,8 @@ import (
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func TestAuthorizeURL(t *testing.T) {
@@ -277,16 +278,16 @@ func TestExchangeErrors(t *testing.T) {
 		"own address":    {func(s *assisttenchotest.Server, _ *providers.Connection) { s.AllowedIPs = []string{"127.0.0.1"} }, nil},
 		"error with 200": {func(s *assisttenchotest.Server, c *providers.Connection) { s.ErrorAt200 = true; c.ClientID = "other" }, providers.ErrRevoked},
 		"lost": {func(s *assisttenchotest.Server, _ *providers.Connection) {
-			s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.Lost})
+			s.Inject(sandbox.Fault{Kind: sandbox.Lost})
 		}, providers.ErrTemporary},
 		"half an answer": {func(s *assisttenchotest.Server, _ *providers.Connection) {
-			s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.Reset})
+			s.Inject(sandbox.Fault{Kind: sandbox.Reset})
 		}, providers.ErrTemporary},
 		"unavailable": {func(s *assisttenchotest.Server, _ *providers.Connection) {
-			s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.ServerFail})
+			s.Inject(sandbox.Fault{Kind: sandbox.ServerFail})
 		}, providers.ErrTemporary},
 		"gateway's page": {func(s *assisttenchotest.Server, _ *providers.Connection) {
-			s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.BadGateway})
+			s.Inject(sandbox.Fault{Kind: sandbox.BadGateway})
 		}, providers.ErrTemporary},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -361,10 +362,10 @@ func TestProbe(t *testing.T) {
 			s.ErrorAt200, s.AllowedIPs = true, []string{"192.0.2.1"}
 		}, providers.ErrForbidden, 1},
 		"unavailable": {func(s *assisttenchotest.Server, _ *providers.Connection, t *providers.Token) {
-			s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.ServerFail})
+			s.Inject(sandbox.Fault{Kind: sandbox.ServerFail})
 		}, providers.ErrTemporary, 1},
 		"garbage": {func(s *assisttenchotest.Server, _ *providers.Connection, t *providers.Token) {
-			s.Inject(assisttenchotest.Fault{Kind: assisttenchotest.Garbage})
+			s.Inject(sandbox.Fault{Kind: sandbox.Garbage})
 		}, providers.ErrInvalid, 1},
 		"expired, not asked": {func(_ *assisttenchotest.Server, _ *providers.Connection, t *providers.Token) {
 			t.ExpiresAt = time.Now()
@@ -397,7 +398,7 @@ func TestProbe(t *testing.T) {
 func TestObtainAndProbeKeepTheRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := assisttenchotest.New(assisttenchotest.Options{})
+		s := assisttenchotest.New(sandbox.Options{})
 		connection := s.Connection(base)
 		authority := assisttencho.NewAuthority(&providers.Options{HTTP: s.Client()})
 		grant, err := authority.Obtain(t.Context(), connection, connection.ClientSecrets[0], connection.Code, true)

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
 
 // Reading customers over HTTP, from a sandbox instead of the real host.
 func Example() {
-	shop := shoplinetest.New(shoplinetest.Options{Seed: 1, Records: 3})
+	shop := shoplinetest.New(sandbox.Options{Seed: 1, Records: 3})
 	server := httptest.NewServer(shop)
 	defer server.Close()
 
@@ -34,7 +35,7 @@ func Example() {
 // Orders whose delivery changed are found by the delivery's time, not by
 // updated_at.
 func ExampleClient_SearchOrders() {
-	shop := shoplinetest.New(shoplinetest.Options{Records: 12})
+	shop := shoplinetest.New(sandbox.Options{Records: 12})
 	client := shopline.New(providers.Fixed(shop.Token("http://shopline.test")), &providers.Options{HTTP: shop.Client()})
 
 	lastWeek := shopline.Between{From: time.Date(2025, 4, 6, 0, 0, 0, 0, time.UTC)}
@@ -51,7 +52,7 @@ func ExampleClient_SearchOrders() {
 
 // A staff token cannot be refreshed; it can be asked whose it is.
 func ExampleAuthority_Probe() {
-	shop := shoplinetest.New(shoplinetest.Options{})
+	shop := shoplinetest.New(sandbox.Options{})
 	authority := shopline.NewAuthority(&providers.Options{HTTP: shop.Client()})
 	connection := shop.Connection("http://shopline.test")
 

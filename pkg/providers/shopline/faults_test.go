@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
@@ -17,7 +18,7 @@ import (
 // What passes is waited out; every order still comes once.
 func TestFaultsThatPass(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]shoplinetest.Fault{
+	for name, fault := range map[string]sandbox.Fault{
 		"429 in seconds": {Kind: "429", RetryAfter: "7"},
 		"429 until":      {Kind: "429", RetryAfter: time.Date(2000, 1, 1, 0, 0, 30, 0, time.UTC).Format(http.TimeFormat)},
 		"429":            {Kind: "429"},
@@ -28,7 +29,7 @@ func TestFaultsThatPass(t *testing.T) {
 		"cut half-way":   {Kind: "reset"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			shop := shoplinetest.New(shoplinetest.Options{Records: 20, Rate: -1})
+			shop := shoplinetest.New(sandbox.Options{Records: 20, Rate: -1})
 			client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
 			fault.After = 1
 			shop.Inject(fault)
@@ -55,7 +56,7 @@ func TestFaultsThatPass(t *testing.T) {
 func TestFaultsThatStay(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		kind     shoplinetest.FaultKind
+		kind     sandbox.FaultKind
 		want     error
 		attempts int
 	}{
@@ -66,9 +67,9 @@ func TestFaultsThatStay(t *testing.T) {
 		"garbage": {"garbage", providers.ErrMalformed, 4},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			shop := shoplinetest.New(shoplinetest.Options{Records: 20, Rate: -1})
+			shop := shoplinetest.New(sandbox.Options{Records: 20, Rate: -1})
 			client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
-			shop.Inject(shoplinetest.Fault{Kind: c.kind, After: 1, Times: -1, RetryAfter: "1"})
+			shop.Inject(sandbox.Fault{Kind: c.kind, After: 1, Times: -1, RetryAfter: "1"})
 			var got int
 			var failures []error
 			for _, err := range client.Customers(t.Context(), shopline.CustomersQuery{Paging: shopline.Paging{PerPage: 6}}) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
@@ -51,7 +52,7 @@ const (
 )
 
 func unpaced(client *http.Client) *providers.Options {
-	o := unhurried(shoplinetest.New(shoplinetest.Options{Records: -1}))
+	o := unhurried(shoplinetest.New(sandbox.Options{Records: -1}))
 	o.HTTP, o.Attempts = client, 1
 	return o
 }
@@ -171,7 +172,7 @@ func TestRawRequests(t *testing.T) {
 			}
 			first, request, _ := strings.Cut(string(raw), "\n")
 			status, fragment, _ := strings.Cut(strings.TrimPrefix(first, "# "), " ")
-			shop := shoplinetest.New(shoplinetest.Options{Records: 60, Rate: -1})
+			shop := shoplinetest.New(sandbox.Options{Records: 60, Rate: -1})
 			got, body := replay(t, shop, request)
 			if got != status || !strings.Contains(body, fragment) {
 				t.Errorf("%s %s\nwant %s with %s", got, body, status, fragment)

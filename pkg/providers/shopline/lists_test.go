@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
@@ -243,7 +244,7 @@ func TestRangesAreInclusive(t *testing.T) {
 func TestDeliveryTrap(t *testing.T) {
 	t.Parallel()
 	now := at("2026-11-01T00:00:00Z")
-	shop := shoplinetest.New(shoplinetest.Options{Records: 12, Rate: -1, Now: func() time.Time { return now }})
+	shop := shoplinetest.New(sandbox.Options{Records: 12, Rate: -1, Now: func() time.Time { return now }})
 	client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
 	orders := collect(t, client.Orders(ctx, shopline.OrdersQuery{}))
 	today := shopline.Between{From: now}
@@ -373,7 +374,7 @@ func TestEditsBetweenPages(t *testing.T) {
 func TestRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shop := shoplinetest.New(shoplinetest.Options{Records: 10})
+		shop := shoplinetest.New(sandbox.Options{Records: 10})
 		client := shopline.New(providers.Fixed(shop.Token(base)), &providers.Options{HTTP: shop.Client()})
 		start := time.Now()
 		collect(t, client.Customers(t.Context(), shopline.CustomersQuery{Paging: shopline.Paging{PerPage: 1}}))
@@ -390,7 +391,7 @@ func TestRate(t *testing.T) {
 func TestSandboxRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		shop := shoplinetest.New(shoplinetest.Options{Records: 1})
+		shop := shoplinetest.New(sandbox.Options{Records: 1})
 		o := unhurried(shop)
 		o.Attempts = 1
 		client := shopline.New(providers.Fixed(shop.Token(base)), o)

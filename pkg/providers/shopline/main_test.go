@@ -13,7 +13,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox/seenfile"
+	"hikyaku/pkg/providers/internal/seenfile"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
@@ -37,7 +38,7 @@ func unhurried(shop *shoplinetest.Server) *providers.Options {
 
 // open returns a shop without a rate limit, and a client for it.
 func open(records int) (*shoplinetest.Server, *shopline.Client) {
-	shop := shoplinetest.New(shoplinetest.Options{Seed: 7, Records: records, Rate: -1})
+	shop := shoplinetest.New(sandbox.Options{Seed: 7, Records: records, Rate: -1})
 	shop.StrictAgent = true
 	return shop, shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
 }

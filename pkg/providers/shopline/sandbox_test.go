@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
@@ -61,7 +62,7 @@ func TestSeeds(t *testing.T) {
 			t.Errorf("order %d differs", i)
 		}
 	}
-	other := shoplinetest.New(shoplinetest.Options{Seed: 8, Records: 3})
+	other := shoplinetest.New(sandbox.Options{Seed: 8, Records: 3})
 	if string(dump(t, other).Customers[0]) == string(dump(t, small).Customers[0]) {
 		t.Error("another seed makes the same customer")
 	}
@@ -71,7 +72,7 @@ func TestSeeds(t *testing.T) {
 func TestEditsByHand(t *testing.T) {
 	t.Parallel()
 	now := at("2026-11-22T01:02:03.004Z")
-	shop := shoplinetest.New(shoplinetest.Options{Records: 4, Rate: -1, Now: func() time.Time { return now }})
+	shop := shoplinetest.New(sandbox.Options{Records: 4, Rate: -1, Now: func() time.Time { return now }})
 	client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
 	customer := collect(t, client.Customers(ctx, shopline.CustomersQuery{}))[1]
 	if err := shop.UpdateCustomer(string(customer.ID), map[string]any{"name": "新名字"}); err != nil {
@@ -125,7 +126,7 @@ func TestForeignAgent(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer "+token.Credential.Reveal())
 		r.Header.Set("User-Agent", agent)
 		w := httptest.NewRecorder()
-		shoplinetest.New(shoplinetest.Options{Records: 1}).ServeHTTP(w, r)
+		shoplinetest.New(sandbox.Options{Records: 1}).ServeHTTP(w, r)
 		if w.Code != status {
 			t.Errorf("User-Agent %q: %d %s", agent, w.Code, w.Body)
 		}

@@ -7,7 +7,7 @@ import (
 
 	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
 	"hikyaku/pkg/providers/shopline"
 )
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
@@ -22,7 +23,7 @@ func (c *clock) time() time.Time { return c.now }
 
 func appShop() (*shoplinetest.Server, *clock, providers.Connection, *shopline.Authority) {
 	c := &clock{time.Now().Truncate(time.Second)}
-	shop := shoplinetest.New(shoplinetest.Options{Records: 2, Rate: -1, Now: c.time})
+	shop := shoplinetest.New(sandbox.Options{Records: 2, Rate: -1, Now: c.time})
 	return shop, c, shop.AppConnection(base), shopline.NewAuthority(unhurried(shop))
 }
 
@@ -203,7 +204,7 @@ func TestObtainFailures(t *testing.T) {
 	if _, err := authority.Obtain(ctx, connection, connection.ClientSecrets[0], connection.Code, true); !errors.Is(err, providers.ErrRevoked) {
 		t.Errorf("a code of another redirect: %v", err)
 	}
-	shop.Inject(shoplinetest.Fault{Kind: "lost"})
+	shop.Inject(sandbox.Fault{Kind: "lost"})
 	connection = shop.AppConnection(base)
 	if _, err := authority.Obtain(ctx, connection, connection.ClientSecrets[0], connection.Code, true); !errors.Is(err, providers.ErrTemporary) {
 		t.Errorf("a lost answer: %v", err)
@@ -276,7 +277,7 @@ func TestAuthorizeURLFaults(t *testing.T) {
 func TestStaffToken(t *testing.T) {
 	t.Parallel()
 	c := &clock{at("2026-11-22T00:00:00Z")}
-	shop := shoplinetest.New(shoplinetest.Options{Records: 1, Rate: -1, Now: c.time})
+	shop := shoplinetest.New(sandbox.Options{Records: 1, Rate: -1, Now: c.time})
 	authority := shopline.NewAuthority(unhurried(shop))
 	endless := shop.Connection(base)
 	if endless.Kind != providers.Static || !endless.ExpiresAt.IsZero() {

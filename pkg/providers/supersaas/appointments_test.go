@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
@@ -77,7 +78,7 @@ func TestRangeOfToday(t *testing.T) {
 	t.Parallel()
 	// It is 2026-11-22 in UTC and 2026-11-23 in Tokyo.
 	now := instant(t, "2026-11-22T20:00:00Z")
-	s := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1, Now: func() time.Time { return now }})
+	s := supersaastest.New(sandbox.Options{Records: -1, Rate: -1, Now: func() time.Time { return now }})
 	for _, at := range []string{"2026-11-22T14:59:00Z", "2026-11-22T15:00:00Z", "2026-11-23T14:59:00Z", "2026-11-23T15:00:00Z"} {
 		s.Quiet().Book(supersaastest.ResourceSchedule, 0, instant(t, at))
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
-	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
 
 func TestAuthentication(t *testing.T) {
@@ -188,7 +188,7 @@ func TestProbe(t *testing.T) {
 	old := s.Token(base)
 	s.RollKey()
 	wantKind(t, authority.Probe(ctx, s.Connection(base), old), providers.ErrUnauthorized, 401)
-	s.Inject(supersaastest.Fault{Kind: supersaastest.TooMany, RetryAfter: "7"})
+	s.Inject(sandbox.Fault{Kind: sandbox.TooMany, RetryAfter: "7"})
 	before := s.Count("")
 	if err := probe(); providers.RetryAfter(err).Seconds() != 7 || s.Count("") != before+1 {
 		t.Errorf("rate limited: %v", err)

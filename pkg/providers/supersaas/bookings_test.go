@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
 
@@ -439,7 +440,7 @@ func TestRate_OfTheOfficialClient(t *testing.T) {
 	t.Parallel()
 	for _, latency := range []time.Duration{200 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
-			s := supersaastest.New(supersaastest.Options{Records: -1})
+			s := supersaastest.New(sandbox.Options{Records: -1})
 			o := other{t, s}
 			random := rand.New(rand.NewPCG(7, uint64(latency)))
 			var asked []time.Time // of the calls that the limiter remembers; zero: nothing

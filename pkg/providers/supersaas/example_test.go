@@ -6,13 +6,14 @@ import (
 	"net/http"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
 
 // salon is an account with two users, and what a caller needs for it.
 func salon() (providers.TokenSource, *providers.Options) {
-	s := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1})
+	s := supersaastest.New(sandbox.Options{Records: -1, Rate: -1})
 	s.AddUser(map[string]any{"name": "hanako@mail.example", "full_name": "山田 花子", "fk": "123", "field_1": "ヤマダ ハナコ", "phone": nil})
 	s.AddUser(map[string]any{"name": "chihming@mail.example", "full_name": "陳志明"})
 	return providers.Fixed(s.Token("https://sandbox.test")), &providers.Options{HTTP: s.Client()}
@@ -82,7 +83,7 @@ func ExampleParseWebhook() {
 }
 
 func ExampleClient_CreateHook() {
-	s := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1})
+	s := supersaastest.New(sandbox.Options{Records: -1, Rate: -1})
 	client := supersaas.New(providers.Fixed(s.Token("https://sandbox.test")), &providers.Options{HTTP: s.Client()})
 	target := providers.NewSecret("https://relay.example/hooks/an-unguessable-secret")
 	hook, err := client.CreateHook(context.Background(), supersaas.ChangedUser, "", target)
@@ -92,7 +93,7 @@ func ExampleClient_CreateHook() {
 
 // A sandbox is an http.Handler for other people's clients, too.
 func Example_sandbox() {
-	s := supersaastest.New(supersaastest.Options{Records: 3})
+	s := supersaastest.New(sandbox.Options{Records: 3})
 	token := s.Token("https://sandbox.test")
 	request, err := http.NewRequest(http.MethodGet, token.BaseURL+"/api/users/20450001.json", nil)
 	if err != nil {

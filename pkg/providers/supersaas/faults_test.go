@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
@@ -18,21 +19,21 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	date := time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
 	for name, tc := range map[string]struct {
-		fault  supersaastest.Fault
+		fault  sandbox.Fault
 		kind   error
 		status int
 		wait   time.Duration
 	}{
-		"429 with seconds": {supersaastest.Fault{Kind: supersaastest.TooMany, RetryAfter: "30"}, providers.ErrRateLimited, 429, 30 * time.Second},
-		"429 with a date":  {supersaastest.Fault{Kind: supersaastest.TooMany, RetryAfter: date}, providers.ErrRateLimited, 429, 88 * time.Second},
-		"429 bare":         {supersaastest.Fault{Kind: supersaastest.TooMany}, providers.ErrRateLimited, 429, 0},
-		"503":              {supersaastest.Fault{Kind: supersaastest.ServerFail, RetryAfter: "2"}, providers.ErrTemporary, 503, 2 * time.Second},
-		"502 as HTML":      {supersaastest.Fault{Kind: supersaastest.BadGateway}, providers.ErrTemporary, 502, 0},
-		"dropped":          {supersaastest.Fault{Kind: supersaastest.Dropped}, providers.ErrTemporary, 0, 0},
-		"lost":             {supersaastest.Fault{Kind: supersaastest.Lost}, providers.ErrTemporary, 0, 0},
-		"reset half-way":   {supersaastest.Fault{Kind: supersaastest.Reset}, providers.ErrTemporary, 200, 0},
-		"401":              {supersaastest.Fault{Kind: supersaastest.Denied}, providers.ErrUnauthorized, 401, 0},
-		"garbage":          {supersaastest.Fault{Kind: supersaastest.Garbage}, providers.ErrMalformed, 200, 0},
+		"429 with seconds": {sandbox.Fault{Kind: sandbox.TooMany, RetryAfter: "30"}, providers.ErrRateLimited, 429, 30 * time.Second},
+		"429 with a date":  {sandbox.Fault{Kind: sandbox.TooMany, RetryAfter: date}, providers.ErrRateLimited, 429, 88 * time.Second},
+		"429 bare":         {sandbox.Fault{Kind: sandbox.TooMany}, providers.ErrRateLimited, 429, 0},
+		"503":              {sandbox.Fault{Kind: sandbox.ServerFail, RetryAfter: "2"}, providers.ErrTemporary, 503, 2 * time.Second},
+		"502 as HTML":      {sandbox.Fault{Kind: sandbox.BadGateway}, providers.ErrTemporary, 502, 0},
+		"dropped":          {sandbox.Fault{Kind: sandbox.Dropped}, providers.ErrTemporary, 0, 0},
+		"lost":             {sandbox.Fault{Kind: sandbox.Lost}, providers.ErrTemporary, 0, 0},
+		"reset half-way":   {sandbox.Fault{Kind: sandbox.Reset}, providers.ErrTemporary, 200, 0},
+		"401":              {sandbox.Fault{Kind: sandbox.Denied}, providers.ErrUnauthorized, 401, 0},
+		"garbage":          {sandbox.Fault{Kind: sandbox.Garbage}, providers.ErrMalformed, 200, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := account(3, "")
@@ -106,7 +107,7 @@ func TestStatuses(t *testing.T) {
 func TestPace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := supersaastest.New(supersaastest.Options{Records: -1})
+		s := supersaastest.New(sandbox.Options{Records: -1})
 		c := supersaas.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client(), Attempts: 1})
 		start := time.Now()
 		for range 9 {
@@ -132,15 +133,15 @@ func TestPace(t *testing.T) {
 func TestCreationIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := supersaastest.New(supersaastest.Options{Records: -1, Rate: -1})
+		s := supersaastest.New(sandbox.Options{Records: -1, Rate: -1})
 		c := supersaas.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client()})
-		s.Inject(supersaastest.Fault{Kind: supersaastest.Lost})
+		s.Inject(sandbox.Fault{Kind: sandbox.Lost})
 		_, err := c.CreateUser(ctx, "", supersaas.Fields{"name": "a"}, supersaas.WriteOptions{})
 		wantKind(t, err, providers.ErrTemporary, 0)
 		if len(s.UserIDs()) != 1 || s.Count("POST /api/users.json") != 1 {
 			t.Errorf("%d users after %d requests", len(s.UserIDs()), s.Count("POST /api/users.json"))
 		}
-		s.Inject(supersaastest.Fault{Kind: supersaastest.Lost, Times: 2})
+		s.Inject(sandbox.Fault{Kind: sandbox.Lost, Times: 2})
 		must(c.UpdateUser(ctx, supersaas.Name("a"), supersaas.Fields{"full_name": "x"}, supersaas.WriteOptions{}))
 		if n := s.Count("PUT /api/users/{key}"); n != 3 {
 			t.Errorf("%d updates", n)

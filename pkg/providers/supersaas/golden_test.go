@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
@@ -15,7 +16,7 @@ import (
 // Its words for values are replaced by values, and encoded.
 func TestDocumentedRequests(t *testing.T) {
 	t.Parallel()
-	s := supersaastest.New(supersaastest.Options{Rate: -1, Records: -1})
+	s := supersaastest.New(sandbox.Options{Rate: -1, Records: -1})
 	id := s.AddUser(map[string]any{"name": "花子@mail.example", "full_name": "山田 花子"})
 	token := s.Token(base)
 	auth := "api_key=" + token.Credential.Reveal() + "&account=" + token.Account

@@ -10,7 +10,7 @@ import (
 
 	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
+	"hikyaku/pkg/providers/internal/canned"
 	"hikyaku/pkg/providers/supersaas"
 )
 

@@ -19,7 +19,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox/seenfile"
+	"hikyaku/pkg/providers/internal/seenfile"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
@@ -45,7 +46,7 @@ func unpaced(h *http.Client) *providers.Options {
 
 // account returns a sandbox without a rate limit and a client of it.
 func account(records int, quirks string) (*supersaastest.Server, *supersaas.Client) {
-	s := supersaastest.New(supersaastest.Options{Seed: 11, Records: records, Rate: -1})
+	s := supersaastest.New(sandbox.Options{Seed: 11, Records: records, Rate: -1})
 	t := s.Token(base)
 	t.Quirks = []byte(quirks)
 	return s, supersaas.New(providers.Fixed(t), unpaced(s.Client()))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
@@ -25,7 +26,7 @@ func TestSandboxData(t *testing.T) {
 	if !bytes.Equal(all.Body, same.Body) {
 		t.Error("the same seed gives other users")
 	}
-	other := supersaastest.New(supersaastest.Options{Seed: 12, Records: 400, Rate: -1})
+	other := supersaastest.New(sandbox.Options{Seed: 12, Records: 400, Rate: -1})
 	if got := must(supersaas.New(providers.Fixed(other.Token(base)), unpaced(other.Client())).ReadUsers(ctx, supersaas.UsersQuery{Limit: 400})); bytes.Equal(got.Body, all.Body) {
 		t.Error("another seed gives the same users")
 	}
@@ -295,7 +296,7 @@ func BenchmarkSandboxGetUser(b *testing.B) {
 
 func BenchmarkSandboxNew(b *testing.B) {
 	for b.Loop() {
-		supersaastest.New(supersaastest.Options{Records: -1})
+		supersaastest.New(sandbox.Options{Records: -1})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
 
@@ -51,8 +52,8 @@ func page(t *testing.T, s *supersaastest.Server, path string) string {
 // TestSandbox_PagesOfAppointmentsCostWhatTheyHold: a page of a schedule takes
 // about as long as a page of users, however many bookings there are.
 func TestSandbox_PagesOfAppointmentsCostWhatTheyHold(t *testing.T) {
-	small := supersaastest.New(supersaastest.Options{Records: 600, Rate: -1})
-	large := supersaastest.New(supersaastest.Options{Records: 63_000, Rate: -1})
+	small := supersaastest.New(sandbox.Options{Records: 600, Rate: -1})
+	large := supersaastest.New(sandbox.Options{Records: 63_000, Rate: -1})
 	users, _ := pageTime(t, large, "/api/users.json?limit=40&offset=100")
 	for name, path := range map[string]string{
 		"range":           fmt.Sprintf("/api/range/%d.json?limit=40&offset=60", supersaastest.ResourceSchedule),
@@ -73,7 +74,7 @@ func TestSandbox_PagesOfAppointmentsCostWhatTheyHold(t *testing.T) {
 func TestSandbox_ListsFollowEveryChangeOfABooking(t *testing.T) {
 	t.Parallel()
 	now := instant(t, "2026-11-22T00:00:00Z")
-	options := supersaastest.Options{Records: 300, Rate: -1, Now: func() time.Time { return now }}
+	options := sandbox.Options{Records: 300, Rate: -1, Now: func() time.Time { return now }}
 	s := supersaastest.New(options)
 	random := rand.New(rand.NewPCG(20261122, 1))
 	events := []string{"edit", "destroy", "restore", "destroy", "pending"}

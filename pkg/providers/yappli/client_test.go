@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox/seenfile"
+	"hikyaku/pkg/providers/internal/seenfile"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -27,7 +28,7 @@ const base = "http://yappli.example"
 
 // quick is a sandbox without a rate limit.
 func quick(records int) *yapplitest.Server {
-	return yapplitest.New(yapplitest.Options{Records: records, Rate: -1})
+	return yapplitest.New(sandbox.Options{Records: records, Rate: -1})
 }
 
 type noLimit struct{}

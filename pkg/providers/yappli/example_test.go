@@ -6,12 +6,13 @@ import (
 	"fmt"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 func Example() {
-	tenant := yapplitest.New(yapplitest.Options{Records: 3})
+	tenant := yapplitest.New(sandbox.Options{Records: 3})
 	ctx, http := context.Background(), &providers.Options{HTTP: tenant.Client()}
 
 	connection := tenant.Connection("https://tenant.example")
@@ -35,7 +36,7 @@ func Example() {
 }
 
 func ExampleClient_CreateUser() {
-	tenant := yapplitest.New(yapplitest.Options{Records: -1})
+	tenant := yapplitest.New(sandbox.Options{Records: -1})
 	client := yappli.New(providers.Fixed(tenant.Token("https://tenant.example")), &providers.Options{HTTP: tenant.Client()})
 	ctx := context.Background()
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -94,19 +95,19 @@ func TestOversizedAnswer(t *testing.T) {
 func TestFaultsOfEachCall(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		kind                 yapplitest.FaultKind
+		kind                 sandbox.FaultKind
 		reads, puts, posts   int // requests
 		readErr, putErr, err error
 		made                 int // members that a creation leaves
 	}{
-		{yapplitest.TooMany, 2, 2, 2, nil, nil, nil, 1},
-		{yapplitest.ServerFail, 2, 2, 1, nil, nil, providers.ErrTemporary, 0},
-		{yapplitest.BadGateway, 2, 2, 1, nil, nil, providers.ErrTemporary, 0},
-		{yapplitest.Dropped, 2, 2, 1, nil, nil, providers.ErrTemporary, 0},
-		{yapplitest.Lost, 2, 2, 1, nil, nil, providers.ErrTemporary, 1},
-		{yapplitest.Reset, 2, 2, 1, nil, nil, providers.ErrTemporary, 1},
-		{yapplitest.Garbage, 1, 1, 1, providers.ErrInvalid, providers.ErrInvalid, providers.ErrInvalid, 1},
-		{yapplitest.Denied, 1, 1, 1, providers.ErrUnauthorized, providers.ErrUnauthorized, providers.ErrUnauthorized, 0},
+		{sandbox.TooMany, 2, 2, 2, nil, nil, nil, 1},
+		{sandbox.ServerFail, 2, 2, 1, nil, nil, providers.ErrTemporary, 0},
+		{sandbox.BadGateway, 2, 2, 1, nil, nil, providers.ErrTemporary, 0},
+		{sandbox.Dropped, 2, 2, 1, nil, nil, providers.ErrTemporary, 0},
+		{sandbox.Lost, 2, 2, 1, nil, nil, providers.ErrTemporary, 1},
+		{sandbox.Reset, 2, 2, 1, nil, nil, providers.ErrTemporary, 1},
+		{sandbox.Garbage, 1, 1, 1, providers.ErrInvalid, providers.ErrInvalid, providers.ErrInvalid, 1},
+		{sandbox.Denied, 1, 1, 1, providers.ErrUnauthorized, providers.ErrUnauthorized, providers.ErrUnauthorized, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := quick(1)
@@ -126,7 +127,7 @@ func TestFaultsOfEachCall(t *testing.T) {
 					return err
 				}},
 			} {
-				s.Inject(yapplitest.Fault{Kind: c.kind, Route: op})
+				s.Inject(sandbox.Fault{Kind: c.kind, Route: op})
 				before := s.Count("")
 				err := try.call()
 				if n := s.Count("") - before; n != try.want || !errors.Is(err, try.err) {
@@ -150,7 +151,7 @@ func TestRetryAfter(t *testing.T) {
 			if form == "date" {
 				value = time.Now().Add(7 * time.Second).UTC().Format(http.TimeFormat)
 			}
-			s.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, RetryAfter: value})
+			s.Inject(sandbox.Fault{Kind: sandbox.TooMany, RetryAfter: value})
 			start := time.Now()
 			if _, err := connect(s).User(t.Context(), "1001"); err != nil {
 				t.Fatal(err)
@@ -158,7 +159,7 @@ func TestRetryAfter(t *testing.T) {
 			if waited := time.Since(start); waited != 7*time.Second {
 				t.Errorf("%s: waited %v", form, waited)
 			}
-			s.Inject(yapplitest.Fault{Kind: yapplitest.TooMany, RetryAfter: "3600"})
+			s.Inject(sandbox.Fault{Kind: sandbox.TooMany, RetryAfter: "3600"})
 			_, err := connect(s).User(t.Context(), "1001")
 			if !errors.Is(err, providers.ErrRateLimited) || providers.RetryAfter(err) != time.Hour {
 				t.Errorf("an hour's wait is the caller's to schedule: %v", err)
@@ -171,7 +172,7 @@ func TestRetryAfter(t *testing.T) {
 func TestDefaultRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := yapplitest.New(yapplitest.Options{Records: 1})
+		s := yapplitest.New(sandbox.Options{Records: 1})
 		c := yappli.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client()})
 		start := time.Now()
 		for range 9 {
@@ -212,12 +213,12 @@ func TestFaultsOverASocket(t *testing.T) {
 	server := httptest.NewServer(s)
 	defer server.Close()
 	c := yappli.New(providers.Fixed(s.Token(server.URL)), &providers.Options{Limiter: noLimit{}, Attempts: 1})
-	for _, kind := range []yapplitest.FaultKind{yapplitest.Dropped, yapplitest.Lost, yapplitest.Reset} {
-		s.Inject(yapplitest.Fault{Kind: kind, Times: 2}) // net/http itself repeats a GET on a connection that was cut
+	for _, kind := range []sandbox.FaultKind{sandbox.Dropped, sandbox.Lost, sandbox.Reset} {
+		s.Inject(sandbox.Fault{Kind: kind, Times: 2}) // net/http itself repeats a GET on a connection that was cut
 		if _, err := c.ReadUsers(t.Context(), yappli.UsersQuery{}); !errors.Is(err, providers.ErrTemporary) {
 			t.Errorf("%s: %v", kind, err)
 		}
-		s.SetFaults(yapplitest.Faults{})
+		s.SetFaults(sandbox.Faults{})
 	}
 	if page, err := c.ReadUsers(t.Context(), yappli.UsersQuery{}); err != nil || string(page.Records[29].ID) != fmt.Sprint(1030) {
 		t.Errorf("after the faults: %v", err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -201,7 +202,7 @@ func TestWritesThatAreRefusedBeforeTheyAreSent(t *testing.T) {
 
 func TestQuirksAreReadForEachCall(t *testing.T) {
 	t.Parallel()
-	s := yapplitest.New(yapplitest.Options{Rate: -1, Records: 1})
+	s := yapplitest.New(sandbox.Options{Rate: -1, Records: 1})
 	token := s.Token(base)
 	for quirks, want := range map[string]string{
 		`{"body":"xml"}`: "body", `{"token":"multipart"}`: "token", `{"paging":"cursor"}`: "paging", `{"lookup":"scan"}`: "lookup",

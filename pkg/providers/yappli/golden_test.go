@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
@@ -64,7 +65,7 @@ func raw(t *testing.T, server, method, target, token, contentType, body string) 
 // TestDocumentedRequests replays every request example of the documents.
 func TestDocumentedRequests(t *testing.T) {
 	t.Parallel()
-	s := yapplitest.New(yapplitest.Options{Rate: -1, Records: 3})
+	s := yapplitest.New(sandbox.Options{Rate: -1, Records: 3})
 	server := httptest.NewServer(s)
 	defer server.Close()
 	const form = "application/x-www-form-urlencoded"

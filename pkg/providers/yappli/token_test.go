@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -52,7 +53,7 @@ func TestObtainAndProbe(t *testing.T) {
 			o := &providers.Options{HTTP: s.Client()}
 			c := s.Connection(base + "/")
 			sent := time.Now()
-			s.Inject(yapplitest.Fault{Kind: yapplitest.Slow, Delay: 5 * time.Second})
+			s.Inject(sandbox.Fault{Kind: sandbox.Slow, Delay: 5 * time.Second})
 			g, err := obtain(t, o, c)
 			if err != nil {
 				t.Fatal(err)
@@ -97,7 +98,7 @@ func TestObtainFailures(t *testing.T) {
 	s := quick(0)
 	for name, c := range map[string]struct {
 		change func(*providers.Connection)
-		fault  yapplitest.FaultKind
+		fault  sandbox.FaultKind
 		want   error
 		sent   int
 	}{
@@ -107,18 +108,18 @@ func TestObtainFailures(t *testing.T) {
 		"JSON":           {func(c *providers.Connection) { c.Quirks = []byte(`{"token":"json"}`) }, "", providers.ErrInvalid, 1},
 		"unknown quirk":  {func(c *providers.Connection) { c.Quirks = []byte(`{"tokens":"json"}`) }, "", providers.ErrInvalid, 0},
 		"relative URL":   {func(c *providers.Connection) { c.BaseURL = "yappli.example" }, "", providers.ErrInvalid, 0},
-		"429":            {nil, yapplitest.TooMany, providers.ErrRateLimited, 1},
-		"5xx":            {nil, yapplitest.ServerFail, providers.ErrTemporary, 1},
-		"gateway":        {nil, yapplitest.BadGateway, providers.ErrTemporary, 1},
-		"dropped":        {nil, yapplitest.Dropped, providers.ErrTemporary, 1},
-		"lost":           {nil, yapplitest.Lost, providers.ErrTemporary, 1},
-		"cut half-way":   {nil, yapplitest.Reset, providers.ErrTemporary, 1},
-		"not JSON":       {nil, yapplitest.Garbage, providers.ErrInvalid, 1},
-		"unknown client": {nil, yapplitest.Denied, providers.ErrUnauthorized, 1},
+		"429":            {nil, sandbox.TooMany, providers.ErrRateLimited, 1},
+		"5xx":            {nil, sandbox.ServerFail, providers.ErrTemporary, 1},
+		"gateway":        {nil, sandbox.BadGateway, providers.ErrTemporary, 1},
+		"dropped":        {nil, sandbox.Dropped, providers.ErrTemporary, 1},
+		"lost":           {nil, sandbox.Lost, providers.ErrTemporary, 1},
+		"cut half-way":   {nil, sandbox.Reset, providers.ErrTemporary, 1},
+		"not JSON":       {nil, sandbox.Garbage, providers.ErrInvalid, 1},
+		"unknown client": {nil, sandbox.Denied, providers.ErrUnauthorized, 1},
 	} {
-		s.SetFaults(yapplitest.Faults{})
+		s.SetFaults(sandbox.Faults{})
 		if c.fault != "" {
-			s.Inject(yapplitest.Fault{Kind: c.fault})
+			s.Inject(sandbox.Fault{Kind: c.fault})
 		}
 		connection := s.Connection(base)
 		if c.change != nil {
@@ -195,7 +196,7 @@ func TestProbeDoubts(t *testing.T) {
 	s := quick(3)
 	var asked []string
 	o := &providers.Options{HTTP: &http.Client{Transport: tap{s.Client().Transport, func(r *http.Request, _ string) { asked = append(asked, r.URL.RequestURI()) }}}}
-	s.Inject(yapplitest.Fault{Kind: yapplitest.ServerFail})
+	s.Inject(sandbox.Fault{Kind: sandbox.ServerFail})
 	_ = yappli.NewAuthority(o).Probe(t.Context(), providers.Connection{}, s.Token(base))
 	if len(asked) != 1 || asked[0] != "/api/ext/users?limit=1&offset=0" {
 		t.Errorf("asked %q", asked)

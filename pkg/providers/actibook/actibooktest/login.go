@@ -8,7 +8,7 @@ import (
 	"net/url"
 
 	"hikyaku/pkg/providers/actibook"
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A ticket is one redirect URL.

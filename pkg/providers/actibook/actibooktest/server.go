@@ -1,7 +1,7 @@
 // Package actibooktest is a sandbox of ActiBookOne's single sign-on: the token
 // call, the proxy login, and the site that the login's URL opens.
 //
-//	s := actibooktest.New(actibooktest.Options{})
+//	s := actibooktest.New(sandbox.Options{})
 //	client := actibook.New(providers.Fixed(s.Token("http://127.0.0.1:8080")), &providers.Options{HTTP: s.Client()})
 //
 // Tokens live 1800 seconds and look like the documents' own: a JWT whose times
@@ -18,30 +18,8 @@ import (
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
-
-// The kinds of fault.
-const (
-	TooMany    = sandbox.TooMany
-	ServerFail = sandbox.ServerFail
-	BadGateway = sandbox.BadGateway
-	Dropped    = sandbox.Dropped
-	Lost       = sandbox.Lost
-	Reset      = sandbox.Reset
-	Denied     = sandbox.Denied
-	Slow       = sandbox.Slow
-	Garbage    = sandbox.Garbage
-)
-
-// Options are those of every sandbox: seed, records, rate limit, clock, faults.
-type Options = sandbox.Options
-
-// Fault is one misbehavior, asked for with Server.Inject.
-type Fault = sandbox.Fault
-
-// FaultKind is one way to misbehave.
-type FaultKind = sandbox.FaultKind
 
 const (
 	requestsPerSecond = 1                  // not documented: what our client keeps to
@@ -75,7 +53,7 @@ type Server struct {
 }
 
 // New returns a sandbox with invented site users.
-func New(o Options) *Server {
+func New(o sandbox.Options) *Server {
 	s := &Server{
 		Server:   sandbox.NewServer(providers.ActiBook, requestsPerSecond, o),
 		Tokens:   sandbox.Tokens{Life: 30 * time.Minute},

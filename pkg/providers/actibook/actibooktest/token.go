@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // token answers the token call. Its body must be JSON.

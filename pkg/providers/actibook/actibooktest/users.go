@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A user is one site user. It is invented anew whenever it is asked for,

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const loginForm = `<form method="post"><p>管理者ログイン</p>` +

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"hikyaku/pkg/providers/assisttencho"
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // list answers GET: the order asked for, or a page of all.

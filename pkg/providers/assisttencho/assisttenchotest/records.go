@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A record is one order. It is invented anew whenever it is asked for, until

@@ -2,7 +2,7 @@
 // person approves an application, the exchange of the one-time code, and the
 // orders.
 //
-//	s := assisttenchotest.New(assisttenchotest.Options{Records: 500})
+//	s := assisttenchotest.New(sandbox.Options{Records: 500})
 //	client := assisttencho.New(providers.Fixed(s.Token("http://sandbox.test")), &providers.Options{HTTP: s.Client()})
 //
 // It refuses what the provider's documents do not allow: a body with any byte
@@ -22,29 +22,7 @@ import (
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/assisttencho"
-	"hikyaku/pkg/providers/internal/sandbox"
-)
-
-// Options are those of every sandbox: seed, records, rate limit, clock, faults.
-type Options = sandbox.Options
-
-// Fault is one misbehavior, asked for with Server.Inject.
-type Fault = sandbox.Fault
-
-// FaultKind is one way to misbehave.
-type FaultKind = sandbox.FaultKind
-
-// The kinds of fault.
-const (
-	TooMany    = sandbox.TooMany
-	ServerFail = sandbox.ServerFail
-	BadGateway = sandbox.BadGateway
-	Dropped    = sandbox.Dropped
-	Lost       = sandbox.Lost
-	Reset      = sandbox.Reset
-	Denied     = sandbox.Denied
-	Slow       = sandbox.Slow
-	Garbage    = sandbox.Garbage
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const (
@@ -84,7 +62,7 @@ type Server struct {
 }
 
 // New returns a sandbox with invented orders.
-func New(o Options) *Server {
+func New(o sandbox.Options) *Server {
 	s := &Server{
 		Server:   sandbox.NewServer(providers.AssistTencho, requestsPerSecond, o),
 		Quirks:   assisttencho.Quirks{Paging: assisttencho.Paging{Style: assisttencho.PagingOffset, Size: pageSize}, Envelope: "orders"},

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // callbackTimeout is how long the sandbox waits for a receiver. The provider's

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 type order struct {

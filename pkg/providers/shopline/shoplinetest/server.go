@@ -1,7 +1,7 @@
 // Package shoplinetest is a sandbox of SHOPLINE's Open API and of the
 // Developer Center's OAuth, for tests, the demo and other people's clients.
 //
-//	shop := shoplinetest.New(shoplinetest.Options{Seed: 1, Records: 500})
+//	shop := shoplinetest.New(sandbox.Options{Seed: 1, Records: 500})
 //	server := httptest.NewServer(shop)
 //	connection := shop.Connection(server.URL)
 //
@@ -28,17 +28,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox"
-)
-
-// Options, faults and their kinds are those of every sandbox.
-type (
-	// Options configure a sandbox; Records counts customers and orders alike.
-	Options = sandbox.Options
-	// Fault is one misbehavior, asked for with Server.Inject.
-	Fault = sandbox.Fault
-	// FaultKind names a misbehavior.
-	FaultKind = sandbox.FaultKind
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // What identifies the sandbox's shop and app.
@@ -91,7 +81,7 @@ type Server struct {
 
 // New returns a shop with customers and as many orders, and a staff token
 // that never expires.
-func New(o Options) *Server {
+func New(o sandbox.Options) *Server {
 	s := &Server{
 		Server:        sandbox.NewServer(providers.SHOPLINE, documentedRate, o),
 		Tokens:        &sandbox.Tokens{Life: accessLife, RefreshGrace: refreshGrace},

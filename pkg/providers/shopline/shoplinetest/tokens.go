@@ -13,7 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // The documented bounds of a token's IP whitelist.

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas"
 )
 

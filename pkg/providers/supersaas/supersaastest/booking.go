@@ -5,7 +5,7 @@ import (
 	"maps"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // The account's schedules, one of each type.

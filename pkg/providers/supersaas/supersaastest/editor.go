@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // FormID is the account's one stand-alone form.

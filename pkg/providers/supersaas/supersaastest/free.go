@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // The shop's hours, schedule-local, and how far ahead it takes bookings.

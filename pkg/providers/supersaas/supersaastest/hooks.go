@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A Hook is a registered webhook.

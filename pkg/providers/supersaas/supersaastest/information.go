@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A named thing of the account, as it stands in lists of names.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // document is a sandbox's records as JSON. Users and appointments are exactly

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // writable are the fields that a call may send.

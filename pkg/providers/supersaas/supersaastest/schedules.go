@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 type fieldRow struct {

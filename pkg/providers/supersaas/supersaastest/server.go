@@ -3,7 +3,7 @@
 // and webhooks. It behaves as the documents say and misbehaves on request. It
 // serves every call of the official clients; XML is refused with 501.
 //
-//	s := supersaastest.New(supersaastest.Options{Records: 500})
+//	s := supersaastest.New(sandbox.Options{Records: 500})
 //	s.AddHook(supersaastest.Hook{Trigger: "M", Target: "https://shop.example/hook/" + secret})
 //	id := s.AddUser(map[string]any{"name": "hanako@mail.example", "full_name": "山田 花子"})
 //	s.ChangeUser(id, map[string]any{"mobile": "090-0000-0000"})
@@ -23,32 +23,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox"
-)
-
-// The shared vocabulary of sandboxes, so that a caller needs no other import.
-type (
-	// Options configure a sandbox.
-	Options = sandbox.Options
-	// Faults are chances of random misbehavior.
-	Faults = sandbox.Faults
-	// Fault is one misbehavior, for Inject.
-	Fault = sandbox.Fault
-	// FaultKind is one way to misbehave.
-	FaultKind = sandbox.FaultKind
-)
-
-// The kinds of fault.
-const (
-	TooMany    = sandbox.TooMany
-	ServerFail = sandbox.ServerFail
-	BadGateway = sandbox.BadGateway
-	Dropped    = sandbox.Dropped
-	Lost       = sandbox.Lost
-	Reset      = sandbox.Reset
-	Denied     = sandbox.Denied
-	Slow       = sandbox.Slow
-	Garbage    = sandbox.Garbage
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // AccountID is the account's number, which stands as parent_id in answers
@@ -110,7 +85,7 @@ type Server struct {
 	// Poster posts the webhooks; nil means the network.
 	Poster http.RoundTripper
 
-	options    Options
+	options    sandbox.Options
 	key        string
 	keys       int
 	users      users
@@ -124,7 +99,7 @@ type Server struct {
 }
 
 // New returns a sandbox with o.Count users and as many bookings.
-func New(o Options) *Server {
+func New(o sandbox.Options) *Server {
 	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, allowedRate, o), Account: "mihon_salon", options: o}
 	s.Editor = &Editor{server: s, fires: true}
 	s.CountInBucket()

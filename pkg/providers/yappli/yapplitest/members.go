@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A Member is one record. Values are by answer name ("secret_quetion",

@@ -7,7 +7,7 @@ import (
 	"io"
 	"slices"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // Members returns all members in the order of the list, as they are now. The

@@ -2,7 +2,7 @@
 // that behaves as the provider's documents say, refuses what they do not
 // allow, and misbehaves on request.
 //
-//	s := yapplitest.New(yapplitest.Options{Records: 300})
+//	s := yapplitest.New(sandbox.Options{Records: 300})
 //	s.Generation, s.Lookup = 3, true
 //	client := yappli.New(providers.Fixed(s.Token("http://yappli.example")), &providers.Options{HTTP: s.Client()})
 //
@@ -28,32 +28,7 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers"
-	"hikyaku/pkg/providers/internal/sandbox"
-)
-
-// Options configure a sandbox; Records is the number of members.
-type Options = sandbox.Options
-
-// A Fault is one misbehavior, asked for with Server.Inject.
-type Fault = sandbox.Fault
-
-// A FaultKind is one way to misbehave.
-type FaultKind = sandbox.FaultKind
-
-// Faults are chances of random misbehavior, for Options and Server.SetFaults.
-type Faults = sandbox.Faults
-
-// The kinds of fault.
-const (
-	TooMany    = sandbox.TooMany
-	ServerFail = sandbox.ServerFail
-	BadGateway = sandbox.BadGateway
-	Dropped    = sandbox.Dropped
-	Lost       = sandbox.Lost
-	Reset      = sandbox.Reset
-	Denied     = sandbox.Denied
-	Slow       = sandbox.Slow
-	Garbage    = sandbox.Garbage
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A Duplicate says what a creation with a unique_id that exists does.
@@ -138,7 +113,7 @@ type Server struct {
 }
 
 // New returns a sandbox with invented members.
-func New(o Options) *Server {
+func New(o sandbox.Options) *Server {
 	s := &Server{
 		Server: sandbox.NewServer(providers.Yappli, defaultRate, o),
 		Tokens: &sandbox.Tokens{Life: tokenLife},

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/yappli"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
@@ -61,7 +62,7 @@ func listed(t *testing.T, s *yapplitest.Server, query string) []string {
 }
 
 func quick(records int) *yapplitest.Server {
-	return yapplitest.New(yapplitest.Options{Records: records, Rate: -1})
+	return yapplitest.New(sandbox.Options{Records: records, Rate: -1})
 }
 
 const (
@@ -362,7 +363,7 @@ func TestNewTokenRevokesOld(t *testing.T) {
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := yapplitest.New(yapplitest.Options{Records: 1})
+		s := yapplitest.New(sandbox.Options{Records: 1})
 		var got []int
 		for range 3 {
 			status, _ := ask(t, s, "GET", "/api/ext/users", "", "")
@@ -454,7 +455,7 @@ func TestDumpAndLoad(t *testing.T) {
 
 func TestMembersAreJSONAndReproducible(t *testing.T) {
 	t.Parallel()
-	one, same, other := quick(30), quick(30), yapplitest.New(yapplitest.Options{Records: 30, Seed: 9})
+	one, same, other := quick(30), quick(30), yapplitest.New(sandbox.Options{Records: 30, Seed: 9})
 	for i, m := range one.Members() {
 		if !json.Valid(m.JSON()) {
 			t.Errorf("not JSON: %s", m.JSON())

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func answer(w http.ResponseWriter, body []byte) {

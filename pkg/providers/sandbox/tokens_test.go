@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 var start = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)

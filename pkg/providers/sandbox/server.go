@@ -1,13 +1,22 @@
-// Package sandbox is what the providers' sandboxes share: routing, faults, the
-// account's rate limit, tokens, paging, invented data, and a record of every
-// parameter that was seen.
+// Package sandbox is what the providers' sandboxes share, for tests of one's own
+// code against them and for sandboxes of further providers.
 //
-// A sandbox embeds a Server, registers its routes with Handle, and is an
-// http.Handler: serve it on a socket, or call it in-process through Client,
-// which works in a testing/synctest bubble.
+// Each provider's sandbox lies beside its client: actibook/actibooktest,
+// assisttencho/assisttenchotest, shopline/shoplinetest, supersaas/supersaastest
+// and yappli/yapplitest. Its New takes Options and returns an http.Handler with
+// invented records, which behaves as the provider's documents say. Serve it on a
+// socket, or call it in-process through Client, which works in a testing/synctest
+// bubble. Connection and Token are what a client needs to call it, Inject and
+// SetFaults make it misbehave, and Calls says what it was asked:
 //
-// A Server is safe for concurrent use. Its handlers run one at a time, so a
-// sandbox needs no lock for its records.
+//	shop := supersaastest.New(sandbox.Options{Records: 20})
+//	client := supersaas.New(providers.Fixed(shop.Token("https://shop.test")), &providers.Options{HTTP: shop.Client()})
+//	shop.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /api/users"})
+//
+// To make a sandbox, embed a Server and register its routes with Handle: routing,
+// faults, the account's rate limit and the list of calls come with it, as do
+// Tokens and NewPerson, which invents people. A Server is safe for concurrent use.
+// Its handlers run one at a time, so a sandbox needs no lock for its records.
 package sandbox
 
 import (

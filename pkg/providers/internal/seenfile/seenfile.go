@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // Variable names the directory to write to; empty: nothing is written.

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
-	"hikyaku/pkg/providers/internal/sandbox/canned"
-	"hikyaku/pkg/providers/internal/sandbox/seenfile"
+	"hikyaku/pkg/providers/internal/canned"
+	"hikyaku/pkg/providers/internal/seenfile"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // serve lets a handler look at one request and returns the answer.

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hikyaku/pkg/providers/internal/sandbox"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const answered = `{"answer":"0123456789"}` + "\n"

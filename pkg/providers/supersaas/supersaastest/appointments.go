@@ -24,16 +24,25 @@ type complaint struct{ field, text string }
 
 const blank = "can't be blank"
 
-// listBookings answers an array, without a name around it. No official client
+// bookingCalls serve the calls about bookings and schedules.
+type bookingCalls struct {
+	set      *Settings
+	now      func() time.Time
+	users    *users
+	bookings *bookings
+	hooks    *hooks
+}
+
+// list answers an array, without a name around it. No official client
 // wants one there, and all of them read it.
-func (s *Server) listBookings(w http.ResponseWriter, r *sandbox.Request) {
-	q, ok := s.query(w, r, question{schedule: r.Param("schedule_id"), from: "start", to: "finish"})
+func (c bookingCalls) list(w http.ResponseWriter, r *sandbox.Request) {
+	q, ok := c.query(w, r, question{schedule: r.Param("schedule_id"), from: "start", to: "finish"})
 	if !ok {
 		return
 	}
 	rows := [][]byte{}
 	for _, b := range slice(q.starting(), q.limit, q.offset) {
-		rows = append(rows, s.bookings.show(b, r.True("form")))
+		rows = append(rows, c.bookings.show(b, r.True("form")))
 	}
 	answer(w, array(rows))
 }
@@ -50,12 +59,12 @@ func (t *bookings) show(b *booking, form bool) []byte {
 	return with(raw, "form", nil)
 }
 
-// bookingOf returns the booking that a call names, or answers that there is
+// find returns the booking that a call names, or answers that there is
 // none. The schedule may be left out, since an id is the account's.
-func (s *Server) bookingOf(w http.ResponseWriter, r *sandbox.Request) *booking {
+func (c bookingCalls) find(w http.ResponseWriter, r *sandbox.Request) *booking {
 	id := strings.TrimSuffix(r.PathValue("id"), ".json")
 	schedule, named := r.Lookup("schedule_id")
-	for _, b := range s.bookings.list {
+	for _, b := range c.bookings.list {
 		if itoa(b.id) == id && (!named || itoa(b.schedule.id) == schedule) {
 			return b
 		}
@@ -64,37 +73,37 @@ func (s *Server) bookingOf(w http.ResponseWriter, r *sandbox.Request) *booking {
 	return nil
 }
 
-func (s *Server) getBooking(w http.ResponseWriter, r *sandbox.Request) {
-	b := s.bookingOf(w, r)
+func (c bookingCalls) get(w http.ResponseWriter, r *sandbox.Request) {
+	b := c.find(w, r)
 	switch {
 	case b == nil:
-	case b.deleted && !s.Knobs.GoneAsUser:
+	case b.deleted && !c.set.Knobs.GoneAsUser:
 		fail(w, http.StatusNotFound, "Not found")
 	default:
-		answer(w, s.bookings.show(b, r.True("form")))
+		answer(w, c.bookings.show(b, r.True("form")))
 	}
 }
 
-func (s *Server) createBooking(w http.ResponseWriter, r *sandbox.Request) {
+func (c bookingCalls) create(w http.ResponseWriter, r *sandbox.Request) {
 	place := scheduleOf(r.Param("schedule_id"))
 	if place == nil {
 		fail(w, http.StatusNotFound, "Not found")
 		return
 	}
-	now := s.Now()
-	b := &booking{id: s.bookings.nextID(), schedule: place, created: now, changed: now}
-	if !s.fill(w, r, b, true) {
+	now := c.now()
+	b := &booking{id: c.bookings.nextID(), schedule: place, created: now, changed: now}
+	if !c.fill(w, r, b, true) {
 		return
 	}
-	s.bookings.add(b)
-	s.fireBooking(b, "create", r.True("webhook"))
+	c.bookings.add(b)
+	c.hooks.fireBooking(c.bookings, b, "create", r.True("webhook"))
 	created(w, r, "/api/bookings/"+itoa(b.id)+".json")
 }
 
-// updateBooking answers the booking: the official Python client makes one of
+// update answers the booking: the official Python client makes one of
 // the answer.
-func (s *Server) updateBooking(w http.ResponseWriter, r *sandbox.Request) {
-	b := s.bookingOf(w, r)
+func (c bookingCalls) update(w http.ResponseWriter, r *sandbox.Request) {
+	b := c.find(w, r)
 	if b == nil {
 		return
 	}
@@ -104,20 +113,20 @@ func (s *Server) updateBooking(w http.ResponseWriter, r *sandbox.Request) {
 	}
 	changed := *b
 	changed.thaw()
-	changed.changed = s.Now()
-	if !s.fill(w, r, &changed, false) {
+	changed.changed = c.now()
+	if !c.fill(w, r, &changed, false) {
 		return
 	}
-	in := s.bookings.diaries[b.schedule.id]
+	in := c.bookings.diaries[b.schedule.id]
 	in.remove(b)
 	*b = changed
 	in.insert(b)
-	s.fireBooking(b, "edit", r.True("webhook"))
-	answer(w, s.bookings.show(b, r.True("form")))
+	c.hooks.fireBooking(c.bookings, b, "edit", r.True("webhook"))
+	answer(w, c.bookings.show(b, r.True("form")))
 }
 
-func (s *Server) deleteBooking(w http.ResponseWriter, r *sandbox.Request) {
-	b := s.bookingOf(w, r)
+func (c bookingCalls) delete(w http.ResponseWriter, r *sandbox.Request) {
+	b := c.find(w, r)
 	if b == nil {
 		return
 	}
@@ -125,20 +134,20 @@ func (s *Server) deleteBooking(w http.ResponseWriter, r *sandbox.Request) {
 		fail(w, http.StatusNotFound, "Not found")
 		return
 	}
-	s.changeBooking(b, "destroy")
-	s.fireBooking(b, "destroy", r.True("webhook"))
+	c.bookings.change(b, "destroy")
+	c.hooks.fireBooking(c.bookings, b, "destroy", r.True("webhook"))
 	w.WriteHeader(http.StatusOK)
 }
 
 // fill puts what a call sends into b, or answers why not.
-func (s *Server) fill(w http.ResponseWriter, r *sandbox.Request, b *booking, isNew bool) bool {
+func (c bookingCalls) fill(w http.ResponseWriter, r *sandbox.Request, b *booking, isNew bool) bool {
 	fields, err := attributes(r, "booking", "Booking", bookable)
 	if err != nil {
 		fail(w, http.StatusBadRequest, "Bad request: "+err.Error())
 		return false
 	}
-	broken := s.setUser(b, r)
-	for _, set := range []func(*booking, object, bool) *complaint{setTime, setPlace, s.bookings.setSlot, setTexts} {
+	broken := c.setUser(b, r)
+	for _, set := range []func(*booking, object, bool) *complaint{setTime, setPlace, c.bookings.setSlot, setTexts} {
 		if broken == nil {
 			broken = set(b, fields, isNew)
 		}
@@ -147,15 +156,15 @@ func (s *Server) fill(w http.ResponseWriter, r *sandbox.Request, b *booking, isN
 		invalid(w, broken.field, broken.text)
 		return false
 	}
-	if s.bookings.clashes(b) {
-		complain(w, cmp.Or(s.Knobs.ConflictStatus, http.StatusUnprocessableEntity), "start", "conflicts with another booking")
+	if c.bookings.clashes(b) {
+		complain(w, cmp.Or(c.set.Knobs.ConflictStatus, http.StatusUnprocessableEntity), "start", "conflicts with another booking")
 		return false
 	}
 	return true
 }
 
 // setUser reads whose booking it is; 0 makes it nobody's.
-func (s *Server) setUser(b *booking, r *sandbox.Request) *complaint {
+func (c bookingCalls) setUser(b *booking, r *sandbox.Request) *complaint {
 	key, sent := r.Lookup("user_id")
 	if !sent {
 		return nil
@@ -164,7 +173,7 @@ func (s *Server) setUser(b *booking, r *sandbox.Request) *complaint {
 	if b.user = 0; key == "0" || key == "" {
 		return nil
 	}
-	u := s.users.find(key)
+	u := c.users.find(key)
 	if u == nil || u.deleted {
 		return &complaint{"user_id", "is invalid"}
 	}

@@ -21,15 +21,27 @@ const (
 	accountCall scope = false
 )
 
-func apiKey(seed uint64, n int) string {
-	return fmt.Sprintf("SSKEY%06d-%016x", n, seed*2654435761+uint64(n)*7919)
+// An account knows who may call it.
+type account struct {
+	set   *Settings
+	users *users
+	seed  uint64 // of its keys
+	keys  int    // so far
+	key   string
+}
+
+// roll replaces the key.
+func (a *account) roll() string {
+	a.keys++
+	a.key = fmt.Sprintf("SSKEY%06d-%016x", a.keys, a.seed*2654435761+uint64(a.keys)*7919)
+	return a.key
 }
 
 // guard registers a route whose caller has to prove who it is, and whose
 // parameters have to be readable.
 func (s *Server) guard(route string, kind scope, h sandbox.Handler) {
 	s.Handle(route, func(w http.ResponseWriter, r *sandbox.Request) {
-		switch status := s.authorize(r, kind); {
+		switch status := s.account.authorize(r, kind); {
 		case status == http.StatusUnauthorized:
 			fail(w, status, "Not authorized")
 		case status == http.StatusForbidden:
@@ -46,24 +58,24 @@ func (s *Server) guard(route string, kind scope, h sandbox.Handler) {
 
 // authorize returns 200, 401 for a wrong key or none, or 403 for a way to
 // authenticate that is not allowed here.
-func (s *Server) authorize(r *sandbox.Request, kind scope) int {
+func (a *account) authorize(r *sandbox.Request, kind scope) int {
 	if sum, ok := r.Lookup("checksum"); ok {
 		if kind != userCall {
 			return http.StatusForbidden
 		}
-		return verdict(s.checksumUser(r, sum) != "")
+		return verdict(a.checksumUser(r, sum) != "")
 	}
 	if account, key, ok := r.BasicAuth(); ok {
-		if s.Knobs.RefuseBasic {
+		if a.set.Knobs.RefuseBasic {
 			return http.StatusForbidden
 		}
-		return verdict(s.sameAccount(account) && s.sameKey(key))
+		return verdict(a.sameAccount(account) && a.sameKey(key))
 	}
 	key := r.BearerToken()
 	if key == "" {
 		key = r.Param("api_key")
 	}
-	return verdict(s.sameAccount(r.Param("account")) && s.sameKey(key))
+	return verdict(a.sameAccount(r.Param("account")) && a.sameKey(key))
 }
 
 func verdict(ok bool) int {
@@ -73,22 +85,22 @@ func verdict(ok bool) int {
 	return http.StatusUnauthorized
 }
 
-func (s *Server) sameAccount(name string) bool {
-	return strings.ReplaceAll(name, " ", "_") == strings.ReplaceAll(s.Account, " ", "_")
+func (a *account) sameAccount(name string) bool {
+	return strings.ReplaceAll(name, " ", "_") == strings.ReplaceAll(a.set.Account, " ", "_")
 }
 
-func (s *Server) sameKey(key string) bool {
-	return subtle.ConstantTimeCompare([]byte(key), []byte(s.key)) == 1
+func (a *account) sameKey(key string) bool {
+	return subtle.ConstantTimeCompare([]byte(key), []byte(a.key)) == 1
 }
 
 // checksumUser returns the login name for which sum was made: the one that
 // the call names, or else whichever of the account's it fits.
-func (s *Server) checksumUser(r *sandbox.Request, sum string) string {
+func (a *account) checksumUser(r *sandbox.Request, sum string) string {
 	fits := func(name string) bool {
-		want := supersaas.Checksum(s.Account, providers.NewSecret(s.key), name).Reveal()
+		want := supersaas.Checksum(a.set.Account, providers.NewSecret(a.key), name).Reveal()
 		return name != "" && subtle.ConstantTimeCompare([]byte(sum), []byte(want)) == 1
 	}
-	if u := s.users.find(keyOf(r)); u != nil {
+	if u := a.users.find(keyOf(r)); u != nil {
 		if fits(u.name) {
 			return u.name
 		}
@@ -106,7 +118,7 @@ func (s *Server) checksumUser(r *sandbox.Request, sum string) string {
 	if keyOf(r) != "" {
 		return ""
 	}
-	for _, u := range s.users.ordered(ByName) {
+	for _, u := range a.users.ordered(ByName) {
 		if fits(u.name) {
 			return u.name
 		}
@@ -115,16 +127,25 @@ func (s *Server) checksumUser(r *sandbox.Request, sum string) string {
 }
 
 // login sends the user's browser on to the schedule.
-func (s *Server) login(w http.ResponseWriter, r *sandbox.Request) {
+func (a *account) login(w http.ResponseWriter, r *sandbox.Request) {
 	name := r.Param("user[name]")
-	want := supersaas.Checksum(s.Account, providers.NewSecret(s.key), name).Reveal()
-	ok := name != "" && s.sameAccount(r.Param("account")) && subtle.ConstantTimeCompare([]byte(r.Param("checksum")), []byte(want)) == 1
-	if !ok || s.Knobs.RefuseLogin || s.users.byName[name] == nil {
+	want := supersaas.Checksum(a.set.Account, providers.NewSecret(a.key), name).Reveal()
+	ok := name != "" && a.sameAccount(r.Param("account")) && subtle.ConstantTimeCompare([]byte(r.Param("checksum")), []byte(want)) == 1
+	if !ok || a.set.Knobs.RefuseLogin || a.users.byName[name] == nil {
 		fail(w, http.StatusUnauthorized, "Not authorized")
 		return
 	}
-	w.Header().Set("Location", "/schedule/"+url.PathEscape(s.Account)+"/"+url.PathEscape(r.Param("after")))
+	w.Header().Set("Location", "/schedule/"+url.PathEscape(a.set.Account)+"/"+url.PathEscape(r.Param("after")))
 	w.WriteHeader(http.StatusFound)
+}
+
+func (a *account) ping(w http.ResponseWriter, _ *sandbox.Request) {
+	if a.set.Knobs.RefusePing {
+		fail(w, http.StatusNotFound, "Not found")
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("OK"))
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -88,6 +88,7 @@ type bookings struct {
 	list    []*booking
 	diaries map[int64]*diary // by schedule
 	users   *users
+	now     func() time.Time
 }
 
 // index makes the diaries of all that is in the table.
@@ -102,9 +103,9 @@ func (t *bookings) index() {
 	}
 }
 
-// generate invents n bookings, the schedules in turn.
-func (t *bookings) generate(n int, people *users) {
-	*t = bookings{users: people}
+// newBookings invents n bookings, the schedules in turn.
+func newBookings(people *users, now func() time.Time, n int) bookings {
+	t := bookings{users: people, now: now}
 	for i := range n {
 		k := i / len(schedules)
 		b := &booking{id: firstBooking + int64(i), schedule: &schedules[i%len(schedules)], created: sandbox.Epoch.Add(time.Duration(i) * 11 * time.Minute)}
@@ -124,6 +125,7 @@ func (t *bookings) generate(n int, people *users) {
 		t.list = append(t.list, b)
 	}
 	t.index()
+	return t
 }
 
 // record returns the booking as lists serve it.
@@ -222,7 +224,7 @@ func (e *Editor) Book(scheduleID, user int64, start time.Time) (id int64) {
 				start: start.In(schedules[i].zone), slot: 1000000 + len(s.bookings.list)}
 			s.bookings.add(b)
 			id = b.id
-			s.fireBooking(b, "create", e.fires)
+			s.hooks.fireBooking(&s.bookings, b, "create", e.fires)
 		}
 	})
 	return id
@@ -250,18 +252,19 @@ func (e *Editor) ChangeBooking(id int64, event string) (ok bool) {
 				continue
 			}
 			ok = true
-			s.changeBooking(b, event)
-			s.fireBooking(b, event, e.fires)
+			s.bookings.change(b, event)
+			s.hooks.fireBooking(&s.bookings, b, event, e.fires)
 		}
 	})
 	return ok
 }
 
-func (s *Server) changeBooking(b *booking, event string) {
-	in := s.bookings.diaries[b.schedule.id]
+// change does an event of the documents to a booking.
+func (t *bookings) change(b *booking, event string) {
+	in := t.diaries[b.schedule.id]
 	in.remove(b)
 	b.thaw()
-	b.changed = s.Now()
+	b.changed = t.now()
 	switch event {
 	case "destroy":
 		b.deleted = true
@@ -278,17 +281,4 @@ func (s *Server) changeBooking(b *booking, event string) {
 		b.forget("status", "status_message")
 	}
 	in.insert(b)
-}
-
-// fireBooking fires C for every change on a schedule, and N for a new one. No
-// payload that was ever seen names the schedule.
-func (s *Server) fireBooking(b *booking, event string, fires bool) {
-	if !fires {
-		return
-	}
-	body := payload(s.bookings.record(b), event, bookingOrder, "schedule_id", "schedule_name")
-	if event == "create" {
-		s.fire("N", b.schedule.id, body)
-	}
-	s.fire("C", b.schedule.id, body)
 }

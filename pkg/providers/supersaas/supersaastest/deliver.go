@@ -3,7 +3,6 @@ package supersaastest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -28,6 +27,8 @@ type Delivery struct {
 
 // mail holds the webhooks. Nothing that was not answered is posted again.
 type mail struct {
+	set *Settings
+
 	mu      sync.Mutex
 	random  *rand.Rand
 	pending []Delivery
@@ -36,36 +37,22 @@ type mail struct {
 	running sync.WaitGroup
 }
 
-func (m *mail) seed(seed uint64) { m.random = rand.New(rand.NewPCG(seed, 0x706f7374)) }
-
-// fire queues body for every hook on a trigger and parent. The handling lock
-// is held.
-func (s *Server) fire(trigger string, parent int64, body []byte) {
-	for _, h := range s.hooks {
-		if h.Trigger != trigger || h.ParentID != parent {
-			continue
-		}
-		payload := body
-		for name, value := range h.Extra {
-			payload = with(payload, name, value)
-		}
-		s.queue(Delivery{Hook: h.ID, Trigger: trigger, Target: h.Target, Body: payload})
-	}
+func newMail(set *Settings, seed uint64) *mail {
+	return &mail{set: set, random: rand.New(rand.NewPCG(seed, 0x706f7374))}
 }
 
-func (s *Server) queue(d Delivery) {
-	m := &s.post
+func (m *mail) queue(d Delivery) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.random.Float64() < s.Knobs.Drop {
+	if m.random.Float64() < m.set.Knobs.Drop {
 		return
 	}
 	copies := 1
-	if m.random.Float64() < s.Knobs.Duplicate {
+	if m.random.Float64() < m.set.Knobs.Duplicate {
 		copies = 2
 	}
 	for range copies {
-		if m.random.Float64() < s.Knobs.HoldBack {
+		if m.random.Float64() < m.set.Knobs.HoldBack {
 			m.held = append(m.held, d)
 			continue
 		}
@@ -75,8 +62,7 @@ func (s *Server) queue(d Delivery) {
 
 // flush posts what is queued, without any lock held: a receiver may call the
 // sandbox.
-func (s *Server) flush() {
-	m := &s.post
+func (m *mail) flush() {
 	m.mu.Lock()
 	batch := m.pending
 	m.pending = nil
@@ -86,10 +72,10 @@ func (s *Server) flush() {
 	}
 	send := func() {
 		for _, d := range batch {
-			s.deliver(d)
+			m.deliver(d)
 		}
 	}
-	if !s.Knobs.Asynchronous {
+	if !m.set.Knobs.Asynchronous {
 		send()
 		return
 	}
@@ -100,8 +86,8 @@ func (s *Server) flush() {
 	}()
 }
 
-func (s *Server) deliver(d Delivery) {
-	client := http.Client{Transport: s.Poster, Timeout: postTimeout,
+func (m *mail) deliver(d Delivery) {
+	client := http.Client{Transport: m.set.Poster, Timeout: postTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, d.Target, bytes.NewReader(d.Body))
 	if err == nil {
@@ -109,9 +95,9 @@ func (s *Server) deliver(d Delivery) {
 		d.Status, err = status(client.Do(request))
 	}
 	d.Err = err
-	s.post.mu.Lock()
-	defer s.post.mu.Unlock()
-	s.post.done = append(s.post.done, d)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done = append(m.done, d)
 }
 
 // status reads an answer to its end, so that its connection is used again.
@@ -124,15 +110,16 @@ func status(response *http.Response, err error) (int, error) {
 }
 
 // Release posts the webhooks that HoldBack kept, the youngest first.
-func (s *Server) Release() {
-	m := &s.post
+func (s *Server) Release() { s.post.release() }
+
+func (m *mail) release() {
 	m.mu.Lock()
 	for i := len(m.held) - 1; i >= 0; i-- {
 		m.pending = append(m.pending, m.held[i])
 	}
 	m.held = nil
 	m.mu.Unlock()
-	s.flush()
+	m.flush()
 }
 
 // Deliveries waits for those under way and returns what was posted so far,
@@ -157,20 +144,4 @@ func payload(raw []byte, event string, order []string, leaveOut ...string) []byt
 		delete(o, name)
 	}
 	return with(o.encode(order), "event", event)
-}
-
-// fireUser fires M for every change of a user, and U for a new one.
-func (s *Server) fireUser(u *user, event string, fires bool) {
-	if !fires {
-		return
-	}
-	raw := s.users.record(u)
-	if u.form != nil {
-		raw = with(raw, "form", json.RawMessage(u.form))
-	}
-	body := payload(raw, event, userOrder)
-	if event == "new" {
-		s.fire("U", AccountID, body)
-	}
-	s.fire("M", AccountID, body)
 }

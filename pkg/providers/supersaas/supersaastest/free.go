@@ -18,21 +18,21 @@ const (
 // otherwise. The provider's own number is not known.
 const defaultFree = 10
 
-// listAgenda answers one user's bookings from a time on; from now, if none is
+// agenda answers one user's bookings from a time on; from now, if none is
 // said.
-func (s *Server) listAgenda(w http.ResponseWriter, r *sandbox.Request) {
+func (c bookingCalls) agenda(w http.ResponseWriter, r *sandbox.Request) {
 	if r.Param("user") == "" {
 		fail(w, http.StatusBadRequest, "Bad request: user is missing")
 		return
 	}
-	q, ok := s.query(w, r, question{schedule: r.PathValue("schedule"), from: "from"})
+	q, ok := c.query(w, r, question{schedule: r.PathValue("schedule"), from: "from"})
 	if !ok {
 		return
 	}
 	if q.from.IsZero() {
-		q.from = s.Now()
+		q.from = c.now()
 	}
-	s.answer(w, q, q.ofUser(q.starting()))
+	c.answer(w, q, q.ofUser(q.starting()))
 }
 
 // A freeQuery asks for times at which something can be booked.
@@ -44,30 +44,30 @@ type freeQuery struct {
 	rooms  []named
 }
 
-func (s *Server) listFree(w http.ResponseWriter, r *sandbox.Request) {
-	q, ok := s.freeQuery(w, r)
+func (c bookingCalls) free(w http.ResponseWriter, r *sandbox.Request) {
+	q, ok := c.freeQuery(w, r)
 	if !ok {
 		return
 	}
 	rows := [][]byte{}
 	if q.slots {
-		rows = s.bookings.slots(q.starting(), query{limit: q.most})
+		rows = c.bookings.slots(q.starting(), query{limit: q.most})
 	} else {
-		rows = append(rows, s.bookings.free(q)...)
+		rows = append(rows, c.bookings.free(q)...)
 	}
-	if s.Knobs.BareLists {
+	if c.set.Knobs.BareLists {
 		answer(w, array(rows))
 		return
 	}
 	answer(w, object{"slots": array(rows)}.encode(nil))
 }
 
-func (s *Server) freeQuery(w http.ResponseWriter, r *sandbox.Request) (q freeQuery, ok bool) {
-	if q.query, ok = s.query(w, r, question{schedule: r.PathValue("schedule"), from: "from"}); !ok {
+func (c bookingCalls) freeQuery(w http.ResponseWriter, r *sandbox.Request) (q freeQuery, ok bool) {
+	if q.query, ok = c.query(w, r, question{schedule: r.PathValue("schedule"), from: "from"}); !ok {
 		return q, false
 	}
 	if q.from.IsZero() {
-		q.from = s.Now()
+		q.from = c.now()
 	}
 	q.slots, q.most, q.full, q.rooms = q.schedule.id == CapacitySchedule, defaultFree, r.True("full"), resources
 	minutes := 60

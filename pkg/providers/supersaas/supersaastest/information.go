@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -40,30 +39,33 @@ func pick(list []named, key string) []named {
 	return slices.DeleteFunc(slices.Clone(list), func(n named) bool { return itoa(n.id) != key && n.name != key })
 }
 
-// names answers a list of names, as tuples if the account has them so.
-func (s *Server) names(w http.ResponseWriter, list []named) {
+// names serve the lists of what the account has by name.
+type names struct{ set *Settings }
+
+// answer writes a list, as tuples if the account has them so.
+func (n names) answer(w http.ResponseWriter, list []named) {
 	rows := []any{}
-	for _, n := range list {
-		if s.Knobs.Tuples {
-			rows = append(rows, []any{n.id, n.name})
+	for _, one := range list {
+		if n.set.Knobs.Tuples {
+			rows = append(rows, []any{one.id, one.name})
 			continue
 		}
-		rows = append(rows, map[string]any{"id": n.id, "name": n.name})
+		rows = append(rows, map[string]any{"id": one.id, "name": one.name})
 	}
 	sandbox.JSON(w, http.StatusOK, rows)
 }
 
-func (s *Server) listSchedules(w http.ResponseWriter, _ *sandbox.Request) {
+func (n names) schedules(w http.ResponseWriter, _ *sandbox.Request) {
 	list := make([]named, 0, len(schedules))
 	for _, c := range schedules {
 		list = append(list, named{c.id, c.name})
 	}
-	s.names(w, list)
+	n.answer(w, list)
 }
 
-func (s *Server) listGroups(w http.ResponseWriter, _ *sandbox.Request) { s.names(w, groups) }
+func (n names) groups(w http.ResponseWriter, _ *sandbox.Request) { n.answer(w, groups) }
 
-func (s *Server) listSuperForms(w http.ResponseWriter, _ *sandbox.Request) {
+func superFormList(w http.ResponseWriter, _ *sandbox.Request) {
 	rows := make([]map[string]any, 0, len(superForms))
 	for _, f := range superForms {
 		rows = append(rows, map[string]any{"id": f.id, "name": f.name})
@@ -71,9 +73,9 @@ func (s *Server) listSuperForms(w http.ResponseWriter, _ *sandbox.Request) {
 	sandbox.JSON(w, http.StatusOK, rows) // never tuples: another API of the documents
 }
 
-// listResources answers a schedule's resources, or its services. A capacity
+// resources answers a schedule's resources, or its services. A capacity
 // schedule has neither.
-func (s *Server) listResources(w http.ResponseWriter, r *sandbox.Request) {
+func (n names) resources(w http.ResponseWriter, r *sandbox.Request) {
 	id, sent := r.Lookup("schedule_id")
 	place := scheduleOf(id)
 	switch {
@@ -84,65 +86,10 @@ func (s *Server) listResources(w http.ResponseWriter, r *sandbox.Request) {
 	case place.id == CapacitySchedule:
 		fail(w, http.StatusMethodNotAllowed, "Not available for capacity type schedule")
 	case place.id == ServiceSchedule:
-		s.names(w, services)
+		n.answer(w, services)
 	default:
-		s.names(w, resources)
+		n.answer(w, resources)
 	}
-}
-
-// listForms answers the submissions of a form by when they were changed, or
-// one by its id.
-func (s *Server) listForms(w http.ResponseWriter, r *sandbox.Request) {
-	if id, one := r.Lookup("id"); one {
-		for _, f := range s.forms.list {
-			if itoa(f.id) == id && !f.deleted {
-				answer(w, f.record())
-				return
-			}
-		}
-		fail(w, http.StatusNotFound, "Not found")
-		return
-	}
-	limit, offset, ok := window(w, r)
-	if !ok {
-		return
-	}
-	var from time.Time
-	if text, sent := r.Lookup("from"); sent {
-		if from, ok = queryTime(text, time.UTC); !ok {
-			fail(w, http.StatusBadRequest, "Bad request: from must be YYYY-MM-DD HH:MM:SS")
-			return
-		}
-	}
-	if template, sent := r.Lookup("form_id"); sent && len(pick(superForms, template)) == 0 {
-		fail(w, http.StatusNotFound, "Not found")
-		return
-	}
-	user, byUser := r.Lookup("user")
-	wanted := s.userNumber(user)
-	found := []form{}
-	for _, f := range s.forms.list {
-		if !f.deleted && !f.changed.Before(from) && (!byUser || f.user == wanted) {
-			found = append(found, f)
-		}
-	}
-	rows := [][]byte{}
-	for _, f := range slice(found, limit, offset) {
-		rows = append(rows, f.record())
-	}
-	answer(w, array(rows))
-}
-
-// userNumber is the id of a user named by id, name or foreign key; 0 is
-// nobody, and -1 stands for one whom the account does not have.
-func (s *Server) userNumber(key string) int64 {
-	if u := s.users.find(key); u != nil {
-		return u.id
-	}
-	if key == "0" {
-		return 0
-	}
-	return -1
 }
 
 // A promotion is a coupon code.
@@ -152,15 +99,17 @@ type promotion struct {
 	Usage       int    `json:"usage"`
 }
 
+type promotions struct{ list []promotion }
+
 // templates are the codes that a person has made in the account.
-func templates() []promotion {
-	return []promotion{{"WELCOME10", "初回10%オフ", 3}, {"SUMMER500", "夏の500円引き", 0}}
+func templates() promotions {
+	return promotions{list: []promotion{{"WELCOME10", "初回10%オフ", 3}, {"SUMMER500", "夏の500円引き", 0}}}
 }
 
-// listPromotions answers all codes, or one. By id, as the documents name it,
+// answerList answers all codes, or one. By id, as the documents name it,
 // one comes as an object; by promotion_code, which only the official clients
 // send, as the array that they read.
-func (s *Server) listPromotions(w http.ResponseWriter, r *sandbox.Request) {
+func (t *promotions) answerList(w http.ResponseWriter, r *sandbox.Request) {
 	limit, offset, ok := window(w, r)
 	if !ok {
 		return
@@ -170,7 +119,7 @@ func (s *Server) listPromotions(w http.ResponseWriter, r *sandbox.Request) {
 		if !sent {
 			continue
 		}
-		p := s.promotionOf(code)
+		p := t.of(code)
 		switch {
 		case p == nil:
 			fail(w, http.StatusNotFound, "Not found")
@@ -181,13 +130,13 @@ func (s *Server) listPromotions(w http.ResponseWriter, r *sandbox.Request) {
 		}
 		return
 	}
-	sandbox.JSON(w, http.StatusOK, slice(s.promotions, limit, offset))
+	sandbox.JSON(w, http.StatusOK, slice(t.list, limit, offset))
 }
 
-func (s *Server) promotionOf(code string) *promotion {
-	for i := range s.promotions {
-		if strings.EqualFold(s.promotions[i].Code, code) {
-			return &s.promotions[i]
+func (t *promotions) of(code string) *promotion {
+	for i := range t.list {
+		if strings.EqualFold(t.list[i].Code, code) {
+			return &t.list[i]
 		}
 	}
 	return nil
@@ -195,10 +144,10 @@ func (s *Server) promotionOf(code string) *promotion {
 
 var alphanumeric = regexp.MustCompile(`^[0-9A-Za-z]+$`)
 
-// duplicatePromotion makes a code like another.
-func (s *Server) duplicatePromotion(w http.ResponseWriter, r *sandbox.Request) {
+// duplicate makes a code like another.
+func (t *promotions) duplicate(w http.ResponseWriter, r *sandbox.Request) {
 	code := r.Param("id")
-	template := s.promotionOf(r.Param("template_code"))
+	template := t.of(r.Param("template_code"))
 	switch {
 	case code == "":
 		invalid(w, "id", blank)
@@ -206,10 +155,10 @@ func (s *Server) duplicatePromotion(w http.ResponseWriter, r *sandbox.Request) {
 		invalid(w, "id", "is invalid")
 	case template == nil:
 		fail(w, http.StatusNotFound, "Not found")
-	case s.promotionOf(code) != nil:
+	case t.of(code) != nil:
 		invalid(w, "id", "has already been taken")
 	default:
-		s.promotions = append(s.promotions, promotion{Code: code, Description: template.Description})
+		t.list = append(t.list, promotion{Code: code, Description: template.Description})
 		created(w, r, "/api/promotions.json?id="+code)
 	}
 }

@@ -32,7 +32,7 @@ func (s *Server) Dump(w io.Writer) error {
 		Appointments: []json.RawMessage{}, DeletedAppointments: []json.RawMessage{}, AppointmentForms: map[string]json.RawMessage{}, Forms: []json.RawMessage{},
 	}
 	s.Do(func() {
-		for _, u := range s.sorted() {
+		for _, u := range s.users.shown() {
 			d.Users = append(d.Users, s.users.record(u))
 		}
 		for _, u := range s.users.byID {
@@ -46,7 +46,7 @@ func (s *Server) Dump(w io.Writer) error {
 		for _, f := range s.forms.list {
 			d.Forms = append(d.Forms, f.record())
 		}
-		d.Promotions = append([]promotion{}, s.promotions...)
+		d.Promotions = append([]promotion{}, s.promotions.list...)
 		for _, b := range s.bookings.list {
 			if b.form != nil {
 				d.AppointmentForms[itoa(b.id)] = b.form
@@ -57,7 +57,7 @@ func (s *Server) Dump(w io.Writer) error {
 				d.Appointments = append(d.Appointments, s.bookings.record(b))
 			}
 		}
-		d.Hooks = append([]Hook{}, s.hooks...)
+		d.Hooks = append([]Hook{}, s.hooks.list...)
 	})
 	return sandbox.Dump(w, d)
 }
@@ -69,16 +69,17 @@ func (s *Server) Load(r io.Reader) error {
 	if err := json.NewDecoder(r).Decode(&d); err != nil {
 		return fmt.Errorf("loading supersaas records: %w", err)
 	}
-	loaded := &Server{users: users{seed: s.options.Seed}}
-	loaded.users.generate(s.options.Seed, 0)
-	loaded.bookings.generate(0, nil)
+	loaded := Server{
+		users: newUsers(&s.Settings, s.Now, s.seed, 0), bookings: newBookings(&s.users, s.Now, 0),
+		forms: newForms(&s.users, 0), promotions: promotions{list: d.Promotions},
+	}
 	for _, raw := range append(d.Users, d.DeletedUsers...) {
-		if err := loaded.loadUser(raw, d.UserForms); err != nil {
+		if err := loaded.users.load(raw, d.UserForms); err != nil {
 			return err
 		}
 	}
 	for _, raw := range append(d.Appointments, d.DeletedAppointments...) {
-		if err := loaded.loadBooking(raw, d.AppointmentForms); err != nil {
+		if err := loaded.bookings.load(raw, d.AppointmentForms); err != nil {
 			return err
 		}
 	}
@@ -87,41 +88,38 @@ func (s *Server) Load(r io.Reader) error {
 			return err
 		}
 	}
-	if loaded.promotions = d.Promotions; d.Promotions == nil {
+	if d.Promotions == nil {
 		loaded.promotions = templates()
 	}
 	loaded.bookings.index()
 	s.Do(func() {
 		s.users, s.bookings, s.forms, s.promotions = loaded.users, loaded.bookings, loaded.forms, loaded.promotions
-		s.bookings.users, s.hooks = &s.users, d.Hooks
-		for _, h := range d.Hooks {
-			s.serial = max(s.serial, h.ID-3300)
-		}
+		s.hooks.replace(d.Hooks)
 	})
 	return nil
 }
 
-func (s *Server) loadUser(raw json.RawMessage, forms map[string]json.RawMessage) error {
+func (t *users) load(raw json.RawMessage, forms map[string]json.RawMessage) error {
 	o := parseObject(raw)
 	id, err := strconv.ParseInt(textOf(o["id"]), 10, 64)
 	name := textOf(o["name"])
-	if err != nil || id <= 0 || s.users.byID[id] != nil || s.users.byName[name] != nil {
+	if err != nil || id <= 0 || t.byID[id] != nil || t.byName[name] != nil {
 		return fmt.Errorf("loading supersaas records: a user needs an id and a name of its own")
 	}
 	u := &user{id: id, name: name, number: -1, raw: raw, form: forms[itoa(id)]}
 	if fk := o["fk"]; fk != nil && string(fk) != "null" {
 		u.fk = strings.TrimSuffix(textOf(fk), "fk")
 	}
-	s.users.next = max(s.users.next, id+stepUser)
+	t.next = max(t.next, id+stepUser)
 	if u.deleted = sandbox.IsTrue(textOf(o["deleted"])); u.deleted {
-		s.users.byID[id] = u
+		t.byID[id] = u
 		return nil
 	}
-	s.users.insert(u)
+	t.insert(u)
 	return nil
 }
 
-func (s *Server) loadBooking(raw json.RawMessage, forms map[string]json.RawMessage) error {
+func (t *bookings) load(raw json.RawMessage, forms map[string]json.RawMessage) error {
 	o := parseObject(raw)
 	id, err := strconv.ParseInt(textOf(o["id"]), 10, 64)
 	b := &booking{id: id, raw: raw, deleted: sandbox.IsTrue(textOf(o["deleted"])), resource: number(o["resource_id"]), form: forms[itoa(id)]}
@@ -148,6 +146,6 @@ func (s *Server) loadBooking(raw json.RawMessage, forms map[string]json.RawMessa
 	if at, err := time.Parse(time.RFC3339, textOf(o["updated_on"])); err == nil {
 		b.changed = at
 	}
-	s.bookings.list = append(s.bookings.list, b)
+	t.list = append(t.list, b)
 	return nil
 }

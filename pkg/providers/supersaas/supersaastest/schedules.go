@@ -17,7 +17,7 @@ type fieldRow struct {
 	Spec     *string `json:"spec"`
 }
 
-func (s *Server) fieldList(w http.ResponseWriter, r *sandbox.Request) {
+func fieldList(w http.ResponseWriter, r *sandbox.Request) {
 	rows := []fieldRow{
 		{Name: "name", Type: "email", Label: "メールアドレス"},
 		{Name: "full_name", Type: "text", Label: "氏名"},
@@ -25,7 +25,7 @@ func (s *Server) fieldList(w http.ResponseWriter, r *sandbox.Request) {
 		{Name: "field_1", Type: "text", Label: "フリガナ"},
 	}
 	if id, sent := r.Lookup("schedule_id"); sent {
-		if _, ok := s.parent("schedule", id); !ok {
+		if scheduleOf(id) == nil {
 			fail(w, http.StatusNotFound, "Not found")
 			return
 		}
@@ -67,8 +67,8 @@ func scheduleOf(id string) *schedule {
 	return nil
 }
 
-func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
-	q, ok := s.query(w, r, question{schedule: r.PathValue("schedule"), from: "from", to: "to", utc: true})
+func (c bookingCalls) changes(w http.ResponseWriter, r *sandbox.Request) {
+	q, ok := c.query(w, r, question{schedule: r.PathValue("schedule"), from: "from", to: "to", utc: true})
 	if !ok {
 		return
 	}
@@ -76,16 +76,17 @@ func (s *Server) listChanges(w http.ResponseWriter, r *sandbox.Request) {
 	if q.from.IsZero() && len(rows) > 10 {
 		rows = rows[len(rows)-10:]
 	}
-	s.answer(w, q, rows)
+	c.answer(w, q, rows)
 }
 
-func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
-	q, ok := s.query(w, r, question{schedule: r.PathValue("schedule"), from: "from", to: "to"})
+// span is the call named range.
+func (c bookingCalls) span(w http.ResponseWriter, r *sandbox.Request) {
+	q, ok := c.query(w, r, question{schedule: r.PathValue("schedule"), from: "from", to: "to"})
 	if !ok {
 		return
 	}
 	if r.True("today") {
-		year, month, day := s.Now().In(q.schedule.zone).Date()
+		year, month, day := c.now().In(q.schedule.zone).Date()
 		q.from = time.Date(year, month, day, 0, 0, 0, 0, q.schedule.zone)
 		q.to = q.from.AddDate(0, 0, 1)
 	}
@@ -93,16 +94,16 @@ func (s *Server) listRange(w http.ResponseWriter, r *sandbox.Request) {
 	resource, service := r.Param("resource_id"), r.Param("service_id")
 	if resource != "" || service != "" {
 		rows = slices.DeleteFunc(slices.Clone(rows), func(b *booking) bool {
-			record := parseObject(s.bookings.record(b))
+			record := parseObject(c.bookings.record(b))
 			return resource != "" && textOf(record["resource_id"]) != resource || service != "" && textOf(record["service_id"]) != service
 		})
 	}
-	s.answer(w, q, rows)
+	c.answer(w, q, rows)
 }
 
 // query reads the parameters and refuses what a type of schedule does not
 // have: 405 on capacity, 501 on service schedules.
-func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, asked question) (q query, ok bool) {
+func (c bookingCalls) query(w http.ResponseWriter, r *sandbox.Request, asked question) (q query, ok bool) {
 	if q.limit, q.offset, ok = window(w, r); !ok {
 		return q, false
 	}
@@ -126,7 +127,7 @@ func (s *Server) query(w http.ResponseWriter, r *sandbox.Request, asked question
 		return q, false
 	}
 	user, byUser := r.Lookup("user")
-	q.diary, q.byUser, q.user = s.bookings.diaries[q.schedule.id], byUser, s.userNumber(user)
+	q.diary, q.byUser, q.user = c.bookings.diaries[q.schedule.id], byUser, c.users.number(user)
 	return q, true
 }
 
@@ -172,16 +173,16 @@ func (q *query) ofUser(rows []*booking) []*booking {
 	return slices.DeleteFunc(slices.Clone(rows), func(b *booking) bool { return b.user != q.user })
 }
 
-func (s *Server) answer(w http.ResponseWriter, q query, list []*booking) {
+func (c bookingCalls) answer(w http.ResponseWriter, q query, list []*booking) {
 	name, rows := "bookings", [][]byte{}
 	if q.slots {
-		name, rows = "slots", s.bookings.slots(list, q)
+		name, rows = "slots", c.bookings.slots(list, q)
 	} else {
 		for _, b := range slice(list, q.limit, q.offset) {
-			rows = append(rows, s.bookings.record(b))
+			rows = append(rows, c.bookings.record(b))
 		}
 	}
-	if s.Knobs.BareLists {
+	if c.set.Knobs.BareLists {
 		answer(w, array(rows))
 		return
 	}

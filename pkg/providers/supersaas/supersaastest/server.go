@@ -72,11 +72,8 @@ type Knobs struct {
 	HoldBack     float64 // chance that it waits for Release, and so comes out of order
 }
 
-// A Server is the sandbox. It is safe for concurrent use.
-type Server struct {
-	*sandbox.Server
-	*Editor
-
+// Settings are what a test may set before the first request, or inside Do.
+type Settings struct {
 	Account string // the account's name
 	Knobs   Knobs
 	// BetweenPages runs before a list of users is served from an offset
@@ -84,38 +81,45 @@ type Server struct {
 	BetweenPages func(page int)
 	// Poster posts the webhooks; nil means the network.
 	Poster http.RoundTripper
+}
 
-	options    sandbox.Options
-	key        string
-	keys       int
+// A Server is the sandbox. It is safe for concurrent use.
+type Server struct {
+	*sandbox.Server
+	*Editor
+	Settings
+
+	seed       uint64
+	account    account
 	users      users
 	bookings   bookings
 	forms      forms
-	promotions []promotion
-	hooks      []Hook
-	serial     int64 // of hooks
-	post       mail
+	promotions promotions
+	hooks      hooks
+	post       *mail
 	pages      atomic.Int64
 }
 
 // New returns a sandbox with o.Count users and as many bookings.
 func New(o sandbox.Options) *Server {
-	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, allowedRate, o), Account: "mihon_salon", options: o}
+	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, allowedRate, o), Settings: Settings{Account: "mihon_salon"}, seed: o.Seed}
 	s.Editor = &Editor{server: s, fires: true}
 	s.CountInBucket()
-	s.RollKey()
-	s.users.generate(o.Seed, o.Count())
-	s.bookings.generate(o.Count(), &s.users)
-	s.forms.generate(o.Count())
+	s.users = newUsers(&s.Settings, s.Now, o.Seed, o.Count())
+	s.bookings = newBookings(&s.users, s.Now, o.Count())
+	s.forms = newForms(&s.users, o.Count())
 	s.promotions = templates()
-	s.post.seed(o.Seed)
+	s.account = account{set: &s.Settings, users: &s.users, seed: o.Seed}
+	s.post = newMail(&s.Settings, o.Seed)
+	s.hooks = hooks{set: &s.Settings, account: &s.account, post: s.post}
+	s.RollKey()
 	s.routes()
 	return s
 }
 
 // ServeHTTP serves a request and posts the webhooks that it fired.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer s.flush() //nolint:contextcheck // a webhook outlives the request that fired it
+	defer s.post.flush() //nolint:contextcheck // a webhook outlives the request that fired it
 	if s.BetweenPages != nil && strings.HasPrefix(r.URL.Path, "/api/users.") && r.URL.Query().Get("offset") > "0" {
 		s.BetweenPages(int(s.pages.Add(1)))
 	}
@@ -129,18 +133,14 @@ func (s *Server) Client() *http.Client { return &http.Client{Transport: sandbox.
 // RollKey replaces the API key, as the account's settings do. The old one
 // ends at once.
 func (s *Server) RollKey() (key string) {
-	s.Do(func() {
-		s.keys++
-		s.key = apiKey(s.options.Seed, s.keys)
-		key = s.key
-	})
+	s.Do(func() { key = s.account.roll() })
 	return key
 }
 
 // Connection returns what an operator would configure for a sandbox at base.
 func (s *Server) Connection(base string) providers.Connection {
 	c := providers.Connection{Provider: providers.SuperSaaS, Kind: providers.Static, BaseURL: base, Account: s.Account}
-	s.Do(func() { c.APIKey = providers.NewSecret(s.key) })
+	s.Do(func() { c.APIKey = providers.NewSecret(s.account.key) })
 	return c
 }
 
@@ -151,42 +151,34 @@ func (s *Server) Token(base string) providers.Token {
 }
 
 func (s *Server) routes() {
+	users := userCalls{set: &s.Settings, account: &s.account, users: &s.users, hooks: &s.hooks}
 	for _, list := range []string{"/api/users.json", "/api/users", "/api/users/{$}"} {
-		s.guard("GET "+list, userCall, s.listUsers)
-		s.guard("POST "+list, userCall, s.writeUser)
-		s.guard("PUT "+list, userCall, s.writeUser)
-		s.guard("DELETE "+list, userCall, s.deleteUser)
+		s.guard("GET "+list, userCall, users.list)
+		s.guard("POST "+list, userCall, users.write)
+		s.guard("PUT "+list, userCall, users.write)
+		s.guard("DELETE "+list, userCall, users.delete)
 	}
-	s.guard("GET /api/users/{key}", userCall, s.getUser)
-	s.guard("POST /api/users/{key}", userCall, s.writeUser)
-	s.guard("PUT /api/users/{key}", userCall, s.writeUser)
-	s.guard("DELETE /api/users/{key}", userCall, s.deleteUser)
+	s.guard("GET /api/users/{key}", userCall, users.get)
+	s.guard("POST /api/users/{key}", userCall, users.write)
+	s.guard("PUT /api/users/{key}", userCall, users.write)
+	s.guard("DELETE /api/users/{key}", userCall, users.delete)
 	s.guard("GET /api/users.xml", userCall, noXML)
-	s.HandleUnlimited("GET /api/login", s.login) // a person's browser
-	s.HandleUnlimited("POST /api/login", s.login)
-	s.guard("GET /api/ping", accountCall, s.ping)
-	s.guard("GET /api/hooks", accountCall, s.listHooks)
-	s.guard("POST /api/hooks", accountCall, s.createHook)
-	s.guard("DELETE /api/hooks", accountCall, s.deleteHook)
-	s.guard("GET /api/field_list.json", accountCall, s.fieldList)
-	s.guard("GET /api/schedules.json", accountCall, s.listSchedules)
-	s.guard("GET /api/changes/{schedule}", accountCall, s.listChanges)
-	s.guard("GET /api/range/{schedule}", accountCall, s.listRange)
-	s.guard("GET /api/agenda/{schedule}", accountCall, s.listAgenda)
-	s.guard("GET /api/free/{schedule}", accountCall, s.listFree)
-	for _, list := range []string{"/api/bookings.json", "/api/bookings"} {
-		s.guard("GET "+list, accountCall, s.listBookings)
-		s.guard("POST "+list, accountCall, s.createBooking)
-	}
-	s.guard("GET /api/bookings/{id}", accountCall, s.getBooking)
-	s.guard("PUT /api/bookings/{id}", accountCall, s.updateBooking)
-	s.guard("DELETE /api/bookings/{id}", accountCall, s.deleteBooking)
-	s.guard("GET /api/resources.json", accountCall, s.listResources)
-	s.guard("GET /api/groups.json", accountCall, s.listGroups)
-	s.guard("GET /api/forms.json", accountCall, s.listForms)
-	s.guard("GET /api/super_forms.json", accountCall, s.listSuperForms)
-	s.guard("GET /api/promotions.json", accountCall, s.listPromotions)
-	s.guard("POST /api/promotions.json", accountCall, s.duplicatePromotion)
+	s.HandleUnlimited("GET /api/login", s.account.login) // a person's browser
+	s.HandleUnlimited("POST /api/login", s.account.login)
+	s.guard("GET /api/ping", accountCall, s.account.ping)
+	s.guard("GET /api/hooks", accountCall, s.hooks.answerList)
+	s.guard("POST /api/hooks", accountCall, s.hooks.create)
+	s.guard("DELETE /api/hooks", accountCall, s.hooks.delete)
+	s.bookingRoutes()
+	named := names{set: &s.Settings}
+	s.guard("GET /api/field_list.json", accountCall, fieldList)
+	s.guard("GET /api/schedules.json", accountCall, named.schedules)
+	s.guard("GET /api/resources.json", accountCall, named.resources)
+	s.guard("GET /api/groups.json", accountCall, named.groups)
+	s.guard("GET /api/super_forms.json", accountCall, superFormList)
+	s.guard("GET /api/forms.json", accountCall, s.forms.answerList)
+	s.guard("GET /api/promotions.json", accountCall, s.promotions.answerList)
+	s.guard("POST /api/promotions.json", accountCall, s.promotions.duplicate)
 	s.HandleUnknown(func(w http.ResponseWriter, r *sandbox.Request) {
 		if strings.HasSuffix(r.URL.Path, ".xml") {
 			noXML(w, r)
@@ -196,13 +188,19 @@ func (s *Server) routes() {
 	})
 }
 
-func (s *Server) ping(w http.ResponseWriter, _ *sandbox.Request) {
-	if s.Knobs.RefusePing {
-		fail(w, http.StatusNotFound, "Not found")
-		return
+func (s *Server) bookingRoutes() {
+	calls := bookingCalls{set: &s.Settings, now: s.Now, users: &s.users, bookings: &s.bookings, hooks: &s.hooks}
+	s.guard("GET /api/changes/{schedule}", accountCall, calls.changes)
+	s.guard("GET /api/range/{schedule}", accountCall, calls.span)
+	s.guard("GET /api/agenda/{schedule}", accountCall, calls.agenda)
+	s.guard("GET /api/free/{schedule}", accountCall, calls.free)
+	for _, list := range []string{"/api/bookings.json", "/api/bookings"} {
+		s.guard("GET "+list, accountCall, calls.list)
+		s.guard("POST "+list, accountCall, calls.create)
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("OK"))
+	s.guard("GET /api/bookings/{id}", accountCall, calls.get)
+	s.guard("PUT /api/bookings/{id}", accountCall, calls.update)
+	s.guard("DELETE /api/bookings/{id}", accountCall, calls.delete)
 }
 
 func noXML(w http.ResponseWriter, _ *sandbox.Request) {

@@ -2,6 +2,7 @@ package supersaastest
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -42,6 +43,8 @@ type version struct {
 
 // users is the table. Its lists are sorted when first asked for, and kept so.
 type users struct {
+	set    *Settings
+	now    func() time.Time
 	seed   uint64
 	next   int64
 	byID   map[int64]*user
@@ -51,10 +54,10 @@ type users struct {
 	order  Order            // of sorted; empty: not sorted yet
 }
 
-// generate invents n users. What they look like is made up when it is asked
+// newUsers invents n users. What they look like is made up when it is asked
 // for, so that many users take little memory.
-func (t *users) generate(seed uint64, n int) {
-	*t = users{seed: seed, next: firstUser + int64(n)*stepUser, byID: make(map[int64]*user, n), byName: make(map[string]*user, n), byFK: map[string]*user{}}
+func newUsers(set *Settings, now func() time.Time, seed uint64, n int) users {
+	t := users{set: set, now: now, seed: seed, next: firstUser + int64(n)*stepUser, byID: make(map[int64]*user, n), byName: make(map[string]*user, n), byFK: map[string]*user{}}
 	for i := range n {
 		u := &user{id: firstUser + int64(i)*stepUser, number: i, name: loginName(sandbox.NewPerson(seed, i, countries...)), fk: inventedFK(i)}
 		if i%4 == 0 {
@@ -62,6 +65,7 @@ func (t *users) generate(seed uint64, n int) {
 		}
 		t.insert(u)
 	}
+	return t
 }
 
 var inventedForm = []byte(`{"肌質":"乾燥","アレルギー":["なし"],"同意":true}`)
@@ -209,4 +213,157 @@ func (t *users) scatter(id int64) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write(strconv.AppendUint(strconv.AppendInt(nil, id, 10), t.seed, 16))
 	return h.Sum64()
+}
+
+// shown returns the users that are not deleted, in the order of the lists.
+func (t *users) shown() []*user {
+	return t.ordered(cmp.Or(t.set.Knobs.Order, ByName))
+}
+
+func (t *users) page(list []*user, form bool) []byte {
+	rows := make([][]byte, len(list))
+	for i, u := range list {
+		rows[i] = t.show(u, form)
+	}
+	return array(rows)
+}
+
+// show returns a user as the API does, with the form if asked for.
+func (t *users) show(u *user, form bool) []byte {
+	raw := t.record(u)
+	if !form {
+		return raw
+	}
+	if u.form != nil {
+		return with(raw, "form", json.RawMessage(u.form))
+	}
+	return with(raw, "form", nil)
+}
+
+// lagging returns the records as they were before the lag, in the order of now.
+func (t *users) lagging(skip func(int64) bool) [][]byte {
+	list, at := slices.Clone(t.shown()), t.now().Add(-t.set.Knobs.Lag)
+	for _, u := range t.byID {
+		if u.deleted && len(u.history) > 0 {
+			list = append(list, u)
+		}
+	}
+	slices.SortFunc(list, t.compare)
+	var rows [][]byte
+	for _, u := range list {
+		raw := t.record(u)
+		for _, v := range u.history {
+			if !v.from.After(at) {
+				raw = v.raw
+			}
+		}
+		if raw != nil && (skip == nil || !skip(u.id)) {
+			rows = append(rows, raw)
+		}
+	}
+	return rows
+}
+
+// add, change, remove and restore alter the table; everything that alters a
+// user ends in one of them.
+func (t *users) add(fk string, fields object) *user {
+	o := object{}
+	now := stamp(t.now())
+	u := &user{id: t.next, fk: fk, name: textOf(fields["name"])}
+	t.next += stepUser
+	for name, value := range map[string]any{"id": u.id, "fk": nil, "created_on": now, "role": 3, "credit": "0"} {
+		o.set(name, value)
+	}
+	if fk != "" {
+		o.set("fk", fk)
+	}
+	for name, value := range fields {
+		o[name] = value
+	}
+	u.raw = o.encode(userOrder)
+	t.insert(u)
+	t.remember(u, nil)
+	return u
+}
+
+func (t *users) change(u *user, fields object) {
+	before := t.record(u)
+	o := parseObject(before)
+	for name, value := range fields {
+		if value == nil {
+			delete(o, name)
+			continue
+		}
+		o[name] = value
+	}
+	o.set("updated_on", stamp(t.now()))
+	t.rename(u, o)
+	t.remember(u, before)
+}
+
+// rename stores o and keeps the indexes right.
+func (t *users) rename(u *user, o object) {
+	name, fk := textOf(o["name"]), ""
+	if raw, ok := o["fk"]; ok && string(raw) != "null" {
+		fk = textOf(raw)
+	}
+	if name == u.name && fk == u.fk || u.deleted {
+		u.name, u.fk, u.raw = name, fk, o.encode(userOrder)
+		return
+	}
+	t.hide(u)
+	u.name, u.fk, u.raw = name, fk, o.encode(userOrder)
+	t.insert(u)
+}
+
+func (t *users) remove(u *user) {
+	before := t.record(u)
+	o := parseObject(before)
+	o.set("deleted", true)
+	o.set("updated_on", stamp(t.now()))
+	t.hide(u)
+	u.deleted = true
+	t.rename(u, o)
+	t.remember(u, before)
+}
+
+func (t *users) restore(u *user) bool {
+	if t.byName[u.name] != nil || u.fk != "" && t.byFK[u.fk] != nil {
+		return false // somebody else has the name now
+	}
+	o := parseObject(u.raw)
+	o.set("deleted", Absent)
+	o.set("updated_on", stamp(t.now()))
+	u.deleted, u.raw = false, o.encode(userOrder)
+	t.insert(u)
+	t.remember(u, nil)
+	return true
+}
+
+// remember keeps what lists that lag show; before is what they showed until
+// now.
+func (t *users) remember(u *user, before []byte) {
+	if t.set.Knobs.Lag <= 0 {
+		return
+	}
+	if u.history == nil {
+		u.history = []version{{raw: before}}
+	}
+	v := version{from: t.now()}
+	if !u.deleted {
+		v.raw = u.raw
+	}
+	u.history = append(u.history, v)
+}
+
+// number is the id of a user named by id, name or foreign key; 0 is nobody, and
+// -1 stands for one whom the account does not have.
+func (t *users) number(key string) int64 {
+	if u := t.find(key); u != nil {
+		return u.id
+	}
+	if key == "0" {
+		return 0
+	}
+	return -1
 }

@@ -27,6 +27,9 @@ const archivePath = "/archived_orders/"
 
 // reports are the archived orders that were asked for.
 type reports struct {
+	set     *Settings
+	records *Records
+
 	mu      sync.Mutex
 	files   map[string][]byte // by name
 	sent    []Callback
@@ -59,10 +62,10 @@ type reportRequest struct {
 	Callback string `json:"callback_url"`
 }
 
-// requestReport answers the job at once and posts its result to callback_url.
+// request answers the job at once and posts its result to callback_url.
 // What the documents leave open is the sandbox's invention: the job's fields,
 // and that the file is an array of orders.
-func (s *Server) requestReport(w http.ResponseWriter, r *sandbox.Request) {
+func (p *reports) request(w http.ResponseWriter, r *sandbox.Request) {
 	var asked reportRequest
 	if err := json.Unmarshal(r.Raw, &asked); err != nil {
 		refuse(w, http.StatusUnprocessableEntity, "UnprocessableEntity", "the body is no JSON of a report")
@@ -77,11 +80,11 @@ func (s *Server) requestReport(w http.ResponseWriter, r *sandbox.Request) {
 	case end.Before(start):
 		refuse(w, http.StatusUnprocessableEntity, "UnprocessableEntity", "end_date is before start_date")
 		return
-	case !s.reachable(asked.Callback):
+	case !p.reachable(asked.Callback):
 		refuse(w, http.StatusUnprocessableEntity, "UnprocessableEntity", "callback_url is not reachable")
 		return
 	}
-	job := s.keepReport(s.archived(start, end))
+	job := p.keep(p.records.archived(start, end))
 	sandbox.JSON(w, http.StatusOK, map[string]any{"message": []any{map[string]string{
 		"job_id": job, "status": "pending", "start_date": asked.Filters.Start, "end_date": asked.Filters.End, "callback_url": asked.Callback,
 	}}})
@@ -90,7 +93,7 @@ func (s *Server) requestReport(w http.ResponseWriter, r *sandbox.Request) {
 		"start_date": asked.Filters.Start, "end_date": asked.Filters.End, "status": "success", "error_message": nil,
 		"download_links": []string{origin(r) + archivePath + job + ".json"},
 	})
-	s.reports.running.Go(func() { s.callBack(asked.Callback, body) })
+	p.running.Go(func() { p.callBack(asked.Callback, body) })
 }
 
 func origin(r *sandbox.Request) string {
@@ -100,37 +103,20 @@ func origin(r *sandbox.Request) string {
 	return "http://" + r.Host
 }
 
-// archived returns the archived orders made in a time, both ends included.
-func (s *Server) archived(start, end time.Time) []json.RawMessage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := []json.RawMessage{}
-	for _, row := range s.orders.rows {
-		made := row.times[created]
-		if row.archived && made >= start.UnixMilli() && made <= end.UnixMilli() {
-			found = append(found, s.orders.json(row))
-		}
-	}
-	return found
-}
-
-// keepReport stores a report's file under the name of its job, which only who
+// keep stores a report's file under the name of its job, which only who
 // was told of it knows.
-func (s *Server) keepReport(orders []json.RawMessage) (job string) {
-	s.reports.mu.Lock()
-	defer s.reports.mu.Unlock()
-	if s.reports.files == nil {
-		s.reports.files = map[string][]byte{}
-	}
-	job = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "report %d of %d", len(s.reports.files), s.seed)))[:24]
-	s.reports.files[job+".json"] = encode(orders)
+func (p *reports) keep(orders []json.RawMessage) (job string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	job = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "report %d of %d", len(p.files), p.records.seed)))[:24]
+	p.files[job+".json"] = encode(orders)
 	return job
 }
 
-func (s *Server) downloadReport(w http.ResponseWriter, r *sandbox.Request) {
-	s.reports.mu.Lock()
-	file, found := s.reports.files[r.PathValue("file")]
-	s.reports.mu.Unlock()
+func (p *reports) download(w http.ResponseWriter, r *sandbox.Request) {
+	p.mu.Lock()
+	file, found := p.files[r.PathValue("file")]
+	p.mu.Unlock()
 	if !found {
 		refuse(w, http.StatusNotFound, "NotFound", "no such file")
 		return
@@ -141,12 +127,12 @@ func (s *Server) downloadReport(w http.ResponseWriter, r *sandbox.Request) {
 
 // reachable refuses what the provider cannot post to from the internet, unless
 // AllowLocal.
-func (s *Server) reachable(target string) bool {
+func (p *reports) reachable(target string) bool {
 	u, err := url.Parse(target)
 	if err != nil || u.Hostname() == "" {
 		return false
 	}
-	if s.AllowLocal {
+	if p.set.AllowLocal {
 		return u.Scheme == "https" || u.Scheme == "http"
 	}
 	ip, err := netip.ParseAddr(u.Hostname())
@@ -154,8 +140,8 @@ func (s *Server) reachable(target string) bool {
 	return u.Scheme == "https" && !local
 }
 
-func (s *Server) callBack(target string, body []byte) {
-	client := http.Client{Transport: s.Poster, Timeout: callbackTimeout,
+func (p *reports) callBack(target string, body []byte) {
+	client := http.Client{Transport: p.set.Poster, Timeout: callbackTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	done := Callback{Target: target, Body: body}
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, target, bytes.NewReader(body))
@@ -169,7 +155,7 @@ func (s *Server) callBack(target string, body []byte) {
 		}
 	}
 	done.Err = err
-	s.reports.mu.Lock()
-	defer s.reports.mu.Unlock()
-	s.reports.sent = append(s.reports.sent, done)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, done)
 }

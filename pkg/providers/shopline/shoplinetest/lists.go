@@ -75,21 +75,21 @@ type choice struct {
 	tests           []test
 }
 
-func (s *Server) list(l *listing) sandbox.Handler {
+func (s *Records) list(l *listing) sandbox.Handler {
 	return func(w http.ResponseWriter, r *sandbox.Request) {
 		c, problem := l.choose(r.URL.Query())
 		if problem != "" {
 			refuse(w, http.StatusUnprocessableEntity, "UnprocessableEntity", problem)
 			return
 		}
-		if s.ClampPerPage > 0 {
-			c.size = min(c.size, s.ClampPerPage)
+		if s.set.ClampPerPage > 0 {
+			c.size = min(c.size, s.set.ClampPerPage)
 		}
-		if number := l.count(c); number > 1 && s.BetweenPages != nil {
-			s.BetweenPages(number)
+		if number := l.count(c); number > 1 && s.set.BetweenPages != nil {
+			s.set.BetweenPages(number)
 		}
 		s.mu.Lock()
-		rows, total := l.read(c, s.SearchWindow)
+		rows, total := l.read(c, s.set.SearchWindow)
 		body := l.render(rows, c, total)
 		s.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -274,7 +274,7 @@ func project(raw json.RawMessage, names []string) json.RawMessage {
 }
 
 // customerByLine serves the customer with a LINE id.
-func (s *Server) customerByLine(w http.ResponseWriter, r *sandbox.Request) {
+func (s *Records) customerByLine(w http.ResponseWriter, r *sandbox.Request) {
 	line := r.PathValue("line")
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -294,7 +294,7 @@ func (s *Server) customerByLine(w http.ResponseWriter, r *sandbox.Request) {
 var wellFormedID = regexp.MustCompile(`^[0-9a-f]{24}$`)
 
 // single serves one record. malformed is the status for what is no id.
-func (s *Server) single(t *table, malformed int) sandbox.Handler {
+func (s *Records) single(t *table, malformed int) sandbox.Handler {
 	return func(w http.ResponseWriter, r *sandbox.Request) {
 		id := r.PathValue("id")
 		s.mu.Lock()

@@ -131,9 +131,9 @@ var products = []product{
 func productID(n int) string { return objectID(sandbox.Epoch, kindPart, 100+n) }
 
 // order invents the n-th order as the shop's knobs want it.
-func (s *Server) order(n int) order {
+func (s *Records) order(n int) order {
 	o := newOrder(s.seed, n)
-	if s.InfoArrays && o.Status == "cancelled" {
+	if s.set.InfoArrays && o.Status == "cancelled" {
 		o.CustomerInfo = json.RawMessage(`[]`)
 	}
 	return o

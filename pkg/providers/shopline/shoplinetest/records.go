@@ -8,6 +8,10 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"time"
+
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // The times by which lists are filtered.
@@ -124,8 +128,39 @@ type document struct {
 	Orders    []json.RawMessage `json:"orders"`
 }
 
+// Records are what the shop has. Its methods change it as the shop's people and
+// customers do.
+type Records struct {
+	set  *Settings
+	now  func() time.Time
+	seed uint64
+
+	mu        sync.Mutex // guards the tables
+	customers table
+	orders    table
+}
+
+func newRecords(set *Settings, now func() time.Time, o sandbox.Options) *Records {
+	s := &Records{set: set, now: now, seed: o.Seed}
+	s.customers.render = func(n int) any { return newCustomer(o.Seed, n) }
+	s.orders.render = func(n int) any { return s.order(n) }
+	for n := range o.Count() {
+		s.customers.append(n, customerIndex(o.Seed, n))
+		s.orders.append(n, newOrder(o.Seed, n).index())
+	}
+	return s
+}
+
+// Dump writes {"customers":[...],"orders":[...]}, each record as the lists
+// serve it, in order of id. Archived orders are in no list, and not here.
+func (s *Records) Dump(w io.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sandbox.Dump(w, document{Customers: s.customers.all(), Orders: s.orders.all()})
+}
+
 // Load replaces all records by those of a document that Dump wrote.
-func (s *Server) Load(r io.Reader) error {
+func (s *Records) Load(r io.Reader) error {
 	var d document
 	if err := json.NewDecoder(r).Decode(&d); err != nil {
 		return fmt.Errorf("loading records: %w", err)
@@ -148,25 +183,25 @@ func (s *Server) Load(r io.Reader) error {
 
 // PutCustomer inserts a record, or replaces the one with its id, and serves
 // its bytes as they are.
-func (s *Server) PutCustomer(raw json.RawMessage) error { return s.put(&s.customers, raw) }
+func (s *Records) PutCustomer(raw json.RawMessage) error { return s.put(&s.customers, raw) }
 
 // PutOrder inserts a record, or replaces the one with its id, and serves its
 // bytes as they are.
-func (s *Server) PutOrder(raw json.RawMessage) error { return s.put(&s.orders, raw) }
+func (s *Records) PutOrder(raw json.RawMessage) error { return s.put(&s.orders, raw) }
 
-func (s *Server) put(t *table, raw json.RawMessage) error {
+func (s *Records) put(t *table, raw json.RawMessage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return t.put(raw)
 }
 
 // DeleteCustomer removes a customer, if there is one with this id.
-func (s *Server) DeleteCustomer(id string) { s.remove(&s.customers, id) }
+func (s *Records) DeleteCustomer(id string) { s.remove(&s.customers, id) }
 
 // DeleteOrder removes an order, if there is one with this id.
-func (s *Server) DeleteOrder(id string) { s.remove(&s.orders, id) }
+func (s *Records) DeleteOrder(id string) { s.remove(&s.orders, id) }
 
-func (s *Server) remove(t *table, id string) {
+func (s *Records) remove(t *table, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if place, found := t.find(id); found {
@@ -175,32 +210,32 @@ func (s *Server) remove(t *table, id string) {
 }
 
 // UpdateCustomer sets fields of a customer, and its updated_at to now.
-func (s *Server) UpdateCustomer(id string, fields map[string]any) error {
+func (s *Records) UpdateCustomer(id string, fields map[string]any) error {
 	return s.update(&s.customers, id, fields)
 }
 
 // UpdateOrder sets fields of an order, and its updated_at to now.
-func (s *Server) UpdateOrder(id string, fields map[string]any) error {
+func (s *Records) UpdateOrder(id string, fields map[string]any) error {
 	return s.update(&s.orders, id, fields)
 }
 
-func (s *Server) update(t *table, id string, fields map[string]any) error {
+func (s *Records) update(t *table, id string, fields map[string]any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return t.edit(id, func(record map[string]any) {
 		for name, value := range fields {
 			record[name] = value
 		}
-		record["updated_at"] = at(s.Now())
+		record["updated_at"] = at(s.now())
 	})
 }
 
 // AddOrder invents one more order, made now, and returns its id.
-func (s *Server) AddOrder() string {
+func (s *Records) AddOrder() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, customerID := person(s.seed, s.orders.next)
-	o := pendingOrder(p, customerID, s.orders.next, s.Now())
+	o := pendingOrder(p, customerID, s.orders.next, s.now())
 	s.orders.next++
 	_ = s.orders.put(encode(o)) // it has an id
 	return o.ID
@@ -214,7 +249,7 @@ var deliveryTimes = map[string]string{
 // ChangeDelivery sets the delivery status of an order to shipped, arrived,
 // collected or returned, with its time. The order's updated_at stays, which
 // is the trap that the documents warn of.
-func (s *Server) ChangeDelivery(id, status string) error {
+func (s *Records) ChangeDelivery(id, status string) error {
 	field, known := deliveryTimes[status]
 	if !known {
 		return fmt.Errorf("changing the delivery of order %s: no such status", id)
@@ -228,12 +263,12 @@ func (s *Server) ChangeDelivery(id, status string) error {
 			record["order_delivery"] = delivery
 		}
 		delivery["delivery_status"] = status
-		delivery[field], delivery["updated_at"] = at(s.Now()), at(s.Now())
+		delivery[field], delivery["updated_at"] = at(s.now()), at(s.now())
 	})
 }
 
 // Archive takes an order out of all lists; asked for singly it answers 410.
-func (s *Server) Archive(id string) error {
+func (s *Records) Archive(id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place, found := s.orders.find(id)
@@ -242,4 +277,18 @@ func (s *Server) Archive(id string) error {
 	}
 	s.orders.rows[place].archived = true
 	return nil
+}
+
+// archived returns the archived orders made in a time, both ends included.
+func (s *Records) archived(start, end time.Time) []json.RawMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := []json.RawMessage{}
+	for _, row := range s.orders.rows {
+		made := row.times[created]
+		if row.archived && made >= start.UnixMilli() && made <= end.UnixMilli() {
+			found = append(found, s.orders.json(row))
+		}
+	}
+	return found
 }

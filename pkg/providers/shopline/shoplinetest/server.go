@@ -17,14 +17,12 @@
 // changes. It refuses a caller without a User-Agent: the documents call the
 // header a must, and name no error, so that 400 is ours. They also want the
 // shop's handle in it, but clients report that any text is served: StrictAgent
-// says which. What the documents leave open is a field of Server.
+// says which. What the documents leave open is a field of Settings.
 package shoplinetest
 
 import (
-	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"hikyaku/pkg/providers"
@@ -49,12 +47,8 @@ const (
 	codeLife     = 600 * time.Second
 )
 
-// A Server is one shop. Change its fields before it serves, or inside Do. All
-// methods are safe for concurrent use, also from BetweenPages.
-type Server struct {
-	*sandbox.Server
-	Tokens *sandbox.Tokens // of the app; it counts and revokes them
-
+// Settings are what a test may change before the shop serves, or inside Do.
+type Settings struct {
 	ClientSecrets []string          // all are accepted, as during a rotation
 	RedirectURI   string            // the one registered
 	StrictAgent   bool              // refuse every User-Agent but Handle, as the documents' "must" reads
@@ -66,16 +60,18 @@ type Server struct {
 	SearchWindow  int               // rows that a search by page reaches; 0: all
 	BetweenPages  func(page int)    // called before a list's second and later pages are read
 	Poster        http.RoundTripper // posts the callbacks of reports; nil: the network
+}
 
-	seed      uint64
-	mu        sync.Mutex // guards the fields below
-	customers table
-	orders    table
-	staff     map[string]*staffToken
-	newest    string // staff token
-	serial    int
-	codes     map[string]code
+// A Server is one shop. All methods are safe for concurrent use, also from
+// BetweenPages.
+type Server struct {
+	*sandbox.Server
+	*Records
+	*Staff
+	Settings
+	Tokens *sandbox.Tokens // of the app; it counts and revokes them
 
+	app     app
 	reports reports
 }
 
@@ -83,27 +79,26 @@ type Server struct {
 // that never expires.
 func New(o sandbox.Options) *Server {
 	s := &Server{
-		Server:        sandbox.NewServer(providers.SHOPLINE, documentedRate, o),
-		Tokens:        &sandbox.Tokens{Life: accessLife, RefreshGrace: refreshGrace},
-		ClientSecrets: []string{ClientSecret},
-		RedirectURI:   "http://127.0.0.1:8910/callback",
-		seed:          o.Seed,
-		staff:         map[string]*staffToken{},
-		codes:         map[string]code{},
+		Server:   sandbox.NewServer(providers.SHOPLINE, documentedRate, o),
+		Tokens:   &sandbox.Tokens{Life: accessLife, RefreshGrace: refreshGrace},
+		Settings: Settings{ClientSecrets: []string{ClientSecret}, RedirectURI: "http://127.0.0.1:8910/callback"},
 	}
-	s.customers.render = func(n int) any { return newCustomer(o.Seed, n) }
-	s.orders.render = func(n int) any { return s.order(n) }
-	for n := range o.Count() {
-		s.customers.append(n, customerIndex(o.Seed, n))
-		s.orders.append(n, newOrder(o.Seed, n).index())
-	}
+	s.Records = newRecords(&s.Settings, s.Now, o)
+	s.Staff = &Staff{set: &s.Settings, now: s.Now, app: s.Tokens, tokens: map[string]*staffToken{}}
+	s.app = app{set: &s.Settings, now: s.Now, tokens: s.Tokens, codes: map[string]code{}}
+	s.reports = reports{set: &s.Settings, records: s.Records, files: map[string][]byte{}}
 	s.GenerateToken(time.Time{})
-	s.Handle("GET /v1/token/info", s.authorized(s.tokenInfo))
+	s.routes()
+	return s
+}
+
+func (s *Server) routes() {
+	s.Handle("GET /v1/token/info", s.authorized(tokenInfo))
 	s.Handle("GET /v1/customers", s.authorized(s.list(&listing{table: &s.customers, times: timeNames[:2]})))
 	s.Handle("GET /v1/customers/search", s.authorized(s.list(&listing{table: &s.customers, tests: customerTests})))
 	s.Handle("GET /v1/customers/line/{line}", s.authorized(s.customerByLine))
-	s.Handle("POST /v1/orders/archived_orders", s.authorized(s.requestReport))
-	s.HandleUnlimited("GET "+archivePath+"{file}", s.downloadReport)
+	s.Handle("POST /v1/orders/archived_orders", s.authorized(s.reports.request))
+	s.HandleUnlimited("GET "+archivePath+"{file}", s.reports.download)
 	s.Handle("GET /v1/customers/{id}", s.authorized(s.single(&s.customers, http.StatusNotFound)))
 	s.Handle("GET /v1/orders", s.authorized(s.list(&listing{table: &s.orders, times: timeNames[:2], filters: listFilters})))
 	s.Handle("GET /v1/orders/search", s.authorized(s.list(&listing{table: &s.orders, times: timeNames, filters: searchFilters, search: true})))
@@ -111,9 +106,8 @@ func New(o sandbox.Options) *Server {
 	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
 		refuse(w, http.StatusNotFound, "NotFound", "no such path")
 	})
-	s.HandleUnlimited("GET /developers/oauth/authorize", s.authorizePage)
-	s.HandleUnlimited("POST /developers/oauth/token", s.tokenEndpoint)
-	return s
+	s.HandleUnlimited("GET /developers/oauth/authorize", s.app.authorize)
+	s.HandleUnlimited("POST /developers/oauth/token", s.app.token)
 }
 
 // Connection returns what an operator would configure for this shop, served
@@ -134,7 +128,7 @@ func (s *Server) AppConnection(base string) providers.Connection {
 		Provider: providers.SHOPLINE, Kind: providers.OneTimePair, BaseURL: base + "/v1",
 		TokenURL: base + "/developers/oauth/token", Account: MerchantID, ClientID: ClientID,
 		ClientSecrets: []providers.Secret{providers.NewSecret(s.ClientSecrets[0])},
-		RedirectURI:   s.RedirectURI, Code: providers.NewSecret(s.newCode(s.RedirectURI)),
+		RedirectURI:   s.RedirectURI, Code: providers.NewSecret(s.app.newCode(s.RedirectURI)),
 		Quirks: []byte(`{"handle":"` + Handle + `"}`),
 	}
 }
@@ -146,14 +140,6 @@ func (s *Server) Token(base string) providers.Token {
 		Provider: c.Provider, Kind: c.Kind, BaseURL: c.BaseURL, Account: c.Account,
 		Credential: c.APIKey, ObtainedAt: s.Now(), ExpiresAt: c.ExpiresAt,
 	}
-}
-
-// Dump writes {"customers":[...],"orders":[...]}, each record as the lists
-// serve it, in order of id. Archived orders are in no list, and not here.
-func (s *Server) Dump(w io.Writer) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return sandbox.Dump(w, document{Customers: s.customers.all(), Orders: s.orders.all()})
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {

@@ -1,18 +1,33 @@
 package yapplitest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
+	"strconv"
+	"sync"
+	"time"
 
 	"hikyaku/pkg/providers/sandbox"
 )
 
+// Records are the tenant's members. Its methods read and change them as people
+// and other programs do.
+type Records struct {
+	knobs *Knobs
+	now   func() time.Time
+	seed  uint64
+
+	mu     sync.Mutex // guards what follows
+	table  table
+	random *rand.Rand // of lags
+}
+
 // Members returns all members in the order of the list, as they are now. The
 // caller owns them.
-func (s *Server) Members() []Member {
+func (s *Records) Members() []Member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	members := make([]Member, len(s.table.slots))
@@ -26,7 +41,7 @@ func (s *Server) Members() []Member {
 // member with its id, or adds one. An empty id takes the next free one. Fields
 // that every member has (rank, point, logined, enabled and the two times) get
 // their defaults where m has none. It returns the id.
-func (s *Server) Put(m Member) string {
+func (s *Records) Put(m Member) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m = m.clone()
@@ -37,13 +52,13 @@ func (s *Server) Put(m Member) string {
 		m.ID = fmt.Sprint(s.table.next)
 	}
 	s.complete(m.Values)
-	s.table.put(m, s.Now(), s.Lag)
+	s.table.put(m, s.now(), s.knobs.Lag)
 	return m.ID
 }
 
 // complete sets what a new member has without having been told.
-func (s *Server) complete(values map[string]string) {
-	now := stamp(s.Now())
+func (s *Records) complete(values map[string]string) {
+	now := stamp(s.now())
 	for name, value := range map[string]string{
 		"rank": "0", "point": "0", "logined": "0", "enabled": "1", "created_at": now, "updated_at": now,
 	} {
@@ -55,14 +70,14 @@ func (s *Server) complete(values map[string]string) {
 
 // Delete removes a member as if it had never been, which no call of the API
 // can, and reports whether it was there.
-func (s *Server) Delete(id string) bool {
+func (s *Records) Delete(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.table.remove(id, s.Now(), s.Lag)
+	return s.table.remove(id, s.now(), s.knobs.Lag)
 }
 
 // Find returns the member with Yappli's id.
-func (s *Server) Find(id string) (Member, bool) {
+func (s *Records) Find(id string) (Member, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, ok := s.table.get(id)
@@ -70,7 +85,7 @@ func (s *Server) Find(id string) (Member, bool) {
 }
 
 // FindUnique returns every member that bears a unique_id.
-func (s *Server) FindUnique(unique string) []Member {
+func (s *Records) FindUnique(unique string) []Member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := s.table.withUnique(unique)
@@ -82,7 +97,7 @@ func (s *Server) FindUnique(unique string) []Member {
 
 // Shuffle changes the order of lists to one that depends on seed; 0 restores
 // the order of ids.
-func (s *Server) Shuffle(seed uint64) {
+func (s *Records) Shuffle(seed uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table.shuffle, s.table.log = seed, nil
@@ -93,7 +108,7 @@ func (s *Server) Shuffle(seed uint64) {
 }
 
 // Dump writes {"users":[...]} with every member as the lists hold it.
-func (s *Server) Dump(w io.Writer) error {
+func (s *Records) Dump(w io.Writer) error {
 	members := s.Members()
 	records := make([]json.RawMessage, len(members))
 	for i, m := range members {
@@ -104,7 +119,7 @@ func (s *Server) Dump(w io.Writer) error {
 
 // Load replaces all members by those of a document that Dump wrote. What no
 // answer shows is lost.
-func (s *Server) Load(r io.Reader) error {
+func (s *Records) Load(r io.Reader) error {
 	dec := json.NewDecoder(r)
 	dec.UseNumber()
 	var document struct {
@@ -126,7 +141,7 @@ func (s *Server) Load(r io.Reader) error {
 	s.table = newTable(s.seed, 0)
 	for _, m := range loaded {
 		s.complete(m.Values)
-		s.table.put(m, s.Now(), 0)
+		s.table.put(m, s.now(), 0)
 	}
 	return nil
 }
@@ -156,34 +171,79 @@ func fromObject(object map[string]any) (Member, error) {
 	return m, nil
 }
 
-// wrapOne and wrapList put member objects into the tenant's wrapper.
-func (s *Server) wrapOne(m Member) []byte {
-	b := m.JSON()
-	switch s.Wrapper {
-	case "bare":
-		return b
-	case "inner":
-		return slices.Concat([]byte(`{"member":[`), b, []byte(`]}`))
+// shown returns part of the list as it shows itself now, and its whole length.
+func (s *Records) shown(offset, limit int) (members []Member, total int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slots := s.table.slots
+	if s.knobs.Lag > 0 {
+		slots = s.table.asOf(s.now().Add(-time.Duration(s.random.Int64N(int64(s.knobs.Lag) + 1))))
 	}
-	return slices.Concat([]byte(`{"member":`), b, []byte(`}`))
+	if s.knobs.Skip != nil {
+		slots = slices.DeleteFunc(slices.Clone(slots), func(place slot) bool { return s.knobs.Skip(place.id) })
+	}
+	total = len(slots)
+	offset = min(offset, total)
+	for _, place := range slots[offset:min(offset+limit, total)] {
+		members = append(members, s.table.of(place))
+	}
+	return members, total
 }
 
-func (s *Server) wrapList(b *bytes.Buffer, members []Member) {
-	open, before, after, end := `{"members":[`, `{"member":`, `}`, `]`
-	switch s.Wrapper {
-	case "flat", "bare":
-		before, after = "", ""
-	case "inner":
-		open, before, after, end = `{"members":{"member":[`, "", "", `]}`
-	}
-	b.WriteString(open)
-	for i, m := range members {
-		if i > 0 {
-			b.WriteByte(',')
+// create makes a member, or does what the tenant's rule for duplicates says. It
+// returns false if that is a refusal.
+func (s *Records) create(unique string, set map[string]*string) (Member, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if existing := s.table.withUnique(unique); len(existing) > 0 && s.knobs.Duplicate != SecondUser {
+		if s.knobs.Duplicate == Refuse {
+			return Member{}, false
 		}
-		b.WriteString(before)
-		b.Write(m.appendJSON(b.AvailableBuffer()))
-		b.WriteString(after)
+		return s.change(existing[0], set), true
 	}
-	b.WriteString(end)
+	m := Member{ID: strconv.Itoa(s.table.next), Values: map[string]string{}}
+	s.complete(m.Values)
+	apply(m.Values, set)
+	s.table.put(m, s.now(), s.knobs.Lag)
+	return m, true
+}
+
+// update changes a member, and returns false if there is none.
+func (s *Records) update(id string, set map[string]*string) (Member, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.table.get(id)
+	if !ok {
+		return Member{}, false
+	}
+	return s.change(m, set), true
+}
+
+// change applies set to m and stores the result. The lock is held.
+func (s *Records) change(m Member, set map[string]*string) Member {
+	m = m.clone()
+	if s.knobs.Replace {
+		for _, name := range answerFields {
+			switch name {
+			case "unique_id", "point", "point_geted_at", "created_at", "updated_at":
+			default:
+				delete(m.Values, name)
+			}
+		}
+	}
+	s.complete(m.Values)
+	apply(m.Values, set)
+	m.Values["updated_at"] = stamp(s.now())
+	s.table.put(m, s.now(), s.knobs.Lag)
+	return m
+}
+
+func apply(values map[string]string, set map[string]*string) {
+	for name, value := range set {
+		if value == nil {
+			delete(values, name)
+		} else {
+			values[name] = *value
+		}
+	}
 }

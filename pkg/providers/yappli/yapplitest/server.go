@@ -54,10 +54,8 @@ const (
 	largestPage = 1000
 )
 
-// A Server is the sandbox of one tenant.
-type Server struct {
-	*sandbox.Server
-
+// Knobs say what a tenant does. Set them before the first request, or inside Do.
+type Knobs struct {
 	// Generation is 1 (also if 0), 2 (a User-Agent is required) or 3
 	// (page and per_page with totals, JSON bodies, 404 for an unknown id).
 	Generation int
@@ -98,28 +96,28 @@ type Server struct {
 	// HandoverMember adds the member to the answer of a hand-over check,
 	// as the documents' prose has it.
 	HandoverMember bool
+}
+
+// A Server is the sandbox of one tenant.
+type Server struct {
+	*sandbox.Server
+	*Records
+	Knobs
 
 	// Tokens issues and checks access tokens; its NewRevokesOld makes a
 	// new token end the earlier ones.
 	Tokens *sandbox.Tokens
 
-	seed   uint64
-	random *rand.Rand // of lags; used by handlers only
-	pages  int        // of the list under way; used by handlers only
-
-	mu        sync.Mutex // guards what follows
-	table     table
-	handovers map[string]string // token to Yappli id
+	pages     int // of the list under way; used by handlers only
+	handovers handovers
 }
 
 // New returns a sandbox with invented members.
 func New(o sandbox.Options) *Server {
-	s := &Server{
-		Server: sandbox.NewServer(providers.Yappli, defaultRate, o),
-		Tokens: &sandbox.Tokens{Life: tokenLife},
-		seed:   o.Seed, random: rand.New(rand.NewPCG(o.Seed, 0x6c6167)), // invented data and lags need no secrecy
-		table:     newTable(o.Seed, o.Count()),
-		handovers: map[string]string{},
+	s := &Server{Server: sandbox.NewServer(providers.Yappli, defaultRate, o), Tokens: &sandbox.Tokens{Life: tokenLife}}
+	s.Records = &Records{
+		knobs: &s.Knobs, now: s.Now, seed: o.Seed, table: newTable(o.Seed, o.Count()),
+		random: rand.New(rand.NewPCG(o.Seed, 0x6c6167)), // invented data and lags need no secrecy
 	}
 	s.HandleUnlimited("POST /api/ext/token", s.token)
 	s.Handle("GET /api/ext/users", s.guarded(s.list))
@@ -151,26 +149,27 @@ func (s *Server) Token(base string) providers.Token {
 	}
 }
 
-func (s *Server) quirks() json.RawMessage {
-	q := map[string]string{"body": s.encoding(), "update": "partial"}
-	if s.Replace {
+// quirks are those of a connection to the tenant.
+func (k *Knobs) quirks() json.RawMessage {
+	q := map[string]string{"body": k.encoding(), "update": "partial"}
+	if k.Replace {
 		q["update"] = "replace"
 	}
-	if s.Lookup {
+	if k.Lookup {
 		q["lookup"] = "unique_id"
 	}
-	if s.Generation >= 3 {
+	if k.Generation >= 3 {
 		q["paging"], q["token"] = "page", "json"
 	}
 	b, _ := json.Marshal(q) // a map of strings has no way to fail
 	return b
 }
 
-func (s *Server) encoding() string {
+func (k *Knobs) encoding() string {
 	switch {
-	case s.Body != "":
-		return s.Body
-	case s.Generation >= 3:
+	case k.Body != "":
+		return k.Body
+	case k.Generation >= 3:
 		return "json"
 	}
 	return "multipart"
@@ -178,12 +177,31 @@ func (s *Server) encoding() string {
 
 // IssueHandover makes a hand-over token for the member with Yappli's id, as
 // the app does when it sends its user to another service.
-func (s *Server) IssueHandover(id string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	token := fmt.Sprintf("HO-%06d", len(s.handovers)+1)
-	s.handovers[token] = id
+func (s *Server) IssueHandover(id string) string { return s.handovers.issue(id) }
+
+// handovers are the hand-over tokens so far.
+type handovers struct {
+	mu  sync.Mutex
+	ids map[string]string // token to Yappli's id
+}
+
+func (h *handovers) issue(id string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ids == nil {
+		h.ids = map[string]string{}
+	}
+	token := fmt.Sprintf("HO-%06d", len(h.ids)+1)
+	h.ids[token] = id
 	return token
+}
+
+// confirms reports whether a token was made for a member.
+func (h *handovers) confirms(token, id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	owner, ok := h.ids[token]
+	return ok && owner == id
 }
 
 // fail answers with the documented error document.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -38,9 +37,9 @@ func count(r *sandbox.Request, name string, fallback, least int) (int, error) {
 
 // place reads the paging parameters of the tenant's generation; those of the
 // other one are ignored, as unknown ones are.
-func (s *Server) place(r *sandbox.Request) (offset, limit, page int, err error) {
+func (k *Knobs) place(r *sandbox.Request) (offset, limit, page int, err error) {
 	size, start, least := "limit", "offset", 0
-	if s.Generation >= 3 {
+	if k.Generation >= 3 {
 		size, start, least = "per_page", "page", 1
 	}
 	limit, err = count(r, size, defaultPage, 1)
@@ -52,16 +51,16 @@ func (s *Server) place(r *sandbox.Request) (offset, limit, page int, err error) 
 	} else if offset = at; least == 1 {
 		page = at
 	}
-	limit = min(limit, s.maxPage())
+	limit = min(limit, k.maxPage())
 	if page > 0 {
 		offset = (page - 1) * limit
 	}
 	return offset, limit, offset/limit + 1, nil
 }
 
-func (s *Server) maxPage() int {
-	if s.MaxPage > 0 {
-		return s.MaxPage
+func (k *Knobs) maxPage() int {
+	if k.MaxPage > 0 {
+		return k.MaxPage
 	}
 	return largestPage
 }
@@ -88,29 +87,8 @@ func (s *Server) list(w http.ResponseWriter, r *sandbox.Request) {
 	answer(w, b.Bytes())
 }
 
-// shown returns part of the list as it shows itself now, and its whole length.
-func (s *Server) shown(offset, limit int) (members []Member, total int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slots := s.table.slots
-	if s.Lag > 0 {
-		slots = s.table.asOf(s.Now().Add(-time.Duration(s.random.Int64N(int64(s.Lag) + 1))))
-	}
-	if s.Skip != nil {
-		slots = slices.DeleteFunc(slices.Clone(slots), func(place slot) bool { return s.Skip(place.id) })
-	}
-	total = len(slots)
-	offset = min(offset, total)
-	for _, place := range slots[offset:min(offset+limit, total)] {
-		members = append(members, s.table.of(place))
-	}
-	return members, total
-}
-
 func (s *Server) get(w http.ResponseWriter, r *sandbox.Request) {
-	s.mu.Lock()
-	m, ok := s.table.get(r.PathValue("id"))
-	s.mu.Unlock()
+	m, ok := s.Find(r.PathValue("id"))
 	if !ok {
 		s.missing(w)
 		return
@@ -118,11 +96,11 @@ func (s *Server) get(w http.ResponseWriter, r *sandbox.Request) {
 	answer(w, s.wrapOne(m))
 }
 
-func (s *Server) missing(w http.ResponseWriter) {
+func (k *Knobs) missing(w http.ResponseWriter) {
 	switch {
-	case s.MissingStatus != 0:
-		fail(w, s.MissingStatus, "not_found", "no such user")
-	case s.Generation >= 3:
+	case k.MissingStatus != 0:
+		fail(w, k.MissingStatus, "not_found", "no such user")
+	case k.Generation >= 3:
 		fail(w, http.StatusNotFound, "not_found", "no such user")
 	default:
 		bad(w, "no such user")
@@ -145,11 +123,8 @@ func (s *Server) check(w http.ResponseWriter, r *sandbox.Request) {
 		bad(w, "id is required")
 		return
 	}
-	s.mu.Lock()
-	owner, ok := s.handovers[r.PathValue("token")]
-	m, exists := s.table.get(id)
-	s.mu.Unlock()
-	document := map[string]any{"status": ok && exists && owner == id}
+	m, exists := s.Find(id)
+	document := map[string]any{"status": exists && s.handovers.confirms(r.PathValue("token"), id)}
 	if s.HandoverMember && document["status"] == true {
 		document["member"] = json.RawMessage(m.JSON())
 	}
@@ -167,20 +142,11 @@ func (s *Server) create(w http.ResponseWriter, r *sandbox.Request) {
 		bad(w, "unique_id is required")
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if existing := s.table.withUnique(*unique); len(existing) > 0 && s.Duplicate != SecondUser {
-		if s.Duplicate == Refuse {
-			bad(w, "unique_id exists already")
-			return
-		}
-		s.change(w, existing[0], set)
+	m, ok := s.Records.create(*unique, set)
+	if !ok {
+		bad(w, "unique_id exists already")
 		return
 	}
-	m := Member{ID: strconv.Itoa(s.table.next), Values: map[string]string{}}
-	s.complete(m.Values)
-	apply(m.Values, set)
-	s.table.put(m, s.Now(), s.Lag)
 	answer(w, s.wrapOne(m))
 }
 
@@ -193,43 +159,12 @@ func (s *Server) update(w http.ResponseWriter, r *sandbox.Request) {
 		bad(w, err.Error())
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m, ok := s.table.get(r.PathValue("id"))
+	m, ok := s.Records.update(r.PathValue("id"), set)
 	if !ok {
 		s.missing(w)
 		return
 	}
-	s.change(w, m, set)
-}
-
-// change applies set to m, stores the result and answers it.
-func (s *Server) change(w http.ResponseWriter, m Member, set map[string]*string) {
-	m = m.clone()
-	if s.Replace {
-		for _, name := range answerFields {
-			switch name {
-			case "unique_id", "point", "point_geted_at", "created_at", "updated_at":
-			default:
-				delete(m.Values, name)
-			}
-		}
-	}
-	s.complete(m.Values)
-	apply(m.Values, set)
-	m.Values["updated_at"] = stamp(s.Now())
-	s.table.put(m, s.Now(), s.Lag)
 	answer(w, s.wrapOne(m))
-}
-
-func apply(values map[string]string, set map[string]*string) {
-	for name, value := range set {
-		if value == nil {
-			delete(values, name)
-		} else {
-			values[name] = *value
-		}
-	}
 }
 
 // settable maps request names to answer names.
@@ -248,15 +183,15 @@ var settable = func() map[string]string {
 }()
 
 // changes reads a creation's or update's body: by answer name, nil for null.
-func (s *Server) changes(r *sandbox.Request) (map[string]*string, error) {
+func (k *Knobs) changes(r *sandbox.Request) (map[string]*string, error) {
 	if kind := map[string]string{
 		"multipart/form-data": "multipart", "application/json": "json", "application/x-www-form-urlencoded": "form",
-	}[r.Media]; kind != s.encoding() {
-		return nil, fmt.Errorf("the body must be %s", s.encoding())
+	}[r.Media]; kind != k.encoding() {
+		return nil, fmt.Errorf("the body must be %s", k.encoding())
 	}
 	set := map[string]*string{}
 	for name, texts := range r.Fields {
-		if err := s.take(set, name, &texts[0]); err != nil {
+		if err := k.take(set, name, &texts[0]); err != nil {
 			return nil, err
 		}
 	}
@@ -266,13 +201,13 @@ func (s *Server) changes(r *sandbox.Request) (map[string]*string, error) {
 		}
 		text, err := fromJSON(name, v)
 		if err == nil {
-			err = s.take(set, name, text)
+			err = k.take(set, name, text)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if logined := set["logined"]; s.Generation >= 3 && logined != nil && *logined == "1" && set["logined_at"] == nil {
+	if logined := set["logined"]; k.Generation >= 3 && logined != nil && *logined == "1" && set["logined_at"] == nil {
 		return nil, fmt.Errorf("logined 1 needs logined_at")
 	}
 	return set, nil
@@ -295,9 +230,9 @@ func fromJSON(name string, v any) (*string, error) {
 
 var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$`)
 
-func (s *Server) take(set map[string]*string, name string, text *string) error {
+func (k *Knobs) take(set map[string]*string, name string, text *string) error {
 	target, ok := settable[name]
-	if s.Trim && text != nil {
+	if k.Trim && text != nil {
 		trimmed := strings.TrimSpace(*text)
 		text = &trimmed
 	}
@@ -318,11 +253,43 @@ func (s *Server) take(set map[string]*string, name string, text *string) error {
 		}
 		plain := strconv.FormatInt(n, 10) // answers hold it without quotes, and 05 is no JSON
 		text = &plain
-	case text != nil && s.Generation >= 3 && name == "password" && len(*text) < 4:
+	case text != nil && k.Generation >= 3 && name == "password" && len(*text) < 4:
 		return fmt.Errorf("password is too short")
-	case text != nil && s.Generation >= 3 && name == "logined_at" && *text != "" && !timeForm.MatchString(*text):
+	case text != nil && k.Generation >= 3 && name == "logined_at" && *text != "" && !timeForm.MatchString(*text):
 		return fmt.Errorf("logined_at must be YYYY-MM-DD HH:MM:SS")
 	}
 	set[target] = text
 	return nil
+}
+
+// wrapOne and wrapList put member objects into the tenant's wrapper.
+func (k *Knobs) wrapOne(m Member) []byte {
+	b := m.JSON()
+	switch k.Wrapper {
+	case "bare":
+		return b
+	case "inner":
+		return slices.Concat([]byte(`{"member":[`), b, []byte(`]}`))
+	}
+	return slices.Concat([]byte(`{"member":`), b, []byte(`}`))
+}
+
+func (k *Knobs) wrapList(b *bytes.Buffer, members []Member) {
+	open, before, after, end := `{"members":[`, `{"member":`, `}`, `]`
+	switch k.Wrapper {
+	case "flat", "bare":
+		before, after = "", ""
+	case "inner":
+		open, before, after, end = `{"members":{"member":[`, "", "", `]}`
+	}
+	b.WriteString(open)
+	for i, m := range members {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(before)
+		b.Write(m.appendJSON(b.AvailableBuffer()))
+		b.WriteString(after)
+	}
+	b.WriteString(end)
 }

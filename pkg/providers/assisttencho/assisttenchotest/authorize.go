@@ -5,6 +5,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"time"
 
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -14,58 +15,68 @@ const loginForm = `<form method="post"><p>管理者ログイン</p>` +
 
 // Authorize returns a fresh one-time code, as if a person had approved.
 func (s *Server) Authorize() (code string) {
-	s.Do(func() { code = s.newCode() })
+	s.Do(func() { code = s.app.newCode() })
 	return code
 }
 
-func (s *Server) newCode() string {
-	s.codes++
-	code := fmt.Sprintf("CODE-%06d-%016x", s.codes, s.seed+uint64(s.codes)*15485863)
-	s.Tokens.AddCode(code)
+// An application is the one registered: the page on which a person approves it,
+// and the endpoint for its tokens.
+type application struct {
+	set    *Settings
+	now    func() time.Time
+	tokens *sandbox.Tokens
+	seed   uint64
+	codes  int // so far
+}
+
+func (a *application) newCode() string {
+	a.codes++
+	code := fmt.Sprintf("CODE-%06d-%016x", a.codes, a.seed+uint64(a.codes)*15485863)
+	a.tokens.AddCode(code)
 	return code
 }
 
-// authorizePage shows the person what is asked for.
-func (s *Server) authorizePage(w http.ResponseWriter, r *sandbox.Request) {
-	if !s.knownApplication(w, r) {
+// page shows the person what is asked for.
+func (a *application) page(w http.ResponseWriter, r *sandbox.Request) {
+	if !a.knownApplication(w, r) {
 		return
 	}
 	hidden := ""
 	for _, name := range []string{"client_id", "redirect_uri", "response_type", "scope", "state"} {
 		hidden += fmt.Sprintf(`<input type="hidden" name="%s" value="%s">`, name, html.EscapeString(r.Param(name)))
 	}
-	page(w, http.StatusOK, loginForm+hidden+`<button name="approve" value="1">許可する</button><button name="approve" value="0">許可しない</button></form>`)
+	writePage(w, http.StatusOK, loginForm+hidden+`<button name="approve" value="1">許可する</button><button name="approve" value="0">許可しない</button></form>`)
 }
 
 // knownApplication checks the parameters that name the application. A person
 // sees the refusal: nothing may be sent to a redirect URL that nobody
 // registered.
-func (s *Server) knownApplication(w http.ResponseWriter, r *sandbox.Request) bool {
-	if r.Param("client_id") == s.ClientID && r.Param("redirect_uri") == s.RedirectURI && r.Param("response_type") == "code" {
+func (a *application) knownApplication(w http.ResponseWriter, r *sandbox.Request) bool {
+	if r.Param("client_id") == a.set.ClientID && r.Param("redirect_uri") == a.set.RedirectURI && r.Param("response_type") == "code" {
 		return true
 	}
-	page(w, http.StatusBadRequest, "<p>アプリケーションの設定が正しくありません。</p>")
+	writePage(w, http.StatusBadRequest, "<p>アプリケーションの設定が正しくありません。</p>")
 	return false
 }
 
 // approve sends the person back to the application.
-func (s *Server) approve(w http.ResponseWriter, r *sandbox.Request) {
-	if !s.knownApplication(w, r) {
+func (a *application) approve(w http.ResponseWriter, r *sandbox.Request) {
+	if !a.knownApplication(w, r) {
 		return
 	}
-	if r.Param("login_id") != s.AdminID || r.Param("password") != s.AdminPassword {
-		s.authorizePage(w, r)
+	if r.Param("login_id") != a.set.AdminID || r.Param("password") != a.set.AdminPassword {
+		a.page(w, r)
 		return
 	}
 	answer := url.Values{"state": {r.Param("state")}}
 	if r.Param("approve") == "1" {
-		answer.Set("code", s.newCode())
+		answer.Set("code", a.newCode())
 	} else {
 		answer.Set("error", "access_denied")
 	}
-	target, err := url.Parse(s.RedirectURI)
+	target, err := url.Parse(a.set.RedirectURI)
 	if err != nil {
-		page(w, http.StatusInternalServerError, "<p>リダイレクトURLが正しくありません。</p>")
+		writePage(w, http.StatusInternalServerError, "<p>リダイレクトURLが正しくありません。</p>")
 		return
 	}
 	target.RawQuery = answer.Encode()
@@ -74,39 +85,39 @@ func (s *Server) approve(w http.ResponseWriter, r *sandbox.Request) {
 }
 
 // token exchanges a code or, where the shop has them, a refresh token.
-func (s *Server) token(w http.ResponseWriter, r *sandbox.Request) {
+func (a *application) token(w http.ResponseWriter, r *sandbox.Request) {
 	switch {
-	case !s.allows(r):
-		s.refuse(w, http.StatusForbidden, "access_denied")
+	case !a.set.allows(r):
+		a.set.refuse(w, http.StatusForbidden, "access_denied")
 	case r.Media != "application/x-www-form-urlencoded" || r.Bad != nil || r.URL.RawQuery != "":
-		s.refuse(w, http.StatusBadRequest, "invalid_request")
-	case r.Param("client_id") != s.ClientID || r.Param("client_secret") != s.ClientSecret:
-		s.refuse(w, http.StatusUnauthorized, "invalid_client")
+		a.set.refuse(w, http.StatusBadRequest, "invalid_request")
+	case r.Param("client_id") != a.set.ClientID || r.Param("client_secret") != a.set.ClientSecret:
+		a.set.refuse(w, http.StatusUnauthorized, "invalid_client")
 	case r.Param("grant_type") == "client_credentials":
-		if uri, sent := r.Lookup("redirect_uri"); sent && uri != s.RedirectURI {
-			s.refuse(w, http.StatusBadRequest, "invalid_grant")
+		if uri, sent := r.Lookup("redirect_uri"); sent && uri != a.set.RedirectURI {
+			a.set.refuse(w, http.StatusBadRequest, "invalid_grant")
 			return
 		}
-		access, refresh, ok := s.Tokens.Exchange(r.Param("code"), s.Now())
-		s.grant(w, access, refresh, ok)
-	case r.Param("grant_type") == "refresh_token" && s.Quirks.RefreshGrant:
-		access, refresh, ok := s.Tokens.Redeem(r.Param("refresh_token"), s.Now())
-		s.grant(w, access, refresh, ok)
+		access, refresh, ok := a.tokens.Exchange(r.Param("code"), a.now())
+		a.grant(w, access, refresh, ok)
+	case r.Param("grant_type") == "refresh_token" && a.set.Quirks.RefreshGrant:
+		access, refresh, ok := a.tokens.Redeem(r.Param("refresh_token"), a.now())
+		a.grant(w, access, refresh, ok)
 	default:
-		s.refuse(w, http.StatusBadRequest, "unsupported_grant_type")
+		a.set.refuse(w, http.StatusBadRequest, "unsupported_grant_type")
 	}
 }
 
-func (s *Server) grant(w http.ResponseWriter, access, refresh string, ok bool) {
+func (a *application) grant(w http.ResponseWriter, access, refresh string, ok bool) {
 	if !ok {
-		s.refuse(w, http.StatusBadRequest, "invalid_grant")
+		a.set.refuse(w, http.StatusBadRequest, "invalid_grant")
 		return
 	}
 	answer := map[string]any{"access_token": access, "token_type": "bearer", "expires_in": nil, "refresh_token": nil, "scope": ""}
-	if s.Tokens.Life > 0 {
-		answer["expires_in"] = int(s.Tokens.Life.Seconds())
+	if a.tokens.Life > 0 {
+		answer["expires_in"] = int(a.tokens.Life.Seconds())
 	}
-	if s.Quirks.RefreshGrant {
+	if a.set.Quirks.RefreshGrant {
 		answer["refresh_token"] = refresh
 	}
 	sandbox.JSON(w, http.StatusOK, answer)

@@ -3,7 +3,6 @@ package assisttenchotest
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -11,38 +10,44 @@ import (
 	"hikyaku/pkg/providers/sandbox"
 )
 
+// orderCalls serve the calls about orders.
+type orderCalls struct {
+	set    *Settings
+	orders *orders
+}
+
 // list answers GET: the order asked for, or a page of all.
-func (s *Server) list(w http.ResponseWriter, r *sandbox.Request) {
+func (c orderCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 	if id, one := r.Lookup("serial_order_id"); one {
-		s.single(w, id)
+		c.single(w, id)
 		return
 	}
-	quirks, err := assisttencho.ParseQuirks(s.rawQuirks())
+	quirks, err := assisttencho.ParseQuirks(c.set.rawQuirks())
 	if err != nil {
-		s.refuse(w, http.StatusInternalServerError, "sandbox_misconfigured")
+		c.set.refuse(w, http.StatusInternalServerError, "sandbox_misconfigured")
 		return
 	}
 	for name := range quirks.ListParameters {
 		if _, sent := r.Lookup(name); !sent {
-			s.refuse(w, http.StatusBadRequest, "invalid_request")
+			c.set.refuse(w, http.StatusBadRequest, "invalid_request")
 			return
 		}
 	}
 	if quirks.Paging.Style == assisttencho.PagingNone {
-		s.answer(w, s.orders)
+		c.answer(w, c.orders.list)
 		return
 	}
 	size := r.Int(quirks.Paging.SizeParameter, quirks.Paging.Size)
 	start := pageStart(quirks.Paging, r, size)
 	if size < 1 || size > quirks.Paging.Size || start < 0 {
-		s.refuse(w, http.StatusBadRequest, "invalid_request")
+		c.set.refuse(w, http.StatusBadRequest, "invalid_request")
 		return
 	}
-	if s.IgnorePaging {
+	if c.set.IgnorePaging {
 		start = 0
 	}
-	start = min(start, len(s.orders))
-	s.answer(w, s.orders[start:min(start+size, len(s.orders))])
+	start = min(start, len(c.orders.list))
+	c.answer(w, c.orders.list[start:min(start+size, len(c.orders.list))])
 }
 
 // pageStart returns how many orders lie before the page that r asks for.
@@ -53,42 +58,29 @@ func pageStart(p assisttencho.Paging, r *sandbox.Request, size int) int {
 	return r.Int(p.OffsetParameter, 0)
 }
 
-// announce calls BetweenPages before a page that is not a list's first.
-func (s *Server) announce(r *http.Request) {
-	quirks, err := assisttencho.ParseQuirks(s.rawQuirks())
-	if s.BetweenPages == nil || err != nil || r.Method != http.MethodGet || r.URL.Query().Has("serial_order_id") {
-		return
-	}
-	request := &sandbox.Request{Request: r}
-	size := request.Int(quirks.Paging.SizeParameter, quirks.Paging.Size)
-	if first := pageStart(quirks.Paging, request, size); first > 0 && size > 0 {
-		s.BetweenPages(1 + (first+size-1)/size)
-	}
-}
-
-func (s *Server) single(w http.ResponseWriter, id string) {
-	at, found := s.find(id)
+func (c orderCalls) single(w http.ResponseWriter, id string) {
+	at, found := c.orders.find(id)
 	switch {
-	case !found && s.NotFound:
-		s.refuse(w, http.StatusNotFound, "not_found")
+	case !found && c.set.NotFound:
+		c.set.refuse(w, http.StatusNotFound, "not_found")
 	case !found:
-		s.answer(w, nil)
-	case s.Bare:
-		sandbox.JSON(w, http.StatusOK, s.served(s.orders[at]))
+		c.answer(w, nil)
+	case c.set.Bare:
+		sandbox.JSON(w, http.StatusOK, c.orders.served(c.orders.list[at]))
 	default:
-		s.answer(w, s.orders[at:at+1])
+		c.answer(w, c.orders.list[at:at+1])
 	}
 }
 
 // answer puts orders into the shop's envelope.
-func (s *Server) answer(w http.ResponseWriter, orders []record) {
+func (c orderCalls) answer(w http.ResponseWriter, orders []record) {
 	list := make([]json.RawMessage, len(orders))
 	for i, o := range orders {
-		list[i] = s.served(o)
+		list[i] = c.orders.served(o)
 	}
 	var body any = list
-	if s.Quirks.Envelope != "" {
-		names := strings.Split(s.Quirks.Envelope, ".")
+	if c.set.Quirks.Envelope != "" {
+		names := strings.Split(c.set.Quirks.Envelope, ".")
 		for i := len(names) - 1; i >= 0; i-- {
 			body = map[string]any{names[i]: body}
 		}
@@ -98,46 +90,46 @@ func (s *Server) answer(w http.ResponseWriter, orders []record) {
 
 // written checks the body of a POST or PUT before h: JSON of type
 // application/json, in ASCII.
-func (s *Server) written(h sandbox.Handler) sandbox.Handler {
+func (c orderCalls) written(h sandbox.Handler) sandbox.Handler {
 	return func(w http.ResponseWriter, r *sandbox.Request) {
 		for _, b := range r.Raw {
 			if b >= 0x80 {
-				s.refuse(w, http.StatusBadRequest, "body_not_ascii")
+				c.set.refuse(w, http.StatusBadRequest, "body_not_ascii")
 				return
 			}
 		}
 		if r.Media != "application/json" || r.Bad != nil || r.JSON == nil {
-			s.refuse(w, http.StatusBadRequest, "invalid_request")
+			c.set.refuse(w, http.StatusBadRequest, "invalid_request")
 			return
 		}
 		h(w, r)
 	}
 }
 
-func (s *Server) create(w http.ResponseWriter, r *sandbox.Request) {
+func (c orderCalls) create(w http.ResponseWriter, r *sandbox.Request) {
 	if _, chosen := r.Lookup("serial_order_id"); chosen {
-		s.refuse(w, http.StatusBadRequest, "invalid_request")
+		c.set.refuse(w, http.StatusBadRequest, "invalid_request")
 		return
 	}
-	sandbox.JSON(w, http.StatusOK, s.insert(r.JSON))
+	sandbox.JSON(w, http.StatusOK, c.orders.insert(r.JSON))
 }
 
-func (s *Server) update(w http.ResponseWriter, r *sandbox.Request) {
-	at, found := s.find(r.Param("serial_order_id"))
+func (c orderCalls) update(w http.ResponseWriter, r *sandbox.Request) {
+	at, found := c.orders.find(r.Param("serial_order_id"))
 	if !found {
-		s.refuse(w, http.StatusNotFound, "not_found")
+		c.set.refuse(w, http.StatusNotFound, "not_found")
 		return
 	}
-	sandbox.JSON(w, http.StatusOK, s.change(at, r.JSON))
+	sandbox.JSON(w, http.StatusOK, c.orders.change(at, r.JSON))
 }
 
-func (s *Server) remove(w http.ResponseWriter, r *sandbox.Request) {
-	at, found := s.find(r.Param("serial_order_id"))
+func (c orderCalls) remove(w http.ResponseWriter, r *sandbox.Request) {
+	at, found := c.orders.find(r.Param("serial_order_id"))
 	if !found {
-		s.refuse(w, http.StatusNotFound, "not_found")
+		c.set.refuse(w, http.StatusNotFound, "not_found")
 		return
 	}
-	id := strconv.Itoa(s.orders[at].id)
-	s.orders = slices.Delete(s.orders, at, at+1)
+	id := strconv.Itoa(c.orders.list[at].id)
+	c.orders.remove(at)
 	sandbox.JSON(w, http.StatusOK, map[string]string{"deleted": id})
 }

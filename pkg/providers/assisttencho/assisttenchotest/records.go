@@ -56,8 +56,23 @@ var (
 	japan    = time.FixedZone("JST", 9*60*60)
 )
 
-func (s *Server) invent(id int) invented {
-	person := sandbox.NewPerson(s.seed, id, "JP")
+// orders are the shop's, in the order of their ids.
+type orders struct {
+	seed   uint64
+	list   []record
+	nextID int
+}
+
+func newOrders(seed uint64, n int) orders {
+	t := orders{seed: seed, nextID: n + 1}
+	for id := 1; id <= n; id++ {
+		t.list = append(t.list, record{id: id})
+	}
+	return t
+}
+
+func (t *orders) invent(id int) invented {
+	person := sandbox.NewPerson(t.seed, id, "JP")
 	o := invented{
 		ID: id, Code: fmt.Sprintf("SBX-%08d", id), Ordered: person.CreatedAt.In(japan).Format(time.DateTime),
 		Updated: person.CreatedAt.Add(36 * time.Hour).In(japan).Format(time.DateTime),
@@ -78,37 +93,37 @@ func (s *Server) invent(id int) invented {
 }
 
 // served returns an order as lists serve it.
-func (s *Server) served(r record) json.RawMessage {
+func (t *orders) served(r record) json.RawMessage {
 	if r.raw != nil {
 		return r.raw
 	}
-	return sandbox.Record(s.invent(r.id))
+	return sandbox.Record(t.invent(r.id))
 }
 
 // find returns the place of the order with an id.
-func (s *Server) find(id string) (at int, found bool) {
+func (t *orders) find(id string) (at int, found bool) {
 	n, err := strconv.Atoi(id)
 	if err != nil {
 		return 0, false
 	}
-	return slices.BinarySearchFunc(s.orders, n, func(r record, n int) int { return r.id - n })
+	return slices.BinarySearchFunc(t.list, n, func(r record, n int) int { return r.id - n })
 }
 
-func (s *Server) insert(fields map[string]any) json.RawMessage {
+func (t *orders) insert(fields map[string]any) json.RawMessage {
 	order := map[string]any{}
 	for name, value := range fields {
 		order[name] = value
 	}
-	order["serial_order_id"] = s.nextID
+	order["serial_order_id"] = t.nextID
 	raw := sandbox.Record(order)
-	s.orders = append(s.orders, record{s.nextID, raw})
-	s.nextID++
+	t.list = append(t.list, record{t.nextID, raw})
+	t.nextID++
 	return raw
 }
 
-func (s *Server) change(at int, fields map[string]any) json.RawMessage {
+func (t *orders) change(at int, fields map[string]any) json.RawMessage {
 	order := map[string]any{}
-	dec := json.NewDecoder(bytes.NewReader(s.served(s.orders[at])))
+	dec := json.NewDecoder(bytes.NewReader(t.served(t.list[at])))
 	dec.UseNumber()
 	_ = dec.Decode(&order) // the sandbox's own bytes
 	for name, value := range fields {
@@ -116,15 +131,17 @@ func (s *Server) change(at int, fields map[string]any) json.RawMessage {
 			order[name] = value
 		}
 	}
-	s.orders[at].raw = sandbox.Record(order)
-	return s.orders[at].raw
+	t.list[at].raw = sandbox.Record(order)
+	return t.list[at].raw
 }
+
+func (t *orders) remove(at int) { t.list = slices.Delete(t.list, at, at+1) }
 
 // Insert adds an order by hand and returns its number.
 func (s *Server) Insert(fields map[string]any) (id int) {
 	s.Do(func() {
-		id = s.nextID
-		s.insert(fields)
+		id = s.orders.nextID
+		s.orders.insert(fields)
 	})
 	return id
 }
@@ -134,8 +151,8 @@ func (s *Server) Insert(fields map[string]any) (id int) {
 func (s *Server) Update(id int, fields map[string]any) (found bool) {
 	s.Do(func() {
 		var at int
-		if at, found = s.find(strconv.Itoa(id)); found {
-			s.change(at, fields)
+		if at, found = s.orders.find(strconv.Itoa(id)); found {
+			s.orders.change(at, fields)
 		}
 	})
 	return found
@@ -145,8 +162,8 @@ func (s *Server) Update(id int, fields map[string]any) (found bool) {
 func (s *Server) Delete(id int) (found bool) {
 	s.Do(func() {
 		var at int
-		if at, found = s.find(strconv.Itoa(id)); found {
-			s.orders = slices.Delete(s.orders, at, at+1)
+		if at, found = s.orders.find(strconv.Itoa(id)); found {
+			s.orders.remove(at)
 		}
 	})
 	return found
@@ -161,8 +178,8 @@ type records struct {
 func (s *Server) Dump(w io.Writer) error {
 	all := records{Orders: []json.RawMessage{}}
 	s.Do(func() {
-		for _, r := range s.orders {
-			all.Orders = append(all.Orders, s.served(r))
+		for _, r := range s.orders.list {
+			all.Orders = append(all.Orders, s.orders.served(r))
 		}
 	})
 	return sandbox.Dump(w, all)
@@ -175,7 +192,7 @@ func (s *Server) Load(r io.Reader) error {
 	if err := json.NewDecoder(r).Decode(&all); err != nil {
 		return fmt.Errorf("loading orders: %w", err)
 	}
-	orders := make([]record, 0, len(all.Orders))
+	loaded := orders{nextID: 1}
 	for i, raw := range all.Orders {
 		var known struct {
 			ID int `json:"serial_order_id"`
@@ -185,19 +202,20 @@ func (s *Server) Load(r io.Reader) error {
 		}
 		var line bytes.Buffer
 		_ = json.Compact(&line, raw) // it has just been read as JSON
-		orders = append(orders, record{known.ID, line.Bytes()})
+		loaded.list = append(loaded.list, record{known.ID, line.Bytes()})
 	}
-	slices.SortFunc(orders, func(a, b record) int { return a.id - b.id })
-	for i := 1; i < len(orders); i++ {
-		if orders[i].id == orders[i-1].id {
-			return fmt.Errorf("loading orders: serial_order_id %d stands twice", orders[i].id)
+	slices.SortFunc(loaded.list, func(a, b record) int { return a.id - b.id })
+	for i := 1; i < len(loaded.list); i++ {
+		if loaded.list[i].id == loaded.list[i-1].id {
+			return fmt.Errorf("loading orders: serial_order_id %d stands twice", loaded.list[i].id)
 		}
+	}
+	if n := len(loaded.list); n > 0 {
+		loaded.nextID = loaded.list[n-1].id + 1
 	}
 	s.Do(func() {
-		s.orders, s.nextID = orders, 1
-		if len(orders) > 0 {
-			s.nextID = orders[len(orders)-1].id + 1
-		}
+		loaded.seed = s.orders.seed
+		s.orders = loaded
 	})
 	return nil
 }

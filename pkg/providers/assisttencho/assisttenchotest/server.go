@@ -8,7 +8,7 @@
 // It refuses what the provider's documents do not allow: a body with any byte
 // beyond ASCII, a second exchange of a code, another redirect URL than the
 // registered one, more than one request per second or two at once. What the
-// documents leave open is a field of Server, to be set before the first
+// documents leave open is a field of Settings, to be set before the first
 // request or within Do.
 package assisttenchotest
 
@@ -30,12 +30,9 @@ const (
 	pageSize          = 50 // so that the usual 120 records need three pages
 )
 
-// A Server is one shop. Its routes are those of the documents; base URLs that
-// carry a path are served with BasePath.
-type Server struct {
-	*sandbox.Server
-
-	Tokens sandbox.Tokens // issue, revoke; a Life makes expires_in a number
+// Settings are how this shop settles what the documents leave open, and what its
+// operator has registered. Set them before the first request, or inside Do.
+type Settings struct {
 	// Quirks are how this shop settles what the documents leave open. With
 	// ListParameters a list without them is refused; with RefreshGrant
 	// there are refresh tokens. Connection and Token carry them.
@@ -52,11 +49,18 @@ type Server struct {
 	Bare                   bool           // answer one order as a bare object, not as a list of one
 	IgnorePaging           bool           // answer the first page whatever is asked for
 	BetweenPages           func(page int) // called before every page of a list but the first
+}
 
-	seed    uint64
-	orders  []record // in the order of their ids
-	nextID  int
-	codes   int
+// A Server is one shop. Its routes are those of the documents; base URLs that
+// carry a path are served with BasePath.
+type Server struct {
+	*sandbox.Server
+	Settings
+
+	Tokens sandbox.Tokens // issue, revoke; a Life makes expires_in a number
+
+	app     application
+	orders  orders
 	serial  bool // refuse a request that comes while another is answered
 	running atomic.Int32
 }
@@ -64,28 +68,33 @@ type Server struct {
 // New returns a sandbox with invented orders.
 func New(o sandbox.Options) *Server {
 	s := &Server{
-		Server:   sandbox.NewServer(providers.AssistTencho, requestsPerSecond, o),
-		Quirks:   assisttencho.Quirks{Paging: assisttencho.Paging{Style: assisttencho.PagingOffset, Size: pageSize}, Envelope: "orders"},
-		ClientID: "assist-client", ClientSecret: "assist-client-secret-0000",
-		RedirectURI: "https://tool.example/getAuth.php", AdminID: "admin", AdminPassword: "sandbox-password",
-		seed: o.Seed, serial: o.Rate >= 0,
+		Server: sandbox.NewServer(providers.AssistTencho, requestsPerSecond, o),
+		Settings: Settings{
+			Quirks:   assisttencho.Quirks{Paging: assisttencho.Paging{Style: assisttencho.PagingOffset, Size: pageSize}, Envelope: "orders"},
+			ClientID: "assist-client", ClientSecret: "assist-client-secret-0000",
+			RedirectURI: "https://tool.example/getAuth.php", AdminID: "admin", AdminPassword: "sandbox-password",
+		},
+		orders: newOrders(o.Seed, o.Count()), serial: o.Rate >= 0,
 	}
-	for s.nextID = 1; s.nextID <= o.Count(); s.nextID++ {
-		s.orders = append(s.orders, record{id: s.nextID})
-	}
+	s.app = application{set: &s.Settings, now: s.Now, tokens: &s.Tokens, seed: o.Seed}
+	s.routes()
+	return s
+}
+
+func (s *Server) routes() {
 	for _, path := range []string{"/api/oauth/authorize.php", "/oauth/authorize.php"} { // the second as one example has it
-		s.HandleUnlimited("GET "+path, s.authorizePage)
-		s.HandleUnlimited("POST "+path, s.approve) // the page's form has no address of its own
+		s.HandleUnlimited("GET "+path, s.app.page)
+		s.HandleUnlimited("POST "+path, s.app.approve) // the page's form has no address of its own
 	}
-	s.HandleUnlimited("POST /api/oauth/token.php", s.token)
-	s.Handle("GET /api/v1/orders.php", s.authorized(s.list))
-	s.Handle("POST /api/v1/orders.php", s.authorized(s.written(s.create)))
-	s.Handle("PUT /api/v1/orders.php", s.authorized(s.written(s.update)))
-	s.Handle("DELETE /api/v1/orders.php", s.authorized(s.remove))
+	s.HandleUnlimited("POST /api/oauth/token.php", s.app.token)
+	calls := orderCalls{set: &s.Settings, orders: &s.orders}
+	s.Handle("GET /api/v1/orders.php", s.authorized(calls.list))
+	s.Handle("POST /api/v1/orders.php", s.authorized(calls.written(calls.create)))
+	s.Handle("PUT /api/v1/orders.php", s.authorized(calls.written(calls.update)))
+	s.Handle("DELETE /api/v1/orders.php", s.authorized(calls.remove))
 	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) { // also where ErrorAt200: no program answers there
 		sandbox.JSON(w, http.StatusNotFound, map[string]string{"error": "not_found"})
 	})
-	return s
 }
 
 // Connection returns what an operator configures who has just approved the
@@ -112,7 +121,7 @@ func (s *Server) Token(base string) providers.Token {
 	return t
 }
 
-func (s *Server) rawQuirks() json.RawMessage {
+func (s *Settings) rawQuirks() json.RawMessage {
 	raw, _ := json.Marshal(s.Quirks) // a struct of texts and numbers
 	return raw
 }
@@ -123,7 +132,7 @@ func (s *Server) Client() *http.Client { return &http.Client{Transport: sandbox.
 // ServeHTTP answers as the provider would, or misbehaves as asked.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.BasePath != "" && !strings.HasPrefix(r.URL.Path, s.BasePath+"/") {
-		page(w, http.StatusNotFound, "<h1>404 Not Found</h1>")
+		writePage(w, http.StatusNotFound, "<h1>404 Not Found</h1>")
 		return
 	}
 	if strings.Contains(r.URL.Path, "/api/v1/") {
@@ -138,6 +147,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.StripPrefix(s.BasePath, s.Server).ServeHTTP(w, r)
 }
 
+// announce calls BetweenPages before a page that is not a list's first.
+func (s *Server) announce(r *http.Request) {
+	quirks, err := assisttencho.ParseQuirks(s.rawQuirks())
+	if s.BetweenPages == nil || err != nil || r.Method != http.MethodGet || r.URL.Query().Has("serial_order_id") {
+		return
+	}
+	request := &sandbox.Request{Request: r}
+	size := request.Int(quirks.Paging.SizeParameter, quirks.Paging.Size)
+	if first := pageStart(quirks.Paging, request, size); first > 0 && size > 0 {
+		s.BetweenPages(1 + (first+size-1)/size)
+	}
+}
+
 // authorized checks address and token before h.
 func (s *Server) authorized(h sandbox.Handler) sandbox.Handler {
 	return func(w http.ResponseWriter, r *sandbox.Request) {
@@ -147,27 +169,27 @@ func (s *Server) authorized(h sandbox.Handler) sandbox.Handler {
 		case s.Tokens.Valid(r.BearerToken(), s.Now()):
 			h(w, r)
 		case s.LoginPage:
-			page(w, http.StatusOK, loginForm)
+			writePage(w, http.StatusOK, loginForm)
 		default:
 			s.refuse(w, http.StatusUnauthorized, "invalid_token")
 		}
 	}
 }
 
-func (s *Server) allows(r *sandbox.Request) bool {
+func (s *Settings) allows(r *sandbox.Request) bool {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	return len(s.AllowedIPs) == 0 || err == nil && slices.Contains(s.AllowedIPs, host)
 }
 
 // refuse answers an error of the API.
-func (s *Server) refuse(w http.ResponseWriter, status int, code string) {
+func (s *Settings) refuse(w http.ResponseWriter, status int, code string) {
 	if s.ErrorAt200 {
 		status = http.StatusOK
 	}
 	sandbox.JSON(w, status, map[string]string{"error": code})
 }
 
-func page(w http.ResponseWriter, status int, content string) {
+func writePage(w http.ResponseWriter, status int, content string) {
 	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte("<!DOCTYPE html><html lang=\"ja\"><head><title>アシスト店長</title></head><body>" + content + "</body></html>"))

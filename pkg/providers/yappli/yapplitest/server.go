@@ -6,7 +6,7 @@
 //	s.Generation, s.Lookup = 3, true
 //	client := yappli.New(providers.Fixed(s.Token("http://yappli.example")), &providers.Options{HTTP: s.Client()})
 //
-// Where the documents are silent or contradict themselves, a knob of Server
+// Where the documents are silent or contradict themselves, a field of Knobs
 // says what this tenant does; the zero value of each is the documents' reading.
 // Set knobs before the first request, or inside Do. Records are read and
 // changed by hand with Members, Put, Delete and FindUnique, at any time and

@@ -94,11 +94,7 @@ func (f *exportFlags) target() (*exportfn.Target, error) {
 	if f.to == toPipe {
 		return &exportfn.Target{Objects: &objectstore.Memory{Spool: true}}, nil
 	}
-	store, err := dirstore.Open(f.to)
-	if err != nil {
-		return nil, err
-	}
-	return &exportfn.Target{Objects: store}, nil // no bucket: s3:// addresses would name what does not exist
+	return &exportfn.Target{Objects: dirstore.New(f.to)}, nil // no bucket: s3:// addresses would name what does not exist
 }
 
 // environ is the stack's, or a sandbox's.

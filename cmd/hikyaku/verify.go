@@ -129,6 +129,5 @@ func manifestAt(ctx context.Context, place string) (location, error) {
 	if at < 0 || !named {
 		return location{}, &usageError{errors.New("expected DIR/exports/.../run=.../_manifest.json, or a _doubt.json there: the place of the other files follows from it")}
 	}
-	store, err := dirstore.Open(filepath.FromSlash(path[:at]))
-	return location{store: store, key: path[at+1:]}, err
+	return location{store: dirstore.New(filepath.FromSlash(path[:at])), key: path[at+1:]}, nil
 }

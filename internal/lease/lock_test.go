@@ -36,11 +36,7 @@ func TestMain(m *testing.M) {
 const longTTL = 3 * time.Minute
 
 func holdAndListen(root string) error {
-	store, err := dirstore.Open(root)
-	if err != nil {
-		return err
-	}
-	l, err := lease.Acquire(context.Background(), store, key, "child", longTTL, time.Now)
+	l, err := lease.Acquire(context.Background(), dirstore.New(root), key, "child", longTTL, time.Now)
 	if err != nil {
 		return err
 	}
@@ -90,11 +86,7 @@ func startHolder(t *testing.T, root string) *holder {
 func open(t *testing.T) (root string, store *dirstore.Store) {
 	t.Helper()
 	root = t.TempDir()
-	store, err := dirstore.Open(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root, store
+	return root, dirstore.New(root)
 }
 
 // A killed process, one that ended without a release, and one that released

@@ -2,6 +2,8 @@ package dirstore_test
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,11 +16,7 @@ import (
 
 func open(t *testing.T) *dirstore.Store {
 	t.Helper()
-	s, err := dirstore.Open(filepath.Join(t.TempDir(), "lake"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return dirstore.New(filepath.Join(t.TempDir(), "lake"))
 }
 
 func TestConformance(t *testing.T) {
@@ -47,10 +45,7 @@ func TestKeys_ThatLeaveTheDirectoryAreRefused(t *testing.T) {
 func TestFiles_AreSeenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	s, err := dirstore.Open(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := dirstore.New(root)
 	tag, err := s.Put(t.Context(), objectstore.Object{Key: "a/b", Body: strings.NewReader("one"), Size: 3, Metadata: map[string]string{"rows": "1"}})
 	if err != nil {
 		t.Fatal(err)
@@ -71,14 +66,7 @@ func TestFiles_AreSeenAsTheyAre(t *testing.T) {
 func TestTags_OutliveTheProcessAndEndWithTheObject(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	reopen := func() *dirstore.Store {
-		t.Helper()
-		s, err := dirstore.Open(root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
+	reopen := func() *dirstore.Store { return dirstore.New(root) }
 	put := func() {
 		t.Helper()
 		if _, err := reopen().Put(t.Context(), objectstore.Object{Key: "a/b", Body: strings.NewReader("one"), Size: 3}); err != nil {
@@ -123,14 +111,7 @@ func TestTags_OutliveTheProcessAndEndWithTheObject(t *testing.T) {
 func TestTryLock_ExcludesEveryOtherStore(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	a, err := dirstore.Open(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := dirstore.Open(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, b := dirstore.New(root), dirstore.New(root)
 	unlock, err := a.TryLock(t.Context(), "state/a")
 	if err != nil {
 		t.Fatal(err)
@@ -162,5 +143,152 @@ func TestTryLock_ExcludesEveryOtherStore(t *testing.T) {
 		if err != nil || info.Key != "state/a" {
 			t.Errorf("list yields %+v, %v", info, err)
 		}
+	}
+}
+
+// A link that leads out of the directory is followed by no operation, wherever it
+// lies: in the place of an object, of a folder, or of the store's own files.
+func TestLinks_OutOfTheDirectoryAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ link, key string }{
+		{"a", "a"}, {"exports", "exports/a"}, {"exports/deep", "exports/deep/a"},
+		{".hikyaku", "a"}, {".hikyaku/new", "a"}, {".hikyaku/lock", "a"}, {".hikyaku/metadata", "a"}, {".hikyaku/tags", "a"}, {".hikyaku/locks", "a"},
+	} {
+		t.Run(c.link, func(t *testing.T) {
+			t.Parallel()
+			root, outside := t.TempDir(), t.TempDir()
+			if err := os.WriteFile(filepath.Join(outside, "a"), []byte("private"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			target := outside
+			switch c.link {
+			case "a":
+				target = filepath.Join(outside, "a")
+			case ".hikyaku/lock":
+				target = filepath.Join(outside, "made by opening it")
+			}
+			link := filepath.Join(root, filepath.FromSlash(c.link))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o750), os.Symlink(target, link)); err != nil {
+				t.Fatal(err)
+			}
+			useEverything(t, dirstore.New(root), c.key)
+			if files := tree(t, outside); len(files) != 1 || files["a"] != "private" {
+				t.Errorf("outside there is %q", files)
+			}
+		})
+	}
+}
+
+// useEverything calls every method, which may fail, and checks that none reads
+// what lies outside.
+func useEverything(t *testing.T, s *dirstore.Store, key string) {
+	t.Helper()
+	read := func() {
+		t.Helper()
+		if _, body, err := s.Get(t.Context(), key); err == nil {
+			if text, _ := io.ReadAll(body); string(text) == "private" {
+				t.Errorf("%s shows what is outside", key)
+			}
+			_ = body.Close()
+		}
+		_, _ = s.Head(t.Context(), key)
+		_, _ = s.GetTags(t.Context(), key)
+		for info, err := range s.List(t.Context(), "", "") {
+			if err == nil && info.Size == int64(len("private")) {
+				t.Errorf("the list shows %s, which is outside", info.Key)
+			}
+		}
+	}
+	read()
+	_ = s.SetTags(t.Context(), key, map[string]string{"a": "b"})
+	_ = s.Delete(t.Context(), key)
+	_, _ = s.Put(t.Context(), objectstore.Object{Key: key, Body: strings.NewReader("mine"), Size: 4, Metadata: map[string]string{"rows": "1"}})
+	_ = s.SetTags(t.Context(), key, map[string]string{"a": "b"})
+	read()
+	if unlock, err := s.TryLock(t.Context(), key); err == nil {
+		_ = unlock()
+	}
+	_ = s.Delete(t.Context(), key)
+}
+
+// tree reads every file below a directory.
+func tree(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(root, path)
+		text := "(directory)"
+		if !d.IsDir() {
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			text = string(raw)
+		}
+		if name != "." {
+			files[name] = text
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A link to the directory, and one within it, lead nowhere else.
+func TestLinks_WithinTheDirectoryAreFollowed(t *testing.T) {
+	t.Parallel()
+	real, name := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	err := errors.Join(
+		os.Symlink(real, name),
+		os.MkdirAll(filepath.Join(real, "2026"), 0o750),
+		os.WriteFile(filepath.Join(real, "2026", "a"), []byte("one"), 0o600),
+		os.Symlink("2026", filepath.Join(real, "latest")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := dirstore.New(name).Head(t.Context(), "latest/a")
+	if err != nil || info.Size != 3 {
+		t.Errorf("got %+v, %v", info, err)
+	}
+}
+
+// Reading leaves a directory as it was: another's, which knows nothing of this
+// store, and one that is not there.
+func TestReading_WritesNothing(t *testing.T) {
+	t.Parallel()
+	other, none := t.TempDir(), filepath.Join(t.TempDir(), "none")
+	if err := os.WriteFile(filepath.Join(other, "a"), []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{other, none} {
+		s := dirstore.New(dir)
+		want := map[bool]error{true: objectstore.ErrNotFound}[dir == none]
+		_, body, err := s.Get(t.Context(), "a")
+		if !errors.Is(err, want) {
+			t.Errorf("Get = %v, want %v", err, want)
+		}
+		if err == nil {
+			_ = body.Close()
+		}
+		if _, err := s.GetTags(t.Context(), "a"); !errors.Is(err, want) {
+			t.Errorf("GetTags = %v, want %v", err, want)
+		}
+		for info, err := range s.List(t.Context(), "", "") {
+			if err != nil || info.Key != "a" {
+				t.Errorf("list yields %+v, %v", info, err)
+			}
+		}
+	}
+	if files := tree(t, other); len(files) != 1 {
+		t.Errorf("reading left %q", files)
+	}
+	if _, err := os.Stat(none); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("reading made the directory: %v", err)
 	}
 }

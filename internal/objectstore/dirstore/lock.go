@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/gofrs/flock"
@@ -14,28 +16,35 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// shared and alone wait for the store's own lock, which makes a condition and
-// its write one step.
-func (s *Store) shared(ctx context.Context) (unlock func(), err error) {
-	return s.lock(ctx, (*flock.Flock).RLock)
+// read and write wait for the store's own lock, which makes a condition and its
+// write one step. Where nothing was ever written, there is none to read under.
+func (t *tree) read(ctx context.Context) error {
+	return t.wait(ctx, os.O_RDONLY, (*flock.Flock).RLock)
 }
 
-func (s *Store) alone(ctx context.Context) (unlock func(), err error) {
-	return s.lock(ctx, (*flock.Flock).Lock)
+func (t *tree) write(ctx context.Context) error {
+	return t.wait(ctx, writable, (*flock.Flock).Lock)
 }
 
-func (s *Store) lock(ctx context.Context, how func(*flock.Flock) error) (unlock func(), err error) {
+func (t *tree) wait(ctx context.Context, flags int, how func(*flock.Flock) error) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
-	file := lockFile(s.own("lock"))
-	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+	file, err := t.lockFile(own("lock"), flags)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syscall.EINTR
+	}
+	for errors.Is(err, syscall.EINTR) {
 		err = how(file)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", s.root, err)
+		return fmt.Errorf("locking %s: %w", t.Name(), err)
 	}
-	return func() { _ = file.Close() }, nil
+	t.lock = file
+	return nil
 }
 
 // TryLock takes the lock of a key. Each is an empty file that stays: were it
@@ -44,8 +53,20 @@ func (s *Store) TryLock(ctx context.Context, key string) (unlock func() error, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	t, err := s.made()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = t.Close() }()
 	digest := sha256.Sum256([]byte(key))
-	file := lockFile(s.own("locks", hex.EncodeToString(digest[:])))
+	err = t.MkdirAll(own("locks"), dirMode)
+	if err != nil {
+		return nil, err
+	}
+	file, err := t.lockFile(own("locks", hex.EncodeToString(digest[:])), writable)
+	if err != nil {
+		return nil, err
+	}
 	switch taken, err := file.TryLock(); {
 	case err != nil:
 		return nil, fmt.Errorf("locking %s: %w", key, err)
@@ -55,7 +76,19 @@ func (s *Store) TryLock(ctx context.Context, key string) (unlock func() error, e
 	return file.Close, nil
 }
 
-// lockFile is open for writing too: file systems of a network ask for that.
-func lockFile(path string) *flock.Flock {
-	return flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR))
+// writable is how a file is opened for a lock that is not shared: file systems
+// of a network refuse one on a file that is open for reading only.
+const writable = os.O_CREATE | os.O_RDWR
+
+// lockFile prepares the lock of a file. The library opens it by its path and
+// would follow a link out of the directory, so it is looked up first.
+func (t *tree) lockFile(name string, flags int) (*flock.Flock, error) {
+	_, err := t.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) && flags&os.O_CREATE != 0 {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return flock.New(filepath.Join(t.Name(), name), flock.SetFlag(flags)), nil
 }

@@ -118,7 +118,7 @@ func manifestAt(ctx context.Context, place string) (location, error) {
 		if err != nil {
 			return location{}, err
 		}
-		return location{s3store.New(s3store.NewDirect(base.AWS), bucket), bucket, key}, nil
+		return location{s3store.New(base.AWS, bucket), bucket, key}, nil
 	}
 	path, err := filepath.Abs(place)
 	if err != nil {

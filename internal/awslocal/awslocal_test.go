@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -101,14 +104,20 @@ func TestObjectsConform(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := start(t, awslocal.Options{Dir: dir})
-			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(s3Client(a), awslocal.Bucket) })
-		})
-		t.Run("direct, "+name, func(t *testing.T) {
-			t.Parallel()
-			a := start(t, awslocal.Options{Dir: map[bool]string{true: t.TempDir()}[dir != ""]})
-			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(s3store.NewDirect(config(a)), awslocal.Bucket) })
+			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(config(a), awslocal.Bucket) })
 		})
 	}
+	t.Run("TLS", func(t *testing.T) { // over which bodies are sent in chunks, with the checksum after them
+		t.Parallel()
+		a := start(t, awslocal.Options{})
+		behind, err := url.Parse(a.URL)
+		ok(t, "address", err)
+		proxy := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(behind))
+		t.Cleanup(proxy.Close)
+		c := config(a)
+		c.BaseEndpoint, c.HTTPClient = &proxy.URL, proxy.Client()
+		objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(c, awslocal.Bucket) })
+	})
 }
 
 func TestEnvironmentIsWhatClientsNeed(t *testing.T) {

@@ -40,7 +40,7 @@ type Base struct {
 	Now     func() time.Time
 
 	// invoke is one method of the client and not the client itself, whose other
-	// methods the linker would then keep: see docs/decisions/0007-direct-s3.md.
+	// methods the linker would then keep: see docs/decisions/0026-the-vendors-client.md.
 	invoke func(context.Context, *awslambda.InvokeInput, ...func(*awslambda.Options)) (*awslambda.InvokeOutput, error)
 }
 
@@ -72,7 +72,7 @@ func Open(e Environ, c Common) *Base {
 		b.Now, b.Metrics.now = e.Now, e.Now
 	}
 	b.Secrets = smstore.New(secretsmanager.NewFromConfig(b.AWS))
-	b.Objects = s3store.New(s3store.NewDirect(b.AWS), c.Bucket)
+	b.Objects = s3store.New(b.AWS, c.Bucket)
 	b.invoke = awslambda.NewFromConfig(b.AWS).Invoke
 	return b
 }

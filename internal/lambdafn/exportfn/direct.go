@@ -42,7 +42,7 @@ func Open(e lambdafn.Environ, t *Target) (*Direct, error) {
 		s.Bucket, s.Prefix = t.Bucket, t.Prefix
 		base.Objects = t.Objects
 		if t.Objects == nil {
-			base.Objects = s3store.New(s3store.NewDirect(base.AWS), t.Bucket)
+			base.Objects = s3store.New(base.AWS, t.Bucket)
 		}
 	}
 	f, err := compose(base, s)

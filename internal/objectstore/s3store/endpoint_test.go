@@ -22,32 +22,21 @@ const endpoint = "HIKYAKU_TEST_AWS_ENDPOINT"
 
 const bucket = "hikyaku-conformance"
 
-func client(address string) *s3.Client {
-	return s3.New(s3.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String(address), UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-	})
-}
-
-// direct is the client of the functions.
-func direct(address string) *s3store.Direct {
-	return s3store.NewDirect(aws.Config{
-		Region: "us-east-1", BaseEndpoint: aws.String(address), Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-	})
-}
-
 func TestEndpointConforms(t *testing.T) {
 	t.Parallel()
 	for _, address := range endpoints(t) {
 		t.Run("endpoint", func(t *testing.T) {
 			t.Parallel()
-			api := client(address)
+			config := aws.Config{
+				Region: "us-east-1", BaseEndpoint: aws.String(address), Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+			}
+			api := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })
 			_, err := api.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String(bucket)})
 			var owned *types.BucketAlreadyOwnedByYou
 			if err != nil && !errors.As(err, &owned) {
 				t.Fatal(err)
 			}
-			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(direct(address), bucket) })
+			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(config, bucket) })
 		})
 	}
 }

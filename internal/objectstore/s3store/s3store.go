@@ -2,8 +2,9 @@
 //
 // A write is one request: the SDK's retries are off for it, because a retry of
 // a conditional write that succeeded would be answered by a conflict with
-// itself. Reads, and tags, which have no condition, keep the SDK's retries. Each body is sent with its CRC32, and
-// what is read back is checked against the stored one.
+// itself. Reads, and tags, which have no condition, are tried three times. Each
+// body is sent with a checksum, and what is read back is checked against the
+// stored one.
 //
 // The role needs s3:ListBucket on its prefix: without it S3 answers 403 for a
 // key that holds nothing, and a Store never takes 403 as absent.
@@ -22,8 +23,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -32,29 +36,24 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// API is what a Store uses of *s3.Client.
-type API interface {
-	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
-	HeadObject(context.Context, *s3.HeadObjectInput, ...func(*s3.Options)) (*s3.HeadObjectOutput, error)
-	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
-	DeleteObject(context.Context, *s3.DeleteObjectInput, ...func(*s3.Options)) (*s3.DeleteObjectOutput, error)
-	ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
-	PutObjectTagging(context.Context, *s3.PutObjectTaggingInput, ...func(*s3.Options)) (*s3.PutObjectTaggingOutput, error)
-	DeleteObjectTagging(context.Context, *s3.DeleteObjectTaggingInput, ...func(*s3.Options)) (*s3.DeleteObjectTaggingOutput, error)
-	GetObjectTagging(context.Context, *s3.GetObjectTaggingInput, ...func(*s3.Options)) (*s3.GetObjectTaggingOutput, error)
-}
-
 // A Store is an objectstore.Store on one bucket, safe for concurrent use.
 type Store struct {
-	api    API
+	api    *s3.Client
 	bucket string
 }
 
 var _ objectstore.Store = (*Store)(nil)
 
-// New returns a Store on bucket that calls api, usually an *s3.Client; whoever
-// makes that decides between path and host style.
-func New(api API, bucket string) *Store { return &Store{api: api, bucket: bucket} }
+// New returns a Store on bucket with the region, credentials and endpoint of
+// config. It makes no network call.
+func New(config aws.Config, bucket string) *Store {
+	api := s3.NewFromConfig(config, func(o *s3.Options) {
+		o.UsePathStyle = config.BaseEndpoint != nil // an endpoint of one's own has no host for each bucket
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
+		o.Retryer = thrice()
+	})
+	return &Store{api, bucket}
+}
 
 // Get opens an object.
 func (s *Store) Get(ctx context.Context, key string) (objectstore.Info, io.ReadCloser, error) {
@@ -183,6 +182,19 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[object
 
 // once turns the SDK's retries off for a call.
 func once(o *s3.Options) { o.Retryer = aws.NopRetryer{} }
+
+// thrice is how often reads and tags are tried. The SDK's own pauses, of up to
+// six seconds, are too long for a webhook that is waiting for its answer, and its
+// quota would let the failures of some reads use up the tries of others.
+func thrice() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = 3
+		o.RateLimiter = ratelimit.None
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+			return time.Duration(attempt) * 100 * time.Millisecond, nil
+		})
+	})
+}
 
 func optional(s string) *string {
 	if s == "" {

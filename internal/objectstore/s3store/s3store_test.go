@@ -1,6 +1,7 @@
 package s3store_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -47,11 +50,14 @@ func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-func (s *service) store() *s3store.Store {
-	return s3store.New(s3store.NewDirect(aws.Config{
-		Region: "ap-northeast-1", BaseEndpoint: aws.String("http://s3.test"), HTTPClient: &http.Client{Transport: s},
+func (s *service) store() *s3store.Store { return storeOver(s) }
+
+func storeOver(transport http.RoundTripper) *s3store.Store {
+	config := aws.Config{
+		Region: "ap-northeast-1", BaseEndpoint: aws.String("http://s3.test"), HTTPClient: &http.Client{Transport: transport},
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-	}), "b")
+	}
+	return s3store.New(config, "b")
 }
 
 func put(t *testing.T, s *s3store.Store, c objectstore.Condition) error {
@@ -172,6 +178,121 @@ func TestPutSendsWhatItIsTold(t *testing.T) {
 	}
 	if err := put(t, s.store(), objectstore.Condition{}); err != nil || s.last.Header.Get("If-Match")+s.last.Header.Get("If-None-Match")+s.last.Header.Get("Content-Encoding") != "" {
 		t.Errorf("plain put sent %v, %v", s.last.Header, err)
+	}
+}
+
+// A bucket is addressed by host on AWS and by path elsewhere.
+func TestBuckets_AreAddressedByHostOnAWS(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, region, endpoint, bucket, want string }{
+		{"host", "ap-northeast-1", "", "lake", "https://lake.s3.ap-northeast-1.amazonaws.com/a%20b/dt%3D1/%E9%A3%9B%2B~"},
+		{"China", "cn-north-1", "", "lake", "https://lake.s3.cn-north-1.amazonaws.com.cn/a%20b/dt%3D1/%E9%A3%9B%2B~"},
+		{"a dot, which no certificate has", "ap-northeast-1", "", "my.lake", "https://s3.ap-northeast-1.amazonaws.com/my.lake/a%20b/dt%3D1/%E9%A3%9B%2B~"},
+		{"endpoint", "us-east-1", "http://s3.test:9000/", "lake", "http://s3.test:9000/lake/a%20b/dt%3D1/%E9%A3%9B%2B~"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := &service{status: http.StatusOK}
+			config := aws.Config{
+				Region: c.region, HTTPClient: &http.Client{Transport: s}, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "session"),
+			}
+			if c.endpoint != "" {
+				config.BaseEndpoint = &c.endpoint
+			}
+			_, err := s3store.New(config, c.bucket).Put(t.Context(), objectstore.Object{Key: "a b/dt=1/飛+~", Body: strings.NewReader("body"), Size: 4})
+			address := *s.last.URL
+			address.RawQuery = "" // names the operation
+			if err != nil || address.String() != c.want {
+				t.Errorf("%s, want %s (%v)", address.String(), c.want, err)
+			}
+			if auth := s.last.Header.Get("Authorization"); !strings.Contains(auth, "Credential=AKID/") || !strings.Contains(auth, "/"+c.region+"/s3/aws4_request") {
+				t.Errorf("authorization %q", auth)
+			}
+		})
+	}
+}
+
+// A flaky service fails a number of times first.
+type flaky struct {
+	service
+
+	failures int
+	with     error // nil: a 503
+}
+
+func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.status = http.StatusOK
+	if f.failures--; f.failures >= 0 {
+		f.status = http.StatusServiceUnavailable
+		if f.with != nil {
+			f.requests++
+			return nil, f.with
+		}
+	}
+	return f.service.RoundTrip(r)
+}
+
+func TestReads_SurviveTwoFailures(t *testing.T) {
+	t.Parallel()
+	for name, with := range map[string]error{"status": nil, "connection": errors.New("connection reset"), "certificate": &tls.CertificateVerificationError{Err: io.EOF}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &flaky{failures: 2, with: with}
+			if _, err := storeOver(f).Head(t.Context(), "k"); err != nil || f.requests != 3 {
+				t.Errorf("%v after %d requests, want success with the third", err, f.requests)
+			}
+		})
+	}
+}
+
+// However many reads have failed before, the next is tried three times, for 0.3 s.
+func TestReads_AreTriedThreeTimesThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{status: http.StatusServiceUnavailable}
+		store := s.store()
+		began := time.Now()
+		for range 200 {
+			s.requests = 0
+			if _, err := store.Head(t.Context(), "k"); err == nil || s.requests != 3 {
+				t.Fatalf("%v after %d requests, want an error after 3", err, s.requests)
+			}
+		}
+		if waited := time.Since(began); waited != time.Minute {
+			t.Errorf("waited %s, want 200 times 0.3 s", waited)
+		}
+	})
+}
+
+// Each attempt sends the whole document of the tags.
+func TestTags_AreSentWholeEachTime(t *testing.T) {
+	t.Parallel()
+	f := &flaky{failures: 2}
+	store := storeOver(f)
+	if err := store.SetTags(t.Context(), "k", map[string]string{"b": "", "a": "1&2"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.bodies) != 3 || f.bodies[1] != f.bodies[0] || f.bodies[2] != f.bodies[0] || !strings.Contains(f.bodies[0], "<Value>1&amp;2</Value>") {
+		t.Errorf("sent %q", f.bodies)
+	}
+	f.answer = f.bodies[0]
+	tags, err := store.GetTags(t.Context(), "k")
+	if err != nil || len(tags) != 2 || tags["a"] != "1&2" {
+		t.Errorf("read %v, %v", tags, err)
+	}
+}
+
+func TestGet_ChecksWhatItReads(t *testing.T) {
+	t.Parallel()
+	for sum, whole := range map[string]bool{"26gLsg==": true, "AAAAAA==": false, "26gLsg==-2": true, "": true} {
+		s := &service{status: http.StatusOK, answer: "body", sum: sum}
+		_, body, err := s.store().Get(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(body); string(text) != "body" || (err == nil) != whole {
+			t.Errorf("checksum %q: read %q, %v", sum, text, err)
+		}
 	}
 }
 

@@ -107,29 +107,6 @@ func (j *job) underLease(ctx context.Context, write func(context.Context) error)
 	return write(guarded)
 }
 
-// swap replaces a document's data by what next returns, again and again while
-// others write it too. next returns nil to leave it alone.
-func swap[T any](ctx context.Context, store objectstore.Store, key string, next func(T) *T) error {
-	for {
-		document, err := objectstore.ReadDocument(ctx, store, key)
-		if err != nil {
-			return err
-		}
-		var data T
-		if err := document.Decode(&data); err != nil {
-			return err
-		}
-		replacement := next(data)
-		if replacement == nil {
-			return nil
-		}
-		_, err = document.Replace(ctx, store, replacement)
-		if !errors.Is(err, objectstore.ErrConflict) {
-			return err
-		}
-	}
-}
-
 // planned is when the run was planned.
 func (p *publication) planned() time.Time {
 	if p.m.Observed.Planned.IsZero() { // a manifest of before
@@ -146,11 +123,10 @@ func (p *publication) moveWatermark(ctx context.Context) error {
 	if planned := p.planned().Truncate(time.Second); planned.Before(to) {
 		to = planned
 	}
-	return swap(ctx, p.seams.Store, p.keys.watermark(), func(old covered) *covered {
-		if !old.To.Before(to) {
-			return nil
-		}
-		return &covered{To: to, Run: p.m.Run}
+	return objectstore.Update(ctx, p.seams.Store, p.keys.watermark(), func(c *covered) bool {
+		older := c.To.Before(to)
+		*c = covered{To: to, Run: p.m.Run}
+		return older
 	})
 }
 
@@ -162,11 +138,10 @@ func (p *publication) moveLatest(ctx context.Context) error {
 		return nil
 	}
 	now := p.seams.Now()
-	return swap(ctx, p.seams.Store, p.keys.latest(), func(old Pointer) *Pointer {
-		if old.compare(p.m, now) >= 0 {
-			return nil
-		}
-		return &Pointer{Run: p.m.Run, DT: p.m.DT, ScheduledTime: p.m.ScheduledTime, Manifest: p.keys.manifest(p.run), Rows: p.m.Rows}
+	return objectstore.Update(ctx, p.seams.Store, p.keys.latest(), func(l *Pointer) bool {
+		older := l.compare(p.m, now) < 0
+		*l = Pointer{Run: p.m.Run, DT: p.m.DT, ScheduledTime: p.m.ScheduledTime, Manifest: p.keys.manifest(p.run), Rows: p.m.Rows}
+		return older
 	})
 }
 

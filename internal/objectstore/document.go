@@ -95,6 +95,39 @@ func (d Document) Replace(ctx context.Context, s Store, data any) (Document, err
 	return Document{}, fmt.Errorf("writing %s: %w", d.Key, err)
 }
 
+// updateAttempts is how often Update may find that somebody else has written.
+const updateAttempts = 20
+
+// Update changes the document under key to what next makes of its data, or leaves
+// it alone if next returns false. Where somebody else writes meanwhile, next is
+// asked again with what is there then, at most twenty times: after that it is
+// ErrConflict. next may meet data that it has changed already, by a write whose
+// answer was lost.
+//
+// It is for documents of which any reader may write the newest state, such as the
+// newest run or a time up to which all is done. Where a lost race means something,
+// as of a lease, a row, a claim or a decision, Replace once what was read.
+func Update[T any](ctx context.Context, s Store, key string, next func(*T) bool) error {
+	document, err := ReadDocument(ctx, s, key)
+	for attempt := 1; err == nil; attempt++ {
+		var data T
+		if err := document.Decode(&data); err != nil {
+			return err
+		}
+		if !next(&data) {
+			return nil
+		}
+		document, err = document.Replace(ctx, s, data)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrConflict) && attempt < updateAttempts:
+			err = nil
+		}
+	}
+	return err
+}
+
 // Decode reads the document's data into v; a document that does not exist
 // leaves v as it is.
 func (d Document) Decode(v any) error {

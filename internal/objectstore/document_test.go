@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -228,5 +229,74 @@ func TestMemoryCopiesAndDates(t *testing.T) {
 		if err != nil || info.Metadata != nil {
 			t.Errorf("List shows metadata %v, %v", info.Metadata, err)
 		}
+	}
+}
+
+// Of many who write at once, the newest state stays, however often they overtake one
+// another.
+func TestUpdate_KeepsTheNewestOfMany(t *testing.T) {
+	t.Parallel()
+	m := new(objectstore.Memory)
+	var wg sync.WaitGroup
+	for n := range 16 {
+		wg.Go(func() {
+			err := objectstore.Update(t.Context(), m, "d", func(newest *int) bool {
+				older := *newest < n
+				*newest = n
+				return older
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	document, err := objectstore.ReadDocument(t.Context(), m, "d")
+	if err != nil || string(document.Data) != "15" {
+		t.Errorf("%s, %v", document.Data, err)
+	}
+}
+
+func TestUpdate_AsksAgainOnlyAfterAConflict(t *testing.T) {
+	t.Parallel()
+	outage := errors.New("outage")
+	for name, c := range map[string]struct {
+		store answering
+		want  error
+		asked int
+	}{
+		"overtaken each time": {answering{err: objectstore.ErrConflict, raced: others}, objectstore.ErrConflict, 20},
+		"outage":              {answering{err: outage}, outage, 1},
+		"denied":              {answering{err: objectstore.ErrDenied}, objectstore.ErrDenied, 1},
+		"a lost answer":       {answering{err: outage, lands: true}, nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := c.store
+			store.Memory = new(objectstore.Memory)
+			var met []string
+			err := objectstore.Update(t.Context(), &store, "d", func(s *string) bool {
+				met = append(met, *s)
+				*s = "mine"
+				return true
+			})
+			if !errors.Is(err, c.want) || len(met) != c.asked {
+				t.Errorf("%v, asked %d times, want %v and %d", err, len(met), c.want, c.asked)
+			}
+			if c.asked > 1 && (met[0] != "" || met[1] != "theirs") {
+				t.Errorf("asked with %q, want what was there each time", met)
+			}
+		})
+	}
+}
+
+func TestUpdate_WritesNothingIfThereIsNothingToChange(t *testing.T) {
+	t.Parallel()
+	m := new(objectstore.Memory)
+	if err := objectstore.Update(t.Context(), m, "d", func(*int) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Head(t.Context(), "d"); !errors.Is(err, objectstore.ErrNotFound) {
+		t.Errorf("Head = %v", err)
 	}
 }

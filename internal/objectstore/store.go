@@ -4,7 +4,7 @@
 //
 // Equal bytes give equal ETags, and an SDK's own retry may answer ErrConflict
 // to a write that succeeded. Every body that is swapped therefore carries a
-// nonce, and the writer reads again after any doubtful answer: see Swap.
+// nonce, and the writer reads again after any doubtful answer: see Document.Replace.
 package objectstore
 
 import (

@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# The functions are linked statically and stripped, whoever builds them: a
+# The functions are linked statically and stripped, on every machine: a
 # bootstrap linked against the build machine's C library does not start on
 # Amazon Linux 2023.
 GOBUILD := CGO_ENABLED=0 GOOS=linux go build -trimpath -tags lambda.norpc -ldflags '-s -w'

@@ -93,7 +93,7 @@ func (m *meter) told(p export.Progress) {
 func (m *meter) take(s sample) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.Pages < m.last.Pages { // another call, which counts anew
+	if s.Pages < m.last.Pages { // another call, which counts again
 		m.before += m.last.Rows
 		m.first = sample{}
 	}

@@ -35,7 +35,7 @@ type Options struct {
 	Now func() time.Time
 	// Log gets refusals and failed background work; nil: nobody does.
 	Log *slog.Logger
-	// Secrets is the twin behind Secrets Manager, with its knobs (read lag,
+	// Secrets is the fake behind Secrets Manager, with its knobs (read lag,
 	// version quota, throttling); nil: a new one on Now.
 	Secrets *secretstore.Memory
 	// RetryDelays are the pauses before each retry of an asynchronous

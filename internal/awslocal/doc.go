@@ -9,7 +9,7 @@
 //	cmd.Env = aws.Environment()     // or the whole environment at once
 //
 // It serves S3 (path style; single objects, multipart uploads, copies, lists),
-// Secrets Manager (the twin of package secretstore), SQS FIFO queues, Lambda's
+// Secrets Manager (the fake of package secretstore), SQS FIFO queues, Lambda's
 // Invoke and ListFunctions, EventBridge's PutEvents, STS GetCallerIdentity and,
 // apart, an API Gateway HTTP API:
 //

@@ -33,7 +33,7 @@ type Fault struct {
 	Delay     time.Duration // before the answer or the cut
 }
 
-// door is what every call passes: it counts and misbehaves.
+// door counts the calls of all services, and injects faults.
 type door struct {
 	mu     sync.Mutex
 	calls  map[string]int

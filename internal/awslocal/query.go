@@ -20,7 +20,7 @@ func isQuery(r *http.Request) bool {
 }
 
 // queryService answers sts GetCallerIdentity, with which people and tools ask
-// first whom they are, and refuses every other query call by name.
+// first who they are, and refuses every other query call by name.
 func queryService(name string) service {
 	return service{
 		name: name,

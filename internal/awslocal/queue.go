@@ -153,7 +153,7 @@ func (q *queue) take(n int, visibility time.Duration, now time.Time, dead *queue
 	return taken
 }
 
-// move takes m to another queue, where its time and its receives begin anew.
+// move takes m to another queue, where its time and its receives begin again.
 func (q *queue) move(m *message, to *queue, id, source string, now time.Time) {
 	q.messages = slices.DeleteFunc(q.messages, func(other *message) bool { return other == m })
 	moved := *m

@@ -9,13 +9,13 @@ import (
 	"hikyaku/internal/secretstore"
 )
 
-// secretNotes is what the service knows of secrets beyond the twin.
+// secretNotes is what the service knows of secrets beyond the fake.
 type secretNotes struct {
 	mu     sync.Mutex
 	byName map[string]*secretNote
 }
 
-// A secretNote is about one secret. A secret that is created anew under an old
+// A secretNote is about one secret. A secret that is created again under an old
 // name begins with an empty one.
 type secretNote struct {
 	created          time.Time // tells the secret from an earlier one of its name

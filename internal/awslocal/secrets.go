@@ -15,7 +15,7 @@ import (
 	"hikyaku/internal/secretstore"
 )
 
-// secretsManager is Secrets Manager on the twin.
+// secretsManager is Secrets Manager on the fake.
 type secretsManager struct {
 	twin      *secretstore.Memory
 	notes     *secretNotes
@@ -354,7 +354,7 @@ func (s *secretsManager) restore(r *http.Request, in secretID) (versionRef, erro
 	return refTo(in.name(), ""), s.twin.Restore(r.Context(), in.name())
 }
 
-// entry finds what the twin knows of a secret beyond its lagging reads.
+// entry finds what the fake knows of a secret beyond its lagging reads.
 func (s *secretsManager) entry(name string) (secretstore.Entry, error) {
 	for _, e := range s.twin.Entries() {
 		if e.Name == name {

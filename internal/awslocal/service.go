@@ -30,7 +30,7 @@ func refuse(code, format string, args ...any) *refusal {
 	return &refusal{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// A service is one AWS service behind the door.
+// A service is one AWS service behind the count of calls and their faults.
 type service struct {
 	name      string
 	operation func(*http.Request) string

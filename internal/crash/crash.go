@@ -17,7 +17,7 @@
 //	})
 //
 // What a process holds in memory is lost when it dies, so Run and Recover must
-// build it anew from their Process, keep nothing of it in the state, and end
+// build it again from their Process, keep nothing of it in the state, and end
 // their goroutines before they return. Enumerate starts no subtests: it may be
 // called inside a synctest bubble.
 package crash

@@ -2,7 +2,7 @@
 // it is meant for, on the local AWS and, if HIKYAKU_TEST_AWS_ENDPOINT names
 // one, on another AWS by endpoint alone, and compares answer and effects with
 // what testdata/ says of the file. 'go test ./internal/eventstest -update'
-// writes that anew, to be read before it is committed.
+// writes that again, to be read before it is committed.
 //
 // Its one function outside the tests is what makes two answers comparable; the
 // comparison of containers with the command line uses it too.

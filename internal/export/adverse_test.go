@@ -223,7 +223,7 @@ func (r roundabout) Page(_ context.Context, q pagination.Query) ([]byte, error) 
 	return []byte(r.wrap(out)), nil
 }
 
-// TestCursor_LongLoopIsRefused: a list too long to be remembered begins anew.
+// TestCursor_LongLoopIsRefused: a list too long to be remembered begins again.
 func TestCursor_LongLoopIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, rows := range []int{990, 1000, 1010, 5000} {

@@ -293,7 +293,7 @@ func TestFixedPages_StateEachRequest(t *testing.T) {
 		for _, q := range l.calls {
 			pages = append(pages, fmt.Sprint(q.Page))
 		}
-		closing := c.want + " 1 2 1 3 2" // the closing check begins anew
+		closing := c.want + " 1 2 1 3 2" // the closing check begins again
 		if asked := strings.Join(pages, " "); !strings.HasPrefix(asked, closing) || a.Drift != c.seen {
 			t.Errorf("%s: asked for pages %s with drift %+v, want %s with %+v", c.name, asked, a.Drift, closing, c.seen)
 		}

@@ -35,8 +35,8 @@ type guard struct {
 	names []string
 }
 
-// ServeHTTP refuses with a sentence that says what to do, since whoever sees
-// it is most likely the owner with a name that was not announced.
+// ServeHTTP refuses with a sentence that says what to do, since its reader
+// is most likely the owner, with a name that was not announced.
 func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !g.knows(nameOf(r.Host), local) {
@@ -85,8 +85,8 @@ func isLoopback(name string) bool {
 	return err == nil && address.Unmap().IsLoopback()
 }
 
-// IsLoopback reports whether whoever listens at addr, a host with a port, can
-// be reached from this machine only. An empty host listens everywhere.
+// IsLoopback reports whether a server at addr, a host with a port, can be
+// reached from this machine only. An empty host listens everywhere.
 func IsLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return err == nil && isLoopback(normal(host))

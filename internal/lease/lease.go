@@ -52,7 +52,7 @@ func (e *HeldError) Error() string {
 type record struct {
 	Owner   string          `json:"owner"`
 	Until   time.Time       `json:"until"`            // zero: released
-	Locked  bool            `json:"locked,omitempty"` // by the store too: whoever can lock the key has outlived the holder
+	Locked  bool            `json:"locked,omitempty"` // by the store too: a process that can lock the key has outlived the holder
 	Journal json.RawMessage `json:"journal,omitempty"`
 }
 

@@ -145,7 +145,7 @@ func TestProcesses_WithoutTheLock(t *testing.T) {
 	}
 }
 
-// Whoever tries again when a HeldError says has the lease soon after its holder
+// A process that tries again when a HeldError says has the lease soon after its holder
 // has released it, long before its end. A busy machine may take its time.
 func TestProcesses_WaitForALivingHolder(t *testing.T) {
 	t.Parallel()

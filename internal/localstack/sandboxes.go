@@ -60,7 +60,7 @@ func AllowLocalHooks(s Sandbox) {
 	}
 }
 
-// A Handover is a token of Yappli's app and the member whom it was made for.
+// A Handover is a token of Yappli's app and the member that it was made for.
 type Handover struct {
 	Token string `json:"token"`
 	ID    string `json:"id"`

@@ -341,7 +341,7 @@ func TestBadRecords_OfOneSecond(t *testing.T) {
 			}
 			l.ignoresNumber = ignores
 			r := read(t, l, false)
-			if ignores { // the rows behind the first bad one cannot be asked for
+			if ignores { // the rows after the first bad one cannot be asked for
 				if len(r.got) != bad[0]-1 || len(r.rejects) != 1 {
 					t.Errorf("bad %v, of a server that ignores numbers: %d rows, %d rejects", bad, len(r.got), len(r.rejects))
 				}

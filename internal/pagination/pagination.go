@@ -169,10 +169,10 @@ type Windows struct {
 	// that the window before it has rejected, too.
 	Rejected int `json:"rejected,omitempty"`
 	Shared   int `json:"shared,omitempty"`
-	// Past: the next row stands right behind one of them, and has to be asked for
+	// Past: the next row stands right after one of them, and has to be asked for
 	// by its number.
 	Past bool `json:"past,omitempty"`
-	// Behind: the last row read stands right behind one of them, so that no page
+	// Behind: the last row read stands right after one of them, so that no page
 	// can begin with the row before it.
 	Behind bool `json:"behind,omitempty"`
 }

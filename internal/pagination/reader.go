@@ -221,7 +221,7 @@ var errNull = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrTempo
 // among others: it may be in another character set as a whole.
 var errCharset = &providers.Error{Op: "list", Status: 200, Kind: providers.ErrMalformed, Detail: "found an answer whose only record is not UTF-8"}
 
-// refetch drops what is on its way and asks anew.
+// refetch drops what is on its way and asks again.
 func (s *session) refetch(ctx context.Context, q Query) (jsonscan.List, error) {
 	s.asked.drop()
 	return s.fetch(ctx, q)

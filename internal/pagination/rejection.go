@@ -11,7 +11,7 @@ import (
 )
 
 // A rejection is how cursor gives up a record that cannot be read, in a window that
-// cannot be cut any more, and goes on behind it.
+// cannot be cut any more, and goes on after it.
 type rejection struct{ *cursor }
 
 // judgeNext asks for the next record by a question of its own, and rejects it if
@@ -42,7 +42,7 @@ func (c rejection) judgeNext(ctx context.Context, alone Query) (Page, error) {
 	return page, nil
 }
 
-// readPast goes on behind a record that was rejected. The rows after it cannot be
+// readPast goes on after a record that was rejected. The rows after it cannot be
 // asked for by its id, which is not known, but by their number in the window. If
 // the server ignores numbers, they cannot be asked for at all.
 func (c rejection) readPast(ctx context.Context) (Page, error) {
@@ -69,7 +69,7 @@ func (c rejection) readPast(ctx context.Context) (Page, error) {
 
 // ignoresNumbers reports whether the server answers a question for a row by its
 // number as it does that for another one: with the same row, or with none far
-// behind.
+// after.
 func (c rejection) ignoresNumbers(ctx context.Context, q Query, l jsonscan.List) bool {
 	other := q
 	if len(l.Records) == 0 { // it failed

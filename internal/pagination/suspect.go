@@ -123,7 +123,7 @@ func (s *session) probe(ctx context.Context, q Query) error {
 	return err
 }
 
-// refetchTwice asks anew, and once more if the answer cannot be read.
+// refetchTwice asks again, and once more if the answer cannot be read.
 func (s *session) refetchTwice(ctx context.Context, q Query) (jsonscan.List, error) {
 	l, err := s.refetch(ctx, q)
 	if err != nil && narrowable(err) {

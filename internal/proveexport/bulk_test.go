@@ -30,7 +30,7 @@ const bulkPage = 1000 // rows a page, of about 1 KB each
 // thousand come again and again under other ids.
 type bulk struct {
 	rows  int
-	tails [][]byte // each record from behind its id
+	tails [][]byte // each record from after its id
 }
 
 func newBulk(t testing.TB, rows int) *bulk {
@@ -194,7 +194,7 @@ func newHaul(t testing.TB, rows int) *haul {
 	return h
 }
 
-// connected serves a member list and a local AWS behind a door, and returns the
+// connected serves a member list and a local AWS behind a handler, and returns the
 // environment of an export that reads one into the other as fast as it can.
 func connected(t testing.TB, list http.Handler, local *awslocal.AWS, door http.Handler) map[string]string {
 	t.Helper()

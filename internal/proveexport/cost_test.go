@@ -28,7 +28,7 @@ func TestCost(t *testing.T) {
 		calls := r.stack.AWS.Calls()
 		scale := 1e6 / float64(m.Rows)
 		const perSecond, lambda, transitions = 2, 880.0, 4
-		const once = 2 // requests that every run makes: the empty page, and the look behind the row before the last
+		const once = 2 // requests that every run makes: the empty page, and the look after the row before the last
 		requests := float64(m.Observed.Requests-once)*scale + once
 		seconds := requests / perSecond
 		invocations := seconds/lambda + 1

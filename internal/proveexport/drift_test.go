@@ -23,7 +23,7 @@ type movingList struct {
 	paging pagination.Paging // ByPage: by number
 	clamp  int               // the largest page, whatever is asked for; 0: any
 	fixed  int               // the only size of a page; 0: any
-	beyond int               // requests for pages behind the end
+	beyond int               // requests for pages after the end
 }
 
 func (l *movingList) Page(_ context.Context, q pagination.Query) ([]byte, error) {

@@ -17,7 +17,7 @@ import (
 )
 
 // TestFidelity sends records whose bytes a decoder would change, and as many
-// random ones, through the handler to the S3 door and reads them there.
+// random ones, through the handler to S3, and reads them there.
 func TestFidelity(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("../export/testdata/corpus.jsonl")

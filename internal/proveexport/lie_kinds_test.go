@@ -302,7 +302,7 @@ func isPaged(a *account) bool { return a.paging.style != "none" }
 // paged: by a place that can be asked for.
 func paged(a *account) bool { return a.paging.style == "offset" || a.paging.style == "page" }
 
-// repeat puts up to three rows again before, among or behind those of the page.
+// repeat puts up to three rows again before, among or after those of the page.
 func (t *telling) repeat(rows []string) {
 	if len(rows) == 0 {
 		return

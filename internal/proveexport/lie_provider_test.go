@@ -78,7 +78,7 @@ type provider struct {
 	names  ids
 
 	before func(n int)         // the n-th request while it tells the truth; nil: nothing
-	order  func(rows []string) // sorts the truth anew; nil: the sandbox's order
+	order  func(rows []string) // sorts the truth again; nil: the sandbox's order
 	asks   int                 // requests while it tells the truth
 
 	answers map[string]kept // of the sandbox, by query, since the last edit

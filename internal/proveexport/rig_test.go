@@ -71,7 +71,7 @@ func (r *rig) reach() {
 	r.store = base.Objects
 }
 
-// function composes the export anew, as a cold start does.
+// function composes the export again, as a cold start does.
 func (r *rig) function() *exportfn.Function {
 	r.Helper()
 	f, err := exportfn.New(r.Context(), lambdafn.Environ{Vars: r.vars, Out: io.Discard})

@@ -134,7 +134,7 @@ func (s spent) dearest() (usd float64, region string) {
 	return usd, region
 }
 
-// TestCost counts what each webhook costs at the door of the local AWS, and
+// TestCost counts the calls of each webhook that reach the local AWS, and
 // what Lambda would bill, with a message a batch. docs/cost.md shows it.
 func TestCost(t *testing.T) {
 	t.Parallel()

@@ -117,7 +117,7 @@ func (r *rig) wrong(ids []int64) (faults []string) {
 	return faults
 }
 
-// foreign are the bytes of the sandbox's invented members, who are nobody's user.
+// foreign are the bytes of the sandbox's invented members, who belong to no user.
 func (r *rig) foreign() []byte {
 	var b bytes.Buffer
 	for _, m := range r.crm.Members() {

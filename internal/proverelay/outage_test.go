@@ -62,7 +62,7 @@ func (r *rig) settled() {
 var manyLeave = map[string]string{"HIKYAKU_DISABLE_CAP": "1000000"}
 
 // TestOutage takes Yappli away for a day and then the booking account's key
-// for three. No nightly reconcile mends what the queue might lose.
+// for three. No nightly reconcile repairs what the queue might lose.
 func TestOutage(t *testing.T) {
 	prove.Heavy(t)
 	t.Parallel()

@@ -75,7 +75,7 @@ func otherAccount(r *rig) {
 	r.serve(other.Token("https://other.test"))
 }
 
-// newSettings starts relay and reconcile anew with other settings.
+// newSettings starts relay and reconcile again with other settings.
 func newSettings(name, value string) func(r *rig) {
 	return func(r *rig) {
 		r.options.vars[name] = value

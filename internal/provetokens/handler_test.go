@@ -113,7 +113,7 @@ func appWith(change func(*providers.Connection)) func(*rig, *providers.Connectio
 	}
 }
 
-// TestProvePeople shows each state that only a person mends: it is told and
+// TestProvePeople shows each state that only a person repairs: it is told and
 // measured within one tick, told once, and its end is told once.
 func TestProvePeople(t *testing.T) {
 	t.Parallel()

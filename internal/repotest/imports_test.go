@@ -25,26 +25,26 @@ type importRule struct {
 }
 
 var (
-	cores       = append([]string{"internal/tokenrefresh", "internal/webhooksecret", "internal/export"}, relayRooms...)
+	cores       = append([]string{"internal/tokenrefresh", "internal/webhooksecret", "internal/export"}, relayPackages...)
 	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
 	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
 	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
 	fakes       = []string{"internal/awslocal", "internal/localstack", "pkg/providers/sandbox"}
 )
 
-// relayRooms are the packages of the relay: each knows those before it that
+// relayPackages are the packages of the relay: each knows those before it that
 // importRules allows.
-var relayRooms = []string{
+var relayPackages = []string{
 	"internal/webhookrelay/outcome", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/webhookrelay/mapping", "internal/webhookrelay/state",
 	"internal/webhookrelay/tenant", "internal/webhookrelay/plan", "internal/webhookrelay/relay", "internal/webhookrelay/reconcile", "internal/webhookrelay/admin",
 }
 
-// onlyRooms forbids a package of the relay all others but those named.
-func onlyRooms(from, why string, allowed ...string) importRule {
+// onlyPackages forbids a package of the relay all others but those named.
+func onlyPackages(from, why string, allowed ...string) importRule {
 	rule := importRule{from: []string{"internal/webhookrelay/" + from}, why: why}
-	for _, room := range relayRooms {
-		if name := path.Base(room); name != from && !slices.Contains(allowed, name) {
-			rule.never = append(rule.never, room)
+	for _, p := range relayPackages {
+		if name := path.Base(p); name != from && !slices.Contains(allowed, name) {
+			rule.never = append(rule.never, p)
 		}
 	}
 	return rule
@@ -63,16 +63,16 @@ func importRules() []importRule {
 		{[]string{"internal/webhookrelay/ingest"}, slices.Concat([]string{"internal/objectstore", "internal/secretstore", "internal/lease"}, clients), "ingest takes what strangers send: of the relay it reaches the queue alone, and neither providers nor stores"},
 		{[]string{"internal/webhookrelay/outcome"}, clients, "how a job ends is what every part of the relay says, and knows none"},
 		{[]string{"internal/webhookrelay/state"}, clients, "the state keeps what it is given, and asks nobody"},
-		onlyRooms("outcome", "how a job ends is what every part of the relay says, and knows none"),
-		onlyRooms("queue", "messages are what the parts of the relay share, so they know none of those"),
-		onlyRooms("mapping", "the mapping knows users and members, and nothing of the relay"),
-		onlyRooms("ingest", "ingest takes what strangers send: of the relay it reaches the queue alone", "queue"),
-		onlyRooms("state", "the state keeps what it is given", "outcome"),
-		onlyRooms("tenant", "the tenant is what the others work on", "state", "mapping", "outcome"),
-		onlyRooms("plan", "what would be written does not depend on who writes it", "tenant", "state", "mapping", "outcome"),
-		onlyRooms("relay", "the relay takes its messages from the queue, and works by the plan", "plan", "tenant", "state", "mapping", "outcome", "queue"),
-		onlyRooms("reconcile", "the reconcile tells the relay by the queue alone", "plan", "tenant", "state", "mapping", "outcome", "queue"),
-		onlyRooms("admin", "what people do goes through the state and the queue", "plan", "tenant", "state", "mapping", "outcome", "queue"),
+		onlyPackages("outcome", "how a job ends is what every part of the relay says, and knows none"),
+		onlyPackages("queue", "messages are what the parts of the relay share, so they know none of those"),
+		onlyPackages("mapping", "the mapping knows users and members, and nothing of the relay"),
+		onlyPackages("ingest", "ingest takes what strangers send: of the relay it reaches the queue alone", "queue"),
+		onlyPackages("state", "the state keeps what it is given", "outcome"),
+		onlyPackages("tenant", "the tenant is what the others work on", "state", "mapping", "outcome"),
+		onlyPackages("plan", "what would be written does not depend on who writes it", "tenant", "state", "mapping", "outcome"),
+		onlyPackages("relay", "the relay takes its messages from the queue, and works by the plan", "plan", "tenant", "state", "mapping", "outcome", "queue"),
+		onlyPackages("reconcile", "the reconcile tells the relay by the queue alone", "plan", "tenant", "state", "mapping", "outcome", "queue"),
+		onlyPackages("admin", "what people do goes through the state and the queue", "plan", "tenant", "state", "mapping", "outcome", "queue"),
 		{[]string{"internal/pagination"}, slices.Concat([]string{"internal/..."}, clients, aws), "paging knows the vocabulary of errors and the list of an answer, and neither clients nor stores"},
 		{[]string{"pkg/jsonscan"}, slices.Concat([]string{"internal/...", "pkg/providers/..."}, aws), "splitting JSON knows nothing of what is in it"},
 		{[]string{"pkg/providers/..."}, append([]string{"internal/...", "cmd/..."}, aws...), "the providers are a library of their own"},

@@ -363,7 +363,7 @@ func TestTemplate_RefusesAnIdentityThatNobodyAgreedTo(t *testing.T) {
 	}
 }
 
-// What the relay may create and whom a reconcile sends is judged by the same settings.
+// What the relay may create and which users a reconcile sends is judged by the same settings.
 // Nobody waits for a list who has not asked for that.
 func TestTemplate_RelayAndReconcileJudgeAlike(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// A shelf is a twin with a clock that moves only when told, and one secret.
+// A shelf is a fake with a clock that moves only when told, and one secret.
 type shelf struct {
 	*secretstore.Memory
 

@@ -1,5 +1,5 @@
 // Package secretstore is the seam to AWS Secrets Manager: versioned secrets
-// with stages and a true compare-and-swap, free of AWS. Memory is its twin for
+// with stages and a true compare-and-swap, free of AWS. Memory is its fake for
 // tests and for the local AWS; package smstore implements it on the service;
 // package secretstoretest is the suite that both, and any endpoint, must pass.
 //

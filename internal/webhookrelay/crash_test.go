@@ -205,7 +205,7 @@ func (w *wreck) fresh(name string) int64 {
 	return user
 }
 
-// A voyage is a scenario: members linked people, and what happens to them
+// A voyage is a crash scenario: members linked people, and what happens to them
 // before the process starts.
 type voyage struct {
 	members int
@@ -294,7 +294,7 @@ func (w *wreck) neverAgrees() {
 	w.want[w.users[0]], w.untouched = "別名", true
 }
 
-// isKnown is a user whom a person has made a member before.
+// isKnown is a user that a person has made a member before.
 func (w *wreck) isKnown() {
 	w.identity.By, w.settings.CreateAfterList, w.settings.Link = "field_2", true, tenant.Always
 	w.reconcile() // so that no other member is kept beside this one: calls come in one order

@@ -1,5 +1,5 @@
-// Package webhookrelay carries customers from SuperSaaS to Yappli CRM. It is only the
-// house: its rooms are packages, and its tests are of all of them together.
+// Package webhookrelay carries customers from SuperSaaS to Yappli CRM. It holds
+// no code itself, only the packages below it and the tests of all of them together.
 //
 //	ingest     takes a webhook and puts "user 123 changed" on a queue
 //	queue      what the messages are

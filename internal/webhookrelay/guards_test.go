@@ -26,7 +26,7 @@ func TestReconcile_LeavesAWishOfLater(t *testing.T) {
 }
 
 // Of an identity that others make members of, too, only a list shows the other
-// spellings: a look-up finds one.
+// aliases: a look-up finds one.
 func TestRelay_CreatesAtOnceWhatNoListCouldShow(t *testing.T) {
 	for by, want := range map[string]string{"id": "created", "field_2": "awaiting_list"} {
 		t.Run(by, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestRelay_LeavesAnotherAccountAlone(t *testing.T) {
 	}
 }
 
-// A linked member whom Yappli has no more is given up, and made anew by nobody.
+// A linked member that Yappli has no more is given up, and not made again.
 func TestRelay_GivesUpAMemberWhoIsMissing(t *testing.T) {
 	for name, change := range map[string]func(r *rig, user int64){
 		"change": func(r *rig, user int64) { r.shop.ChangeUser(user, map[string]any{"full_name": "別"}) },

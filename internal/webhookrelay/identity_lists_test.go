@@ -16,7 +16,7 @@ import (
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
-// byHand is a member whom a person made in Yappli.
+// byHand is a member that a person made in Yappli.
 func (r *rig) byHand(unique, name string) yapplitest.Member {
 	r.t.Helper()
 	r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique, "column01": name}})
@@ -38,8 +38,8 @@ func (r *rig) reconcileWhile(happens func()) {
 	r.transport = nil
 }
 
-// What a list shows of a member, claimed or not, counts for whoever asks for
-// its identity: nobody is made twice, and each goes to who asks for it.
+// What a list shows of a member, claimed or not, counts for every user that
+// asks for its identity: no member is made twice, and each goes to its user.
 func TestIdentity_OfAMemberWhomAListShows(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(t *testing.T, r *rig, owner int64)
@@ -105,7 +105,7 @@ func TestIdentity_OfAMemberWhomAListShows(t *testing.T) {
 	}
 }
 
-// A list that shows whom the relay makes meanwhile takes nobody's identity away.
+// A list that shows a member that the relay makes meanwhile takes no identity away.
 func TestIdentity_StaysWithOneMadeWhileTheListsAreRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.identity = tenant.Identity{By: "field_2"}

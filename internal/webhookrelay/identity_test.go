@@ -121,8 +121,8 @@ func TestIdentity_IsNotTakenOverFromItsOwner(t *testing.T) {
 	})
 }
 
-// Of several without a member, it is the one's who holds the claim, whoever was
-// there first.
+// Of several without a member, it belongs to the user that holds the claim,
+// whichever was there first.
 func TestIdentity_IsCreatedForWhoHoldsTheClaim(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.identity = tenant.Identity{By: "field_2"}
@@ -170,7 +170,7 @@ func TestIdentity_OfTwoClaimsOneIsGranted(t *testing.T) {
 	})
 }
 
-// Without rows, a member whom the relay made is found again by a list.
+// Without rows, a member that the relay made is found again by a list.
 func TestIdentity_SurvivesLostRows(t *testing.T) {
 	for _, failing := range []bool{false, true} {
 		inSub(t, func(t *testing.T, r *rig) {

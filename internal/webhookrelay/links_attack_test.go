@@ -162,7 +162,7 @@ func TestLinks_AnEarlierCreationProvesNothing(t *testing.T) {
 	}
 }
 
-// A member whom staff gave another number is not linked a second time.
+// A member that staff gave another number is not linked a second time.
 func TestLinks_AMemberIsOneUsers(t *testing.T) {
 	for _, lookup := range []bool{false, true} {
 		t.Run(strconv.FormatBool(lookup), func(t *testing.T) {

@@ -55,7 +55,7 @@ func (r *rig) settles() {
 	r.outcomes()
 }
 
-// A victim is a member whom the relay did not make, and an attacker the user who
+// A victim is a member that the relay did not make, and an attacker the user who
 // typed its identity.
 func attack(r *rig, mode tenant.LinkMode) (victim yapplitest.Member, attacker int64) {
 	r.guarded(mode)
@@ -199,7 +199,7 @@ func TestLinks_ApprovedByAPerson(t *testing.T) {
 				r.shop.ChangeUser(user, map[string]any{"full_name": "誰か"})
 				r.relay(user, "change")
 				r.settles()
-				r.wantField("V-1", "column01", "本人 改") // both are lost: decided anew
+				r.wantField("V-1", "column01", "本人 改") // both are lost: decided again
 				if len(r.waiting()) != 1 {
 					t.Fatalf("pairs = %+v, want one again", r.waiting())
 				}
@@ -375,7 +375,7 @@ func TestLinks_AfterARefusedCreation(t *testing.T) {
 	})
 }
 
-// A pair that is the same is written once, whoever proposes it.
+// A pair that is the same is written once, by whatever it is proposed.
 func TestLinks_APairIsWrittenOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		_, user := attack(r, tenant.Approve)

@@ -11,7 +11,7 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// TestReconcile_OfAServerThatLowersThePageSize: who is behind the first page is
+// TestReconcile_OfAServerThatLowersThePageSize: who is after the first page is
 // a member all the same, and is not created again.
 func TestReconcile_OfAServerThatLowersThePageSize(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -64,7 +64,7 @@ func TestReconcile_RefusesTheWrongQuirk(t *testing.T) {
 				if n := r.crm.Count("GET /api/ext/users") - before; n > 30 || r.queue.len() > 0 {
 					t.Fatalf("%d requests, %d messages", n, r.queue.len())
 				}
-				r.quirks, r.crm.Generation = `{"update":"partial"}`, 1 // mended: what was read is not gone on with
+				r.quirks, r.crm.Generation = `{"update":"partial"}`, 1 // repaired: what was read is not gone on with
 				lists := r.shop.Count("GET /api/users.json")
 				if report := r.reconcile(); r.shop.Count("GET /api/users.json") == lists || report.Members != len(r.crm.Members()) || report.Drift != 0 || report.Matched+report.Missing != 121 {
 					t.Fatalf("report after the repair = %+v", report)

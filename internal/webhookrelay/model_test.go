@@ -64,7 +64,7 @@ func (p *modelPerson) bears(unique string) {
 }
 
 // plain is the one form of what a person would call the same, by rules of its
-// own for the spellings that spell draws.
+// own for the aliases that spell draws.
 func plain(value string) string {
 	value = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
@@ -109,7 +109,7 @@ func (m *model) same(a, b string) bool {
 	return a != "" && b != "" && plain(strings.TrimPrefix(a, m.prefix)) == plain(strings.TrimPrefix(b, m.prefix))
 }
 
-// had reports whether a person has or had an identity, in whatever spelling.
+// had reports whether a person has or had an identity, under any alias.
 func (m *model) had(p *modelPerson, unique string) bool {
 	return slices.ContainsFunc(p.ever, func(other string) bool { return m.same(other, unique) })
 }
@@ -153,7 +153,7 @@ const (
 //
 // A member keeps the identity that it was made or found with, and its person,
 // whatever identity that one has later. Of several who have or had one identity,
-// in whatever spelling, one has the member: which one, the shop cannot tell. The
+// under any alias, one has the member: which one, the shop cannot tell. The
 // others have none, but for those of whom an operator said that it is not theirs.
 func (m *model) check(members []yapplitest.Member, at stage) error {
 	byUnique, err := m.ours(members)
@@ -254,7 +254,7 @@ func (m *model) ours(members []yapplitest.Member) (map[string]yapplitest.Member,
 	return byUnique, nil
 }
 
-// person returns whose member it is, by the address that whoever is written has;
+// person returns whose member it is, by the address of the person that was written;
 // nil for one who was never written and is of somebody gone, or of whom nobody
 // told.
 func (m *model) person(unique string, member yapplitest.Member, at stage) (*modelPerson, error) {
@@ -343,7 +343,7 @@ func (m *model) waitsForAnother(p *modelPerson, byUnique map[string]yapplitest.M
 }
 
 // candidates are the members that may be a person's: the one with the very
-// unique_id, else those with another spelling of it, but for those that an operator
+// unique_id, else those with another alias of it, but for those that an operator
 // has refused.
 func (m *model) candidates(p *modelPerson, byUnique map[string]yapplitest.Member) (members []string, refused bool) {
 	if _, exact := byUnique[p.unique]; exact {

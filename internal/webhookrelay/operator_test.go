@@ -13,7 +13,7 @@ import (
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
-// madeMember makes a member who is not the relay's, whom the shop may have
+// madeMember makes a member that is not the relay's, which the shop may have
 // disabled, and may have written more about; of a person, perhaps.
 func (s *schedule) madeMember(unique string, p *modelPerson) {
 	values, was := map[string]string{"unique_id": unique, "column01": "古い名前"}, before{}
@@ -33,7 +33,7 @@ func (s *schedule) madeMember(unique string, p *modelPerson) {
 	s.model.before[unique] = was
 }
 
-// madeAgain makes such a member of whom there may be one, in another spelling.
+// madeAgain makes such a member of whom there may be one, under another alias.
 func (s *schedule) madeAgain(p *modelPerson) {
 	unique := s.identity.Prefix + spell(s.random, s.valueOf(p.unique))
 	typed := func(p *modelPerson) bool { return slices.Contains(p.ever, unique) }
@@ -99,7 +99,7 @@ func (s *schedule) decidesRest(links admin.Links) (decided bool) {
 	return decided
 }
 
-// respelled reports whether the member of a pair bears another spelling of the
+// respelled reports whether the member of a pair bears another alias of the
 // person's identity.
 func (s *schedule) respelled(shown admin.Comparison) bool {
 	return shown.Bearer["unique_id"] != s.identity.Prefix+strings.TrimSpace(shown.Fields[s.identity.By])

@@ -32,7 +32,7 @@ func TestReconcile_CreationsCanWaitForANewerList(t *testing.T) {
 	})
 }
 
-// Whom Yappli refuses is no reason for one list after the other.
+// A user that Yappli refuses is no reason for one list after the other.
 func TestReconcile_OfARefusedCreationEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.identity, r.settings.CreateAfterList = tenant.Identity{By: "field_2"}, true

@@ -171,7 +171,7 @@ func TestReconcile_FailedListIsTakenUpAgain(t *testing.T) {
 	})
 }
 
-// At its end a run measures and logs what only a person can mend.
+// At its end a run measures and logs what only a person can repair.
 func TestReconcile_TellsOfWebhooksAndFields(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.reconcile() // without an address there is nothing to count
@@ -366,7 +366,7 @@ func TestCheck_CountsWebhooksAndUnknownFields(t *testing.T) {
 	})
 }
 
-// A second member of one identity is nobody's.
+// A second member of one identity is linked to no user.
 func TestReconcile_LinksOneOfTwoMembers(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.person("双子")

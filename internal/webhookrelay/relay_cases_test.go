@@ -109,7 +109,7 @@ func TestRelay_ObserveReportsAndWritesNothing(t *testing.T) {
 	})
 }
 
-// Observe says whom writing would leave out, and whom it would leave for later.
+// Observe says which users writing would leave out, and which it would postpone.
 func TestRelay_ObserveSaysWhoWaitsOrIsLeftOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.settings.Mode, r.identity = tenant.Observe, tenant.Identity{By: "field_2"}

@@ -13,7 +13,7 @@ import (
 	"hikyaku/pkg/providers/sandbox"
 )
 
-// A door counts what a job asks of the store and of the providers.
+// A door counts the requests of a job to the store and to the providers.
 type door struct {
 	objectstore.Store
 	http.RoundTripper

@@ -195,7 +195,7 @@ func (s *schedule) invent(p *modelPerson) map[string]any {
 }
 
 // identify gives a person an identity, where that is a field: mostly one of its
-// own, but perhaps none, or one that another has or had; in whatever spelling.
+// own, but perhaps none, or one that another has or had; under any alias.
 func (s *schedule) identify(p *modelPerson, fields map[string]any) {
 	s.numbers++
 	value := "M" + strconv.Itoa(s.numbers)
@@ -240,7 +240,7 @@ func (s *schedule) spells(value string) string {
 	return spell(s.random, value)
 }
 
-// seesMade reports whether the relay finds a member whom somebody has just made,
+// seesMade reports whether the relay finds a member that somebody has just made,
 // before it creates one of the very unique_id.
 func (s *schedule) seesMade() bool { return s.settings.CreateAfterList || s.lookup }
 

@@ -24,14 +24,14 @@ func (r *rig) byMail(mode tenant.LinkMode) {
 	r.drop()
 }
 
-// stranger is a member whom a person made in Yappli.
+// stranger is a member that a person made in Yappli.
 func (r *rig) stranger(unique, card string) yapplitest.Member {
 	r.t.Helper()
 	r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique, "column01": "本人", "column04": card}})
 	return r.member(unique)
 }
 
-// mailed is a user of a spelling, with what link_if compares.
+// mailed is a user of an alias, with what link_if compares.
 func (r *rig) mailed(mail, card string) int64 {
 	r.t.Helper()
 	user := r.spelled("email", mail)
@@ -46,7 +46,7 @@ func (r *rig) wantMember(user int64, want string) {
 	}
 }
 
-// 1. What is noted of a member's former spelling hides whose the member is.
+// 1. What is noted of a member's former alias hides whose the member is.
 func TestSpellings_MatchTakesNobodysMember(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.byMail(tenant.Match)
@@ -148,7 +148,7 @@ func TestUpgrade_ClaimsOfMembersThatNoListShows(t *testing.T) {
 	}
 }
 
-// 3. A person is asked about each member whom the newest list shows.
+// 3. A person is asked about each member that the newest list shows.
 func TestSpellings_EachListedMemberIsAskedAbout(t *testing.T) {
 	for name, waits := range map[string]func(r *rig, user int64){
 		"the webhook was lost": func(r *rig, _ int64) { r.reconcile() },
@@ -196,7 +196,7 @@ func TestSpellings_AnApprovalOfOneOfTwoMembers(t *testing.T) {
 	})
 }
 
-// 4b. A member of the very spelling goes first, on whatever page it stands, and its
+// 4b. A member of the exact alias goes first, on whatever page it stands, and its
 // pair is written once.
 func TestSpellings_TheVerySpellingGoesFirst(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -234,7 +234,7 @@ func TestSpellings_TwoOnOnePageEndNoRun(t *testing.T) {
 	}
 }
 
-// 4c. A lost row ends no link of what the relay made, whatever the spelling is now.
+// 4c. A lost row ends no link of what the relay made, whatever the alias is now.
 func TestSpellings_ALostRowEndsNoLink(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.byMail(tenant.Approve)
@@ -249,7 +249,7 @@ func TestSpellings_ALostRowEndsNoLink(t *testing.T) {
 	})
 }
 
-// 5a. Who typed a spelling first and was rejected keeps nobody from its member.
+// 5a. Who typed an alias first and was rejected keeps nobody from its member.
 func TestSpellings_WhoTypedItFirstKeepsNobodyOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.byMail(tenant.Match)
@@ -291,7 +291,7 @@ func TestSpellings_WhoIsGoneKeepsNobodyOut(t *testing.T) {
 	})
 }
 
-// 5c. Nor does a claim without a member on a spelling that its owner has given up.
+// 5c. Nor does a claim without a member on an alias that its owner has given up.
 func TestSpellings_AnOldSpellingKeepsNobodyOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.byMail(tenant.Approve)
@@ -342,7 +342,7 @@ func TestSpellings_DigitsFoldAsTheNumberThatTheyAre(t *testing.T) {
 	})
 }
 
-// A member whom the list leaves out and who cannot be read stops no run under other
+// A member that the list leaves out and who cannot be read stops no run under other
 // rules.
 func TestUpgrade_AnOddMemberStopsNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {

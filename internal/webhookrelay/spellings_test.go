@@ -188,7 +188,7 @@ func TestSpellings_OfTwoUsers(t *testing.T) {
 	}
 }
 
-// Of users who sign up at once with all spellings of one identity, one gets a member.
+// Of users who sign up at once with all aliases of one identity, one gets a member.
 func TestSpellings_AtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.guarded(tenant.Always)
@@ -214,7 +214,7 @@ func TestSpellings_AtOnce(t *testing.T) {
 	})
 }
 
-// A user who changes the spelling while it is not known whether a member was made
+// A user who changes the alias while it is not known whether a member was made
 // keeps that member.
 func TestSpellings_ChangedInDoubt(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -236,7 +236,7 @@ func TestSpellings_ChangedInDoubt(t *testing.T) {
 }
 
 // Under other rules than those that the identities are named by, nobody is created
-// before a complete list has named them anew.
+// before a complete list has named them again.
 func TestSpellings_OtherRules(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.guarded(tenant.Always)

@@ -189,7 +189,7 @@ func (f firstRead) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// forgetful names whoever asks as the owner of an identity whose member is linked.
+// forgetful names the user that asks as the owner of an identity whose member is linked.
 type forgetful struct{ objectstore.Store }
 
 func (f forgetful) Put(ctx context.Context, o objectstore.Object) (string, error) {

@@ -76,8 +76,8 @@ func (k *kind) Unwrap() []error { return k.also }
 // whatever form: a broken clock there must not stop a dataset for years.
 const LongestRetryAfter = time.Hour
 
-// A BlockedError is an ErrUnsent of a request to where none may go. Whoever
-// guards the way out says why, in a constant text without the URL.
+// A BlockedError is an ErrUnsent of a request to where none may go. The
+// transport that refused it says why, in a constant text without the URL.
 type BlockedError string
 
 // Error is the guard's text.

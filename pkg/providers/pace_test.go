@@ -100,8 +100,8 @@ func TestPace_Learns(t *testing.T) {
 	})
 }
 
-// A provider that asks for years is left alone for an hour, and whoever cannot
-// wait so long is told of the refusal.
+// A provider that asks for years is left alone for an hour, and a caller
+// that cannot wait so long is told of the refusal.
 func TestPace_HoldsForAnHourAtMost(t *testing.T) {
 	for _, asked := range []time.Duration{time.Hour, 2 * time.Hour, 10 * 365 * 24 * time.Hour, math.MaxInt64} {
 		synctest.Test(t, func(t *testing.T) {

@@ -1,5 +1,5 @@
 // Command checkbuild asserts that every bootstrap below a directory starts on
-// Amazon Linux 2023 whoever built it: linked statically, stripped, and of at
+// Amazon Linux 2023 on whatever machine it was built: linked statically, stripped, and of at
 // most 15 MB, or 25 MB with what the relay knows of telephone numbers.
 package main
 

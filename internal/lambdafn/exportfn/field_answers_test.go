@@ -114,7 +114,7 @@ func TestField_E01_AnErrorWithStatus200(t *testing.T) {
 	})
 }
 
-// notice stands behind the JSON, as a PHP site's warning does.
+// notice stands after the JSON, as a PHP site's warning does.
 const notice = "\n<br />\n<b>Notice</b>: something is not defined<br />\n"
 
 func TestField_E02_AServerThatIsIllIsNoBrokenRecord(t *testing.T) {

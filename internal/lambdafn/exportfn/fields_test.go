@@ -8,8 +8,8 @@ import (
 	"hikyaku/internal/lambdafn"
 )
 
-// faultsOf returns the faults of one setting, through the door by which the
-// function and the command line load them.
+// faultsOf returns the faults of one setting, loaded as the function and
+// the command line load them.
 func faultsOf(t *testing.T, name, value string) (Settings, string) {
 	t.Helper()
 	s, err := lambdafn.Load[Settings](lambdafn.Environ{Vars: map[string]string{

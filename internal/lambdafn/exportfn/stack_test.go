@@ -122,7 +122,7 @@ func (s *stack) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// function composes the function anew, as a cold start does.
+// function composes the function again, as a cold start does.
 func (s *stack) function() *Function {
 	s.Helper()
 	e := lambdafn.Environ{Vars: s.vars, Out: &s.out, HTTP: cmp.Or[http.RoundTripper](s.way, s), Now: s.now}

@@ -270,7 +270,7 @@ func TestInvoke_RotationByARNOrName(t *testing.T) {
 	}
 }
 
-// A scheduled run fails if another soon may mend a credential, and only then:
+// A scheduled run fails if another soon may repair a credential, and only then:
 // Lambda tries an asynchronous invocation again.
 func TestInvoke_AScheduleFailsWhatIsToBeTriedAgain(t *testing.T) {
 	t.Parallel()

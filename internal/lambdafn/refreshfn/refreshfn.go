@@ -128,7 +128,7 @@ type event struct {
 	RotationToken string `json:"RotationToken"` // sent for rotations through an assumed role; nothing here needs it
 }
 
-// expected names the shapes for whoever sent another one.
+// expected names the shapes for the caller that sent another one.
 const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}, "force" optional), or a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"})`
 
 // Invoke handles one event.

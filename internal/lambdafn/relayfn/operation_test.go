@@ -187,7 +187,7 @@ func (p partly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// A body in base64 above the cap is refused by its length: what is behind the
+// A body in base64 above the cap is refused by its length: what is after the
 // cap is not even looked at, and does not make a shorter one of it.
 func TestIngest_RefusesALargeBodyInBase64(t *testing.T) {
 	t.Parallel()

@@ -107,7 +107,7 @@ func (f *Function) coreConfig(m *mapping.Mapping) tenant.Config {
 }
 
 // Tenant returns what relay and reconcile work on, for commands that need more
-// than an event can ask for. It is opened anew when the tokens belong to
+// than an event can ask for. It is opened again when the tokens belong to
 // another account, tenant or set of quirks.
 func (f *Function) Tenant(ctx context.Context) (*tenant.Tenant, error) {
 	if f.settings.Role == Ingest {
@@ -132,7 +132,7 @@ func (f *Function) Tenant(ctx context.Context) (*tenant.Tenant, error) {
 	return opened, nil
 }
 
-// ready is Tenant for whoever may link, create or disable.
+// ready is Tenant for callers that may link, create or disable.
 func (f *Function) ready(ctx context.Context) (*tenant.Tenant, error) {
 	if err := f.settings.consent(); err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (f *Function) Reconciler(ctx context.Context) (*reconcile.Reconciler, error
 	return reconcile.New(t, f.queue), nil
 }
 
-// Links returns the pairs that people decide, with the function's queue.
+// Links returns the pairs that are pending approval, with the function's queue.
 func (f *Function) Links(ctx context.Context) (admin.Links, error) {
 	t, err := f.ready(ctx)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package secretstoretest is the conformance suite of secretstore.Store. The
-// twin, the local AWS and the real service pass it without Departures:
+// fake, the local AWS and the real service pass it without Departures:
 //
 //	secretstoretest.Run(t, func(*testing.T) secretstore.Store {
 //		return new(secretstore.Memory)

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Links is what people decide: whether a member whom the relay did not make is
-// a user's. It writes decisions, which functions only read.
+// Links are the pairs that are pending approval: whether a member that the relay did
+// not make is a user's. It writes decisions, which functions only read.
 type Links struct {
 	plan.Plan
 

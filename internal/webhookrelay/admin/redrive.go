@@ -88,7 +88,7 @@ type Redriven struct {
 
 // Redrive sends what lies in a dead-letter queue to the relay's queue. It is
 // safe at any later time and may be repeated: a message only says which user to
-// read anew, so an old one brings no old data. Each is deleted after it was
+// read again, so an old one brings no old data. Each is deleted after it was
 // sent, with a deduplication id of its own, so a crash between the two sends it
 // once more and loses nothing. After an error the counts say what was done.
 //

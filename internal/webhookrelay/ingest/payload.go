@@ -54,7 +54,7 @@ func (p payload) kind() (eventKind, bool) {
 	return k, known
 }
 
-// user returns the user whom the payload names; 0 if none. An appointment made
+// user returns the user that the payload names; 0 if none. An appointment made
 // by an administrator has user_id 0.
 func (p payload) user(k eventKind) int64 {
 	id := p.ID

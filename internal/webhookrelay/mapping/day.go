@@ -121,7 +121,7 @@ func (r *dateReader) englishDay() (time.Time, bool) {
 
 func (r *dateReader) between() { r.rest = strings.TrimLeft(r.rest, " ,-") }
 
-// weekday reads the day of the week that may stand behind a date, and reports
+// weekday reads the day of the week that may stand after a date, and reports
 // whether it is that day's: a date that contradicts itself could mean two days.
 func (r *dateReader) weekday(of time.Time) bool {
 	before := r.rest

@@ -383,7 +383,7 @@ func ordered(operator string, a, b value) value {
 // exact is the largest integer up to which floats tell each from the next.
 const exact = 1 << 53
 
-// arithmetic adds two texts one behind the other, and takes everything else for
+// arithmetic adds two texts one after the other, and takes everything else for
 // numbers.
 func arithmetic(operator string, a, b value) value {
 	x, text := a.(string)

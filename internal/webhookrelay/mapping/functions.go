@@ -93,7 +93,7 @@ func textual(usage string, f func(string) string) function {
 	}}
 }
 
-// textAndCounts reads a text and the whole numbers behind it.
+// textAndCounts reads a text and the whole numbers after it.
 func textAndCounts(args []value) (clusters []string, counts []int, ok bool) {
 	text, ok := textOf(args[0])
 	for _, a := range args[1:] {

@@ -24,7 +24,7 @@ func (m *Mapping) Folding() string { return strconv.Itoa(foldVersion) + " " + m.
 func IdentityOf(u supersaas.User, by string) string {
 	switch by {
 	case "id":
-		return strconv.FormatInt(u.ID, 10) // the same in every spelling of the number
+		return strconv.FormatInt(u.ID, 10) // the same in every alias of the number
 	case "fk":
 		return strings.TrimFunc(u.FK, nothing)
 	}
@@ -32,7 +32,7 @@ func IdentityOf(u supersaas.User, by string) string {
 	return strings.TrimFunc(v.Text, nothing)
 }
 
-// FoldIdentity returns the one form of all spellings that a person would call the
+// FoldIdentity returns the one form of all aliases that a person would call the
 // same. Of a telephone number that is E.164, or its digits where it is no valid
 // one. Elsewhere characters of another width count as the usual ones, and so do
 // capitals in what has one @.

@@ -25,7 +25,7 @@ func TestIdentityOf(t *testing.T) {
 	}
 }
 
-// Each line holds spellings that a person would call the same; no two lines do.
+// Each line holds aliases that a person would call the same; no two lines do.
 func TestFoldIdentity(t *testing.T) {
 	t.Parallel()
 	m := folding(t)

@@ -19,7 +19,7 @@ const linkIfKey = "link_if"
 var customerFields = []string{"email", "name", "full_name", "address", "phone", "mobile", "country", "timezone", "field_1", "field_2", "form"}
 
 // LinkIf returns the targets whose values must agree, in the order of the file;
-// none: a person decides on each link.
+// none: each link is pending approval.
 func (m *Mapping) LinkIf() []string { return m.linkIf }
 
 // readLinkIf reads the line once all targets are known.

@@ -149,7 +149,7 @@ func TestMapping_RefusesToStartWithNothing(t *testing.T) {
 	}
 }
 
-// What cannot be read is that field's matter alone, and nobody's fault.
+// What cannot be read concerns that field alone, and is no error of the user.
 func TestMapping_NamesWhatIsUnreadable(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ source, user string }{

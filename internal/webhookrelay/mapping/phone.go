@@ -26,7 +26,7 @@ var (
 	hiddenBefore = regexp.MustCompile(`(?i)(^|[^a-z])([a-z]|x+)$|[?_=%&@$!^|○●◯□■×✕〇零一二三四五六七八九十]$`)
 )
 
-// opensTail reports whether what stands behind a number is no part of it. A sign
+// opensTail reports whether what stands after a number is no part of it. A sign
 // or letter in a digit's place is: 02-300-000* and 02-300-00XX have more digits
 // than are shown.
 func opensTail(before, tail []rune) bool {
@@ -39,7 +39,7 @@ func opensTail(before, tail []rune) bool {
 	return unicode.IsLetter(r) || strings.ContainsRune(tailMarks, r)
 }
 
-// dial reads the number at the beginning of a text, behind a label such as
+// dial reads the number at the beginning of a text, after a label such as
 // "Tel:". It ends where anything stands that separates no groups of digits: the
 // rest is an extension, a floor, a note or a second number. So is a number in
 // brackets that ends the text. False if it cannot be said what is dialed.
@@ -115,7 +115,7 @@ func visible(r rune) rune {
 func separates(r rune) bool { return strings.ContainsRune(" -.・·", r) }
 
 // number is the number in E.164 as the library judges it, if it is valid. An
-// extension may stand behind a last dash, as in 010-60000001-8: the last group
+// extension may stand after a last dash, as in 010-60000001-8: the last group
 // is one if the rest is a number and the whole is none, but not where a plus seems
 // to be forgotten. If both are numbers, and the group is too short to tell, it is
 // neither.

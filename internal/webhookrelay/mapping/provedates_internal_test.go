@@ -149,7 +149,7 @@ func later(day time.Time) time.Time {
 	return day
 }
 
-// offsetWays write an instant behind a day.
+// offsetWays write an instant after a day.
 var offsetWays = []struct {
 	layout string
 	zone   *time.Location

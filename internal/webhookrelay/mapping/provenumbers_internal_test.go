@@ -90,7 +90,7 @@ var ways = []func(p plan, national, bare []string) string{
 	func(p plan, _, b []string) string { return p.code + " " + strings.Join(b, "-") },
 }
 
-// tails are no part of the number; behind the doubtful ones it may be unreadable,
+// tails are no part of the number; after the doubtful ones it may be unreadable,
 // but never another.
 var (
 	tails = []string{

@@ -11,7 +11,7 @@ import (
 )
 
 // TestSchema holds the file that editors read against what Parse knows. To write
-// it anew: hikyaku mapping schema > config/mapping.schema.json
+// it again: hikyaku mapping schema > config/mapping.schema.json
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	stored, err := os.ReadFile("../../../config/" + mapping.SchemaFile)

@@ -37,7 +37,7 @@ type Outcome struct {
 // Done ends a job that needs nothing more.
 func Done(c Class) Outcome { return Outcome{Action: Finish, Class: c} }
 
-// Dead gives a job up: only a person can mend what stops it.
+// Dead gives a job up: only a person can repair what stops it.
 func Dead(c Class, err error) Outcome { return Outcome{Action: Bury, Class: c, Err: err} }
 
 // Later lets a job be tried again, after a fault or what another is to bring.

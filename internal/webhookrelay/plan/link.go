@@ -33,7 +33,7 @@ func (p Plan) PairOf(user int64, m yappli.Member, exact bool) state.Pair {
 }
 
 // MayLink says how a user may be linked to a member that bears the user's
-// identity in one of its spellings, b being what is known of that; else ErrRejected
+// identity under one of its aliases, b being what is known of that; else ErrRejected
 // with the pair that was rejected, or ErrAwaiting with the pair to be proposed.
 func (p Plan) MayLink(ctx context.Context, user int64, person tenant.Person, m yappli.Member, b state.Bearer) (how string, pair state.Pair, err error) {
 	exact := m.UniqueID == person.Unique.Text
@@ -80,7 +80,7 @@ func (p Plan) MatchOf(m yappli.Member) []string {
 	return values
 }
 
-// WithOwner completes what is known of one who bears another spelling of a user's
+// WithOwner completes what is known of one who bears another alias of a user's
 // identity: with its owner's row, if that is another user, and with the member that
 // the row alone tells of.
 func (p Plan) WithOwner(ctx context.Context, user int64, b state.Bearer, unique state.Spelling) (state.Bearer, state.Row, error) {
@@ -105,7 +105,7 @@ func (p Plan) IsMereClaim(b state.Bearer, owner state.Row) bool {
 // TakenBy returns the other user who is linked to a member, as far as the claim on the
 // member's identity and the rows of those who are named in it tell; 0 if nobody is.
 func (p Plan) TakenBy(ctx context.Context, user int64, claim state.HeldClaim, unique state.Spelling, member string) (int64, error) {
-	for _, mark := range claim.Beside("-") { // in whatever spelling
+	for _, mark := range claim.Beside("-") { // under any alias
 		b, owner, err := p.WithOwner(ctx, user, claim.At(mark), unique)
 		if err != nil || b.OfAnother(user) && owner.Member == member {
 			return b.Owner, err

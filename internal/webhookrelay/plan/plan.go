@@ -1,5 +1,5 @@
 // Package plan says what the relay would write to a user's member, and why: what
-// differs, whom a user may be linked to, and whether somebody may be created. The
+// differs, to which member a user may be linked, and whether somebody may be created. The
 // relay, the reconcile and the commands ask the same. It writes nothing but pairs
 // for a person to decide.
 package plan

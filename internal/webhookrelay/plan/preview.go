@@ -18,11 +18,11 @@ import (
 type Standing struct {
 	state.Bearer
 
-	similar bool // in another spelling than the user's
+	similar bool // under another alias than the user's
 	taken   bool // it is another user's
 }
 
-// MemberOf returns the member whom a job would write to, and who owns it if that
+// MemberOf returns the member that a job would write to, and who owns it if that
 // is no row's; none if none is known.
 func (p Plan) MemberOf(ctx context.Context, user int64, person tenant.Person, row state.Row) (Standing, error) {
 	if row.Member != "" || person.Unique.Text == "" {

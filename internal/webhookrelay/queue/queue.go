@@ -13,7 +13,7 @@ import (
 )
 
 // A Message says that one SuperSaaS user may have changed. It is a hint: who
-// handles it reads the user anew. It holds no personal data beyond the user's
+// handles it reads the user again. It holds no personal data beyond the user's
 // number.
 type Message struct {
 	User    int64     `json:"user,string"`

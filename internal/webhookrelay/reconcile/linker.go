@@ -58,7 +58,7 @@ func (r linker) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, 
 	}
 	claim.Set(unique.Mark(), next)
 	if err = r.State.Claims.Swap(ctx, claim); errors.Is(err, objectstore.ErrConflict) {
-		return r.own(ctx, m, owner, inDoubt, rejected) // perhaps another spelling was written: it is judged anew
+		return r.own(ctx, m, owner, inDoubt, rejected) // perhaps another alias was written: it is judged again
 	}
 	return next, cmp.Or(err, awaiting)
 }
@@ -66,7 +66,7 @@ func (r linker) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, 
 // keepIdentity stores a member's identity if it is not known, or only claimed,
 // so that nobody creates a second member of it; with the user whose row links the
 // member, even if by another identity, so that nobody else is linked to it. That one
-// spelling of it is known does not say that all are: while a user waits for a person
+// alias of it is known does not say that all are: while a user waits for a person
 // to decide, all are stored.
 func (r linker) keepIdentity(m yappli.Member, unique state.Spelling, bearers []*record, owner int64, waits bool) func(context.Context) error {
 	isKnown := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) && rec.unique == unique.Folded })
@@ -89,8 +89,8 @@ func (r linker) keepIdentity(m yappli.Member, unique state.Spelling, bearers []*
 	}
 }
 
-// noteRows writes the claims of users whom rows link, or may have made a member, and
-// whom the list of members does not show. Under other rules of folding than the run
+// noteRows writes the claims of users that rows link, or may have made a member, and
+// that the list of members does not show. Under other rules of folding than the run
 // before had, they are nowhere else: a member is asked for then what it bears, as the row
 // of a user who is gone tells only an earlier name.
 func (r linker) noteRows(ctx context.Context) error {
@@ -208,7 +208,7 @@ func (r linker) resolve(ctx context.Context, rec *record, found state.Row) error
 	movedOn := held.State == state.Idle && held.Identity != "" && held.Identity != rec.unique.String()
 	if held.Member != "" || held.State == state.Clean || movedOn {
 		rec.flags &^= unresolved | pending // somebody was faster
-		rec.set(differ)                    // and may have left it: one who reads the user anew decides
+		rec.set(differ)                    // and may have left it: one who reads the user again decides
 		return nil
 	}
 	if held.Unresolved() && r.at.Members.Began.Before(held.Until.Add(r.Settings.LagTime())) {
@@ -227,7 +227,7 @@ func (r linker) resolve(ctx context.Context, rec *record, found state.Row) error
 }
 
 // await leaves it to a person whether a member is the user's. If the link_if
-// fields agree, the relay decides, which reads both anew.
+// fields agree, the relay decides, which reads both again.
 func (r linker) await(ctx context.Context, rec *record, m yappli.Member) error {
 	if matches := r.setAside(rec, m); !matches && rec.is(listed) && !rec.is(decided|rejected) {
 		if err := r.State.Pairs.Propose(ctx, r.PairOf(rec.id, m, true)); err != nil {
@@ -240,7 +240,7 @@ func (r linker) await(ctx context.Context, rec *record, m yappli.Member) error {
 	return nil
 }
 
-// remembered is who bears the spelling of a pair's member.
+// remembered is who bears the alias of a pair's member.
 func (r linker) remembered(ctx context.Context, rec *record, pair state.Pair) (state.Bearer, error) {
 	exact, ok := state.ParseDigest(pair.Identity)
 	if !ok {
@@ -252,8 +252,8 @@ func (r linker) remembered(ctx context.Context, rec *record, pair state.Pair) (s
 }
 
 // remember notes with the identity that the relay made its member, which the
-// creation noted in the row alone: the loss of one of both ends no link. Whoever
-// writes meanwhile has the next run note it.
+// creation noted in the row alone: the loss of one of both ends no link. If
+// another process writes meanwhile, the next run notes it.
 func (r linker) remember(ctx context.Context, rec *record, m yappli.Member) error {
 	unique := r.Spell(m.UniqueID)
 	claim, err := r.State.Claims.Read(ctx, unique)

@@ -9,7 +9,7 @@ import (
 // A matcher finds whose a listed member is. It looks at the records only.
 type matcher struct{ *run }
 
-// bearers are the records of all spellings of an identity. A row of an earlier
+// bearers are the records of all aliases of an identity. A row of an earlier
 // version names the one it was written with.
 func (r matcher) bearers(unique state.Spelling) []*record {
 	found := r.table.bearers(unique.Folded)
@@ -85,8 +85,8 @@ func (r matcher) refuses(rec *record, m yappli.Member, exact bool) bool {
 	return is
 }
 
-// similar are the users without a member whose identity a member bears in another
-// spelling. Each is marked: a person decides, or the link_if fields, where nobody else
+// similar are the users without a member whose identity a member bears under
+// another alias. Each is marked: approval decides, or the link_if fields, where nobody else
 // has a right to the member. The first such member of a run counts, and one who bears
 // the identity exactly before any.
 func (r matcher) similar(bearers []*record, unique state.Spelling, m yappli.Member, free bool) []*record {

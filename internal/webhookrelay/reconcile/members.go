@@ -149,7 +149,7 @@ func (r *members) takeMembers(ctx context.Context, list iter.Seq[yappli.Member])
 	return nil
 }
 
-// ask proposes the pairs of a page's members who bear the identity in another spelling,
+// ask proposes the pairs of a page's members who bear the identity under another alias,
 // but where the page has shown one who bears it exactly.
 func (r *members) ask(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)

@@ -22,7 +22,7 @@ const (
 	aWhile      = 5 * time.Second
 )
 
-// A reader makes a record of whom SuperSaaS lists, and of what the relay knows.
+// A reader makes a record of each user that SuperSaaS lists, with what the relay knows.
 type reader struct{ *run }
 
 // listUsers makes a record of each live user.

@@ -112,7 +112,7 @@ type Report struct {
 	Lost              int `json:"lost"`               // users whose linked member is in no list
 	NoIdentity        int `json:"no_identity"`        // users without the identity field: not written
 	DuplicateIdentity int `json:"duplicate_identity"` // users whose identity another user has: not written
-	AwaitingApproval  int `json:"awaiting_approval"`  // users whose identity a member bears whom the relay did not make: a person decides
+	AwaitingApproval  int `json:"awaiting_approval"`  // users whose identity a member bears that the relay did not make: pending approval
 	LinkRejected      int `json:"link_rejected"`      // users of whom a person decided that such a member is not theirs
 	IdentityChanged   int `json:"identity_changed"`   // users whose identity changed after the link: the link stays
 	UnreadableUsers   int `json:"unreadable_users"`   // users with fields that cannot be read: what Yappli holds of these stays
@@ -137,7 +137,7 @@ type Result struct {
 	Report *Report   `json:"report,omitzero"` // of done; nil if there was nothing to do
 }
 
-// A Difference is one user whom a dry run would put on the queue, or of whom it
+// A Difference is one user that a dry run would put on the queue, or of whom it
 // tells something else.
 type Difference struct {
 	User   int64         `json:"user_id,string"`

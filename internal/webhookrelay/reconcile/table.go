@@ -35,7 +35,7 @@ const (
 	superseded                  // the same user came again, later in the list
 	spoiled                     // a list holds a record of the user, or perhaps of the user's member, that cannot be used
 	left                        // the row says that the difference in record.difference is left as it is
-	pending                     // the member in record.member bears the identity, and a person decides whether it is the user's
+	pending                     // the member in record.member bears the identity, and the link is pending approval
 	decided                     // a person has decided that it is, and the link is not made yet
 	unnoted                     // the row alone says that the relay made the member
 	rejected                    // a person has decided that the member in record.member, who bears the identity exactly, is not
@@ -46,7 +46,7 @@ const (
 type record struct {
 	id     int64        // SuperSaaS user; 0: an identity alone
 	unique state.Digest // of the folded unique_id; zero: none
-	exact  uint64       // hash of its spelling: of the row's, if that links a member or is in doubt, else of the user's; 0: not known
+	exact  uint64       // hash of its alias: of the row's, if that links a member or is in doubt, else of the user's; 0: not known
 	wish   uint64       // hash of the comparable fields' values
 	mask   uint64       // which comparable fields the mapping gives
 	member uint64       // hash of the linked member's id
@@ -59,7 +59,7 @@ type record struct {
 
 const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 8 + 8 + 4 + 4
 
-// bears reports whether a spelling of the record's identity is the record's own, or
+// bears reports whether an alias of the record's identity is the record's own, or
 // may be.
 func (r *record) bears(unique state.Spelling) bool {
 	return r.exact == 0 || r.exact == unique.Exact.Word()

@@ -17,7 +17,7 @@ var (
 	// errInDoubt: the identity is the user's, but what was known of its bearer is
 	// not true any more, so that only a list tells whether a member bears it.
 	errInDoubt = errors.New("only a list tells who bears this identity")
-	// errOldList: what is known of the bearers of other spellings is too old.
+	// errOldList: what is known of the bearers of other aliases is too old.
 	errOldList = errors.New("only a newer list tells who bears this identity in another spelling")
 )
 
@@ -31,7 +31,7 @@ type claimer struct {
 	before state.Row // as it was before the attempt
 }
 
-// claim takes the identity for the user, and returns who bears which spelling of it: no
+// claim takes the identity for the user, and returns who bears which alias of it: no
 // member, so that the caller may create one, or one that may be linked. Each claim
 // swaps the document, also one that only confirms an earlier: of two who read the same,
 // one gets it. Whatever else made the user its owner than a claim which this row tells
@@ -118,7 +118,7 @@ func (c claimer) mayTake(ctx context.Context, m yappli.Member, b state.Bearer) (
 	return state.Bearer{Member: m.ID, Link: how}, true, nil
 }
 
-// similarBearer looks at the other spellings of the identity. It returns the claim
+// similarBearer looks at the other aliases of the identity. It returns the claim
 // on a member who bears one of them and may be linked, with its mark; none, so that
 // one may be created, if there is no such member, or a person has decided that each
 // is somebody else; or it says that it is not certain. What turns out not to be true
@@ -160,7 +160,7 @@ func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (nex
 	return state.Bearer{}, "", certain, nil
 }
 
-// noRival is plan.ErrOtherOwner if another user claims another spelling of the identity:
+// noRival is plan.ErrOtherOwner if another user claims another alias of the identity:
 // of two who held a claim each would give way to the other for ever.
 func (c claimer) noRival(ctx context.Context, claim state.HeldClaim) error {
 	for _, mark := range claim.Beside(c.person.Unique.Mark()) {
@@ -188,7 +188,7 @@ func (c claimer) ask(ctx context.Context, pairs []state.Pair) error {
 	return cmp.Or(c.State.Pairs.Propose(ctx, pairs[chosen]), plan.ErrAwaiting)
 }
 
-// endedWithout reports whether a claim on another spelling certainly made no member.
+// endedWithout reports whether a claim on another alias certainly made no member.
 // It is plan.ErrOtherOwner if it may still make one.
 func (c claimer) endedWithout(ctx context.Context, mark string, b state.Bearer, owner state.Row) (bool, error) {
 	switch b.Owner {
@@ -200,8 +200,8 @@ func (c claimer) endedWithout(ctx context.Context, mark string, b state.Bearer, 
 	return false, c.abandoned(ctx, mark, b, owner)
 }
 
-// mayTakeSimilar is mayTake for a member who bears another spelling, that of a mark. One
-// who is another user's is nobody else's, whatever a person decides. That a member is
+// mayTakeSimilar is mayTake for a member who bears another alias, that of a mark. One
+// that is another user's is of no third user, whatever was decided. That a member is
 // not the user's counts only if a list has been read since that shows who else there is.
 func (c claimer) mayTakeSimilar(ctx context.Context, claim state.HeldClaim, mark string, m yappli.Member) (next state.Bearer, pair state.Pair, err error) {
 	b := claim.At(mark)
@@ -231,8 +231,8 @@ func (c claimer) mayTakeSimilar(ctx context.Context, claim state.HeldClaim, mark
 	return state.Bearer{Member: m.ID, Link: how}, pair, nil
 }
 
-// abandoned returns nil if the owner of a claim on the spelling of a mark neither has nor
-// may have made a member of the identity, and does not ask for one in that spelling. The
+// abandoned returns nil if the owner of a claim on the alias of a mark neither has nor
+// may have made a member of the identity, and does not ask for one under that alias. The
 // row is read after the claim: a claim of the owner that this does not see makes the swap
 // fail.
 func (c claimer) abandoned(ctx context.Context, mark string, b state.Bearer, owner state.Row) error {
@@ -247,7 +247,7 @@ func (c claimer) abandoned(ctx context.Context, mark string, b state.Bearer, own
 	return err
 }
 
-// bears asks Yappli whether the member that was once seen to bear a spelling still
+// bears asks Yappli whether the member that was once seen to bear an alias still
 // bears one that is wanted.
 func (c claimer) bears(ctx context.Context, member string, wanted func(state.Spelling) bool) (yappli.Member, bool, error) {
 	m, err := c.Members.User(ctx, member)

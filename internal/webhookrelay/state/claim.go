@@ -11,21 +11,21 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// A Spelling is one way to write an identity: a unique_id. Whatever a person would
-// call the same has one folded form.
+// A Spelling is an alias of an identity: a unique_id as it is written. Equivalent
+// ones, which a person would call the same, have one folded form.
 type Spelling struct {
 	Text   string // the unique_id; "": the user has none
 	Exact  Digest // of the text
 	Folded Digest // of its folded form: names the claim on the identity
 }
 
-// Is reports whether both are the same spelling.
+// Is reports whether both are the same alias.
 func (a Spelling) Is(b Spelling) bool { return a.Exact == b.Exact }
 
-// Other reports whether both are spellings of one identity, and not the same.
+// Other reports whether both are aliases of one identity, and not the same.
 func (a Spelling) Other(b Spelling) bool { return a.Folded == b.Folded && a.Exact != b.Exact }
 
-// Mark tells a spelling from the others of its identity: "" for the folded form.
+// Mark tells an alias from the others of its identity: "" for the folded form.
 func (a Spelling) Mark() string {
 	if a.Exact == a.Folded {
 		return ""
@@ -33,13 +33,13 @@ func (a Spelling) Mark() string {
 	return a.Exact.String()
 }
 
-// A Bearer is who bears one spelling of an identity.
+// A Bearer is who bears one alias of an identity.
 type Bearer struct {
 	Member string `json:"member,omitempty"` // Yappli id; empty: claimed by a creation
 	Owner  int64  `json:"owner,omitempty"`  // SuperSaaS user; 0: nobody yet
 	Link   string `json:"link,omitempty"`   // how Member came to be Owner's, as in a row; empty: it gives Owner no right to Member
 	Sent   *Sent  `json:"sent,omitempty"`   // by Owner's creation, of which no answer is known
-	Doubt  bool   `json:"doubt,omitempty"`  // a member bears it whom nobody can name
+	Doubt  bool   `json:"doubt,omitempty"`  // a member bears it that cannot be named
 }
 
 // OfAnother reports whether the bearer is owned, and not by a user.
@@ -52,26 +52,26 @@ type Sent struct {
 	Values  string   `json:"values"` // their digest
 }
 
-// A Claim says who bears each spelling of one identity: the document
-// identities/{digest of the folded form}. One swap serializes all spellings.
+// A Claim says who bears each alias of one identity: the document
+// identities/{digest of the folded form}. One swap serializes all aliases.
 type Claim struct {
 	Bearer // of the folded form
 
-	Others map[string]Bearer `json:"others,omitempty"` // of the other spellings, by their mark
+	Others map[string]Bearer `json:"others,omitempty"` // of the other aliases, by their mark
 }
 
 // A HeldClaim is a claim with the document it was read from.
 type HeldClaim struct {
 	claim    Claim
 	document objectstore.Document
-	earlier  bool // what it says of the spelling that was read lies under an earlier version's name only
+	earlier  bool // what it says of the alias that was read lies under an earlier version's name only
 }
 
-// Renamed reports whether what is said of the spelling lies under an earlier version's
+// Renamed reports whether what is said of the alias lies under an earlier version's
 // name only.
 func (c *HeldClaim) Renamed() bool { return c.earlier }
 
-// At returns who bears the spelling of a mark.
+// At returns who bears the alias of a mark.
 func (c *HeldClaim) At(mark string) Bearer {
 	if mark == "" {
 		return c.claim.Bearer
@@ -79,7 +79,7 @@ func (c *HeldClaim) At(mark string) Bearer {
 	return c.claim.Others[mark]
 }
 
-// Set says who bears the spelling of a mark; nobody: the zero bearer. Swap stores it.
+// Set says who bears the alias of a mark; nobody: the zero bearer. Swap stores it.
 func (c *HeldClaim) Set(mark string, b Bearer) {
 	switch {
 	case mark == "":
@@ -94,7 +94,7 @@ func (c *HeldClaim) Set(mark string, b Bearer) {
 	}
 }
 
-// Beside returns the marks of the spellings that have a bearer, without one.
+// Beside returns the marks of the aliases that have a bearer, without one.
 func (c *HeldClaim) Beside(mark string) []string {
 	var marks []string
 	for _, m := range append([]string{""}, slices.Sorted(maps.Keys(c.claim.Others))...) {
@@ -108,14 +108,14 @@ func (c *HeldClaim) Beside(mark string) []string {
 // Claims are the claims on all identities.
 type Claims struct{ documents documents }
 
-// Read returns the claim on the identity of a spelling.
+// Read returns the claim on the identity of an alias.
 func (s Claims) Read(ctx context.Context, unique Spelling) (c HeldClaim, err error) {
 	c.document, err = s.documents.read(ctx, unique.Folded.String(), &c.claim)
 	if err == nil && c.document.Exists() && c.claim.Bearer == (Bearer{}) && len(c.claim.Others) == 0 {
 		c.claim.Doubt = true // as an earlier version says it
 	}
 	if mark := unique.Mark(); err == nil && mark != "" && c.At(mark) == (Bearer{}) {
-		var earlier Bearer // under the name that an earlier version gave the spelling
+		var earlier Bearer // under the name that an earlier version gave the alias
 		document, err := s.documents.read(ctx, mark, &earlier)
 		if err != nil {
 			return c, err
@@ -168,8 +168,8 @@ func (s Claims) Note(ctx context.Context, unique Spelling, b Bearer, known bool)
 	}
 }
 
-// Doubt gives an identity to nobody, because a member bears it whom nobody can
-// name: whoever asks for it waits for a list.
+// Doubt gives an identity to nobody, because a member bears it that cannot be
+// named: a user that asks for it waits for a list.
 func (s Claims) Doubt(ctx context.Context, unique Spelling) error {
 	c, err := s.Read(ctx, unique)
 	if b := c.At(unique.Mark()); err != nil || b.Member != "" || b.Doubt {

@@ -14,7 +14,7 @@ import (
 // How a pair matched.
 const (
 	Exactly = "exact"  // by the identity, character for character
-	Folded  = "folded" // by another spelling of it
+	Folded  = "folded" // by another alias of it
 )
 
 // A Pair is what would be linked, were it decided: the document pairs/{user}.
@@ -54,7 +54,7 @@ func (s Pairs) Propose(ctx context.Context, p Pair) error {
 	for attempt := 1; ; attempt++ {
 		var had Pair
 		document, err := s.documents.read(ctx, strconv.FormatInt(p.User, 10), &had)
-		if err != nil || had.Same(p) && (p.Void.IsZero() || had.Void.Equal(p.Void)) { // whoever has not read the decision cannot know that it is void
+		if err != nil || had.Same(p) && (p.Void.IsZero() || had.Void.Equal(p.Void)) { // without having read the decision, none can know that it is void
 			return err
 		}
 		if _, err = document.Replace(ctx, s.documents.objects, p); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {

@@ -66,7 +66,7 @@ func (r Row) OfAnother(unique Spelling) bool {
 
 // Acquired is the row inflight for a new owner. unique is what a member is to be
 // created by, if the row has none. disabling is set before a request that disables,
-// so that whoever finds the row after a crash knows whose enabled=0 it may be.
+// so that after a crash the row tells whose enabled=0 it may be.
 func (r Row) Acquired(unique Spelling, disabling bool, until time.Time) Row {
 	if r.Member == "" {
 		identity := ""

@@ -91,9 +91,8 @@ func (d documents) users(ctx context.Context, after string) iter.Seq2[int64, err
 	}
 }
 
-// A Key is the random key under which names and values are hashed. Whoever may read
-// the bucket can compute the hashes; whoever sees only the names of its objects
-// cannot.
+// A Key is the random key under which names and values are hashed. Who may read
+// the bucket can compute the hashes; the names of its objects alone are not enough.
 type Key []byte
 
 // ReadKey reads the key below a prefix, or makes it.

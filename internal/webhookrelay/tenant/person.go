@@ -44,7 +44,7 @@ func (t *Tenant) Person(ctx context.Context, user int64) (Person, error) {
 	return t.LivePerson(u), nil
 }
 
-// LivePerson is of a user whom a list showed.
+// LivePerson is of a user that a list showed.
 func (t *Tenant) LivePerson(u supersaas.User) Person {
 	wish := t.Mapping.Wish(u)
 	if slices.Contains(u.Odd(), t.Identity.By) {

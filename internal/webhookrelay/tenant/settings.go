@@ -38,7 +38,7 @@ type Settings struct {
 	Cap int
 	// CreateAfterList makes a creation wait for a list that began Lag after its
 	// event and the user's last change. It matters where others create members,
-	// too: a look-up by unique_id finds one spelling only.
+	// too: a look-up by unique_id finds one alias only.
 	CreateAfterList bool
 	// WebhookURL is where SuperSaaS should post changed users, without the
 	// secret: reconcile counts the webhooks that begin so. Empty: it does
@@ -96,13 +96,13 @@ type Metrics interface {
 type Limiters struct{ SuperSaaS, Yappli *providers.Breaker }
 
 // A LinkMode says what it takes to link a user to a member who bears the user's
-// identity and whom the relay did not make.
+// identity and that the relay did not make.
 type LinkMode string
 
 // The link modes. Without one, Approve holds.
 const (
-	Approve LinkMode = "approve" // a person decides
-	Match   LinkMode = "match"   // the mapping's link_if fields must agree; else a person decides
+	Approve LinkMode = "approve" // pending approval
+	Match   LinkMode = "match"   // the mapping's link_if fields must agree; else pending approval
 	Always  LinkMode = "always"  // the identity is enough
 )
 

@@ -32,7 +32,7 @@
 // connection, parameters pass through as they are, and redirect_url is looked
 // for at the top level and one object down.
 //
-// Whoever holds the URL is logged in as the reader. So Login checks that it is
+// The holder of the URL is logged in as the reader. So Login checks that it is
 // https and lies under actibookone.com or on a host that the quirks name, and a
 // Redirect prints itself as "[redacted]". How long a URL lives, and how often
 // it works, is not documented.

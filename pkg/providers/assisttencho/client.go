@@ -33,7 +33,7 @@ func New(source providers.TokenSource, o *providers.Options) *Client {
 
 // inspect finds the errors that come with a status of success. A page that
 // asks for a password is the login page, to which old PHP applications
-// redirect whoever is not logged in; any other page is a fault of the moment,
+// redirect callers that are not logged in; any other page is a fault of the moment,
 // such as maintenance.
 func inspect(r call.Response) (kind error, detail string) { //nolint:revive,staticcheck // the order of call.Config.Inspect
 	body := bytes.TrimSpace(jsonscan.TrimMark(r.Body)) // a list's answer is as it came
@@ -58,7 +58,7 @@ func inspectError(body []byte) (detail string, kind error) {
 		Error json.RawMessage `json:"error"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || harmless(answer.Error) {
-		return "", nil //nolint:nilerr // whoever decodes the answer finds the same fault
+		return "", nil //nolint:nilerr // the decoder finds the same fault
 	}
 	var code string
 	_ = json.Unmarshal(answer.Error, &code) // anything but a text leaves it empty

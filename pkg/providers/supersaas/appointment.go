@@ -25,7 +25,7 @@ type Appointment struct {
 	ServiceName  string
 	SlotID       int64        // of a booking on a capacity schedule
 	Slot         *Appointment // that slot, if nested
-	UserID       int64        // 0: nobody's, made by an administrator
+	UserID       int64        // 0: none, made by an administrator
 	FullName     string
 	Email        string
 	Price        string // in cents, as sent; PriceDecimal is the amount

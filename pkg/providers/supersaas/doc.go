@@ -106,7 +106,7 @@
 // default is 100 and the most 1000, silently (third party, unverified). The
 // order looks like that of names and is not documented; there is no filter but
 // user[name] and no sorting (ユーザー情報の紹介). An offset counts
-// rows: whoever deletes a user meanwhile makes the list skip another. So
+// rows: a user that is deleted meanwhile makes the list skip another. So
 // compare ids, and stop at an empty page only; Users does the latter. Forms
 // come with form=true (ユーザー情報の紹介).
 //

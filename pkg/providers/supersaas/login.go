@@ -15,7 +15,7 @@ import (
 // hex. It stands for all three in a login link and, under ChecksumAuth, in
 // calls about that user. Spaces in the account's name count as underscores.
 //
-// Whoever holds it can act as the user: it is a Secret.
+// Its holder can act as the user: it is a Secret.
 func Checksum(account string, key providers.Secret, user string) providers.Secret {
 	sum := md5.Sum([]byte(strings.ReplaceAll(account, " ", "_") + key.Reveal() + user)) //nolint:gosec // as above
 	return providers.NewSecret(hex.EncodeToString(sum[:]))

@@ -119,7 +119,7 @@ const (
 // A WriteOptions steers a change. The zero value sends none of the options.
 type WriteOptions struct {
 	// Webhook makes the change fire webhooks, which changes through the API
-	// otherwise never do. Whoever also receives them builds a loop.
+	// otherwise never do. A program that also receives them builds a loop.
 	Webhook   bool
 	Duplicate Duplicate // of CreateUser
 	NotFound  NotFound  // of UpdateUser

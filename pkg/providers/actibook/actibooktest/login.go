@@ -59,7 +59,7 @@ func (s *Server) keywordParameter() string {
 	return s.Quirks.KeywordParameter
 }
 
-// open is the site: it takes the reader whom the URL names to the page asked
+// open is the site: it takes the reader that the URL names to the page asked
 // for, if that lies on the site.
 func (s *Server) open(w http.ResponseWriter, r *sandbox.Request) {
 	t := s.tickets[r.PathValue("ticket")]

@@ -46,7 +46,7 @@ type Server struct {
 
 	seed    uint64
 	users   []user
-	byKey   map[string]int // id of the user whom parameters name
+	byKey   map[string]int // id of the user that parameters name
 	indexed bool           // byKey holds the invented users too
 	nextID  int
 	tickets map[string]*ticket

@@ -11,7 +11,7 @@ import (
 	"hikyaku/pkg/providers/sandbox"
 )
 
-// A user is one site user. It is invented anew whenever it is asked for,
+// A user is one site user. It is invented again whenever it is asked for,
 // until a login or a person writes it.
 type user struct {
 	id  int

@@ -12,7 +12,7 @@ import (
 	"hikyaku/pkg/providers/sandbox"
 )
 
-// A record is one order. It is invented anew whenever it is asked for, until
+// A record is one order. It is invented again whenever it is asked for, until
 // somebody writes it, so that a hundred thousand take little memory.
 type record struct {
 	id  int

@@ -259,7 +259,7 @@ func (c *Client) accept(op string, r Request, response Response) error {
 		return nil
 	}
 	// A list says itself what it is; of what may be found in it, only the
-	// credential is nobody's moment of weakness.
+	// credential is no temporary failure.
 	var err error
 	if errors.Is(kind, providers.ErrUnauthorized) || errors.Is(kind, providers.ErrForbidden) {
 		err = fault(kind, detail)

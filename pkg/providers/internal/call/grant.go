@@ -13,7 +13,7 @@ import (
 const longestLife = 10 * 365 * 24 * time.Hour
 
 // ParseGrant reads a token endpoint's answer. sent is when the request left.
-// err is what Once returned: an OAuth error code that no repetition can mend
+// err is what Once returned: an OAuth error code that no repetition can repair
 // becomes ErrRevoked. Only the access token is required: what stands beside it
 // and cannot be read counts as absent, because the answer may be to a code that
 // is spent, and the token in it is the only one there will be.

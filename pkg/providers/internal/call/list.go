@@ -32,7 +32,7 @@ func (c *Client) List(ctx context.Context, op string, build func(providers.Token
 		return r.Request, err
 	})
 	if err != nil {
-		return jsonscan.List{Body: answer.Body}, err // for whoever keeps what cannot be read
+		return jsonscan.List{Body: answer.Body}, err // for callers that keep what cannot be read
 	}
 	return list, nil
 }

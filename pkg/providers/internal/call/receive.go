@@ -71,7 +71,7 @@ func whole(ctx context.Context, answer *http.Response, most int64, raw bool, usu
 		case err == nil:
 			response.Body = plain
 		case !errors.Is(err, jsonscan.ErrTooLarge):
-			return response, nil // whoever reads the answer says what is wrong with it
+			return response, nil // the reader of the answer says what is wrong with it
 		}
 	}
 	switch {

@@ -282,7 +282,7 @@ func TestDo_ReplacesARejectedTokenOnce(t *testing.T) {
 	}
 }
 
-// The request is built anew for each attempt, with the token of its time.
+// The request is built again for each attempt, with the token of its time.
 func TestDo_Builds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

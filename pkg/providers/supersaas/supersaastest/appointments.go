@@ -163,7 +163,7 @@ func (c bookingCalls) fill(w http.ResponseWriter, r *sandbox.Request, b *booking
 	return true
 }
 
-// setUser reads whose booking it is; 0 makes it nobody's.
+// setUser reads whose booking it is; 0 leaves it without a user.
 func (c bookingCalls) setUser(b *booking, r *sandbox.Request) *complaint {
 	key, sent := r.Lookup("user_id")
 	if !sent {

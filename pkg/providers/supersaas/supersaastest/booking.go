@@ -46,7 +46,7 @@ var slotOrder = []string{"id", "title", "name", "description", "location", "star
 type booking struct {
 	id       int64
 	schedule *schedule
-	user     int64 // 0: nobody's
+	user     int64 // 0: none
 	slot     int   // of a capacity schedule
 	resource int64 // of a resource schedule; 0: one of the two, by the id
 	start    time.Time

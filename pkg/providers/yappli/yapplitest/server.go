@@ -86,7 +86,7 @@ type Knobs struct {
 	// 1000.
 	MaxPage int
 	// Lag makes each list show the members as they were at some instant
-	// within this time, drawn anew for each page.
+	// within this time, drawn again for each page.
 	Lag time.Duration
 	// Skip leaves members out of lists, and nowhere else.
 	Skip func(id string) bool

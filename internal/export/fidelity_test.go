@@ -84,23 +84,25 @@ func TestLines_AreTheRecordsOwnBytes(t *testing.T) {
 		"wrapped":             {yappli, `{"members":[` + strings.Join(member, ",") + `]}`},
 		"wrapped twice":       {yappli, `{"members":[{"member":[` + strings.Join(spaced, " , ") + ` ] }]}`},
 	} {
-		for _, compressed := range []bool{true, false} {
-			b := newBench(t, newList(pagination.Unpaged, 0))
-			b.set.Gzip = compressed
-			got, m, err := exportBody(b, c.shape, []byte(c.body))
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-				continue
-			}
-			for i := range corpus {
-				if i >= len(got) || got[i] != corpus[i] {
-					t.Errorf("%s: line %d is not the record's own bytes", name, i)
+		t.Run(name, func(t *testing.T) {
+			for _, compressed := range []bool{true, false} {
+				b := newBench(t, newList(pagination.Unpaged, 0))
+				b.set.Gzip = compressed
+				got, m, err := exportBody(b, c.shape, []byte(c.body))
+				if err != nil {
+					t.Errorf("%v", err)
+					continue
+				}
+				for i := range corpus {
+					if i >= len(got) || got[i] != corpus[i] {
+						t.Errorf("line %d is not the record's own bytes", i)
+					}
+				}
+				if len(got) != len(corpus) || m.Rejects != 0 || m.Rows != len(corpus) {
+					t.Errorf("%d lines, %d rejects", len(got), m.Rejects)
 				}
 			}
-			if len(got) != len(corpus) || m.Rejects != 0 || m.Rows != len(corpus) {
-				t.Errorf("%s: %d lines, %d rejects", name, len(got), m.Rejects)
-			}
-		}
+		})
 	}
 }
 

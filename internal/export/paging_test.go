@@ -164,16 +164,18 @@ func TestIDs_OfEveryKindFindThePlaceAgain(t *testing.T) {
 		"long":   func(n int) string { return fmt.Sprintf(`{"id":"%s%d"}`, strings.Repeat("長", 39), n) },
 		"longer": func(n int) string { return fmt.Sprintf(`{"id":"%s%d"}`, strings.Repeat("長", 90), n) },
 	} {
-		for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.Unpaged} {
-			l := newList(paging, 60)
-			l.render = render
-			b := newBench(t, l)
-			b.set.PartBytes = 500
-			stops := stopOften(b)
-			if m := b.expectAll(name + " " + string(paging)); m.Drift != (pagination.Drift{}) || stops < 1 && paging != pagination.Unpaged {
-				t.Errorf("%s %s: drift %+v after %d stops", name, paging, m.Drift, stops)
+		t.Run(name, func(t *testing.T) {
+			for _, paging := range []pagination.Paging{pagination.ByOffset, pagination.ByPage, pagination.ByFixedPage, pagination.Unpaged} {
+				l := newList(paging, 60)
+				l.render = render
+				b := newBench(t, l)
+				b.set.PartBytes = 500
+				stops := stopOften(b)
+				if m := b.expectAll(name + " " + string(paging)); m.Drift != (pagination.Drift{}) || stops < 1 && paging != pagination.Unpaged {
+					t.Errorf("%s %s: drift %+v after %d stops", name, paging, m.Drift, stops)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -307,26 +309,28 @@ func TestCursor_WhoseRowIsGone(t *testing.T) {
 	for name, gone := range map[string]int{
 		"none": 0, "the last": 1, "the last two": 2, "the last eight": 8, "all that were read": 20, "more than is remembered": 30,
 	} {
-		l := newList(pagination.ByCursor, 60)
-		l.strict = true
-		b := newBench(t, l)
-		b.set.InFlight = 1
-		read := max(19, gone) // rows of the first requests, each but the first of which repeats one
-		l.edit = func(l *list, request int) {
-			if request == (read+8)/9 {
-				l.rows = slices.Delete(l.rows, read-gone, read)
+		t.Run(name, func(t *testing.T) {
+			l := newList(pagination.ByCursor, 60)
+			l.strict = true
+			b := newBench(t, l)
+			b.set.InFlight = 1
+			read := max(19, gone) // rows of the first requests, each but the first of which repeats one
+			l.edit = func(l *list, request int) {
+				if request == (read+8)/9 {
+					l.rows = slices.Delete(l.rows, read-gone, read)
+				}
 			}
-		}
-		a := b.extract(due)
-		got := counts(ids(t, b.lines(b.manifest(a.Manifest))))
-		for _, n := range l.rows {
-			if got[id(n)] != 1 {
-				t.Errorf("%s: row %d is there %d times", name, n, got[id(n)])
+			a := b.extract(due)
+			got := counts(ids(t, b.lines(b.manifest(a.Manifest))))
+			for _, n := range l.rows {
+				if got[id(n)] != 1 {
+					t.Errorf("row %d is there %d times", n, got[id(n)])
+				}
 			}
-		}
-		if a.Drift.Unresolved > 0 {
-			t.Errorf("%s: drift %+v", name, a.Drift)
-		}
+			if a.Drift.Unresolved > 0 {
+				t.Errorf("drift %+v", a.Drift)
+			}
+		})
 	}
 }
 

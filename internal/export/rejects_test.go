@@ -74,22 +74,24 @@ func TestRejects_ARefusedWriteProvesNothing(t *testing.T) {
 		"another there":    {func(raw []byte) []byte { return raw[1:] }, true},
 		"an empty one too": {func([]byte) []byte { return nil }, true},
 	} {
-		l := newList(pagination.ByCursor, 5)
-		l.timed = true
-		l.broken = map[int]bool{2000: true}
-		b := newBench(t, l)
-		memory := b.store
-		b.store = racingStore{memory, c.other}
-		_, err := b.exporter().Extract(t.Context(), b.run(due))
-		if errors.Is(err, objectstore.ErrConflict) != c.fails {
-			t.Errorf("%s: %v", name, err)
-		}
-		if c.fails {
-			for info, err := range memory.List(t.Context(), "shop/exports/", "") {
-				t.Errorf("%s: %s is stored (%v), and its rejects are not", name, info.Key, err)
+		t.Run(name, func(t *testing.T) {
+			l := newList(pagination.ByCursor, 5)
+			l.timed = true
+			l.broken = map[int]bool{2000: true}
+			b := newBench(t, l)
+			memory := b.store
+			b.store = racingStore{memory, c.other}
+			_, err := b.exporter().Extract(t.Context(), b.run(due))
+			if errors.Is(err, objectstore.ErrConflict) != c.fails {
+				t.Errorf("%v", err)
 			}
-			continue
-		}
-		b.verify(b.key("_manifest.json"))
+			if c.fails {
+				for info, err := range memory.List(t.Context(), "shop/exports/", "") {
+					t.Errorf("%s is stored (%v), and its rejects are not", info.Key, err)
+				}
+				return
+			}
+			b.verify(b.key("_manifest.json"))
+		})
 	}
 }

@@ -77,25 +77,27 @@ func TestVerify_FindsEveryTampering(t *testing.T) {
 		"a part's place":      {manifest(func(m *export.Manifest) { m.Parts[0], m.Parts[1] = m.Parts[1], m.Parts[0] }), "part 0 is"},
 		"a part left unnamed": {manifest(func(m *export.Manifest) { m.Parts = m.Parts[:2] }), "the manifest does not name this object"},
 	} {
-		l := newList(pagination.ByOffset, 40)
-		l.timed = true
-		l.broken = map[int]bool{3000: true}
-		b := newBench(t, l)
-		b.set.Gzip = false
-		b.extract(due)
-		c.tamper(b)
-		v, err := export.Verify(t.Context(), b.store, b.key("_manifest.json"))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		faults := strings.Join(v.Faults, "\n")
-		if c.want == "" && faults != "" || !strings.Contains(faults, c.want) {
-			t.Errorf("%s: faults %q, want %q", name, faults, c.want)
-		}
-		if c.want == "" && (v.Parts < 3 || v.Rows != 39 || v.Bytes != v.Manifest.Bytes) {
-			t.Errorf("verdict %+v", v)
-		}
+		t.Run(name, func(t *testing.T) {
+			l := newList(pagination.ByOffset, 40)
+			l.timed = true
+			l.broken = map[int]bool{3000: true}
+			b := newBench(t, l)
+			b.set.Gzip = false
+			b.extract(due)
+			c.tamper(b)
+			v, err := export.Verify(t.Context(), b.store, b.key("_manifest.json"))
+			if err != nil {
+				t.Errorf("%v", err)
+				return
+			}
+			faults := strings.Join(v.Faults, "\n")
+			if c.want == "" && faults != "" || !strings.Contains(faults, c.want) {
+				t.Errorf("faults %q, want %q", faults, c.want)
+			}
+			if c.want == "" && (v.Parts < 3 || v.Rows != 39 || v.Bytes != v.Manifest.Bytes) {
+				t.Errorf("verdict %+v", v)
+			}
+		})
 	}
 }
 

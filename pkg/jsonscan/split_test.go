@@ -317,10 +317,12 @@ func TestSplit_Limits(t *testing.T) {
 		"unpacked":              {packed(body), jsonscan.Limits{Body: len(body) - 1}, array, true},
 		"as many unpacked":      {packed(body), jsonscan.Limits{Body: len(body)}, array, false},
 	} {
-		_, err := split(c.body, c.limits, c.shape)
-		if errors.Is(err, jsonscan.ErrTooLarge) != c.large || errors.Is(err, jsonscan.ErrNotAList) != c.large || err == nil == c.large {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := split(c.body, c.limits, c.shape)
+			if errors.Is(err, jsonscan.ErrTooLarge) != c.large || errors.Is(err, jsonscan.ErrNotAList) != c.large || err == nil == c.large {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 	// More members than any envelope has are not kept.
 	if _, err := split(`{`+strings.Repeat(`"":0,`, 5000)+`"items":[]}`, jsonscan.Limits{}, items); err == nil {
@@ -387,16 +389,18 @@ func TestSplit_KeepsARecordsBytes(t *testing.T) {
 		"wrapped twice":       {table, `{"members":[{"member":[` + strings.Join(spaced, " , ") + ` ] }]}`},
 		"inner":               {inner, `{"members":{"member":[` + strings.Join(spaced, ",") + `]}}`},
 	} {
-		list, err := jsonscan.Split([]byte(c.body), jsonscan.Limits{}, c.shape)
-		if err != nil || len(list.Records) != len(records) {
-			t.Errorf("%s: %d records, %v", name, len(list.Records), err)
-			continue
-		}
-		for i, r := range list.Records {
-			if string(list.Bytes(r)) != records[i] || r.Fault != "" && r.Fault != "no id" {
-				t.Errorf("%s: record %d is %s (%s)", name, i, list.Bytes(r), r.Fault)
+		t.Run(name, func(t *testing.T) {
+			list, err := jsonscan.Split([]byte(c.body), jsonscan.Limits{}, c.shape)
+			if err != nil || len(list.Records) != len(records) {
+				t.Errorf("%d records, %v", len(list.Records), err)
+				return
 			}
-		}
+			for i, r := range list.Records {
+				if string(list.Bytes(r)) != records[i] || r.Fault != "" && r.Fault != "no id" {
+					t.Errorf("record %d is %s (%s)", i, list.Bytes(r), r.Fault)
+				}
+			}
+		})
 	}
 }
 
@@ -477,13 +481,15 @@ func TestSplit_MemoryOfTheWorstAnswers(t *testing.T) {
 		"white space":          fill(`{"items":[{"id":1}`, ` `, `]}`),
 		"bad UTF-8":            fill(`{"items":[{"id":1,"s":"`, "\xff", `"}]}`),
 	} {
-		raw := []byte(body)
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		_, _ = jsonscan.Split(raw, jsonscan.Limits{Body: size, Elements: 10_000, Record: size}, items)
-		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 3*size {
-			t.Errorf("%s: %d bytes were allocated for %d", name, n, len(body))
-		}
+		t.Run(name, func(t *testing.T) {
+			raw := []byte(body)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = jsonscan.Split(raw, jsonscan.Limits{Body: size, Elements: 10_000, Record: size}, items)
+			runtime.ReadMemStats(&after)
+			if n := after.TotalAlloc - before.TotalAlloc; n > 3*size {
+				t.Errorf("%d bytes were allocated for %d", n, len(body))
+			}
+		})
 	}
 }

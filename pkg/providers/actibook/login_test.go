@@ -117,9 +117,11 @@ func TestLoginRefused(t *testing.T) {
 	for name, parameters := range map[string]map[string]any{
 		"no keyword": {"user_id": "1"}, "unknown keyword": {"keyword": "x"}, "keyword that is no text": {"keyword": 1}, "nothing": nil,
 	} {
-		if _, err := client.Login(t.Context(), parameters); !errors.Is(err, providers.ErrInvalid) {
-			t.Errorf("%s: %v; want ErrInvalid", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := client.Login(t.Context(), parameters); !errors.Is(err, providers.ErrInvalid) {
+				t.Errorf("%v; want ErrInvalid", err)
+			}
+		})
 	}
 	if n := len(siteUsers(t, s)); n != 5 {
 		t.Errorf("%d site users; a refused login makes none", n)
@@ -147,9 +149,11 @@ func TestLoginParameters(t *testing.T) {
 		"no login_url": {actibook.New(providers.Fixed(providers.Token{}), unpaced(&http.Client{Transport: transport})), nil},
 		"bad quirks":   {clientOf(transport, `{"hosts":[]}`), nil},
 	} {
-		if _, err := c.client.Login(t.Context(), c.parameters); !errors.Is(err, providers.ErrInvalid) || transport.Sent != nil {
-			t.Errorf("%s: %v, sent %t", name, err, transport.Sent != nil)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := c.client.Login(t.Context(), c.parameters); !errors.Is(err, providers.ErrInvalid) || transport.Sent != nil {
+				t.Errorf("%v, sent %t", err, transport.Sent != nil)
+			}
+		})
 	}
 }
 
@@ -308,16 +312,18 @@ func TestAnswers(t *testing.T) {
 		"422": {422, nil, providers.ErrInvalid}, "429": {429, nil, providers.ErrRateLimited}, "500": {500, nil, providers.ErrTemporary},
 		"302": {302, nil, providers.ErrInvalid}, "200": {200, nil, providers.ErrInvalid}, "cut": {0, errors.New("canary"), providers.ErrTemporary},
 	} {
-		_, err := clientOf(&canned.Transport{Status: c.status, Body: "canary <html>", Err: c.cut}, "").Login(t.Context(), nil)
-		var e *providers.Error
-		if !errors.Is(err, c.kind) || !errors.As(err, &e) || e.Provider != "actibook" || e.Op != "login" || e.Status != c.status {
-			t.Errorf("%s: %v; want %v", name, err, c.kind)
-		}
-		for _, canary := range []string{"canary", secretToken, "api.test"} {
-			if strings.Contains(err.Error(), canary) {
-				t.Errorf("%s: the error shows %q: %v", name, canary, err)
+		t.Run(name, func(t *testing.T) {
+			_, err := clientOf(&canned.Transport{Status: c.status, Body: "canary <html>", Err: c.cut}, "").Login(t.Context(), nil)
+			var e *providers.Error
+			if !errors.Is(err, c.kind) || !errors.As(err, &e) || e.Provider != "actibook" || e.Op != "login" || e.Status != c.status {
+				t.Errorf("%v; want %v", err, c.kind)
 			}
-		}
+			for _, canary := range []string{"canary", secretToken, "api.test"} {
+				if strings.Contains(err.Error(), canary) {
+					t.Errorf("the error shows %q: %v", canary, err)
+				}
+			}
+		})
 	}
 	s, _ := newSite(nil)
 	o := unpaced(s.Client())

@@ -101,8 +101,10 @@ func TestSandboxRefusals(t *testing.T) {
 		"opaque":            {post("/api/sso/login", bearer("opaque"), `{"parameters":{}}`), 401},
 		"another scheme":    {post("/api/sso/login", jsonType+"Authorization: Basic "+token+"\r\n", `{"parameters":{}}`), 401},
 	} {
-		if answer := replay(t, s, c.raw); answer.StatusCode != c.status {
-			t.Errorf("%s: status %d; want %d", name, answer.StatusCode, c.status)
-		}
+		t.Run(name, func(t *testing.T) {
+			if answer := replay(t, s, c.raw); answer.StatusCode != c.status {
+				t.Errorf("status %d; want %d", answer.StatusCode, c.status)
+			}
+		})
 	}
 }

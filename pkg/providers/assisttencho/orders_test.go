@@ -302,9 +302,11 @@ func TestWriteOrders(t *testing.T) {
 		"get": second(client.GetOrder(t.Context(), "4")), "update": second(client.UpdateOrder(t.Context(), "4", map[string]any{})),
 		"delete": client.DeleteOrder(t.Context(), "4"),
 	} {
-		if !errors.Is(err, providers.ErrNotFound) {
-			t.Errorf("%s of a deleted order: %v; want ErrNotFound", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if !errors.Is(err, providers.ErrNotFound) {
+				t.Errorf("%s of a deleted order: %v; want ErrNotFound", name, err)
+			}
+		})
 	}
 	if _, err := client.CreateOrder(t.Context(), map[string]any{"serial_order_id": 1}); !errors.Is(err, providers.ErrInvalid) {
 		t.Errorf("a number of one's own choice: %v; want ErrInvalid", err)
@@ -361,10 +363,12 @@ func TestSandboxReadsOnlyASCII(t *testing.T) {
 		"no JSON":        {"POST /api/v1/orders.php", "application/json", `{`, 400},
 		"no body":        {"POST /api/v1/orders.php", "application/json", ``, 400},
 	} {
-		raw := fmt.Sprintf("%s HTTP/1.1\r\nHost: a\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", c.head, bearer, c.kind, len(c.body), c.body)
-		if answer := replay(t, s, raw); answer.StatusCode != c.status {
-			t.Errorf("%s: status %d; want %d", name, answer.StatusCode, c.status)
-		}
+		t.Run(name, func(t *testing.T) {
+			raw := fmt.Sprintf("%s HTTP/1.1\r\nHost: a\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", c.head, bearer, c.kind, len(c.body), c.body)
+			if answer := replay(t, s, raw); answer.StatusCode != c.status {
+				t.Errorf("status %d; want %d", answer.StatusCode, c.status)
+			}
+		})
 	}
 }
 
@@ -383,10 +387,12 @@ func TestBodiesAreASCII(t *testing.T) {
 	for name, bad := range map[string]any{
 		"an array": []int{1}, "null": nil, "a text": "x", "a channel": make(chan int), "not UTF-8": json.RawMessage("{\"a\":\"\xff\"}"),
 	} {
-		transport := &canned.Transport{}
-		if _, err := clientOf(transport, "").CreateOrder(t.Context(), bad); !errors.Is(err, providers.ErrInvalid) || transport.Sent != nil {
-			t.Errorf("%s: %v, sent %t; want ErrInvalid and no call", name, err, transport.Sent != nil)
-		}
+		t.Run(name, func(t *testing.T) {
+			transport := &canned.Transport{}
+			if _, err := clientOf(transport, "").CreateOrder(t.Context(), bad); !errors.Is(err, providers.ErrInvalid) || transport.Sent != nil {
+				t.Errorf("%v, sent %t; want ErrInvalid and no call", err, transport.Sent != nil)
+			}
+		})
 	}
 }
 

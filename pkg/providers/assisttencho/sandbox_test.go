@@ -127,10 +127,12 @@ func TestSandboxRefusals(t *testing.T) {
 		"another address":         {"GET /api/v2/orders.php", 404},
 		"token in the query only": {"POST /api/oauth/token.php?client_id=assist-client", 400},
 	} {
-		raw := c.line + " HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n"
-		if answer := replay(t, s, raw); answer.StatusCode != c.status {
-			t.Errorf("%s: status %d; want %d", name, answer.StatusCode, c.status)
-		}
+		t.Run(name, func(t *testing.T) {
+			raw := c.line + " HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+			if answer := replay(t, s, raw); answer.StatusCode != c.status {
+				t.Errorf("status %d; want %d", answer.StatusCode, c.status)
+			}
+		})
 	}
 	if answer := replay(t, s, "GET /api/v1/orders.php?from=x HTTP/1.1\r\nHost: a\r\nAuthorization: Basic "+token+"\r\n\r\n"); answer.StatusCode != 401 {
 		t.Errorf("another scheme: status %d; want 401", answer.StatusCode)

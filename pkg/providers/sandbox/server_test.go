@@ -49,28 +49,30 @@ func TestRequest_ReadsEveryForm(t *testing.T) {
 		"multipart": {form.FormDataContentType(), b.String(), "multipart"},
 		"json":      {"application/json", `{"name":"花子","n":7,"deep":{"a":[1]},"none":null,"yes":true,"big":12345678901234567890}`, "json"},
 	} {
-		w := serve(t, func(r *sandbox.Request) {
-			if r.Bad != nil || r.Param("name") != "花子" || r.Int("n", 1) != 7 || r.Int("none", 3) != 3 || r.Int("name", 4) != 4 || r.Param("q") != "query first" || r.PathValue("id") != "a/b" || string(r.Raw) != c.body {
-				t.Errorf("%s: %v %q %d", what, r.Bad, r.Param("name"), r.Int("n", 1))
+		t.Run(what, func(t *testing.T) {
+			w := serve(t, func(r *sandbox.Request) {
+				if r.Bad != nil || r.Param("name") != "花子" || r.Int("n", 1) != 7 || r.Int("none", 3) != 3 || r.Int("name", 4) != 4 || r.Param("q") != "query first" || r.PathValue("id") != "a/b" || string(r.Raw) != c.body {
+					t.Errorf("%v %q %d", r.Bad, r.Param("name"), r.Int("n", 1))
+				}
+				if _, found := r.Lookup("none"); found {
+					t.Error("null is present")
+				}
+				if _, found := r.Lookup("absent"); found || r.Param("absent") != "" {
+					t.Error("an absent parameter is present")
+				}
+				if c.kind == "json" && (r.Param("deep") != `{"a":[1]}` || r.Param("yes") != "true" || r.Param("big") != "12345678901234567890" || len(r.Fields) != 0) {
+					t.Errorf("json: %q %q %q", r.Param("deep"), r.Param("yes"), r.Param("big"))
+				}
+			}, "POST", "/users/a%2Fb?q=query+first&q=second", c.media, c.body)
+			if w.Code != 201 || w.Body.String() != `{"name":"花子 <&>"}`+"\n" || w.Header().Get("Content-Type") != "application/json; charset=utf-8" {
+				t.Errorf("%d %s", w.Code, w.Body)
 			}
-			if _, found := r.Lookup("none"); found {
-				t.Errorf("%s: null is present", what)
+			for _, line := range []string{"-", "path:id", "query:q", "header:Content-Type", c.kind + ":name"} {
+				if full := "looking\tPOST /users/{id}\t" + line; !slices.Contains(sandbox.Seen(), full) {
+					t.Errorf("not seen: %s", line)
+				}
 			}
-			if _, found := r.Lookup("absent"); found || r.Param("absent") != "" {
-				t.Errorf("%s: an absent parameter is present", what)
-			}
-			if c.kind == "json" && (r.Param("deep") != `{"a":[1]}` || r.Param("yes") != "true" || r.Param("big") != "12345678901234567890" || len(r.Fields) != 0) {
-				t.Errorf("json: %q %q %q", r.Param("deep"), r.Param("yes"), r.Param("big"))
-			}
-		}, "POST", "/users/a%2Fb?q=query+first&q=second", c.media, c.body)
-		if w.Code != 201 || w.Body.String() != `{"name":"花子 <&>"}`+"\n" || w.Header().Get("Content-Type") != "application/json; charset=utf-8" {
-			t.Errorf("%s: %d %s", what, w.Code, w.Body)
-		}
-		for _, line := range []string{"-", "path:id", "query:q", "header:Content-Type", c.kind + ":name"} {
-			if full := "looking\tPOST /users/{id}\t" + line; !slices.Contains(sandbox.Seen(), full) {
-				t.Errorf("%s: not seen: %s", what, line)
-			}
-		}
+		})
 	}
 	if !slices.Contains(sandbox.Seen(), "looking\tPOST /users/{id}\tjson:deep.a") || !slices.IsSorted(sandbox.Seen()) {
 		t.Error("a nested name was not seen")

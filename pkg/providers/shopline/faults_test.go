@@ -28,25 +28,27 @@ func TestFaultsThatPass(t *testing.T) {
 		"cut after":      {Kind: "lost"},
 		"cut half-way":   {Kind: "reset"},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			shop := shoplinetest.New(sandbox.Options{Records: 20, Rate: -1})
-			client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
-			fault.After = 1
-			shop.Inject(fault)
-			start := time.Now()
-			var got int
-			for _, err := range client.Orders(t.Context(), shopline.OrdersQuery{Paging: shopline.Paging{PerPage: 6}}) {
-				if err != nil {
-					t.Fatalf("%s: %v", name, err)
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shop := shoplinetest.New(sandbox.Options{Records: 20, Rate: -1})
+				client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
+				fault.After = 1
+				shop.Inject(fault)
+				start := time.Now()
+				var got int
+				for _, err := range client.Orders(t.Context(), shopline.OrdersQuery{Paging: shopline.Paging{PerPage: 6}}) {
+					if err != nil {
+						t.Fatalf("%v", err)
+					}
+					got++
 				}
-				got++
-			}
-			if got != 20 {
-				t.Errorf("%s: %d orders", name, got)
-			}
-			if waited := time.Since(start); fault.RetryAfter == "7" && waited < 7*time.Second || strings.HasSuffix(fault.RetryAfter, "GMT") && waited < 25*time.Second {
-				t.Errorf("%s: waited %v only", name, waited)
-			}
+				if got != 20 {
+					t.Errorf("%d orders", got)
+				}
+				if waited := time.Since(start); fault.RetryAfter == "7" && waited < 7*time.Second || strings.HasSuffix(fault.RetryAfter, "GMT") && waited < 25*time.Second {
+					t.Errorf("waited %v only", waited)
+				}
+			})
 		})
 	}
 }
@@ -66,25 +68,27 @@ func TestFaultsThatStay(t *testing.T) {
 		"401":     {"401", providers.ErrUnauthorized, 1},
 		"garbage": {"garbage", providers.ErrMalformed, 4},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			shop := shoplinetest.New(sandbox.Options{Records: 20, Rate: -1})
-			client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
-			shop.Inject(sandbox.Fault{Kind: c.kind, After: 1, Times: -1, RetryAfter: "1"})
-			var got int
-			var failures []error
-			for _, err := range client.Customers(t.Context(), shopline.CustomersQuery{Paging: shopline.Paging{PerPage: 6}}) {
-				if err != nil {
-					failures = append(failures, err)
-					continue
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shop := shoplinetest.New(sandbox.Options{Records: 20, Rate: -1})
+				client := shopline.New(providers.Fixed(shop.Token(base)), unhurried(shop))
+				shop.Inject(sandbox.Fault{Kind: c.kind, After: 1, Times: -1, RetryAfter: "1"})
+				var got int
+				var failures []error
+				for _, err := range client.Customers(t.Context(), shopline.CustomersQuery{Paging: shopline.Paging{PerPage: 6}}) {
+					if err != nil {
+						failures = append(failures, err)
+						continue
+					}
+					got++
 				}
-				got++
-			}
-			if got != 6 || len(failures) != 1 || !errors.Is(failures[0], c.want) {
-				t.Errorf("%s: %d customers, then %v", name, got, failures)
-			}
-			if n := shop.Count("GET /v1/customers"); n != 1+c.attempts {
-				t.Errorf("%s: %d requests, want %d", name, n, 1+c.attempts)
-			}
+				if got != 6 || len(failures) != 1 || !errors.Is(failures[0], c.want) {
+					t.Errorf("%d customers, then %v", got, failures)
+				}
+				if n := shop.Count("GET /v1/customers"); n != 1+c.attempts {
+					t.Errorf("%d requests, want %d", n, 1+c.attempts)
+				}
+			})
 		})
 	}
 }
@@ -99,26 +103,28 @@ func TestMalformedAnswers(t *testing.T) {
 		"a bad time": `{"items":[{"id":"1","created_at":"canary"}]}`, "an object for a name": `{"items":[{"id":{"canary":1}}]}`,
 		"null at first": `{"items":null,"pagination":{}}`, "one odd item": `{"items":[{"id":"1"},"canary"],"pagination":{}}`,
 	} {
-		client := answered(200, body)
-		var failures []error
-		for _, err := range client.Customers(ctx, shopline.CustomersQuery{}) {
-			failures = append(failures, err)
-		}
-		for _, err := range client.SearchOrders(ctx, shopline.OrdersSearch{}) {
-			failures = append(failures, err)
-		}
-		if len(failures) != 2 {
-			t.Errorf("%s: %v", name, failures)
-		}
-		for _, err := range failures {
-			want := providers.ErrMalformed
-			if name == "a bad amount" || name == "a bad time" || name == "one odd item" {
-				want = providers.ErrInvalid // the list is one, a record of it is not
+		t.Run(name, func(t *testing.T) {
+			client := answered(200, body)
+			var failures []error
+			for _, err := range client.Customers(ctx, shopline.CustomersQuery{}) {
+				failures = append(failures, err)
 			}
-			if !errors.Is(err, want) || strings.Contains(err.Error(), "canary") {
-				t.Errorf("%s: %v", name, err)
+			for _, err := range client.SearchOrders(ctx, shopline.OrdersSearch{}) {
+				failures = append(failures, err)
 			}
-		}
+			if len(failures) != 2 {
+				t.Errorf("%v", failures)
+			}
+			for _, err := range failures {
+				want := providers.ErrMalformed
+				if name == "a bad amount" || name == "a bad time" || name == "one odd item" {
+					want = providers.ErrInvalid // the list is one, a record of it is not
+				}
+				if !errors.Is(err, want) || strings.Contains(err.Error(), "canary") {
+					t.Errorf("%v", err)
+				}
+			}
+		})
 	}
 	o := unpaced(answering(200, `{"items":[],"padding":"`+strings.Repeat("x", 100)+`"}`))
 	o.MaxBody = 100

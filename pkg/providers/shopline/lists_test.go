@@ -125,17 +125,19 @@ func TestQueries(t *testing.T) {
 			searchValues(),
 		},
 	} {
-		shop, _ := open(3)
-		var got url.Values
-		o := unhurried(shop)
-		o.HTTP.Transport = record{o.HTTP.Transport, &got}
-		client := shopline.New(providers.Fixed(shop.Token(base)), o)
-		if err := c.fetch(client); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if got.Encode() != c.want.Encode() {
-			t.Errorf("%s: sent\n%s\nwant\n%s", name, got.Encode(), c.want.Encode())
-		}
+		t.Run(name, func(t *testing.T) {
+			shop, _ := open(3)
+			var got url.Values
+			o := unhurried(shop)
+			o.HTTP.Transport = record{o.HTTP.Transport, &got}
+			client := shopline.New(providers.Fixed(shop.Token(base)), o)
+			if err := c.fetch(client); err != nil {
+				t.Errorf("%v", err)
+			}
+			if got.Encode() != c.want.Encode() {
+				t.Errorf("sent\n%s\nwant\n%s", got.Encode(), c.want.Encode())
+			}
+		})
 	}
 }
 
@@ -163,14 +165,16 @@ func TestRefusedQueries(t *testing.T) {
 		"negative page":          {Page: -1},
 		"page and cursor":        {Page: 1, PreviousID: "x"},
 	} {
-		_, customers := client.ReadCustomers(ctx, shopline.CustomersQuery{Paging: paging})
-		_, orders := client.ReadOrders(ctx, shopline.OrdersQuery{Paging: paging})
-		_, search := client.ReadOrdersSearch(ctx, shopline.OrdersSearch{Paging: paging})
-		for _, err := range []error{customers, orders, search} {
-			if !errors.Is(err, providers.ErrInvalid) {
-				t.Errorf("%s: %v", name, err)
+		t.Run(name, func(t *testing.T) {
+			_, customers := client.ReadCustomers(ctx, shopline.CustomersQuery{Paging: paging})
+			_, orders := client.ReadOrders(ctx, shopline.OrdersQuery{Paging: paging})
+			_, search := client.ReadOrdersSearch(ctx, shopline.OrdersSearch{Paging: paging})
+			for _, err := range []error{customers, orders, search} {
+				if !errors.Is(err, providers.ErrInvalid) {
+					t.Errorf("%v", err)
+				}
 			}
-		}
+		})
 	}
 	for _, id := range []string{"", "..", "a/b", "a?b", "a b"} {
 		if _, err := client.Order(ctx, id); !errors.Is(err, providers.ErrInvalid) {
@@ -233,9 +237,11 @@ func TestRangesAreInclusive(t *testing.T) {
 		"one instant":      {shopline.CustomersQuery{Created: shopline.Between{From: at("2026-10-02T00:00:00Z"), To: at("2026-10-02T00:00:00Z")}}, 1},
 		"nothing":          {shopline.CustomersQuery{Created: shopline.Between{From: at("2026-10-03T00:00:00Z")}}, 0},
 	} {
-		if got := collect(t, client.Customers(ctx, c.q)); len(got) != c.want {
-			t.Errorf("%s: %d customers, want %d", name, len(got), c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := collect(t, client.Customers(ctx, c.q)); len(got) != c.want {
+				t.Errorf("%d customers, want %d", len(got), c.want)
+			}
+		})
 	}
 }
 
@@ -313,9 +319,11 @@ func TestSearchConditions(t *testing.T) {
 		"paid":            {shopline.OrdersSearch{Paid: shopline.Between{From: at("2025-01-01T00:00:00Z")}}, 40},
 		"two conditions":  {shopline.OrdersSearch{Status: "completed", DeliveryStatus: "returned"}, 1},
 	} {
-		if got := collect(t, client.SearchOrders(ctx, c.q)); len(got) != c.want {
-			t.Errorf("%s: %d orders, want %d", name, len(got), c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := collect(t, client.SearchOrders(ctx, c.q)); len(got) != c.want {
+				t.Errorf("%d orders, want %d", len(got), c.want)
+			}
+		})
 	}
 	byID := shopline.OrdersQuery{OrderIDs: []string{string(all[1].ID), string(all[4].ID)}, CustomerID: string(all[4].CustomerID)}
 	if got := ids(collect(t, client.Orders(ctx, byID)), orderID); !slices.Equal(got, []string{string(all[4].ID)}) {

@@ -43,9 +43,11 @@ func TestDumpAndLoad(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string]string{"no JSON": "{", "no id": `{"orders":[{"name":"x"}]}`, "no object": `{"customers":[5]}`} {
-		if err := other.Load(strings.NewReader(bad)); err == nil {
-			t.Errorf("%s: loaded", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := other.Load(strings.NewReader(bad)); err == nil {
+				t.Error("loaded")
+			}
+		})
 	}
 	if err := other.PutCustomer([]byte(`{`)); err == nil {
 		t.Error("broken JSON was put")

@@ -34,7 +34,9 @@ func TestLists_Lies(t *testing.T) {
 			return client(h).ReadOrdersSearch(ctx, shopline.OrdersSearch{})
 		},
 	} {
-		canned.TestList(t, canned.List{Name: name, Key: "items", Good: good, Read: read})
+		t.Run(name, func(t *testing.T) {
+			canned.TestList(t, canned.List{Name: name, Key: "items", Good: good, Read: read})
+		})
 	}
 }
 

@@ -102,19 +102,21 @@ func TestAppLives(t *testing.T) {
 		"just within the refresh's grace": {life + 24*time.Hour - time.Second, false, true},
 		"after the refresh's grace":       {life + 24*time.Hour, false, false},
 	} {
-		_, clock, connection, authority := appShop()
-		grant, err := authority.Obtain(ctx, connection, connection.ClientSecrets[0], connection.Code, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		clock.now = clock.now.Add(c.wait)
-		if err := authority.Probe(ctx, connection, tokenOf(connection, grant)); (err == nil) != c.access {
-			t.Errorf("%s: probe: %v", name, err)
-		}
-		_, err = authority.Obtain(ctx, connection, connection.ClientSecrets[0], grant.Refresh, false)
-		if (err == nil) != c.refresh || err != nil && !errors.Is(err, providers.ErrRevoked) {
-			t.Errorf("%s: refresh: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, clock, connection, authority := appShop()
+			grant, err := authority.Obtain(ctx, connection, connection.ClientSecrets[0], connection.Code, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			clock.now = clock.now.Add(c.wait)
+			if err := authority.Probe(ctx, connection, tokenOf(connection, grant)); (err == nil) != c.access {
+				t.Errorf("probe: %v", err)
+			}
+			_, err = authority.Obtain(ctx, connection, connection.ClientSecrets[0], grant.Refresh, false)
+			if (err == nil) != c.refresh || err != nil && !errors.Is(err, providers.ErrRevoked) {
+				t.Errorf("refresh: %v", err)
+			}
+		})
 	}
 	for wait, works := range map[time.Duration]bool{599 * time.Second: true, 600 * time.Second: false} {
 		_, clock, connection, authority := appShop()
@@ -141,14 +143,16 @@ func TestExpiryCountsFromCreation(t *testing.T) {
 		"null":             {"null", 100000 * time.Second},
 		"of another shape": {"{}", 100000 * time.Second},
 	} {
-		o := &providers.Options{HTTP: answering(200, `{"access_token":"a","refresh_token":"r","expires_in":100000,"created_at":`+want.created+`}`)}
-		grant, err := shopline.NewAuthority(o).Obtain(ctx, c, c.ClientSecrets[0], c.Code, true)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if life := grant.ExpiresAt.Sub(grant.ObtainedAt); (life - want.life).Abs() > 2*time.Second {
-			t.Errorf("%s: life %v, want %v", name, life, want.life)
-		}
+		t.Run(name, func(t *testing.T) {
+			o := &providers.Options{HTTP: answering(200, `{"access_token":"a","refresh_token":"r","expires_in":100000,"created_at":`+want.created+`}`)}
+			grant, err := shopline.NewAuthority(o).Obtain(ctx, c, c.ClientSecrets[0], c.Code, true)
+			if err != nil {
+				t.Fatalf("%v", err)
+			}
+			if life := grant.ExpiresAt.Sub(grant.ObtainedAt); (life - want.life).Abs() > 2*time.Second {
+				t.Errorf("life %v, want %v", life, want.life)
+			}
+		})
 	}
 	o := &providers.Options{HTTP: answering(200, `{"access_token":"a","expires_in":null,"created_at":5}`)}
 	if grant, err := shopline.NewAuthority(o).Obtain(ctx, c, c.ClientSecrets[0], c.Code, true); err != nil || !grant.ExpiresAt.IsZero() || !grant.Refresh.Empty() {
@@ -176,20 +180,22 @@ func TestObtainFailures(t *testing.T) {
 		"form for JSON":   {func(c *providers.Connection) { c.Quirks = []byte(`{"token_body":"form"}`) }, providers.Secret{}, other, providers.ErrInvalid, 1},
 		"no absolute URL": {func(c *providers.Connection) { c.TokenURL = "/token" }, providers.Secret{}, other, providers.ErrInvalid, 0},
 	} {
-		shop, _, connection, authority := appShop()
-		secret := connection.ClientSecrets[0]
-		if !c.secret.Empty() {
-			secret = c.secret
-		}
-		if c.change != nil {
-			c.change(&connection)
-		}
-		if _, err := authority.Obtain(ctx, connection, secret, c.spend, false); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
-		}
-		if n := shop.Count(""); n != c.calls {
-			t.Errorf("%s: %d calls, want %d", name, n, c.calls)
-		}
+		t.Run(name, func(t *testing.T) {
+			shop, _, connection, authority := appShop()
+			secret := connection.ClientSecrets[0]
+			if !c.secret.Empty() {
+				secret = c.secret
+			}
+			if c.change != nil {
+				c.change(&connection)
+			}
+			if _, err := authority.Obtain(ctx, connection, secret, c.spend, false); !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			if n := shop.Count(""); n != c.calls {
+				t.Errorf("%d calls, want %d", n, c.calls)
+			}
+		})
 	}
 	shop, _, connection, authority := appShop()
 	grant, err := authority.Obtain(ctx, connection, connection.ClientSecrets[0], connection.Code, true)
@@ -265,11 +271,13 @@ func TestAuthorizeURLFaults(t *testing.T) {
 		"redirect with a query":    func(c *providers.Connection) { c.RedirectURI += "?a=b" },
 		"unknown quirk":            func(c *providers.Connection) { c.Quirks = []byte(`{"scope":"orders"}`) },
 	} {
-		_, _, c, _ := appShop()
-		change(&c)
-		if address, err := shopline.AuthorizeURL(c, "s"); !errors.Is(err, providers.ErrInvalid) || address != "" {
-			t.Errorf("%s: %q, %v", name, address, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, _, c, _ := appShop()
+			change(&c)
+			if address, err := shopline.AuthorizeURL(c, "s"); !errors.Is(err, providers.ErrInvalid) || address != "" {
+				t.Errorf("%q, %v", address, err)
+			}
+		})
 	}
 }
 
@@ -388,16 +396,18 @@ func TestProbeComparesMerchant(t *testing.T) {
 		"nothing to compare":   {"example-shop", `{"user":{"_id":"1"}}`, providers.ErrInvalid},
 		"not JSON":             {"example-shop", `<html>`, providers.ErrInvalid},
 	} {
-		connection := providers.Connection{Provider: providers.SHOPLINE, Kind: providers.Static, BaseURL: base, Account: c.account}
-		o := &providers.Options{HTTP: answering(200, c.answer)}
-		err := shopline.NewAuthority(o).Probe(ctx, connection, tokenOf(connection, providers.Grant{Access: providers.NewSecret("t")}))
-		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
-		}
-		var e *providers.Error
-		if err != nil && (!errors.As(err, &e) || e.Op != "token.info" || e.Detail == "" || e.Status != 200) {
-			t.Errorf("%s: %#v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			connection := providers.Connection{Provider: providers.SHOPLINE, Kind: providers.Static, BaseURL: base, Account: c.account}
+			o := &providers.Options{HTTP: answering(200, c.answer)}
+			err := shopline.NewAuthority(o).Probe(ctx, connection, tokenOf(connection, providers.Grant{Access: providers.NewSecret("t")}))
+			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			var e *providers.Error
+			if err != nil && (!errors.As(err, &e) || e.Op != "token.info" || e.Detail == "" || e.Status != 200) {
+				t.Errorf("%#v", err)
+			}
+		})
 	}
 }
 
@@ -413,23 +423,25 @@ func TestHandle(t *testing.T) {
 		"nothing":                {"", ``, "", "hikyaku"},
 		"the quirk with no user": {"64aa0000000000000000000a", `{"handle":"group"}`, "", "group"},
 	} {
-		var agents []string
-		transport := agent{answering(200, `{"access_token":"a"}`).Transport, &agents}
-		o := &providers.Options{HTTP: &http.Client{Transport: transport}, UserAgent: c.agent}
-		connection := providers.Connection{Kind: providers.OneTimePair, BaseURL: base, TokenURL: base, Account: c.account, Quirks: []byte(c.quirks)}
-		authority := shopline.NewAuthority(o)
-		if _, err := authority.Obtain(ctx, connection, providers.Secret{}, providers.NewSecret("r"), false); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		connection.Account = ""
-		token := tokenOf(connection, providers.Grant{})
-		token.Account = c.account
-		if err := authority.Probe(ctx, connection, token); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if fmt.Sprint(agents) != fmt.Sprint([]string{c.want, c.want}) {
-			t.Errorf("%s: agents %q, want %q", name, agents, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			var agents []string
+			transport := agent{answering(200, `{"access_token":"a"}`).Transport, &agents}
+			o := &providers.Options{HTTP: &http.Client{Transport: transport}, UserAgent: c.agent}
+			connection := providers.Connection{Kind: providers.OneTimePair, BaseURL: base, TokenURL: base, Account: c.account, Quirks: []byte(c.quirks)}
+			authority := shopline.NewAuthority(o)
+			if _, err := authority.Obtain(ctx, connection, providers.Secret{}, providers.NewSecret("r"), false); err != nil {
+				t.Errorf("%v", err)
+			}
+			connection.Account = ""
+			token := tokenOf(connection, providers.Grant{})
+			token.Account = c.account
+			if err := authority.Probe(ctx, connection, token); err != nil {
+				t.Errorf("%v", err)
+			}
+			if fmt.Sprint(agents) != fmt.Sprint([]string{c.want, c.want}) {
+				t.Errorf("agents %q, want %q", agents, c.want)
+			}
+		})
 	}
 }
 

@@ -256,13 +256,15 @@ func TestWebhookSecretField(t *testing.T) {
 	s.AddUser(map[string]any{"name": "a", "full_name": "山田", "phone": 5, "group": nil})
 	e := must(supersaas.ParseWebhook([]byte(r.bodies[0])))[0]
 	for name, want := range map[string]string{"our_key": "s3cret <ü>", "full_name": "山田", "phone": "5", "fk": "-", "other": "-", "Our_key": "-"} {
-		got, ok := e.Text(name)
-		if !ok {
-			got = "-"
-		}
-		if got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, ok := e.Text(name)
+			if !ok {
+				got = "-"
+			}
+			if got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		})
 	}
 }
 

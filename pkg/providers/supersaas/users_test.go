@@ -126,10 +126,12 @@ func TestGetUserByEveryKey(t *testing.T) {
 		"id": {supersaas.ID(id), id}, "fk": {supersaas.FK("123"), id}, "name": {supersaas.Name("hanako+1 /x?@mail.example"), id},
 		"awkward fk": {supersaas.FK("店/1 A&b={}"), odd}, "digits as a name": {supersaas.Name("777"), digits},
 	} {
-		u, err := c.GetUser(ctx, tc.key, false)
-		if err != nil || u.ID != tc.want {
-			t.Errorf("%s: user %d, %v", name, u.ID, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			u, err := c.GetUser(ctx, tc.key, false)
+			if err != nil || u.ID != tc.want {
+				t.Errorf("user %d, %v", u.ID, err)
+			}
+		})
 	}
 	u := must(c.GetUser(ctx, supersaas.FK("123"), false))
 	if u.FK != "123" || u.FullName != "山田 花子" || u.Credit != "2.5" || u.Role != supersaas.RoleUser || u.CreatedOn.IsZero() || u.Deleted {

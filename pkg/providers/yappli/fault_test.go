@@ -41,40 +41,42 @@ func TestErrorsHoldNothingOfTheAnswer(t *testing.T) {
 		"empty":       {200, ``, providers.ErrInvalid},
 		"another API": {200, `{"yamada@mail.example":"AT-secret"}`, providers.ErrInvalid},
 	} {
-		client := scripted(t, `{"lookup":"unique_id"}`, c.status, c.body)
-		for op, call := range map[string]func() error{
-			"users.get":          func() error { _, err := client.User(t.Context(), "8"); return err },
-			"users.by_unique_id": func() error { _, err := client.UserByUniqueID(t.Context(), "u"); return err },
-			"users.create": func() error {
-				_, err := client.CreateUser(t.Context(), yappli.Fields{"unique_id": yappli.Text("u"), "password": yappli.Text("pass-secret")})
-				return err
-			},
-			"users.update": func() error {
-				_, err := client.UpdateUser(t.Context(), "8", yappli.Fields{"password": yappli.Text("pass-secret")})
-				return err
-			},
-			"users.list": func() error { _, err := all(t, client); return err },
-			"handover.check": func() error {
-				_, err := client.CheckHandover(t.Context(), providers.NewSecret("HO-secret"), "8")
-				return err
-			},
-		} {
-			err := call()
-			want := c.want
-			if op == "users.list" && c.status == http.StatusOK { // a list is read more strictly, and asked for again
-				want = providers.ErrMalformed
-			}
-			var e *providers.Error
-			if !errors.Is(err, want) || !errors.As(err, &e) || e.Op != op || e.Status != c.status || e.Provider != "yappli" {
-				t.Errorf("%s, %s: %+v", name, op, err)
-				continue
-			}
-			for _, leak := range []string{"secret", "yamada", "example", "http"} {
-				if strings.Contains(err.Error(), leak) {
-					t.Errorf("%s, %s: %q is in %v", name, op, leak, err)
+		t.Run(name, func(t *testing.T) {
+			client := scripted(t, `{"lookup":"unique_id"}`, c.status, c.body)
+			for op, call := range map[string]func() error{
+				"users.get":          func() error { _, err := client.User(t.Context(), "8"); return err },
+				"users.by_unique_id": func() error { _, err := client.UserByUniqueID(t.Context(), "u"); return err },
+				"users.create": func() error {
+					_, err := client.CreateUser(t.Context(), yappli.Fields{"unique_id": yappli.Text("u"), "password": yappli.Text("pass-secret")})
+					return err
+				},
+				"users.update": func() error {
+					_, err := client.UpdateUser(t.Context(), "8", yappli.Fields{"password": yappli.Text("pass-secret")})
+					return err
+				},
+				"users.list": func() error { _, err := all(t, client); return err },
+				"handover.check": func() error {
+					_, err := client.CheckHandover(t.Context(), providers.NewSecret("HO-secret"), "8")
+					return err
+				},
+			} {
+				err := call()
+				want := c.want
+				if op == "users.list" && c.status == http.StatusOK { // a list is read more strictly, and asked for again
+					want = providers.ErrMalformed
+				}
+				var e *providers.Error
+				if !errors.Is(err, want) || !errors.As(err, &e) || e.Op != op || e.Status != c.status || e.Provider != "yappli" {
+					t.Errorf("%s, %s: %+v", name, op, err)
+					continue
+				}
+				for _, leak := range []string{"secret", "yamada", "example", "http"} {
+					if strings.Contains(err.Error(), leak) {
+						t.Errorf("%s, %s: %q is in %v", name, op, leak, err)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 

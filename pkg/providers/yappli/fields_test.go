@@ -191,9 +191,11 @@ func TestWritesThatAreRefusedBeforeTheyAreSent(t *testing.T) {
 		"negative limit":              func() error { _, err := c.ReadUsers(ctx, yappli.UsersQuery{Limit: -1}); return err },
 		"negative page":               func() error { _, err := c.ReadUsers(ctx, yappli.UsersQuery{Page: -1}); return err },
 	} {
-		if err := call(); !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "yappli") {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := call(); !errors.Is(err, providers.ErrInvalid) || !strings.Contains(err.Error(), "yappli") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 	if n := s.Count(""); n != 0 {
 		t.Errorf("%d requests were sent", n)

@@ -76,10 +76,12 @@ func TestDecodeUsersRefusesWhatIsNoMember(t *testing.T) {
 		"null id": `{"id":null}`, "empty id": `{"members":[` + fullMember + `,{"id":""}]}`, "cut short": `{"members":[{"member":{"id":"1"`,
 		"two documents": fullMember + fullMember, "too deep": deep(9), "garbage": "\x00\xff\xfe", "not UTF-8": strings.Replace(fullMember, "メモ", "\xff", 1),
 	} {
-		members, err := yappli.DecodeUsers([]byte(body))
-		if !errors.Is(err, providers.ErrInvalid) {
-			t.Errorf("%s: %d members, %v", name, len(members), err)
-		}
+		t.Run(name, func(t *testing.T) {
+			members, err := yappli.DecodeUsers([]byte(body))
+			if !errors.Is(err, providers.ErrInvalid) {
+				t.Errorf("%d members, %v", len(members), err)
+			}
+		})
 	}
 }
 
@@ -100,9 +102,11 @@ func TestMemberIsLenientInTypes(t *testing.T) {
 		t.Errorf("decoded %+v", m)
 	}
 	for name, want := range map[string]string{"enabled": "1", "logined": "1", "rank": "3", "unique_id": "20450117", "secret_question": "q"} {
-		if got, shown := m.Field(name); got != want || !shown {
-			t.Errorf("Field(%q) = %q, %v", name, got, shown)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, shown := m.Field(name); got != want || !shown {
+				t.Errorf("Field(%q) = %q, %v", name, got, shown)
+			}
+		})
 	}
 	for _, name := range []string{"id", "point", "external_ids", "secret_quetion", "password", "column03", "column51", "login_id"} {
 		if got, shown := m.Field(name); got != "" || shown {

@@ -117,25 +117,27 @@ func TestObtainFailures(t *testing.T) {
 		"not JSON":       {nil, sandbox.Garbage, providers.ErrInvalid, 1},
 		"unknown client": {nil, sandbox.Denied, providers.ErrUnauthorized, 1},
 	} {
-		s.SetFaults(sandbox.Faults{})
-		if c.fault != "" {
-			s.Inject(sandbox.Fault{Kind: c.fault})
-		}
-		connection := s.Connection(base)
-		if c.change != nil {
-			c.change(&connection)
-		}
-		before := s.Count("")
-		g, err := obtain(t, &providers.Options{HTTP: s.Client()}, connection)
-		if !errors.Is(err, c.want) || !g.Access.Empty() || !g.Refresh.Empty() {
-			t.Errorf("%s: %v", name, err)
-		}
-		if n := s.Count("") - before; n != c.sent {
-			t.Errorf("%s: %d requests", name, n)
-		}
-		if err != nil && (strings.Contains(err.Error(), yapplitest.ClientSecret) || strings.Contains(err.Error(), "example")) {
-			t.Errorf("%s: the error shows too much: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			s.SetFaults(sandbox.Faults{})
+			if c.fault != "" {
+				s.Inject(sandbox.Fault{Kind: c.fault})
+			}
+			connection := s.Connection(base)
+			if c.change != nil {
+				c.change(&connection)
+			}
+			before := s.Count("")
+			g, err := obtain(t, &providers.Options{HTTP: s.Client()}, connection)
+			if !errors.Is(err, c.want) || !g.Access.Empty() || !g.Refresh.Empty() {
+				t.Errorf("%v", err)
+			}
+			if n := s.Count("") - before; n != c.sent {
+				t.Errorf("%d requests", n)
+			}
+			if err != nil && (strings.Contains(err.Error(), yapplitest.ClientSecret) || strings.Contains(err.Error(), "example")) {
+				t.Errorf("the error shows too much: %v", err)
+			}
+		})
 	}
 }
 
@@ -162,13 +164,15 @@ func TestTokenAnswers(t *testing.T) {
 		"error as success": {`{"error":"invalid_client","error_description":"x"}`, 0, providers.ErrRevoked},
 		"login page":       {"<!doctype html><title>ログイン</title>", 0, providers.ErrInvalid},
 	} {
-		g, err := obtain(t, &providers.Options{HTTP: &http.Client{Transport: script{status: 200, body: v.body}}}, c)
-		if !errors.Is(err, v.want) || (err == nil) == g.Access.Empty() || !g.Refresh.Empty() {
-			t.Errorf("%s: %v", name, err)
-		}
-		if v.life == 0 && !g.ExpiresAt.IsZero() || v.life != 0 && g.ExpiresAt.Sub(g.ObtainedAt) != v.life {
-			t.Errorf("%s: lives %v", name, g.ExpiresAt.Sub(g.ObtainedAt))
-		}
+		t.Run(name, func(t *testing.T) {
+			g, err := obtain(t, &providers.Options{HTTP: &http.Client{Transport: script{status: 200, body: v.body}}}, c)
+			if !errors.Is(err, v.want) || (err == nil) == g.Access.Empty() || !g.Refresh.Empty() {
+				t.Errorf("%v", err)
+			}
+			if v.life == 0 && !g.ExpiresAt.IsZero() || v.life != 0 && g.ExpiresAt.Sub(g.ObtainedAt) != v.life {
+				t.Errorf("lives %v", g.ExpiresAt.Sub(g.ObtainedAt))
+			}
+		})
 	}
 }
 
@@ -187,10 +191,12 @@ func TestProbeDoubts(t *testing.T) {
 		"wrong address": {403, "", providers.ErrForbidden},
 		"broken":        {500, "", providers.ErrTemporary},
 	} {
-		a := yappli.NewAuthority(&providers.Options{HTTP: &http.Client{Transport: script{status: c.status, body: c.body}}, Attempts: 9})
-		if err := a.Probe(t.Context(), providers.Connection{}, token); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			a := yappli.NewAuthority(&providers.Options{HTTP: &http.Client{Transport: script{status: c.status, body: c.body}}, Attempts: 9})
+			if err := a.Probe(t.Context(), providers.Connection{}, token); !errors.Is(err, c.want) {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 	// A probe asks for one user, once.
 	s := quick(3)

@@ -138,29 +138,31 @@ func TestPages(t *testing.T) {
 		"later":             {pager{pages: [][]int{{1}, {2, 3}, {2, 3}}}, 0, "1 2 3 ", "{0 0 }{1 1 1}{2 3 3}", providers.ErrInvalid},
 		"an overlap":        {pager{pages: [][]int{{1, 2}, {2, 3}}}, 0, "1 2 2 3 ", "{0 0 }{1 2 2}{2 4 3}", nil},
 	} {
-		var items string
-		var last error
-		errs, count := 0, 0
-		for item, err := range call.Pages(t.Context(), c.pager.fetch, func(n int) string { return fmt.Sprint(n) }) {
-			if err != nil {
-				last = err
-				errs++
-				if item != 0 {
-					t.Errorf("%s: an item beside an error", what)
+		t.Run(what, func(t *testing.T) {
+			var items string
+			var last error
+			errs, count := 0, 0
+			for item, err := range call.Pages(t.Context(), c.pager.fetch, func(n int) string { return fmt.Sprint(n) }) {
+				if err != nil {
+					last = err
+					errs++
+					if item != 0 {
+						t.Error("an item beside an error")
+					}
+					continue
 				}
-				continue
+				items += fmt.Sprint(item, " ")
+				if count++; count == c.stop {
+					break
+				}
 			}
-			items += fmt.Sprint(item, " ")
-			if count++; count == c.stop {
-				break
+			if items != c.items || !errors.Is(last, c.err) || errs > 1 || fmt.Sprint(c.pager.asked) != "["+strings.ReplaceAll(c.asked, "}{", "} {")+"]" {
+				t.Errorf("items %s, asked %v, %v (%d errors)", items, c.pager.asked, last, errs)
 			}
-		}
-		if items != c.items || !errors.Is(last, c.err) || errs > 1 || fmt.Sprint(c.pager.asked) != "["+strings.ReplaceAll(c.asked, "}{", "} {")+"]" {
-			t.Errorf("%s: items %s, asked %v, %v (%d errors)", what, items, c.pager.asked, last, errs)
-		}
-		if what == "later" && !strings.Contains(last.Error(), "page 3 begins as the page before it") {
-			t.Error(last)
-		}
+			if what == "later" && !strings.Contains(last.Error(), "page 3 begins as the page before it") {
+				t.Error(last)
+			}
+		})
 	}
 }
 

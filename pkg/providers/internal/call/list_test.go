@@ -48,21 +48,23 @@ func TestList_AsksAgainForWhatIsNoList(t *testing.T) {
 		"packed twice":  {reply{body: packed(packed(good))}, "found an answer compressed twice"},
 		"other members": {reply{body: `{"canary":[]}`}, "found an object without the list"},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &scripted{replies: []reply{c.bad, c.bad, {body: "\xef\xbb\xbf" + good, header: http.Header{"Content-Type": {"application/json; charset=UTF-8"}}}}}
-			if l, err := list(t, client(s), 0); err != nil || len(l.Records) != 2 || s.count() != 3 {
-				t.Errorf("%s twice: %d records, %v after %d requests", name, len(l.Records), err, s.count())
-			}
-			s = &scripted{replies: []reply{c.bad}}
-			l, err := list(t, client(s), 0)
-			e := kindOf(err)
-			if !errors.Is(err, providers.ErrMalformed) || !errors.Is(err, providers.ErrTemporary) || !errors.Is(err, jsonscan.ErrNotAList) || errors.Is(err, providers.ErrUnsent) ||
-				!providers.Retryable(err) || e.Detail != c.found || e.Op != "things.list" || e.Status != max(c.bad.status, 200) || s.count() != 4 || len(l.Records) != 0 {
-				t.Errorf("%s for ever: %v after %d requests", name, err, s.count())
-			}
-			if strings.Contains(err.Error(), "canary") {
-				t.Errorf("%s: the error holds text of the answer: %v", name, err)
-			}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{replies: []reply{c.bad, c.bad, {body: "\xef\xbb\xbf" + good, header: http.Header{"Content-Type": {"application/json; charset=UTF-8"}}}}}
+				if l, err := list(t, client(s), 0); err != nil || len(l.Records) != 2 || s.count() != 3 {
+					t.Errorf("%s twice: %d records, %v after %d requests", name, len(l.Records), err, s.count())
+				}
+				s = &scripted{replies: []reply{c.bad}}
+				l, err := list(t, client(s), 0)
+				e := kindOf(err)
+				if !errors.Is(err, providers.ErrMalformed) || !errors.Is(err, providers.ErrTemporary) || !errors.Is(err, jsonscan.ErrNotAList) || errors.Is(err, providers.ErrUnsent) ||
+					!providers.Retryable(err) || e.Detail != c.found || e.Op != "things.list" || e.Status != max(c.bad.status, 200) || s.count() != 4 || len(l.Records) != 0 {
+					t.Errorf("%s for ever: %v after %d requests", name, err, s.count())
+				}
+				if strings.Contains(err.Error(), "canary") {
+					t.Errorf("the error holds text of the answer: %v", err)
+				}
+			})
 		})
 	}
 }
@@ -102,11 +104,13 @@ func TestList_Caps(t *testing.T) {
 		"more bytes, unpacked":    {packed(rows(1) + strings.Repeat(" ", 1001-len(rows(1)))), 1, false},
 		"very many bytes, packed": {packed(rows(1) + strings.Repeat(" ", 10<<20)), 1, false},
 	} {
-		s := &scripted{replies: []reply{{body: c.body}}}
-		_, err := list(t, client(s, change), c.limit)
-		if c.fits != (err == nil) || !c.fits && (!errors.Is(err, providers.ErrTooLarge) || providers.Retryable(err)) || s.count() != 1 {
-			t.Errorf("%s: %v after %d requests", name, err, s.count())
-		}
+		t.Run(name, func(t *testing.T) {
+			s := &scripted{replies: []reply{{body: c.body}}}
+			_, err := list(t, client(s, change), c.limit)
+			if c.fits != (err == nil) || !c.fits && (!errors.Is(err, providers.ErrTooLarge) || providers.Retryable(err)) || s.count() != 1 {
+				t.Errorf("%v after %d requests", err, s.count())
+			}
+		})
 	}
 	l, err := list(t, client(&scripted{replies: []reply{{body: `{"items":[{"id":1},{"id":2,"long":"xxxxxxxx"}]}`}}}, change), 2)
 	if err != nil || l.Records[0].Fault != "" || l.Records[1].Fault != "larger than 20 bytes" {

@@ -37,23 +37,25 @@ func TestOnce_IsNeverRepeated(t *testing.T) {
 		"503": {reply{status: 503}, providers.ErrTemporary}, "broken": {reply{err: errBroken}, providers.ErrTemporary},
 		"cut": {reply{body: "{", cut: true}, providers.ErrTemporary}, "401": {reply{status: 401}, providers.ErrUnauthorized},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &scripted{replies: []reply{c.reply}}
-			began := time.Now()
-			response, err := once(t.Context(), s, spending)
-			if !errors.Is(err, c.kind) || s.count() != 1 || time.Since(began) != 0 || errors.Is(err, providers.ErrUnsent) {
-				t.Errorf("%s: %v after %d requests and %v", what, err, s.count(), time.Since(began))
-			}
-			if err != nil && (kindOf(err).Op != "token.exchange" || strings.Contains(err.Error(), "canary") || kindOf(err).Status != response.Status) {
-				t.Errorf("%s: %v", what, err)
-			}
-			r := s.sent[0]
-			if r.GetBody != nil || r.Header.Get("User-Agent") != "agent" || r.Header.Get("Authorization") != "" || s.bodies[0] != "code=canary-code" {
-				t.Errorf("%s: %v %s", what, r.Header, s.bodies[0])
-			}
-			if string(response.Body) != c.reply.body {
-				t.Errorf("%s: the answer is lost: %q", what, response.Body)
-			}
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{replies: []reply{c.reply}}
+				began := time.Now()
+				response, err := once(t.Context(), s, spending)
+				if !errors.Is(err, c.kind) || s.count() != 1 || time.Since(began) != 0 || errors.Is(err, providers.ErrUnsent) {
+					t.Errorf("%v after %d requests and %v", err, s.count(), time.Since(began))
+				}
+				if err != nil && (kindOf(err).Op != "token.exchange" || strings.Contains(err.Error(), "canary") || kindOf(err).Status != response.Status) {
+					t.Errorf("%v", err)
+				}
+				r := s.sent[0]
+				if r.GetBody != nil || r.Header.Get("User-Agent") != "agent" || r.Header.Get("Authorization") != "" || s.bodies[0] != "code=canary-code" {
+					t.Errorf("%v %s", r.Header, s.bodies[0])
+				}
+				if string(response.Body) != c.reply.body {
+					t.Errorf("the answer is lost: %q", response.Body)
+				}
+			})
 		})
 	}
 }

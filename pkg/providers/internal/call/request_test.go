@@ -36,9 +36,11 @@ func TestDo_Request(t *testing.T) {
 	for name, want := range map[string]string{
 		"User-Agent": "example-shop", "Accept": "application/json", "Content-Type": "text/plain", "X-Extra": "1", "Authorization": "Bearer first",
 	} {
-		if got := r.Header.Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := r.Header.Get(name); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
 	}
 	if s.bodies[0] != "本文" {
 		t.Error(s.bodies[0])
@@ -73,15 +75,17 @@ func TestDo_Address(t *testing.T) {
 		"broken":                {"https://api.example/%zz", call.Request{}, ""},
 		"a broken method":       {"https://api.example", call.Request{Method: "GE T"}, ""},
 	} {
-		s := &scripted{replies: []reply{{}}}
-		source := providers.Fixed(providers.Token{BaseURL: c.base})
-		_, err := send(t.Context(), call.New(call.Config{Provider: "test"}, source, &providers.Options{HTTP: &http.Client{Transport: s}, Limiter: noLimit{}}), c.r)
-		switch {
-		case c.want == "" && (!errors.Is(err, providers.ErrInvalid) || s.count() != 0 || strings.Contains(err.Error(), "example")):
-			t.Errorf("%s: %v after %d requests", what, err, s.count())
-		case c.want != "" && (err != nil || s.sent[0].URL.String() != c.want):
-			t.Errorf("%s: %v %v, want %s", what, err, s.sent, c.want)
-		}
+		t.Run(what, func(t *testing.T) {
+			s := &scripted{replies: []reply{{}}}
+			source := providers.Fixed(providers.Token{BaseURL: c.base})
+			_, err := send(t.Context(), call.New(call.Config{Provider: "test"}, source, &providers.Options{HTTP: &http.Client{Transport: s}, Limiter: noLimit{}}), c.r)
+			switch {
+			case c.want == "" && (!errors.Is(err, providers.ErrInvalid) || s.count() != 0 || strings.Contains(err.Error(), "example")):
+				t.Errorf("%v after %d requests", err, s.count())
+			case c.want != "" && (err != nil || s.sent[0].URL.String() != c.want):
+				t.Errorf("%v %v, want %s", err, s.sent, c.want)
+			}
+		})
 	}
 }
 

@@ -53,27 +53,29 @@ func TestDo_RetryTable(t *testing.T) {
 		"299":               {reply{status: 299}, 1, 1, nil},
 		"300":               {reply{status: 300}, 1, 1, providers.ErrInvalid},
 	} {
-		for calls, requests := range map[*int][]call.Request{&c.harmless: harmless, &c.once: once} {
-			for _, r := range requests {
-				synctest.Test(t, func(t *testing.T) {
-					s := &scripted{replies: []reply{c.reply}}
-					response, err := send(t.Context(), client(s), r)
-					name := fmt.Sprintf("%s %s (repeatable %v)", what, r.Method, r.Repeatable)
-					if !errors.Is(err, c.kind) || s.count() != *calls {
-						t.Errorf("%s: %d calls, want %d; %v, want %v", name, s.count(), *calls, err, c.kind)
-					}
-					if err != nil && (kindOf(err).Provider != "test" || kindOf(err).Op != "things.list" || kindOf(err).Status != response.Status || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "http")) {
-						t.Errorf("%s: %v (%+v)", name, err, kindOf(err))
-					}
-					if c.reply.err == nil && (response.Status != max(c.reply.status, 200) && c.reply.status != 199 || !c.reply.cut && string(response.Body) != c.reply.body) {
-						t.Errorf("%s: response %+v", name, response)
-					}
-					if errors.Is(err, providers.ErrUnsent) {
-						t.Errorf("%s: said to be unsent", name)
-					}
-				})
+		t.Run(what, func(t *testing.T) {
+			for calls, requests := range map[*int][]call.Request{&c.harmless: harmless, &c.once: once} {
+				for _, r := range requests {
+					synctest.Test(t, func(t *testing.T) {
+						s := &scripted{replies: []reply{c.reply}}
+						response, err := send(t.Context(), client(s), r)
+						name := fmt.Sprintf("%s %s (repeatable %v)", what, r.Method, r.Repeatable)
+						if !errors.Is(err, c.kind) || s.count() != *calls {
+							t.Errorf("%s: %d calls, want %d; %v, want %v", name, s.count(), *calls, err, c.kind)
+						}
+						if err != nil && (kindOf(err).Provider != "test" || kindOf(err).Op != "things.list" || kindOf(err).Status != response.Status || strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "http")) {
+							t.Errorf("%s: %v (%+v)", name, err, kindOf(err))
+						}
+						if c.reply.err == nil && (response.Status != max(c.reply.status, 200) && c.reply.status != 199 || !c.reply.cut && string(response.Body) != c.reply.body) {
+							t.Errorf("%s: response %+v", name, response)
+						}
+						if errors.Is(err, providers.ErrUnsent) {
+							t.Errorf("%s: said to be unsent", name)
+						}
+					})
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -140,33 +142,35 @@ func TestDo_RetryAfter(t *testing.T) {
 		"a point":             {text("."), 0, true},
 		"another date format": {text("2026-11-22"), 0, true},
 	} {
-		for _, status := range []int{429, 503} {
-			synctest.Test(t, func(t *testing.T) {
-				header := http.Header{}
-				if value := c.header(); value != "" {
-					header.Set("Retry-After", value)
-				}
-				s := &scripted{replies: []reply{{status: status, header: header}, {}}}
-				_, err := send(t.Context(), client(s), call.Request{})
-				if c.waits != (err == nil) || c.waits != (s.count() == 2) {
-					t.Errorf("%s: %v after %d calls", what, err, s.count())
-				}
-				if !c.waits && (providers.RetryAfter(err) != c.asked || time.Since(s.at[0]) != 0) {
-					t.Errorf("%s: %v, asked for %v, gave up after %v", what, err, providers.RetryAfter(err), time.Since(s.at[0]))
-				}
-				if c.waits && c.asked > time.Second && s.gaps()[0] != c.asked {
-					t.Errorf("%s: waited %v, want %v", what, s.gaps()[0], c.asked)
-				}
-				if c.waits && c.asked == 0 && (s.gaps()[0] < 250*time.Millisecond || s.gaps()[0] > 750*time.Millisecond) {
-					t.Errorf("%s: waited %v", what, s.gaps()[0])
-				}
-				header.Set("Retry-After", c.header())
-				s = &scripted{replies: []reply{{status: status, header: header}}}
-				if _, err := send(t.Context(), client(s, attempts(1)), call.Request{}); providers.RetryAfter(err) != c.asked {
-					t.Errorf("%s: the error says %v, want %v", what, providers.RetryAfter(err), c.asked)
-				}
-			})
-		}
+		t.Run(what, func(t *testing.T) {
+			for _, status := range []int{429, 503} {
+				synctest.Test(t, func(t *testing.T) {
+					header := http.Header{}
+					if value := c.header(); value != "" {
+						header.Set("Retry-After", value)
+					}
+					s := &scripted{replies: []reply{{status: status, header: header}, {}}}
+					_, err := send(t.Context(), client(s), call.Request{})
+					if c.waits != (err == nil) || c.waits != (s.count() == 2) {
+						t.Errorf("%v after %d calls", err, s.count())
+					}
+					if !c.waits && (providers.RetryAfter(err) != c.asked || time.Since(s.at[0]) != 0) {
+						t.Errorf("%v, asked for %v, gave up after %v", err, providers.RetryAfter(err), time.Since(s.at[0]))
+					}
+					if c.waits && c.asked > time.Second && s.gaps()[0] != c.asked {
+						t.Errorf("waited %v, want %v", s.gaps()[0], c.asked)
+					}
+					if c.waits && c.asked == 0 && (s.gaps()[0] < 250*time.Millisecond || s.gaps()[0] > 750*time.Millisecond) {
+						t.Errorf("waited %v", s.gaps()[0])
+					}
+					header.Set("Retry-After", c.header())
+					s = &scripted{replies: []reply{{status: status, header: header}}}
+					if _, err := send(t.Context(), client(s, attempts(1)), call.Request{}); providers.RetryAfter(err) != c.asked {
+						t.Errorf("the error says %v, want %v", providers.RetryAfter(err), c.asked)
+					}
+				})
+			}
+		})
 	}
 }
 
@@ -248,30 +252,32 @@ func TestDo_ReplacesARejectedTokenOnce(t *testing.T) {
 		"the store refuses":         {[]reply{{status: 401}}, 4, providers.ErrForbidden, 1, providers.ErrForbidden, "first", "replacing the rejected token"},
 		"nothing to replace":        {[]reply{{status: 403}}, 4, nil, 1, providers.ErrForbidden, "", ""},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &scripted{replies: c.replies}
-			source := &turning{tokens: []providers.Token{token("first"), token("second"), token("third")}, failure: c.failure}
-			client := call.New(call.Config{Provider: "test", Authorize: call.Bearer}, source,
-				&providers.Options{HTTP: &http.Client{Transport: s}, Limiter: noLimit{}, Attempts: c.attempts})
-			_, err := send(t.Context(), client, call.Request{Method: "PUT"})
-			if !errors.Is(err, c.kind) || s.count() != c.calls || strings.Join(source.rejected, " ") != c.rejected {
-				t.Errorf("%s: %v after %d calls, rejected %v", what, err, s.count(), source.rejected)
-			}
-			if c.text != "" && !strings.Contains(err.Error(), c.text) {
-				t.Errorf("%s: %v", what, err)
-			}
-			if errors.Is(c.kind, providers.ErrForbidden) && errors.Is(err, providers.ErrUnsent) {
-				t.Errorf("%s: %v is unsent", what, err)
-			}
-			bearer := "first"
-			for n, r := range s.sent {
-				if n > 0 && c.replies[n-1].status == 401 {
-					bearer = "second"
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{replies: c.replies}
+				source := &turning{tokens: []providers.Token{token("first"), token("second"), token("third")}, failure: c.failure}
+				client := call.New(call.Config{Provider: "test", Authorize: call.Bearer}, source,
+					&providers.Options{HTTP: &http.Client{Transport: s}, Limiter: noLimit{}, Attempts: c.attempts})
+				_, err := send(t.Context(), client, call.Request{Method: "PUT"})
+				if !errors.Is(err, c.kind) || s.count() != c.calls || strings.Join(source.rejected, " ") != c.rejected {
+					t.Errorf("%v after %d calls, rejected %v", err, s.count(), source.rejected)
 				}
-				if got := r.Header.Get("Authorization"); got != "Bearer "+bearer {
-					t.Errorf("%s: request %d came with %s", what, n, got)
+				if c.text != "" && !strings.Contains(err.Error(), c.text) {
+					t.Errorf("%v", err)
 				}
-			}
+				if errors.Is(c.kind, providers.ErrForbidden) && errors.Is(err, providers.ErrUnsent) {
+					t.Errorf("%v is unsent", err)
+				}
+				bearer := "first"
+				for n, r := range s.sent {
+					if n > 0 && c.replies[n-1].status == 401 {
+						bearer = "second"
+					}
+					if got := r.Header.Get("Authorization"); got != "Bearer "+bearer {
+						t.Errorf("request %d came with %s", n, got)
+					}
+				}
+			})
 		})
 	}
 	source := &turning{err: outage}

@@ -76,18 +76,20 @@ func TestStream_ThroughATemporaryFile(t *testing.T) {
 		"too long as it comes":    {[]reply{{body: strings.Repeat(packed(""), 200_000) + packed(rows(3))}}, 0, providers.ErrTooLarge, "", 1}, // of nothing
 		"a bomb":                  {[]reply{{body: packed(strings.Repeat(" ", 100<<20))}}, 0, providers.ErrTooLarge, "", 1},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &scripted{replies: c.replies}
-			n, err := streamed(t, client(s, change))
-			if n != c.want || !errors.Is(err, c.kind) || s.count() != c.requests || kindOf(err).Detail != c.found {
-				t.Errorf("%s: %d rows, %v after %d requests", name, n, err, s.count())
-			}
-			if err != nil && (strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), dir)) {
-				t.Errorf("%s: %v", name, err)
-			}
-			if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 0 {
-				t.Errorf("%s: %s stay behind", name, files)
-			}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{replies: c.replies}
+				n, err := streamed(t, client(s, change))
+				if n != c.want || !errors.Is(err, c.kind) || s.count() != c.requests || kindOf(err).Detail != c.found {
+					t.Errorf("%d rows, %v after %d requests", n, err, s.count())
+				}
+				if err != nil && (strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), dir)) {
+					t.Errorf("%v", err)
+				}
+				if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 0 {
+					t.Errorf("%s stay behind", files)
+				}
+			})
 		})
 	}
 	gone := func(_ *call.Config, o *providers.Options) { o.SpoolDir = filepath.Join(dir, "no such folder") }

@@ -170,18 +170,20 @@ func TestMissingSettings(t *testing.T) {
 		localstack.Relay:        {"HIKYAKU_QUEUE_URL", "HIKYAKU_DEAD_LETTER_QUEUE_URL"},
 		localstack.Export:       nil,
 	} {
-		env := []string{"AWS_LAMBDA_RUNTIME_API=127.0.0.1:1"}
-		if function == localstack.Relay {
-			env = append(env, "HIKYAKU_ROLE=relay")
-		}
-		code, stderr, err := run(t.Context(), binary(t, function), env)
-		if err != nil || code == 0 {
-			t.Errorf("%s ended with code %d, %v", function, code, err)
-		}
-		for _, name := range append(own, "HIKYAKU_PREFIX", "HIKYAKU_BUCKET", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") {
-			if !strings.Contains(stderr, name) {
-				t.Errorf("%s does not name %s:\n%s", function, name, stderr)
+		t.Run(function, func(t *testing.T) {
+			env := []string{"AWS_LAMBDA_RUNTIME_API=127.0.0.1:1"}
+			if function == localstack.Relay {
+				env = append(env, "HIKYAKU_ROLE=relay")
 			}
-		}
+			code, stderr, err := run(t.Context(), binary(t, function), env)
+			if err != nil || code == 0 {
+				t.Errorf("%s ended with code %d, %v", function, code, err)
+			}
+			for _, name := range append(own, "HIKYAKU_PREFIX", "HIKYAKU_BUCKET", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") {
+				if !strings.Contains(stderr, name) {
+					t.Errorf("%s does not name %s:\n%s", function, name, stderr)
+				}
+			}
+		})
 	}
 }

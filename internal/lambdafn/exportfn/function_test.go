@@ -223,12 +223,14 @@ func TestFields_AreDroppedAndHashed(t *testing.T) {
 func TestBodyCap_IsASetting(t *testing.T) {
 	t.Parallel()
 	for mib, halved := range map[string]bool{"1": true, "2": false} {
-		s := newStack(t)
-		s.vars["HIKYAKU_EXPORT_BODY_MIB"], s.vars["HIKYAKU_EXPORT_RECORD_MIB"], s.padding = mib, "1", strings.Repeat(" ", 1<<20)
-		a := s.mustInvoke(`{"action":"extract","dataset":"yappli/users","scheduled_time":"2026-11-22T00:30:00Z"}`)
-		if got, want := s.lines(a.Manifest), s.held("yappli/users"); !same(got, want) || a.Rejects != 0 || s.halved.Load() != halved {
-			t.Errorf("%s MiB: %d of %d records, %d rejects, asked for smaller pages: %t", mib, len(got), len(want), a.Rejects, s.halved.Load())
-		}
+		t.Run(mib, func(t *testing.T) {
+			s := newStack(t)
+			s.vars["HIKYAKU_EXPORT_BODY_MIB"], s.vars["HIKYAKU_EXPORT_RECORD_MIB"], s.padding = mib, "1", strings.Repeat(" ", 1<<20)
+			a := s.mustInvoke(`{"action":"extract","dataset":"yappli/users","scheduled_time":"2026-11-22T00:30:00Z"}`)
+			if got, want := s.lines(a.Manifest), s.held("yappli/users"); !same(got, want) || a.Rejects != 0 || s.halved.Load() != halved {
+				t.Errorf("%s MiB: %d of %d records, %d rejects, asked for smaller pages: %t", mib, len(got), len(want), a.Rejects, s.halved.Load())
+			}
+		})
 	}
 }
 

@@ -267,9 +267,11 @@ func TestIngest_AWeakSecretHidesNotTheGoodOneBefore(t *testing.T) {
 	w.put(`{"current":"abc"}`)
 	f := w.function("ingest", map[string]string{"HIKYAKU_WEBHOOK_SECRET_RULE_SINCE": time.Now().Add(-time.Hour).Format(time.RFC3339)})
 	for secret, want := range map[string]int{hookSecret: 200, "abc": 401} {
-		if got := w.answered(f, secret); got != want {
-			t.Errorf("%s: %d, want %d", secret, got, want)
-		}
+		t.Run(secret, func(t *testing.T) {
+			if got := w.answered(f, secret); got != want {
+				t.Errorf("%d, want %d", got, want)
+			}
+		})
 	}
 	if w.counted(unreadable) != 1 || !strings.Contains(w.out.String(), "the current webhook secret is refused") {
 		t.Errorf("nothing tells of it:\n%s", w.out)

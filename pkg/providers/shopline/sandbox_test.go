@@ -55,7 +55,7 @@ func TestDumpAndLoad(t *testing.T) {
 }
 
 // Equal seeds make equal shops, whatever their size.
-func TestSeeds(t *testing.T) {
+func TestEqualSeedsMakeEqualShops(t *testing.T) {
 	t.Parallel()
 	small, _ := open(3)
 	large, _ := open(30)

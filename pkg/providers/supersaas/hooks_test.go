@@ -213,7 +213,9 @@ func TestWebhooksOfAppointmentsAndForms(t *testing.T) {
 	r := &receiver{}
 	s.Poster = r
 	for trigger, parent := range map[string]int64{"C": supersaastest.ResourceSchedule, "N": supersaastest.CapacitySchedule, "O": supersaastest.FormID} {
-		s.AddHook(supersaastest.Hook{Trigger: trigger, ParentID: parent, Target: target.Reveal()})
+		t.Run(trigger, func(t *testing.T) {
+			s.AddHook(supersaastest.Hook{Trigger: trigger, ParentID: parent, Target: target.Reveal()})
+		})
 	}
 	user := s.Quiet().AddUser(map[string]any{"name": "a", "full_name": "山田 花子"})
 	u := text(user)

@@ -25,18 +25,20 @@ func TestLists_Lies(t *testing.T) {
 		yappli.ShapeArrayTable: {Good: `[{"member":` + a + `},{"member":` + b + `}]`},
 		yappli.ShapeArray:      {Good: `[` + a + `,` + b + `]`},
 	} {
-		for _, held := range []string{"", shape} {
-			l.Name = shape + " held to " + held
-			l.Read = func(ctx context.Context, h *http.Client) (jsonscan.List, error) {
-				list, err := yappli.New(providers.Fixed(providers.Token{BaseURL: base}), &providers.Options{HTTP: h, Limiter: noLimit{}}).
-					ReadUsers(ctx, yappli.UsersQuery{Shape: held})
-				if err == nil && list.Shape != shape {
-					t.Errorf("%s: the answer has the shape %q", l.Name, list.Shape)
+		t.Run(shape, func(t *testing.T) {
+			for _, held := range []string{"", shape} {
+				l.Name = shape + " held to " + held
+				l.Read = func(ctx context.Context, h *http.Client) (jsonscan.List, error) {
+					list, err := yappli.New(providers.Fixed(providers.Token{BaseURL: base}), &providers.Options{HTTP: h, Limiter: noLimit{}}).
+						ReadUsers(ctx, yappli.UsersQuery{Shape: held})
+					if err == nil && list.Shape != shape {
+						t.Errorf("%s: the answer has the shape %q", l.Name, list.Shape)
+					}
+					return list, err
 				}
-				return list, err
+				canned.TestList(t, l)
 			}
-			canned.TestList(t, l)
-		}
+		})
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/pkg/providers"
@@ -151,7 +151,7 @@ func storeUpdate(ctx context.Context, base *lambdafn.Base, from secretstore.Valu
 		return err
 	}
 	name, id := secretstore.Name(base.Common.Prefix, providers.Yappli, secretstore.ConnectionPart), uuid.NewString()
-	err = base.Secrets.Put(ctx, name, id, data, tokenrefresh.Next)
+	err = base.Secrets.Put(ctx, name, id, data, protocol.Next)
 	if err == nil {
 		err = base.Secrets.Promote(ctx, name, secretstore.Current, id, from.ID)
 	}
@@ -161,6 +161,6 @@ func storeUpdate(ctx context.Context, base *lambdafn.Base, from secretstore.Valu
 	if err != nil {
 		return fmt.Errorf("storing the quirk in %s: %w; run the command again", name, err)
 	}
-	_ = base.Secrets.Promote(ctx, name, tokenrefresh.Next, "", id) // nothing depends on the label
+	_ = base.Secrets.Promote(ctx, name, protocol.Next, "", id) // nothing depends on the label
 	return nil
 }

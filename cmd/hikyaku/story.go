@@ -14,6 +14,7 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/internal/webhookrelay/reconcile"
 )
 
@@ -25,7 +26,7 @@ func (d *demo) refresh(ctx context.Context) error {
 		return err
 	}
 	for _, r := range report.Results {
-		if r.Outcome != tokenrefresh.Refreshed {
+		if r.Outcome != protocol.Refreshed {
 			return fmt.Errorf("the token of %s: %s %s", r.Provider, r.Outcome, r.Reason)
 		}
 		life := "no known end: probed each hour"

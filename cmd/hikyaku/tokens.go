@@ -19,6 +19,7 @@ import (
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -112,17 +113,17 @@ func newTokens() *cobra.Command {
 
 // A tokenRow is what is known about one provider's credential.
 type tokenRow struct {
-	Provider   string               `json:"provider"`
-	Kind       providers.Kind       `json:"kind,omitempty"`
-	State      string               `json:"state"`
-	Version    string               `json:"version,omitempty"` // of the token secret
-	ObtainedAt *time.Time           `json:"obtained_at,omitempty"`
-	ExpiresAt  *time.Time           `json:"expires_at"` // null: unknown
-	Outcome    tokenrefresh.Outcome `json:"last_outcome,omitempty"`
-	Reason     string               `json:"last_reason,omitempty"`
-	At         *time.Time           `json:"last_run,omitempty"`
-	Probe      string               `json:"probe,omitempty"` // works, refused or unclear; empty: not asked
-	Answer     string               `json:"probe_answer,omitempty"`
+	Provider   string           `json:"provider"`
+	Kind       providers.Kind   `json:"kind,omitempty"`
+	State      string           `json:"state"`
+	Version    string           `json:"version,omitempty"` // of the token secret
+	ObtainedAt *time.Time       `json:"obtained_at,omitempty"`
+	ExpiresAt  *time.Time       `json:"expires_at"` // null: unknown
+	Outcome    protocol.Outcome `json:"last_outcome,omitempty"`
+	Reason     string           `json:"last_reason,omitempty"`
+	At         *time.Time       `json:"last_run,omitempty"`
+	Probe      string           `json:"probe,omitempty"` // works, refused or unclear; empty: not asked
+	Answer     string           `json:"probe_answer,omitempty"`
 
 	token providers.Token // that is served
 }
@@ -177,7 +178,7 @@ func (s *stackRefresher) row(ctx context.Context, provider string) (tokenRow, er
 	row.token = token
 	row.Kind, row.Version, row.ObtainedAt, row.ExpiresAt = token.Kind, token.Version, notZero(token.ObtainedAt), notZero(token.ExpiresAt)
 	switch {
-	case outcome.NeedsHuman():
+	case outcome.Status() == protocol.Human:
 		row.State = "needs_human"
 	case token.Credential.Empty():
 		row.State = "missing"
@@ -350,7 +351,7 @@ func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error
 			end = expiry(r.ExpiresAt, now)
 		}
 		reason := visible(r.Reason)
-		if r.Outcome == tokenrefresh.Fresh && reason == "" {
+		if r.Outcome == protocol.Fresh && reason == "" {
 			reason = "not due; 'hikyaku tokens --probe' asks the provider whether it works, --force replaces it"
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.Outcome, end, reason)
@@ -363,12 +364,12 @@ func judge(report tokenrefresh.Report) error {
 	var faults []error
 	retry := report.Retry()
 	for _, r := range report.Results {
-		failed := r.Outcome == tokenrefresh.Cooling
+		failed := r.Outcome == protocol.Cooling
 		for _, name := range retry {
 			failed = failed || name == r.Provider
 		}
 		switch {
-		case r.Outcome.NeedsHuman():
+		case r.Status == protocol.Human:
 			faults = append(faults, fmt.Errorf("%s: %s: %s", r.Provider, r.Outcome,
 				advice(tokenRow{Provider: r.Provider, Kind: r.Kind, State: "needs_human", Outcome: r.Outcome, Reason: r.Reason})))
 		case failed:

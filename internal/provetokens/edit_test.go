@@ -21,7 +21,7 @@ import (
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -288,7 +288,7 @@ func (d *desk) judge(f *refreshfn.Function, part, edit string, works bool) error
 	if err != nil {
 		return err
 	}
-	kept, _ := description.Holder(tokenrefresh.Kept)
+	kept, _ := description.Holder(protocol.Superseded)
 	knew := strings.Contains(string(value.Data), edit) // it came before the run read its base
 	if value.ID != edit && (part == secretstore.ConnectionPart || !knew && (works || kept.ID != edit)) {
 		return fmt.Errorf("it was overwritten by %s", value.ID)

@@ -15,6 +15,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -119,17 +120,17 @@ func TestProvePeople(t *testing.T) {
 	t.Parallel()
 	wrong := []providers.Secret{providers.NewSecret("wrong-secret")}
 	states := []struct {
-		outcome  tokenrefresh.Outcome
+		outcome  protocol.Outcome
 		provider string
 		change   func(*rig, *providers.Connection)
 		fault    sandbox.FaultKind // of the token endpoint
 	}{
-		{tokenrefresh.Refused, providers.Yappli, func(_ *rig, c *providers.Connection) { c.ClientSecrets = wrong }, ""},
-		{tokenrefresh.Refused, providers.ActiBook, func(_ *rig, c *providers.Connection) { c.ClientSecrets = wrong }, ""},
-		{tokenrefresh.Denied, providers.SuperSaaS, func(_ *rig, c *providers.Connection) { c.APIKey = wrong[0] }, ""},
-		{tokenrefresh.Unavailable, providers.SHOPLINE, appWith(func(c *providers.Connection) { c.Code = providers.Secret{} }), ""},
-		{tokenrefresh.InDoubt, providers.SHOPLINE, appWith(nil), sandbox.Lost},
-		{tokenrefresh.InDoubt, providers.AssistTencho, nil, sandbox.Lost},
+		{protocol.Refused, providers.Yappli, func(_ *rig, c *providers.Connection) { c.ClientSecrets = wrong }, ""},
+		{protocol.Refused, providers.ActiBook, func(_ *rig, c *providers.Connection) { c.ClientSecrets = wrong }, ""},
+		{protocol.Denied, providers.SuperSaaS, func(_ *rig, c *providers.Connection) { c.APIKey = wrong[0] }, ""},
+		{protocol.Unconfigured, providers.SHOPLINE, appWith(func(c *providers.Connection) { c.Code = providers.Secret{} }), ""},
+		{protocol.InDoubt, providers.SHOPLINE, appWith(nil), sandbox.Lost},
+		{protocol.InDoubt, providers.AssistTencho, nil, sandbox.Lost},
 	}
 	once, measured, recovered := 0, 0, 0
 	for _, s := range states {
@@ -148,7 +149,7 @@ func TestProvePeople(t *testing.T) {
 			if result := x.ask(false); result.Outcome != s.outcome {
 				t.Errorf("%s: %q (%s), want %q", s.provider, result.Outcome, result.Reason, s.outcome)
 			}
-			if told := x.told(); told == tokenrefresh.NeedsHuman {
+			if told := x.told(); told == protocol.NeedsHuman {
 				once++
 			} else {
 				t.Errorf("%s, %s: told %q", s.provider, s.outcome, told)
@@ -162,7 +163,7 @@ func TestProvePeople(t *testing.T) {
 				time.Sleep(time.Minute)
 				x.tick()
 			}
-			if told := x.told(); told == tokenrefresh.Recovered && x.ask(false).Outcome == tokenrefresh.Fresh {
+			if told := x.told(); told == protocol.Recovered && x.ask(false).Outcome == protocol.Fresh {
 				recovered++
 			} else {
 				t.Errorf("%s, %s, mended: told %q", s.provider, s.outcome, told)
@@ -188,7 +189,7 @@ func TestProveUnknownExpiry(t *testing.T) {
 			}
 		}, func(x *trial) {
 			x.silent = true
-			if result := x.ask(false); result.Outcome == tokenrefresh.Refreshed && result.ExpiresAt == nil {
+			if result := x.ask(false); result.Outcome == protocol.Refreshed && result.ExpiresAt == nil {
 				unknown++
 			} else {
 				t.Errorf("%s: %+v", provider, result)
@@ -197,7 +198,7 @@ func TestProveUnknownExpiry(t *testing.T) {
 				measured++
 			}
 			time.Sleep(age)
-			if result := x.ask(false); result.Outcome == tokenrefresh.Refreshed {
+			if result := x.ask(false); result.Outcome == protocol.Refreshed {
 				due++
 			} else {
 				t.Errorf("%s at the age of %s: %+v", provider, age, result)
@@ -207,7 +208,7 @@ func TestProveUnknownExpiry(t *testing.T) {
 	static := []string{providers.SuperSaaS, providers.SHOPLINE, providers.AssistTencho}
 	for _, provider := range static {
 		inTrial(t, provider, nil, func(x *trial) {
-			if result := x.ask(false); result.Outcome == tokenrefresh.Refreshed && result.ExpiresAt == nil && !x.measured("UnknownExpiry") {
+			if result := x.ask(false); result.Outcome == protocol.Refreshed && result.ExpiresAt == nil && !x.measured("UnknownExpiry") {
 				quiet++
 			} else {
 				t.Errorf("%s: %+v", provider, result)
@@ -224,7 +225,7 @@ func TestProveBudget(t *testing.T) {
 	t.Parallel()
 	spend := func(x *trial) (refused int) {
 		for range 150 {
-			if x.ask(true).Outcome == tokenrefresh.OverBudget {
+			if x.ask(true).Outcome == protocol.OverBudget {
 				refused++
 			}
 			time.Sleep(time.Minute)
@@ -236,7 +237,7 @@ func TestProveBudget(t *testing.T) {
 		told := strings.Contains(x.out.String(), "6 versions written in 24 hours")
 		figure(t, asked <= 6 && refused == 150-asked && told, "version budget: calls of the token endpoint in 150 forced runs", "6, the others refused before the call, and said so", "%d, %d refused", asked, refused)
 		time.Sleep(day)
-		if result := x.ask(true); result.Outcome != tokenrefresh.Refreshed {
+		if result := x.ask(true); result.Outcome != protocol.Refreshed {
 			t.Errorf("a day later: %+v", result)
 		}
 	})
@@ -295,9 +296,9 @@ func TestProveClientSecrets(t *testing.T) {
 				switch {
 				case x.asked() != calls:
 					t.Errorf("%s, %s: %d calls of the token endpoint", provider, order, x.asked())
-				case order == "only wrong" && result.Outcome == tokenrefresh.Refused:
+				case order == "only wrong" && result.Outcome == protocol.Refused:
 					refused++
-				case order != "only wrong" && result.Outcome == tokenrefresh.Refreshed:
+				case order != "only wrong" && result.Outcome == protocol.Refreshed:
 					served++
 				default:
 					t.Errorf("%s, %s: %+v", provider, order, result)

@@ -16,6 +16,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -93,7 +94,7 @@ func TestProveHosts(t *testing.T) { //nolint:paralleltest // as above
 	try := func(what, target, allowed string) {
 		vectors++
 		outcome, log := askAt(t, target, allowed)
-		if outcome != string(tokenrefresh.Refreshed) && outcome != string(tokenrefresh.Promoted) {
+		if outcome != string(protocol.Refreshed) && outcome != string(protocol.Promoted) {
 			refused++
 		}
 		unnamed := strings.HasPrefix(what, "decimal") || strings.Contains(target, "rebinding") // leads nowhere, or so at first

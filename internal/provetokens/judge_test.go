@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -92,7 +93,7 @@ func (m *month) judgeWarnings(name string) {
 	var came []time.Time
 	for _, e := range m.aws.Events() {
 		var detail tokenrefresh.Event
-		if json.Unmarshal(e.Detail, &detail) == nil && detail.Type == tokenrefresh.Expiring && strings.Contains(detail.Reason, ending) {
+		if json.Unmarshal(e.Detail, &detail) == nil && detail.Type == protocol.Expiring && strings.Contains(detail.Reason, ending) {
 			came = append(came, detail.At)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -159,7 +160,7 @@ func (v *victim) stored() bool {
 		part = secretstore.RefreshPart
 	}
 	name := secretstore.Name(v.prefix, v.provider, part)
-	for _, stage := range []string{tokenrefresh.Next, secretstore.Current} {
+	for _, stage := range []string{protocol.Next, secretstore.Current} {
 		value, err := v.stack.AWS.Secrets.Get(v.t.Context(), name, stage)
 		if err == nil && !strings.Contains(string(value.Data), v.old.Credential.Reveal()) {
 			return true
@@ -171,7 +172,7 @@ func (v *victim) stored() bool {
 // told says whether a person was told that they are needed.
 func (v *victim) told(since int) bool {
 	for _, e := range v.stack.AWS.Events()[since:] {
-		if e.DetailType == "credential "+tokenrefresh.NeedsHuman {
+		if e.DetailType == "credential "+protocol.NeedsHuman {
 			return true
 		}
 	}
@@ -198,7 +199,7 @@ func (v *victim) judge(forget bool) (fate, error) {
 	events := len(v.stack.AWS.Events())
 	_, report := v.run(nil)
 	now := v.count(v.provider)
-	outcome := tokenrefresh.Outcome("no report")
+	outcome := protocol.Outcome("no report")
 	for _, r := range report.Results {
 		if r.Provider == v.provider {
 			outcome = r.Outcome
@@ -207,7 +208,7 @@ func (v *victim) judge(forget bool) (fate, error) {
 	state := fmt.Sprintf("intent %t, spent %t, stored %t, then %s, %d redemptions", intent, spent, left, outcome, now.redeemed-v.before.redeemed)
 	if v.provider == providers.SHOPLINE && intent && !left {
 		switch {
-		case outcome != tokenrefresh.InDoubt || !v.told(events):
+		case outcome != protocol.InDoubt || !v.told(events):
 			return doubt, fmt.Errorf("%s: not reported within one run", state)
 		case now.calls != after.calls:
 			return doubt, fmt.Errorf("%s: the token endpoint was called again", state)
@@ -222,7 +223,7 @@ func (v *victim) judge(forget bool) (fate, error) {
 	}
 	was := untouched
 	switch {
-	case left && outcome == tokenrefresh.Fresh:
+	case left && outcome == protocol.Fresh:
 		was = finished
 	case left:
 		was = found

@@ -23,7 +23,7 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
@@ -290,7 +290,7 @@ func (m *month) help(ctx context.Context) {
 		time.Sleep(2 * time.Hour)
 		events := m.aws.Events()
 		for _, e := range events[seen:] {
-			if e.DetailType == "credential "+tokenrefresh.NeedsHuman && strings.Contains(string(e.Detail), providers.SHOPLINE) {
+			if e.DetailType == "credential "+protocol.NeedsHuman && strings.Contains(string(e.Detail), providers.SHOPLINE) {
 				_, _ = invoke(ctx, m.refresh[0], []byte(`{"provider":"shopline","force":true}`))
 				m.helped++
 			}

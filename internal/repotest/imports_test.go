@@ -25,12 +25,16 @@ type importRule struct {
 }
 
 var (
-	cores       = append([]string{"internal/tokenrefresh", "internal/webhooksecret", "internal/export"}, relayPackages...)
+	cores       = slices.Concat([]string{"internal/webhooksecret", "internal/export"}, tokenPackages, relayPackages)
 	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
 	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
 	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}
 	fakes       = []string{"internal/awslocal", "internal/localstack", "pkg/providers/sandbox"}
 )
+
+// tokenPackages are the packages of the token refresher: each knows those after it that
+// importRules allows.
+var tokenPackages = []string{"internal/tokenrefresh", "internal/tokenrefresh/rotation", "internal/tokenrefresh/execute", "internal/tokenrefresh/protocol"}
 
 // relayPackages are the packages of the relay: each knows those before it that
 // importRules allows.
@@ -59,6 +63,8 @@ func importRules() []importRule {
 		{slices.Concat(cores, seams), aws, "cores and seams know no AWS; put it into a store or into internal/lambdafn"},
 		{slices.Concat(cores, seams), []string{"internal/lambdafn/...", "cmd/...", "functions/..."}, "wiring lies above the cores"},
 		{slices.Concat(cores, seams), fakes, "a core must not know whether its world is real"},
+		{[]string{"internal/tokenrefresh/protocol"}, slices.Concat([]string{"internal/..."}, clients), "decisions rest on values: nothing can be asked here"},
+		{[]string{"internal/tokenrefresh/execute"}, []string{"internal/tokenrefresh", "internal/tokenrefresh/rotation"}, "who drives a run is not known to what does it"},
 		{[]string{"internal/webhookrelay/queue"}, slices.Concat([]string{"internal/..."}, clients), "messages are what the packages of the relay share, so they know none of those"},
 		{[]string{"internal/webhookrelay/ingest"}, slices.Concat([]string{"internal/objectstore", "internal/secretstore", "internal/lease"}, clients), "ingest takes what strangers send: of the relay it reaches the queue alone, and neither providers nor stores"},
 		{[]string{"internal/webhookrelay/outcome"}, clients, "how a job ends is what every part of the relay says, and knows none"},

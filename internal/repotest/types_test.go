@@ -25,7 +25,7 @@ var renderers = []string{"String", "Error", "GoString", "LogValue", "MarshalJSON
 
 // actors are the packages whose types once grew to fifty methods over one
 // receiver, cut up into short functions that nobody could follow.
-var actors = append([]string{"internal/export", "internal/pagination", "internal/webhooksecret", "pkg/jsonscan"}, relayPackages...)
+var actors = slices.Concat([]string{"internal/export", "internal/pagination", "internal/webhooksecret", "pkg/jsonscan"}, tokenPackages, relayPackages)
 
 // serves reports whether a package calls a provider, or stands in for a provider
 // or for AWS.
@@ -67,7 +67,7 @@ func shapes(files []source) map[string]*shape {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
 				if d.Recv == nil {
-					if first := subject(d); first != "" && (serves(dir) || slices.Contains(relayPackages, dir)) {
+					if first := subject(d); first != "" && (serves(dir) || slices.Contains(slices.Concat(tokenPackages, relayPackages), dir)) {
 						asMethods = append(asMethods, of(f, first))
 					}
 					continue

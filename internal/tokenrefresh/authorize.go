@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -16,10 +17,6 @@ var (
 	errReplayed = errors.New("this authorization code was used before: open the authorization URL again for a new one")
 	errChanged  = errors.New("the connection changed while the person was authorizing: begin again")
 )
-
-// NeedsHuman reports that nothing but a person's act mends the outcome: a new
-// authorization, or another connection.
-func (o Outcome) NeedsHuman() bool { return o.needsHuman() }
 
 // Authorize takes the one-time code that a person has just obtained with the
 // connection begun, and exchanges it.
@@ -46,8 +43,8 @@ func (r *Refresher) Authorize(ctx context.Context, provider string, begun provid
 		}
 	}
 	for {
-		result := r.one(ctx, provider, Request{Provider: provider})
-		if result.Outcome != Waiting {
+		result := r.keep(ctx, provider, Request{Provider: provider})
+		if result.Outcome != protocol.Waiting {
 			return result, nil
 		}
 		select {
@@ -61,7 +58,7 @@ func (r *Refresher) Authorize(ctx context.Context, provider string, begun provid
 // handOver writes the code into the connection secret, and reports false if
 // somebody else's edit won the swap.
 func (r *Refresher) handOver(ctx context.Context, provider string, begun providers.Connection, code providers.Secret) (bool, error) {
-	name := r.secret(provider, secretstore.ConnectionPart)
+	name := secretstore.Name(r.prefix, provider, secretstore.ConnectionPart)
 	value, err := r.deps.Secrets.Get(ctx, name, secretstore.Current)
 	if err != nil {
 		return false, fmt.Errorf("reading %s: %w", name, err)
@@ -81,7 +78,7 @@ func (r *Refresher) handOver(ctx context.Context, provider string, begun provide
 		return false, err
 	}
 	id := r.deps.NewID()
-	if err := r.deps.Secrets.Put(ctx, name, id, document, Next); err != nil {
+	if err := r.deps.Secrets.Put(ctx, name, id, document, protocol.Next); err != nil {
 		return false, fmt.Errorf("storing the code in %s: %w", name, err)
 	}
 	err = r.deps.Secrets.Promote(ctx, name, secretstore.Current, id, value.ID)
@@ -95,7 +92,7 @@ func (r *Refresher) handOver(ctx context.Context, provider string, begun provide
 	if err != nil {
 		return false, fmt.Errorf("storing the code in %s: %w", name, err)
 	}
-	if err := r.deps.Secrets.Promote(ctx, name, Next, "", id); err != nil {
+	if err := r.deps.Secrets.Promote(ctx, name, protocol.Next, "", id); err != nil {
 		r.deps.Log.WarnContext(ctx, "label not removed", "provider", provider, "err", err) // nothing depends on it
 	}
 	return true, nil

@@ -10,6 +10,7 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -64,7 +65,7 @@ func TestAuthorize_PersistsTheCodeFirstAndKeepsTheRest(t *testing.T) {
 		code := w.assist.Authorize()
 		result, err := w.authorize(new(meddling), providers.AssistTencho, begun, code)
 		w.must(err)
-		if result.Outcome != tokenrefresh.Refreshed || w.assist.Tokens.Redeemed() != 1 {
+		if result.Outcome != protocol.Refreshed || w.assist.Tokens.Redeemed() != 1 {
 			t.Errorf("%+v, %d redemptions", result, w.assist.Tokens.Redeemed())
 		}
 		stored := w.value(providers.AssistTencho, secretstore.ConnectionPart, secretstore.Current)
@@ -74,10 +75,10 @@ func TestAuthorize_PersistsTheCodeFirstAndKeepsTheRest(t *testing.T) {
 		if len(got) != len(fields) || got["note"] != fields["note"] || got["code"] != code {
 			t.Errorf("the connection is now %s", stored.Data)
 		}
-		if stages := w.stages(providers.AssistTencho, secretstore.ConnectionPart); stages[secretstore.Previous] != base || stages[tokenrefresh.Next] != "" {
+		if stages := w.stages(providers.AssistTencho, secretstore.ConnectionPart); stages[secretstore.Previous] != base || stages[protocol.Next] != "" {
 			t.Errorf("stages %v, base %s", stages, base)
 		}
-		w.want(providers.AssistTencho, tokenrefresh.Fresh)
+		w.want(providers.AssistTencho, protocol.Fresh)
 
 		// Repeated, as by a browser's reload, it is not even stored.
 		if _, err := w.authorize(new(meddling), providers.AssistTencho, begun, code); err == nil || !strings.Contains(err.Error(), "used before") {
@@ -105,7 +106,7 @@ func TestAuthorize_AnEditInBetweenIsKept(t *testing.T) {
 		w.must(err)
 		c, err := providers.ParseConnection(w.value(providers.AssistTencho, secretstore.ConnectionPart, secretstore.Current).Data)
 		w.must(err)
-		if result.Outcome != tokenrefresh.Refreshed || edits != 2 || c.ProbeOrder != "2" || c.Code.Empty() {
+		if result.Outcome != protocol.Refreshed || edits != 2 || c.ProbeOrder != "2" || c.Code.Empty() {
 			t.Errorf("%+v after %d swaps, probe order %s", result, edits, c.ProbeOrder)
 		}
 	})
@@ -149,7 +150,7 @@ func TestAuthorize_AnOutageSpendsNothing(t *testing.T) {
 		if _, err := w.authorize(&meddling{after: outage}, providers.SHOPLINE, begun, code); !errors.Is(err, outage) || w.shop.Tokens.Redeemed() != 0 {
 			t.Errorf("an outage after the swap: %v", err)
 		}
-		w.want(providers.SHOPLINE, tokenrefresh.Refreshed) // any run goes on with it
+		w.want(providers.SHOPLINE, protocol.Refreshed) // any run goes on with it
 		if w.shop.Tokens.Redeemed() != 1 {
 			t.Errorf("%d redemptions", w.shop.Tokens.Redeemed())
 		}
@@ -165,7 +166,7 @@ func TestAuthorize_AnOutageSpendsNothing(t *testing.T) {
 		begun := w.withoutCode(providers.SHOPLINE)
 		code := w.connection(providers.SHOPLINE).Code.Reveal()
 		result, err := w.authorize(&meddling{after: secretstore.ErrConflict}, providers.SHOPLINE, begun, code)
-		if err != nil || result.Outcome != tokenrefresh.Refreshed || w.shop.Tokens.Redeemed() != 1 {
+		if err != nil || result.Outcome != protocol.Refreshed || w.shop.Tokens.Redeemed() != 1 {
 			t.Errorf("a conflict with itself: %+v %v", result, err)
 		}
 	})
@@ -190,17 +191,17 @@ func TestAuthorize_WaitsForTheLease(t *testing.T) {
 		again := w.connection(providers.AssistTencho)
 		result, err := w.authorize(new(meddling), providers.AssistTencho, begun, again.Code.Reveal())
 		w.must(err)
-		if first := <-done; first.Outcome != tokenrefresh.Refreshed {
+		if first := <-done; first.Outcome != protocol.Refreshed {
 			t.Errorf("the first: %+v", first)
 		}
-		if result.Outcome != tokenrefresh.Refreshed || time.Since(began) < 15*time.Second || w.assist.Tokens.Redeemed() != 2 {
+		if result.Outcome != protocol.Refreshed || time.Since(began) < 15*time.Second || w.assist.Tokens.Redeemed() != 2 {
 			t.Errorf("the second: %+v after %v, %d redemptions", result, time.Since(began), w.assist.Tokens.Redeemed())
 		}
-		for outcome, human := range map[tokenrefresh.Outcome]bool{
-			tokenrefresh.InDoubt: true, tokenrefresh.Denied: true, tokenrefresh.Refused: true, tokenrefresh.Unavailable: true,
-			tokenrefresh.Failed: false, tokenrefresh.Refreshed: false, tokenrefresh.Off: false, "": false,
+		for outcome, human := range map[protocol.Outcome]bool{
+			protocol.InDoubt: true, protocol.Denied: true, protocol.Refused: true, protocol.Unconfigured: true,
+			protocol.Failed: false, protocol.Refreshed: false, protocol.Off: false, "": false,
 		} {
-			if outcome.NeedsHuman() != human {
+			if (outcome.Status() == protocol.Human) != human {
 				t.Errorf("%q needs a person: %v", outcome, !human)
 			}
 		}

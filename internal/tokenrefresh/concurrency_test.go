@@ -13,15 +13,16 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
 
 // crowd lets n refreshers with nothing in common but the stores replace one
 // credential, half of them for a rejected version, and counts the outcomes.
-func (w *world) crowd(n int, provider string, objects objectstore.Store) map[tokenrefresh.Outcome]int {
+func (w *world) crowd(n int, provider string, objects objectstore.Store) map[protocol.Outcome]int {
 	version := w.served(provider).Version
-	outcomes := map[tokenrefresh.Outcome]int{}
+	outcomes := map[protocol.Outcome]int{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for i := range n {
@@ -65,15 +66,15 @@ func TestConcurrent_OneRedemption(t *testing.T) {
 				w.connect(name)
 				want := 1
 				if age > 0 { // else the code of the first run is what is spent
-					w.want(name, tokenrefresh.Refreshed)
+					w.want(name, protocol.Refreshed)
 					time.Sleep(age)
 					want = 2
 				}
 				outcomes := w.crowd(n, name, w.objects)
-				if asked := w.asked(name); asked != want || outcomes[tokenrefresh.Refreshed] != 1 {
+				if asked := w.asked(name); asked != want || outcomes[protocol.Refreshed] != 1 {
 					t.Errorf("%d at once: %d token calls, want %d; %v", n, asked, want, outcomes)
 				}
-				if rest := outcomes[tokenrefresh.Waiting] + outcomes[tokenrefresh.Replaced] + outcomes[tokenrefresh.Fresh]; rest != n-1 {
+				if rest := outcomes[protocol.Waiting] + outcomes[protocol.Replaced] + outcomes[protocol.Fresh]; rest != n-1 {
 					t.Errorf("%d at once: %v", n, outcomes)
 				}
 				w.must(w.works(name))
@@ -87,10 +88,10 @@ func TestConcurrent_StaticIsNeitherAskedForNorWritten(t *testing.T) {
 		inBubbleNamed(t, name, func(w *world) {
 			w.late()
 			provider := w.connect(name)
-			version := w.want(provider, tokenrefresh.Refreshed).Version
+			version := w.want(provider, protocol.Refreshed).Version
 			time.Sleep(time.Hour)
 			outcomes := w.crowd(50, provider, w.objects)
-			if w.served(provider).Version != version || w.asked(provider) != 0 || outcomes["error"] > 0 || outcomes[tokenrefresh.Probed] == 0 {
+			if w.served(provider).Version != version || w.asked(provider) != 0 || outcomes["error"] > 0 || outcomes[protocol.Probed] == 0 {
 				t.Errorf("%v", outcomes)
 			}
 		})
@@ -103,7 +104,7 @@ func TestConcurrent_IsFoundWithoutTheLease(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.late()
 		w.connect(providers.SHOPLINE)
-		w.want(providers.SHOPLINE, tokenrefresh.Refreshed)
+		w.want(providers.SHOPLINE, protocol.Refreshed)
 		time.Sleep(160 * day)
 		w.crowd(50, providers.SHOPLINE, forgetful{w.objects})
 		if asked := w.asked(providers.SHOPLINE); asked <= 2 {
@@ -156,7 +157,7 @@ func (w *world) held(provider string, ttl time.Duration) *lease.Lease {
 func TestLease_LosersWaitFiveSecondsAtMost(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
-		version := w.want(providers.Yappli, tokenrefresh.Refreshed).Version
+		version := w.want(providers.Yappli, protocol.Refreshed).Version
 		w.held(providers.Yappli, time.Minute)
 		rejected := tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: version}
 		for _, c := range []struct {
@@ -174,7 +175,7 @@ func TestLease_LosersWaitFiveSecondsAtMost(t *testing.T) {
 			report, err := w.refresher().Run(ctx, c.q)
 			w.must(err)
 			cancel()
-			if got := report.Results[0]; got.Outcome != tokenrefresh.Waiting || got.Reason != c.reason || time.Since(began) != c.want || got.Seconds != c.want.Seconds() {
+			if got := report.Results[0]; got.Outcome != protocol.Waiting || got.Reason != c.reason || time.Since(began) != c.want || got.Seconds != c.want.Seconds() {
 				t.Errorf("%+v after %v, want %v", got, time.Since(began), c.want)
 			}
 		}
@@ -185,7 +186,7 @@ func TestLease_LosersWaitFiveSecondsAtMost(t *testing.T) {
 			time.Sleep(1900 * time.Millisecond)
 			w.edit(providers.Yappli, secretstore.TokenPart, w.entered(providers.Yappli, secretstore.TokenPart, true))
 		})
-		result := w.wantOf(rejected, tokenrefresh.Replaced)
+		result := w.wantOf(rejected, protocol.Replaced)
 		group.Wait()
 		if took := time.Since(began); took != 2*time.Second || result.Version != w.served(providers.Yappli).Version {
 			t.Errorf("%+v after %v", result, took)
@@ -198,11 +199,11 @@ func TestLease_EndsAfterTwoMinutes(t *testing.T) {
 		w.connect(providers.Yappli)
 		w.held(providers.Yappli, 2*time.Minute)
 		time.Sleep(2*time.Minute - 1)
-		w.want(providers.Yappli, tokenrefresh.Waiting)
+		w.want(providers.Yappli, protocol.Waiting)
 		time.Sleep(time.Nanosecond)
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		// and is given back at once
-		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, tokenrefresh.Refreshed)
+		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, protocol.Refreshed)
 	})
 }
 
@@ -218,11 +219,11 @@ func TestLease_LostBeforeTheCallSendsNothing(t *testing.T) {
 		}}
 		report, err := tokenrefresh.New(prefix, deps).Run(context.Background(), tokenrefresh.Request{Provider: provider})
 		w.must(err)
-		if got := report.Results[0]; got.Outcome != tokenrefresh.Waiting || w.asked(provider) != 0 {
+		if got := report.Results[0]; got.Outcome != protocol.Waiting || w.asked(provider) != 0 {
 			t.Errorf("%+v after %d token calls", got, w.asked(provider))
 		}
 		time.Sleep(2 * time.Minute)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 	})
 }
 
@@ -248,11 +249,11 @@ func TestRun_WithoutEnoughTimeSendsNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		left time.Duration // when the run begins
 		slow time.Duration // until the proof is written
-		want tokenrefresh.Outcome
+		want protocol.Outcome
 	}{
-		"too late to begin":   {5*time.Second - 1, 0, tokenrefresh.Failed},
-		"just in time":        {5 * time.Second, 0, tokenrefresh.Refreshed},
-		"too late at journal": {20 * time.Second, 16 * time.Second, tokenrefresh.Failed},
+		"too late to begin":   {5*time.Second - 1, 0, protocol.Failed},
+		"just in time":        {5 * time.Second, 0, protocol.Refreshed},
+		"too late at journal": {20 * time.Second, 16 * time.Second, protocol.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -265,7 +266,7 @@ func TestRun_WithoutEnoughTimeSendsNothing(t *testing.T) {
 				report, err := tokenrefresh.New(prefix, deps).Run(ctx, tokenrefresh.Request{Provider: provider})
 				w.must(err)
 				asked := 0
-				if c.want == tokenrefresh.Refreshed {
+				if c.want == protocol.Refreshed {
 					asked = 1
 				}
 				if got := report.Results[0]; got.Outcome != c.want || w.asked(provider) != asked {
@@ -273,7 +274,7 @@ func TestRun_WithoutEnoughTimeSendsNothing(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				if asked == 0 {
-					w.want(provider, tokenrefresh.Refreshed) // not in doubt
+					w.want(provider, protocol.Refreshed) // not in doubt
 				}
 				w.wantTold("")
 			})

@@ -18,6 +18,8 @@ import (
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
+	"hikyaku/internal/tokenrefresh/rotation"
 	"hikyaku/pkg/providers"
 )
 
@@ -75,7 +77,7 @@ func (p plan) setUp(t testing.TB) *shipwreck {
 		s.withoutCode(p.name)
 	}
 	if p.refresh {
-		s.want(s.provider, tokenrefresh.Refreshed)
+		s.want(s.provider, protocol.Refreshed)
 	}
 	if p.approved {
 		s.begun, s.code = s.connection(p.name), s.connection(p.name).Code
@@ -144,7 +146,7 @@ func live(ctx context.Context, p *crash.Process, s *shipwreck) error {
 	}
 	r := tokenrefresh.New(prefix, deps)
 	if s.plan.rotation {
-		for _, step := range []string{tokenrefresh.CreateSecret, tokenrefresh.SetSecret, tokenrefresh.TestSecret, tokenrefresh.FinishSecret} {
+		for _, step := range []string{rotation.CreateSecret, rotation.SetSecret, rotation.TestSecret, rotation.FinishSecret} {
 			if err := r.Rotation(ctx, s.recordName(), s.rotation, step); err != nil {
 				return err
 			}
@@ -189,7 +191,7 @@ func (s *shipwreck) check(o crash.Outcome) error {
 	if doubtful {
 		return s.checkDoubt(o)
 	}
-	if !s.plan.rotation && !slices.Contains([]tokenrefresh.Outcome{tokenrefresh.Refreshed, tokenrefresh.Promoted, tokenrefresh.Probed, tokenrefresh.Fresh}, s.result.Outcome) {
+	if !s.plan.rotation && !slices.Contains([]protocol.Outcome{protocol.Refreshed, protocol.Promoted, protocol.Probed, protocol.Fresh}, s.result.Outcome) {
 		if len(o.Points) == 0 || o.Points[len(o.Points)-1].Fault != crash.Failed && o.Points[len(o.Points)-1].Fault != crash.Lost {
 			return fmt.Errorf("outcome %q (%s)", s.result.Outcome, s.result.Reason)
 		}
@@ -200,7 +202,7 @@ func (s *shipwreck) check(o crash.Outcome) error {
 	if asked := s.asked(s.provider); s.recordPart() == secretstore.TokenPart && s.connection(s.name).Kind == providers.Static && asked > 0 {
 		return fmt.Errorf("%d token calls for a static credential", asked)
 	}
-	if strings.Contains(s.told(), tokenrefresh.NeedsHuman) {
+	if strings.Contains(s.told(), protocol.NeedsHuman) {
 		return errors.New("a person was called for nothing")
 	}
 	return s.checkTidy()
@@ -217,12 +219,12 @@ func (s *shipwreck) checkTidy() error {
 		}
 	}
 	s.must(s.secrets.Cancel(context.Background(), s.recordName()))
-	if result := s.run(tokenrefresh.Request{Provider: s.provider, Force: true, ResendInDoubt: true}); result.Outcome != tokenrefresh.Refreshed && result.Outcome != tokenrefresh.Probed && result.Outcome != tokenrefresh.Promoted {
+	if result := s.run(tokenrefresh.Request{Provider: s.provider, Force: true, ResendInDoubt: true}); result.Outcome != protocol.Refreshed && result.Outcome != protocol.Probed && result.Outcome != protocol.Promoted {
 		return fmt.Errorf("the next replacement: %q (%s)", result.Outcome, result.Reason)
 	}
 	for _, part := range []string{secretstore.TokenPart, s.recordPart()} {
-		if stages := s.stages(s.provider, part); stages[tokenrefresh.Next] != "" && stages[tokenrefresh.Next] != stages[secretstore.Current] {
-			return fmt.Errorf("a version of the %s secret was forgotten under %s", part, tokenrefresh.Next)
+		if stages := s.stages(s.provider, part); stages[protocol.Next] != "" && stages[protocol.Next] != stages[secretstore.Current] {
+			return fmt.Errorf("a version of the %s secret was forgotten under %s", part, protocol.Next)
 		}
 	}
 	return s.works(s.provider)
@@ -236,10 +238,10 @@ func (s *shipwreck) checkDoubt(o crash.Outcome) error {
 		s.must(s.secrets.Cancel(context.Background(), s.recordName()))
 	}
 	result := s.run(tokenrefresh.Request{Provider: s.provider})
-	if result.Outcome != tokenrefresh.InDoubt || s.asked(s.provider) != asked {
+	if result.Outcome != protocol.InDoubt || s.asked(s.provider) != asked {
 		return fmt.Errorf("outcome %q (%s) after %d more token calls, want in doubt", result.Outcome, result.Reason, s.asked(s.provider)-asked)
 	}
-	if told := s.told(); !strings.Contains(told, tokenrefresh.NeedsHuman) || len(o.Points) == 1 && strings.Count(told, tokenrefresh.NeedsHuman) > 1 && !s.plan.rotation {
+	if told := s.told(); !strings.Contains(told, protocol.NeedsHuman) || len(o.Points) == 1 && strings.Count(told, protocol.NeedsHuman) > 1 && !s.plan.rotation {
 		return fmt.Errorf("told %q", told)
 	}
 	if s.refresh {
@@ -247,20 +249,20 @@ func (s *shipwreck) checkDoubt(o crash.Outcome) error {
 			return fmt.Errorf("the old token is not served: %w", err)
 		}
 	}
-	want := tokenrefresh.Refused // a person forces it, and the provider knows the truth
+	want := protocol.Refused // a person forces it, and the provider knows the truth
 	if s.redeemed() == s.before {
-		want = tokenrefresh.Refreshed
+		want = protocol.Refreshed
 	}
 	if result := s.run(tokenrefresh.Request{Provider: s.provider, Force: true, ResendInDoubt: true}); result.Outcome != want {
 		return fmt.Errorf("forced: %q (%s), want %q", result.Outcome, result.Reason, want)
 	}
-	if want == tokenrefresh.Refused { // and authorizes anew
+	if want == protocol.Refused { // and authorizes anew
 		s.reconnect(s.connection(s.name))
-		if result := s.run(tokenrefresh.Request{Provider: s.provider}); result.Outcome != tokenrefresh.Refreshed {
+		if result := s.run(tokenrefresh.Request{Provider: s.provider}); result.Outcome != protocol.Refreshed {
 			return fmt.Errorf("authorized anew: %q (%s)", result.Outcome, result.Reason)
 		}
 	}
-	if told := s.told(); told != tokenrefresh.Recovered && told != tokenrefresh.NeedsHuman+" "+tokenrefresh.Recovered {
+	if told := s.told(); told != protocol.Recovered && told != protocol.NeedsHuman+" "+protocol.Recovered {
 		return fmt.Errorf("told %q at the end", told)
 	}
 	return s.works(s.provider)

@@ -13,7 +13,7 @@ import (
 
 	"hikyaku/internal/crash"
 	"hikyaku/internal/secretstore"
-	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -107,13 +107,13 @@ func (s *shipwreck) row(o crash.Outcome, life int) string {
 			row = afterRelease
 		case strings.HasPrefix(call, "http.POST"):
 			row = beforePut
-		case call == "secrets.Put "+record+" "+tokenrefresh.Next, call == "secrets.Put "+record+" "+secretstore.Pending:
+		case call == "secrets.Put "+record+" "+protocol.Next, call == "secrets.Put "+record+" "+secretstore.Pending:
 			row = beforePromote
 		case call == "secrets.Promote "+record+" "+secretstore.Current:
 			row = beforeUnlabel
 		case call == "secrets.Promote "+token+" "+secretstore.Current:
 			row = beforeRelease
-		case call == "secrets.Promote "+record+" "+tokenrefresh.Next && row == beforeUnlabel:
+		case call == "secrets.Promote "+record+" "+protocol.Next && row == beforeUnlabel:
 			row = map[bool]string{true: beforeDerived, false: beforeRelease}[s.oneTime()]
 		}
 		previous = call
@@ -175,13 +175,13 @@ func (s *shipwreck) did(o crash.Outcome, kind string) string {
 	}
 	next, record := o.Calls[1], s.recordName()
 	switch {
-	case s.result.Outcome == tokenrefresh.InDoubt:
+	case s.result.Outcome == protocol.InDoubt:
 		return "in doubt"
 	case s.approved && !s.handedOver(o) && !has(next, "http.POST"):
 		return "nothing spent"
 	case has(next, "http.POST") && has(first, "http.POST"):
 		return "asked again"
-	case has(next, "http.POST"), kind == "static" && has(next, "secrets.Put "+record+" "+tokenrefresh.Next):
+	case has(next, "http.POST"), kind == "static" && has(next, "secrets.Put "+record+" "+protocol.Next):
 		return "repeated"
 	case has(next, "secrets.Promote "+record+" "+secretstore.Current):
 		return "found"
@@ -208,7 +208,7 @@ func (s *shipwreck) checkBegunAgain(o crash.Outcome) error {
 	r := s.refresher()
 	for range 2 { // the second time is a replay
 		result, err := r.Authorize(context.Background(), s.provider, s.begun, s.code)
-		if s.redeemed()-s.before != 1 || (err == nil) != (result.Outcome == tokenrefresh.Refreshed) {
+		if s.redeemed()-s.before != 1 || (err == nil) != (result.Outcome == protocol.Refreshed) {
 			return fmt.Errorf("begun again: %q, %d redemptions, %w", result.Outcome, s.redeemed()-s.before, err)
 		}
 	}
@@ -216,7 +216,7 @@ func (s *shipwreck) checkBegunAgain(o crash.Outcome) error {
 	if len(o.Points) == 2 { // a death between an event and the release tells it twice
 		told = slices.Compact(told)
 	}
-	if len(told) > 0 && (s.refresh || !slices.Equal(told, []string{tokenrefresh.NeedsHuman, tokenrefresh.Recovered})) {
+	if len(told) > 0 && (s.refresh || !slices.Equal(told, []string{protocol.NeedsHuman, protocol.Recovered})) {
 		return fmt.Errorf("told %q", told)
 	}
 	return s.works(s.provider)

@@ -8,6 +8,7 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -15,10 +16,10 @@ const day = 24 * time.Hour
 
 // wantDueAt checks that nothing happens a nanosecond before an age, and the
 // outcome at it.
-func (w *world) wantDueAt(provider string, obtained time.Time, age time.Duration, outcome tokenrefresh.Outcome) {
+func (w *world) wantDueAt(provider string, obtained time.Time, age time.Duration, outcome protocol.Outcome) {
 	w.t.Helper()
 	time.Sleep(time.Until(obtained.Add(age - 1)))
-	w.want(provider, tokenrefresh.Fresh)
+	w.want(provider, protocol.Fresh)
 	time.Sleep(time.Nanosecond)
 	w.want(provider, outcome)
 }
@@ -26,9 +27,9 @@ func (w *world) wantDueAt(provider string, obtained time.Time, age time.Duration
 func TestDue_ActiBookAtTwentyMinutes(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.ActiBook)
-		w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		w.want(providers.ActiBook, protocol.Refreshed)
 		for range 3 {
-			w.wantDueAt(providers.ActiBook, w.served(providers.ActiBook).ObtainedAt, 19*time.Minute+30*time.Second, tokenrefresh.Refreshed)
+			w.wantDueAt(providers.ActiBook, w.served(providers.ActiBook).ObtainedAt, 19*time.Minute+30*time.Second, protocol.Refreshed)
 		}
 	})
 }
@@ -38,21 +39,21 @@ func TestDue_AShortLifeIsNotUsedUp(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.actibook.Tokens.Life = 12 * time.Minute
 		w.connect(providers.ActiBook)
-		w.want(providers.ActiBook, tokenrefresh.Refreshed)
-		w.wantDueAt(providers.ActiBook, w.served(providers.ActiBook).ObtainedAt, 8*time.Minute, tokenrefresh.Refreshed)
+		w.want(providers.ActiBook, protocol.Refreshed)
+		w.wantDueAt(providers.ActiBook, w.served(providers.ActiBook).ObtainedAt, 8*time.Minute, protocol.Refreshed)
 	})
 }
 
 func TestDue_YappliAtHalfLifeWithJitter(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		ages := map[time.Duration]bool{}
 		for range 12 {
 			obtained := w.served(providers.Yappli).ObtainedAt
 			time.Sleep(time.Until(obtained.Add(12*time.Hour - 24*time.Hour/10 - 1)))
-			w.want(providers.Yappli, tokenrefresh.Fresh)
-			for w.run(tokenrefresh.Request{Provider: providers.Yappli}).Outcome == tokenrefresh.Fresh {
+			w.want(providers.Yappli, protocol.Fresh)
+			for w.run(tokenrefresh.Request{Provider: providers.Yappli}).Outcome == protocol.Fresh {
 				time.Sleep(5 * time.Minute)
 			}
 			age := w.served(providers.Yappli).ObtainedAt.Sub(obtained)
@@ -70,14 +71,14 @@ func TestDue_YappliAtHalfLifeWithJitter(t *testing.T) {
 func TestDue_SHOPLINEAppThirtyDaysAhead(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		first := w.served(provider)
 		age := first.ExpiresAt.Sub(first.ObtainedAt) - 30*day
 		time.Sleep(time.Until(first.ObtainedAt.Add(age - 1)))
-		w.want(provider, tokenrefresh.Probed)
-		w.want(provider, tokenrefresh.Fresh)
+		w.want(provider, protocol.Probed)
+		w.want(provider, protocol.Fresh)
 		time.Sleep(time.Hour) // what was probed a moment ago is not asked for at every tick
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		if w.shop.Tokens.Redeemed() != 2 || w.asked(provider) != 2 {
 			t.Errorf("%d redemptions in %d calls, want code and refresh token", w.shop.Tokens.Redeemed(), w.asked(provider))
 		}
@@ -90,19 +91,19 @@ func TestDue_UnknownExpiry(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.shop.Tokens.Life = 0 // answers expires_in 0
 		provider := w.connect(providers.SHOPLINE)
-		result := w.want(provider, tokenrefresh.Refreshed)
+		result := w.want(provider, protocol.Refreshed)
 		if result.ExpiresAt != nil || !w.served(provider).ExpiresAt.IsZero() {
 			t.Fatalf("an end is known: %+v", result)
 		}
 		w.wantMeasured("UnknownExpiry Count 1 map[provider:shopline]", true)
-		w.want(w.connect(providers.SuperSaaS), tokenrefresh.Refreshed) // whose keys have none
+		w.want(w.connect(providers.SuperSaaS), protocol.Refreshed) // whose keys have none
 		w.wantMeasured("UnknownExpiry", false)
 		obtained := w.served(provider).ObtainedAt
 		time.Sleep(time.Until(obtained.Add(151 * day)))
-		w.want(provider, tokenrefresh.Probed)
+		w.want(provider, protocol.Probed)
 		w.wantMeasured("SecondsToExpiry", false)
 		time.Sleep(time.Until(obtained.Add(152 * day)))
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 	})
 }
 
@@ -111,10 +112,10 @@ func TestDue_StaticIsProbedEachHour(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(w *world) {
 				provider := w.connect(name)
-				version := w.want(provider, tokenrefresh.Refreshed).Version
+				version := w.want(provider, protocol.Refreshed).Version
 				for range 3 {
 					probes, began := w.calls(provider), time.Now()
-					w.wantDueAt(provider, began, time.Hour-30*time.Second, tokenrefresh.Probed)
+					w.wantDueAt(provider, began, time.Hour-30*time.Second, protocol.Probed)
 					if n := w.calls(provider) - probes; n != 1 {
 						t.Errorf("%d calls for a probe", n)
 					}
@@ -135,18 +136,18 @@ func TestDue_AssistTenchoRefreshesOnlyIfEnabled(t *testing.T) {
 			w.assist.Tokens.Life = 60 * day
 			w.assist.Quirks.RefreshGrant = enabled
 			provider := w.connect(providers.AssistTencho)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			time.Sleep(30*day - 1)
-			w.want(provider, tokenrefresh.Probed)
+			w.want(provider, protocol.Probed)
 			time.Sleep(time.Hour)
 			if enabled {
-				w.want(provider, tokenrefresh.Refreshed)
+				w.want(provider, protocol.Refreshed)
 				w.wantTold("")
 				return
 			}
 			for range 5 { // is due by its age, and has nothing to replace it with
-				w.want(provider, tokenrefresh.Probed)
-				w.want(provider, tokenrefresh.Fresh)
+				w.want(provider, protocol.Probed)
+				w.want(provider, protocol.Fresh)
 				time.Sleep(time.Hour)
 			}
 			w.wantTold("expiring")
@@ -161,7 +162,7 @@ func TestMeasures(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
 		w.yappli.Inject(slow)
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		want := []string{
 			"RefreshOutcome Count 1 map[outcome:refreshed provider:yappli]",
 			"RefreshSeconds Seconds 20 map[provider:yappli]",
@@ -173,12 +174,12 @@ func TestMeasures(t *testing.T) {
 			}
 		}
 		w.measured = nil
-		w.want(providers.ActiBook, tokenrefresh.Off) // costs nothing
+		w.want(providers.ActiBook, protocol.Off) // costs nothing
 		if len(w.measured) != 0 {
 			t.Errorf("measured %q of a provider that is off", w.measured)
 		}
 		w.connect(providers.SuperSaaS, func(c *providers.Connection) { c.APIKey = providers.NewSecret("wrong") })
-		w.want(providers.SuperSaaS, tokenrefresh.Denied)
+		w.want(providers.SuperSaaS, protocol.Denied)
 		if n := len(w.measured); n == 0 || w.measured[n-1] != "NeedsHuman Count 1 map[]" {
 			t.Errorf("measured %q of a provider that needs a person", w.measured)
 		}
@@ -194,13 +195,13 @@ func TestLaggingStageIsNoReasonToReplaceAgain(t *testing.T) {
 				w.secrets.ReadLag = 30 * time.Second
 				w.connect(name)
 				time.Sleep(time.Minute)
-				w.want(name, tokenrefresh.Refreshed)
-				w.want(name, tokenrefresh.Fresh)
+				w.want(name, protocol.Refreshed)
+				w.want(name, protocol.Fresh)
 				time.Sleep(time.Minute)
 				old := w.served(name).Version
-				w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, tokenrefresh.Refreshed)
-				w.want(name, tokenrefresh.Fresh)
-				w.wantOf(tokenrefresh.Request{Provider: name, RejectedVersion: old}, tokenrefresh.Replaced)
+				w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, protocol.Refreshed)
+				w.want(name, protocol.Fresh)
+				w.wantOf(tokenrefresh.Request{Provider: name, RejectedVersion: old}, protocol.Replaced)
 				if w.asked(name) != 2 {
 					t.Errorf("%d token calls", w.asked(name))
 				}
@@ -231,14 +232,14 @@ func TestLaggingStageIsNotSpentTwice(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE)
 		force := tokenrefresh.Request{Provider: provider, Force: true}
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		old := w.value(provider, secretstore.RefreshPart, secretstore.Current)
-		w.wantOf(force, tokenrefresh.Refreshed)
+		w.wantOf(force, protocol.Refreshed)
 		lagging := tokenrefresh.New(prefix, w.deps(stale{w.secrets, secretstore.Name(prefix, provider, secretstore.RefreshPart), old}, w.objects, w))
 		time.Sleep(time.Minute - 1)
 		report, err := lagging.Run(context.Background(), force)
 		w.must(err)
-		if got := report.Results[0]; got.Outcome != tokenrefresh.Failed || w.shop.Tokens.Redeemed() != 2 || w.asked(provider) != 2 {
+		if got := report.Results[0]; got.Outcome != protocol.Failed || w.shop.Tokens.Redeemed() != 2 || w.asked(provider) != 2 {
 			t.Errorf("%+v, %d redemptions in %d calls", got, w.shop.Tokens.Redeemed(), w.asked(provider))
 		}
 		w.must(w.works(provider))
@@ -246,10 +247,10 @@ func TestLaggingStageIsNotSpentTwice(t *testing.T) {
 		// A person puts an old version back: only Force spends it.
 		w.edit(provider, secretstore.RefreshPart, old.Data)
 		time.Sleep(160 * day)
-		if result := w.want(provider, tokenrefresh.Refused); w.asked(provider) != 2 || !strings.Contains(result.Reason, "spent before") {
+		if result := w.want(provider, protocol.Refused); w.asked(provider) != 2 || !strings.Contains(result.Reason, "spent before") {
 			t.Errorf("%d token calls, %q", w.asked(provider), result.Reason)
 		}
-		if w.wantOf(force, tokenrefresh.Refused); w.asked(provider) != 3 {
+		if w.wantOf(force, protocol.Refused); w.asked(provider) != 3 {
 			t.Errorf("%d token calls", w.asked(provider))
 		}
 	})
@@ -262,15 +263,15 @@ func TestLaggingStoreFindsItsOwnGrant(t *testing.T) {
 		provider := w.connect(providers.SHOPLINE)
 		time.Sleep(time.Minute)
 		force := tokenrefresh.Request{Provider: provider, Force: true}
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		time.Sleep(time.Minute)
-		w.wantOf(force, tokenrefresh.Refreshed)
-		w.wantOf(force, tokenrefresh.Promoted)
+		w.wantOf(force, protocol.Refreshed)
+		w.wantOf(force, protocol.Promoted)
 		if w.shop.Tokens.Redeemed() != 2 || w.asked(provider) != 2 {
 			t.Errorf("%d redemptions in %d calls", w.shop.Tokens.Redeemed(), w.asked(provider))
 		}
 		time.Sleep(time.Minute)
-		w.wantOf(force, tokenrefresh.Refreshed)
+		w.wantOf(force, protocol.Refreshed)
 		w.must(w.works(provider))
 	})
 }

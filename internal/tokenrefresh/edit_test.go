@@ -10,6 +10,7 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -121,7 +122,7 @@ func TestEdit_IsNeverOverwritten(t *testing.T) {
 func (w *world) editAfter(name, part string, works bool, n int) int {
 	w.t.Helper()
 	provider := w.connect(name)
-	w.want(provider, tokenrefresh.Refreshed)
+	w.want(provider, protocol.Refreshed)
 	time.Sleep(day)
 	if name == staff { // something to do
 		w.shop.GenerateToken(time.Time{})
@@ -142,15 +143,15 @@ func (w *world) editAfter(name, part string, works bool, n int) int {
 	notes := w.told()
 	switch {
 	case value.ID == edit: // it stays
-		if !works && strings.Contains(notes, tokenrefresh.NeedsHuman) {
+		if !works && strings.Contains(notes, protocol.NeedsHuman) {
 			w.t.Errorf("%s: it does not work, lost no race and is served (events %q)", where, notes)
 		}
 	case baseOf(value.Data) == edit: // it came before the run read its base
-	case !works && stages[tokenrefresh.Kept] == edit && strings.Contains(notes, tokenrefresh.NeedsHuman):
+	case !works && stages[protocol.Superseded] == edit && strings.Contains(notes, protocol.NeedsHuman):
 	default:
 		w.t.Errorf("%s: it was overwritten by %s with base %s", where, value.ID, baseOf(value.Data))
 	}
-	if kept := stages[tokenrefresh.Kept]; kept != "" && notes == "" {
+	if kept := stages[protocol.Superseded]; kept != "" && notes == "" {
 		w.t.Errorf("%s: a version is kept and nobody told", where)
 	}
 	// Whatever the edit was, the next runs settle on a credential that works.
@@ -182,7 +183,7 @@ func TestEdit_LosesOrWinsByWhatWorks(t *testing.T) {
 		for _, works := range []bool{true, false} {
 			inBubbleNamed(t, fmt.Sprintf("%s %t", name, works), func(w *world) {
 				w.connect(name)
-				w.want(name, tokenrefresh.Refreshed)
+				w.want(name, protocol.Refreshed)
 				if name == providers.SuperSaaS {
 					w.bookings.RollKey()
 				}
@@ -194,22 +195,22 @@ func TestEdit_LosesOrWinsByWhatWorks(t *testing.T) {
 					}}
 					report, err := tokenrefresh.New(prefix, w.deps(m, w.objects, w)).Run(context.Background(), tokenrefresh.Request{Provider: name})
 					w.must(err)
-					want, current, kept := tokenrefresh.Refreshed, next, edit
+					want, current, kept := protocol.Refreshed, next, edit
 					if works {
-						want, current, kept = tokenrefresh.Adopted, edit, next
+						want, current, kept = protocol.Adopted, edit, next
 					}
 					stages := w.stages(name, part)
-					if got := report.Results[0]; got.Outcome != want || stages[secretstore.Current] != current || stages[tokenrefresh.Kept] != kept || stages[tokenrefresh.Next] != "" {
+					if got := report.Results[0]; got.Outcome != want || stages[secretstore.Current] != current || stages[protocol.Superseded] != kept || stages[protocol.Next] != "" {
 						t.Fatalf("%+v, stages %v, edit %s, ours %s", got, stages, edit, next)
 					}
-					if len(w.events) != 1 || w.events[0].Type != tokenrefresh.NeedsHuman || !strings.Contains(w.events[0].Reason, "the "+part+" secret") {
+					if len(w.events) != 1 || w.events[0].Type != protocol.NeedsHuman || !strings.Contains(w.events[0].Reason, "the "+part+" secret") {
 						t.Fatalf("events %+v", w.events)
 					}
 					w.events = nil
 					if name != providers.SuperSaaS || !works {
 						w.must(w.works(name))
 					}
-					w.want(name, tokenrefresh.Fresh)
+					w.want(name, protocol.Fresh)
 					if name == providers.SuperSaaS {
 						w.bookings.RollKey()
 					}
@@ -230,7 +231,7 @@ type stored struct {
 
 func (s *stored) Put(ctx context.Context, name, id string, data []byte, stages ...string) error {
 	err := s.Store.Put(ctx, name, id, data, stages...)
-	if name == s.name && stages[0] == tokenrefresh.Next {
+	if name == s.name && stages[0] == protocol.Next {
 		s.act(id)
 	}
 	return err
@@ -241,22 +242,22 @@ func (s *stored) Put(ctx context.Context, name, id string, data []byte, stages .
 func TestEdit_OfTheTokenAloneIsAdopted(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(staff)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		other := w.shop.GenerateToken(time.Time{})
 		token := w.served(provider)
 		token.Credential = providers.NewSecret(other)
 		edit := w.edit(provider, secretstore.TokenPart, token.Document())
-		w.want(provider, tokenrefresh.Fresh)
+		w.want(provider, protocol.Fresh)
 		for range 2 {
 			time.Sleep(time.Hour)
-			w.want(provider, tokenrefresh.Adopted)
+			w.want(provider, protocol.Adopted)
 			if w.served(provider).Version != edit {
 				t.Fatal("the edit was replaced")
 			}
 		}
 		w.shop.DeleteToken(other)
 		time.Sleep(time.Hour)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		w.must(w.works(provider))
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -16,22 +17,22 @@ import (
 func TestFailure_CoolsDownForFiftySeconds(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		w.yappli.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST /api/ext/token", Times: 3})
 		time.Sleep(12 * time.Hour)
 		for n := range 3 {
-			w.want(providers.Yappli, tokenrefresh.Failed)
+			w.want(providers.Yappli, protocol.Failed)
 			for range 2 {
-				w.want(providers.Yappli, tokenrefresh.Cooling)
+				w.want(providers.Yappli, protocol.Cooling)
 				time.Sleep(25*time.Second - 1)
 			}
-			w.want(providers.Yappli, tokenrefresh.Cooling)
+			w.want(providers.Yappli, protocol.Cooling)
 			if asked := w.asked(providers.Yappli); asked != n+2 {
 				t.Fatalf("%d token calls after %d failures", asked, n+1)
 			}
 			time.Sleep(2 * time.Nanosecond)
 		}
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		w.wantTold("")
 	})
 }
@@ -48,9 +49,9 @@ func TestFailure_CoolingEndsWithAForceOrAnotherConnection(t *testing.T) {
 		inBubbleNamed(t, name, func(w *world) {
 			w.connect(providers.Yappli)
 			w.yappli.Inject(sandbox.Fault{Kind: sandbox.Dropped, Route: "POST /api/ext/token"})
-			w.want(providers.Yappli, tokenrefresh.Failed)
-			w.want(providers.Yappli, tokenrefresh.Cooling)
-			w.wantOf(end(w), tokenrefresh.Refreshed)
+			w.want(providers.Yappli, protocol.Failed)
+			w.want(providers.Yappli, protocol.Cooling)
+			w.wantOf(end(w), protocol.Refreshed)
 		})
 	}
 }
@@ -60,14 +61,14 @@ func TestFailure_CoolingEndsWithAForceOrAnotherConnection(t *testing.T) {
 func TestFailure_APastedKeyWaitsForNothing(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.SuperSaaS)
-		w.want(providers.SuperSaaS, tokenrefresh.Refreshed)
+		w.want(providers.SuperSaaS, protocol.Refreshed)
 		key := w.bookings.RollKey()
 		for range 6 {
 			time.Sleep(time.Hour)
-			w.want(providers.SuperSaaS, tokenrefresh.Denied)
+			w.want(providers.SuperSaaS, protocol.Denied)
 		}
 		w.connect(providers.SuperSaaS)
-		w.want(providers.SuperSaaS, tokenrefresh.Refreshed)
+		w.want(providers.SuperSaaS, protocol.Refreshed)
 		if w.served(providers.SuperSaaS).Credential.Reveal() != key {
 			t.Error("the new key is not served")
 		}
@@ -80,21 +81,21 @@ func TestFailure_RefusedForGoodStopsUntilSomethingChanges(t *testing.T) {
 			w.connect(name, func(c *providers.Connection) {
 				c.ClientSecrets, c.Code = []providers.Secret{providers.NewSecret("wrong")}, providers.NewSecret("wrong")
 			})
-			w.want(name, tokenrefresh.Refused)
+			w.want(name, protocol.Refused)
 			for range 5 {
 				time.Sleep(12 * time.Hour)
-				w.want(name, tokenrefresh.Refused)
-				w.wantOf(tokenrefresh.Request{Provider: name, RejectedVersion: "hikyaku-any"}, tokenrefresh.Refused)
+				w.want(name, protocol.Refused)
+				w.wantOf(tokenrefresh.Request{Provider: name, RejectedVersion: "hikyaku-any"}, protocol.Refused)
 			}
 			if w.asked(name) != 1 {
 				t.Fatalf("%d token calls", w.asked(name))
 			}
 			w.wantTold("needs_human")
-			if w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, tokenrefresh.Refused); w.asked(name) != 2 {
+			if w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, protocol.Refused); w.asked(name) != 2 {
 				t.Fatalf("%d token calls after a force", w.asked(name))
 			}
 			w.connect(name)
-			w.want(name, tokenrefresh.Refreshed)
+			w.want(name, protocol.Refreshed)
 			w.wantTold("recovered")
 		})
 	}
@@ -105,31 +106,31 @@ func TestFailure_RefusedForGoodStopsUntilSomethingChanges(t *testing.T) {
 func TestFailure_AProbeBlocksARenewable(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault   sandbox.FaultKind
-		outcome tokenrefresh.Outcome
+		outcome protocol.Outcome
 		calls   int // of the token endpoint until it works
 		told    string
 	}{
-		"denied":  {sandbox.Denied, tokenrefresh.Denied, 3, "needs_human recovered"},
-		"garbage": {sandbox.Garbage, tokenrefresh.Unproven, 2, ""},
-		"503":     {sandbox.ServerFail, tokenrefresh.Unproven, 2, ""},
+		"denied":  {sandbox.Denied, protocol.Denied, 3, "needs_human recovered"},
+		"garbage": {sandbox.Garbage, protocol.Unproven, 2, ""},
+		"503":     {sandbox.ServerFail, protocol.Unproven, 2, ""},
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			w.connect(providers.Yappli)
-			w.want(providers.Yappli, tokenrefresh.Refreshed)
+			w.want(providers.Yappli, protocol.Refreshed)
 			old := w.served(providers.Yappli)
 			w.yappli.Inject(sandbox.Fault{Kind: c.fault, Route: "GET /api/ext/users"})
 			w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, c.outcome)
 			if now := w.served(providers.Yappli); now.Version != old.Version {
 				t.Fatal("it is served")
 			}
-			if _, stored := w.stages(providers.Yappli, secretstore.TokenPart)[tokenrefresh.Next]; stored != (c.outcome == tokenrefresh.Unproven) {
+			if _, stored := w.stages(providers.Yappli, secretstore.TokenPart)[protocol.Next]; stored != (c.outcome == protocol.Unproven) {
 				t.Errorf("still stored: %t", stored)
 			}
 			time.Sleep(time.Minute)
-			if c.outcome == tokenrefresh.Unproven {
-				w.want(providers.Yappli, tokenrefresh.Promoted)
+			if c.outcome == protocol.Unproven {
+				w.want(providers.Yappli, protocol.Promoted)
 			} else {
-				w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, tokenrefresh.Refreshed)
+				w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, protocol.Refreshed)
 			}
 			if w.served(providers.Yappli).Version == old.Version || w.asked(providers.Yappli) != c.calls {
 				t.Errorf("%d token calls", w.asked(providers.Yappli))
@@ -147,7 +148,7 @@ func TestFailure_ADoubtfulProbeBlocksNothingElse(t *testing.T) {
 			provider := w.connect(name)
 			w.shop.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "GET /v1", Times: 4})
 			w.assist.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "GET ", Times: 4})
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			w.must(w.works(provider))
 			if w.asked(provider) > 1 {
 				t.Errorf("%d token calls", w.asked(provider))
@@ -162,24 +163,24 @@ func TestFailure_ADoubtfulProbeBlocksNothingElse(t *testing.T) {
 func TestFailure_ADeniedPairIsTriedAgain(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		old := w.served(provider)
 		w.shop.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET /v1", Times: 2})
-		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.Denied)
+		w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, protocol.Denied)
 		time.Sleep(time.Minute)
-		w.want(provider, tokenrefresh.Denied)
-		w.want(provider, tokenrefresh.Denied)
+		w.want(provider, protocol.Denied)
+		w.want(provider, protocol.Denied)
 		if w.served(provider).Version != old.Version {
 			t.Error("a denied token is served")
 		}
 		time.Sleep(2 * time.Minute)
-		w.want(provider, tokenrefresh.Promoted)
+		w.want(provider, protocol.Promoted)
 		if w.asked(provider) != 2 || w.shop.Tokens.Redeemed() != 2 {
 			t.Errorf("%d token calls", w.asked(provider))
 		}
 		w.must(w.works(provider))
 		w.wantTold("needs_human recovered")
-		w.want(provider, tokenrefresh.Fresh)
+		w.want(provider, protocol.Fresh)
 	})
 }
 
@@ -189,9 +190,9 @@ func TestFailure_ANewCodeGoesBeforeADeniedGrant(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE)
 		w.shop.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET /v1"})
-		w.want(provider, tokenrefresh.Denied)
+		w.want(provider, protocol.Denied)
 		w.connect(providers.SHOPLINE)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		w.must(w.works(provider))
 		if w.shop.Tokens.Redeemed() != 2 {
 			t.Errorf("%d redemptions", w.shop.Tokens.Redeemed())
@@ -205,10 +206,10 @@ func TestFailure_ADeadPairIsRenewed(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.shop.StrictAgent = false
 		provider := w.connect(providers.SHOPLINE)
-		version := w.want(provider, tokenrefresh.Refreshed).Version
-		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Probed)
+		version := w.want(provider, protocol.Refreshed).Version
+		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, protocol.Probed)
 		w.shop.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET /v1"})
-		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Refreshed)
+		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, protocol.Refreshed)
 		if w.asked(provider) != 2 || w.served(provider).Version == version {
 			t.Errorf("%d token calls", w.asked(provider))
 		}
@@ -218,7 +219,7 @@ func TestFailure_ADeadPairIsRenewed(t *testing.T) {
 func TestFailure_OldRefreshTokenIsKeptIfOmitted(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		before, err := providers.ParseGrant(w.value(provider, secretstore.RefreshPart, secretstore.Current).Data)
 		w.must(err)
 		deps := w.deps(w.secrets, w.objects, w)
@@ -226,7 +227,7 @@ func TestFailure_OldRefreshTokenIsKeptIfOmitted(t *testing.T) {
 		for range 2 {
 			report, err := tokenrefresh.New(prefix, deps).Run(context.Background(), tokenrefresh.Request{Provider: provider, Force: true})
 			w.must(err)
-			if report.Results[0].Outcome != tokenrefresh.Refreshed {
+			if report.Results[0].Outcome != protocol.Refreshed {
 				t.Fatalf("%+v", report.Results[0])
 			}
 		}
@@ -252,7 +253,7 @@ func TestFailure_BudgetIsRefusedBeforeTheProviderIsAsked(t *testing.T) {
 	for _, name := range []string{providers.Yappli, providers.ActiBook, providers.SHOPLINE, providers.AssistTencho, staff, providers.SuperSaaS} {
 		inBubbleNamed(t, name, func(w *world) {
 			provider := w.connect(name)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			writes := 1
 			replace := func() tokenrefresh.Result {
 				c := w.connection(name)
@@ -270,12 +271,12 @@ func TestFailure_BudgetIsRefusedBeforeTheProviderIsAsked(t *testing.T) {
 				limit = 26 // each costs a proof, the grant and the token
 			}
 			for ; writes < limit; writes++ {
-				if got := replace(); got.Outcome != tokenrefresh.Refreshed {
+				if got := replace(); got.Outcome != protocol.Refreshed {
 					t.Fatalf("write %d: %+v", writes+1, got)
 				}
 			}
 			calls := w.calls(provider)
-			if got := replace(); got.Outcome != tokenrefresh.OverBudget || !strings.Contains(got.Reason, "80 versions written in 24 hours") {
+			if got := replace(); got.Outcome != protocol.OverBudget || !strings.Contains(got.Reason, "80 versions written in 24 hours") {
 				t.Fatalf("after %d: %+v", writes, got)
 			}
 			if n := w.calls(provider) - calls; n != 0 {
@@ -283,9 +284,9 @@ func TestFailure_BudgetIsRefusedBeforeTheProviderIsAsked(t *testing.T) {
 			}
 			w.wantTold("")
 			time.Sleep(24*time.Hour - 1)
-			w.want(provider, tokenrefresh.OverBudget)
+			w.want(provider, protocol.OverBudget)
 			time.Sleep(51 * time.Minute)
-			if got := replace(); got.Outcome != tokenrefresh.Refreshed { // with a code that is young enough
+			if got := replace(); got.Outcome != protocol.Refreshed { // with a code that is young enough
 				t.Errorf("a day later: %+v", got)
 			}
 		})
@@ -308,12 +309,12 @@ func TestFailure_WhatWasNotTakenIsNotInDoubt(t *testing.T) {
 			provider := w.connect(providers.SHOPLINE)
 			report, err := tokenrefresh.New(prefix, w.deps(w.secrets, w.objects, wreck(w))).Run(context.Background(), tokenrefresh.Request{Provider: provider})
 			w.must(err)
-			if got := report.Results[0].Outcome; got != tokenrefresh.Failed {
+			if got := report.Results[0].Outcome; got != protocol.Failed {
 				t.Fatalf("outcome %q", got)
 			}
 			w.wantTold("")
 			time.Sleep(50 * time.Second)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -74,7 +75,7 @@ func TestObtain_LeavesHalfOfTheTime(t *testing.T) {
 		a := &scripted{grant: providers.Grant{Access: providers.NewSecret("AT")}}
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if got := w.runWith(ctx, providers.Yappli, a); got.Outcome != tokenrefresh.Refreshed || !a.deadline.Equal(time.Now().Add(10*time.Second)) {
+		if got := w.runWith(ctx, providers.Yappli, a); got.Outcome != protocol.Refreshed || !a.deadline.Equal(time.Now().Add(10*time.Second)) {
 			t.Errorf("%+v, the call had %v", got, time.Until(a.deadline))
 		}
 	})
@@ -109,7 +110,7 @@ func TestDue_ATokenWithoutLife(t *testing.T) {
 		w.connect(providers.Yappli)
 		a := &scripted{grant: providers.Grant{Access: providers.NewSecret("AT"), ExpiresAt: time.Now().Add(time.Nanosecond)}}
 		for range 3 {
-			if got := w.runWith(context.Background(), providers.Yappli, a); got.Outcome != tokenrefresh.Refreshed {
+			if got := w.runWith(context.Background(), providers.Yappli, a); got.Outcome != protocol.Refreshed {
 				t.Errorf("%+v", got)
 			}
 			time.Sleep(time.Minute)
@@ -124,15 +125,15 @@ func TestDue_ATokenWithoutLife(t *testing.T) {
 func TestLaggingTokenIsBelievedAfterAMinute(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		old := w.value(providers.Yappli, secretstore.TokenPart, secretstore.Current)
-		swapped := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, tokenrefresh.Refreshed).Version
+		swapped := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, protocol.Refreshed).Version
 		lagging := tokenrefresh.New(prefix, w.deps(stale{w.secrets, secretstore.Name(prefix, providers.Yappli, secretstore.TokenPart), old}, w.objects, w))
 		time.Sleep(time.Minute - 1)
 		for _, want := range []string{swapped, old.ID} { // a person has put the old one back
 			report, err := lagging.Run(context.Background(), tokenrefresh.Request{Provider: providers.Yappli})
 			w.must(err)
-			if got := report.Results[0]; got.Outcome != tokenrefresh.Fresh || got.Version != want {
+			if got := report.Results[0]; got.Outcome != protocol.Fresh || got.Version != want {
 				t.Errorf("%+v, want version %s", got, want)
 			}
 			time.Sleep(time.Nanosecond)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline"
 )
@@ -27,7 +28,7 @@ func TestPaste_WhiteSpaceAroundACredential(t *testing.T) {
 					c.ClientSecrets[i] = paste(c.ClientSecrets[i])
 				}
 			})
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 		})
 	}
 }
@@ -37,13 +38,13 @@ func TestPaste_WhiteSpaceAroundACredential(t *testing.T) {
 func TestPaste_ALineBreakWithinAKey(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(staff)
-		w.want(providers.SHOPLINE, tokenrefresh.Refreshed)
+		w.want(providers.SHOPLINE, protocol.Refreshed)
 		works := w.served(providers.SHOPLINE)
 		c := w.connection(staff)
 		key := c.APIKey.Reveal()
 		c.APIKey = providers.NewSecret(key[:10] + "\n" + key[10:])
 		w.reconnect(c)
-		result := w.want(providers.SHOPLINE, tokenrefresh.Unavailable)
+		result := w.want(providers.SHOPLINE, protocol.Unconfigured)
 		if got := w.served(providers.SHOPLINE); got.Credential != works.Credential {
 			t.Error("another credential is served")
 		}
@@ -51,7 +52,7 @@ func TestPaste_ALineBreakWithinAKey(t *testing.T) {
 			t.Errorf("events = %+v, result = %+v; want one that names the field, and no key", w.events, result)
 		}
 		w.connect(staff)
-		w.want(providers.SHOPLINE, tokenrefresh.Probed)
+		w.want(providers.SHOPLINE, protocol.Probed)
 	})
 }
 
@@ -60,7 +61,7 @@ func TestPaste_UnknownFields(t *testing.T) {
 	inBubble(t, func(w *world) {
 		document := w.connection(providers.SuperSaaS).Document()
 		w.edit(providers.SuperSaaS, "connection", append([]byte(`{"acount":"x","sk_live_0123456789abcdef":"y",`), document[1:]...))
-		w.want(providers.SuperSaaS, tokenrefresh.Refreshed)
+		w.want(providers.SuperSaaS, protocol.Refreshed)
 		if log := w.log.String(); !strings.Contains(log, `"fields":["acount","(not a field's name)"]`) || strings.Contains(log, "sk_live") {
 			t.Errorf("log = %s; want the misspelled field, and no value in its place", log)
 		}
@@ -74,14 +75,14 @@ func TestObtain_ALifeLongerThanDocumented(t *testing.T) {
 		inBubbleNamed(t, provider, func(w *world) {
 			w.connect(provider)
 			a := &scripted{grant: providers.Grant{Access: providers.NewSecret("invented-token"), ExpiresAt: time.Now().Add(1000 * day)}}
-			if x := w.runWith(context.Background(), provider, a); x.Outcome != tokenrefresh.Refreshed || x.ExpiresAt != nil {
+			if x := w.runWith(context.Background(), provider, a); x.Outcome != protocol.Refreshed || x.ExpiresAt != nil {
 				t.Fatalf("result = %+v, want an unknown end", x)
 			}
 			if !strings.Contains(w.log.String(), "longer life than it documents") {
 				t.Error("nobody is told")
 			}
 			time.Sleep(next)
-			if x := w.runWith(context.Background(), provider, a); x.Outcome != tokenrefresh.Refreshed {
+			if x := w.runWith(context.Background(), provider, a); x.Outcome != protocol.Refreshed {
 				t.Errorf("after %v: %+v, want another token", next, x)
 			}
 		})
@@ -111,7 +112,7 @@ func TestSpend_ForceAfterADefectiveAccessToken(t *testing.T) {
 		d := &defective{Authority: shopline.NewAuthority(&providers.Options{HTTP: w.shop.Client()})}
 		deps := w.deps(w.secrets, w.objects, w)
 		deps.Authorities[providers.SHOPLINE] = d
-		run := func(q tokenrefresh.Request, want tokenrefresh.Outcome) {
+		run := func(q tokenrefresh.Request, want protocol.Outcome) {
 			t.Helper()
 			q.Provider = providers.SHOPLINE
 			report, err := tokenrefresh.New(prefix, deps).Run(context.Background(), q)
@@ -119,15 +120,15 @@ func TestSpend_ForceAfterADefectiveAccessToken(t *testing.T) {
 				t.Fatalf("%+v, %v; want %s", report, err, want)
 			}
 		}
-		run(tokenrefresh.Request{}, tokenrefresh.Denied)
+		run(tokenrefresh.Request{}, protocol.Denied)
 		time.Sleep(time.Hour)
-		run(tokenrefresh.Request{}, tokenrefresh.Denied)
+		run(tokenrefresh.Request{}, protocol.Denied)
 		if d.answered != 1 {
 			t.Fatalf("%d token requests without a person", d.answered)
 		}
-		run(tokenrefresh.Request{Force: true}, tokenrefresh.Refreshed)
+		run(tokenrefresh.Request{Force: true}, protocol.Refreshed)
 		time.Sleep(time.Hour)
-		run(tokenrefresh.Request{}, tokenrefresh.Probed)
+		run(tokenrefresh.Request{}, protocol.Probed)
 		if token := w.served(providers.SHOPLINE); token.Credential.Reveal() == "defective" || d.answered != 2 {
 			t.Errorf("%d token requests, and the defective token is served: %t", d.answered, token.Credential.Reveal() == "defective")
 		}

@@ -10,6 +10,7 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -25,28 +26,28 @@ func TestRun_EveryProviderGetsAToken(t *testing.T) {
 			t.Fatalf("report = %+v", report)
 		}
 		for i, provider := range providers.Names() {
-			got, want := report.Results[i], tokenrefresh.Refreshed
+			got, want := report.Results[i], protocol.Refreshed
 			if provider == off[0] {
-				want = tokenrefresh.Off
+				want = protocol.Off
 			}
 			if got.Provider != provider || got.Outcome != want {
 				t.Errorf("%s: %+v, want %s", provider, got, want)
 			}
 		}
 		w.connect(providers.ActiBook)
-		w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		w.want(providers.ActiBook, protocol.Refreshed)
 		for _, provider := range providers.Names() {
 			if err := w.works(provider); err != nil {
 				t.Errorf("%s: the served token does not work: %v", provider, err)
 			}
-			result := w.want(provider, tokenrefresh.Fresh)
+			result := w.want(provider, protocol.Fresh)
 			if served := w.served(provider); result.Version != served.Version || (result.ExpiresAt == nil) != served.ExpiresAt.IsZero() || result.Kind != served.Kind {
 				t.Errorf("%s: result %+v of token %+v", provider, result, served)
 			}
 		}
 		w.wantTold("")
 		last, at, reason, err := w.refresher().State(context.Background(), providers.Yappli)
-		if err != nil || last != tokenrefresh.Refreshed || !at.Equal(time.Now()) || reason != "" {
+		if err != nil || last != protocol.Refreshed || !at.Equal(time.Now()) || reason != "" {
 			t.Errorf("State = %q, %v, %q, %v", last, at, reason, err)
 		}
 	})
@@ -94,14 +95,14 @@ func TestRun_AProviderThatHangsHoldsUpNobody(t *testing.T) {
 func TestRun_RejectedVersion(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
-		first := w.want(providers.Yappli, tokenrefresh.Refreshed).Version
-		if result := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: first}, tokenrefresh.Refreshed); result.Version == first || result.Version != w.served(providers.Yappli).Version {
+		first := w.want(providers.Yappli, protocol.Refreshed).Version
+		if result := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: first}, protocol.Refreshed); result.Version == first || result.Version != w.served(providers.Yappli).Version {
 			t.Errorf("the rejected version %s is still served: %+v", first, result)
 		}
-		if result := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: first}, tokenrefresh.Replaced); result.Version != w.served(providers.Yappli).Version {
+		if result := w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: first}, protocol.Replaced); result.Version != w.served(providers.Yappli).Version {
 			t.Errorf("an old version: %+v", result)
 		}
-		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: "hikyaku-unknown"}, tokenrefresh.Replaced)
+		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, RejectedVersion: "hikyaku-unknown"}, protocol.Replaced)
 		if n := w.asked(providers.Yappli); n != 2 {
 			t.Errorf("%d token calls, want 2", n)
 		}
@@ -111,9 +112,9 @@ func TestRun_RejectedVersion(t *testing.T) {
 func TestRun_RejectedStaticIsProbedAndNothingWritten(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(staff)
-		version := w.want(provider, tokenrefresh.Refreshed).Version
+		version := w.want(provider, protocol.Refreshed).Version
 		probes := w.calls(provider)
-		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Probed)
+		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, protocol.Probed)
 		if w.served(provider).Version != version || w.calls(provider) != probes+1 || w.asked(provider) != 0 {
 			t.Errorf("version %q, was %q; %d calls, were %d", w.served(provider).Version, version, w.calls(provider), probes)
 		}
@@ -127,10 +128,10 @@ func TestRun_QuirksWithWhiteSpaceAreWrittenOnce(t *testing.T) {
 		provider := w.connect(providers.SuperSaaS, func(c *providers.Connection) { c.Quirks = []byte(`{"hook_parent":"<10>"}`) })
 		pretty := strings.Replace(string(w.connection(providers.SuperSaaS).Document()), "{", "{\n  \"quirks\": { \"hook_parent\" : \"<10>\" },\n  ", 1)
 		w.edit(provider, secretstore.ConnectionPart, []byte(pretty))
-		version := w.want(provider, tokenrefresh.Refreshed).Version
-		w.wantOf(tokenrefresh.Request{Provider: provider}, tokenrefresh.Fresh)
+		version := w.want(provider, protocol.Refreshed).Version
+		w.wantOf(tokenrefresh.Request{Provider: provider}, protocol.Fresh)
 		time.Sleep(2 * time.Hour)
-		w.wantOf(tokenrefresh.Request{Provider: provider}, tokenrefresh.Probed)
+		w.wantOf(tokenrefresh.Request{Provider: provider}, protocol.Probed)
 		if w.served(provider).Version != version {
 			t.Errorf("version %q, was %q", w.served(provider).Version, version)
 		}
@@ -142,7 +143,7 @@ func TestRun_QuirksWithWhiteSpaceAreWrittenOnce(t *testing.T) {
 func TestRun_BudgetsOfAnEarlierVersion(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.ActiBook)
-		w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		w.want(providers.ActiBook, protocol.Refreshed)
 		var writes, asked []string
 		for n := range 90 {
 			at := time.Now().Add(time.Duration(n-90) * time.Minute)
@@ -157,10 +158,10 @@ func TestRun_BudgetsOfAnEarlierVersion(t *testing.T) {
 			t.Fatal(state)
 		}
 		w.putState(providers.ActiBook, old.ReplaceAllString(state, `"writes":[`+strings.Join(writes, ",")+`],"asked":[`+strings.Join(asked, ",")+`]`))
-		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.OverBudget)
+		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, protocol.OverBudget)
 		for range 8 {
 			time.Sleep(21 * time.Minute)
-			w.want(providers.ActiBook, tokenrefresh.Refreshed)
+			w.want(providers.ActiBook, protocol.Refreshed)
 		}
 	})
 }
@@ -170,24 +171,24 @@ func TestRun_BudgetsOfAnEarlierVersion(t *testing.T) {
 func TestRun_CallersCannotUseUpTheBudget(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.ActiBook)
-		w.want(providers.ActiBook, tokenrefresh.Refreshed)
+		w.want(providers.ActiBook, protocol.Refreshed)
 		for range 12 {
-			w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.Refreshed)
+			w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, protocol.Refreshed)
 		}
-		result := w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.OverBudget)
+		result := w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, protocol.OverBudget)
 		if !strings.Contains(result.Reason, "12 versions written in 24 hours") || w.asked(providers.ActiBook) != 13 {
 			t.Errorf("%q after %d calls", result.Reason, w.asked(providers.ActiBook))
 		}
 		for range 6 {
-			w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, Force: true}, tokenrefresh.Refreshed)
+			w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, Force: true}, protocol.Refreshed)
 		}
-		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, Force: true}, tokenrefresh.OverBudget)
+		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, Force: true}, protocol.OverBudget)
 		for range 71 {
 			time.Sleep(20 * time.Minute)
-			w.want(providers.ActiBook, tokenrefresh.Refreshed)
+			w.want(providers.ActiBook, protocol.Refreshed)
 		}
 		time.Sleep(20*time.Minute + time.Second)
-		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, tokenrefresh.Refreshed)
+		w.wantOf(tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}, protocol.Refreshed)
 	})
 }
 
@@ -195,15 +196,15 @@ func TestRun_ForceReplacesWhatIsNotDue(t *testing.T) {
 	inBubble(t, func(w *world) {
 		for _, name := range []string{providers.Yappli, providers.ActiBook, providers.SHOPLINE} {
 			w.connect(name)
-			before := w.want(name, tokenrefresh.Refreshed)
-			if after := w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, tokenrefresh.Refreshed); after.Version == before.Version || w.asked(name) != 2 {
+			before := w.want(name, protocol.Refreshed)
+			if after := w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, protocol.Refreshed); after.Version == before.Version || w.asked(name) != 2 {
 				t.Errorf("%s: version %s after %s, %d token calls", name, after.Version, before.Version, w.asked(name))
 			}
 		}
 		for _, name := range []string{providers.AssistTencho, providers.SuperSaaS} { // nothing to replace them with
 			w.connect(name)
-			w.want(name, tokenrefresh.Refreshed)
-			w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, tokenrefresh.Probed)
+			w.want(name, protocol.Refreshed)
+			w.wantOf(tokenrefresh.Request{Provider: name, Force: true}, protocol.Probed)
 		}
 	})
 }
@@ -212,27 +213,27 @@ func TestRun_AChangedConnectionIsDueAtOnce(t *testing.T) {
 	inBubble(t, func(w *world) {
 		for _, name := range []string{providers.Yappli, providers.ActiBook} {
 			w.connect(name)
-			w.want(name, tokenrefresh.Refreshed)
+			w.want(name, protocol.Refreshed)
 			w.reconnect(w.connection(name))
-			w.want(name, tokenrefresh.Refreshed)
-			w.want(name, tokenrefresh.Fresh)
+			w.want(name, protocol.Refreshed)
+			w.want(name, protocol.Fresh)
 		}
 		provider := w.connect(staff)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		pasted := w.shop.GenerateToken(time.Time{})
 		w.reconnect(w.connection(staff))
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		if w.served(provider).Credential.Reveal() != pasted {
 			t.Error("the pasted token is not the one that is served")
 		}
 		mistyped := w.connection(staff)
 		mistyped.APIKey = providers.NewSecret("mistyped")
 		w.reconnect(mistyped)
-		if w.want(provider, tokenrefresh.Denied); w.served(provider).Credential.Reveal() != pasted {
+		if w.want(provider, protocol.Denied); w.served(provider).Credential.Reveal() != pasted {
 			t.Error("a token that does not work is served")
 		}
 		w.reconnect(w.connection(staff))
-		w.want(provider, tokenrefresh.Probed)
+		w.want(provider, protocol.Probed)
 	})
 }
 
@@ -242,14 +243,14 @@ func TestRun_TwoClientSecretsAreTriedInOrder(t *testing.T) {
 			inBubble(t, func(w *world) {
 				wrong := providers.NewSecret("not-valid-any-more")
 				w.connect(name, func(c *providers.Connection) { c.ClientSecrets = append([]providers.Secret{wrong}, c.ClientSecrets...) })
-				w.want(name, tokenrefresh.Refreshed)
+				w.want(name, protocol.Refreshed)
 				if n := w.asked(name); n != 2 {
 					t.Errorf("%d token calls, want one for each secret", n)
 				}
 				c := w.connection(name)
 				c.ClientSecrets = []providers.Secret{wrong, wrong}
 				w.reconnect(c)
-				if result := w.want(name, tokenrefresh.Refused); w.asked(name) != 4 || !strings.Contains(result.Reason, "refuses") {
+				if result := w.want(name, protocol.Refused); w.asked(name) != 4 || !strings.Contains(result.Reason, "refuses") {
 					t.Errorf("%d token calls, reason %q", w.asked(name), result.Reason)
 				}
 			})
@@ -267,16 +268,16 @@ func TestRun_AnUnreadableConnectionNeedsAPerson(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(w *world) {
 				w.edit(providers.Yappli, secretstore.ConnectionPart, []byte(document))
-				w.want(providers.Yappli, tokenrefresh.Unavailable)
+				w.want(providers.Yappli, protocol.Unconfigured)
 				w.wantTold("needs_human")
 				time.Sleep(time.Hour)
-				w.want(providers.Yappli, tokenrefresh.Unavailable)
+				w.want(providers.Yappli, protocol.Unconfigured)
 				w.wantTold("")
 				if n := w.calls(providers.Yappli); n != 0 {
 					t.Errorf("%d calls of the provider", n)
 				}
 				w.connect(providers.Yappli)
-				w.want(providers.Yappli, tokenrefresh.Refreshed)
+				w.want(providers.Yappli, protocol.Refreshed)
 				w.wantTold("recovered")
 			})
 		})
@@ -289,19 +290,19 @@ func TestRun_ASecretMadeEmptyGetsAPlaceholder(t *testing.T) {
 		for _, part := range []string{secretstore.TokenPart, secretstore.RefreshPart} {
 			w.must(w.secrets.Create(context.Background(), secretstore.Name(prefix, provider, part), strings.Repeat("x", 32), nil))
 		}
-		w.want(provider, tokenrefresh.Refreshed)
-		w.want(provider, tokenrefresh.Fresh)
+		w.want(provider, protocol.Refreshed)
+		w.want(provider, protocol.Fresh)
 	})
 }
 
 func TestRun_AnAlienJournalIsLeftAlone(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		body := `{"nonce":"n","counter":1,"data":{"owner":"o","journal":["alien"]}}`
 		w.putState(providers.Yappli, body)
-		w.want(providers.Yappli, tokenrefresh.Failed)
-		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, tokenrefresh.Failed)
+		w.want(providers.Yappli, protocol.Failed)
+		w.wantOf(tokenrefresh.Request{Provider: providers.Yappli, Force: true}, protocol.Failed)
 		if got := w.stateObject(providers.Yappli); got != body || w.asked(providers.Yappli) != 1 {
 			t.Errorf("journal %s, %d token calls", got, w.asked(providers.Yappli))
 		}

@@ -8,12 +8,13 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
 
 // tickOf runs r as the schedule does and returns what became of one provider.
-func (w *world) tickOf(r *tokenrefresh.Refresher, provider string) tokenrefresh.Outcome {
+func (w *world) tickOf(r *tokenrefresh.Refresher, provider string) protocol.Outcome {
 	w.t.Helper()
 	report, err := r.Run(context.Background(), tokenrefresh.Request{})
 	w.must(err)
@@ -35,7 +36,7 @@ func (w *world) reads() (n int) {
 }
 
 // wantTicks ticks each minute and compares the outcomes.
-func (w *world) wantTicks(r *tokenrefresh.Refresher, provider string, outcomes ...tokenrefresh.Outcome) {
+func (w *world) wantTicks(r *tokenrefresh.Refresher, provider string, outcomes ...protocol.Outcome) {
 	w.t.Helper()
 	for minute, want := range outcomes {
 		time.Sleep(time.Minute)
@@ -43,17 +44,17 @@ func (w *world) wantTicks(r *tokenrefresh.Refresher, provider string, outcomes .
 		if got := w.tickOf(r, provider); got != want {
 			w.t.Errorf("tick %d: %q, want %q", minute+1, got, want)
 		}
-		if rested := w.reads() == before && w.calls(provider) == calls; rested != (want == tokenrefresh.Resting) {
+		if rested := w.reads() == before && w.calls(provider) == calls; rested != (want == protocol.Resting) {
 			w.t.Errorf("tick %d, %q: called nobody: %t", minute+1, want, rested)
 		}
 	}
 }
 
 const (
-	resting   = tokenrefresh.Resting
-	fresh     = tokenrefresh.Fresh
-	failed    = tokenrefresh.Failed
-	refreshed = tokenrefresh.Refreshed
+	resting   = protocol.Resting
+	fresh     = protocol.Fresh
+	failed    = protocol.Failed
+	refreshed = protocol.Refreshed
 )
 
 // While all is well, one tick in five reads; a due credential is replaced on
@@ -81,7 +82,7 @@ func TestRest_OneTickInFiveReads(t *testing.T) {
 
 // A look is believed for less than four and a half minutes.
 func TestRest_Ends(t *testing.T) {
-	for age, want := range map[time.Duration]tokenrefresh.Outcome{4*time.Minute + 30*time.Second - 1: resting, 4*time.Minute + 30*time.Second: fresh} {
+	for age, want := range map[time.Duration]protocol.Outcome{4*time.Minute + 30*time.Second - 1: resting, 4*time.Minute + 30*time.Second: fresh} {
 		inBubbleNamed(t, age.String(), func(w *world) {
 			w.connect(providers.Yappli)
 			r := w.refresher()
@@ -119,14 +120,14 @@ func TestRest_NotAfterAFailure(t *testing.T) {
 	inBubbleNamed(t, "to tell that all is well", func(w *world) {
 		w.connect(providers.Yappli, func(c *providers.Connection) { c.ClientSecrets = []providers.Secret{providers.NewSecret("wrong")} })
 		r := w.refresher()
-		w.wantTicks(r, providers.Yappli, tokenrefresh.Refused)
-		w.wantTold(tokenrefresh.NeedsHuman)
+		w.wantTicks(r, providers.Yappli, protocol.Refused)
+		w.wantTold(protocol.NeedsHuman)
 		w.connect(providers.Yappli)
 		w.notify = errors.New("the bus is down")
 		w.wantTicks(r, providers.Yappli, refreshed, fresh)
 		w.notify = nil
 		w.wantTicks(r, providers.Yappli, fresh, resting)
-		w.wantTold(tokenrefresh.Recovered)
+		w.wantTold(protocol.Recovered)
 	})
 	inBubbleNamed(t, "that took half a minute", func(w *world) {
 		w.connect(providers.ActiBook)

@@ -10,18 +10,20 @@ import (
 
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
+	"hikyaku/internal/tokenrefresh/rotation"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
 
-var steps = []string{tokenrefresh.CreateSecret, tokenrefresh.SetSecret, tokenrefresh.TestSecret, tokenrefresh.FinishSecret}
+var steps = []string{rotation.CreateSecret, rotation.SetSecret, rotation.TestSecret, rotation.FinishSecret}
 
 // rotating connects a provider, gives it a first token, and lets Secrets
 // Manager begin a rotation of its record, whose version it returns.
 func (w *world) rotating(name string) (secret, version string) {
 	w.t.Helper()
 	provider := w.connect(name)
-	w.want(provider, tokenrefresh.Refreshed)
+	w.want(provider, protocol.Refreshed)
 	secret = secretstore.Name(prefix, provider, secretstore.TokenPart)
 	if name == providers.SHOPLINE || name == providers.AssistTencho {
 		secret = secretstore.Name(prefix, provider, secretstore.RefreshPart)
@@ -54,7 +56,7 @@ func TestRotation_FourStepsEachTwice(t *testing.T) {
 						t.Fatalf("%s: %v", step, err)
 					}
 				}
-				if step != tokenrefresh.FinishSecret && w.served(name).Version != before.Version {
+				if step != rotation.FinishSecret && w.served(name).Version != before.Version {
 					t.Fatalf("%s changed what is served", step)
 				}
 			}
@@ -66,9 +68,9 @@ func TestRotation_FourStepsEachTwice(t *testing.T) {
 				t.Errorf("stages %v", stages)
 			}
 			w.must(w.works(name))
-			w.want(name, tokenrefresh.Fresh)
+			w.want(name, protocol.Fresh)
 			w.wantTold("")
-			if last, _, _, err := w.refresher().State(context.Background(), name); err != nil || last != tokenrefresh.Refreshed {
+			if last, _, _, err := w.refresher().State(context.Background(), name); err != nil || last != protocol.Refreshed {
 				t.Errorf("state %q, %v", last, err)
 			}
 			w.wantMeasured("RefreshOutcome Count 1 map[outcome:refreshed", true)
@@ -81,15 +83,15 @@ func TestRotation_TestOnThePlaceholderProbesWhatIsServed(t *testing.T) {
 		inBubbleNamed(t, name, func(w *world) {
 			secret, version := w.rotating(name)
 			calls := w.calls(name)
-			if err := w.step(secret, version, tokenrefresh.TestSecret); err != nil || w.calls(name) != calls+1 {
+			if err := w.step(secret, version, rotation.TestSecret); err != nil || w.calls(name) != calls+1 {
 				t.Errorf("%v after %d calls", err, w.calls(name)-calls)
 			}
-			if err := w.step(secret, version, tokenrefresh.FinishSecret); err == nil || !strings.Contains(err.Error(), "createSecret comes first") {
+			if err := w.step(secret, version, rotation.FinishSecret); err == nil || !strings.Contains(err.Error(), "createSecret comes first") {
 				t.Errorf("finish without a value: %v", err)
 			}
 			w.yappli.Tokens.Revoke("")
 			w.shop.Tokens.Revoke("")
-			if err := w.step(secret, version, tokenrefresh.TestSecret); err == nil || !strings.Contains(err.Error(), "does not work") {
+			if err := w.step(secret, version, rotation.TestSecret); err == nil || !strings.Contains(err.Error(), "does not work") {
 				t.Errorf("test of a dead credential: %v", err)
 			}
 		})
@@ -107,10 +109,10 @@ func TestRotation_TestBlocksByKind(t *testing.T) {
 		for provider, fails := range c.fails {
 			inBubbleNamed(t, name+" "+provider, func(w *world) {
 				secret, version := w.rotating(provider)
-				w.must(w.step(secret, version, tokenrefresh.CreateSecret))
+				w.must(w.step(secret, version, rotation.CreateSecret))
 				w.yappli.Inject(sandbox.Fault{Kind: c.kind, Route: "GET ", Times: 4})
 				w.shop.Inject(sandbox.Fault{Kind: c.kind, Route: "GET ", Times: 4})
-				if err := w.step(secret, version, tokenrefresh.TestSecret); (err != nil) != fails {
+				if err := w.step(secret, version, rotation.TestSecret); (err != nil) != fails {
 					t.Errorf("error %v, want one: %t", err, fails)
 				}
 			})
@@ -126,7 +128,7 @@ func TestRotation_TestsTheNewCredential(t *testing.T) {
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			secret, version := w.rotating(name)
-			w.must(w.step(secret, version, tokenrefresh.CreateSecret))
+			w.must(w.step(secret, version, rotation.CreateSecret))
 			value, err := w.secrets.GetVersion(context.Background(), secret, version)
 			w.must(err)
 			access := ""
@@ -135,9 +137,9 @@ func TestRotation_TestsTheNewCredential(t *testing.T) {
 			} else if grant, err := providers.ParseGrant(value.Data); err == nil {
 				access = grant.Access.Reveal()
 			}
-			w.must(w.step(secret, version, tokenrefresh.TestSecret))
+			w.must(w.step(secret, version, rotation.TestSecret))
 			tokens(w).Revoke(access)
-			if err := w.step(secret, version, tokenrefresh.TestSecret); access == "" || err == nil || !strings.Contains(err.Error(), "the new credential does not work") {
+			if err := w.step(secret, version, rotation.TestSecret); access == "" || err == nil || !strings.Contains(err.Error(), "the new credential does not work") {
 				t.Errorf("a new credential that is dead: %v", err)
 			}
 			w.must(w.works(name))
@@ -148,7 +150,7 @@ func TestRotation_TestsTheNewCredential(t *testing.T) {
 func TestRotation_RefusesWhatIsNotRotated(t *testing.T) {
 	inBubble(t, func(w *world) {
 		for _, name := range []string{staff, providers.SuperSaaS, providers.Yappli} {
-			w.want(w.connect(name), tokenrefresh.Refreshed)
+			w.want(w.connect(name), protocol.Refreshed)
 		}
 		version := uuid.NewString()
 		for _, c := range []struct{ secret, step, want string }{
@@ -177,11 +179,11 @@ func TestRotation_RefusesWhatIsNotRotated(t *testing.T) {
 func TestRotation_RefusesACodeWithoutRefreshToken(t *testing.T) {
 	inBubble(t, func(w *world) {
 		secret, version := w.rotating(providers.AssistTencho)
-		if err := w.step(secret, version, tokenrefresh.CreateSecret); err == nil || !strings.Contains(err.Error(), "no refresh token to rotate with") {
+		if err := w.step(secret, version, rotation.CreateSecret); err == nil || !strings.Contains(err.Error(), "no refresh token to rotate with") {
 			t.Errorf("error %v", err)
 		}
 		w.must(w.works(providers.AssistTencho))
-		w.want(providers.AssistTencho, tokenrefresh.Fresh)
+		w.want(providers.AssistTencho, protocol.Fresh)
 	})
 }
 
@@ -189,15 +191,15 @@ func TestRotation_FailsWhileAnotherRunHoldsTheLease(t *testing.T) {
 	inBubble(t, func(w *world) {
 		secret, version := w.rotating(providers.Yappli)
 		w.held(providers.Yappli, time.Minute)
-		for _, step := range []string{tokenrefresh.CreateSecret, tokenrefresh.CreateSecret} {
+		for _, step := range []string{rotation.CreateSecret, rotation.CreateSecret} {
 			if err := w.step(secret, version, step); err == nil || !strings.Contains(err.Error(), "held by another") {
 				t.Errorf("%s: %v", step, err)
 			}
 		}
 		time.Sleep(time.Minute)
-		w.must(w.step(secret, version, tokenrefresh.CreateSecret))
+		w.must(w.step(secret, version, rotation.CreateSecret))
 		w.held(providers.Yappli, time.Minute)
-		if err := w.step(secret, version, tokenrefresh.FinishSecret); err == nil || !strings.Contains(err.Error(), "held by another") {
+		if err := w.step(secret, version, rotation.FinishSecret); err == nil || !strings.Contains(err.Error(), "held by another") {
 			t.Errorf("finish: %v", err)
 		}
 	})
@@ -207,10 +209,10 @@ func TestRotation_CreateFailsWithTheProvider(t *testing.T) {
 	inBubble(t, func(w *world) {
 		secret, version := w.rotating(providers.Yappli)
 		w.yappli.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST "})
-		if err := w.step(secret, version, tokenrefresh.CreateSecret); err == nil || !strings.Contains(err.Error(), "asking for a token") {
+		if err := w.step(secret, version, rotation.CreateSecret); err == nil || !strings.Contains(err.Error(), "asking for a token") {
 			t.Errorf("error %v", err)
 		}
-		w.must(w.step(secret, version, tokenrefresh.CreateSecret)) // the service paces its own retries
+		w.must(w.step(secret, version, rotation.CreateSecret)) // the service paces its own retries
 	})
 }
 
@@ -222,12 +224,12 @@ func TestRotation_TheScheduleOnlyStartsIt(t *testing.T) {
 			for _, step := range steps {
 				w.must(w.step(secret, version, step))
 			}
-			w.want(name, tokenrefresh.Fresh)
+			w.want(name, protocol.Fresh)
 			asked := w.asked(name)
 			for _, q := range []tokenrefresh.Request{
 				{Provider: name, Force: true}, {Provider: name, RejectedVersion: w.served(name).Version},
 			} {
-				w.wantOf(q, tokenrefresh.Rotating)
+				w.wantOf(q, protocol.Rotating)
 			}
 			if w.asked(name) != asked || strings.Join(w.rotated, " ") != secret+" "+secret {
 				t.Errorf("%d token calls, rotations of %v", w.asked(name), w.rotated)
@@ -242,30 +244,30 @@ func TestRotation_AStuckOneIsHealed(t *testing.T) {
 	for name, c := range map[string]struct {
 		provider string
 		created  bool
-		outcome  tokenrefresh.Outcome
+		outcome  protocol.Outcome
 	}{
-		"empty yappli":   {providers.Yappli, false, tokenrefresh.Rotating},
-		"yappli":         {providers.Yappli, true, tokenrefresh.Rotating},
-		"empty shopline": {providers.SHOPLINE, false, tokenrefresh.Rotating},
-		"shopline":       {providers.SHOPLINE, true, tokenrefresh.Refreshed},
+		"empty yappli":   {providers.Yappli, false, protocol.Rotating},
+		"yappli":         {providers.Yappli, true, protocol.Rotating},
+		"empty shopline": {providers.SHOPLINE, false, protocol.Rotating},
+		"shopline":       {providers.SHOPLINE, true, protocol.Refreshed},
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			secret, version := w.rotating(c.provider)
 			_, part, _ := strings.Cut(strings.TrimPrefix(secret, "shop/"), "/")
 			if c.created {
-				w.must(w.step(secret, version, tokenrefresh.CreateSecret))
+				w.must(w.step(secret, version, rotation.CreateSecret))
 			}
 			force := tokenrefresh.Request{Provider: c.provider, Force: true}
-			if result := w.wantOf(force, tokenrefresh.Rotating); result.Reason != "a rotation is under way" || len(w.rotated) != 0 {
+			if result := w.wantOf(force, protocol.Rotating); result.Reason != "a rotation is under way" || len(w.rotated) != 0 {
 				t.Errorf("%+v, rotations %v", result, w.rotated)
 			}
 			time.Sleep(10*time.Minute - 1)
-			if result := w.wantOf(force, tokenrefresh.Rotating); result.Reason != "a rotation is under way" || w.stages(c.provider, part)[secretstore.Pending] != version {
+			if result := w.wantOf(force, protocol.Rotating); result.Reason != "a rotation is under way" || w.stages(c.provider, part)[secretstore.Pending] != version {
 				t.Errorf("%+v", result)
 			}
 			time.Sleep(time.Nanosecond)
 			w.wantOf(force, c.outcome)
-			stages, finished := w.stages(c.provider, part), c.outcome == tokenrefresh.Refreshed
+			stages, finished := w.stages(c.provider, part), c.outcome == protocol.Refreshed
 			if stages[secretstore.Pending] != "" || (stages[secretstore.Current] == version) != finished || (len(w.rotated) == 1) == finished {
 				t.Errorf("stages %v, version %s, rotations %v", stages, version, w.rotated)
 			}
@@ -282,9 +284,9 @@ func TestRotation_AStuckOneIsHealed(t *testing.T) {
 func TestRotation_TheDriversFindEachOthersGrant(t *testing.T) {
 	inBubbleNamed(t, "schedule after rotation", func(w *world) {
 		secret, version := w.rotating(providers.SHOPLINE)
-		w.must(w.step(secret, version, tokenrefresh.CreateSecret))
+		w.must(w.step(secret, version, rotation.CreateSecret))
 		w.must(w.secrets.Cancel(context.Background(), secret))
-		w.want(providers.SHOPLINE, tokenrefresh.Promoted)
+		w.want(providers.SHOPLINE, protocol.Promoted)
 		if stages := w.stages(providers.SHOPLINE, secretstore.RefreshPart); stages[secretstore.Current] != version || w.shop.Tokens.Redeemed() != 2 {
 			t.Errorf("stages %v, %d redemptions", stages, w.shop.Tokens.Redeemed())
 		}
@@ -292,11 +294,11 @@ func TestRotation_TheDriversFindEachOthersGrant(t *testing.T) {
 	})
 	inBubbleNamed(t, "rotation after schedule", func(w *world) {
 		w.connect(providers.SHOPLINE)
-		w.want(providers.SHOPLINE, tokenrefresh.Refreshed)
+		w.want(providers.SHOPLINE, protocol.Refreshed)
 		w.secrets.Throttle = func(op, name string) bool {
 			return op == secretstore.OpPromote && strings.HasSuffix(name, "/refresh")
 		}
-		w.wantOf(tokenrefresh.Request{Provider: providers.SHOPLINE, Force: true}, tokenrefresh.Failed)
+		w.wantOf(tokenrefresh.Request{Provider: providers.SHOPLINE, Force: true}, protocol.Failed)
 		w.secrets.Throttle = nil
 		secret := secretstore.Name(prefix, providers.SHOPLINE, secretstore.RefreshPart)
 		version := w.rotate(secret)
@@ -304,7 +306,7 @@ func TestRotation_TheDriversFindEachOthersGrant(t *testing.T) {
 			w.must(w.step(secret, version, step))
 		}
 		stages := w.stages(providers.SHOPLINE, secretstore.RefreshPart)
-		if stages[secretstore.Current] != version || stages[tokenrefresh.Next] != "" || w.shop.Tokens.Redeemed() != 2 {
+		if stages[secretstore.Current] != version || stages[protocol.Next] != "" || w.shop.Tokens.Redeemed() != 2 {
 			t.Errorf("stages %v, %d redemptions", stages, w.shop.Tokens.Redeemed())
 		}
 		w.must(w.works(providers.SHOPLINE))

@@ -11,6 +11,7 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -40,7 +41,7 @@ func TestStored_ATokenIsServedOnlyIfItIsStillRight(t *testing.T) {
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			w.connect(providers.Yappli)
-			w.want(providers.Yappli, tokenrefresh.Refreshed)
+			w.want(providers.Yappli, protocol.Refreshed)
 			time.Sleep(13 * time.Hour)
 			next := w.served(providers.Yappli)
 			access, _ := w.yappli.Tokens.Issue(time.Now())
@@ -50,10 +51,10 @@ func TestStored_ATokenIsServedOnlyIfItIsStillRight(t *testing.T) {
 				c.change(&next)
 				data = next.Document()
 			}
-			w.must(w.secrets.Put(context.Background(), "shop/yappli/token", storedID, data, tokenrefresh.Next))
-			outcome, calls := tokenrefresh.Refreshed, 2
+			w.must(w.secrets.Put(context.Background(), "shop/yappli/token", storedID, data, protocol.Next))
+			outcome, calls := protocol.Refreshed, 2
 			if c.served {
-				outcome, calls = tokenrefresh.Promoted, 1
+				outcome, calls = protocol.Promoted, 1
 			}
 			w.want(providers.Yappli, outcome)
 			if (w.served(providers.Yappli).Version == storedID) != c.served || w.asked(providers.Yappli) != calls {
@@ -73,14 +74,14 @@ func TestStored_ADerivedToken(t *testing.T) {
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			provider := w.connect(staff)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			w.shop.GenerateToken(time.Time{})
 			w.reconnect(w.connection(staff))
 			next := w.served(provider)
 			next.Credential, next.Base = w.connection(staff).APIKey, next.Version
 			change(&next)
-			w.must(w.secrets.Put(context.Background(), "shop/shopline/token", storedID, next.Document(), tokenrefresh.Next))
-			w.want(provider, tokenrefresh.Refreshed)
+			w.must(w.secrets.Put(context.Background(), "shop/shopline/token", storedID, next.Document(), protocol.Next))
+			w.want(provider, protocol.Refreshed)
 			if served := w.served(provider); (served.Version == storedID) != (name == "right") || served.Credential != w.connection(staff).APIKey {
 				t.Errorf("version %s is served", served.Version)
 			}
@@ -91,16 +92,16 @@ func TestStored_ADerivedToken(t *testing.T) {
 // A grant that cannot be read is overwritten, and one that the other driver
 // left for another version is none.
 func TestStored_AGrantThatIsNone(t *testing.T) {
-	for name, stage := range map[string]string{"no document": tokenrefresh.Next, "of another base": secretstore.Pending} {
+	for name, stage := range map[string]string{"no document": protocol.Next, "of another base": secretstore.Pending} {
 		inBubbleNamed(t, name, func(w *world) {
 			provider := w.connect(providers.SHOPLINE)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			data := []byte("no document")
 			if stage == secretstore.Pending {
 				data = w.entered(providers.SHOPLINE, secretstore.RefreshPart, true)
 			}
 			w.must(w.secrets.Put(context.Background(), "shop/shopline/refresh", storedID, data, stage))
-			w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, tokenrefresh.Refreshed)
+			w.wantOf(tokenrefresh.Request{Provider: provider, Force: true}, protocol.Refreshed)
 			if w.stages(provider, secretstore.RefreshPart)[secretstore.Current] == storedID || w.asked(provider) != 2 {
 				t.Errorf("%d token calls", w.asked(provider))
 			}
@@ -127,21 +128,21 @@ func (d duringCall) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestSpend_ARefusalIsBelievedAfterARead(t *testing.T) {
 	for name, c := range map[string]struct {
 		act  func(w *world)
-		want tokenrefresh.Outcome
-		then tokenrefresh.Outcome
+		want protocol.Outcome
+		then protocol.Outcome
 	}{
-		"unchanged": {func(*world) {}, tokenrefresh.Refused, tokenrefresh.Refused},
+		"unchanged": {func(*world) {}, protocol.Refused, protocol.Refused},
 		"edited": {func(w *world) {
 			w.edit(providers.SHOPLINE, secretstore.RefreshPart, w.entered(providers.SHOPLINE, secretstore.RefreshPart, true))
-		}, tokenrefresh.Failed, tokenrefresh.Refreshed}, // the token is derived from what was entered
+		}, protocol.Failed, protocol.Refreshed}, // the token is derived from what was entered
 		"unreadable": {func(w *world) {
 			down := time.Now().Add(time.Second)
 			w.secrets.Throttle = func(string, string) bool { return time.Now().Before(down) }
-		}, tokenrefresh.Failed, tokenrefresh.Refused},
+		}, protocol.Failed, protocol.Refused},
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			provider := w.connect(providers.SHOPLINE)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			w.shop.Tokens.Revoke("")
 			time.Sleep(time.Hour)
 			deps := w.deps(w.secrets, w.objects, duringCall{w, func() { c.act(w) }})
@@ -160,11 +161,11 @@ func TestSpend_ARefusalIsBelievedAfterARead(t *testing.T) {
 func TestSpend_AnUnusableConnectionIsNotInDoubt(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE, func(c *providers.Connection) { c.TokenURL = "ftp://shopline.test" })
-		w.want(provider, tokenrefresh.Unavailable)
+		w.want(provider, protocol.Unconfigured)
 		w.wantTold("needs_human")
 		c := w.connection(providers.SHOPLINE)
 		w.reconnect(c)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		w.wantTold("recovered")
 	})
 }
@@ -174,14 +175,14 @@ func TestSpend_NobodyHasAuthorized(t *testing.T) {
 	for _, name := range []string{providers.SHOPLINE, providers.AssistTencho} {
 		inBubbleNamed(t, name, func(w *world) {
 			provider := w.connect(name, func(c *providers.Connection) { c.Code = providers.Secret{} })
-			if result := w.want(provider, tokenrefresh.Unavailable); result.Reason != "nobody has authorized yet" || w.calls(provider) != 0 {
+			if result := w.want(provider, protocol.Unconfigured); result.Reason != "nobody has authorized yet" || w.calls(provider) != 0 {
 				t.Errorf("%+v after %d calls", result, w.calls(provider))
 			}
 			w.connect(name)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			w.wantTold("needs_human recovered")
 			w.connect(name, func(c *providers.Connection) { c.Code = providers.Secret{} }) // it was tidied away
-			w.want(provider, tokenrefresh.Probed)
+			w.want(provider, protocol.Probed)
 		})
 	}
 }
@@ -200,7 +201,7 @@ func TestRotation_ThatCannotBeStarted(t *testing.T) {
 			report, err := tokenrefresh.New(prefix, deps).Run(context.Background(), force)
 			w.must(err)
 			got := report.Results[0]
-			if got.Reason != reason || (len(report.Retry()) == 1) != (got.Outcome == tokenrefresh.Failed) {
+			if got.Reason != reason || (len(report.Retry()) == 1) != (got.Outcome == protocol.Failed) {
 				t.Errorf("%+v, want %q, to be tried again: %v", got, reason, report.Retry())
 			}
 			if reason == "starting the rotation" {
@@ -217,14 +218,14 @@ func TestRotation_ThatCannotBeStarted(t *testing.T) {
 func TestSpend_ADeadTokenWithoutRefreshToken(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.AssistTencho)
-		version := w.want(provider, tokenrefresh.Refreshed).Version
+		version := w.want(provider, protocol.Refreshed).Version
 		w.assist.Inject(sandbox.Fault{Kind: sandbox.Denied, Route: "GET ", Times: 2})
-		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, tokenrefresh.Denied)
-		w.want(provider, tokenrefresh.Denied)
+		w.wantOf(tokenrefresh.Request{Provider: provider, RejectedVersion: version}, protocol.Denied)
+		w.want(provider, protocol.Denied)
 		time.Sleep(time.Hour)
-		w.want(provider, tokenrefresh.Denied)
+		w.want(provider, protocol.Denied)
 		time.Sleep(time.Hour)
-		w.want(provider, tokenrefresh.Probed)
+		w.want(provider, protocol.Probed)
 		w.wantTold("needs_human recovered")
 		if w.asked(provider) != 1 || w.served(provider).Version != version {
 			t.Errorf("%d token calls", w.asked(provider))
@@ -243,16 +244,16 @@ func TestLease_ThatCannotBeReleasedIsInTheLog(t *testing.T) {
 			w.must(err)
 			return report.Results[0]
 		}
-		if got := run(); got.Outcome != tokenrefresh.Refreshed || !strings.Contains(w.log.String(), `"err":"writing shop/state/tokens/yappli: no space"`) {
+		if got := run(); got.Outcome != protocol.Refreshed || !strings.Contains(w.log.String(), `"err":"writing shop/state/tokens/yappli: no space"`) {
 			t.Errorf("%+v\n%s", got, w.log.String())
 		}
-		w.want(providers.Yappli, tokenrefresh.Waiting)
+		w.want(providers.Yappli, protocol.Waiting)
 		// The error of the run itself goes first.
 		time.Sleep(2 * time.Minute)
 		puts.after = 1
 		w.yappli.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST "})
 		w.log.Reset()
-		if got := run(); got.Outcome != tokenrefresh.Failed || strings.Contains(w.log.String(), "no space") || !strings.Contains(w.log.String(), "status 503") {
+		if got := run(); got.Outcome != protocol.Failed || strings.Contains(w.log.String(), "no space") || !strings.Contains(w.log.String(), "status 503") {
 			t.Errorf("%+v\n%s", got, w.log.String())
 		}
 	})
@@ -277,14 +278,14 @@ func (f *failingPuts) Put(ctx context.Context, o objectstore.Object) (string, er
 func TestStored_ALabelOnTheCurrentVersion(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.AssistTencho)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		current := w.stages(provider, secretstore.RefreshPart)[secretstore.Current]
-		for _, label := range []string{tokenrefresh.Next, secretstore.Pending} {
+		for _, label := range []string{protocol.Next, secretstore.Pending} {
 			w.must(w.secrets.Promote(context.Background(), "shop/assisttencho/refresh", label, current, ""))
 		}
 		time.Sleep(time.Hour)
-		w.want(provider, tokenrefresh.Probed)
-		if stages := w.stages(provider, secretstore.RefreshPart); stages[tokenrefresh.Next] != "" || stages[secretstore.Pending] != current || stages[secretstore.Current] != current {
+		w.want(provider, protocol.Probed)
+		if stages := w.stages(provider, secretstore.RefreshPart); stages[protocol.Next] != "" || stages[secretstore.Pending] != current || stages[secretstore.Current] != current {
 			t.Errorf("stages %v", stages)
 		}
 	})
@@ -295,7 +296,7 @@ func TestSpend_ABadRequestIsRefusedNotInDoubt(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.shop.FormTokens = true // and is sent JSON
 		provider := w.connect(providers.SHOPLINE, func(c *providers.Connection) { c.Quirks = nil })
-		w.want(provider, tokenrefresh.Refused)
+		w.want(provider, protocol.Refused)
 		if w.shop.Tokens.Redeemed() != 0 || w.asked(provider) != 1 {
 			t.Errorf("%d redemptions in %d calls", w.shop.Tokens.Redeemed(), w.asked(provider))
 		}
@@ -304,15 +305,15 @@ func TestSpend_ABadRequestIsRefusedNotInDoubt(t *testing.T) {
 
 // The 24 hours of the budgets end to the nanosecond.
 func TestRun_BudgetsLastADay(t *testing.T) {
-	for after, want := range map[time.Duration]tokenrefresh.Outcome{day - 1: tokenrefresh.OverBudget, day: tokenrefresh.Refreshed} {
+	for after, want := range map[time.Duration]protocol.Outcome{day - 1: protocol.OverBudget, day: protocol.Refreshed} {
 		inBubbleNamed(t, string(want), func(w *world) {
 			w.connect(providers.ActiBook)
-			w.want(providers.ActiBook, tokenrefresh.Refreshed)
+			w.want(providers.ActiBook, protocol.Refreshed)
 			rejected := func() tokenrefresh.Request {
 				return tokenrefresh.Request{Provider: providers.ActiBook, RejectedVersion: w.served(providers.ActiBook).Version}
 			}
 			for range 12 {
-				w.wantOf(rejected(), tokenrefresh.Refreshed)
+				w.wantOf(rejected(), protocol.Refreshed)
 			}
 			time.Sleep(after)
 			w.wantOf(rejected(), want)

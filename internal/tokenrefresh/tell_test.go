@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
@@ -18,7 +19,7 @@ func (w *world) warnings(provider string, end time.Time) (days []string) {
 	for time.Now().Before(end.Add(-time.Minute)) {
 		w.run(tokenrefresh.Request{Provider: provider})
 		for _, e := range w.events {
-			if e.Type == tokenrefresh.Expiring {
+			if e.Type == protocol.Expiring {
 				days = append(days, fmt.Sprint(end.Sub(e.At).Hours()/24))
 			}
 		}
@@ -39,16 +40,16 @@ func TestTell_WarnsOnEachDayOnce(t *testing.T) {
 			t.Errorf("warned %v days before the end, want %s", days, want)
 		}
 		time.Sleep(time.Hour)
-		w.want(provider, tokenrefresh.Refused)
+		w.want(provider, protocol.Refused)
 		w.wantTold("needs_human")
 		w.measured = nil
-		w.want(provider, tokenrefresh.Refused)
+		w.want(provider, protocol.Refused)
 		w.wantMeasured("SecondsToExpiry Seconds -", true)
 	})
 	inBubbleNamed(t, "assisttencho", func(w *world) {
 		w.assist.Tokens.Life = 40 * day
 		provider := w.connect(providers.AssistTencho)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		if days := w.warnings(provider, w.served(provider).ExpiresAt); fmt.Sprint(days) != want {
 			t.Errorf("warned %v days before the end, want %s", days, want)
 		}
@@ -59,10 +60,10 @@ func TestTell_WarnsOnEachDayOnce(t *testing.T) {
 func TestTell_WarnsOfAPairThatCannotBeRenewed(t *testing.T) {
 	inBubble(t, func(w *world) {
 		provider := w.connect(providers.SHOPLINE)
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		end := w.served(provider).ExpiresAt
 		time.Sleep(time.Until(end.Add(-31 * day)))
-		w.want(provider, tokenrefresh.Probed)
+		w.want(provider, protocol.Probed)
 		w.shop.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /developers", Times: -1})
 		if days := w.warnings(provider, end); fmt.Sprint(days) != "[30 14 7 3 1]" {
 			t.Errorf("warned %v days before the end", days)
@@ -76,18 +77,18 @@ func TestTell_ALateWarningCountsTheNearestDay(t *testing.T) {
 		provider := w.connect(staff, func(c *providers.Connection) {
 			c.APIKey, c.ExpiresAt = providers.NewSecret(w.shop.GenerateToken(end)), end
 		})
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		if len(w.events) != 1 || w.events[0].Reason != "the credential ends at 2026-11-27 00:00 UTC, in 7 days or less" ||
 			!strings.Contains(w.events[0].Steps, "IP whitelist first") || w.events[0].Provider != provider || !w.events[0].At.Equal(time.Now()) {
 			t.Errorf("events %+v", w.events)
 		}
 		w.events = nil
-		w.want(provider, tokenrefresh.Fresh)
+		w.want(provider, protocol.Fresh)
 		// The person pastes a new one: nothing more is said of the old.
 		w.reconnect(func() providers.Connection { w.shop.GenerateToken(time.Time{}); return w.connection(staff) }())
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		time.Sleep(4 * day)
-		w.want(provider, tokenrefresh.Probed)
+		w.want(provider, protocol.Probed)
 		w.wantTold("")
 	})
 }
@@ -99,14 +100,14 @@ func TestTell_NeedsHumanOnceAndRecoveredOnce(t *testing.T) {
 	} {
 		inBubbleNamed(t, name, func(w *world) {
 			provider := w.connect(name)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			if name == staff {
 				w.shop.DeleteToken(w.served(provider).Credential.Reveal())
 			} else {
 				w.bookings.RollKey()
 			}
 			time.Sleep(time.Hour)
-			w.want(provider, tokenrefresh.Denied)
+			w.want(provider, protocol.Denied)
 			if len(w.events) != 1 || w.events[0].Steps == "" {
 				t.Errorf("events %+v", w.events)
 			}
@@ -117,10 +118,10 @@ func TestTell_NeedsHumanOnceAndRecoveredOnce(t *testing.T) {
 			}
 			w.wantTold("")
 			mend(w)
-			w.want(provider, tokenrefresh.Refreshed)
+			w.want(provider, protocol.Refreshed)
 			w.wantTold("recovered")
 			time.Sleep(time.Hour)
-			w.want(provider, tokenrefresh.Probed)
+			w.want(provider, protocol.Probed)
 			w.wantTold("")
 		})
 	}
@@ -132,12 +133,12 @@ func TestTell_AnEventIsNotForgotten(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli, func(c *providers.Connection) { c.ClientSecrets = []providers.Secret{providers.NewSecret("wrong")} })
 		w.notify = errors.New("bus down")
-		w.want(providers.Yappli, tokenrefresh.Refused)
-		w.want(providers.Yappli, tokenrefresh.Refused)
+		w.want(providers.Yappli, protocol.Refused)
+		w.want(providers.Yappli, protocol.Refused)
 		w.notify = nil
-		w.want(providers.Yappli, tokenrefresh.Refused)
+		w.want(providers.Yappli, protocol.Refused)
 		w.wantTold("needs_human")
-		w.want(providers.Yappli, tokenrefresh.Refused)
+		w.want(providers.Yappli, protocol.Refused)
 		w.wantTold("")
 		if w.asked(providers.Yappli) != 1 {
 			t.Errorf("%d token calls", w.asked(providers.Yappli))
@@ -145,9 +146,9 @@ func TestTell_AnEventIsNotForgotten(t *testing.T) {
 
 		w.connect(providers.Yappli)
 		w.notify = errors.New("bus down")
-		w.want(providers.Yappli, tokenrefresh.Refreshed)
+		w.want(providers.Yappli, protocol.Refreshed)
 		w.notify = nil
-		w.want(providers.Yappli, tokenrefresh.Fresh)
+		w.want(providers.Yappli, protocol.Fresh)
 		w.wantTold("recovered")
 
 		end := time.Now().Add(20 * day)
@@ -155,9 +156,9 @@ func TestTell_AnEventIsNotForgotten(t *testing.T) {
 			c.APIKey, c.ExpiresAt = providers.NewSecret(w.shop.GenerateToken(end)), end
 		})
 		w.notify = errors.New("bus down")
-		w.want(provider, tokenrefresh.Refreshed)
+		w.want(provider, protocol.Refreshed)
 		w.notify = nil
-		w.want(provider, tokenrefresh.Probed)
+		w.want(provider, protocol.Probed)
 		w.wantTold("expiring")
 		if !strings.Contains(w.log.String(), `"event not sent"`) {
 			t.Error("a refused event is not in the log")
@@ -175,7 +176,7 @@ func TestTell_StepsSayWhatToDo(t *testing.T) {
 				c.ClientSecrets, c.APIKey = []providers.Secret{providers.NewSecret("x")}, providers.Secret{}
 			})
 			w.run(tokenrefresh.Request{Provider: provider})
-			if len(w.events) != 1 || w.events[0].Type != tokenrefresh.NeedsHuman || !strings.Contains(w.events[0].Steps, want) {
+			if len(w.events) != 1 || w.events[0].Type != protocol.NeedsHuman || !strings.Contains(w.events[0].Steps, want) {
 				t.Errorf("events %+v, want %q", w.events, want)
 			}
 		})

@@ -21,6 +21,7 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/actibook/actibooktest"
@@ -217,12 +218,12 @@ func (w *world) run(q tokenrefresh.Request) tokenrefresh.Result {
 }
 
 // want runs the refresher for one provider and checks the outcome.
-func (w *world) want(provider string, outcome tokenrefresh.Outcome) tokenrefresh.Result {
+func (w *world) want(provider string, outcome protocol.Outcome) tokenrefresh.Result {
 	w.t.Helper()
 	return w.wantOf(tokenrefresh.Request{Provider: provider}, outcome)
 }
 
-func (w *world) wantOf(q tokenrefresh.Request, outcome tokenrefresh.Outcome) tokenrefresh.Result {
+func (w *world) wantOf(q tokenrefresh.Request, outcome protocol.Outcome) tokenrefresh.Result {
 	w.t.Helper()
 	result := w.run(q)
 	if result.Outcome != outcome {

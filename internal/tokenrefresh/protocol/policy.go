@@ -1,4 +1,4 @@
-package tokenrefresh
+package protocol
 
 import (
 	"hash/fnv"
@@ -62,6 +62,12 @@ func (p Policy) dueAt(obtained, expires time.Time) time.Time {
 		age = life - min(p.Before, life/2)
 	}
 	return obtained.Add(min(age, life-min(15*time.Minute, life/3)))
+}
+
+// due: a token is to be replaced for its age.
+func (p Policy) due(t providers.Token, now time.Time) bool {
+	at := p.dueAt(t.ObtainedAt, t.ExpiresAt)
+	return !at.IsZero() && !now.Before(at)
 }
 
 // jitter spreads the credentials of many stacks over d.

@@ -132,8 +132,8 @@ func TestNohupGoesOn(t *testing.T) {
 	_ = reading.Wait()
 }
 
-// Of what breaks like a pipe only standard output has a reader that may have
-// enough: a run whose connection broke has failed.
+// Only standard output has a reader that may have enough: a run whose connection
+// broke, although it breaks like a pipe, has failed.
 func TestHasEnough(t *testing.T) {
 	t.Parallel()
 	broken := os.NewSyscallError("write", syscall.EPIPE)

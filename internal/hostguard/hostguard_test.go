@@ -97,7 +97,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// Who listens at an address of a network is called by it.
+// A server that listens at an address of a network is called by it.
 func TestOwnAddress(t *testing.T) {
 	t.Parallel()
 	h := hostguard.New(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

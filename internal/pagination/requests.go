@@ -65,7 +65,7 @@ func (r *requests) start(ctx context.Context, q Query) {
 		one.list, one.err = r.fetch(ctx, q)
 		one.answer.identify(one.list) // while the bytes are at hand: another processor may go on with it
 	})
-	// Of several goroutines the one made last runs first. Its page would take its
+	// The goroutine made last runs first. Its page would take its
 	// turn before one that is needed sooner, and wait for that.
 	<-begun
 }

@@ -364,7 +364,7 @@ func TestTemplate_RefusesAnIdentityThatNobodyAgreedTo(t *testing.T) {
 }
 
 // What the relay may create and which users a reconcile sends is judged by the same settings.
-// Nobody waits for a list who has not asked for that.
+// A stack waits for a list only if its parameters ask for that.
 func TestTemplate_RelayAndReconcileJudgeAlike(t *testing.T) {
 	t.Parallel()
 	s := prove.ReadTemplate(t, root)

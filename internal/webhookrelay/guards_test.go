@@ -25,8 +25,8 @@ func TestReconcile_LeavesAWishOfLater(t *testing.T) {
 	})
 }
 
-// Of an identity that others make members of, too, only a list shows the other
-// aliases: a look-up finds one.
+// If others make members of an identity, too, only a list shows the other aliases: a
+// look-up finds one.
 func TestRelay_CreatesAtOnceWhatNoListCouldShow(t *testing.T) {
 	for by, want := range map[string]string{"id": "created", "field_2": "awaiting_list"} {
 		t.Run(by, func(t *testing.T) {

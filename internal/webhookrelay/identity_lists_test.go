@@ -152,8 +152,8 @@ func (s *deadBeforeRow) Put(ctx context.Context, o objectstore.Object) (string, 
 	return s.Store.Put(ctx, o)
 }
 
-// A list of users may be older than the user: who was corrected since is not
-// linked by it, and keeps the identity from nobody.
+// A list of users may be older than the user: one that was corrected since is not
+// linked by it, and keeps no other from the identity.
 func TestIdentity_IsNotKeptByWhomAnOlderListShows(t *testing.T) {
 	corrected := func(r *rig, user int64) { r.shop.Quiet().ChangeUser(user, map[string]any{"field_2": "Z"}) }
 	fails := func(r *rig, user int64) {

@@ -194,7 +194,7 @@ func TestLinks_AMemberIsOneUsers(t *testing.T) {
 	}
 }
 
-// Who typed an identity first, and was rejected, does not keep its person out.
+// A user who typed an identity first, and was rejected, does not keep its owner out.
 func TestLinks_WhoTypedItFirstKeepsNobodyOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.guarded(tenant.Match)

@@ -11,8 +11,8 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// TestReconcile_OfAServerThatLowersThePageSize: who is after the first page is
-// a member all the same, and is not created again.
+// TestReconcile_OfAServerThatLowersThePageSize: a member after the first page
+// is found all the same, and is not created again.
 func TestReconcile_OfAServerThatLowersThePageSize(t *testing.T) {
 	for name, c := range map[string]struct {
 		quirks     string

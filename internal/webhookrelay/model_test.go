@@ -320,7 +320,7 @@ func (m *model) mayLack(p *modelPerson, byUnique map[string]yapplitest.Member, f
 	members, refused := m.candidates(p, byUnique)
 	switch {
 	case len(members) == 0:
-		return refused && at < settled || m.waits(p, at) // who was refused is made one after the next list
+		return refused && at < settled || m.waits(p, at) // a refused user gets one after the next list
 	case len(members) > 1:
 		return true // an operator decides on one after the other
 	case !free[members[0]] || !m.mustHave(p, members[0]):
@@ -362,7 +362,7 @@ func (m *model) candidates(p *modelPerson, byUnique map[string]yapplitest.Member
 }
 
 // waits reports whether somebody else may hold the claim on an identity of which
-// there is no member: until all was told, and who has let go of it has given way.
+// there is no member: until all was told, and its former owner has given way.
 func (m *model) waits(p *modelPerson, at stage) bool {
 	return slices.ContainsFunc(m.people, func(other *modelPerson) bool {
 		return m.had(other, p.unique) &&

@@ -63,8 +63,8 @@ func (r *rig) strangers(n int) {
 	}
 }
 
-// wantNobodyTwice ends what a reconcile has begun and looks whether anybody was
-// made who was there already.
+// wantNobodyTwice ends what a reconcile has begun and looks whether a member
+// was made twice.
 func (r *rig) wantNobodyTwice(t *testing.T, what string) {
 	t.Helper()
 	r.transport = nil
@@ -119,7 +119,7 @@ func TestReconcile_AnswersThatAreNoList(t *testing.T) {
 
 // TestReconcile_MembersWhoJump: one after the other of a list that shows who was
 // changed last first moves out of the part not read yet into the one that was.
-// Who would be made for it is looked for once more.
+// The member that would be created is looked for once more.
 func TestReconcile_MembersWhoJump(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -219,8 +219,8 @@ func TestReconcile_UnstableOrder(t *testing.T) {
 	}
 }
 
-// TestReconcile_LosesItsPlace: all whom it has read are gone from the list at
-// once, and who comes after them may have been missed.
+// TestReconcile_LosesItsPlace: all members that it has read are gone from the
+// list at once, and those after them may have been missed.
 func TestReconcile_LosesItsPlace(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.quirks = `{"update":"partial","page_size":30}`

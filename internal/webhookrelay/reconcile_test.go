@@ -98,7 +98,7 @@ func TestReconcile_SendsTheGoneAndTheRestored(t *testing.T) {
 			t.Fatalf("report = %+v, want nothing: both are disabled", report)
 		}
 		m := r.member(unique(gone))
-		m.Values["enabled"] = "1" // somebody lets a person in who is gone
+		m.Values["enabled"] = "1" // somebody enables the member of a user who is gone
 		r.crm.Put(m)
 		r.shop.Quiet().RestoreUser(back)
 		if report := r.reconcile(); report.Gone != 1 || report.Differing != 1 {
@@ -304,7 +304,7 @@ func TestReconcile_BringsWhatNoListShows(t *testing.T) {
 	})
 }
 
-// A tenant's list may leave out who is disabled.
+// A tenant's list may leave out disabled members.
 func TestReconcile_RestoresWhomNoListShows(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user := r.linked("一郎")
@@ -404,8 +404,8 @@ func TestReconcile_CountsLostMembers(t *testing.T) {
 	})
 }
 
-// Of two users with one identity, one of whom a worker has in hand while the
-// list is read, the member is the one's who made it.
+// If a worker handles one of two users with one identity while the list is read,
+// the member belongs to the user it was made for.
 func TestReconcile_LinksTheOneWhoClaimed(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.identity.By = "field_2"

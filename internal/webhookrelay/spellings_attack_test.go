@@ -249,7 +249,7 @@ func TestSpellings_ALostRowEndsNoLink(t *testing.T) {
 	})
 }
 
-// 5a. Who typed an alias first and was rejected keeps nobody from its member.
+// 5a. A user who typed an alias first and was rejected keeps no other from the member.
 func TestSpellings_WhoTypedItFirstKeepsNobodyOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.byMail(tenant.Match)
@@ -273,7 +273,7 @@ func TestSpellings_WhoTypedItFirstKeepsNobodyOut(t *testing.T) {
 	})
 }
 
-// 5b. Nor does who is gone, once no row says that the member is theirs.
+// 5b. Nor does a user who is gone, once no row says that the member is its own.
 func TestSpellings_WhoIsGoneKeepsNobodyOut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.byMail(tenant.Approve)

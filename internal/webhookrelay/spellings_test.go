@@ -95,7 +95,7 @@ func TestSpellings_APersonDecides(t *testing.T) {
 	}
 }
 
-// Who is somebody else gets a member of their own, and the first stays as it was.
+// A rejected user gets a member of its own, and the first member stays as it was.
 func TestSpellings_RejectedIsSomebodyElse(t *testing.T) {
 	eachSpelling(t, tenant.Approve, func(t *testing.T, r *rig, by, has string) {
 		was := r.crm.Members()[0]
@@ -143,8 +143,8 @@ func TestSpellings_Match(t *testing.T) {
 	}
 }
 
-// Of two users who spell one identity differently, the first gets the member. The
-// other is for a person to decide, who cannot give both the same member.
+// If two users have aliases of one identity, the first gets the member. The other is
+// pending approval, which cannot give both the same member.
 func TestSpellings_OfTwoUsers(t *testing.T) {
 	for _, mode := range []tenant.LinkMode{tenant.Approve, tenant.Match, tenant.Always} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestSpellings_OfTwoUsers(t *testing.T) {
 	}
 }
 
-// Of users who sign up at once with all aliases of one identity, one gets a member.
+// If users sign up at once with all aliases of one identity, one gets a member.
 func TestSpellings_AtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.guarded(tenant.Always)

@@ -58,7 +58,7 @@ func TestField_E09_OneRecordBlocksNoDataset(t *testing.T) {
 			})
 		})
 	}
-	// Of a moment full of rows the cursor reaches none after the bad one, but the
+	// If many rows have one time, the cursor reaches none after the bad one, but the
 	// provider has counted them.
 	for _, dataset := range recordLists[:2] {
 		t.Run(dataset+", 500 for one of 300 rows of the same second", func(t *testing.T) {

@@ -151,8 +151,8 @@ func TestIngest_AnUnreadablePreviousSecretHidesNotTheCurrent(t *testing.T) {
 	}
 }
 
-// Of an array of which the queue takes one message and refuses the other,
-// nothing is acknowledged.
+// If the queue takes one message of an array and refuses the other, nothing is
+// acknowledged.
 func TestIngest_AMessageThatTheQueueRefusesIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

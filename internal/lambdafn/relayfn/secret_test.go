@@ -179,7 +179,7 @@ func TestIngest_AFailedFirstReadIsRepeatedSoon(t *testing.T) {
 	}
 }
 
-// Who guesses before there is a secret costs one read each half minute.
+// Guesses before there is a secret cost one read each half minute.
 func TestIngest_RemembersThatThereIsNoSecret(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -47,7 +47,7 @@ func (l Links) Waiting(ctx context.Context) ([]state.Pair, error) {
 	})
 }
 
-// Before returns who is linked by the identity alone: by an earlier version, or
+// Before returns the users that are linked by the identity alone: by an earlier version, or
 // while HIKYAKU_LINK was always. They count as approved.
 func (l Links) Before(ctx context.Context) ([]state.Pair, error) {
 	return each(ctx, l.State.Rows.Users(ctx, ""), func(ctx context.Context, user int64) (state.Pair, bool, error) {

@@ -57,7 +57,7 @@ type Metrics interface {
 	Add(name, unit string, value float64, dimensions map[string]string)
 }
 
-// A Request is one webhook. Who makes it has not looked into the body.
+// A Request is one webhook, whose body has not been looked into.
 type Request struct {
 	ID     string           // unique to the request, such as API Gateway's request id; empty: one is made
 	At     time.Time        // when it arrived, so that equal requests make equal messages; zero: now

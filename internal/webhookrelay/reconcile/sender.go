@@ -80,14 +80,14 @@ func (r sender) judge(ctx context.Context, rec *record, usersComplete, membersCo
 		if rec.is(resolved) {
 			c.Linked++
 		}
-		// An unusable record is none of this member's, who is matched.
+		// An unusable record cannot be that of this member, which is matched.
 		return r.judgeMatched(rec, usersComplete && r.at.Members.Drift == r.at.Members.Unreadable), nil
 	case rec.is(unresolved):
 		return r.judgeUnresolved(ctx, rec, membersComplete)
 	case rec.is(linked) && rec.is(listed):
 		c.Lost++
 		if rec.is(tombstone) {
-			return outcome.Restored, nil // a list may leave out who is disabled
+			return outcome.Restored, nil // a list may leave out disabled members
 		}
 	case rec.is(listed) && rec.is(noIdentity):
 		c.NoIdentity++

@@ -34,8 +34,8 @@ type claimer struct {
 // claim takes the identity for the user, and returns who bears which alias of it: no
 // member, so that the caller may create one, or one that may be linked. Each claim
 // swaps the document, also one that only confirms an earlier: of two who read the same,
-// one gets it. Whatever else made the user its owner than a claim which this row tells
-// of leaves a doubt, and the row stays inflight.
+// one gets it. Only a claim recorded in this row is safe to reuse; any other ownership
+// leaves a doubt, and the row stays inflight.
 func (c claimer) claim(ctx context.Context) (next state.Bearer, mark string, err error) {
 	claim, err := c.State.Claims.Read(ctx, c.person.Unique)
 	if err != nil {

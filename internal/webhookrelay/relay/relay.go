@@ -138,7 +138,7 @@ func (r *Relay) settle(ctx context.Context, j *job, o outcome.Outcome) (unfinish
 			r.Metrics.Add("RelayLag", "Seconds", r.Now().Sub(j.oldest).Seconds(), nil)
 		}
 		if slices.Contains([]outcome.Class{outcome.NoIdentity, outcome.DuplicateIdentity, outcome.AwaitingApproval, outcome.LinkRejected}, o.Class) {
-			level = slog.LevelWarn // these are listed: nothing else names who is never written
+			level = slog.LevelWarn // these are listed: nothing else names users that are never written
 		}
 	case outcome.Retry:
 		level = slog.LevelWarn

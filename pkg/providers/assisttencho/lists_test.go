@@ -60,7 +60,7 @@ func TestLists_Credential(t *testing.T) {
 	}
 }
 
-// Who has not named the list's place is told how.
+// The error says how to name the list's place.
 func TestLists_SaysHowToNameTheList(t *testing.T) {
 	t.Parallel()
 	_, err := clientOf(&canned.Transport{Body: `{"orders":[{"serial_order_id":1}]}`}, "").ReadOrders(t.Context(), assisttencho.OrdersQuery{})

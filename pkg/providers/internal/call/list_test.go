@@ -69,7 +69,7 @@ func TestList_AsksAgainForWhatIsNoList(t *testing.T) {
 	}
 }
 
-// Of what Inspect finds in a list's answer only the credential counts.
+// Only a refused credential counts of what Inspect finds in a list's answer.
 func TestList_Inspect(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[error]error{

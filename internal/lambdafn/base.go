@@ -29,6 +29,8 @@ import (
 
 // A Base is what every composition starts from.
 type Base struct {
+	providers.Opaque // AWS holds credentials
+
 	Common  Common
 	AWS     aws.Config
 	Secrets secretstore.Store
@@ -83,7 +85,7 @@ const providerTimeout = 30 * time.Second
 func awsConfig(e Environ, c Common) aws.Config {
 	config := aws.Config{
 		Region:      c.Region,
-		Credentials: credentials.NewStaticCredentialsProvider(c.KeyID, c.SecretKey, c.Session),
+		Credentials: credentials.NewStaticCredentialsProvider(c.KeyID, c.SecretKey.Reveal(), c.Session.Reveal()),
 	}
 	if c.Endpoint != "" {
 		config.BaseEndpoint = aws.String(c.Endpoint)

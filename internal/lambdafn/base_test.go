@@ -44,7 +44,7 @@ func TestLoad_ReadsTheCommonSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := got.Common
-	if c.Prefix != "shop" || c.Bucket != "bucket" || c.UserAgent != "hikyaku" || c.LogLevel != "INFO" || c.Region != "ap-northeast-1" || c.Session != "session" ||
+	if c.Prefix != "shop" || c.Bucket != "bucket" || c.UserAgent != "hikyaku" || c.LogLevel != "INFO" || c.Region != "ap-northeast-1" || c.Session.Reveal() != "session" ||
 		strings.Join(c.AllowHosts, " ") != "127.0.0.1 host.docker.internal" || c.Endpoint != "http://127.0.0.1:9000" || c.Refresher != "" {
 		t.Errorf("settings %+v", c)
 	}

@@ -18,11 +18,15 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"hikyaku/pkg/providers"
 )
 
 // An Environ is the world around a function: its settings, and the doors that
 // tests and the demo replace. Only Vars is required.
 type Environ struct {
+	providers.Opaque // Vars hold credentials
+
 	Vars map[string]string
 	Out  io.Writer         // logs and metrics, a JSON object a line; nil: standard output
 	HTTP http.RoundTripper // to the providers; nil: a transport behind the egress guard
@@ -35,17 +39,17 @@ func OSEnviron() Environ { return Environ{Vars: env.ToMap(os.Environ())} }
 
 // Common are the settings that every function has.
 type Common struct {
-	Prefix     string   `env:"HIKYAKU_PREFIX,required,notEmpty"`        // leads every secret name and S3 key
-	Bucket     string   `env:"HIKYAKU_BUCKET,required,notEmpty"`        // state and exports
-	UserAgent  string   `env:"HIKYAKU_USER_AGENT" envDefault:"hikyaku"` // shown to the providers; SHOPLINE's handle code
-	AllowHosts []string `env:"HIKYAKU_ALLOW_HOSTS"`                     // hosts that may be private or plain http; only with a custom endpoint
-	Refresher  string   `env:"HIKYAKU_TOKENREFRESH_FUNCTION"`           // name of the function that replaces a rejected token; empty: nobody is asked
-	LogLevel   string   `env:"HIKYAKU_LOG_LEVEL" envDefault:"INFO"`     // DEBUG, INFO, WARN or ERROR
-	Region     string   `env:"AWS_REGION,required,notEmpty"`            // set by Lambda
-	Endpoint   string   `env:"AWS_ENDPOINT_URL"`                        // any AWS-compatible endpoint; empty: AWS
-	KeyID      string   `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`     // set by Lambda
-	SecretKey  string   `env:"AWS_SECRET_ACCESS_KEY,required,notEmpty"` // set by Lambda
-	Session    string   `env:"AWS_SESSION_TOKEN"`                       // set by Lambda
+	Prefix     string           `env:"HIKYAKU_PREFIX,required,notEmpty"`        // leads every secret name and S3 key
+	Bucket     string           `env:"HIKYAKU_BUCKET,required,notEmpty"`        // state and exports
+	UserAgent  string           `env:"HIKYAKU_USER_AGENT" envDefault:"hikyaku"` // shown to the providers; SHOPLINE's handle code
+	AllowHosts []string         `env:"HIKYAKU_ALLOW_HOSTS"`                     // hosts that may be private or plain http; only with a custom endpoint
+	Refresher  string           `env:"HIKYAKU_TOKENREFRESH_FUNCTION"`           // name of the function that replaces a rejected token; empty: nobody is asked
+	LogLevel   string           `env:"HIKYAKU_LOG_LEVEL" envDefault:"INFO"`     // DEBUG, INFO, WARN or ERROR
+	Region     string           `env:"AWS_REGION,required,notEmpty"`            // set by Lambda
+	Endpoint   string           `env:"AWS_ENDPOINT_URL"`                        // any AWS-compatible endpoint; empty: AWS
+	KeyID      string           `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`     // set by Lambda
+	SecretKey  providers.Secret `env:"AWS_SECRET_ACCESS_KEY,required,notEmpty"` // set by Lambda
+	Session    providers.Secret `env:"AWS_SESSION_TOKEN"`                       // set by Lambda
 }
 
 // Validate returns every fault of the common settings.

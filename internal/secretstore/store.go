@@ -12,6 +12,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"hikyaku/pkg/providers"
 )
 
 // The service's own stages.
@@ -62,6 +64,8 @@ func (v Version) Has(stage string) bool {
 // A Value is a version with what it holds. Data is secret: hand it to a
 // Parse function of package providers, never to a log.
 type Value struct {
+	providers.Opaque // Data is a secret
+
 	Version
 
 	Data []byte

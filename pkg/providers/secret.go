@@ -3,6 +3,7 @@ package providers
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"unique"
 )
 
@@ -60,3 +61,37 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalJSON keeps the value out of any JSON made by reflection. Documents
 // that must carry it, such as Token, write it explicitly.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + s.String() + `"`), nil }
+
+// UnmarshalText reads a value, such as a setting.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = NewSecret(string(text))
+	return nil
+}
+
+// Opaque keeps whatever embeds it out of prints, logs and JSON: a struct that holds
+// secrets among other things shows "[redacted]" in its place.
+type Opaque struct{}
+
+// String returns "[redacted]".
+func (Opaque) String() string { return redacted }
+
+// Format covers every verb.
+func (Opaque) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }
+
+// LogValue keeps the whole out of structured logs.
+func (Opaque) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON keeps the whole out of any JSON made by reflection.
+func (Opaque) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// WithoutSecrets returns a copy of a request's fields, of which those named show
+// "[redacted]".
+func WithoutSecrets[M ~map[string]V, V any](fields M, hidden V, names ...string) map[string]V {
+	shown := maps.Clone(map[string]V(fields))
+	for _, name := range names {
+		if _, has := shown[name]; has {
+			shown[name] = hidden
+		}
+	}
+	return shown
+}

@@ -1,7 +1,9 @@
 package yappli
 
 import (
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
 )
 
@@ -18,6 +21,23 @@ import (
 //
 // Values are personal data, and password is a secret: do not log them.
 type Fields map[string]Value
+
+// shown are the fields as they may be printed.
+func (f Fields) shown() map[string]Value {
+	return providers.WithoutSecrets(f, Text("[redacted]"), "password", "secret_answer")
+}
+
+// Format keeps the password out of whatever prints fields.
+func (f Fields) Format(s fmt.State, verb rune) {
+	_, _ = fmt.Fprintf(s, fmt.FormatString(s, verb), f.shown())
+}
+
+// LogValue keeps it out of structured logs.
+func (f Fields) LogValue() slog.Value { return slog.AnyValue(f.shown()) }
+
+// MarshalJSON keeps it out of any JSON made by reflection. Requests are written
+// explicitly.
+func (f Fields) MarshalJSON() ([]byte, error) { return json.Marshal(f.shown()) }
 
 // A Value is what one request field is set to. Values are comparable, so
 // maps.Equal compares Fields.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -85,18 +86,13 @@ func newTokens() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var rows []tokenRow
-			var faults []error
-			for _, provider := range providers.Names() {
-				row, err := s.row(c.Context(), provider)
-				if err != nil {
-					row.State, row.Reason = "unreadable", err.Error()
-					faults = append(faults, fmt.Errorf("%s: %w", provider, err))
-				} else if probe {
-					faults = append(faults, s.probe(c.Context(), &row))
-				}
-				rows = append(rows, row)
+			names := providers.Names()
+			rows, faults := make([]tokenRow, len(names)), make([]error, len(names))
+			var looking sync.WaitGroup // all at once: one that does not answer is waited for once
+			for i, provider := range names {
+				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probe) })
 			}
+			looking.Wait()
 			if f.toStdout {
 				err = json.NewEncoder(c.OutOrStdout()).Encode(map[string][]tokenRow{"tokens": rows})
 			} else {
@@ -126,6 +122,19 @@ type tokenRow struct {
 	Answer     string           `json:"probe_answer,omitempty"`
 
 	token providers.Token // that is served
+}
+
+// look reads a row, and asks the provider if it is to be probed.
+func (s *stackRefresher) look(ctx context.Context, provider string, probe bool) (tokenRow, error) {
+	row, err := s.row(ctx, provider)
+	switch {
+	case err != nil:
+		row.State, row.Reason = "unreadable", err.Error()
+		return row, fmt.Errorf("%s: %w", provider, err)
+	case probe:
+		err = s.probe(ctx, &row)
+	}
+	return row, err
 }
 
 // probe asks the provider whether the credential that is served works, and returns an

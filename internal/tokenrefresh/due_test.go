@@ -158,6 +158,33 @@ func TestDue_AssistTenchoRefreshesOnlyIfEnabled(t *testing.T) {
 	}
 }
 
+// A window postpones what is due for its age, and nothing else.
+func TestDue_InTheWindow(t *testing.T) {
+	inBubble(t, func(w *world) {
+		window, err := protocol.ParseWindow("00:00-06:00 Asia/Tokyo") // from 15:00 UTC
+		w.must(err)
+		deps := w.deps(w.secrets, w.objects, w)
+		deps.Window = window
+		r := tokenrefresh.New(prefix, deps)
+		run := func(q tokenrefresh.Request, want protocol.Outcome) {
+			t.Helper()
+			q.Provider = providers.Yappli
+			report, err := r.Run(context.Background(), q)
+			if w.must(err); report.Results[0].Outcome != want {
+				t.Fatalf("%v: %+v, want %s", time.Now(), report.Results[0], want)
+			}
+		}
+		w.connect(providers.Yappli)
+		run(tokenrefresh.Request{}, protocol.Refreshed)
+		time.Sleep(15*time.Hour - 1) // a life's half has passed since 12:00
+		run(tokenrefresh.Request{}, protocol.Fresh)
+		time.Sleep(time.Nanosecond)
+		run(tokenrefresh.Request{}, protocol.Refreshed)
+		time.Sleep(10 * time.Hour)
+		run(tokenrefresh.Request{RejectedVersion: w.served(providers.Yappli).Version}, protocol.Refreshed)
+	})
+}
+
 func TestMeasures(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.connect(providers.Yappli)

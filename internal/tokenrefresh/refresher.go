@@ -30,7 +30,7 @@ import (
 
 // What callers hand over and get back.
 type (
-	// Deps are what a Refresher works with. All are required.
+	// Deps are what a Refresher works with.
 	Deps = execute.Deps
 	// A Request asks for a run.
 	Request = protocol.Request

@@ -392,17 +392,39 @@ func TestNew_ListsEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := refreshfn.New(t.Context(), lambdafn.Environ{Vars: map[string]string{
 		"HIKYAKU_PREFIX": "/shop/", "HIKYAKU_ALLOW_HOSTS": "127.0.0.1", "HIKYAKU_LOG_LEVEL": "LOUD", "AWS_REGION": "",
+		"HIKYAKU_REFRESH_WINDOW": "22-06",
 	}})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, name := range []string{"HIKYAKU_PREFIX", "HIKYAKU_BUCKET", "HIKYAKU_ALLOW_HOSTS", "HIKYAKU_LOG_LEVEL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+	for _, name := range []string{"HIKYAKU_PREFIX", "HIKYAKU_BUCKET", "HIKYAKU_ALLOW_HOSTS", "HIKYAKU_LOG_LEVEL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", `HIKYAKU_REFRESH_WINDOW: "22-06"`} {
 		if strings.Count(err.Error(), name) < 1 {
 			t.Errorf("%s is missing in: %v", name, err)
 		}
 	}
-	if !strings.Contains(err.Error(), "the settings have 7 faults") {
+	if !strings.Contains(err.Error(), "the settings have 8 faults") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A token that is due waits for the window.
+func TestInvoke_WaitsForTheWindow(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	began, vars, after := time.Now().UTC(), s.Vars(localstack.TokenRefresh), time.Duration(0)
+	vars["HIKYAKU_REFRESH_WINDOW"] = began.Add(14*time.Hour).Format("15:04-") + began.Add(16*time.Hour).Format("15:04 UTC")
+	var err error
+	s.function, err = refreshfn.New(t.Context(), lambdafn.Environ{Vars: vars, Out: s, Now: func() time.Time { return began.Add(after) }})
+	s.must(err)
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "yappli refreshed"}, {13 * time.Hour, "yappli fresh"}, {15 * time.Hour, "yappli refreshed"}} {
+		after = c.after
+		answer, err := s.function.Invoke(t.Context(), []byte(`{"provider":"yappli"}`))
+		if got := s.outcomes(string(answer), err); got != c.want {
+			t.Errorf("after %v: %s, want %s", c.after, got, c.want)
+		}
 	}
 }
 

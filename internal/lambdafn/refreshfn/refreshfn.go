@@ -18,6 +18,7 @@ import (
 
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/tokenrefresh"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook"
 	"hikyaku/pkg/providers/assisttencho"
@@ -29,8 +30,21 @@ import (
 // eventSource is the source of the events on the default bus.
 const eventSource = "hikyaku.tokenrefresh"
 
-// Settings are the function's settings: the common ones alone.
-type Settings struct{ lambdafn.Common }
+// Settings are the function's settings.
+type Settings struct {
+	lambdafn.Common
+
+	Window string `env:"HIKYAKU_REFRESH_WINDOW"` // hours with an IANA zone, such as 22:00-06:00 Asia/Tokyo; empty: at any time
+}
+
+// Validate returns every fault of the settings.
+func (s Settings) Validate() []error {
+	faults := s.Common.Validate()
+	if _, err := protocol.ParseWindow(s.Window); err != nil {
+		faults = append(faults, fmt.Errorf("HIKYAKU_REFRESH_WINDOW: %w", err))
+	}
+	return faults
+}
 
 // A Function handles the events of tokenrefresh. It is safe for concurrent use.
 type Function struct {
@@ -40,6 +54,10 @@ type Function struct {
 // New checks the settings and wires the function, without network.
 func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 	settings, err := lambdafn.Load[Settings](e)
+	if err != nil {
+		return nil, err
+	}
+	window, err := protocol.ParseWindow(settings.Window)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +76,7 @@ func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 		Log:     base.Log,
 		Now:     base.Now,
 		NewID:   uuid.NewString,
+		Window:  window,
 	})
 	return &Function{core: core}, nil
 }

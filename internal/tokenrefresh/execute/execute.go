@@ -15,7 +15,7 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// Deps are what runs work with. All are required.
+// Deps are what runs work with. All but Window are required.
 type Deps struct {
 	Secrets     secretstore.Store
 	Objects     objectstore.Store
@@ -25,7 +25,8 @@ type Deps struct {
 	Measure     func(name, unit string, value float64, dimensions map[string]string)
 	Log         *slog.Logger
 	Now         func() time.Time
-	NewID       func() string // a unique version id of 32 to 64 characters
+	NewID       func() string   // a unique version id of 32 to 64 characters
+	Window      protocol.Window // in which credentials are replaced for their age
 }
 
 // An Executor runs the protocol for the credentials under one prefix. It is safe for
@@ -46,7 +47,7 @@ func New(prefix string, deps Deps) *Executor {
 // Run runs the protocol for one credential, measures and logs it. The error is what the
 // run met, with whatever outcome; a run without an outcome refused to look.
 func (x *Executor) Run(ctx context.Context, task protocol.Task) (Result, error) {
-	task.Began, task.Memory = x.deps.Now(), x.recall(task.Provider)
+	task.Window, task.Began, task.Memory = x.deps.Window, x.deps.Now(), x.recall(task.Provider)
 	r := newEffects(x.prefix, task.Provider, x.deps)
 	act := protocol.Start(task)
 	for act.Do != protocol.Finish {

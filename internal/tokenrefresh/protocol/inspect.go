@@ -251,6 +251,6 @@ func (r *Run) due(now time.Time) string {
 // oldEnough: the credential is to be replaced for its age. One that turned
 // out to have nothing to replace it with is only probed.
 func (r *Run) oldEnough(policy Policy, now time.Time) bool {
-	return r.Connection.Kind != providers.Static && policy.due(r.Token, now) &&
+	return r.Connection.Kind != providers.Static && r.aged(r.Token, now) &&
 		(r.Journal.Outcome != Probed || now.Sub(r.Journal.At) >= policy.Probe)
 }

@@ -45,7 +45,9 @@ const tickSlack = 30 * time.Second
 // is left to its last quarter of an hour, or the last third of a short life.
 // The jitter depends on the credential's own beginning, so that every look
 // gives the same instant.
-func (p Policy) dueAt(obtained, expires time.Time) time.Time {
+//
+// A life of more than four hours waits for the window, but not into its last quarter.
+func (p Policy) dueAt(obtained, expires time.Time, window Window) time.Time {
 	life := expires.Sub(obtained)
 	if expires.IsZero() {
 		life = p.Life
@@ -61,12 +63,23 @@ func (p Policy) dueAt(obtained, expires time.Time) time.Time {
 	default:
 		age = life - min(p.Before, life/2)
 	}
-	return obtained.Add(min(age, life-min(15*time.Minute, life/3)))
+	age = min(age, life-min(15*time.Minute, life/3))
+	if window == (Window{}) || life <= shortLife {
+		return obtained.Add(age)
+	}
+	latest := life - life/4
+	if age > latest {
+		age = latest - 24*time.Hour // in which a window opens
+	}
+	return window.next(obtained.Add(age), obtained.Add(latest))
 }
 
+// shortLife is the longest life that does not wait for a window.
+const shortLife = 4 * time.Hour
+
 // due: a token is to be replaced for its age.
-func (p Policy) due(t providers.Token, now time.Time) bool {
-	at := p.dueAt(t.ObtainedAt, t.ExpiresAt)
+func (p Policy) due(t providers.Token, now time.Time, window Window) bool {
+	at := p.dueAt(t.ObtainedAt, t.ExpiresAt, window)
 	return !at.IsZero() && !now.Before(at)
 }
 

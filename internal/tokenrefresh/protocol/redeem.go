@@ -147,7 +147,7 @@ func (s redeeming) choose() Action {
 		return s.conclude(Verdict{Outcome: Unconfigured, Reason: "nobody has authorized yet"})
 	case credential.Empty():
 		return settling(s).begin(token)
-	case s.forced() || PolicyOf(s.Provider, s.Connection.Kind).due(token, s.now):
+	case s.forced() || s.aged(token, s.now):
 		return s.redeem()
 	case !s.serves(token) && !s.mayWrite(1, s.now):
 		return s.overBudget()

@@ -66,7 +66,7 @@ func (s renewing) storedRead() Action {
 	}
 	token, err := providers.ParseToken(s.got.Data)
 	desired := s.tokenWith(token.Credential, token.ObtainedAt, token.ExpiresAt)
-	if err != nil || token.Base != s.TokenVersion || !sameToken(token, desired) || PolicyOf(s.Provider, token.Kind).due(token, s.now) {
+	if err != nil || token.Base != s.TokenVersion || !sameToken(token, desired) || s.aged(token, s.now) {
 		return s.obtain()
 	}
 	s.Outcome = Promoted

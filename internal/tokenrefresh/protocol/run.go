@@ -42,6 +42,7 @@ type Task struct {
 	Part     Part   // of a rotation: the secret that rotates
 	Version  string // of a rotation: the version to make, test or promote
 	Request  Request
+	Window   Window // in which credentials are replaced for their age
 	Began    time.Time
 	Memory   *Memory // of an earlier run of this process; nil: none
 }
@@ -143,6 +144,11 @@ func (r *Run) payer() payer {
 // mayWrite: n more versions are in the budget.
 func (r *Run) mayWrite(n int, now time.Time) bool {
 	return r.Journal.left(r.payer(), now) >= n
+}
+
+// aged: a token is to be replaced for its age.
+func (r *Run) aged(t providers.Token, now time.Time) bool {
+	return PolicyOf(r.Provider, r.Connection.Kind).due(t, now, r.Window)
 }
 
 // key identifies what a run worked on. While it is the same, what failed for good

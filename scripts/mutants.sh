@@ -4,18 +4,19 @@
 # bar. Usage: mutants.sh [PACKAGE ...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bar=${BAR:-70}
+declare -A bars=([internal/tokenrefresh/protocol]=95) # every decision stands in a table
 gremlins=${GREMLINS:-.cache/tools/gremlins}
 # Tests of the tests, the random schedules and the longest crash scenarios take most
 # of the time; without them the share can only be lower.
 export GOFLAGS='-vet=off -skip=FindEachMissingGuard|IsFoundWithoutTheGuards|Schedules_Converge|LosesAndDoublesNothing/mixed_batch|takeover|linking|array'
 packages=("$@")
-[ ${#packages[@]} -gt 0 ] || packages=(pkg/providers/internal/call internal/tokenrefresh internal/webhookrelay internal/webhookrelay/ingest internal/export)
+[ ${#packages[@]} -gt 0 ] || packages=(pkg/providers/internal/call internal/tokenrefresh internal/tokenrefresh/protocol internal/webhookrelay internal/webhookrelay/ingest internal/export)
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 go clean -testcache # a remembered run takes no time, and every mutant would seem to take too long
 failed=0
 for p in "${packages[@]}"; do
+	bar=${BAR:-${bars[$p]:-70}}
 	log=$out/$(basename "$p").log
 	"$gremlins" unleash --workers 2 --timeout-coefficient "${COEFFICIENT:-8}" "./$p" >"$log" 2>&1 || true
 	share=$(sed -n 's/^Test efficacy: \([0-9.]*\)%.*/\1/p' "$log")

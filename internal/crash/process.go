@@ -54,6 +54,9 @@ func (p *Process) Effect(ctx context.Context, name string, f func() error) error
 	return err
 }
 
+// Made counts the calls so far.
+func (p *Process) Made() int { return len(p.seen()) }
+
 // enter records a call and returns the fault that is to happen at it.
 func (p *Process) enter(ctx context.Context, name string) (Fault, error) {
 	p.mu.Lock()

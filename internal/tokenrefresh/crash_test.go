@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -62,6 +63,8 @@ type shipwreck struct {
 	code     providers.Secret     // that they obtained
 	result   tokenrefresh.Result
 	before   int // redemptions before the run
+
+	actions [][]action // that each life took
 }
 
 func (p plan) setUp(t testing.TB) *shipwreck {
@@ -144,6 +147,12 @@ func live(ctx context.Context, p *crash.Process, s *shipwreck) error {
 	deps.Notify = func(ctx context.Context, e tokenrefresh.Event) error {
 		return p.Effect(ctx, "events.Put "+e.Type, func() error { return notify(ctx, e) })
 	}
+	life := len(s.actions)
+	s.actions = append(s.actions, nil)
+	deps.Log = slog.New(&watcher{Handler: deps.Log.Handler(), saw: func(a action) {
+		a.from = p.Made()
+		s.actions[life] = append(s.actions[life], a)
+	}})
 	r := tokenrefresh.New(prefix, deps)
 	if s.plan.rotation {
 		for _, step := range []string{rotation.CreateSecret, rotation.SetSecret, rotation.TestSecret, rotation.FinishSecret} {

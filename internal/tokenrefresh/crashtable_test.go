@@ -3,6 +3,7 @@ package tokenrefresh_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,7 +38,7 @@ func readTable(t *testing.T) *table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, found := strings.Cut(string(page), "\n| death |")
+	_, text, found := strings.Cut(string(page), "\n| last action |")
 	if !found {
 		t.Fatal("the page has no table of deaths")
 	}
@@ -67,56 +68,101 @@ func (x *table) wantAllSeen(t *testing.T) {
 			t.Errorf("no death is in the table's %s", cell)
 		}
 	}
+	for _, do := range protocol.Effects() {
+		if do == protocol.Supersede || do == protocol.StartRotation || do == protocol.Notify {
+			continue // no plan has an edit, starts a rotation itself, or has news for people
+		}
+		if !slices.ContainsFunc(x.rows, func(row string) bool { return strings.HasPrefix(row, string(do)) }) {
+			t.Errorf("the page has no row for deaths after %q", do)
+		}
+	}
 }
 
-// The rows of the table.
+// The rows of the table that no action names, and those that leave a credential in doubt.
 const (
-	beforeSwap    = "0, before the swap"
-	beforeLease   = "up to 2, before"
-	beforeJournal = "2 after .. 7 before"
-	beforeCall    = "7 after .. 8, call before"
-	beforePut     = "8, call after .. put before"
-	beforePromote = "8, put after .. 10 before"
-	beforeUnlabel = "10 after .. 11 before"
-	beforeDerived = "11 after .. 12, swap before"
-	beforeRelease = "12, swap after .. 13, release before"
-	afterRelease  = "13, release after"
+	beforeSwap   = "authorize, before the code is in the connection"
+	nothing      = "nothing"
+	afterJournal = "write journal"
+	afterObtain  = "obtain"
+	afterRelease = "release"
 )
 
-// row is the table's for a fault in a life: that of the last call that took
-// effect.
+// An action is one that the protocol decided, as the log tells it.
+type action struct {
+	from  int // the call of its life that it began with
+	do    protocol.Do
+	part  string
+	label string
+}
+
+// row names an action as the table does: by the secret that is the credential's record,
+// or by the token that is derived from it.
+func (a action) row(record string) string {
+	switch {
+	case a.label == protocol.Proof:
+		return "store proof"
+	case a.part == "":
+		return string(a.do)
+	case a.part == record:
+		return string(a.do) + " record"
+	}
+	return string(a.do) + " token"
+}
+
+// A watcher tells of each action as it is decided.
+type watcher struct {
+	slog.Handler
+
+	saw func(action)
+}
+
+func (w *watcher) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w *watcher) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message != "next" {
+		return w.Handler.Handle(ctx, r)
+	}
+	var a action
+	r.Attrs(func(attr slog.Attr) bool {
+		switch attr.Key {
+		case "do":
+			a.do = protocol.Do(attr.Value.String())
+		case "part":
+			a.part = attr.Value.String()
+		case "label":
+			a.label = attr.Value.String()
+		}
+		return true
+	})
+	w.saw(a)
+	return nil
+}
+
+// reads begin the names of calls that change nothing.
+var reads = []string{"secrets.Get", "secrets.Describe", "objects.Get", "objects.Head", "http.GET"}
+
+// row is the table's for a fault in a life: the last action that took effect.
 func (s *shipwreck) row(o crash.Outcome, life int) string {
 	effects := o.Calls[life][:o.Points[life].Index]
 	if f := o.Points[life].Fault; f == crash.After || f == crash.Lost {
 		effects = append(slices.Clip(effects), o.Points[life].Call)
 	}
-	record, token := s.recordName(), secretstore.Name(prefix, s.provider, secretstore.TokenPart)
-	row, previous := beforeLease, ""
+	row := nothing
 	if s.approved && life == 0 {
 		row = beforeSwap
 	}
-	for _, call := range effects {
-		switch {
-		case strings.HasSuffix(call, secretstore.ConnectionPart+" "+secretstore.Current) && strings.HasPrefix(call, "secrets.Promote"):
-			row = beforeLease
-		case strings.HasPrefix(call, "objects.Put") && strings.HasSuffix(previous, " HIKYAKU_PROOF"):
-			row = beforeCall
-		case strings.HasPrefix(call, "objects.Put") && row == beforeLease:
-			row = beforeJournal
-		case strings.HasPrefix(call, "objects.Put") && row == beforeRelease:
-			row = afterRelease
-		case strings.HasPrefix(call, "http.POST"):
-			row = beforePut
-		case call == "secrets.Put "+record+" "+protocol.Next, call == "secrets.Put "+record+" "+secretstore.Pending:
-			row = beforePromote
-		case call == "secrets.Promote "+record+" "+secretstore.Current:
-			row = beforeUnlabel
-		case call == "secrets.Promote "+token+" "+secretstore.Current:
-			row = beforeRelease
-		case call == "secrets.Promote "+record+" "+protocol.Next && row == beforeUnlabel:
-			row = map[bool]string{true: beforeDerived, false: beforeRelease}[s.oneTime()]
+	for i, call := range effects {
+		if slices.ContainsFunc(reads, func(read string) bool { return strings.HasPrefix(call, read) }) {
+			continue
 		}
-		previous = call
+		if strings.HasPrefix(call, "secrets.Promote") && strings.HasSuffix(call, secretstore.ConnectionPart+" "+secretstore.Current) {
+			row = nothing
+		}
+		for _, a := range s.actions[life] {
+			if a.from <= i && slices.Contains(protocol.Effects(), a.do) {
+				row = a.row(s.recordPart())
+			}
+		}
 	}
 	return row
 }
@@ -128,7 +174,7 @@ func (s *shipwreck) inDoubt(o crash.Outcome, life int) bool {
 		return s.oneTime() && strings.HasPrefix(p.Call, "http.POST")
 	}
 	row := s.row(o, life)
-	return s.oneTime() && (row == beforeCall || row == beforePut)
+	return s.oneTime() && (row == afterJournal || row == afterObtain)
 }
 
 // handedOver: the code had become part of the connection when the first life

@@ -312,3 +312,19 @@ func TestRotation_TheDriversFindEachOthersGrant(t *testing.T) {
 		w.must(w.works(providers.SHOPLINE))
 	})
 }
+
+// What a rotation writes counts to the schedule's budget, not to that of people who force.
+func TestRotation_WritesFromTheSchedulesBudget(t *testing.T) {
+	inBubble(t, func(w *world) {
+		secret, version := w.rotating(providers.SHOPLINE)
+		for range 4 { // of two versions each, and people have six
+			for _, step := range steps {
+				w.must(w.step(secret, version, step))
+			}
+			time.Sleep(time.Minute)
+			version = w.rotate(secret)
+		}
+		w.must(w.secrets.Cancel(context.Background(), secret))
+		w.wantOf(tokenrefresh.Request{Provider: providers.SHOPLINE, Force: true}, protocol.Refreshed)
+	})
+}

@@ -13,5 +13,5 @@ install() { # name, package@version
 	touch "$stamp"
 }
 install golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-install deadcode golang.org/x/tools/cmd/deadcode@v0.51.0
+install deadcode golang.org/x/tools/cmd/deadcode@v0.52.0
 install gremlins github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0

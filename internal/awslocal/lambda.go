@@ -32,6 +32,8 @@ const (
 // service.
 type Function struct {
 	Name    string
+	Aliases []string // further qualifiers, beside $LATEST to which each points
+
 	Handler lambda.Handler // or:
 	Compose Compose        // or:
 	Binary  string         // path of a bootstrap; its directory is the task root
@@ -109,18 +111,29 @@ func (f *functions) register(add Function) error {
 	return nil
 }
 
-// find accepts a name, a partial ARN or a full one. There are no versions and
-// no aliases: the only qualifier of a function is $LATEST.
-func (f *functions) find(name string) (*function, error) {
+// A target is a function as a caller names it, with the ARN that the function is
+// told: it ends in the alias, if there is one, as on the service.
+type target struct {
+	*function
+
+	arn string
+}
+
+// find accepts a name, a partial ARN or a full one, perhaps with a qualifier. No
+// version is ever published: the qualifiers are $LATEST and the aliases.
+func (f *functions) find(name string) (target, error) {
 	qualified := localName(name)
 	plain, qualifier, _ := strings.Cut(qualified, ":")
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found, ok := f.byName[plain]
-	if !ok || qualifier != "" && qualifier != lambdaVersion {
-		return nil, noFunction(qualified)
+	switch {
+	case !ok || qualifier != "" && qualifier != lambdaVersion && !slices.Contains(found.Aliases, qualifier):
+		return target{}, noFunction(qualified)
+	case qualifier == lambdaVersion:
+		qualified = plain
 	}
-	return found, nil
+	return target{found, functionARN(qualified)}, nil
 }
 
 // localName is what stands after an ARN's "function:": a name, perhaps with a
@@ -179,10 +192,10 @@ func (f *functions) invoke(ctx context.Context, name string, payload []byte) (Re
 		}
 	}
 	if found.Binary == "" {
-		return found.call(ctx, payload), nil // which frees the slot
+		return found.call(ctx, found.arn, payload), nil // which frees the slot
 	}
 	defer func() { <-found.slots }()
-	return found.run(payload)
+	return found.run(found.arn, payload)
 }
 
 func checkPayload(payload []byte, limit int) error {
@@ -198,10 +211,10 @@ func checkPayload(payload []byte, limit int) error {
 // call runs a handler in this process. As on the service, a caller that goes
 // away does not stop it; past its time-out it is answered for, and left to
 // notice its deadline.
-func (f *function) call(ctx context.Context, payload []byte) Result {
+func (f *function) call(ctx context.Context, arn string, payload []byte) Result {
 	id := uuid.NewString()
 	ctx = lambdacontext.NewContext(context.WithoutCancel(ctx), &lambdacontext.LambdaContext{
-		AwsRequestID: id, InvokedFunctionArn: functionARN(f.Name),
+		AwsRequestID: id, InvokedFunctionArn: arn,
 	})
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	logs := &logTail{to: f.Output}

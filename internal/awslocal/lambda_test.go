@@ -104,7 +104,7 @@ func TestInvokeIgnoresNothingItIsAskedFor(t *testing.T) {
 	t.Parallel()
 	a := start(t, awslocal.Options{})
 	client := awslambda.NewFromConfig(config(a))
-	register(t, a, awslocal.Function{Name: "f"}, func(context.Context, []byte) ([]byte, error) { return []byte(`1`), nil })
+	register(t, a, awslocal.Function{Name: "f", Aliases: []string{"own"}}, func(context.Context, []byte) ([]byte, error) { return []byte(`1`), nil })
 	f := aws.String("f")
 	for _, c := range []struct {
 		in          awslambda.InvokeInput
@@ -116,6 +116,10 @@ func TestInvokeIgnoresNothingItIsAskedFor(t *testing.T) {
 		{awslambda.InvokeInput{FunctionName: aws.String("000000000000:function:f"), Qualifier: aws.String("live")}, "ResourceNotFoundException", "000000000000:function:f:live"},
 		{awslambda.InvokeInput{FunctionName: aws.String("f:live")}, "ResourceNotFoundException", "function:f:live"},
 		{awslambda.InvokeInput{FunctionName: aws.String("arn:aws:lambda:ap-northeast-1:000000000000:function:f:7")}, "ResourceNotFoundException", "function:f:7"},
+		{awslambda.InvokeInput{FunctionName: aws.String("f:own"), Qualifier: aws.String("own")}, "", ""},
+		{awslambda.InvokeInput{FunctionName: aws.String("f:own"), Qualifier: aws.String("$LATEST")}, "InvalidParameterValueException", "does not match"},
+		{awslambda.InvokeInput{FunctionName: aws.String("f:own:own")}, "ResourceNotFoundException", "function:f:own:own"},
+		{awslambda.InvokeInput{FunctionName: aws.String("own")}, "ResourceNotFoundException", "function:own"},
 		{awslambda.InvokeInput{FunctionName: f, LogType: types.LogTypeTail}, "InvalidParameterValueException", "X-Amz-Log-Type Tail"},
 		{awslambda.InvokeInput{FunctionName: f, ClientContext: aws.String("e30=")}, "InvalidParameterValueException", "X-Amz-Client-Context"},
 	} {
@@ -125,6 +129,40 @@ func TestInvokeIgnoresNothingItIsAskedFor(t *testing.T) {
 			t.Errorf("%v does not name %s", err, c.named)
 		}
 	}
+}
+
+// A function is told by which of its aliases it was invoked, whichever way the
+// caller names it.
+func TestInvokeTellsTheFunctionItsAlias(t *testing.T) {
+	t.Parallel()
+	const plain = "arn:aws:lambda:ap-northeast-1:000000000000:function:f"
+	a := start(t, awslocal.Options{})
+	client := awslambda.NewFromConfig(config(a))
+	told := make(chan string, 1)
+	register(t, a, awslocal.Function{Name: "f", Aliases: []string{"readers", "schedule"}}, func(ctx context.Context, _ []byte) ([]byte, error) {
+		lc, _ := lambdacontext.FromContext(ctx)
+		told <- lc.InvokedFunctionArn
+		return nil, nil
+	})
+	for name, c := range map[string]struct {
+		in   awslambda.InvokeInput
+		want string
+	}{
+		"no alias":        {awslambda.InvokeInput{FunctionName: aws.String("f")}, plain},
+		"parameter":       {awslambda.InvokeInput{FunctionName: aws.String("f"), Qualifier: aws.String("readers")}, plain + ":readers"},
+		"ARN, parameter":  {awslambda.InvokeInput{FunctionName: aws.String(plain), Qualifier: aws.String("readers")}, plain + ":readers"},
+		"suffix":          {awslambda.InvokeInput{FunctionName: aws.String("f:schedule")}, plain + ":schedule"},
+		"suffix of ARN":   {awslambda.InvokeInput{FunctionName: aws.String(plain + ":schedule")}, plain + ":schedule"},
+		"asynchronous":    {awslambda.InvokeInput{FunctionName: aws.String("f:schedule"), InvocationType: types.InvocationTypeEvent}, plain + ":schedule"},
+		"a partial ARN's": {awslambda.InvokeInput{FunctionName: aws.String("000000000000:function:f:readers")}, plain + ":readers"},
+	} {
+		_, err := client.Invoke(t.Context(), &c.in)
+		ok(t, name, err)
+		equal(t, name, <-told, c.want)
+	}
+	shown, err := client.GetFunctionConfiguration(t.Context(), &awslambda.GetFunctionConfigurationInput{FunctionName: aws.String("f"), Qualifier: aws.String("readers")})
+	ok(t, "configuration", err)
+	equal(t, "configuration", *shown.FunctionArn+" "+*shown.Version, plain+":readers $LATEST")
 }
 
 func TestRegisterRefusesHalfAFunction(t *testing.T) {

@@ -39,6 +39,10 @@ func (l lambdaCalls) service() service {
 				return &refusal{Status: http.StatusNotFound, Code: unknownOperation, Message: "the local AWS does not serve lambda " + operation + "; it serves " + list(served)}
 			}
 			_, name := lambdaName(r)
+			name, err := qualified(name, r.URL.Query().Get("Qualifier"))
+			if err != nil {
+				return err
+			}
 			return run(w, r, name)
 		},
 		throttled: refusal{Status: http.StatusTooManyRequests, Code: "TooManyRequestsException", Message: "Rate Exceeded. (injected fault)", Reason: "CallerRateLimitExceeded"},
@@ -63,6 +67,22 @@ func lambdaName(r *http.Request) (operation, function string) {
 		return "GetFunction", path
 	}
 	return r.Method + " " + r.URL.Path, ""
+}
+
+// qualified is a function's name with the qualifier that a query has. One that the
+// name has as well must be the same.
+func qualified(name, qualifier string) (string, error) {
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain
+	}
+	_, own, has := strings.Cut(localName(name), ":")
+	switch {
+	case qualifier == "" || own == qualifier:
+		return name, nil
+	case has:
+		return "", refuse("InvalidParameterValueException", "The derived qualifier from the function name does not match the specified qualifier.")
+	}
+	return name + ":" + qualifier, nil
 }
 
 func (l lambdaCalls) serveInvoke(w http.ResponseWriter, r *http.Request, name string) error {
@@ -117,9 +137,6 @@ func (l lambdaCalls) unserved(r *http.Request, name string) error {
 	if err := onlyParameters(r, "Invoke", "Qualifier"); err != nil {
 		return err
 	}
-	if q := r.URL.Query().Get("Qualifier"); q != "" && q != lambdaVersion {
-		return noFunction(localName(name) + ":" + q)
-	}
 	for _, header := range slices.Sorted(maps.Keys(r.Header)) {
 		if strings.HasPrefix(header, requestHeaders) && !slices.Contains(invokeHeaders, header) {
 			return refuse("InvalidParameterValueException", "the local AWS does not serve %s of lambda Invoke", header)
@@ -158,9 +175,9 @@ type functionEntry struct {
 	Timeout, MemorySize int
 }
 
-func (f *function) entry() functionEntry {
+func (f target) entry() functionEntry {
 	return functionEntry{
-		FunctionName: f.Name, FunctionARN: functionARN(f.Name), Runtime: "provided.al2023", Handler: "bootstrap", PackageType: "Zip",
+		FunctionName: f.Name, FunctionARN: f.arn, Runtime: "provided.al2023", Handler: "bootstrap", PackageType: "Zip",
 		State: "Active", Version: lambdaVersion, LastModified: f.registered.UTC().Format("2006-01-02T15:04:05.000-0700"),
 		Timeout: int(f.Timeout.Seconds()), MemorySize: f.memory(),
 	}
@@ -195,7 +212,7 @@ func (l lambdaCalls) serveList(w http.ResponseWriter, r *http.Request, _ string)
 			out.NextMarker = out.Functions[size-1].FunctionName
 			break
 		}
-		out.Functions = append(out.Functions, l.byName[name].entry())
+		out.Functions = append(out.Functions, target{l.byName[name], functionARN(name)}.entry())
 	}
 	return writeJSON(w, out)
 }
@@ -203,12 +220,6 @@ func (l lambdaCalls) serveList(w http.ResponseWriter, r *http.Request, _ string)
 func (l lambdaCalls) serveConfiguration(w http.ResponseWriter, r *http.Request, name string) error {
 	if err := onlyParameters(r, "GetFunctionConfiguration", "Qualifier"); err != nil {
 		return err
-	}
-	if q := r.URL.Query().Get("Qualifier"); q != "" {
-		name += ":" + q
-	}
-	if plain, err := url.PathUnescape(name); err == nil {
-		name = plain
 	}
 	found, err := l.find(name)
 	if err != nil {

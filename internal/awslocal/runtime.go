@@ -124,15 +124,16 @@ type process struct {
 
 type invocation struct {
 	id       string
+	arn      string // that was invoked
 	payload  []byte
 	deadline time.Time
 	done     chan Result // holds one
 }
 
 // run invokes the binary, in an idle process or a new one.
-func (f *function) run(payload []byte) (Result, error) {
+func (f *function) run(arn string, payload []byte) (Result, error) {
 	// The binary measures its deadline by the machine's clock.
-	in := &invocation{id: uuid.NewString(), payload: payload, done: make(chan Result, 1)}
+	in := &invocation{id: uuid.NewString(), arn: arn, payload: payload, done: make(chan Result, 1)}
 	timer := time.NewTimer(f.Timeout)
 	defer timer.Stop()
 	for {
@@ -314,7 +315,7 @@ func (p *process) next(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "application/json")
 		h.Set("Lambda-Runtime-Aws-Request-Id", in.id)
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(in.deadline.UnixMilli(), 10))
-		h.Set("Lambda-Runtime-Invoked-Function-Arn", functionARN(p.function.Name))
+		h.Set("Lambda-Runtime-Invoked-Function-Arn", in.arn)
 		h.Set("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000;Sampled=0")
 		_, _ = w.Write(in.payload)
 	}

@@ -176,7 +176,7 @@ func (d *demo) start(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if err := d.stack.AWS.Register(awslocal.Function{Name: name, Handler: handler, Timeout: time.Minute}); err != nil {
+		if err := d.stack.AWS.Register(awslocal.Function{Name: name, Aliases: localstack.Aliases(name), Handler: handler, Timeout: time.Minute}); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,8 +37,8 @@ func compose(ctx context.Context, function string, e lambdafn.Environ) (lambda.H
 
 // invokeFlags are the flags of the invoke command.
 type invokeFlags struct {
-	event, vars string
-	timeout     time.Duration
+	event, vars, alias string
+	timeout            time.Duration
 }
 
 func newInvoke() *cobra.Command {
@@ -49,7 +50,7 @@ func newInvoke() *cobra.Command {
 			"file of variables, and invokes it once. The answer goes to standard output, logs and metrics to\n" +
 			"standard error. Functions: " + strings.Join(localstack.Functions(), ", ") + ".",
 		Example: "  hikyaku sandbox --connected --json > stack.json &\n" +
-			"  hikyaku invoke tokenrefresh --event events/tokenrefresh/schedule.json --env-vars stack.json",
+			"  hikyaku invoke tokenrefresh --alias schedule --event events/tokenrefresh/schedule.json --env-vars stack.json",
 		ValidArgs: localstack.Functions(),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -58,6 +59,7 @@ func newInvoke() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.event, "event", "", "file with the event's JSON; - for standard input")
 	c.Flags().StringVar(&f.vars, "env-vars", "", "file with variables, as 'sam local invoke --env-vars' takes it, or what 'sandbox --connected --json' printed; they replace the environment's")
+	c.Flags().StringVar(&f.alias, "alias", "", "alias by which the function is to be invoked: "+localstack.TokenRefresh+" has "+strings.Join(localstack.Aliases(localstack.TokenRefresh), ", "))
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "deadline of the invocation")
 	return c
 }
@@ -69,6 +71,13 @@ func invoke(c *cobra.Command, function string, f invokeFlags) error {
 	event, err := readInput(c, f.event)
 	if err != nil {
 		return err
+	}
+	arn := "arn:aws:lambda:local:000000000000:function:" + function
+	if f.alias != "" {
+		if known := localstack.Aliases(function); !slices.Contains(known, f.alias) {
+			return &usageError{fmt.Errorf("--alias %s: %s has %s", f.alias, function, cmp.Or(strings.Join(known, ", "), "none"))}
+		}
+		arn += ":" + f.alias
 	}
 	e := lambdafn.OSEnviron()
 	e.Out = c.ErrOrStderr()
@@ -86,7 +95,7 @@ func invoke(c *cobra.Command, function string, f invokeFlags) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), f.timeout)
 	defer cancel()
-	ctx = lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: uuid.NewString()})
+	ctx = lambdacontext.NewContext(ctx, &lambdacontext.LambdaContext{AwsRequestID: uuid.NewString(), InvokedFunctionArn: arn})
 	answer, err := handler.Invoke(ctx, event)
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func registerFunctions(ctx context.Context, stack *localstack.Stack, public, hos
 			vars[mappingVariable] = mapping
 		}
 		made := awslocal.Function{
-			Name: name, Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
+			Name: name, Aliases: localstack.Aliases(name), Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
 			Compose: func(logs io.Writer) (lambda.Handler, error) {
 				e := lambdafn.Environ{Vars: vars, Out: logs}
 				if public != "" && public != host {

@@ -19,22 +19,36 @@ var update = flag.Bool("update", false, "write testdata/ anew from what the bina
 // work on: the tokens, the relay's index, the steps of a rotation.
 func (w *world) prepared(function, file string) {
 	w.Helper()
-	if function == localstack.Ingest || function == localstack.TokenRefresh && !strings.HasPrefix(file, "rotation-") {
+	if function == localstack.Ingest || function == localstack.TokenRefresh && alias(file) != localstack.Rotation {
 		return
 	}
 	w.prepare(localstack.TokenRefresh, "schedule.json")
 	switch function {
 	case localstack.TokenRefresh:
+		w.pending(event(w.T, function, file))
 		for _, step := range []string{"rotation-create.json", "rotation-set.json", "rotation-test.json", "rotation-finish.json"} {
 			if step == file {
 				return
 			}
-			w.prepare(function, step)
+			if strings.HasPrefix(file, "rotation-") {
+				w.prepare(function, step)
+			}
 		}
 	case localstack.Relay:
 		w.prepare(localstack.Reconcile, "step-functions.json")
 		w.messages(w.users) // not what the event is about
 	}
+}
+
+// alias is the one of tokenrefresh that an event file is sent to.
+func alias(file string) string {
+	switch {
+	case strings.Contains(file, "rotation-"):
+		return localstack.Rotation
+	case strings.HasPrefix(file, "schedule"):
+		return localstack.Schedule
+	}
+	return localstack.Readers
 }
 
 // Every event does what its file in testdata says, through the real binary.
@@ -72,9 +86,12 @@ func eventFiles(t *testing.T, function string) []string {
 func checkEvent(t *testing.T, endpoint, function, file string) {
 	t.Helper()
 	w := newWorld(t, endpoint)
+	if endpoint != "" && file == "rotation-create.json" {
+		t.Skip("no other local AWS shows a pending version that has no value yet")
+	}
 	w.prepared(function, file)
 	before := w.state()
-	result := w.invoke(function, event(t, function, file))
+	result := w.invoke(function, file)
 	changes := w.changes(before)
 	checkRefusal(t, file, result, changes)
 	got := "answer " + eventstest.Normalize(result.Payload) + "\n" + strings.Join(append(changes, ""), "\n")

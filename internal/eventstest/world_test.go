@@ -32,6 +32,8 @@ import (
 	_ "hikyaku/internal/lambdafn/refreshfn" // change of them must not be answered
 	_ "hikyaku/internal/lambdafn/relayfn"   // from the test cache
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 )
 
@@ -127,7 +129,7 @@ func newWorld(t *testing.T, endpoint string) *world {
 	for _, name := range localstack.Functions() {
 		w.logs[name] = &bytes.Buffer{}
 		w.must(stack.AWS.Register(awslocal.Function{
-			Name: name, Binary: binary(t, name), Env: w.environment(name), Output: w.logs[name], Timeout: 30 * time.Second,
+			Name: name, Aliases: localstack.Aliases(name), Binary: binary(t, name), Env: w.environment(name), Output: w.logs[name], Timeout: 30 * time.Second,
 		}))
 	}
 	return w
@@ -215,20 +217,53 @@ func (w *world) listSecrets(client *secretsmanager.Client) []smtypes.SecretListE
 	return all
 }
 
-// invoke sends a payload through a function's binary.
-func (w *world) invoke(function string, payload []byte) awslocal.Result {
+// invoke sends an event file through a function's binary.
+func (w *world) invoke(function, file string) awslocal.Result {
 	w.Helper()
-	result, err := w.stack.AWS.Invoke(w.Context(), function, payload)
+	name := function
+	if function == localstack.TokenRefresh {
+		name += ":" + alias(file)
+	}
+	result, err := w.stack.AWS.Invoke(w.Context(), name, event(w.T, function, file))
 	if err != nil {
 		w.Fatalf("%s: %v", function, err)
 	}
 	return result
 }
 
+// pending lets a secret show the version of a rotation's step as pending. An AWS that
+// begins no rotation without ending it gets the version with a value.
+func (w *world) pending(step []byte) {
+	w.Helper()
+	var in struct {
+		Secret  string `json:"SecretId"`
+		Version string `json:"ClientRequestToken"`
+	}
+	w.must(json.Unmarshal(step, &in))
+	name := in.Secret
+	if _, part, isARN := strings.Cut(name, ":secret:"); isARN {
+		name = part[:len(part)-len("-a1b2c3")]
+	}
+	if w.vars["AWS_ENDPOINT_URL"] == "" {
+		_, err := w.stack.AWS.Secrets.Rotate(w.Context(), name, in.Version, localstack.TokenRefresh+":"+localstack.Rotation)
+		w.must(err)
+		return
+	}
+	current, err := w.secrets.GetSecretValue(w.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: aws.String(secretstore.Current)})
+	w.must(err)
+	token, err := providers.ParseToken([]byte(*current.SecretString))
+	w.must(err)
+	token.Base = *current.VersionId
+	_, err = w.secrets.PutSecretValue(w.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId: &name, ClientRequestToken: &in.Version, SecretString: aws.String(string(token.Document())), VersionStages: []string{secretstore.Pending},
+	})
+	w.must(err)
+}
+
 // prepare invokes with an event file and expects success.
 func (w *world) prepare(function, file string) {
 	w.Helper()
-	if result := w.invoke(function, event(w.T, function, file)); result.Error != "" {
+	if result := w.invoke(function, file); result.Error != "" {
 		w.Fatalf("preparing with %s/%s: %s\n%s", function, file, result.Payload, w.logs[function])
 	}
 }

@@ -14,6 +14,13 @@ const (
 	Export       = "export"
 )
 
+// The aliases of tokenrefresh, by who invokes each.
+const (
+	Readers  = "readers"
+	Rotation = "rotation"
+	Schedule = "schedule"
+)
+
 // Functions lists them in the order in which a stack uses them.
 func Functions() []string { return []string{TokenRefresh, Ingest, Relay, Reconcile, Export} }
 
@@ -44,6 +51,14 @@ func Timeout(function string) time.Duration {
 // Memory is what a function has, in MiB, as template.yaml has it.
 func Memory(function string) int {
 	return map[string]int{TokenRefresh: 128, Ingest: 128, Relay: 128, Reconcile: 256, Export: 128}[function]
+}
+
+// Aliases are the further qualifiers of a function, as template.yaml has them.
+func Aliases(function string) []string {
+	if function == TokenRefresh {
+		return []string{Readers, Rotation, Schedule}
+	}
+	return nil
 }
 
 // own are the variables of one function, beside the common ones.

@@ -177,7 +177,7 @@ func (s *Stack) common() map[string]string {
 		"AWS_ENDPOINT_URL": s.URLs["aws"], "AWS_REGION": awslocal.Region,
 		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
 		"HIKYAKU_PREFIX": Prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "HIKYAKU_ALLOW_HOSTS": s.public,
-		"HIKYAKU_TOKENREFRESH_FUNCTION": TokenRefresh,
+		"HIKYAKU_TOKENREFRESH_FUNCTION": TokenRefresh + ":" + Readers,
 	}
 }
 

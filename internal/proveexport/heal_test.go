@@ -55,7 +55,7 @@ func TestHeal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = r.stack.AWS.Register(awslocal.Function{Name: localstack.TokenRefresh, Handler: refresher, Timeout: time.Minute})
+	err = r.stack.AWS.Register(awslocal.Function{Name: localstack.TokenRefresh, Aliases: localstack.Aliases(localstack.TokenRefresh), Handler: refresher, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

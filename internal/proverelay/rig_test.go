@@ -128,7 +128,7 @@ func newRig(t *testing.T, o options) *rig {
 	}
 	r.vars = map[string]string{
 		"HIKYAKU_PREFIX": prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "AWS_REGION": awslocal.Region, "AWS_ENDPOINT_URL": local.URL,
-		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "HIKYAKU_TOKENREFRESH_FUNCTION": localstack.TokenRefresh,
+		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "HIKYAKU_TOKENREFRESH_FUNCTION": localstack.TokenRefresh + ":" + localstack.Readers,
 		"HIKYAKU_MAPPING_FILE": file, "HIKYAKU_RELAY": "write", "HIKYAKU_IDENTITY_PREFIX": "ss-", "HIKYAKU_LINK": "always", "HIKYAKU_IDENTITY_EDITABLE": "yes",
 		"HIKYAKU_QUEUE_URL": r.queue("UserQueue", users, "DeadLetterQueue", dead), "HIKYAKU_DEAD_LETTER_QUEUE_URL": r.queue("DeadLetterQueue", dead),
 	}
@@ -197,7 +197,7 @@ func (r *rig) register(function string) {
 		r.ingests = made
 	}
 	timeout := time.Duration(r.template.Number(r, "Resources", resource, "Properties", "Timeout")) * time.Second
-	if err := r.aws.Register(awslocal.Function{Name: function, Handler: made, Timeout: timeout, Concurrency: 1000}); err != nil {
+	if err := r.aws.Register(awslocal.Function{Name: function, Aliases: localstack.Aliases(function), Handler: made, Timeout: timeout, Concurrency: 1000}); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -220,20 +220,21 @@ func (r *rig) poll() {
 
 // tick is a schedule's event to the token refresher.
 func (r *rig) tick() {
-	if _, err := r.aws.Invoke(r.ctx, localstack.TokenRefresh, []byte(`{"source":"aws.scheduler"}`)); err != nil && r.ctx.Err() == nil {
+	if _, err := r.aws.Invoke(r.ctx, localstack.TokenRefresh+":"+localstack.Schedule, []byte(`{"source":"aws.scheduler"}`)); err != nil && r.ctx.Err() == nil {
 		r.Error(err)
 	}
 }
 
 var everyMinutes = regexp.MustCompile(`^rate\((\d+) minutes?\)$`)
 
-// every runs f as often as a schedule in the template says, until the rig ends.
-func (r *rig) every(resource, event string, f func()) {
+// every runs f as often as a schedule of the template, of which schedule are the keys,
+// until the rig ends.
+func (r *rig) every(f func(), schedule ...string) {
 	r.Helper()
-	text := fmt.Sprint(r.template.At("Resources", resource, "Properties", "Events", event, "Properties", "ScheduleExpression"))
+	text := fmt.Sprint(r.template.At(append(schedule, "Properties", "ScheduleExpression")...))
 	minutes := everyMinutes.FindStringSubmatch(text)
 	if minutes == nil {
-		r.Fatalf("%s: a schedule of %q", event, text)
+		r.Fatalf("%v: a schedule of %q", schedule, text)
 	}
 	n, _ := strconv.Atoi(minutes[1])
 	r.running.Go(func() {
@@ -256,8 +257,8 @@ func (r *rig) sleep(d time.Duration) bool {
 // schedules starts those that keep tokens and answer the relay's wish for a
 // list; the nightly one is left to the proof.
 func (r *rig) schedules() {
-	r.every(localstack.Resource(localstack.TokenRefresh), "Tick", r.tick)
-	r.every("ReconcileLoop", "Wanted", func() { _, _, _ = r.loop().run(r.ctx, `{"action":"reconcile","only_if_wanted":true}`) })
+	r.every(r.tick, "Resources", "TokenRefreshTick")
+	r.every(func() { _, _, _ = r.loop().run(r.ctx, `{"action":"reconcile","only_if_wanted":true}`) }, "Resources", "ReconcileLoop", "Properties", "Events", "Wanted")
 }
 
 func (r *rig) secret(provider, part string, document []byte) {

@@ -3,6 +3,7 @@ package provetokens
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -125,7 +126,7 @@ func TestProveCanaries(t *testing.T) {
 				vars := o.stack.Vars(name)
 				vars["AWS_ENDPOINT_URL"], vars["HIKYAKU_LOG_LEVEL"] = o.endpoint, "DEBUG"
 				f := complete(o, name, vars)
-				f.Name, f.Timeout = name, time.Minute
+				f.Name, f.Aliases, f.Timeout = name, localstack.Aliases(name), time.Minute
 				if err := o.stack.AWS.Register(f); err != nil {
 					t.Fatal(err)
 				}
@@ -235,6 +236,32 @@ func (o *outlet) echo(w http.ResponseWriter, r *http.Request, body []byte) bool 
 	return true
 }
 
+// version is the one of a secret that is served; empty if none is.
+func (o *outlet) version(name string) string {
+	value, err := o.stack.AWS.Secrets.Get(o.t.Context(), name, secretstore.Current)
+	if err != nil && !errors.Is(err, secretstore.ErrNotFound) {
+		o.t.Fatal(err)
+	}
+	return value.ID
+}
+
+// pending lets Secrets Manager show a version of a secret as pending meanwhile.
+func (o *outlet) pending(name string, meanwhile func(version string)) {
+	o.t.Helper()
+	version, secrets := uuid.NewString(), o.stack.AWS.Secrets
+	if _, err := secrets.Rotate(o.t.Context(), name, version, refresherAlias(localstack.Rotation)); err != nil {
+		o.t.Fatal(err)
+	}
+	meanwhile(version)
+	shown, err := secrets.Describe(o.t.Context(), name)
+	if v, found := shown.Holder(secretstore.Pending); found && v.ID == version {
+		err = errors.Join(err, secrets.Promote(o.t.Context(), name, secretstore.Pending, "", version))
+	}
+	if err = errors.Join(err, secrets.Cancel(o.t.Context(), name)); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 // work asks each function everything, while all is well and while it is not.
 func (o *outlet) work() {
 	o.t.Helper()
@@ -251,10 +278,13 @@ func (o *outlet) work() {
 	for round := range size(4, 2) {
 		o.unwell.Store(round%2 == 1)
 		page.Quiet().ChangeUser(user, map[string]any{"mobile": person["phone"], "field_2": strconv.Itoa(round)})
-		ask(localstack.TokenRefresh, schedule)
-		ask(localstack.TokenRefresh, []byte(`{"provider":"yappli","force":true}`))
-		ask(localstack.TokenRefresh, []byte(`{"provider":"`+planted+`"}`))
-		ask(localstack.TokenRefresh, fmt.Appendf(nil, `{"SecretId":"hikyaku/yappli/token","ClientRequestToken":%q,"Step":"createSecret"}`, uuid.NewString()))
+		ask(refresherAlias(localstack.Schedule), schedule)
+		ask(refresherAlias(localstack.Readers), rejected(providers.Yappli, o.version("hikyaku/yappli/token")))
+		ask(refresherAlias(localstack.Readers), []byte(`{"provider":"yappli","force":true}`))
+		ask(refresherAlias(localstack.Readers), []byte(`{"provider":"`+planted+`"}`))
+		o.pending("hikyaku/yappli/token", func(version string) {
+			ask(refresherAlias(localstack.Rotation), fmt.Appendf(nil, `{"SecretId":"hikyaku/yappli/token","ClientRequestToken":%q,"Step":"createSecret"}`, version))
+		})
 		ask(localstack.Reconcile, []byte(`{"action":"reconcile"}`))
 		ask(localstack.Ingest, hook(o.t, user))
 		ask(localstack.Ingest, bytes.ReplaceAll(hook(o.t, user), []byte(hookSecret), []byte(planted)))

@@ -68,12 +68,22 @@ func inTrial(t *testing.T, provider string, change func(*rig, *providers.Connect
 }
 
 // ask invokes the handler for the trial's provider.
-func (x *trial) ask(force bool) tokenrefresh.Result {
+func (x *trial) ask() tokenrefresh.Result {
 	x.t.Helper()
-	answer, err := invoke(x.t.Context(), x.function, fmt.Appendf(nil, `{"provider":%q,"force":%t}`, x.provider, force))
+	answer, err := invoke(x.t.Context(), x.function, fmt.Appendf(nil, `{"provider":%q}`, x.provider))
 	var report tokenrefresh.Report
 	if err != nil || json.Unmarshal(answer, &report) != nil || len(report.Results) != 1 {
 		x.t.Fatalf("answer %s, %v", answer, err)
+	}
+	return report.Results[0]
+}
+
+// force is a person who replaces the trial's credential on the command line.
+func (x *trial) force() tokenrefresh.Result {
+	x.t.Helper()
+	report, err := x.function.Refresher().Run(x.t.Context(), tokenrefresh.Request{Provider: x.provider, Force: true})
+	if err != nil || len(report.Results) != 1 {
+		x.t.Fatalf("report %+v, %v", report, err)
 	}
 	return report.Results[0]
 }
@@ -146,7 +156,7 @@ func TestProvePeople(t *testing.T) {
 				time.Sleep(time.Minute)
 				x.tick()
 			}
-			if result := x.ask(false); result.Outcome != s.outcome {
+			if result := x.ask(); result.Outcome != s.outcome {
 				t.Errorf("%s: %q (%s), want %q", s.provider, result.Outcome, result.Reason, s.outcome)
 			}
 			if told := x.told(); told == protocol.NeedsHuman {
@@ -163,7 +173,7 @@ func TestProvePeople(t *testing.T) {
 				time.Sleep(time.Minute)
 				x.tick()
 			}
-			if told := x.told(); told == protocol.Recovered && x.ask(false).Outcome == protocol.Fresh {
+			if told := x.told(); told == protocol.Recovered && x.ask().Outcome == protocol.Fresh {
 				recovered++
 			} else {
 				t.Errorf("%s, %s, mended: told %q", s.provider, s.outcome, told)
@@ -189,7 +199,7 @@ func TestProveUnknownExpiry(t *testing.T) {
 			}
 		}, func(x *trial) {
 			x.silent = true
-			if result := x.ask(false); result.Outcome == protocol.Refreshed && result.ExpiresAt == nil {
+			if result := x.ask(); result.Outcome == protocol.Refreshed && result.ExpiresAt == nil {
 				unknown++
 			} else {
 				t.Errorf("%s: %+v", provider, result)
@@ -198,7 +208,7 @@ func TestProveUnknownExpiry(t *testing.T) {
 				measured++
 			}
 			time.Sleep(age)
-			if result := x.ask(false); result.Outcome == protocol.Refreshed {
+			if result := x.ask(); result.Outcome == protocol.Refreshed {
 				due++
 			} else {
 				t.Errorf("%s at the age of %s: %+v", provider, age, result)
@@ -208,7 +218,7 @@ func TestProveUnknownExpiry(t *testing.T) {
 	static := []string{providers.SuperSaaS, providers.SHOPLINE, providers.AssistTencho}
 	for _, provider := range static {
 		inTrial(t, provider, nil, func(x *trial) {
-			if result := x.ask(false); result.Outcome == protocol.Refreshed && result.ExpiresAt == nil && !x.measured("UnknownExpiry") {
+			if result := x.ask(); result.Outcome == protocol.Refreshed && result.ExpiresAt == nil && !x.measured("UnknownExpiry") {
 				quiet++
 			} else {
 				t.Errorf("%s: %+v", provider, result)
@@ -225,7 +235,7 @@ func TestProveBudget(t *testing.T) {
 	t.Parallel()
 	spend := func(x *trial) (refused int) {
 		for range 150 {
-			if x.ask(true).Outcome == protocol.OverBudget {
+			if x.force().Outcome == protocol.OverBudget {
 				refused++
 			}
 			time.Sleep(time.Minute)
@@ -237,7 +247,7 @@ func TestProveBudget(t *testing.T) {
 		told := strings.Contains(x.out.String(), "6 versions written in 24 hours")
 		figure(t, asked <= 6 && refused == 150-asked && told, "version budget: calls of the token endpoint in 150 forced runs", "6, the others refused before the call, and said so", "%d, %d refused", asked, refused)
 		time.Sleep(day)
-		if result := x.ask(true); result.Outcome != protocol.Refreshed {
+		if result := x.force(); result.Outcome != protocol.Refreshed {
 			t.Errorf("a day later: %+v", result)
 		}
 	})
@@ -291,7 +301,7 @@ func TestProveClientSecrets(t *testing.T) {
 				}[order]
 			}
 			inTrial(t, provider, change, func(x *trial) {
-				result := x.ask(false)
+				result := x.ask()
 				calls := map[string]int{"wrong first": 2, "right first": 1, "only wrong": 1}[order]
 				switch {
 				case x.asked() != calls:

@@ -20,9 +20,9 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn/refreshfn"
-	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/actibook/actibooktest"
@@ -129,9 +129,8 @@ type cadence struct {
 func templateCadence(t *testing.T) (c cadence) {
 	t.Helper()
 	template := prove.ReadTemplate(t, filepath.Join("..", ".."))
-	function := []string{"Resources", localstack.Resource(localstack.TokenRefresh), "Properties"}
-	c.retries = template.Number(t, append(function, "EventInvokeConfig", "MaximumRetryAttempts")...)
-	rate := template.Value(template.At(append(function, "Events", "Tick", "Properties", "ScheduleExpression")...))
+	c.retries = template.Number(t, "Resources", "TokenRefreshScheduleInvokeConfig", "Properties", "MaximumRetryAttempts")
+	rate := template.Value(template.At("Resources", "TokenRefreshTick", "Properties", "ScheduleExpression"))
 	var minutes int
 	if _, err := fmt.Sscanf(rate, "rate(%d minute", &minutes); err != nil {
 		t.Fatalf("template.yaml: the schedule is %q: %v", rate, err)
@@ -291,7 +290,7 @@ func (m *month) help(ctx context.Context) {
 		events := m.aws.Events()
 		for _, e := range events[seen:] {
 			if e.DetailType == "credential "+protocol.NeedsHuman && strings.Contains(string(e.Detail), providers.SHOPLINE) {
-				_, _ = invoke(ctx, m.refresh[0], []byte(`{"provider":"shopline","force":true}`))
+				_, _ = m.refresh[0].Refresher().Run(ctx, tokenrefresh.Request{Provider: providers.SHOPLINE, Force: true, ResendInDoubt: true})
 				m.helped++
 			}
 		}

@@ -90,7 +90,7 @@ func (g *rig) connect(prefix string, c providers.Connection) {
 func vars(prefix string) map[string]string {
 	return map[string]string{
 		"HIKYAKU_PREFIX": prefix, "HIKYAKU_BUCKET": awslocal.Bucket, "AWS_REGION": awslocal.Region, "AWS_ENDPOINT_URL": "http://aws.local",
-		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "HIKYAKU_TOKENREFRESH_FUNCTION": localstack.TokenRefresh,
+		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "HIKYAKU_TOKENREFRESH_FUNCTION": localstack.TokenRefresh + ":" + localstack.Readers,
 	}
 }
 
@@ -108,6 +108,9 @@ func (g *rig) refresher(prefix string, out io.Writer) *refreshfn.Function {
 	}
 	return f
 }
+
+// refresherAlias is how a caller names tokenrefresh.
+func refresherAlias(alias string) string { return localstack.TokenRefresh + ":" + alias }
 
 // schedule is the event of a tick.
 var schedule = []byte(`{"source":"aws.scheduler"}`)

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/refreshfn"
@@ -28,7 +30,10 @@ import (
 	"hikyaku/pkg/providers/sandbox"
 )
 
-const events = "../../../events/tokenrefresh"
+const (
+	events        = "../../../events/tokenrefresh"
+	rotationAlias = localstack.TokenRefresh + ":" + localstack.Rotation
+)
 
 // A stack is the function over a local AWS and five sandboxes, on sockets.
 type stack struct {
@@ -73,7 +78,31 @@ func (s *stack) invoke(file string) (string, error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	answer, err := s.function.Invoke(s.t.Context(), payload)
+	alias := localstack.Readers
+	switch {
+	case strings.Contains(file, "rotation-"):
+		alias = localstack.Rotation
+	case strings.HasPrefix(file, "schedule"):
+		alias = localstack.Schedule
+	}
+	return s.ask(alias, string(payload))
+}
+
+// ask sends an event to the function through an alias; none if it is empty.
+func (s *stack) ask(alias, event string) (string, error) {
+	s.t.Helper()
+	arn := "arn:aws:lambda:ap-northeast-1:000000000000:function:tokenrefresh"
+	if alias != "" {
+		arn += ":" + alias
+	}
+	answer, err := s.function.Invoke(lambdacontext.NewContext(s.t.Context(), &lambdacontext.LambdaContext{InvokedFunctionArn: arn}), []byte(event))
+	return string(answer), err
+}
+
+// force is a person who replaces a credential on the command line.
+func (s *stack) force(provider string) (string, error) {
+	report, err := s.function.Refresher().Run(s.t.Context(), tokenrefresh.Request{Provider: provider, Force: true})
+	answer, _ := json.Marshal(report)
 	return string(answer), err
 }
 
@@ -134,13 +163,13 @@ var files = map[string]func(s *stack, file string){
 			s.t.Errorf("outcomes %q, want %q", got, want)
 		}
 	},
-	"force.json": func(s *stack, file string) {
-		for range 2 {
-			if got := s.outcomes(s.invoke(file)); got != "actibook refreshed" {
-				s.t.Errorf("outcomes %q", got)
+	"request.json": func(s *stack, file string) {
+		for _, want := range []string{"actibook refreshed", "actibook fresh"} {
+			if got := s.outcomes(s.invoke(file)); got != want {
+				s.t.Errorf("outcomes %q, want %q", got, want)
 			}
 		}
-		if n := s.Sandboxes[providers.ActiBook].(*actibooktest.Server).Tokens.Issued(); n != 2 {
+		if n := s.Sandboxes[providers.ActiBook].(*actibooktest.Server).Tokens.Issued(); n != 1 {
 			s.t.Errorf("%d tokens issued", n)
 		}
 	},
@@ -164,7 +193,14 @@ var files = map[string]func(s *stack, file string){
 	"error-queue-event.json":      refused("of another kind", "expected a schedule"),
 	"error-not-an-object.json":    refused("not a JSON object", "expected a schedule"),
 	"error-unknown-provider.json": refused("unknown provider", "assisttencho yappli shopline actibook supersaas"),
-	"error-rotation-static.json":  refused("rotation of hikyaku/supersaas/token", "disable its rotation"),
+	"error-rotation-static.json": func(s *stack, file string) {
+		refused("rotation of hikyaku/supersaas/token: ", "")(s, file)
+		s.outcomes(s.invoke("schedule.json"))
+		_, err := s.AWS.Secrets.Rotate(s.t.Context(), localstack.Prefix+"/supersaas/token", "5f0c0c1e-6a43-4f0e-9d59-000000000002", rotationAlias)
+		s.must(err)
+		refused("rotation of hikyaku/supersaas/token", "disable its rotation")(s, file)
+	},
+	"error-force.json": refused("must not force", "hikyaku tokens refresh PROVIDER --force"),
 }
 
 func (s *stack) must(err error) {
@@ -180,7 +216,7 @@ func rotationSteps(n int) func(*stack, string) {
 		const version = "5f0c0c1e-6a43-4f0e-9d59-000000000001"
 		s.outcomes(s.invoke("schedule.json"))
 		before := s.token(providers.Yappli).Version
-		_, err := s.AWS.Secrets.Rotate(s.t.Context(), localstack.Prefix+"/yappli/token", version, localstack.TokenRefresh)
+		_, err := s.AWS.Secrets.Rotate(s.t.Context(), localstack.Prefix+"/yappli/token", version, rotationAlias)
 		s.must(err)
 		steps := []string{"rotation-create.json", "rotation-set.json", "rotation-test.json", "rotation-finish.json"}[:n]
 		for _, step := range append(steps, steps[n-1]) {
@@ -264,7 +300,7 @@ func TestInvoke_RotationByARNOrName(t *testing.T) {
 	} {
 		payload, err := json.Marshal(map[string]string{"SecretId": id, "ClientRequestToken": "t", "Step": "createSecret"})
 		s.must(err)
-		if _, err := s.function.Invoke(t.Context(), payload); err == nil || !strings.HasPrefix(err.Error(), "rotation of "+name+": ") {
+		if _, err := s.ask(localstack.Rotation, string(payload)); err == nil || !strings.HasPrefix(err.Error(), "rotation of "+name+": ") {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
@@ -347,8 +383,7 @@ func TestNothingSecretLeaves(t *testing.T) {
 			if b, ok := s.Sandboxes[provider].(interface{ Inject(sandbox.Fault) }); ok {
 				b.Inject(sandbox.Fault{Kind: kind})
 			}
-			answer, err := s.function.Invoke(t.Context(), []byte(`{"provider":"`+provider+`","force":true}`))
-			say(string(answer), err)
+			say(s.force(provider))
 		}
 	}
 	for file := range files {

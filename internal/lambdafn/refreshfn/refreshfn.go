@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
@@ -48,7 +50,9 @@ func (s Settings) Validate() []error {
 
 // A Function handles the events of tokenrefresh. It is safe for concurrent use.
 type Function struct {
-	core *tokenrefresh.Refresher
+	core    *tokenrefresh.Refresher
+	secrets secretstore.Store
+	log     *slog.Logger
 }
 
 // New checks the settings and wires the function, without network.
@@ -78,7 +82,7 @@ func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 		NewID:   uuid.NewString,
 		Window:  window,
 	})
-	return &Function{core: core}, nil
+	return &Function{core: core, secrets: base.Secrets, log: base.Log}, nil
 }
 
 // Refresher returns the core, for the command line: it reads what the last
@@ -139,7 +143,7 @@ type event struct {
 
 	Provider        string `json:"provider"`
 	RejectedVersion string `json:"rejected_version"`
-	Force           bool   `json:"force"`
+	Force           bool   `json:"force"` // of versions before: refused
 
 	SecretID      string `json:"SecretId"`
 	Token         string `json:"ClientRequestToken"`
@@ -148,9 +152,9 @@ type event struct {
 }
 
 // expected names the shapes for the caller that sent another one.
-const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}, "force" optional), or a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"})`
+const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}), or a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"})`
 
-// Invoke handles one event.
+// Invoke handles one event, if its caller may ask for it: see taken.
 //
 // A schedule runs every provider and answers with the report; if any
 // credential is not what it should be the invocation fails, so that an alarm
@@ -164,24 +168,64 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	switch {
 	case e.Step != "" && e.SecretID != "" && e.Token != "":
-		return []byte("null"), f.core.Rotation(ctx, secretName(e.SecretID), e.Token, e.Step)
+		return f.rotate(ctx, e)
 	case e.Source == "aws.events" || e.Source == "aws.scheduler":
-		report, err := f.core.Run(ctx, tokenrefresh.Request{})
-		if err != nil {
-			return nil, err
-		}
-		if failed := report.Retry(); len(failed) > 0 {
-			return nil, fmt.Errorf("tokenrefresh: to be tried again: %s; see the log for each", strings.Join(failed, ", "))
-		}
-		return json.Marshal(report)
+		return f.tick(ctx, e)
 	case e.Provider != "" && len(e.Records) == 0:
-		report, err := f.core.Run(ctx, tokenrefresh.Request{Provider: e.Provider, RejectedVersion: e.RejectedVersion, Force: e.Force})
-		if err != nil {
-			return nil, fmt.Errorf("tokenrefresh: %w", err)
-		}
-		return json.Marshal(report)
+		return f.request(ctx, e)
 	}
 	return nil, errors.New("tokenrefresh: the event is of another kind; " + expected)
+}
+
+func (f *Function) rotate(ctx context.Context, e event) ([]byte, error) {
+	if err := f.admit(ctx, e, stepEvent); err != nil {
+		return nil, err
+	}
+	secret := secretName(e.SecretID)
+	if err := f.pending(ctx, secret, e.Token); err != nil {
+		return nil, fmt.Errorf("rotation of %s: %w", secret, err)
+	}
+	return []byte("null"), f.core.Rotation(ctx, secret, e.Token, e.Step)
+}
+
+// pending refuses a version that Secrets Manager is not rotating to. A step may be
+// repeated after the version became current.
+func (f *Function) pending(ctx context.Context, secret, version string) error {
+	shown, err := f.secrets.Describe(ctx, secret)
+	if err != nil {
+		return fmt.Errorf("reading which version is pending: %w", err)
+	}
+	for _, stage := range []string{secretstore.Pending, secretstore.Current} {
+		if v, found := shown.Holder(stage); found && v.ID == version {
+			return nil
+		}
+	}
+	return fmt.Errorf("a step must name the version that the secret shows as %s; %s is none", secretstore.Pending, version)
+}
+
+func (f *Function) tick(ctx context.Context, e event) ([]byte, error) {
+	if err := f.admit(ctx, e, tickEvent); err != nil {
+		return nil, err
+	}
+	report, err := f.core.Run(ctx, tokenrefresh.Request{})
+	if err != nil {
+		return nil, err
+	}
+	if failed := report.Retry(); len(failed) > 0 {
+		return nil, fmt.Errorf("tokenrefresh: to be tried again: %s; see the log for each", strings.Join(failed, ", "))
+	}
+	return json.Marshal(report)
+}
+
+func (f *Function) request(ctx context.Context, e event) ([]byte, error) {
+	if err := f.admit(ctx, e, requestEvent); err != nil {
+		return nil, err
+	}
+	report, err := f.core.Run(ctx, tokenrefresh.Request{Provider: e.Provider, RejectedVersion: e.RejectedVersion})
+	if err != nil {
+		return nil, fmt.Errorf("tokenrefresh: %w", err)
+	}
+	return json.Marshal(report)
 }
 
 // secretName reads a name out of an ARN, whose last part is the name, a dash

@@ -2,7 +2,6 @@ package refreshfn_test
 
 import (
 	"context"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,13 +66,13 @@ func TestRotateSecret_EndToEnd(t *testing.T) {
 				s.connect(s.app())
 			}
 			steps := &counted{Handler: s.function}
-			s.must(s.AWS.Register(awslocal.Function{Name: localstack.TokenRefresh, Handler: steps, Timeout: time.Minute}))
+			s.must(s.AWS.Register(awslocal.Function{Name: localstack.TokenRefresh, Aliases: localstack.Aliases(localstack.TokenRefresh), Handler: steps, Timeout: time.Minute}))
 			s.outcomes(s.invoke("schedule.json"))
 			name := secretstore.Name(localstack.Prefix, provider, part)
 			first := s.token(provider)
 
 			// RotateImmediately=false only tests the configuration.
-			arn := "arn:aws:lambda:" + awslocal.Region + ":" + awslocal.Account + ":function:" + localstack.TokenRefresh
+			arn := "arn:aws:lambda:" + awslocal.Region + ":" + awslocal.Account + ":function:" + rotationAlias
 			_, err := s.manager().RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
 				SecretId: &name, RotationLambdaARN: &arn, RotateImmediately: aws.Bool(false), ClientRequestToken: aws.String(uuid.NewString()),
 			})
@@ -91,10 +90,13 @@ func TestRotateSecret_EndToEnd(t *testing.T) {
 
 			// What is asked of the function from then on only starts a rotation.
 			previous := first.Credential
-			for _, ask := range []string{`"force":true`, `"rejected_version":"current"`} {
-				ask = strings.Replace(ask, "current", s.token(provider).Version, 1)
-				answer, err := s.function.Invoke(t.Context(), []byte(`{"provider":"`+provider+`",`+ask+`}`))
-				if got := s.outcomes(string(answer), err); got != provider+" rotating" {
+			for _, ask := range []func() (string, error){
+				func() (string, error) { return s.force(provider) },
+				func() (string, error) {
+					return s.ask(localstack.Readers, `{"provider":"`+provider+`","rejected_version":"`+s.token(provider).Version+`"}`)
+				},
+			} {
+				if got := s.outcomes(ask()); got != provider+" rotating" {
 					t.Fatalf("outcomes %q", got)
 				}
 				// The last step has moved the label before it lets go of the lease.

@@ -1,0 +1,110 @@
+package refreshfn_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers"
+)
+
+// Every event through every alias. A refusal says what was asked for, through which
+// alias, and what to do; it makes no token.
+func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
+	t.Parallel()
+	const (
+		schedule, readers, rotation, none, latest = localstack.Schedule, localstack.Readers, localstack.Rotation, "", "$LATEST"
+
+		pending, other = "5f0c0c1e-6a43-4f0e-9d59-000000000001", "5f0c0c1e-6a43-4f0e-9d59-000000000009"
+
+		toSchedule = `a schedule's event must come through the alias "schedule"`
+		toReaders  = `a request for one provider must come through the alias "readers"`
+		toRotation = `a rotation step must come through the alias "rotation"`
+		toPeople   = "an event must not force; people do, with 'hikyaku tokens refresh PROVIDER --force'"
+		unknown    = "the event is of another kind; expected a schedule"
+	)
+	step := func(name, version string) string {
+		return `{"SecretId":"hikyaku/yappli/token","ClientRequestToken":"` + version + `","Step":"` + name + `"}`
+	}
+	for name, c := range map[string]struct {
+		event   string
+		takers  []string // the aliases that take it
+		refusal string   // of all others
+	}{
+		"schedule":                     {`{"source":"aws.scheduler"}`, []string{schedule, none, latest}, toSchedule},
+		"rule of EventBridge":          {`{"source":"aws.events","detail-type":"Scheduled Event"}`, []string{schedule, none, latest}, toSchedule},
+		"request":                      {`{"provider":"yappli"}`, []string{readers, none, latest}, toReaders},
+		"request, rejected version":    {`{"provider":"yappli","rejected_version":"x"}`, []string{readers, none, latest}, toReaders},
+		"createSecret":                 {step("createSecret", pending), []string{rotation}, toRotation},
+		"setSecret":                    {step("setSecret", pending), []string{rotation}, toRotation},
+		"testSecret":                   {step("testSecret", pending), []string{rotation}, toRotation},
+		"finishSecret":                 {step("finishSecret", pending), []string{rotation}, toRotation},
+		"createSecret of another":      {step("createSecret", other), nil, ""},
+		"finishSecret of another":      {step("finishSecret", other), nil, ""},
+		"force":                        {`{"provider":"yappli","force":true}`, nil, toPeople},
+		"force of a schedule's event":  {`{"source":"aws.scheduler","force":true}`, nil, toPeople},
+		"force of a step":              {`{"force":true,` + step("createSecret", pending)[1:], nil, toPeople},
+		"authorize, which is no event": {`{"authorize":"yappli","code":"x"}`, nil, unknown},
+		"nothing":                      {`{}`, nil, unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, alias := range []string{schedule, readers, rotation, none, latest, "7", "unheard-of"} {
+				s := newStack(t)
+				s.outcomes(s.ask(schedule, `{"source":"aws.scheduler"}`))
+				_, err := s.AWS.Secrets.Rotate(t.Context(), localstack.Prefix+"/yappli/token", pending, rotationAlias)
+				s.must(err)
+				if name == "finishSecret" {
+					_, err := s.ask(rotation, step("createSecret", pending))
+					s.must(err)
+				}
+				made, served := s.Yappli().Count("POST /api/ext/token"), s.token(providers.Yappli).Version
+				_, err = s.ask(alias, c.event)
+				if slices.Contains(c.takers, alias) {
+					s.must(err)
+					continue
+				}
+				want, byAlias := c.refusal, c.refusal == ""
+				switch {
+				case byAlias && alias == rotation:
+					want, byAlias = "the version that the secret shows as AWSPENDING; "+other+" is none", false
+				case byAlias:
+					want = toRotation
+				default:
+					byAlias = strings.Contains(want, "through the alias")
+				}
+				if err == nil || !strings.Contains(err.Error(), want) || byAlias && !strings.Contains(err.Error(), named(alias)) {
+					t.Errorf("through %q: %v, want %q of %s", alias, err, want, named(alias))
+				}
+				if byAlias && !strings.Contains(s.logged(), "event refused") {
+					t.Errorf("through %q: the log does not have the refusal", alias)
+				}
+				if s.Yappli().Count("POST /api/ext/token") != made || s.token(providers.Yappli).Version != served {
+					t.Errorf("through %q: refused, and a token was made", alias)
+				}
+			}
+		})
+	}
+}
+
+// named is how a refusal names the caller.
+func named(alias string) string {
+	if alias == "" || alias == "$LATEST" {
+		return "not without an alias"
+	}
+	return `not through "` + alias + `"`
+}
+
+// A caller of before the aliases is served and finds a warning; one with an alias does
+// not.
+func TestInvoke_WarnsOfCallersWithoutAnAlias(t *testing.T) {
+	t.Parallel()
+	for alias, warned := range map[string]bool{"": true, localstack.Readers: false} {
+		s := newStack(t)
+		s.outcomes(s.ask(alias, `{"provider":"supersaas"}`))
+		if strings.Contains(s.logged(), "invoked without an alias") != warned {
+			t.Errorf("through %q: %s", alias, s.logged())
+		}
+	}
+}

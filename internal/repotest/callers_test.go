@@ -1,0 +1,160 @@
+package repotest_test
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
+)
+
+// mentions lists where a value names a resource, by the keys on the way there.
+func mentions(v any, at, resource string) (paths []string) {
+	named := regexp.MustCompile(`\b` + resource + `\b`)
+	switch v := v.(type) {
+	case map[string]any:
+		for key, below := range v {
+			paths = append(paths, mentions(below, at+"."+key, resource)...)
+		}
+	case []any:
+		for i, below := range v {
+			paths = append(paths, mentions(below, fmt.Sprintf("%s.%d", at, i), resource)...)
+		}
+	case string:
+		if named.MatchString(v) {
+			paths = append(paths, strings.TrimPrefix(at, "."))
+		}
+	}
+	return paths
+}
+
+// Readers, Secrets Manager and the schedule each name one alias of tokenrefresh, and
+// nobody may invoke the function itself.
+func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	const (
+		readers, rotation, schedule = "TokenRefreshReadersAlias", "TokenRefreshRotationAlias", "TokenRefreshScheduleAlias"
+
+		variable = "Properties.Environment.Variables.HIKYAKU_TOKENREFRESH_FUNCTION.Ref"
+		policy   = `Properties\.Policies\.0\.Statement\.\d+\.Resource\.Ref`
+	)
+	for resource, where := range map[string][]string{
+		"TokenRefreshFunction": {
+			`Outputs\.TokenRefreshFunctionName\.Value\.Ref`,
+			`Resources\.Refresh(Errors|Silent)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
+			`Resources\.TokenRefresh(Readers|Rotation|Schedule)Alias\.Properties\.FunctionName\.Ref`,
+			`Resources\.TokenRefreshScheduleInvokeConfig\.Properties\.FunctionName\.Ref`,
+		},
+		readers: {
+			`Outputs\.TokenRefreshReadersArn\.Value\.Ref`,
+			`Resources\.(WebhookRelayRelay|WebhookRelayReconcile|Export)Function\.(` + regexp.QuoteMeta(variable) + `|` + policy + `)`,
+		},
+		rotation: {
+			`Outputs\.TokenRefreshRotationArn\.Value\.Ref`,
+			`Resources\.TokenRefreshRotationPermission\.Properties\.FunctionName\.Ref`,
+		},
+		schedule: {
+			`Resources\.TokenRefreshScheduleInvokeConfig\.DependsOn`,
+			`Resources\.TokenRefreshTick\.Properties\.Target\.Arn\.Ref`,
+			`Resources\.TokenRefreshTickRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.0\.Resource\.Ref`,
+		},
+	} {
+		expected := regexp.MustCompile(`^(` + strings.Join(where, "|") + `)$`)
+		found := mentions(map[string]any(s), "", resource)
+		for _, path := range found {
+			if !expected.MatchString(path) {
+				t.Errorf("%s is named at %s", resource, path)
+			}
+		}
+		for _, pattern := range where {
+			if !slices.ContainsFunc(found, regexp.MustCompile(`^`+pattern+`$`).MatchString) {
+				t.Errorf("%s is named nowhere at %s", resource, pattern)
+			}
+		}
+	}
+	if got := s.At("Resources", "TokenRefreshFunction", "Properties", "Events"); got != nil {
+		t.Errorf("events of the function, %v, invoke it without an alias", got)
+	}
+	for path, want := range map[string]string{
+		"Resources.TokenRefreshRotationPermission.Properties.Principal":                                    "secretsmanager.amazonaws.com",
+		"Resources.TokenRefreshRotationPermission.Properties.SourceAccount":                                "map[Ref:AWS::AccountId]",
+		"Resources.TokenRefreshTickRole.Properties.AssumeRolePolicyDocument.Statement.0.Principal.Service": "scheduler.amazonaws.com",
+		"Resources.TokenRefreshTickRole.Properties.AssumeRolePolicyDocument.Statement.0.Condition":         "map[StringEquals:map[aws:SourceAccount:map[Ref:AWS::AccountId]]]",
+		"Resources.TokenRefreshScheduleInvokeConfig.Properties.Qualifier":                                  localstack.Schedule,
+		"Resources.TokenRefreshScheduleInvokeConfig.Properties.MaximumRetryAttempts":                       "0",
+		"Resources.RefreshSilentAlarm.Properties.Dimensions.1.Value.Sub":                                   "${TokenRefreshFunction}:" + localstack.Schedule,
+	} {
+		if got := fmt.Sprint(value(s, path)); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+}
+
+// value is what stands at a path as mentions writes it.
+func value(s prove.Template, path string) any {
+	var v any = map[string]any(s)
+	for key := range strings.SplitSeq(path, ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[key]
+		case []any:
+			v = at[int(key[0]-'0')]
+		}
+	}
+	return v
+}
+
+// An alias that pointed to a published version would keep that version's settings: a
+// changed parameter would reach nobody until the next one is published.
+func TestTemplate_AliasesFreezeNoSetting(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	aliases := map[string]bool{}
+	for _, name := range s.Resources("AWS::Lambda::Alias") {
+		alias, _ := s.At("Resources", name, "Properties").(map[string]any)
+		aliases[fmt.Sprint(alias["Name"])] = true
+		if alias["FunctionVersion"] != "$LATEST" || alias["RoutingConfig"] != nil {
+			t.Errorf("%s points to version %v, with %v", name, alias["FunctionVersion"], alias["RoutingConfig"])
+		}
+	}
+	want := slices.Sorted(slices.Values(localstack.Aliases(localstack.TokenRefresh)))
+	if got := slices.Sorted(maps.Keys(aliases)); !slices.Equal(got, want) {
+		t.Errorf("aliases %v, want %v", got, want)
+	}
+	if got := s.Resources("AWS::Lambda::Version"); len(got) != 0 {
+		t.Errorf("published versions %v", got)
+	}
+	for _, at := range append(s.Resources("AWS::Serverless::Function"), "") {
+		properties := s.At("Resources", at, "Properties")
+		if at == "" {
+			properties = s.At("Globals", "Function")
+		}
+		if m, _ := properties.(map[string]any); m["AutoPublishAlias"] != nil {
+			t.Errorf("%q publishes versions", at)
+		}
+	}
+}
+
+// Two stacks of one account have no schedule of one name.
+func TestTemplate_SchedulesHaveNoFixedName(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	for _, machine := range s.Resources("AWS::Serverless::StateMachine") {
+		events, _ := s.At("Resources", machine, "Properties", "Events").(map[string]any)
+		for name := range events {
+			if s.At("Resources", machine, "Properties", "Events", name, "Properties", "OmitName") != "true" {
+				t.Errorf("SAM names the schedule %s%s in every stack", machine, name)
+			}
+		}
+	}
+	for _, schedule := range s.Resources("AWS::Scheduler::Schedule") {
+		if name := s.At("Resources", schedule, "Properties", "Name"); name != nil {
+			t.Errorf("%s is %v in every stack", schedule, name)
+		}
+	}
+}

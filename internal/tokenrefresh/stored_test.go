@@ -195,7 +195,7 @@ func TestRotation_ThatCannotBeStarted(t *testing.T) {
 			w.must(w.step(secret, version, step))
 		}
 		deps := w.deps(w.secrets, w.objects, w)
-		deps.Rotate = func(context.Context, string) error { return errors.New("no") }
+		deps.Rotate = func(context.Context, string, string) error { return errors.New("no") }
 		force := tokenrefresh.Request{Provider: providers.Yappli, Force: true}
 		for _, reason := range []string{"starting the rotation", "a rotation is under way", "starting the rotation again"} {
 			report, err := tokenrefresh.New(prefix, deps).Run(context.Background(), force)

@@ -139,7 +139,7 @@ func (w *world) deps(secrets secretstore.Store, objects objectstore.Store, trans
 			w.events = append(w.events, e)
 			return nil
 		},
-		Rotate: func(_ context.Context, secret string) error {
+		Rotate: func(_ context.Context, secret, _ string) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.rotated = append(w.rotated, secret)

@@ -72,8 +72,12 @@ func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 		Objects:     base.Objects,
 		Authorities: Authorities(base.Options()),
 		Notify:      func(ctx context.Context, e tokenrefresh.Event) error { return putEvent(ctx, events, e) },
-		Rotate: func(ctx context.Context, secret string) error {
-			_, err := secrets.RotateSecret(ctx, &secretsmanager.RotateSecretInput{SecretId: &secret})
+		Rotate: func(ctx context.Context, secret, version string) error {
+			in := &secretsmanager.RotateSecretInput{SecretId: &secret}
+			if version != "" {
+				in.ClientRequestToken = &version
+			}
+			_, err := secrets.RotateSecret(ctx, in)
 			return err
 		},
 		Measure: base.Metrics.Add,

@@ -68,7 +68,11 @@ func (e *effects) do(ctx context.Context, a protocol.Action) protocol.Got {
 	case protocol.Supersede:
 		return e.secrets.supersede(ctx, a.Part, a.ID)
 	case protocol.StartRotation:
-		return protocol.Got{Err: e.Rotate(ctx, e.secrets.name(a.Part))}
+		id := a.ID
+		if id != "" {
+			id += e.NewID()
+		}
+		return protocol.Got{Err: e.Rotate(ctx, e.secrets.name(a.Part), id)}
 	case protocol.Notify:
 		return e.notify(ctx, a.Event)
 	case protocol.Release:

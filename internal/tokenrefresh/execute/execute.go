@@ -20,8 +20,8 @@ type Deps struct {
 	Secrets     secretstore.Store
 	Objects     objectstore.Store
 	Authorities map[string]providers.Authority
-	Notify      func(context.Context, protocol.Event) error    // tells people
-	Rotate      func(ctx context.Context, secret string) error // starts Secrets Manager's rotation of a secret
+	Notify      func(context.Context, protocol.Event) error             // tells people
+	Rotate      func(ctx context.Context, secret, version string) error // starts Secrets Manager's rotation of a secret; an empty version is the service's to name
 	Measure     func(name, unit string, value float64, dimensions map[string]string)
 	Log         *slog.Logger
 	Now         func() time.Time

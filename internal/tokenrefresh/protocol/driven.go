@@ -29,7 +29,7 @@ func (s driven) decide() Action {
 		if s.got.Err != nil {
 			return s.finish(Verdict{Failed, "taking the abandoned version back", s.got.Err})
 		}
-		return s.do(Action{Do: StartRotation, Part: s.record()})
+		return s.start()
 	case StartRotation:
 		return s.started()
 	default:
@@ -54,7 +54,7 @@ func (s driven) rotates() Action {
 	pending, seen := s.got.Pending, s.Journal.Pending
 	switch {
 	case pending == "" || pending == s.got.Current:
-		return s.do(Action{Do: StartRotation, Part: s.record()})
+		return s.start()
 	case seen == nil || seen.ID != pending:
 		s.Version = pending
 		return s.do(Action{Do: Lease}) // to note it
@@ -62,6 +62,19 @@ func (s driven) rotates() Action {
 		return s.finish(Verdict{Outcome: Rotating, Reason: "a rotation is under way"})
 	}
 	return s.do(Action{Do: ReadVersion, Part: s.record(), ID: pending})
+}
+
+// start starts a rotation if the budget of its payer has the versions. Its steps come from
+// Secrets Manager alone, so the version's id says what budget they count to.
+func (s driven) start() Action {
+	versions := 1
+	if s.record() == RefreshSecret {
+		versions = redeemVersions
+	}
+	if !s.mayWrite(versions, s.now) {
+		return s.overBudget()
+	}
+	return s.do(Action{Do: StartRotation, Part: s.record(), ID: rotationOf[s.payer()]})
 }
 
 func (s driven) started() Action {

@@ -129,6 +129,10 @@ const (
 // keeps about 100, and removes none that is younger than a day.
 var budgets = map[payer]int{schedule: 80, functions: 12, people: 6}
 
+// rotationOf is how the id of a version begins whose rotation counts to a payer; the id
+// of any other rotation is Secrets Manager's, and it counts to the schedule.
+var rotationOf = map[payer]string{functions: OwnVersion + "asked-", people: OwnVersion + "forced-"}
+
 // of is the list that a payer's versions stand in.
 func (w *Written) of(by payer) *[]time.Time {
 	switch by {

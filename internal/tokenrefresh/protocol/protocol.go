@@ -97,7 +97,7 @@ type Action struct {
 	Do    Do
 	Part  Part
 	Label Label
-	ID    string // of the version; to store under: empty for a new one
+	ID    string // of the version; to store under: empty for a new one; to rotate to: how it begins, empty if that does not matter
 	From  string // the version that the current label must be on
 	Data  []byte // to store
 

@@ -45,6 +45,9 @@ func (s redeeming) decide() Action {
 	}
 }
 
+// redeemVersions are the proof, the grant and the callers' token.
+const redeemVersions = 3
+
 const (
 	unreadRecord = "reading the refresh secret"
 	// unanswered is one reason for all that leaves a credential in doubt, so that
@@ -194,7 +197,7 @@ func (s redeeming) redeem() Action {
 	case spent.Key == fingerprint(credential) && !s.forced():
 		return s.conclude(Verdict{Outcome: Refused, Reason: "what the refresh secret holds was spent before; authorize again"})
 	}
-	if !s.mayWrite(3, s.now) {
+	if !s.mayWrite(redeemVersions, s.now) {
 		return s.overBudget()
 	}
 	return s.store(RefreshSecret, Proof, "", s.Record.Data)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"hikyaku/pkg/providers"
@@ -130,8 +131,14 @@ func (r *Run) label() Label {
 	return Pending
 }
 
-// payer is whose budget the run writes from.
+// payer is whose budget the run writes from. A step of a rotation writes from that of
+// the rotation's.
 func (r *Run) payer() payer {
+	for by, begins := range rotationOf {
+		if r.Goal != Keep && strings.HasPrefix(r.Version, begins) {
+			return by
+		}
+	}
 	switch {
 	case r.Request.Force:
 		return people

@@ -74,11 +74,15 @@ func (s *step) fail(reason string, err error) Action {
 	return s.conclude(Verdict{Failed, reason, err})
 }
 
-// overBudget concludes a run that would write too many versions.
+// overBudget ends a run that would write too many versions.
 func (s *step) overBudget() Action {
 	by := s.payer()
 	reason := fmt.Sprintf("%s have had %d versions written in 24 hours, as many as they may; the provider was not asked", by, budgets[by])
-	return s.conclude(Verdict{OverBudget, reason, errors.New("no version is left in the budget")})
+	v := Verdict{OverBudget, reason, errors.New("no version is left in the budget")}
+	if by != schedule {
+		return s.end(v) // it says nothing of the credential: the schedule must not wait for it to cool
+	}
+	return s.conclude(v)
 }
 
 // unusable concludes a run whose connection is such that no request can be made of it.

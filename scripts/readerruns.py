@@ -20,7 +20,7 @@ class Stack:
 
     def __init__(self, hikyaku):
         self.hikyaku = hikyaku
-        command = [hikyaku, "sandbox", "--connected", "--json", "--rate", "-1", "--records", str(FEW)]
+        command = [hikyaku, "sandbox", "--connected", "--idle", "--json", "--rate", "-1", "--records", str(FEW)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         ready = json.loads(self.process.stdout.readline())
         self.urls = {s["name"]: s["url"] for s in ready["services"]}

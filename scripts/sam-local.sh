@@ -65,7 +65,7 @@ stack() { # name, host, flags
 	local name=$1 host=$2 pid port
 	shift 2
 	for _ in $(seq 10); do # it may not answer for some seconds, right after Docker had made the bridge
-		"$cache/hikyaku" sandbox --connected --json --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
+		"$cache/hikyaku" sandbox --connected --idle --json --write-env "$cache/$name" --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
 		pid=$!
 		pids+=("$pid")
 		for _ in $(seq 100); do [ -s "$cache/$name.json" ] && break; sleep 0.1; done

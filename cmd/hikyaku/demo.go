@@ -57,10 +57,11 @@ func newDemo() *cobra.Command {
 
 // A demo is one showing.
 type demo struct {
+	driver
+
 	dir    string
 	out    io.Writer
 	began  time.Time
-	stack  *localstack.Stack
 	queue  *sqs.Client
 	base   *lambdafn.Base
 	totals demoTotals
@@ -185,53 +186,10 @@ func (d *demo) start(ctx context.Context) error {
 		return err
 	}
 	d.queue = sqs.NewFromConfig(d.base.AWS)
-	go func() {
-		_ = d.stack.AWS.Poll(ctx, awslocal.Mapping{Queue: localstack.Queue, Function: localstack.Relay, BatchSize: 10, MaxConcurrency: 2})
-	}()
+	go d.poll(ctx)
 	d.stack.RegisterWebhook()
 	d.say("  local AWS and five sandboxes are up, %d people in the booking page, %d in the app", len(d.stack.SuperSaaS().UserIDs()), len(d.stack.Yappli().Members()))
 	return nil
-}
-
-// invoke calls a function through the local AWS, as a schedule would.
-func (d *demo) invoke(ctx context.Context, function string, event, answer any) error {
-	payload, err := json.Marshal(event)
-	if err != nil {
-		return err
-	}
-	result, err := d.stack.AWS.Invoke(ctx, function, payload)
-	if err != nil {
-		return err
-	}
-	if result.Error != "" {
-		var failure struct {
-			Message string `json:"errorMessage"`
-		}
-		_ = json.Unmarshal(result.Payload, &failure)
-		return fmt.Errorf("%s: %s", function, failure.Message)
-	}
-	return json.Unmarshal(result.Payload, answer)
-}
-
-// loop invokes until the answer is done, as the template's state machines do.
-func (d *demo) loop(ctx context.Context, function string, event any, answer any, status func() string) (calls int, err error) {
-	for calls = 1; ; calls++ {
-		if err := d.invoke(ctx, function, event, answer); err != nil {
-			return calls, err
-		}
-		switch status() {
-		case "done":
-			return calls, nil
-		case "continue":
-		case "busy":
-			time.Sleep(200 * time.Millisecond)
-		default:
-			return calls, fmt.Errorf("%s answered %q", function, status())
-		}
-		if calls == 100 {
-			return calls, fmt.Errorf("%s is not done after %d calls", function, calls)
-		}
-	}
 }
 
 // drained waits until the relay has taken everything off the queue.

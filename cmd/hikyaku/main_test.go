@@ -83,7 +83,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"stack": cmdStack, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
+			"stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
 		},
 	})
 }
@@ -129,6 +129,24 @@ func cmdStack(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(name), raw, 0o600))
 	}
 	stacks.Store(ts, s)
+}
+
+// cmdSource waits for a file of lines for a shell, and sets their variables.
+func cmdSource(ts *testscript.TestScript, _ bool, a []string) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(a[0]))
+		if err != nil || len(text) == 0 {
+			if time.Now().After(end) {
+				ts.Fatalf("%s is not there within 20 s", a[0])
+			}
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+			ts.Setenv(name, strings.Trim(value, "'"))
+		}
+		return
+	}
 }
 
 // stacks are those of the scripts that run.

@@ -21,15 +21,8 @@ import (
 // process as its binary composes it. public is the name by which other machines
 // reach the stack; it need not mean anything to this one, where host does.
 func registerFunctions(ctx context.Context, stack *localstack.Stack, public, host string) error {
-	mapping, err := mappingFile(ctx, stack.Vars(localstack.Relay)[mappingVariable])
-	if err != nil {
-		return err
-	}
 	for _, name := range localstack.Functions() {
 		vars := stack.Vars(name)
-		if vars[mappingVariable] != "" {
-			vars[mappingVariable] = mapping
-		}
 		made := awslocal.Function{
 			Name: name, Aliases: localstack.Aliases(name), Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
 			Compose: func(logs io.Writer) (lambda.Handler, error) {
@@ -47,21 +40,23 @@ func registerFunctions(ctx context.Context, stack *localstack.Stack, public, hos
 	return nil
 }
 
-const mappingVariable = "HIKYAKU_MAPPING_FILE"
-
-// mappingFile is the mapping that functions in this process use: the one that
-// the stack names, or where there is none, as outside the repository, a copy of
-// the one that this program was built with. The copy is gone when ctx ends.
-func mappingFile(ctx context.Context, named string) (string, error) {
-	if _, err := os.Stat(named); err == nil {
-		return named, nil
+// mappingFile is the mapping that functions in this process use: the repository's, or
+// outside of it a copy of the one that this program was built with. The copy is gone
+// when ctx ends.
+func mappingFile(ctx context.Context) (string, error) {
+	path, err := filepath.Abs(filepath.Join("config", "mapping.yaml"))
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
 	}
 	dir, err := os.MkdirTemp("", "hikyaku-sandbox-")
 	if err != nil {
 		return "", fmt.Errorf("keeping a mapping for the functions: %w", err)
 	}
 	context.AfterFunc(ctx, func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "mapping.yaml")
+	path = filepath.Join(dir, "mapping.yaml")
 	return path, os.WriteFile(path, config.Mapping, 0o600)
 }
 

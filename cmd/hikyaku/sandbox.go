@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +28,8 @@ type sandboxFlags struct {
 	addr, load, dump string
 	public           string
 	asJSON           bool
-	connected        bool
+	connected, idle  bool
+	env, redirect    string
 	localHooks       bool
 	exposed          bool
 	hosts            []string
@@ -51,11 +53,16 @@ func newSandbox() *cobra.Command {
 			"schedule by service (501), and /api/resources and resource_id of a schedule by capacity (405).\n\n" +
 			"Requests that name another host than this machine, or that a web page of another host makes, are\n" +
 			"refused with 403: a page in a browser must not read what is kept here.\n\n" +
-			"With --connected, 'aws lambda invoke' runs the functions as a stack would ('--log-type Tail' shows\n" +
-			"their logs), and a webhook reaches the queue. Nothing empties the queue, and no schedule runs:\n" +
-			"invoke " + localstack.Relay + " with the messages, or read them with any client.",
+			"With --connected the functions run as a stack's do: tokens are kept, both lists are compared once and\n" +
+			"whenever that is wanted, and a webhook that is sent to the printed address is relayed to Yappli's\n" +
+			"sandbox. SuperSaaS' sandbox sends one by itself where a user is written with ?webhook=true.\n" +
+			"'aws lambda invoke' runs a function once ('--log-type Tail' shows its log). With --idle functions run\n" +
+			"only when they are invoked, and messages wait in the queue. --write-env writes sam.json, for 'sam local\n" +
+			"invoke --env-vars', and export.sh, which a shell sources.\n\n" +
+			"アシスト店長's sandbox prints the login of the person who approves the application; --redirect-url is\n" +
+			"where it sends their browser: http://127.0.0.1:PORT/... lets 'hikyaku authorize assisttencho' wait there.",
 		Example: "  hikyaku sandbox yappli --addr 127.0.0.1:8080 --records 1000\n" +
-			"  hikyaku sandbox --connected --json          # and: aws lambda invoke --function-name " + localstack.TokenRefresh + " ...\n" +
+			"  hikyaku sandbox --connected --rate 100 --write-env env   # elsewhere: . env/export.sh; hikyaku tokens\n" +
 			"  hikyaku sandbox --json                      # all six on free ports, one line of JSON when ready\n" +
 			"  hikyaku sandbox supersaas --allow-local-hooks --server-fail 0.05 --too-many 0.05 --retry-after 2 --latency 50ms",
 		ValidArgs: names,
@@ -65,7 +72,7 @@ func newSandbox() *cobra.Command {
 				return &usageError{err}
 			}
 			if f.connected {
-				return serveStack(c.Context(), c.OutOrStdout(), f)
+				return serveStack(c, f)
 			}
 			if len(chosen) == 0 {
 				chosen = names
@@ -79,7 +86,10 @@ func newSandbox() *cobra.Command {
 	flags.StringSliceVar(&f.hosts, "allow-host", nil, "further host name by which clients call the services, or of a page that may; repeat for several")
 	flags.StringVar(&f.load, "load", "", "directory to read {service}.json records from before serving")
 	flags.StringVar(&f.dump, "dump", "", "directory to write {service}.json records to at the end")
-	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made, the functions ready to be invoked there, and each one's environment printed")
+	flags.BoolVar(&f.connected, "connected", false, "serve everything, with each sandbox's connection stored in the local AWS, the queues made, the functions running there, and each one's environment printed")
+	flags.BoolVar(&f.idle, "idle", false, "with --connected: no function runs before it is invoked")
+	flags.StringVar(&f.env, "write-env", "", "with --connected: directory to write sam.json and export.sh to once all is ready")
+	flags.StringVar(&f.redirect, "redirect-url", "", "redirect URL that アシスト店長's application has registered")
 	flags.BoolVar(&f.localHooks, "allow-local-hooks", false, "let webhooks be registered, and reports of archived orders be called back, that point at this machine, which SuperSaaS and SHOPLINE could not reach; with --connected always so")
 	flags.StringVar(&f.public, "public", "", "with --connected: host name by which the functions reach this machine (default: the host of --addr)")
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON with each service's address and credentials once it is ready")
@@ -113,14 +123,23 @@ func (f sandboxFlags) check(chosen []string) error {
 		return fmt.Errorf("--addr %s: expected HOST:PORT", f.addr)
 	case !hostguard.IsLoopback(f.addr) && !f.exposed:
 		return fmt.Errorf("--addr %s can be reached from other machines; add --expose if they may read and change everything here, or use 127.0.0.1", f.addr)
-	case f.public != "" && !f.connected:
-		return errors.New("--public is for --connected only")
+	case !f.connected && (f.public != "" || f.idle || f.env != ""):
+		return errors.New("--public, --idle and --write-env are for --connected only")
+	case f.redirect != "" && !isWebAddress(f.redirect):
+		return fmt.Errorf("--redirect-url %s: expected an address such as http://127.0.0.1:8910/callback", f.redirect)
+	case f.redirect != "" && len(chosen) > 0 && !slices.Contains(chosen, providers.AssistTencho):
+		return errors.New("--redirect-url is for " + providers.AssistTencho + ", which is not served")
 	case f.connected && len(chosen) > 0:
 		return errors.New("--connected serves everything; name no service with it")
 	case f.connected && port != "0":
 		return errors.New("--connected takes free ports; give --addr a port of 0")
 	}
 	return nil
+}
+
+func isWebAddress(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // A serviceLine is what --json prints of one service.
@@ -132,11 +151,13 @@ type serviceLine struct {
 	Environment map[string]string `json:"environment,omitempty"` // the local AWS
 
 	Handover *localstack.Handover `json:"handover,omitempty"` // Yappli: a token that its check confirms for one member
+	Login    *localstack.Login    `json:"login,omitempty"`    // アシスト店長: of the person who approves the application
 }
 
 func lineOf(name, url string, s localstack.Sandbox) serviceLine {
 	return serviceLine{
-		Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document(), Handover: localstack.NewHandover(s),
+		Name: name, URL: url, Connection: s.Connection(url).Document(), Token: s.Token(url).Document(),
+		Handover: localstack.NewHandover(s), Login: localstack.LoginOf(s),
 	}
 }
 
@@ -163,6 +184,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 		if f.localHooks {
 			localstack.AllowLocalHooks(s)
 		}
+		localstack.SetRedirect(s, f.redirect)
 		if err := loadRecords(s, f.load, name); err != nil {
 			return err
 		}
@@ -176,47 +198,11 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 	if err := printServices(out, lines, f.asJSON); err != nil {
 		return err
 	}
+	if !f.asJSON {
+		say(out, "%s", untilInterrupted)
+	}
 	<-ctx.Done()
 	return dumpRecords(sandboxes, f.dump)
-}
-
-// serveStack serves a connected stack until ctx ends.
-func serveStack(ctx context.Context, out io.Writer, f sandboxFlags) error {
-	host, _, err := net.SplitHostPort(f.addr)
-	if err != nil {
-		return err // checked before
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stack, err := localstack.Start(ctx, localstack.Options{Sandbox: f.options, Host: host, Public: f.public, Hosts: f.hosts})
-	if err != nil {
-		return err
-	}
-	if err := registerFunctions(ctx, stack, f.public, host); err != nil {
-		return err
-	}
-	vars := map[string]map[string]string{}
-	for _, name := range localstack.Functions() {
-		vars[localstack.Resource(name)] = stack.Vars(name)
-	}
-	lines := []serviceLine{{Name: "aws", URL: stack.URLs["aws"], Environment: environment(stack.AWS)}}
-	for _, name := range providers.Names() {
-		s, url := stack.Sandboxes[name], stack.URLs[name]
-		if err := loadRecords(s, f.load, name); err != nil {
-			return err
-		}
-		lines = append(lines, lineOf(name, url, s))
-	}
-	if f.asJSON {
-		err = json.NewEncoder(out).Encode(map[string]any{"services": lines, "webhook": stack.Webhook, "env_vars": vars})
-	} else {
-		err = printServices(out, lines, false)
-	}
-	if err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return dumpRecords(stack.Sandboxes, f.dump)
 }
 
 func environment(local *awslocal.AWS) map[string]string {
@@ -234,16 +220,20 @@ func printServices(out io.Writer, lines []serviceLine, asJSON bool) error {
 	}
 	for _, l := range lines {
 		note := ""
-		if l.Handover != nil {
+		switch {
+		case l.Handover != nil:
 			note = fmt.Sprintf("  (hand-over token %s of user %s)", l.Handover.Token, l.Handover.ID)
+		case l.Login != nil:
+			note = fmt.Sprintf("  (approve as %s, password %s)", l.Login.ID, l.Login.Password)
 		}
 		if _, err := fmt.Fprintf(out, "%-13s %s%s\n", l.Name, l.URL, note); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(out, "\nServing until interrupted. '--json' prints the invented credentials too.")
-	return err
+	return nil
 }
+
+const untilInterrupted = "\nServing until interrupted. '--json' prints the invented credentials too."
 
 // nthAddress is addr with its port raised by n, unless the port is 0.
 func nthAddress(addr string, n int) (string, error) {

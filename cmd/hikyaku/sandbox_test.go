@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -28,7 +31,7 @@ func TestConnectedStack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	dump := filepath.Join(dir, "dump")
-	stack := program(t.Context(), "sandbox", "--connected", "--json", "--records", "4", "--rate", "-1", "--dump", dump)
+	stack := program(t.Context(), "sandbox", "--connected", "--json", "--records", "4", "--rate", "-1", "--idle", "--dump", dump)
 	var notes bytes.Buffer
 	stack.Stderr = &notes
 	out, err := stack.StdoutPipe()
@@ -71,7 +74,7 @@ func TestConnectedStack(t *testing.T) {
 		t.Errorf("%v: %s", err, answer)
 	}
 	invokeConnected(t, ready.Services[0].URL)
-	hook := strings.TrimSuffix(ready.Webhook, "/") + "/wrong-secret"
+	hook := ready.Webhook[:strings.LastIndex(ready.Webhook, "/")] + "/wrong-secret"
 	if status, _ := visit(t, http.MethodPost, hook); status != http.StatusUnauthorized {
 		t.Errorf("a webhook with a wrong secret: %d", status)
 	}
@@ -106,7 +109,11 @@ func invokeConnected(t *testing.T, url string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := client.Invoke(t.Context(), &awslambda.InvokeInput{FunctionName: &name, Payload: payload, LogType: "Tail"})
+		in := awslambda.InvokeInput{FunctionName: &name, Payload: payload, LogType: "Tail"}
+		if name == localstack.TokenRefresh {
+			in.Qualifier = aws.String(localstack.Schedule)
+		}
+		out, err := client.Invoke(t.Context(), &in)
 		if err != nil || out.FunctionError != nil {
 			t.Fatalf("%s: %v: %s", name, err, out.Payload)
 		}
@@ -121,7 +128,7 @@ func invokeConnected(t *testing.T, url string) {
 // run here all the same, where that name means nothing.
 func TestConnectedStackUnderAnotherName(t *testing.T) {
 	t.Parallel()
-	running := program(t.Context(), "sandbox", "--connected", "--json", "--records", "4", "--rate", "-1", "--public", "stack.example")
+	running := program(t.Context(), "sandbox", "--connected", "--json", "--records", "4", "--rate", "-1", "--idle", "--public", "stack.example")
 	out, err := running.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +171,125 @@ func TestSandboxForForeignClients(t *testing.T) {
 		if got, body := visit(t, http.MethodPost, bookings.URL+"/api/hooks?"+query.Encode()); got != status {
 			t.Errorf("%s: a local webhook: %d %s", flag, got, body)
 		}
+	}
+}
+
+// The functions of a connected stack run: what somebody changes on the booking page, and
+// what a webhook tells, arrives in the app. With --idle nothing does.
+func TestConnectedStackRelaysWebhooks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		flags   []string
+		arrives bool
+	}{
+		"running":            {nil, true},
+		"under another name": {[]string{"--public", "stack.example"}, true},
+		"idle":               {[]string{"--idle"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ready, end := startConnected(t, c.flags...)
+			page, app := service(t, ready, providers.SuperSaaS), service(t, ready, providers.Yappli)
+			_, list := visit(t, http.MethodGet, page+"/_sandbox/records")
+			first := regexp.MustCompile(`(?s)"id": (\d+).*?"full_name": "([^"]+)"`).FindStringSubmatch(list)
+			if len(first) == 0 {
+				t.Fatalf("no user in %s", list)
+			}
+			// The first comparison brings everybody; what comes after it is a webhook's.
+			if got := arrives(t, app, first[2], c.arrives); got != c.arrives {
+				t.Fatalf("the first comparison brought the booking page's users: %t", got)
+			}
+			user := page + "/api/users/" + first[1] + ".json"
+			write(t, http.MethodPut, user+"?webhook=true", &ready, `{"user":{"full_name":"見本 電子"}}`)
+			if got := arrives(t, app, "見本 電子", c.arrives); got != c.arrives {
+				t.Errorf("a change on the booking page arrived: %t", got)
+			}
+			write(t, http.MethodPut, user, &ready, `{"user":{"full_name":"試験 通子"}}`)
+			write(t, http.MethodPost, strings.Replace(ready.Webhook, "stack.example", "127.0.0.1", 1), nil, `{"id":`+first[1]+`,"name":"x@mail.example","event":"change"}`)
+			if got := arrives(t, app, "試験 通子", c.arrives); got != c.arrives {
+				t.Errorf("what a webhook told arrived: %t", got)
+			}
+			end()
+		})
+	}
+}
+
+// startConnected runs a connected stack, and returns what it printed and what ends it.
+func startConnected(t *testing.T, flags ...string) (ready connectedStack, end func()) {
+	t.Helper()
+	running := program(t.Context(), append([]string{"sandbox", "--connected", "--json", "--records", "3", "--rate", "-1"}, flags...)...)
+	var notes bytes.Buffer
+	running.Stderr = &notes
+	out, err := running.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewDecoder(out).Decode(&ready); err != nil {
+		t.Fatal(err)
+	}
+	return ready, func() {
+		if err := running.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := running.Wait(); err != nil || notes.Len() != 0 {
+			t.Errorf("%v: %s", err, &notes)
+		}
+	}
+}
+
+// arrives waits until the app's records hold a text; not for long if they should not.
+func arrives(t *testing.T, app, text string, expected bool) bool {
+	t.Helper()
+	patience := 2 * time.Second
+	if expected {
+		patience = 30 * time.Second
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if _, records := visit(t, http.MethodGet, app+"/_sandbox/records"); strings.Contains(records, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// service is the address of a connected stack's service as this machine reaches it.
+func service(t *testing.T, s connectedStack, name string) string {
+	t.Helper()
+	for _, line := range s.Services {
+		if line.Name == name {
+			return strings.Replace(line.URL, "stack.example", "127.0.0.1", 1)
+		}
+	}
+	t.Fatalf("no %s", name)
+	return ""
+}
+
+// write sends a document; to the booking page of a stack with its account's key.
+func write(t *testing.T, method, address string, s *connectedStack, document string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if s != nil {
+		i := slices.IndexFunc(s.Services, func(l serviceLine) bool { return l.Name == providers.SuperSaaS })
+		token, err := providers.ParseToken(s.Services[i].Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.SetBasicAuth(token.Account, token.Credential.Reveal())
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if body, _ := io.ReadAll(answer.Body); answer.StatusCode >= 300 {
+		t.Fatalf("%s %s: %d %s", method, address, answer.StatusCode, body)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 func (d *demo) refresh(ctx context.Context) error {
 	d.say("\n1  Tokens")
 	var report tokenrefresh.Report
-	if err := d.invoke(ctx, localstack.TokenRefresh+":"+localstack.Schedule, map[string]string{"source": "aws.scheduler"}, &report); err != nil {
+	if err := d.tick(ctx, &report); err != nil {
 		return err
 	}
 	for _, r := range report.Results {

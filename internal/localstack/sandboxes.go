@@ -60,6 +60,30 @@ func AllowLocalHooks(s Sandbox) {
 	}
 }
 
+// SetRedirect registers another redirect URL for the application of アシスト店長's sandbox,
+// unless it is empty. Other sandboxes are left alone. Call it before s serves.
+func SetRedirect(s Sandbox, address string) {
+	if shop, ok := s.(*assisttenchotest.Server); ok && address != "" {
+		shop.RedirectURI = address
+	}
+}
+
+// A Login is that of the person who approves an application.
+type Login struct {
+	ID       string `json:"id"`
+	Password string `json:"password"`
+}
+
+// LoginOf is an invention that opens nothing but the approval page of アシスト店長's
+// sandbox. It is nil for every other.
+func LoginOf(s Sandbox) *Login {
+	shop, ok := s.(*assisttenchotest.Server)
+	if !ok {
+		return nil
+	}
+	return &Login{ID: shop.AdminID, Password: shop.AdminPassword}
+}
+
 // A Handover is a token of Yappli's app and the member that it was made for.
 type Handover struct {
 	Token string `json:"token"`

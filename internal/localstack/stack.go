@@ -44,13 +44,14 @@ const (
 
 // Options configure a Stack. The zero value is ready for use.
 type Options struct {
-	Sandbox sandbox.Options
-	Dir     string       // keeps the objects as files; empty: in memory
-	Host    string       // address to listen on; empty: 127.0.0.1
-	Public  string       // host name by which the functions reach Host; empty: Host itself
-	Hosts   []string     // further names by which clients call; see hostguard
-	Mapping string       // mapping file for the relay; empty: config/mapping.yaml
-	Log     *slog.Logger // of the local AWS; nil: nobody
+	Sandbox  sandbox.Options
+	Dir      string       // keeps the objects as files; empty: in memory
+	Host     string       // address to listen on; empty: 127.0.0.1
+	Public   string       // host name by which the functions reach Host; empty: Host itself
+	Hosts    []string     // further names by which clients call; see hostguard
+	Redirect string       // redirect URL of アシスト店長's application; empty: the sandbox's own
+	Mapping  string       // mapping file for the relay; empty: config/mapping.yaml
+	Log      *slog.Logger // of the local AWS; nil: nobody
 }
 
 // A Stack is running. Its sandboxes may be changed at any time.
@@ -87,6 +88,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	for _, name := range providers.Names() {
 		sandbox := NewSandbox(name, o.Sandbox)
 		AllowLocalHooks(sandbox)
+		SetRedirect(sandbox, o.Redirect)
 		address, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), WithRecords(sandbox), names...)
 		if err != nil {
 			return nil, err
@@ -104,8 +106,11 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 // RegisterWebhook points the booking account's "changed user" webhook at the
 // stack, as a person does on its page.
 func (s *Stack) RegisterWebhook() {
-	s.SuperSaaS().AddHook(supersaastest.Hook{Trigger: "M", Target: s.Webhook + hookSecret})
+	s.SuperSaaS().AddHook(supersaastest.Hook{Trigger: "M", Target: s.WebhookAddress()})
 }
+
+// WebhookAddress is where webhooks go, with the secret.
+func (s *Stack) WebhookAddress() string { return s.Webhook + hookSecret }
 
 // reach is an address as the functions see it.
 func (s *Stack) reach(address string) string {

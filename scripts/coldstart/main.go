@@ -99,7 +99,7 @@ func stack(ctx context.Context, dir string) (map[string]map[string]string, error
 	if err := build(ctx, hikyaku, "./cmd/hikyaku"); err != nil {
 		return nil, err
 	}
-	c := exec.CommandContext(ctx, hikyaku, "sandbox", "--connected", "--json", "--rate", "500") //nolint:gosec // built above
+	c := exec.CommandContext(ctx, hikyaku, "sandbox", "--connected", "--idle", "--json", "--rate", "500") //nolint:gosec // built above
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, err

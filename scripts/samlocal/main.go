@@ -2,7 +2,7 @@
 // container by 'sam local invoke' and in a process by 'hikyaku invoke', on two
 // equal stacks and in the same order, and compares the answers. It is the
 // second half of scripts/sam-local.sh, which prepares the directory it is
-// given: build/ (of 'sam build'), hikyaku, container.json and process.json (of
+// given: build/ (of 'sam build'), hikyaku, container/sam.json and process.json (of
 // 'hikyaku sandbox --connected').
 package main
 
@@ -55,11 +55,6 @@ var stages = [][]string{
 }
 
 func (c comparer) run(ctx context.Context, functions []string) error {
-	for _, name := range []string{"container", "process"} {
-		if err := c.writeVars(name); err != nil {
-			return err
-		}
-	}
 	var compared atomic.Int64
 	var faults []error
 	for _, stage := range stages {
@@ -112,33 +107,6 @@ func scheduleFirst(paths []string) []string {
 	return append(first, rest...)
 }
 
-// writeVars writes a stack's variables in the form that SAM takes. In a
-// container the mapping lies beside the bootstrap.
-func (c comparer) writeVars(stack string) error {
-	raw, err := os.ReadFile(filepath.Join(c.dir, stack+".json")) //nolint:gosec // the script names the directory
-	if err != nil {
-		return err
-	}
-	var ready struct {
-		EnvVars map[string]map[string]string `json:"env_vars"`
-	}
-	if err := json.Unmarshal(raw, &ready); err != nil {
-		return fmt.Errorf("%s.json: %w", stack, err)
-	}
-	for _, vars := range ready.EnvVars {
-		if vars["HIKYAKU_MAPPING_FILE"] != "" && stack == "container" {
-			vars["HIKYAKU_MAPPING_FILE"] = "mapping.yaml"
-		}
-	}
-	out, err := json.Marshal(ready.EnvVars)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(c.vars(stack), out, 0o600)
-}
-
-func (c comparer) vars(stack string) string { return filepath.Join(c.dir, stack+"-vars.json") }
-
 // compare runs one event both ways.
 func (c comparer) compare(ctx context.Context, function, event string) error {
 	container, err := c.inContainer(ctx, function, event)
@@ -158,7 +126,7 @@ func (c comparer) compare(ctx context.Context, function, event string) error {
 // inContainer returns the normalized answer, an error's text for a failure.
 func (c comparer) inContainer(ctx context.Context, function, event string) (string, error) {
 	out, log, err := execute(ctx, c.sam, "local", "invoke", localstack.Resource(function), "--event", event,
-		"--template", filepath.Join(c.dir, "build", "template.yaml"), "--env-vars", c.vars("container"),
+		"--template", filepath.Join(c.dir, "build", "template.yaml"), "--env-vars", filepath.Join(c.dir, "container", "sam.json"),
 		"--skip-pull-image", "--add-host", "host.docker.internal:host-gateway")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	answer := []byte(lines[len(lines)-1])
@@ -177,7 +145,7 @@ func (c comparer) inContainer(ctx context.Context, function, event string) (stri
 // inProcess does the same on the command line, which prints a failure as its
 // last line of standard error.
 func (c comparer) inProcess(ctx context.Context, function, event string) (string, error) {
-	out, log, err := execute(ctx, filepath.Join(c.dir, "hikyaku"), "invoke", function, "--event", event, "--env-vars", c.vars("process"))
+	out, log, err := execute(ctx, filepath.Join(c.dir, "hikyaku"), "invoke", function, "--event", event, "--env-vars", filepath.Join(c.dir, "process.json"))
 	if err == nil {
 		return eventstest.Normalize([]byte(out)), nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"hikyaku/internal/hostguard"
 	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // What every caller of the local AWS finds there.
@@ -141,7 +142,7 @@ func (a *AWS) Handler() http.Handler { return http.HandlerFunc(a.serve) }
 
 // Client returns an HTTP client that calls the handler in-process, whatever
 // host a request names.
-func (a *AWS) Client() *http.Client { return &http.Client{Transport: inProcess{a.Handler()}} }
+func (a *AWS) Client() *http.Client { return &http.Client{Transport: sandbox.Transport(a.Handler())} }
 
 func arn(service, name string) string {
 	return "arn:aws:" + service + ":" + Region + ":" + Account + ":" + name

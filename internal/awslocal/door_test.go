@@ -17,6 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 func post(t *testing.T, url, body string, headers ...string) *http.Request {
@@ -68,7 +69,7 @@ func TestFaultsSpeakEachServicesLanguage(t *testing.T) {
 		}, "TooManyRequestsException", "ServiceException"},
 	}
 	for operation, c := range calls {
-		a.Inject(awslocal.Fault{Operation: operation, Kind: awslocal.Throttled}, awslocal.Fault{Operation: operation, Kind: awslocal.Failed})
+		a.Inject(sandbox.Fault{Route: operation, Kind: sandbox.TooMany}, sandbox.Fault{Route: operation, Kind: sandbox.ServerFail})
 		code(t, operation, c.run(), c.throttled)
 		code(t, operation, c.run(), c.failed)
 		equal(t, operation, a.Calls()[operation], 2)
@@ -82,8 +83,8 @@ func TestLostTakesEffectAndDroppedDoesNot(t *testing.T) {
 	ok(t, "new", err)
 	for name, a := range map[string]*awslocal.AWS{"socket": start(t, awslocal.Options{}), "in-process": inProcess} {
 		a.Inject(
-			awslocal.Fault{Operation: "s3.PutObject", Kind: awslocal.Dropped, After: 1},
-			awslocal.Fault{Operation: "s3.PutObject", Kind: awslocal.Lost},
+			sandbox.Fault{Route: "s3.PutObject", Kind: sandbox.Dropped, After: 1},
+			sandbox.Fault{Route: "s3.PutObject", Kind: sandbox.Lost},
 		)
 		for i, key := range []string{"lost", "dropped", "kept"} {
 			err := putText(a, t, key, "v")
@@ -96,34 +97,50 @@ func TestLostTakesEffectAndDroppedDoesNot(t *testing.T) {
 		ok(t, "list", err)
 		equal(t, name, len(list.Contents), 2)
 		equal(t, name, *list.Contents[0].Key+" "+*list.Contents[1].Key, "kept lost")
-		a.Inject(awslocal.Fault{Kind: awslocal.Throttled, Times: -1})
+		a.Inject(sandbox.Fault{Kind: sandbox.TooMany, Times: -1})
 		for range 3 {
 			code(t, name, putText(a, t, "k", "v"), "SlowDown")
 		}
-		a.Behave()
+		a.ClearFaults()
 		ok(t, name, putText(a, t, "k", "v"))
 		equal(t, name, a.Calls()["s3.PutObject"], 7)
 	}
 }
 
-func TestLatencyAddsUp(t *testing.T) {
+func TestDelays_ComeBeforeWhateverElseHappens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, err := awslocal.New(awslocal.Options{})
 		ok(t, "new", err)
 		defer func() { _ = a.Close() }()
 		a.Inject(
-			awslocal.Fault{Kind: awslocal.Slow, Delay: time.Second, Times: -1},
-			awslocal.Fault{Operation: "s3.Put", Kind: awslocal.Slow, Delay: time.Minute},
-			awslocal.Fault{Operation: "s3.PutObject", Kind: awslocal.Failed, Delay: time.Hour},
+			sandbox.Fault{Route: "s3.PutObject", Kind: sandbox.ServerFail, Delay: time.Hour},
+			sandbox.Fault{Kind: sandbox.Slow, Delay: time.Second, Times: -1},
 		)
 		begin := time.Now()
 		code(t, "first", putText(a, t, "k", "v"), "InternalError")
-		equal(t, "all three", time.Since(begin), time.Hour+time.Minute+time.Second)
+		equal(t, "the failure", time.Since(begin), time.Hour)
 		begin = time.Now()
 		ok(t, "second", putText(a, t, "k", "v"))
 		equal(t, "the lasting one", time.Since(begin), time.Second)
 	})
+}
+
+// What AWS does not show is refused by name, not left out in silence.
+func TestInject_RefusesWhatAWSDoesNotShow(t *testing.T) {
+	t.Parallel()
+	a, err := awslocal.New(awslocal.Options{})
+	ok(t, "new", err)
+	for _, kind := range []sandbox.FaultKind{sandbox.BadGateway, sandbox.Reset, sandbox.Denied, sandbox.Garbage, sandbox.None} {
+		func() {
+			defer func() {
+				if said, _ := recover().(string); !strings.HasSuffix(said, string(kind)) || said == "" {
+					t.Errorf("%q: %q", kind, said)
+				}
+			}()
+			a.Inject(sandbox.Fault{Kind: kind})
+		}()
+	}
 }
 
 func TestTheDoorCountsEverything(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // query posts a call of the query protocol.
@@ -65,7 +66,7 @@ func TestQueryCallsAreRefusedInXML(t *testing.T) {
 	equal(t, body, strings.Contains(refusal.Message, "ec2 DescribeInstances"), true)
 	_, body = do(t, post(t, a.URL+"/2013-04-01/hostedzone", "", "Authorization", signedFor("route53")))
 	equal(t, body, strings.Contains(body, "<ErrorResponse>") && strings.Contains(body, "route53 POST /2013-04-01/hostedzone"), true)
-	a.Inject(awslocal.Fault{Operation: "sts", Kind: awslocal.Failed})
+	a.Inject(sandbox.Fault{Route: "sts", Kind: sandbox.ServerFail})
 	failed, body := query(t, a, "sts", "Action=GetCallerIdentity")
 	equal(t, body, failed.StatusCode, http.StatusInternalServerError)
 	equal(t, body, strings.Contains(body, "<Type>Receiver</Type>"), true)

@@ -12,6 +12,7 @@ import (
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // What the cost model assumes: virtual time holds no work of a processor, and
@@ -79,9 +80,9 @@ func (r *rig) spend(n int, logs *logBytes, change func(i int, id int64)) spent {
 	for i := range n / failing {
 		after := i * failing
 		r.aws.Inject(
-			awslocal.Fault{Operation: "s3.PutObject", Kind: awslocal.Failed, After: after},
-			awslocal.Fault{Operation: "s3.PutObject", Kind: awslocal.Lost, After: after + failing/2},
-			awslocal.Fault{Operation: "sqs.SendMessageBatch", Kind: awslocal.Throttled, After: after},
+			sandbox.Fault{Route: "s3.PutObject", Kind: sandbox.ServerFail, After: after},
+			sandbox.Fault{Route: "s3.PutObject", Kind: sandbox.Lost, After: after + failing/2},
+			sandbox.Fault{Route: "sqs.SendMessageBatch", Kind: sandbox.TooMany, After: after},
 		)
 	}
 	before, ingests, relays, took, logged := r.aws.Calls(), r.ingests.served, r.relays.served, r.ingests.took+r.relays.took, logs.n.Load()
@@ -91,7 +92,7 @@ func (r *rig) spend(n int, logs *logBytes, change func(i int, id int64)) spent {
 		change(i, ids[i%len(ids)])
 	}
 	r.drained(time.Hour)
-	r.aws.Behave()
+	r.aws.ClearFaults()
 	calls := r.aws.Calls()
 	for call := range calls {
 		calls[call] -= before[call]

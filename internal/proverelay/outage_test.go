@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"hikyaku/internal/awslocal"
 	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
@@ -100,7 +99,7 @@ func TestOutage_WithoutGrowingPauses(t *testing.T) {
 		r.reconcile()
 		r.poll()
 		r.drained(day)
-		r.aws.Inject(awslocal.Fault{Operation: "sqs.ChangeMessageVisibility", Kind: awslocal.Failed, Times: -1})
+		r.aws.Inject(sandbox.Fault{Route: "sqs.ChangeMessageVisibility", Kind: sandbox.ServerFail, Times: -1})
 		r.crm.SetFaults(sandbox.Faults{ServerFail: 1})
 		r.life(1, 20, day)
 		lost := r.waiting(dead)

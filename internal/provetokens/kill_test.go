@@ -245,8 +245,8 @@ func (v *victim) judge(forget bool) (fate, error) {
 // slowly makes every call take as long as over a network, so that a kill at a
 // random time falls into each of them.
 func (v *victim) slowly() {
-	v.stack.AWS.Behave()
-	v.stack.AWS.Inject(awslocal.Fault{Kind: awslocal.Slow, Times: -1, Delay: 8 * time.Millisecond})
+	v.stack.AWS.ClearFaults()
+	v.stack.AWS.Inject(sandbox.Fault{Kind: sandbox.Slow, Times: -1, Delay: 8 * time.Millisecond})
 	v.sandbox(v.provider).SetFaults(sandbox.Faults{Latency: 20 * time.Millisecond})
 }
 
@@ -264,7 +264,7 @@ func TestProveKills(t *testing.T) {
 		wrong := 0
 		n := size(50, 2)
 		for i := range n {
-			s.AWS.Behave()
+			s.AWS.ClearFaults()
 			v := newVictim(t, s, provider, fmt.Sprintf("kill-%s-%d", provider, i))
 			v.slowly()
 			at := time.Duration(r.Int64N(int64(length)))
@@ -296,7 +296,7 @@ func TestProveKills_WithoutTheJournal(t *testing.T) {
 	for _, forget := range []bool{false, true} {
 		s := newStack(t)
 		v := newVictim(t, s, providers.SHOPLINE, "forget")
-		s.AWS.Inject(awslocal.Fault{Operation: "secretsmanager.PutSecretValue", Kind: awslocal.Failed, After: 1, Times: -1})
+		s.AWS.Inject(sandbox.Fault{Route: "secretsmanager.PutSecretValue", Kind: sandbox.ServerFail, After: 1, Times: -1})
 		v.run(func(pid int) {
 			for end := time.Now().Add(20 * time.Second); v.count(v.provider).redeemed == v.before.redeemed && time.Now().Before(end); {
 				time.Sleep(time.Millisecond)
@@ -304,7 +304,7 @@ func TestProveKills_WithoutTheJournal(t *testing.T) {
 			kill(t, pid)
 		})
 		time.Sleep(200 * time.Millisecond) // what the dead process had sent is refused too
-		s.AWS.Behave()
+		s.AWS.ClearFaults()
 		was, err := v.judge(forget)
 		if !forget {
 			figure(t, err == nil && was == doubt, "SIGKILL between answer and store", "in doubt, told within one run", "%s", was)

@@ -69,9 +69,9 @@ func newFleet(t *testing.T, s *localstack.Stack, endpoint, prefix string, size i
 		t.Fatal(err)
 	}
 	// As each is busy for a while, each invocation gets a process of its own.
-	s.AWS.Inject(awslocal.Fault{Operation: "s3.GetObject", Kind: awslocal.Slow, Times: -1, Delay: time.Duration(200+20*size) * time.Millisecond})
+	s.AWS.Inject(sandbox.Fault{Route: "s3.GetObject", Kind: sandbox.Slow, Times: -1, Delay: time.Duration(200+20*size) * time.Millisecond})
 	f.invoke(slices.Repeat([][]byte{schedule}, size)...)
-	s.AWS.Behave()
+	s.AWS.ClearFaults()
 	return f
 }
 

@@ -32,7 +32,7 @@ import (
 type faultySandbox interface {
 	localstack.Sandbox
 	SetFaults(sandbox.Faults)
-	Inject(sandbox.Fault)
+	Inject(...sandbox.Fault)
 	Count(route string) int
 }
 

@@ -19,7 +19,6 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
-	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
@@ -347,12 +346,12 @@ func TestInvoke_TellsPeopleOnTheBus(t *testing.T) {
 	}
 	// A bus that fails does not lose the event.
 	s.connect(wrong)
-	s.AWS.Inject(awslocal.Fault{Operation: "events.PutEvents", Kind: awslocal.Failed, Times: -1})
+	s.AWS.Inject(sandbox.Fault{Route: "events.PutEvents", Kind: sandbox.ServerFail, Times: -1})
 	answer, err := s.function.Invoke(t.Context(), []byte(`{"provider":"yappli"}`)) // a tick would rest
 	if got := s.outcomes(string(answer), err); got != "yappli refused" {
 		t.Errorf("outcomes %q", got)
 	}
-	s.AWS.Behave()
+	s.AWS.ClearFaults()
 	s.outcomes(s.invoke("schedule.json"))
 	if n := len(s.AWS.Events()); n != 3 {
 		t.Errorf("%d events", n)
@@ -380,7 +379,7 @@ func TestNothingSecretLeaves(t *testing.T) {
 	say(s.invoke("schedule.json"))
 	for _, kind := range []sandbox.FaultKind{sandbox.Garbage, sandbox.Denied, sandbox.Reset, sandbox.BadGateway} {
 		for _, provider := range providers.Names() {
-			if b, ok := s.Sandboxes[provider].(interface{ Inject(sandbox.Fault) }); ok {
+			if b, ok := s.Sandboxes[provider].(interface{ Inject(...sandbox.Fault) }); ok {
 				b.Inject(sandbox.Fault{Kind: kind})
 			}
 			say(s.force(provider))

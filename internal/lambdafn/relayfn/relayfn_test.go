@@ -318,7 +318,7 @@ func TestIngest_SecretRotatesWithoutAGap(t *testing.T) {
 	put("33333333-3333-3333-3333-333333333333", "third")
 	w.now = w.now.Add(5 * time.Minute)
 	check("rotated again", map[string]int{hookSecret: 401, "second": 200, "third": 200})
-	w.aws.Inject(awslocal.Fault{Operation: "secretsmanager.GetSecretValue", Kind: awslocal.Failed, Times: -1})
+	w.aws.Inject(sandbox.Fault{Route: "secretsmanager.GetSecretValue", Kind: sandbox.ServerFail, Times: -1})
 	w.now = w.now.Add(time.Hour)
 	check("without the store", map[string]int{"second": 200, "third": 200, "fourth": 401})
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
 
-	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/secretstore"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 const (
@@ -132,7 +132,7 @@ func TestIngest_AnUnreadableSecretStandsForFifteenMinutes(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(w *world){
 		"store fails": func(w *world) {
-			w.aws.Inject(awslocal.Fault{Operation: "secretsmanager.GetSecretValue", Kind: awslocal.Failed, Times: -1})
+			w.aws.Inject(sandbox.Fault{Route: "secretsmanager.GetSecretValue", Kind: sandbox.ServerFail, Times: -1})
 		},
 		"not JSON": func(w *world) { w.put("invented-and-not-JSON") },
 	} {
@@ -167,7 +167,7 @@ func TestIngest_AFailedFirstReadIsRepeatedSoon(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	f := w.function("ingest", nil)
-	w.aws.Inject(awslocal.Fault{Operation: "secretsmanager.GetSecretValue", Kind: awslocal.Failed, Times: 3}) // as often as the SDK asks
+	w.aws.Inject(sandbox.Fault{Route: "secretsmanager.GetSecretValue", Kind: sandbox.ServerFail, Times: 3}) // as often as the SDK asks
 	for _, step := range []struct {
 		after  time.Duration
 		status int

@@ -353,9 +353,10 @@ func TestLoginRepeats(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, _ := newSite(nil)
 				client := actibook.New(providers.Fixed(s.Token(base)), &providers.Options{HTTP: s.Client()})
+				slow := map[bool]time.Duration{true: c.waits}[kind == sandbox.Slow]
 				for _, retryAfter := range []string{"7", time.Now().Add(27 * time.Second).UTC().Format(http.TimeFormat)} {
 					calls, start := s.Count(""), time.Now()
-					s.Inject(sandbox.Fault{Kind: kind, RetryAfter: retryAfter, Delay: 3 * time.Second})
+					s.Inject(sandbox.Fault{Kind: kind, RetryAfter: retryAfter, Delay: slow})
 					_, err := client.Login(t.Context(), map[string]any{"keyword": "members"})
 					if !errors.Is(err, c.want) || s.Count("")-calls != c.calls || time.Since(start) != c.waits {
 						t.Errorf("%d calls in %s, %v; want %d in %s, %v", s.Count("")-calls, time.Since(start), err, c.calls, c.waits, c.want)

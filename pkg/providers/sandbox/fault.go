@@ -1,11 +1,11 @@
 package sandbox
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,14 +28,14 @@ const (
 
 func (k FaultKind) cuts() bool { return k == Dropped || k == Lost || k == Reset }
 
-// A Fault is one misbehavior, asked for with Server.Inject.
+// A Fault is one misbehavior, asked for with Inject.
 type Fault struct {
 	Kind       FaultKind
-	Route      string        // prefix of the route it applies to; empty: any
-	After      int           // requests of that route to leave alone first
+	Route      string        // prefix of the route it applies to, or of a service's operation; empty: any
+	After      int           // calls of that route to leave alone first
 	Times      int           // how often; 0: once, negative: for ever
 	RetryAfter string        // of a 429 or 503: seconds or an HTTP date
-	Delay      time.Duration // of Slow
+	Delay      time.Duration // before the answer or the cut
 }
 
 func (f Fault) happensFirst() bool {
@@ -83,32 +83,37 @@ type Faults struct {
 	Jitter     time.Duration // added to it, uniformly
 }
 
-// Inject asks for a fault. Faults queue: the first that matches a request is
-// used.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f.Times == 0 {
-		f.Times = 1
-	}
-	s.queued = append(s.queued, &f)
+// An Injector keeps the faults that were asked for until the calls come that they
+// are for. The zero Injector is ready for use, by several goroutines too.
+type Injector struct {
+	mu     sync.Mutex
+	queued []*Fault
 }
 
-// SetFaults replaces the random misbehavior, and drops what was injected.
-func (s *Server) SetFaults(f Faults) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults, s.queued = f, nil
+// Inject asks for faults.
+func (i *Injector) Inject(faults ...Fault) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, f := range faults {
+		if f.Times == 0 {
+			f.Times = 1
+		}
+		i.queued = append(i.queued, &f)
+	}
 }
 
-// admit counts the request against the rate limit and decides its fault.
-func (s *Server) admit(route string) Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.unlimited[route] && !s.limiter.allow(s.now()) {
-		return Fault{Kind: TooMany, RetryAfter: s.faults.RetryAfter}
-	}
-	for _, f := range s.queued {
+// Clear takes back all faults.
+func (i *Injector) Clear() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.queued = nil
+}
+
+// Next returns the fault of a call: of those that match its route, the first.
+func (i *Injector) Next(route string) (f Fault, found bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, f := range i.queued {
 		if f.Times == 0 || !strings.HasPrefix(route, f.Route) {
 			continue
 		}
@@ -119,7 +124,31 @@ func (s *Server) admit(route string) Fault {
 		if f.Times > 0 {
 			f.Times--
 		}
-		return *f
+		return *f, true
+	}
+	return Fault{}, false
+}
+
+// Inject asks for faults. They queue: the first that matches a request is used.
+func (s *Server) Inject(faults ...Fault) { s.injected.Inject(faults...) }
+
+// SetFaults replaces the random misbehavior, and drops what was injected.
+func (s *Server) SetFaults(f Faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = f
+	s.injected.Clear()
+}
+
+// admit counts the request against the rate limit and decides its fault.
+func (s *Server) admit(route string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.unlimited[route] && !s.limiter.allow(s.now()) {
+		return Fault{Kind: TooMany, RetryAfter: s.faults.RetryAfter}
+	}
+	if f, found := s.injected.Next(route); found {
+		return f
 	}
 	return s.roll()
 }
@@ -148,10 +177,7 @@ func (s *Server) delay(f Fault) time.Duration {
 	if s.faults.Jitter > 0 {
 		d += time.Duration(s.random.Int64N(int64(s.faults.Jitter)))
 	}
-	if f.Kind == Slow {
-		d += f.Delay
-	}
-	return d
+	return d + f.Delay
 }
 
 func wait(r *http.Request, d time.Duration) {
@@ -177,50 +203,3 @@ func cut(w http.ResponseWriter, answer *httptest.ResponseRecorder, kind FaultKin
 	}
 	panic(http.ErrAbortHandler)
 }
-
-// Transport calls h in-process, for http.Client. A handler that aborts shows
-// as a broken connection, before or after the first half of the body.
-func Transport(h http.Handler) http.RoundTripper { return transport{h} }
-
-type transport struct{ handler http.Handler }
-
-var errCut = errors.New("connection cut")
-
-func (t transport) RoundTrip(r *http.Request) (answer *http.Response, err error) {
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	request := r.Clone(r.Context())
-	if request.Body == nil {
-		request.Body = http.NoBody
-	}
-	request.RequestURI = r.URL.RequestURI()
-	request.RemoteAddr = "127.0.0.1:1"
-	if request.Host == "" {
-		request.Host = r.URL.Host
-	}
-	recorder := httptest.NewRecorder()
-	defer func() {
-		switch p := recover(); {
-		case p == nil:
-		case p != http.ErrAbortHandler: //nolint:errorlint // net/http compares it so
-			panic(p)
-		case !recorder.Flushed:
-			answer, err = nil, errCut
-		default:
-			answer, err = recorder.Result(), nil
-			answer.Body = io.NopCloser(io.MultiReader(answer.Body, brokenReader{}))
-		}
-	}()
-	t.handler.ServeHTTP(recorder, request)
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	answer = recorder.Result()
-	answer.Request = r
-	return answer, nil
-}
-
-type brokenReader struct{}
-
-func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -380,3 +380,22 @@ func TestTransport_LooksLikeAServer(t *testing.T) {
 	}
 	_ = answer.Body.Close()
 }
+
+func TestTransport_WritesHeadersAsASocketsClientDoes(t *testing.T) {
+	t.Parallel()
+	client := &http.Client{Transport: sandbox.Transport(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["x-own-name"] = []string{"1"}
+	}))}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x.test/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.Header.Get("X-Own-Name") != "1" {
+		t.Errorf("headers %v", answer.Header)
+	}
+}

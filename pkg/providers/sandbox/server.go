@@ -64,6 +64,8 @@ type Server struct {
 	mux      *http.ServeMux
 	now      func() time.Time
 
+	injected Injector
+
 	unlimited map[string]bool // routes, set before the first request
 	unknown   Handler         // answers what no route serves
 	windowed  bool            // Options asked for a window
@@ -73,7 +75,6 @@ type Server struct {
 	mu      sync.Mutex
 	random  *rand.Rand
 	faults  Faults
-	queued  []*Fault
 	limiter limiter
 	calls   []Call
 }

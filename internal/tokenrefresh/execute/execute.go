@@ -5,7 +5,6 @@ package execute
 import (
 	"context"
 	"log/slog"
-	"math"
 	"sync"
 	"time"
 
@@ -69,7 +68,7 @@ func left(ctx context.Context) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return max(0, time.Until(deadline))
 	}
-	return math.MaxInt64
+	return protocol.NoEnd
 }
 
 // conclude makes the result of a run, measures and logs it, and keeps what the next ticks

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +36,11 @@ func (x transition) String() string {
 	default:
 		after = string(run.Phase) + ": " + after
 	}
-	if journal := changes(x.before.Run.Journal, run); journal != "" && x.before.Do != protocol.Lease && x.before.Do != protocol.ReadJournal {
+	inherited := x.before.Run.Journal
+	if x.answer.got.Err == nil && (x.before.Do == protocol.Lease || x.before.Do == protocol.ReadJournal) {
+		inherited = x.answer.got.Journal
+	}
+	if journal := changes(inherited, run); journal != "" {
 		after += " [" + journal + "]"
 	}
 	return before + " -> " + after
@@ -86,9 +89,13 @@ func changes(before protocol.Journal, run protocol.Run) string {
 	say("writes", len(before.Writes), len(after.Writes))
 	say("asked", len(before.Asked), len(after.Asked))
 	say("forced", len(before.Forced), len(after.Forced))
-	if p := after.Pending; (p == nil) != (before.Pending == nil) {
-		say("pending", before.Pending != nil, after.Pending != nil)
+	pending := func(p *protocol.Sighting) string {
+		if p == nil {
+			return "none"
+		}
+		return p.ID + " since " + p.Since.Format(time.RFC3339)
 	}
+	say("pending", pending(before.Pending), pending(after.Pending))
 	if p := after.Promoted; p != nil && p != before.Promoted {
 		list = append(list, "promoted="+p.From+" to "+p.To)
 	}
@@ -112,9 +119,6 @@ func (s situation) explore(visit func(transition)) {
 			answers = []answer{done}
 		}
 		for _, a := range answers {
-			if slices.Contains(s.refused, a.name) {
-				continue
-			}
 			left := map[bool]time.Duration{true: protocol.NoEnd, false: max(0, a.left)}[a.left == 0]
 			next := protocol.Decide(protocol.Observation{Now: now, Left: left, Did: before, Got: a.got})
 			visit(transition{s, a, before, next})

@@ -69,6 +69,8 @@ func TestDecide_Boundaries(t *testing.T) {
 			j.Outcome, j.At, j.WarnedFor, j.Warned = protocol.Probed, now.Add(26*day), now.Add(50*day), 30
 		}, protocol.Request{}, 26*day + time.Hour - 30*time.Second, "fresh", "its time has come"},
 		{"probe", providers.SHOPLINE, providers.Static, 0, none, protocol.Request{}, time.Hour - 30*time.Second, "fresh", "to be tried"},
+		{"probe of a pair", providers.SHOPLINE, providers.OneTimePair, 182 * day, none, protocol.Request{}, time.Hour - 30*time.Second, "fresh", "to be tried"},
+		{"a life of 5 ns", providers.Yappli, providers.ClientCredentials, 5, none, protocol.Request{}, 2, "fresh", "its time has come"},
 		{"probe after another run", providers.SHOPLINE, providers.Static, 0, func(j *protocol.Journal) { j.At = now.Add(time.Hour) }, protocol.Request{}, 2*time.Hour - 30*time.Second, "fresh", "to be tried"},
 		{"renewables are not probed", providers.Yappli, providers.ClientCredentials, day, none, protocol.Request{}, 2 * hour, "fresh", "fresh"},
 		{"warning", providers.SHOPLINE, providers.Static, 31 * day, probedAtOneDay, protocol.Request{}, day, "fresh", "it ends soon"},

@@ -139,9 +139,21 @@ func situations() []situation {
 	add("pair whose token is not derived", app, aged(day), func(s *situation) {
 		s.token = func(t *providers.Token) { t.Credential = providers.NewSecret("access-0") }
 	})
-	add("pair whose token a person edited", app, aged(day), func(s *situation) {
-		s.token = func(t *providers.Token) { t.Credential = providers.NewSecret("access-0") }
-		s.journal = func(j *protocol.Journal) { j.Connection = connectionID }
+	byHand := func(ends time.Duration) func(*situation) {
+		return func(s *situation) {
+			s.edited = true
+			s.token = func(t *providers.Token) {
+				t.Credential, t.ExpiresAt = providers.NewSecret("access-edited"), now.Add(ends)
+			}
+		}
+	}
+	add("pair whose token a person edited", app, aged(day), byHand(day))
+	add("pair whose token a person edited, ended", app, aged(day), byHand(0))
+	add("pair whose token a person edited, other connection", app, aged(day), byHand(day), journal(func(j *protocol.Journal) { j.Connection = "connection-0" }))
+	add("static whose token a person edited", staff, aged(day), byHand(day))
+	add("static whose token a person broke", staff, aged(day), func(s *situation) {
+		s.edited = true
+		s.token = func(t *providers.Token) { t.Credential = providers.Secret{} }
 	})
 	for _, ago := range []time.Duration{time.Minute - 1, time.Minute} {
 		add("pair, spent from this version "+ago.String()+" ago", app, aged(hour), force, journal(func(j *protocol.Journal) {
@@ -167,12 +179,15 @@ func situations() []situation {
 	add("static, ended", staff, aged(day), ends(0))
 	add("static, ends in a moment", staff, aged(day), ends(1), func(s *situation) { s.ending = true })
 	add("static, ends in 20 days", staff, aged(time.Minute), ends(20*day), func(s *situation) { s.ending = true })
-	add("static, edited by a person", staff, aged(day), func(s *situation) {
-		s.token = func(t *providers.Token) { t.Credential = providers.NewSecret("access-edited") }
+	add("static, without a time of its own", staff, aged(day), func(s *situation) {
+		s.token = func(t *providers.Token) { t.ObtainedAt, t.BaseURL = time.Time{}, "https://elsewhere.test" }
 	})
+	add("static, at another address", staff, aged(day), connection(func(c *providers.Connection) { c.BaseURL = "https://elsewhere.test" }))
+	add("SuperSaaS, pasted", situation{provider: providers.SuperSaaS, kind: providers.Static}, aged(day), connection(func(c *providers.Connection) { c.APIKey = providers.NewSecret("key-2") }))
 
 	broken := connection(func(c *providers.Connection) { c.ClientSecrets[0] = providers.NewSecret("a\nb") })
 	add("unsendable connection", yappli, aged(hour), broken, journal(func(j *protocol.Journal) { j.Connection = "connection-0" }))
+	add("a misspelled field", yappli, aged(hour), force, func(s *situation) { s.misspelled = true })
 	add("unknown kind", situation{provider: providers.Yappli, kind: "other"}, aged(hour), force)
 	human := func(j *protocol.Journal) {
 		j.Outcome, j.Reason, j.Failures = protocol.Denied, "the provider does not accept the credential", 1

@@ -42,7 +42,8 @@ type situation struct {
 	token      func(*providers.Token)
 	grant      func(*providers.Grant) // of the record
 	none       bool                   // nothing is stored yet
-	refused    []string               // answers that would begin the same branch once more, and are not followed
+	edited     bool                   // a person made the version that is served
+	misspelled bool                   // the connection has a field that none has
 	ending     bool                   // follow how people are told
 }
 
@@ -189,10 +190,11 @@ func (s situation) obtained() []answer {
 	if s.kind == providers.ClientCredentials {
 		grant.Refresh = providers.Secret{}
 	}
-	short, long := grant, grant
-	short.Refresh, long.ExpiresAt = providers.Secret{}, now.Add(1000*day)
+	short, rounded, long := grant, grant, grant
+	documented := protocol.PolicyOf(s.provider, s.kind).Life
+	short.Refresh, rounded.ExpiresAt, long.ExpiresAt = providers.Secret{}, now.Add(documented+documented/10), now.Add(documented+documented/10+1)
 	list := []answer{
-		{"grant", protocol.Got{Grant: grant}, 0}, {"grant of 1000 days", protocol.Got{Grant: long}, 0},
+		{"grant", protocol.Got{Grant: grant}, 0}, {"grant of a tenth more than is documented", protocol.Got{Grant: rounded}, 0}, {"grant of even more", protocol.Got{Grant: long}, 0},
 		provider("client refused", providers.ErrClient, 401), provider("revoked", providers.ErrRevoked, 400), provider("429", providers.ErrRateLimited, 429),
 		provider("unsent", providers.ErrUnsent, 0), provider("no request can be made", providers.ErrInvalid, 0), provider("422", providers.ErrInvalid, 422),
 		provider("503", providers.ErrTemporary, 503), provider("408", providers.ErrTemporary, 408), provider("399", providers.ErrInvalid, 399), provider("400", providers.ErrInvalid, 400), provider("500", providers.ErrInvalid, 500),
@@ -206,12 +208,19 @@ func (s situation) obtained() []answer {
 
 // read are the answers to a read.
 func (s situation) read(a protocol.Action) []answer {
-	c, token, grant := s.connected(), s.served(), s.recorded()
+	c, token, grant, version := s.connected(), s.served(), s.recorded(), tokenID
+	if s.edited {
+		version = editID
+	}
 	other := token
 	other.Credential, other.ObtainedAt = providers.NewSecret("access-by-another"), now
 	switch {
 	case a.Part == protocol.ConnectionSecret:
-		return []answer{value("ok", connectionID, c.Document()), missing, failed}
+		document := c.Document()
+		if s.misspelled {
+			document = append([]byte(`{"acount":"x",`), document[1:]...)
+		}
+		return []answer{value("ok", connectionID, document), missing, failed}
 	case a.Do == protocol.Await:
 		return []answer{
 			value("another token", "hikyaku-token-2", other.Document()), value("the same", tokenID, token.Document()), value("placeholder", "hikyaku-token-2", []byte(`{}`)),
@@ -230,7 +239,10 @@ func (s situation) read(a protocol.Action) []answer {
 		}
 		return list
 	case a.Part == protocol.TokenSecret:
-		ok := value("ok", tokenID, token.Document())
+		ok := value("ok", version, token.Document())
+		if a.Do == protocol.Open {
+			return []answer{ok, value("another version", "hikyaku-token-2", token.Document()), failed}
+		}
 		return []answer{ok, {"ok, 5 s are left", ok.got, 5 * time.Second}, {"ok, less is left", ok.got, 5*time.Second - 1}, failed}
 	case a.Label == protocol.Next, a.Label == protocol.Pending, a.Do == protocol.ReadVersion:
 		return s.storedGrants(a)
@@ -335,20 +347,23 @@ func show(a protocol.Action) string {
 		add(document(a.Data))
 	case protocol.Notify:
 		add(a.Event.Type + ": " + a.Event.Reason)
+		if words := strings.Fields(a.Event.Steps); len(words) > 5 {
+			add("(" + strings.Join(words[:5], " ") + " ...)")
+		}
 	case protocol.Finish:
 		add(verdict(a.Run.Verdict))
 	default:
 	}
 	if a.Warning != nil {
-		add("warning: " + a.Warning.Text)
+		add("warning: " + a.Warning.Text + strings.Join(a.Warning.Fields, " "))
 	}
 	return strings.Join(parts, " ")
 }
 
-// document renders what is stored, without times.
+// document renders what is stored.
 func document(data []byte) string {
 	if t, err := providers.ParseToken(data); err == nil {
-		return fmt.Sprintf("{%s for %s, known end %t}", t.Credential.Reveal(), t.Base, !t.ExpiresAt.IsZero())
+		return fmt.Sprintf("{%s for %s, %v old, known end %t}", t.Credential.Reveal(), t.Base, now.Sub(t.ObtainedAt), !t.ExpiresAt.IsZero())
 	}
 	if g, err := providers.ParseGrant(data); err == nil {
 		return fmt.Sprintf("{%s %s for %s of %s, known end %t}", g.Access.Reveal(), g.Refresh.Reveal(), g.Base, g.Origin, !g.ExpiresAt.IsZero())

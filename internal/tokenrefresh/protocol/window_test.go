@@ -95,6 +95,8 @@ func TestWindow_PostponesWhatIsDueForItsAge(t *testing.T) {
 		{"a window that begins in the skipped hour", staff(24 * hour), "02:30-03:30 America/New_York", "2026-03-07T14:00:00-05:00", "2026-03-08T02:00:00-05:00"},
 		{"the second time of an hour that comes twice", staff(8 * hour), "01:30-02:00 America/New_York", "2026-10-31T22:00:00-04:00", "2026-11-01T02:30:00-04:00"},
 		{"after a night with an hour more", staff(24 * hour), "22:00-23:00 America/New_York", "2026-11-01T01:00:00-04:00", "2026-11-01T19:00:00-04:00"},
+		{"due with its last quarter", situation{provider: providers.SHOPLINE, kind: providers.OneTimePair, life: 120 * day}, "02:00-04:00 UTC", "2026-06-01T09:00:00Z", "2026-08-30T09:00:00Z"},
+		{"a minute of the day's last hour", staff(8 * hour), "14:59-15:00 UTC", "2026-11-22T09:00:00Z", "2026-11-22T14:59:00Z"},
 		{"SHOPLINE app", situation{provider: providers.SHOPLINE, kind: providers.OneTimePair, life: 182 * day}, "02:00-04:00 Asia/Tokyo", "2026-06-01T09:00:00Z", "2026-10-15T17:00:00Z"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

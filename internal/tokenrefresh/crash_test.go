@@ -51,8 +51,8 @@ func (p plan) String() string {
 	return p.name + ", " + run + " by " + driver
 }
 
-// A shipwreck is a world in which a plan is crashed.
-type shipwreck struct {
+// A crashedWorld is a world in which a plan is crashed.
+type crashedWorld struct {
 	*world
 	plan
 
@@ -67,9 +67,9 @@ type shipwreck struct {
 	actions [][]action // that each life took
 }
 
-func (p plan) setUp(t testing.TB) *shipwreck {
+func (p plan) setUp(t testing.TB) *crashedWorld {
 	t.Helper()
-	s := &shipwreck{world: newWorld(t), plan: p}
+	s := &crashedWorld{world: newWorld(t), plan: p}
 	s.assist.Quirks.RefreshGrant = p.name == providers.AssistTencho && p.refresh
 	if s.assist.Quirks.RefreshGrant {
 		s.assist.Tokens.Life = 2 * time.Hour
@@ -111,33 +111,33 @@ func (p plan) setUp(t testing.TB) *shipwreck {
 }
 
 // dueAge is an age at which each credential is due and still works.
-func (s *shipwreck) dueAge() time.Duration {
+func (s *crashedWorld) dueAge() time.Duration {
 	return map[string]time.Duration{
 		providers.Yappli: 13 * time.Hour, providers.ActiBook: 21 * time.Minute,
 		providers.SHOPLINE: time.Hour, providers.AssistTencho: time.Hour,
 	}[s.name]
 }
 
-func (s *shipwreck) redeemed() int { return s.shop.Tokens.Redeemed() + s.assist.Tokens.Redeemed() }
+func (s *crashedWorld) redeemed() int { return s.shop.Tokens.Redeemed() + s.assist.Tokens.Redeemed() }
 
-func (s *shipwreck) oneTime() bool {
+func (s *crashedWorld) oneTime() bool {
 	return s.name == providers.SHOPLINE || s.name == providers.AssistTencho
 }
 
-func (s *shipwreck) recordPart() string {
+func (s *crashedWorld) recordPart() string {
 	if s.oneTime() {
 		return secretstore.RefreshPart
 	}
 	return secretstore.TokenPart
 }
 
-func (s *shipwreck) recordName() string {
+func (s *crashedWorld) recordName() string {
 	return secretstore.Name(prefix, s.provider, s.recordPart())
 }
 
 // live is one life of a process: a run, the four steps of a rotation, or what
 // 'hikyaku authorize' does once it has received a code.
-func live(ctx context.Context, p *crash.Process, s *shipwreck) error {
+func live(ctx context.Context, p *crash.Process, s *crashedWorld) error {
 	objects := p.Objects(s.objects)
 	if s.blind != nil {
 		objects = s.blind(objects)
@@ -176,14 +176,14 @@ func live(ctx context.Context, p *crash.Process, s *shipwreck) error {
 
 // survive is live after the lease of the dead has ended. What a person began is
 // the function's to end.
-func survive(ctx context.Context, p *crash.Process, s *shipwreck) error {
+func survive(ctx context.Context, p *crash.Process, s *crashedWorld) error {
 	time.Sleep(2 * time.Minute)
 	s.dead = true
 	return live(ctx, p, s)
 }
 
 // check compares what a crashed and recovered plan left behind with the table.
-func (s *shipwreck) check(o crash.Outcome) error {
+func (s *crashedWorld) check(o crash.Outcome) error {
 	doubtful := false
 	for life := range o.Points {
 		doubtful = doubtful || s.inDoubt(o, life)
@@ -218,7 +218,7 @@ func (s *shipwreck) check(o crash.Outcome) error {
 }
 
 // checkTidy: nothing is left to do, and no label in the way.
-func (s *shipwreck) checkTidy() error {
+func (s *crashedWorld) checkTidy() error {
 	if s.plan.rotation {
 		if got := s.value(s.provider, s.recordPart(), secretstore.Current); got.ID != s.rotation {
 			return fmt.Errorf("version %s is current, not the rotation's", got.ID)
@@ -241,7 +241,7 @@ func (s *shipwreck) checkTidy() error {
 
 // checkDoubt: a person was told within one run, nothing more was sent, the old
 // token is still served, and a person's decision ends it.
-func (s *shipwreck) checkDoubt(o crash.Outcome) error {
+func (s *crashedWorld) checkDoubt(o crash.Outcome) error {
 	asked := s.asked(s.provider)
 	if s.plan.rotation {
 		s.must(s.secrets.Cancel(context.Background(), s.recordName()))
@@ -289,9 +289,9 @@ func (p plan) enumerate(t testing.TB, faults []crash.Fault, twice bool) crash.Re
 	case prove.Handful():
 		every = 61
 	}
-	return crash.Enumerate(t, crash.Scenario[*shipwreck]{
+	return crash.Enumerate(t, crash.Scenario[*crashedWorld]{
 		Setup: p.setUp, Run: live, Recover: survive, Faults: faults, Twice: twice, Every: every,
-		Check: (*shipwreck).check,
+		Check: (*crashedWorld).check,
 	})
 }
 
@@ -363,9 +363,9 @@ func TestCrash_IsFoundWithoutTheJournal(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p.blind = func(s objectstore.Store) objectstore.Store { return forgetful{s} }
 				r := &crash.Recorder{TB: t}
-				crash.Enumerate(r, crash.Scenario[*shipwreck]{
+				crash.Enumerate(r, crash.Scenario[*crashedWorld]{
 					Setup: p.setUp, Run: live, Recover: survive, Faults: []crash.Fault{crash.Before, crash.After},
-					Check: (*shipwreck).check,
+					Check: (*crashedWorld).check,
 				})
 				if len(r.Errors) == 0 {
 					t.Error("a refresher without journal passes")

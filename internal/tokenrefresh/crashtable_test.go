@@ -142,7 +142,7 @@ func (w *watcher) Handle(ctx context.Context, r slog.Record) error {
 var reads = []string{"secrets.Get", "secrets.Describe", "objects.Get", "objects.Head", "http.GET"}
 
 // row is the table's for a fault in a life: the last action that took effect.
-func (s *shipwreck) row(o crash.Outcome, life int) string {
+func (s *crashedWorld) row(o crash.Outcome, life int) string {
 	effects := o.Calls[life][:o.Points[life].Index]
 	if f := o.Points[life].Fault; f == crash.After || f == crash.Lost {
 		effects = append(slices.Clip(effects), o.Points[life].Call)
@@ -169,7 +169,7 @@ func (s *shipwreck) row(o crash.Outcome, life int) string {
 
 // inDoubt: the fault of a life leaves a one-time credential in doubt. Of those
 // that do not kill, the ones of the request itself do.
-func (s *shipwreck) inDoubt(o crash.Outcome, life int) bool {
+func (s *crashedWorld) inDoubt(o crash.Outcome, life int) bool {
 	if p := o.Points[life]; p.Fault == crash.Failed || p.Fault == crash.Lost {
 		return s.oneTime() && strings.HasPrefix(p.Call, "http.POST")
 	}
@@ -179,13 +179,13 @@ func (s *shipwreck) inDoubt(o crash.Outcome, life int) bool {
 
 // handedOver: the code had become part of the connection when the first life
 // ended.
-func (s *shipwreck) handedOver(o crash.Outcome) bool {
+func (s *crashedWorld) handedOver(o crash.Outcome) bool {
 	return len(o.Points) == 0 || s.row(o, 0) != beforeSwap
 }
 
 // checkTable compares what the run after one death did with the table. The
 // steps of a rotation are not in it.
-func (s *shipwreck) checkTable(o crash.Outcome) error {
+func (s *crashedWorld) checkTable(o crash.Outcome) error {
 	if len(o.Points) != 1 || s.table == nil || s.rotation != "" || o.Points[0].Fault != crash.Before && o.Points[0].Fault != crash.After {
 		return nil
 	}
@@ -211,7 +211,7 @@ func (s *shipwreck) checkTable(o crash.Outcome) error {
 }
 
 // did names what the run after a death did, as the table does.
-func (s *shipwreck) did(o crash.Outcome, kind string) string {
+func (s *crashedWorld) did(o crash.Outcome, kind string) string {
 	has := func(calls []string, start string) bool {
 		return slices.ContainsFunc(calls, func(call string) bool { return strings.HasPrefix(call, start) })
 	}
@@ -239,7 +239,7 @@ func (s *shipwreck) did(o crash.Outcome, kind string) string {
 
 // checkBegunAgain: a code that was not handed over is spent nowhere, what was
 // served still is, and the person who begins again succeeds.
-func (s *shipwreck) checkBegunAgain(o crash.Outcome) error {
+func (s *crashedWorld) checkBegunAgain(o crash.Outcome) error {
 	if n := s.redeemed() - s.before; n != 0 {
 		return fmt.Errorf("%d redemptions of a code that was not handed over", n)
 	}

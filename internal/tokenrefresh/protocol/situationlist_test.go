@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"fmt"
 	"time"
 
 	"hikyaku/internal/tokenrefresh/protocol"
@@ -102,6 +103,22 @@ func situations() []situation {
 	}))
 	add("pair, rotation over budget: create", app, aged(hour), rotates(protocol.CreatePending), full)
 	add("pair, new code, rotation: create", app, aged(hour), rotates(protocol.CreatePending), newCode)
+	asked := func(n int) func(*situation) {
+		return journal(func(j *protocol.Journal) {
+			for range n {
+				j.Asked = append(j.Asked, now.Add(-hour))
+			}
+		})
+	}
+	for _, n := range []int{11, 12} { // of 12, and one is needed
+		add(fmt.Sprintf("renewable, rejected, after %d versions", n), yappli, aged(hour), rejected(tokenID), asked(n))
+	}
+	for _, n := range []int{9, 10} { // of 12, and three are needed
+		add(fmt.Sprintf("pair, rejected, after %d versions", n), app, aged(hour), rejected(tokenID), asked(n))
+	}
+	forAnother := func(s *situation) { s.task.Version = protocol.OwnVersion + "asked-by-a-function" }
+	add("renewable, rotation that a function asked for: create", yappli, aged(hour), rotates(protocol.CreatePending), forAnother, asked(11))
+	add("renewable, rotation that a function asked for, over budget: create", yappli, aged(hour), rotates(protocol.CreatePending), forAnother, asked(12))
 	for _, k := range []situation{yappli, app} {
 		name := map[string]string{providers.Yappli: "renewable", providers.SHOPLINE: "pair"}[k.provider]
 		add(name+", rotating, seen pending", k, aged(hour), force, journal(func(j *protocol.Journal) {

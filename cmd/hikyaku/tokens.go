@@ -87,18 +87,18 @@ func newTokens() *cobra.Command {
 				return err
 			}
 			names := providers.Names()
-			rows, faults := make([]tokenRow, len(names)), make([]error, len(names))
-			var looking sync.WaitGroup // all at once: one that does not answer is waited for once
+			rows, faults := make([]tokenRow, len(names)), make([]error, len(names)+1) // the last: of the writing
+			var looking sync.WaitGroup                                                // all at once: one that does not answer is waited for once
 			for i, provider := range names {
 				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probe) })
 			}
 			looking.Wait()
 			if f.toStdout {
-				err = json.NewEncoder(c.OutOrStdout()).Encode(map[string][]tokenRow{"tokens": rows})
+				faults[len(names)] = json.NewEncoder(c.OutOrStdout()).Encode(map[string][]tokenRow{"tokens": rows})
 			} else {
-				err = writeTokens(c.OutOrStdout(), rows, s.base.Now())
+				faults[len(names)] = writeTokens(c.OutOrStdout(), rows, s.base.Now())
 			}
-			return errors.Join(append(faults, err)...)
+			return errors.Join(faults...)
 		},
 	}
 	f.add(c)

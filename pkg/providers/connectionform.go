@@ -172,7 +172,7 @@ func (c *Connection) trim() {
 	for _, text := range []*string{&c.Provider, &c.BaseURL, &c.TokenURL, &c.LoginURL, &c.Account, &c.ClientID, &c.RedirectURI, &c.ProbeOrder, &c.ProbeKeyword} {
 		*text = trimmed(*text)
 	}
-	c.APIKey, c.Code = c.APIKey.Trimmed(), c.Code.Trimmed()
+	c.Kind, c.APIKey, c.Code = Kind(trimmed(string(c.Kind))), c.APIKey.Trimmed(), c.Code.Trimmed()
 	for i, s := range c.ClientSecrets {
 		c.ClientSecrets[i] = s.Trimmed()
 	}
@@ -195,11 +195,33 @@ func (c Connection) credentials() map[string]string {
 	return all
 }
 
-// Unsendable says which credentials hold characters that no request can carry. With
-// such a one nothing can work.
-func (c Connection) Unsendable() Faults {
-	return c.holding(unicode.IsControl, "holds a control character (a line break or tab) at place %d: paste the value again, in one line")
+// Unusable says for what no request can be made of a connection, or none that its
+// provider could ever accept. A function stops renewing only for these.
+func (c Connection) Unusable() Faults {
+	faults := c.holding(unicode.IsControl, inOneLine)
+	for _, a := range []struct{ field, address string }{{"base_url", c.BaseURL}, {"token_url", c.TokenURL}, {"login_url", c.LoginURL}} {
+		isBase := a.field == "base_url"
+		if a.address == "" && (!isBase || c.TokenURL != "") {
+			continue
+		}
+		switch u, err := url.Parse(a.address); {
+		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+			faults = append(faults, Fault{a.field, notAnAddress})
+		case isBase && hasTail(u): // a path is appended to it
+			faults = append(faults, Fault{a.field, endsEarlier})
+		}
+	}
+	if c.Kind != Static {
+		faults = append(faults, c.Missing(map[string]string{"client_id": "no token is given without it", "client_secrets": "no token is given without one"})...)
+	}
+	return faults
 }
+
+const (
+	inOneLine    = "holds a control character (a line break or tab) at place %d: paste the value again, in one line"
+	notAnAddress = "not an address such as https://api.example/v1"
+	endsEarlier  = "must end before ? and #"
+)
 
 // holding says which credentials hold a character, with the place of the first.
 func (c Connection) holding(wrong func(rune) bool, says string) Faults {
@@ -215,7 +237,7 @@ func (c Connection) holding(wrong func(rune) bool, says string) Faults {
 
 // formFaults says what is wrong with a connection whatever its provider is.
 func (c Connection) formFaults(now time.Time) Faults {
-	faults := c.Unsendable()
+	faults := c.holding(unicode.IsControl, inOneLine)
 	if !slices.Contains(Names(), c.Provider) {
 		faults = append(faults, Fault{"provider", fmt.Sprintf("%q is none of %s", c.Provider, strings.Join(Names(), ", "))})
 	}
@@ -258,16 +280,18 @@ func wrongAddress(address string) string {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "not an address such as https://api.example/v1"
+		return notAnAddress
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return "must begin with https://"
 	case u.User != nil:
 		return "must not hold a user name or password: they have fields of their own"
-	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		return "must end before ? and #"
+	case hasTail(u):
+		return endsEarlier
 	}
 	return ""
 }
+
+func hasTail(u *url.URL) bool { return u.RawQuery != "" || u.Fragment != "" || u.ForceQuery }
 
 // appAddress reports a redirect address that an app takes, such as myapp://callback.
 func appAddress(address string) bool {
@@ -285,7 +309,7 @@ func loopback(host string) bool {
 func (c Connection) Missing(why map[string]string) Faults {
 	have := map[string]bool{
 		"base_url": c.BaseURL != "", "token_url": c.TokenURL != "", "login_url": c.LoginURL != "", "account": c.Account != "",
-		"client_id": c.ClientID != "", "client_secrets": len(c.ClientSecrets) > 0, "api_key": !c.APIKey.Empty(), "redirect_uri": c.RedirectURI != "",
+		"client_id": c.ClientID != "", "client_secrets": slices.ContainsFunc(c.ClientSecrets, func(s Secret) bool { return !s.Empty() }), "api_key": !c.APIKey.Empty(), "redirect_uri": c.RedirectURI != "",
 	}
 	var faults Faults
 	for _, field := range slices.Sorted(maps.Keys(why)) {

@@ -183,7 +183,7 @@ func (s inspecting) awaited() Action {
 
 // act begins what there is to do.
 func (s inspecting) act() Action {
-	faults := s.Connection.Unsendable()
+	faults := s.Connection.Unusable()
 	switch {
 	case s.Unreadable != nil:
 		return s.conclude(Verdict{Unconfigured, "the connection secret is not of the documented schema", s.Unreadable})

@@ -118,6 +118,8 @@ func (s renewing) probed() Action {
 	case providers.Refused(err):
 		s.Verdict = Verdict{Denied, "the new token does not work", err}
 		return s.do(Action{Do: Unlabel, Part: TokenSecret, Label: s.Next.Label, ID: s.Next.ID})
+	case neverSent(err):
+		return s.unusable(err)
 	case err != nil:
 		return s.conclude(Verdict{Unproven, "the new token is stored; its probe gave no clear answer", err})
 	}

@@ -1,6 +1,10 @@
 package protocol
 
-import "hikyaku/pkg/providers"
+import (
+	"errors"
+
+	"hikyaku/pkg/providers"
+)
 
 // settling tries a token that is not to be replaced now, and serves it unless the
 // provider says no.
@@ -46,6 +50,10 @@ func (s settling) judge(token providers.Token) Action {
 	switch {
 	case providers.Refused(probe):
 		return s.conclude(Verdict{Denied, "the provider does not accept the credential", probe})
+	case errors.Is(probe, providers.ErrNotFound) && !s.serves(token) && !s.Token.Credential.Empty() && !s.Token.Expired(s.now):
+		return s.conclude(Verdict{Denied, "the provider knows nothing at this address, so what is served stays; check base_url and account", probe})
+	case neverSent(probe):
+		return s.unusable(probe)
 	case probe != nil && s.serves(token):
 		return s.fail("the probe gave no clear answer", probe)
 	}

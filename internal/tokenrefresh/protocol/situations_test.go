@@ -168,7 +168,7 @@ func (s situation) answers(a protocol.Action) []answer {
 	case protocol.Obtain:
 		return s.obtained()
 	case protocol.Probe:
-		return []answer{done, provider("401", providers.ErrUnauthorized, 401), provider("403", providers.ErrForbidden, 403), provider("503", providers.ErrTemporary, 503)}
+		return []answer{done, provider("401", providers.ErrUnauthorized, 401), provider("403", providers.ErrForbidden, 403), provider("503", providers.ErrTemporary, 503), provider("404", providers.ErrNotFound, 404), provider("never sent", providers.ErrInvalid, 0), provider("unreadable", providers.ErrInvalid, 200)}
 	case protocol.Store:
 		return []answer{{"ok", protocol.Got{ID: stored(a)}, 0}, {"error", protocol.Got{ID: stored(a), Err: errOutage}, 0}}
 	case protocol.Promote:

@@ -87,7 +87,7 @@ func (s *step) overBudget() Action {
 
 // unusable concludes a run whose connection is such that no request can be made of it.
 func (s *step) unusable(err error) Action {
-	return s.conclude(Verdict{Unconfigured, "no token request can be made of the connection", err})
+	return s.conclude(Verdict{Unconfigured, "no request can be made of the connection", err})
 }
 
 // made ends the first step of a rotation.

@@ -77,6 +77,9 @@ func (a *Authority) Probe(ctx context.Context, c providers.Connection, t provide
 	if !wellFormed(t.Credential.Reveal()) || t.Expired(time.Now()) {
 		return refuse(op, 0, providers.ErrUnauthorized, "the token is malformed or has expired")
 	}
+	if _, err := ParseQuirks(c.Quirks); err != nil { // or no log-in could be made with the token
+		return refuse(op, 0, providers.ErrInvalid, err.Error())
+	}
 	if c.ProbeKeyword == "" {
 		return nil
 	}

@@ -74,6 +74,9 @@ func (a *Authority) Probe(ctx context.Context, c providers.Connection, t provide
 	if t.Credential.Empty() || t.Expired(time.Now()) {
 		return refuse(op, providers.ErrUnauthorized, "the token is absent or has expired")
 	}
+	if _, err := ParseQuirks(c.Quirks); err != nil { // or no order could be read with the token
+		return refuse(op, providers.ErrInvalid, err.Error())
+	}
 	if c.ProbeOrder == "" {
 		return nil
 	}

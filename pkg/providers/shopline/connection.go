@@ -15,7 +15,8 @@ func CheckConnection(c providers.Connection) providers.Faults {
 	if c.Kind == providers.OneTimePair {
 		needs["client_id"], needs["client_secrets"] = "of the app, in the Developer Center", "of the app, in the Developer Center"
 		needs["redirect_uri"] = "the one registered with the app"
-	} else {
+	}
+	if c.Kind == providers.Static {
 		needs["api_key"] = "the staff token, under Settings > Staff Settings > the API staff > API Auth"
 	}
 	faults := append(c.OfKind(providers.Static, providers.OneTimePair), c.Missing(needs)...)

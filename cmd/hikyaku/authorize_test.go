@@ -280,7 +280,7 @@ func TestAuthorizeByPasting(t *testing.T) {
 	x.paste(strings.Replace(redirect, "state=", "state=x", 1))
 	x.paste(redirect)
 	x.paste(redirect)
-	x.end(0, `"provider":"assisttencho","kind":"one_time_code","outcome":"refreshed"`, "holds no code", "does not belong to this run")
+	x.end(0, `"provider":"assisttencho","kind":"one_time_code","status":"ok","outcome":"refreshed"`, "holds no code", "does not belong to this run")
 	if n := shop.Tokens.Redeemed(); n != 1 {
 		t.Errorf("%d redemptions", n)
 	}

@@ -127,6 +127,21 @@ func (b *Base) replace(ctx context.Context, provider, version string) error {
 	if out.FunctionError != nil {
 		return fmt.Errorf("%w: %s failed; see its log", providers.ErrTemporary, b.Common.Refresher)
 	}
+	return notReplaced(out.Payload)
+}
+
+// notReplaced is an error if the refresher's report says that there will be no other
+// token soon, such as when functions have had all the versions that they may.
+func notReplaced(report []byte) error {
+	var r struct {
+		Results []struct{ Status, Outcome, Reason string }
+	}
+	_ = json.Unmarshal(report, &r) // of another shape it says nothing, and the secret will
+	for _, x := range r.Results {
+		if x.Status == "failed" || x.Status == "human" {
+			return fmt.Errorf("%w: the rejected token was not replaced, %s: %s", providers.ErrTemporary, x.Outcome, x.Reason)
+		}
+	}
 	return nil
 }
 

@@ -220,22 +220,28 @@ func TestTokens_AskTheRefresherForARejectedVersion(t *testing.T) {
 	}
 }
 
-func TestTokens_WithoutARefresherSayWhatToSet(t *testing.T) {
+func TestTokens_SayWhyThereIsNoOther(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		refresher string
+		report    string
 		answer    error
 		want      string
 	}{
-		"none configured": {"", nil, "set HIKYAKU_TOKENREFRESH_FUNCTION"},
-		"unknown":         {"nobody", nil, "invoking nobody"},
-		"fails":           {"refresher", errors.New("boom"), "refresher failed; see its log"},
+		"none configured": {"", "", nil, "set HIKYAKU_TOKENREFRESH_FUNCTION"},
+		"unknown":         {"nobody", "", nil, "invoking nobody"},
+		"fails":           {"refresher", "", errors.New("boom"), "refresher failed; see its log"},
+		"over budget": {
+			"refresher", `{"results":[{"provider":"yappli","status":"failed","outcome":"over_budget","reason":"functions have had 12"}]}`, nil,
+			"not replaced, over_budget: functions have had 12",
+		},
+		"a person is needed": {"refresher", `{"results":[{"status":"human","outcome":"refused","reason":"the client"}]}`, nil, "not replaced, refused: the client"},
 	} {
 		base, local, _ := open(t, map[string]string{"HIKYAKU_TOKENREFRESH_FUNCTION": c.refresher})
 		token := providers.Token{Provider: providers.Yappli, Credential: providers.NewSecret("canary-token"), ObtainedAt: time.Now()}
 		err := errors.Join(
 			local.Secrets.Create(t.Context(), "shop/yappli/token", uuid.NewString(), token.Document()),
-			local.Register(awslocal.Function{Name: "refresher", Handler: handler(func([]byte) ([]byte, error) { return nil, c.answer })}),
+			local.Register(awslocal.Function{Name: "refresher", Handler: handler(func([]byte) ([]byte, error) { return []byte(c.report), c.answer })}),
 		)
 		if err != nil {
 			t.Fatal(err)

@@ -4,7 +4,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 )
@@ -107,4 +111,28 @@ func TestInvoke_WarnsOfCallersWithoutAnAlias(t *testing.T) {
 			t.Errorf("through %q: %s", alias, s.logged())
 		}
 	}
+}
+
+// A reader whose budget is used up is told so, and what it holds goes on being served.
+func TestReader_IsToldThatItsBudgetIsUsedUp(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.must(s.AWS.Register(awslocal.Function{Name: localstack.TokenRefresh, Aliases: localstack.Aliases(localstack.TokenRefresh), Handler: s.function, Timeout: time.Minute}))
+	s.outcomes(s.ask(localstack.Schedule, `{"source":"aws.scheduler"}`))
+	e := lambdafn.Environ{Vars: s.Vars(localstack.Relay), Out: s}
+	settings, err := lambdafn.Load[refreshfn.Settings](e)
+	s.must(err)
+	source := lambdafn.Open(e, settings.Common).Tokens(providers.Yappli)
+	for n := range 13 {
+		token, err := source.Token(t.Context())
+		s.must(err)
+		next, err := source.Rejected(t.Context(), token)
+		switch {
+		case n < 12 && (err != nil || next.Version == token.Version):
+			t.Fatalf("replacement %d: version %s after %s, %v", n+1, next.Version, token.Version, err)
+		case n == 12 && (err == nil || !strings.Contains(err.Error(), "over_budget: functions that rejected tokens have had 12 versions")):
+			t.Errorf("after 12 replacements: %v", err)
+		}
+	}
+	s.works(providers.Yappli)
 }

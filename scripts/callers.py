@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Transforms template.yaml as CloudFormation does and compares who may invoke
+tokenrefresh, and through which alias, with what the function takes there
+(docs/decisions/0025-aliases.md). SAM writes roles and permissions of its own, which
+only the transformed template shows. Usage: callers.py [template.yaml]"""
+import os
+import sys
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "ap-northeast-1")
+
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+FUNCTION = "TokenRefreshFunction"
+EXPECTED = {
+    ("WebhookRelayRelayFunctionRole", "TokenRefreshReadersAlias"),
+    ("WebhookRelayReconcileFunctionRole", "TokenRefreshReadersAlias"),
+    ("ExportFunctionRole", "TokenRefreshReadersAlias"),
+    ("TokenRefreshTickRole", "TokenRefreshScheduleAlias"),
+    ("secretsmanager.amazonaws.com", "TokenRefreshRotationAlias"),
+}
+
+
+class ManagedPolicies:
+    """Knows the one managed policy that every function's role gets."""
+
+    def load(self):
+        name = "AWSLambdaBasicExecutionRole"
+        return {name: "arn:aws:iam::aws:policy/service-role/" + name}
+
+
+def transformed(path):
+    with open(path, encoding="utf-8") as file:
+        template = yaml_parse(file.read())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"  # as 'sam package' writes it
+    return transform(template, {}, ManagedPolicies())["Resources"]
+
+
+def several(value):
+    return value if isinstance(value, list) else [value]
+
+
+def named(value):
+    """The resource that a value names, by Ref, GetAtt or in a text with variables."""
+    if not isinstance(value, dict):
+        return value
+    ((function, argument),) = value.items()
+    if function == "Fn::Sub" and isinstance(argument, list):
+        return ", ".join(named(v) for v in argument[1].values())
+    return argument[0] if isinstance(argument, list) else named(argument)
+
+
+def callers(resources):
+    """Who may invoke what: roles by their statements, services by permissions."""
+    for name, resource in resources.items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Lambda::Permission":
+            yield properties["Principal"], named(properties["FunctionName"])
+        for policy in properties.get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []:
+            for statement in several(policy["PolicyDocument"]["Statement"]):
+                actions = several(statement["Action"])
+                if statement["Effect"] == "Allow" and any(a in ("*", "lambda:*") or a.startswith("lambda:Invoke") for a in actions):
+                    yield from ((name, named(each)) for each in several(statement["Resource"]))
+
+
+def main():
+    path = sys.argv[1] if len(sys.argv) > 1 else "template.yaml"
+    found = {(who, what) for who, what in callers(transformed(path)) if "TokenRefresh" in what or "${" in what or "*" in what}
+    for who, what in sorted(found - EXPECTED):
+        print(f"callers: {who} may invoke {what}, which is not its alias", file=sys.stderr)
+    for who, what in sorted(EXPECTED - found):
+        print(f"callers: {who} may not invoke {what}", file=sys.stderr)
+    if found != EXPECTED:
+        sys.exit(1)
+    print(f"callers: {len(found)} callers of tokenrefresh, each by its own alias, none of {FUNCTION} itself")
+
+
+main()

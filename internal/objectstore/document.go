@@ -61,8 +61,9 @@ func ReadDocument(ctx context.Context, s Store, key string) (Document, error) {
 
 // Replace writes data in place of d and returns the new document. It is
 // ErrConflict if the key no longer holds d, and the document is then the one
-// that was found there. After a doubtful answer it reads again: finding its own
-// nonce, it succeeded.
+// that was found there, or if the store refused the write although nobody has
+// written, and the document is then the zero one. After a doubtful answer it
+// reads again: finding its own nonce, it succeeded.
 func (d Document) Replace(ctx context.Context, s Store, data any) (Document, error) {
 	raw, err := json.Marshal(data)
 	if err != nil {
@@ -108,8 +109,11 @@ const updateAttempts = 20
 // newest run or a time up to which all is done. Where a lost race means something,
 // as of a lease, a row, a claim or a decision, Replace once what was read.
 func Update[T any](ctx context.Context, s Store, key string, next func(*T) bool) error {
-	document, err := ReadDocument(ctx, s, key)
-	for attempt := 1; err == nil; attempt++ {
+	for attempt := 1; ; attempt++ {
+		document, err := ReadDocument(ctx, s, key)
+		if err != nil {
+			return err
+		}
 		var data T
 		if err := document.Decode(&data); err != nil {
 			return err
@@ -117,15 +121,11 @@ func Update[T any](ctx context.Context, s Store, key string, next func(*T) bool)
 		if !next(&data) {
 			return nil
 		}
-		document, err = document.Replace(ctx, s, data)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, ErrConflict) && attempt < updateAttempts:
-			err = nil
+		_, err = document.Replace(ctx, s, data)
+		if !errors.Is(err, ErrConflict) || attempt == updateAttempts {
+			return err
 		}
 	}
-	return err
 }
 
 // Decode reads the document's data into v; a document that does not exist

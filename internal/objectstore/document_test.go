@@ -266,6 +266,7 @@ func TestUpdate_AsksAgainOnlyAfterAConflict(t *testing.T) {
 		asked int
 	}{
 		"overtaken each time": {answering{err: objectstore.ErrConflict, raced: others}, objectstore.ErrConflict, 20},
+		"refused each time":   {answering{err: objectstore.ErrConflict}, objectstore.ErrConflict, 20}, // by a write that failed itself
 		"outage":              {answering{err: outage}, outage, 1},
 		"denied":              {answering{err: objectstore.ErrDenied}, objectstore.ErrDenied, 1},
 		"a lost answer":       {answering{err: outage, lands: true}, nil, 1},
@@ -274,6 +275,7 @@ func TestUpdate_AsksAgainOnlyAfterAConflict(t *testing.T) {
 			t.Parallel()
 			store := c.store
 			store.Memory = new(objectstore.Memory)
+			put(t.Context(), store.Memory, `{"nonce":"n","counter":4,"data":"first"}`)
 			var met []string
 			err := objectstore.Update(t.Context(), &store, "d", func(s *string) bool {
 				met = append(met, *s)
@@ -283,8 +285,14 @@ func TestUpdate_AsksAgainOnlyAfterAConflict(t *testing.T) {
 			if !errors.Is(err, c.want) || len(met) != c.asked {
 				t.Errorf("%v, asked %d times, want %v and %d", err, len(met), c.want, c.asked)
 			}
-			if c.asked > 1 && (met[0] != "" || met[1] != "theirs") {
+			again := map[bool]string{true: "theirs", false: "first"}[c.store.raced != ""]
+			if met[0] != "first" || c.asked > 1 && met[1] != again {
 				t.Errorf("asked with %q, want what was there each time", met)
+			}
+			for info, err := range store.List(t.Context(), "", "") {
+				if err != nil || info.Key != "d" {
+					t.Errorf("wrote %q, %v", info.Key, err)
+				}
 			}
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +157,10 @@ func TestCheckConnection_NamesEveryFault(t *testing.T) {
 			[]string{"expires_at: 2020-03-31T00:00:00+09:00 has passed"}},
 		"types": {`{"provider":"supersaas","kind":"static","base_url":7,"account":null,"api_key":["canary"],"expires_at":3}`,
 			[]string{"base_url: expected a text", "account: expected a text", "api_key: expected a text", "expires_at: expected"}},
+		"never":           {`{"provider":"shopline","kind":"static","base_url":"https://open.shopline.io/v1","api_key":"canary","expires_at":"0001-01-01T00:00:00Z"}`, []string{"expires_at: 0001-01-01T00:00:00Z has passed"}},
+		"no host":         {`{"provider":"supersaas","kind":"static","base_url":"https://:443/x","account":"a","api_key":"canary"}`, []string{"base_url: not an address"}},
+		"an unseen blank": {`{"provider":"supersaas","kind":"static","base_url":"https://www.supersaas.com","account":"a\nb","api_key":"canary","probe_order":"1\u200b2"}`, []string{"account: holds a line break", "probe_order: holds a line break, a tab or an invisible character at place 2"}},
+		"twice, and more": {`{"provider":"shopline","provider":"shopline","kind":"static","base_url":"x","account":"a","account":"b"}`, []string{"provider: stands there twice", "account: stands there twice", "base_url: not an address", "api_key: is missing"}},
 		"twice":           {`{"provider":"supersaas","kind":"static","base_url":"https://www.supersaas.com","account":"a","api_key":"k","api_key":"canary"}`, []string{"api_key: stands there twice"}},
 		"no object":       {`["canary"]`, []string{"not one JSON object"}},
 		"two objects":     {`{"provider":"supersaas"}{"api_key":"canary"}`, []string{"not one JSON object"}},
@@ -177,4 +183,46 @@ func TestCheckConnection_NamesEveryFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever document is read, it is refused or it is one that stays the same when it is
+// read again, and with which a request can be made: its sandbox takes it or refuses the
+// credential, and nothing else.
+func FuzzConnection(f *testing.F) {
+	crm, booking, shop := yapplitest.New(sandbox.Options{Rate: -1}), supersaastest.New(sandbox.Options{Rate: -1}), shoplinetest.New(sandbox.Options{Rate: -1})
+	for _, c := range []providers.Connection{
+		crm.Connection("https://crm.example"), booking.Connection("https://booking.example"), shop.Connection("https://shop.example"), shop.AppConnection("https://shop.example"),
+	} {
+		f.Add(c.Document())
+	}
+	f.Add([]byte(`{"provider":"supersaas","kind":"static","base_url":"https://[::1%25a]:443","account":"a b","api_key":"\u007f","quirks":null,"expires_at":"9999-12-31T23:59:59Z"}`))
+	f.Add([]byte(`{"provider":"yappli","kind":"client_credentials","base_url":"https://a/?#","client_id":"a:b","client_secrets":["",null,"\ud800"],"quirks":{"a":[]}}`))
+	at := map[string]http.RoundTripper{
+		providers.Yappli: sandbox.Transport(crm), providers.SuperSaaS: sandbox.Transport(booking), providers.SHOPLINE: sandbox.Transport(shop),
+	}
+	f.Fuzz(func(t *testing.T, document []byte) {
+		parsed, _ := providers.ParseConnection(document)
+		c, err := parseDocument(document, parsed.Provider, time.Now())
+		if err != nil {
+			return
+		}
+		again, err := parseDocument(c.Document(), c.Provider, time.Now())
+		if err != nil || !bytes.Equal(again.Document(), c.Document()) {
+			t.Fatalf("%s\nis read again as %s: %v", c.Document(), again.Document(), err)
+		}
+		transport, served := at[c.Provider]
+		if !served {
+			return
+		}
+		base := lambdafn.Open(lambdafn.Environ{HTTP: transport, Out: io.Discard}, lambdafn.Common{Region: "x", LogLevel: "INFO"})
+		_, err = checkConnection(t.Context(), base, c)
+		for _, answer := range []error{providers.ErrClient, providers.ErrUnauthorized, providers.ErrForbidden, providers.ErrNotFound} {
+			if errors.Is(err, answer) {
+				return
+			}
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", c.Document(), err)
+		}
+	})
 }

@@ -50,7 +50,7 @@ func (f Faults) Is(target error) bool { return target == ErrInvalid }
 // provider's package.
 func CheckConnection(document []byte, now time.Time) (Connection, Faults) {
 	fields, faults := fieldsOf(document)
-	if faults != nil {
+	if fields == nil {
 		return Connection{}, faults
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
@@ -73,10 +73,14 @@ func CheckConnection(document []byte, now time.Time) (Connection, Faults) {
 		sound, _ = json.Marshal(fields)
 		c, _ = ParseConnection(sound) // nothing else of it can fail
 	}
+	if end := fields["expires_at"]; end != nil && string(end) != "null" && c.ExpiresAt.IsZero() { // to the rest of the code a zero time is an unknown end
+		faults = append(faults, passed(c.ExpiresAt))
+	}
 	return c, append(faults, c.formFaults(now)...)
 }
 
-// fieldsOf splits a document. Of a field that comes twice nobody knows which is meant.
+// fieldsOf splits a document; fields is nil if it is not one JSON object. Of a field
+// that comes twice nobody knows which is meant.
 func fieldsOf(document []byte) (map[string]json.RawMessage, Faults) {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	fields := map[string]json.RawMessage{}
@@ -198,14 +202,14 @@ func (c Connection) credentials() map[string]string {
 // Unusable says for what no request can be made of a connection, or none that its
 // provider could ever accept. A function stops renewing only for these.
 func (c Connection) Unusable() Faults {
-	faults := c.holding(unicode.IsControl, inOneLine)
+	faults := holding(c.credentials(), unicode.IsControl, inOneLine)
 	for _, a := range []struct{ field, address string }{{"base_url", c.BaseURL}, {"token_url", c.TokenURL}, {"login_url", c.LoginURL}} {
 		isBase := a.field == "base_url"
 		if a.address == "" && (!isBase || c.TokenURL != "") {
 			continue
 		}
 		switch u, err := url.Parse(a.address); {
-		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 			faults = append(faults, Fault{a.field, notAnAddress})
 		case isBase && hasTail(u): // a path is appended to it
 			faults = append(faults, Fault{a.field, endsEarlier})
@@ -223,12 +227,11 @@ const (
 	endsEarlier  = "must end before ? and #"
 )
 
-// holding says which credentials hold a character, with the place of the first.
-func (c Connection) holding(wrong func(rune) bool, says string) Faults {
+// holding says which values, by field, hold a character, with the place of the first.
+func holding(values map[string]string, wrong func(rune) bool, says string) Faults {
 	var faults Faults
-	credentials := c.credentials()
-	for _, field := range slices.Sorted(maps.Keys(credentials)) {
-		if at := strings.IndexFunc(credentials[field], wrong); at >= 0 {
+	for _, field := range slices.Sorted(maps.Keys(values)) {
+		if at := strings.IndexFunc(values[field], wrong); at >= 0 {
 			faults = append(faults, Fault{field, fmt.Sprintf(says, at+1)})
 		}
 	}
@@ -237,7 +240,7 @@ func (c Connection) holding(wrong func(rune) bool, says string) Faults {
 
 // formFaults says what is wrong with a connection whatever its provider is.
 func (c Connection) formFaults(now time.Time) Faults {
-	faults := c.holding(unicode.IsControl, inOneLine)
+	faults := holding(c.credentials(), unicode.IsControl, inOneLine)
 	if !slices.Contains(Names(), c.Provider) {
 		faults = append(faults, Fault{"provider", fmt.Sprintf("%q is none of %s", c.Provider, strings.Join(Names(), ", "))})
 	}
@@ -245,7 +248,10 @@ func (c Connection) formFaults(now time.Time) Faults {
 		faults = append(faults, Fault{"kind", fmt.Sprintf("%q is none of %s", c.Kind, strings.Join(texted(Kinds()), ", "))})
 	}
 	strange := func(r rune) bool { return (r <= ' ' || r > '~') && !unicode.IsControl(r) }
-	faults = append(faults, c.holding(strange, "holds white space or a character that is not ASCII at place %d: paste the value again, in one piece")...)
+	faults = append(faults, holding(c.credentials(), strange, "holds white space or a character that is not ASCII at place %d: paste the value again, in one piece")...)
+	names := map[string]string{"account": c.Account, "probe_order": c.ProbeOrder, "probe_keyword": c.ProbeKeyword}
+	unseen := func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }
+	faults = append(faults, holding(names, unseen, "holds a line break, a tab or an invisible character at place %d: type the value again")...)
 	for i, s := range c.ClientSecrets {
 		if s.Empty() {
 			faults = append(faults, Fault{"client_secrets[" + strconv.Itoa(i) + "]", "is empty"})
@@ -257,10 +263,14 @@ func (c Connection) formFaults(now time.Time) Faults {
 		}
 	}
 	if !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(now) {
-		faults = append(faults, Fault{"expires_at", c.ExpiresAt.Format(time.RFC3339) + " has passed: the credential does not work any more; make a new one"})
+		faults = append(faults, passed(c.ExpiresAt))
 	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return strings.Compare(a.Field, b.Field) })
 	return faults
+}
+
+func passed(end time.Time) Fault {
+	return Fault{"expires_at", end.Format(time.RFC3339) + " has passed: the credential does not work any more; make a new one"}
 }
 
 // Kinds lists the kinds of credential.
@@ -279,7 +289,7 @@ func texted(kinds []Kind) []string {
 func wrongAddress(address string) string {
 	u, err := url.Parse(address)
 	switch {
-	case err != nil || u.Host == "" || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r > '~' }):
+	case err != nil || u.Hostname() == "" || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return notAnAddress
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return "must begin with https://"

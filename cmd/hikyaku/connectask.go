@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -28,8 +30,8 @@ type terminal interface {
 	secret(ctx context.Context) (string, error) // not echoed
 }
 
-// A tty is a terminal that a file is. The first Ctrl-C ends a question, and leaves the
-// terminal as it was.
+// A tty is a terminal that a file is. The first Ctrl-C or Ctrl-\ ends a question, and
+// leaves the terminal as it was.
 type tty struct {
 	file  *os.File
 	lines *bufio.Reader
@@ -57,6 +59,8 @@ func (t tty) read(ctx context.Context, ask func() (string, error)) (string, erro
 	if err != nil {
 		return "", err
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGQUIT)
+	defer stop()
 	type answer struct {
 		text string
 		err  error

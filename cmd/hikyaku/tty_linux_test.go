@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/term"
+)
+
+// pseudoTerminal returns the end that a person has, and the one that a command has.
+func pseudoTerminal(t *testing.T) (person, command *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("this machine has no pseudo-terminals: %v", err)
+	}
+	t.Cleanup(func() { _ = person.Close() })
+	var number, locked int32
+	for _, c := range []struct {
+		request uintptr
+		value   *int32
+	}{{syscall.TIOCGPTN, &number}, {syscall.TIOCSPTLCK, &locked}} {
+		if _, _, code := syscall.Syscall(syscall.SYS_IOCTL, person.Fd(), c.request, uintptr(unsafe.Pointer(c.value))); code != 0 {
+			t.Fatal(code)
+		}
+	}
+	command, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = command.Close() })
+	return person, command
+}
+
+// A key that ends a command ends the question for a secret at once, and leaves the
+// terminal as it was: with its echo.
+func TestSecretPrompt_LeavesTheTerminalAsItWas(t *testing.T) {
+	t.Parallel()
+	_, settings, err := newStack(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars := os.Environ()
+	for name, value := range settings {
+		vars = append(vars, name+"="+value)
+	}
+	for name, key := range map[string]string{"Ctrl-C": "\x03", `Ctrl-\`: "\x1c"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			person, tty := pseudoTerminal(t)
+			before, err := term.GetState(int(tty.Fd()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			connect := program(ctx, "connect", "supersaas", "--prefix", "new")
+			connect.Env, connect.Stdin, connect.Stdout, connect.Stderr = vars, tty, tty, tty
+			connect.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			if err := connect.Start(); err != nil {
+				t.Fatal(err)
+			}
+			screen := &screen{of: person}
+			go screen.watch()
+			for _, c := range []struct{ prompt, answer string }{{"Address", "\n"}, {"Account name", "invented\n"}, {"API key", ""}} {
+				screen.await(ctx, t, c.prompt)
+				_, _ = io.WriteString(person, c.answer)
+			}
+			for state := before; reflect.DeepEqual(state, before); { // until nothing is echoed
+				if state, err = term.GetState(int(tty.Fd())); err != nil || ctx.Err() != nil {
+					t.Fatalf("the secret would be echoed: %v", err)
+				}
+			}
+			_, _ = io.WriteString(person, key)
+			err = connect.Wait()
+			after, stateErr := term.GetState(int(tty.Fd()))
+			if stateErr != nil || !reflect.DeepEqual(after, before) {
+				t.Errorf("the terminal is %+v, %v; it was %+v", after, stateErr, before)
+			}
+			if code := connect.ProcessState.ExitCode(); code != 1 || strings.Contains(screen.text(), "goroutine") {
+				t.Errorf("%v, exit code %d\n%s", err, code, screen.text())
+			}
+		})
+	}
+}
+
+// A screen is what a person has seen so far.
+type screen struct {
+	of *os.File
+
+	mu   sync.Mutex
+	seen strings.Builder
+}
+
+func (s *screen) watch() {
+	buffer := make([]byte, 4096)
+	for {
+		n, err := s.of.Read(buffer)
+		s.mu.Lock()
+		s.seen.Write(buffer[:n])
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *screen) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen.String()
+}
+
+func (s *screen) await(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	for !strings.Contains(s.text(), text) {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%q is not asked:\n%s", text, s.text())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

@@ -47,21 +47,21 @@ func (f Fault) happensFirst() bool {
 	}
 }
 
-func (f Fault) refuse(w *httptest.ResponseRecorder) {
+func (f Fault) refuse(w *httptest.ResponseRecorder, r *Request, refusal Refusal) {
 	if f.RetryAfter != "" {
 		w.Header().Set("Retry-After", f.RetryAfter)
 	}
 	switch f.Kind {
 	case TooMany:
-		JSON(w, http.StatusTooManyRequests, map[string]string{"error": "Rate limit exceeded", "code": "RateLimitExceeded"})
+		refusal(w, r, http.StatusTooManyRequests, "rate_limited")
 	case Denied:
-		JSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_token"})
+		refusal(w, r, http.StatusUnauthorized, "invalid_token")
 	case BadGateway:
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(http.StatusBadGateway)
 		_, _ = io.WriteString(w, "<html><body><h1>502 Bad Gateway</h1></body></html>")
 	default:
-		JSON(w, http.StatusServiceUnavailable, map[string]string{"error": "unavailable"})
+		refusal(w, r, http.StatusServiceUnavailable, "unavailable")
 	}
 }
 

@@ -67,7 +67,7 @@ func TestFaults(t *testing.T) {
 	}{
 		sandbox.None:       {200, answered, false, 1},
 		sandbox.Slow:       {200, answered, false, 1},
-		sandbox.TooMany:    {429, "RateLimitExceeded", false, 0},
+		sandbox.TooMany:    {429, "rate_limited", false, 0},
 		sandbox.ServerFail: {503, "unavailable", false, 0},
 		sandbox.BadGateway: {502, "<html>", false, 0},
 		sandbox.Denied:     {401, "invalid_token", false, 0},

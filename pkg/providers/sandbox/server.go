@@ -67,8 +67,8 @@ type Server struct {
 	injected Injector
 
 	unlimited map[string]bool // routes, set before the first request
-	unknown   Handler         // answers what no route serves
-	windowed  bool            // Options asked for a window
+	refusal   Refusal
+	windowed  bool // Options asked for a window
 
 	handling sync.Mutex // held while a handler runs
 
@@ -99,8 +99,8 @@ func NewServer(provider string, rate float64, o Options) *Server {
 	return &Server{
 		provider: provider, mux: http.NewServeMux(), unlimited: map[string]bool{}, now: o.Now, faults: o.Faults,
 		limiter: limiter{rate: rate, period: cmp.Or(o.Window, time.Second), spare: o.Spare}, windowed: o.Window > 0,
-		unknown: func(w http.ResponseWriter, _ *Request) {
-			JSON(w, http.StatusNotFound, map[string]string{"error": "not_found"})
+		refusal: func(w http.ResponseWriter, _ *Request, status int, code string) {
+			JSON(w, status, map[string]string{"error": code})
 		},
 		random: rand.New(rand.NewPCG(o.Seed, 0x68696b79616b75)),
 	}
@@ -125,9 +125,13 @@ func (s *Server) HandleUnlimited(route string, h Handler) {
 	s.handle(route, h)
 }
 
-// HandleUnknown replaces the answer to a call that no route serves, which
-// comes in the provider's own shape of an error.
-func (s *Server) HandleUnknown(h Handler) { s.unknown = h }
+// A Refusal answers a request that no handler gets to see, with a status and a word
+// for it: 401 invalid_token, 404 not_found, 429 rate_limited, 503 unavailable.
+type Refusal func(w http.ResponseWriter, r *Request, status int, code string)
+
+// RefuseWith gives these answers, {"error":code} otherwise, the provider's own shape.
+// Call it before the first request.
+func (s *Server) RefuseWith(refusal Refusal) { s.refusal = refusal }
 
 func (s *Server) handle(route string, h Handler) {
 	s.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +143,9 @@ func (s *Server) handle(route string, h Handler) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, route := s.mux.Handler(r)
 	if route == "" {
-		s.serve(w, r, r.Method+" (no such route)", s.unknown)
+		s.serve(w, r, r.Method+" (no such route)", func(w http.ResponseWriter, r *Request) {
+			s.refusal(w, r, http.StatusNotFound, "not_found")
+		})
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -152,7 +158,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h H
 	answer := httptest.NewRecorder()
 	answer.Body.Grow(512)
 	if fault.happensFirst() {
-		fault.refuse(answer)
+		fault.refuse(answer, request, s.refusal)
 	} else {
 		s.Do(func() { h(answer, request) })
 	}

@@ -323,20 +323,6 @@ func TestServer_AnswersSayTheirLengthAndType(t *testing.T) {
 	}
 }
 
-func TestServer_HandleUnknown(t *testing.T) {
-	t.Parallel()
-	s := newShop(-1, sandbox.Options{})
-	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
-		sandbox.JSON(w, http.StatusNotFound, []string{"own shape"})
-	})
-	for _, request := range []string{"GET /nothing", "PATCH /things"} {
-		method, path, _ := strings.Cut(request, " ")
-		if status, body, err := s.get(t.Context(), method, path); status != 404 || body != "[\"own shape\"]\n" || err != nil {
-			t.Errorf("%s: %d %s %v", request, status, body, err)
-		}
-	}
-}
-
 func TestIsTrue(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{"true": true, "True": true, "TRUE": true, "1": true, "yes": true, "on": true, "false": false, "False": false, "0": false, "": false, "2": false, "truer": false} {

@@ -67,8 +67,8 @@ func New(o sandbox.Options) *Server {
 	s.HandleUnlimited("POST "+tokenPath, s.token)
 	s.Handle("POST "+loginPath, s.login)
 	s.HandleUnlimited("GET /sso/login/{ticket}", s.open)
-	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
-		refuse(w, http.StatusNotFound, "not_found", "no such path")
+	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, code string) {
+		refuse(w, status, code, http.StatusText(status))
 	})
 	return s
 }
@@ -104,7 +104,8 @@ func (s *Server) rawQuirks(base string) json.RawMessage {
 	return raw
 }
 
-// refuse answers an error in the manner of Laravel Passport.
+// refuse answers an error in the manner of Laravel Passport, unverified: the documents
+// show no error.
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	sandbox.JSON(w, status, map[string]string{"error": code, "message": message})
 }

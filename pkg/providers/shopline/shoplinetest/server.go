@@ -103,8 +103,15 @@ func (s *Server) routes() {
 	s.Handle("GET /v1/orders", s.authorized(s.list(&listing{table: &s.orders, times: timeNames[:2], filters: listFilters})))
 	s.Handle("GET /v1/orders/search", s.authorized(s.list(&listing{table: &s.orders, times: timeNames, filters: searchFilters, search: true})))
 	s.Handle("GET /v1/orders/{id}", s.authorized(s.single(&s.orders, http.StatusGone)))
-	s.HandleUnknown(func(w http.ResponseWriter, _ *sandbox.Request) {
-		refuse(w, http.StatusNotFound, "NotFound", "no such path")
+	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, _ string) {
+		if status == http.StatusTooManyRequests { // "OpenAPI Request Example", the one error that is documented word by word
+			sandbox.JSON(w, status, map[string]string{
+				"error": "Rate limit exceeded for attempts to access Open API. please try again later", "code": "RateLimitExceeded",
+			})
+			return
+		}
+		text := http.StatusText(status) // unverified, as its code: only the fields are known
+		refuse(w, status, strings.ReplaceAll(text, " ", ""), text)
 	})
 	s.HandleUnlimited("GET /developers/oauth/authorize", s.app.authorize)
 	s.HandleUnlimited("POST /developers/oauth/token", s.app.token)

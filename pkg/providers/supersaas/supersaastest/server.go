@@ -179,12 +179,13 @@ func (s *Server) routes() {
 	s.guard("GET /api/forms.json", accountCall, s.forms.answerList)
 	s.guard("GET /api/promotions.json", accountCall, s.promotions.answerList)
 	s.guard("POST /api/promotions.json", accountCall, s.promotions.duplicate)
-	s.HandleUnknown(func(w http.ResponseWriter, r *sandbox.Request) {
-		if strings.HasSuffix(r.URL.Path, ".xml") {
+	s.RefuseWith(func(w http.ResponseWriter, r *sandbox.Request, status int, _ string) {
+		if status == http.StatusNotFound && strings.HasSuffix(r.URL.Path, ".xml") {
 			noXML(w, r)
 			return
 		}
-		fail(w, http.StatusNotFound, "Not found")
+		text := http.StatusText(status)
+		fail(w, status, text[:1]+strings.ToLower(text[1:])) // unverified for 429 and 503, which no document mentions
 	})
 }
 

@@ -126,7 +126,9 @@ func New(o sandbox.Options) *Server {
 	s.Handle("PUT /api/ext/users/{id}", s.guarded(s.update))
 	s.Handle("GET /api/ext/users/unique_id/{unique_id}", s.guarded(s.lookup))
 	s.Handle("GET /api/ext/check/{token}", s.guarded(s.check))
-	s.HandleUnknown(noSuchPath)
+	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, code string) {
+		fail(w, status, code, http.StatusText(status)) // unverified for 404, 429 and 503: documented are 400 and 401
+	})
 	return s
 }
 
@@ -207,10 +209,6 @@ func (h *handovers) confirms(token, id string) bool {
 // fail answers with the documented error document.
 func fail(w http.ResponseWriter, status int, code, description string) {
 	sandbox.JSON(w, status, map[string]string{"error": code, "error_description": description})
-}
-
-func noSuchPath(w http.ResponseWriter, _ *sandbox.Request) {
-	fail(w, http.StatusNotFound, "not_found", "no such path")
 }
 
 func bad(w http.ResponseWriter, description string) {

@@ -111,7 +111,7 @@ func (s *Server) lookup(w http.ResponseWriter, r *sandbox.Request) {
 	found := s.FindUnique(r.PathValue("unique_id"))
 	if !s.Lookup || len(found) == 0 {
 		// A missing route and a missing user look alike.
-		noSuchPath(w, r)
+		fail(w, http.StatusNotFound, "not_found", "no such path")
 		return
 	}
 	answer(w, s.wrapOne(found[0]))

@@ -268,14 +268,20 @@ func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 
 // advice says why a row needs somebody, and what to do.
 func advice(r tokenRow) string {
-	next := "run 'hikyaku connect " + r.Provider + "', or 'hikyaku authorize " + r.Provider + "' if a person approves the application there"
+	kind := r.Kind // of the token; where there is none, the only one that the provider has
+	if kind == "" {
+		kind, _ = kindOf(r.Provider)
+	}
+	next := "run 'hikyaku connect " + r.Provider + "'"
 	switch {
 	case r.State == "missing" && r.Outcome == "":
 		return "no run of tokenrefresh yet; wait 5 minutes, or run 'hikyaku tokens refresh " + r.Provider + "'"
-	case r.Kind == providers.OneTimePair || r.Kind == providers.OneTimeCode:
+	case r.State == "missing":
+		next = "the next run tries again, and 'hikyaku tokens refresh " + r.Provider + " --logs' shows the cause"
+	case kind == providers.OneTimePair || kind == providers.OneTimeCode:
 		next = "run 'hikyaku authorize " + r.Provider + "'"
-	case r.Kind != "":
-		next = "run 'hikyaku connect " + r.Provider + "'"
+	case kind == "":
+		next += ", or 'hikyaku authorize " + r.Provider + "' if it is an app"
 	}
 	return cmp.Or(visible(r.Reason), string(r.Outcome)) + "; " + next
 }

@@ -11,8 +11,9 @@ import (
 // updates are the functions that may call objectstore.Update, each with why a lost
 // race means nothing there.
 var updates = map[string]string{
-	"internal/export.moveWatermark": "how far a dataset is covered only grows",
-	"internal/export.moveLatest":    "the newest published run wins, whoever publishes it",
+	"internal/export.moveWatermark":      "how far a dataset is covered only grows",
+	"internal/webhookrelay/state.update": "who asks for a reconcile, and how many were disabled in an hour, are one state of all workers",
+	"internal/export.moveLatest":         "the newest published run wins, whoever publishes it",
 }
 
 // TestUpdates holds that only documents of which any reader may write the newest

@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"hikyaku/internal/objectstore"
@@ -51,25 +50,20 @@ func (s Wanted) Since(ctx context.Context) (time.Time, error) {
 
 // Ask asks for a reconcile, unless somebody has.
 func (s Wanted) Ask(ctx context.Context, now time.Time) error {
-	var w wanted
-	document, err := s.documents.read(ctx, "", &w)
-	if err == nil && w.Since.IsZero() {
-		_, err = document.Replace(ctx, s.documents.objects, wanted{now.UTC()})
-	}
-	return err
+	return update(ctx, s.documents, func(w *wanted) bool {
+		asked := !w.Since.IsZero()
+		w.Since = now.UTC()
+		return !asked
+	})
 }
 
 // Answer takes back what was asked for before a reconcile began.
 func (s Wanted) Answer(ctx context.Context, began time.Time) error {
-	var w wanted
-	document, err := s.documents.read(ctx, "", &w)
-	if err != nil || w.Since.IsZero() || !w.Since.Before(began) {
-		return err
-	}
-	if _, err = document.Replace(ctx, s.documents.objects, wanted{}); errors.Is(err, objectstore.ErrConflict) {
-		return nil
-	}
-	return err
+	return update(ctx, s.documents, func(w *wanted) bool {
+		answered := !w.Since.IsZero() && w.Since.Before(began)
+		w.Since = time.Time{}
+		return answered
+	})
 }
 
 // disablingWindow is what the limit on disablings counts.
@@ -89,7 +83,7 @@ type disablings struct {
 // repeated attempt costs nothing.
 func (s Disabling) Allow(ctx context.Context, user int64, most int, now time.Time) (bool, error) {
 	allowed := false
-	err := s.change(ctx, func(d *disablings) bool {
+	err := update(ctx, s.documents, func(d *disablings) bool {
 		for u, at := range d.Recent {
 			if now.Sub(at) >= disablingWindow {
 				delete(d.Recent, u)
@@ -100,6 +94,9 @@ func (s Disabling) Allow(ctx context.Context, user int64, most int, now time.Tim
 			d.Stopped = true
 		}
 		if allowed = !d.Stopped; allowed && !counted {
+			if d.Recent == nil {
+				d.Recent = map[int64]time.Time{}
+			}
 			d.Recent[user] = now.UTC()
 		}
 		return true
@@ -118,7 +115,7 @@ func (s Disabling) Stopped(ctx context.Context) (bool, error) {
 // from zero. It is a person's decision. stopped reports whether they were; if
 // not, the count stays.
 func (s Disabling) Release(ctx context.Context) (stopped bool, err error) {
-	err = s.change(ctx, func(d *disablings) bool {
+	err = update(ctx, s.documents, func(d *disablings) bool {
 		stopped = d.Stopped
 		*d = disablings{}
 		return stopped
@@ -126,22 +123,7 @@ func (s Disabling) Release(ctx context.Context) (stopped bool, err error) {
 	return stopped, err
 }
 
-// change stores what f made of the document, if f returns true.
-func (s Disabling) change(ctx context.Context, f func(*disablings) bool) error {
-	for attempt := 1; ; attempt++ {
-		var d disablings
-		document, err := s.documents.read(ctx, "", &d)
-		if err != nil {
-			return err
-		}
-		if d.Recent == nil {
-			d.Recent = map[int64]time.Time{}
-		}
-		if !f(&d) {
-			return nil
-		}
-		if _, err = document.Replace(ctx, s.documents.objects, d); !errors.Is(err, objectstore.ErrConflict) || attempt >= swapAttempts {
-			return err
-		}
-	}
+// update brings a document up to date that any worker may write.
+func update[T any](ctx context.Context, d documents, f func(*T) bool) error {
+	return objectstore.Update(ctx, d.objects, d.prefix, f)
 }

@@ -300,11 +300,7 @@ func connectWebhook(c *cobra.Command, base *lambdafn.Base, asJSON bool) error {
 		return err
 	}
 	name := webhooksecret.Name(base.Common.Prefix)
-	document, err := json.Marshal(secret)
-	if err != nil {
-		return err
-	}
-	version, err := storeSecret(c.Context(), base, name, document)
+	version, err := storeSecret(c.Context(), base, name, secret.Bytes())
 	if err != nil {
 		return err
 	}
@@ -327,16 +323,16 @@ func webhookSecret(in io.Reader) (d webhooksecret.Document, made string, err err
 	if len(bytes.TrimSpace(document)) == 0 {
 		random := make([]byte, 32)
 		_, _ = rand.Read(random) // never fails
-		return webhooksecret.Document{Current: base64.RawURLEncoding.EncodeToString(random)}, "made of 43 random characters", nil
+		return webhooksecret.Document{Current: providers.NewSecret(base64.RawURLEncoding.EncodeToString(random))}, "made of 43 random characters", nil
 	}
 	fields := json.NewDecoder(bytes.NewReader(document))
 	fields.DisallowUnknownFields()
 	if err := fields.Decode(&d); err != nil || fields.More() { // the decoder's words could repeat the secret
 		return d, "", &usageError{errors.New("standard input: expected one object {\"current\":\"...\"}, and \"previous\" where an older one is to stay valid; nothing was stored")}
 	}
-	err = webhooksecret.Check(d.Current)
-	if d.Previous != "" {
-		err = errors.Join(err, webhooksecret.Check(d.Previous))
+	err = webhooksecret.Check(d.Current.Reveal())
+	if !d.Previous.Empty() {
+		err = errors.Join(err, webhooksecret.Check(d.Previous.Reveal()))
 	}
 	if err != nil {
 		return d, "", fmt.Errorf("%w; nothing was stored", err)

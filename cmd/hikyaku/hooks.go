@@ -210,12 +210,12 @@ func newHooksRegister() *cobra.Command {
 				err = fmt.Errorf("%w; make it with 'hikyaku connect webhook'", err)
 			}
 			if err == nil {
-				err = webhooksecret.Check(secret.Current)
+				err = webhooksecret.Check(secret.Current.Reveal())
 			}
 			if err != nil {
 				return err
 			}
-			done, err := hooks.Register(c.Context(), providers.NewSecret(secret.Current), only)
+			done, err := hooks.Register(c.Context(), secret.Current, only)
 			if err != nil {
 				return err
 			}

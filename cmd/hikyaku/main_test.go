@@ -327,9 +327,8 @@ func cmdHook(ts *testscript.TestScript, _ bool, a []string) {
 // cmdWeak stores a webhook's secret past the command.
 func cmdWeak(ts *testscript.TestScript, _ bool, a []string) {
 	name := webhooksecret.Name(localstack.Prefix)
-	document, err := json.Marshal(webhooksecret.Document{Current: a[0]})
-	ts.Check(err)
-	ts.Check(stackOf(ts).AWS.Secrets.Put(context.Background(), name, uuid.NewString(), document, secretstore.Current))
+	document := webhooksecret.Document{Current: providers.NewSecret(a[0])}
+	ts.Check(stackOf(ts).AWS.Secrets.Put(context.Background(), name, uuid.NewString(), document.Bytes(), secretstore.Current))
 }
 
 // cmdExpand copies a file with the script's variables put in.

@@ -14,6 +14,7 @@ import (
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/yappli"
@@ -28,10 +29,11 @@ func TestNothingPrintsWhatItHolds(t *testing.T) {
 	common := lambdafn.Common{SecretKey: providers.NewSecret(canary), Session: providers.NewSecret(canary)}
 	base := lambdafn.Open(environ, common)
 	value := secretstore.Value{Data: []byte(canary)}
+	webhook := webhooksecret.Document{Current: providers.NewSecret(canary), Previous: providers.NewSecret(canary)}
 	fields, member := supersaas.Fields{"password": canary}, yappli.Fields{"password": yappli.Text(canary), "secret_answer": yappli.Text(canary)}
 	for name, v := range map[string]any{
 		"environ": environ, "pointer to environ": &environ, "environ in a struct": struct{ E lambdafn.Environ }{environ},
-		"common": common, "base": base, "base in a slice": []*lambdafn.Base{base}, "value": value, "value in a map": map[string]secretstore.Value{"a": value},
+		"common": common, "webhook's secret": webhook, "base": base, "base in a slice": []*lambdafn.Base{base}, "value": value, "value in a map": map[string]secretstore.Value{"a": value},
 		"settings of refreshfn": refreshfn.Settings{Common: common}, "settings of relayfn": relayfn.Settings{Common: common},
 		"settings of exportfn": exportfn.Settings{Common: common}, "fields of supersaas": fields, "fields of yappli": member,
 		"fields in a struct": struct{ A, B any }{fields, member}, "fields in a slice": []yappli.Fields{member},

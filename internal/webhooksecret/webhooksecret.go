@@ -53,8 +53,18 @@ func Check(secret string) error {
 
 // A Document is what one version of the webhook's secret holds.
 type Document struct {
-	Current  string `json:"current"`
-	Previous string `json:"previous,omitempty"` // for those who keep both in one version
+	Current  providers.Secret `json:"current"`
+	Previous providers.Secret `json:"previous"` // for those who keep both in one version
+}
+
+// Bytes returns the document as it is stored, with the secrets.
+func (d Document) Bytes() []byte {
+	fields := map[string]string{"current": d.Current.Reveal()}
+	if !d.Previous.Empty() {
+		fields["previous"] = d.Previous.Reveal()
+	}
+	document, _ := json.Marshal(fields) // a map of texts has no way to fail
+	return document
 }
 
 // Read reads the version under a stage.
@@ -63,7 +73,7 @@ func Read(ctx context.Context, store secretstore.Store, name, stage string) (d D
 	if err == nil && json.Unmarshal(value.Data, &d) != nil {
 		err = fmt.Errorf("%w: expected {\"current\":\"...\"}", providers.ErrInvalid)
 	}
-	if err == nil && d.Current == "" {
+	if err == nil && d.Current.Empty() {
 		err = fmt.Errorf("%w: it holds nothing yet", secretstore.ErrNotFound)
 	}
 	if err != nil {
@@ -157,10 +167,10 @@ func (s *Reader) stage(ctx context.Context, stage string, now time.Time) (accept
 	if err != nil {
 		return nil, err
 	}
-	for _, secret := range []string{document.Previous, document.Current} {
-		weak := Check(secret)
-		if weak == nil || secret != "" && s.tolerated(ctx, weak, created, now) {
-			accepted, weak = append(accepted, providers.NewSecret(secret)), nil
+	for _, secret := range []providers.Secret{document.Previous, document.Current} {
+		weak := Check(secret.Reveal())
+		if weak == nil || !secret.Empty() && s.tolerated(ctx, weak, created, now) {
+			accepted, weak = append(accepted, secret), nil
 		}
 		err = weak // of the current one in the end
 	}

@@ -266,10 +266,13 @@ func TestIngest_AWeakSecretHidesNotTheGoodOneBefore(t *testing.T) {
 	w := newWorld(t)
 	w.put(`{"current":"abc"}`)
 	f := w.function("ingest", map[string]string{"HIKYAKU_WEBHOOK_SECRET_RULE_SINCE": time.Now().Add(-time.Hour).Format(time.RFC3339)})
-	for secret, want := range map[string]int{hookSecret: 200, "abc": 401} {
-		t.Run(secret, func(t *testing.T) {
-			if got := w.answered(f, secret); got != want {
-				t.Errorf("%d, want %d", got, want)
+	for name, c := range map[string]struct {
+		secret string
+		want   int
+	}{"the one before": {hookSecret, 200}, "the weak one": {"abc", 401}} {
+		t.Run(name, func(t *testing.T) {
+			if got := w.answered(f, c.secret); got != c.want {
+				t.Errorf("%d, want %d", got, c.want)
 			}
 		})
 	}

@@ -60,11 +60,13 @@ go run ./scripts/checkbuild "$cache/build"
 
 # Two equal stacks: one that the containers reach, one for the command line.
 go build -o "$cache/hikyaku" ./cmd/hikyaku
-gateway=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+# The bridge's own address: after its very first start Docker knows no gateway.
+gateway=$(ip -4 -o addr show docker0 | sed -nE 's/.* inet ([0-9.]+).*/\1/p')
+[ -n "$gateway" ] || { echo "sam-local: Docker's bridge docker0 has no address" >&2; exit 1; }
 stack() { # name, host, flags
 	local name=$1 host=$2 pid port
 	shift 2
-	for _ in $(seq 10); do # it may not answer for some seconds, right after Docker had made the bridge
+	for _ in $(seq 3); do
 		"$cache/hikyaku" sandbox --connected --idle --json --write-env "$cache/$name" --records 50 --rate 1000 "$@" >"$cache/$name.json" 2>"$cache/$name.log" &
 		pid=$!
 		pids+=("$pid")

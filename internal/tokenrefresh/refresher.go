@@ -58,7 +58,7 @@ type Report struct {
 	Results []Result `json:"results"`
 }
 
-// Retry lists the providers that another run soon may mend.
+// Retry lists the providers whose next run may succeed.
 func (r Report) Retry() []string {
 	var names []string
 	for _, x := range r.Results {

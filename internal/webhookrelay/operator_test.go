@@ -33,7 +33,7 @@ func (s *schedule) madeMember(unique string, p *modelPerson) {
 	s.model.before[unique] = was
 }
 
-// madeAgain makes such a member of whom there may be one, under another alias.
+// madeAgain makes such a member under another alias, where there may be one already.
 func (s *schedule) madeAgain(p *modelPerson) {
 	unique := s.identity.Prefix + spell(s.random, s.valueOf(p.unique))
 	typed := func(p *modelPerson) bool { return slices.Contains(p.ever, unique) }

@@ -15,7 +15,7 @@ const (
 	Skipped Status = "skipped" // there was nothing to do, or somebody else does it
 	OK      Status = "ok"      // a credential that works is served
 	Fault   Status = "failed"  // the credential is not what it should be, and trying again may help
-	Human   Status = "human"   // nothing but a person mends it
+	Human   Status = "human"   // needs a person
 )
 
 // An Outcome says what one run did about one credential.

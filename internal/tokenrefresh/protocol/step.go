@@ -32,7 +32,7 @@ func (s *step) after() Action {
 	panic(fmt.Sprintf("protocol: nothing is decided in phase %q after %q", s.Phase, s.did.Do))
 }
 
-// store writes a version and counts it to the budget of whom it is written for.
+// store writes a version and counts it against the budget of the caller.
 func (s *step) store(part Part, label Label, id string, data []byte) Action {
 	s.Journal.add(s.payer(), s.now)
 	return s.do(Action{Do: Store, Part: part, Label: label, ID: id, Data: data})

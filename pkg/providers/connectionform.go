@@ -215,7 +215,7 @@ func (c Connection) Unusable() Faults {
 			faults = append(faults, Fault{a.field, endsEarlier})
 		}
 	}
-	if c.Kind != Static {
+	if c.Kind != Static && slices.Contains(Kinds(), c.Kind) {
 		faults = append(faults, c.Missing(map[string]string{"client_id": "no token is given without it", "client_secrets": "no token is given without one"})...)
 	}
 	return faults

@@ -134,6 +134,18 @@ func TestDocuments_PlaceholdersAreAbsent(t *testing.T) {
 	}
 }
 
+// A kind that does not exist is the fault, and not what another kind would need.
+func TestUnusable_AsksForNothingWhereTheKindIsUnknown(t *testing.T) {
+	t.Parallel()
+	c := providers.Connection{Provider: providers.SuperSaaS, Kind: "statik", BaseURL: "https://shop.example", APIKey: providers.NewSecret("k")}
+	if faults := c.Unusable(); len(faults) > 0 {
+		t.Errorf("faults %v; the kind is named elsewhere", faults)
+	}
+	if c.Kind = providers.ClientCredentials; len(c.Unusable()) != 2 {
+		t.Errorf("faults %v, want client_id and client_secrets", c.Unusable())
+	}
+}
+
 func TestParseConnection_RefusesABareDate(t *testing.T) {
 	t.Parallel()
 	for end, valid := range map[string]bool{

@@ -143,12 +143,13 @@ func TestReconcile_SavesNothingWithoutItsLease(t *testing.T) {
 		stalled := make(chan error)
 		store := r.objects
 		r.objects = &stalling{Store: store, prefix: "/identities/"}
+		stalls := reconcile.New(r.stack(), r.queue)
+		r.objects = store
 		go func() {
-			_, err := reconcile.New(r.stack(), r.queue).Run(context.Background(), false)
+			_, err := stalls.Run(context.Background(), false)
 			stalled <- err
 		}()
 		time.Sleep(30 * time.Minute)
-		r.objects = store
 		cut("another")
 		saved := r.saved()
 		if err := <-stalled; !errors.Is(err, lease.ErrLost) {

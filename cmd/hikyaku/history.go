@@ -104,7 +104,7 @@ func (f *relayFlags) tell(c *cobra.Command, user int64, h admin.History, letters
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, e := range h.Events {
-		row(w, at(e.At), e.Cause, string(e.Outcome), e.Outcome.Sentence(), strings.Join(e.Fields, " "), e.Request)
+		row(w, at(e.At), e.Cause, string(e.Outcome), e.Outcome.Sentence(), strings.Join(e.Fields, " "), e.Request, e.Mapping)
 	}
 	printLetters(w, letters)
 	row(w, "now", "", string(p.Outcome), p.Outcome.Sentence(), strings.Join(p.Changes, " "))

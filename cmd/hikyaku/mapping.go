@@ -27,14 +27,14 @@ import (
 func newMapping() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mapping",
-		Short: "Write and check the mapping from booking fields to Yappli fields",
+		Short: "Write, check and publish the mapping from booking fields to Yappli fields",
 		Long: "The mapping says what each field of a Yappli user is made of: a SuperSaaS field, or an expression over\n" +
 			"several. The relay refuses to start without one, because no choice would be right for every shop.",
-		Example: "  hikyaku mapping init --out mapping.yaml\n  hikyaku mapping check config/mapping.yaml",
+		Example: "  hikyaku mapping init --out mapping.yaml\n  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping put mapping.yaml",
 		Args:    noCommand,
 		RunE:    showHelp,
 	}
-	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingSchema())
+	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingSchema(), newMappingPut(), newMappingLog(), newMappingUndo())
 	return c
 }
 
@@ -194,9 +194,9 @@ func newMappingCheck() *cobra.Command {
 				return printMapping(c.OutOrStdout(), m, asJSON)
 			}
 			if write {
-				return learnUpdate(c, f, a[0], user, asJSON)
+				return learnUpdate(c, f, m, user, asJSON)
 			}
-			preview, err := previewUser(c.Context(), f, a[0], user)
+			preview, err := previewUser(c.Context(), f, m, user)
 			if err != nil {
 				return err
 			}
@@ -221,17 +221,17 @@ func printMapping(out io.Writer, m *mapping.Mapping, asJSON bool) error {
 
 // previewUser composes the reconcile role, which can write nothing, with the
 // mapping to be checked.
-func previewUser(ctx context.Context, f stackFlags, file string, user int64) (plan.Preview, error) {
+func previewUser(ctx context.Context, f stackFlags, m *mapping.Mapping, user int64) (plan.Preview, error) {
 	e, err := clibase.Environ(ctx, f.prefix, f.bucket)
 	if err != nil {
 		return plan.Preview{}, err
 	}
-	return previewIn(ctx, e, file, user)
+	return previewIn(ctx, e, m, user)
 }
 
-func previewIn(ctx context.Context, e lambdafn.Environ, file string, user int64) (plan.Preview, error) {
+func previewIn(ctx context.Context, e lambdafn.Environ, m *mapping.Mapping, user int64) (plan.Preview, error) {
 	e.Vars = maps.Clone(e.Vars)
-	e.Vars["HIKYAKU_ROLE"], e.Vars["HIKYAKU_MAPPING_FILE"] = string(relayfn.Reconcile), file
+	e.Vars["HIKYAKU_ROLE"] = string(relayfn.Reconcile)
 	if e.Vars["HIKYAKU_QUEUE_URL"] == "" {
 		e.Vars["HIKYAKU_QUEUE_URL"] = "not-used-by-check"
 	}
@@ -239,6 +239,7 @@ func previewIn(ctx context.Context, e lambdafn.Environ, file string, user int64)
 	if err != nil {
 		return plan.Preview{}, err
 	}
+	function.Try(m)
 	t, err := function.Tenant(ctx)
 	if err != nil {
 		return plan.Preview{}, err

@@ -20,6 +20,7 @@ import (
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
@@ -27,7 +28,7 @@ import (
 
 // learnUpdate sees with one write what an update does to omitted fields, and
 // stores that as the connection's quirk.
-func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJSON bool) error {
+func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64, asJSON bool) error {
 	e, base, err := f.open(c)
 	if err != nil {
 		return err
@@ -36,7 +37,7 @@ func learnUpdate(c *cobra.Command, f stackFlags, mapping string, user int64, asJ
 	if err != nil {
 		return err
 	}
-	preview, err := previewIn(c.Context(), e, mapping, user)
+	preview, err := previewIn(c.Context(), e, m, user)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ var tokenPackages = []string{"internal/tokenrefresh", "internal/tokenrefresh/rot
 // relayPackages are the packages of the relay: each knows those before it that
 // importRules allows.
 var relayPackages = []string{
-	"internal/webhookrelay/outcome", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/webhookrelay/mapping", "internal/webhookrelay/state",
+	"internal/webhookrelay/outcome", "internal/webhookrelay/queue", "internal/webhookrelay/ingest", "internal/webhookrelay/mapping", "internal/webhookrelay/published", "internal/webhookrelay/state",
 	"internal/webhookrelay/tenant", "internal/webhookrelay/plan", "internal/webhookrelay/relay", "internal/webhookrelay/reconcile", "internal/webhookrelay/admin",
 }
 
@@ -72,6 +72,7 @@ func importRules() []importRule {
 		onlyPackages("outcome", "how a job ends is what every part of the relay says, and knows none"),
 		onlyPackages("queue", "messages are what the parts of the relay share, so they know none of those"),
 		onlyPackages("mapping", "the mapping knows users and members, and nothing of the relay"),
+		onlyPackages("published", "what was published is read and written alike by functions and by people", "mapping"),
 		onlyPackages("ingest", "ingest takes what strangers send: of the relay it reaches the queue alone", "queue"),
 		onlyPackages("state", "the state keeps what it is given", "outcome"),
 		onlyPackages("tenant", "the tenant is what the others work on", "state", "mapping", "outcome"),

@@ -263,6 +263,7 @@ type rig struct {
 	settings  tenant.Settings
 	identity  tenant.Identity
 	mapping   string
+	mappings  tenant.Mappings // nil: mapping counts for good
 	quirks    string
 	rate      float64
 	transport http.RoundTripper // nil: both sandboxes
@@ -309,7 +310,7 @@ func (r *rig) config() tenant.Config {
 		SuperSaaS: providers.Fixed(r.shop.Token("http://supersaas.test")), Yappli: providers.Fixed(crm),
 		Options:  providers.Options{HTTP: client, Attempts: 1},
 		Limiters: tenant.Limiters{SuperSaaS: limiter(), Yappli: limiter()},
-		Mapping:  m.(*mapping.Mapping), Identity: r.identity, Settings: r.settings,
+		Mapping:  m.(*mapping.Mapping), Mappings: r.mappings, Identity: r.identity, Settings: r.settings,
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: r.metrics, Now: time.Now,
 		RequestID: func(context.Context) string { return "request-1" },
 	}

@@ -110,11 +110,9 @@ func TestNew_ListsEveryFault(t *testing.T) {
 		}
 	}
 	for role, changes := range map[string]map[string]string{
-		"":          {},
-		"janitor":   {},
-		"ingest":    {"HIKYAKU_QUEUE_URL": ""},
-		"reconcile": {"HIKYAKU_MAPPING_FILE": "missing.yaml"},
-		"relay":     {"HIKYAKU_MAPPING_FILE": "relayfn_test.go"},
+		"":        {},
+		"janitor": {},
+		"ingest":  {"HIKYAKU_QUEUE_URL": ""},
 	} {
 		if f, err := relayfn.New(context.Background(), w.environ(role, changes)); err == nil {
 			t.Errorf("role %q with %v: %v, want an error", role, changes, f)

@@ -21,6 +21,7 @@ import (
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/mapping"
+	"hikyaku/internal/webhookrelay/published"
 	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/internal/webhookrelay/tenant"
@@ -42,7 +43,7 @@ type Function struct {
 	tenant *tenant.Tenant // nil until the first event
 }
 
-// New checks the settings and compiles the mapping, without network.
+// New checks the settings, without network.
 func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 	settings, err := lambdafn.Load[Settings](e)
 	if err != nil {
@@ -62,19 +63,39 @@ func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 		}
 		return f, nil
 	}
-	source, err := os.ReadFile(settings.MappingFile)
-	if err != nil {
-		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w; there is no default mapping: write one with 'hikyaku mapping init'", err)
-	}
-	m, err := mapping.ParseFor(settings.Identity, settings.MappingFile, source)
-	if err != nil {
-		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w", err)
-	}
-	f.config = f.coreConfig(m)
+	f.config = f.coreConfig()
 	return f, nil
 }
 
-func (f *Function) coreConfig(m *mapping.Mapping) tenant.Config {
+// Published is where the stack's published mappings lie.
+func (f *Function) Published() published.Store {
+	return published.Store{Objects: f.base.Objects, Prefix: f.settings.Prefix}
+}
+
+// Parse reads a mapping for the function's identity.
+func (f *Function) Parse(name string, source []byte) (*mapping.Mapping, error) {
+	return mapping.ParseFor(f.settings.Identity, name, source)
+}
+
+// packaged is the mapping that was deployed with the function. One that cannot be
+// read stops nothing where another was published.
+func (f *Function) packaged() (*mapping.Mapping, error) {
+	source, err := os.ReadFile(f.settings.MappingFile)
+	if err != nil {
+		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w; there is no default mapping: write one with 'hikyaku mapping init', and publish it with 'hikyaku mapping put FILE'", err)
+	}
+	m, err := f.Parse(f.settings.MappingFile, source)
+	if err != nil {
+		return nil, fmt.Errorf("HIKYAKU_MAPPING_FILE: %w", err)
+	}
+	return m, nil
+}
+
+// Try makes the function work with a mapping that is not published, for commands
+// that show what would come of it.
+func (f *Function) Try(m *mapping.Mapping) { f.config.Mapping, f.config.Mappings = m, nil }
+
+func (f *Function) coreConfig() tenant.Config {
 	s, base := f.settings, f.base
 	options := *base.Options()
 	if s.Role == Relay {
@@ -97,7 +118,9 @@ func (f *Function) coreConfig(m *mapping.Mapping) tenant.Config {
 		Objects: base.Objects, Prefix: s.Prefix,
 		SuperSaaS: supersaas, Yappli: yappli, Options: options,
 		Limiters: limiters,
-		Mapping:  m,
+		Mappings: &published.Reader{
+			Store: f.Published(), Parse: f.Parse, Packaged: sync.OnceValues(f.packaged), Log: base.Log, Now: base.Now,
+		},
 		Identity: tenant.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
 		Settings: tenant.Settings{
 			Mode: s.Mode, Link: s.Link, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,
@@ -108,13 +131,20 @@ func (f *Function) coreConfig(m *mapping.Mapping) tenant.Config {
 
 // Tenant returns what relay and reconcile work on, for commands that need more
 // than an event can ask for. It is opened again when the tokens belong to
-// another account, tenant or set of quirks.
+// another account, tenant or set of quirks, or another mapping counts.
 func (f *Function) Tenant(ctx context.Context) (*tenant.Tenant, error) {
 	if f.settings.Role == Ingest {
 		return nil, errors.New("webhookrelay: the role ingest has no access to providers")
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	config := f.config
+	if config.Mappings != nil {
+		var err error
+		if config.Mapping, err = config.Mappings.Current(ctx, ""); err != nil {
+			return nil, err
+		}
+	}
 	if f.tenant != nil {
 		current, err := f.tenant.Current(ctx)
 		if err != nil {
@@ -124,7 +154,7 @@ func (f *Function) Tenant(ctx context.Context) (*tenant.Tenant, error) {
 			return f.tenant, nil
 		}
 	}
-	opened, err := tenant.Open(ctx, f.config)
+	opened, err := tenant.Open(ctx, config)
 	if err != nil {
 		return nil, err
 	}

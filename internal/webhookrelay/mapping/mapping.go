@@ -7,6 +7,8 @@
 package mapping
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -46,6 +48,7 @@ func SourceFields() []string {
 //
 // A Mapping is safe for concurrent use.
 type Mapping struct {
+	digest  string
 	targets []target
 	options options
 	linkIf  []string // targets
@@ -64,6 +67,18 @@ type target struct {
 	node  ast.Node // an expression
 	uses  []string // fields that node names
 }
+
+// DigestOf names the bytes of a mapping's file: their SHA-256, in hex.
+func DigestOf(source []byte) string {
+	sum := sha256.Sum256(source)
+	return hex.EncodeToString(sum[:])
+}
+
+// Digest is DigestOf the file that the mapping was read from.
+func (m *Mapping) Digest() string { return m.digest }
+
+// ShortDigest is as much of the digest as tells mappings apart in a line.
+func (m *Mapping) ShortDigest() string { return m.digest[:min(12, len(m.digest))] }
 
 // UsesForm reports whether users must be read with their custom form.
 func (m *Mapping) UsesForm() bool { return slices.Contains(m.Uses(), "form") }

@@ -57,6 +57,7 @@ func ParseFor(identity, name string, source []byte) (*Mapping, error) {
 	f := file{mapping: Mapping{options: options{zone: time.UTC}}, identity: identity, language: language()}
 	f.read(source)
 	if len(f.faults) == 0 {
+		f.mapping.digest = DigestOf(source)
 		slices.SortFunc(f.mapping.targets, func(a, b target) int { return strings.Compare(a.name, b.name) })
 		return &f.mapping, nil
 	}

@@ -36,6 +36,7 @@ const (
 	InFlight          Class = "in_flight"
 	Contended         Class = "contended"
 	Restless          Class = "restless"
+	MappingChanged    Class = "mapping_changed"
 	DisablingStopped  Class = "disabling_stopped"
 	MemberMissing     Class = "member_missing"
 	Refused           Class = "refused"
@@ -85,6 +86,7 @@ var sentences = map[Class]string{ //nolint:gosec // no credential: the words say
 	InFlight:          "another worker is at this user",
 	Contended:         "another worker was faster, and this one tries again",
 	Restless:          "the user goes and comes while it is read: it is tried again",
+	MappingChanged:    "another mapping was published meanwhile: the job starts again with it",
 	DisablingStopped:  "too many members were to be disabled in an hour: 'hikyaku relay release' goes on",
 	MemberMissing:     "Yappli has the linked member no more",
 	Refused:           "Yappli does not accept what the mapping makes of the user",

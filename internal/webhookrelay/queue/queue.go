@@ -23,6 +23,7 @@ type Message struct {
 	At      time.Time `json:"at"`                // when it was accepted or redriven, or when the list it comes from began
 	Class   string    `json:"class,omitempty"`   // in the dead-letter queue: why
 	Differs uint32    `json:"differs,omitempty"` // the difference that a complete list shows, if that is all it is about
+	Mapping string    `json:"mapping,omitempty"` // of a reconcile: the mapping by which it compared, as ShortDigest names it
 }
 
 // ParseMessage reads a message off a queue. Anything else than what Envelope

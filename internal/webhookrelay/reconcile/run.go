@@ -87,6 +87,7 @@ type cursor struct {
 	Version int       `json:"version"`
 	Run     string    `json:"run"`
 	Began   time.Time `json:"began"`
+	Mapping string    `json:"mapping"` // its digest
 	Phase   phase     `json:"phase"`
 	Users   listing   `json:"users"`
 	Members listing   `json:"members"`
@@ -220,7 +221,7 @@ func (r *run) name(user int64, reason outcome.Class, fields []string) {
 
 func (r *run) begin() {
 	now := r.Now().UTC()
-	r.at = cursor{Version: cursorVersion, Run: uuid.NewString(), Began: now, Phase: phaseUsers, Users: listing{Began: now}}
+	r.at = cursor{Version: cursorVersion, Run: uuid.NewString(), Began: now, Mapping: r.Mapping.Digest(), Phase: phaseUsers, Users: listing{Began: now}}
 	r.table = &table{}
 }
 
@@ -244,6 +245,9 @@ func (r *run) resume(ctx context.Context) (bool, error) {
 	}
 	if r.Now().Sub(r.at.Began) > stale {
 		return false, nil
+	}
+	if r.at.Mapping != r.Mapping.Digest() {
+		return r.startOver(ctx, "another mapping was published")
 	}
 	var err error
 	r.table, err = loadTable(ctx, r.Objects, r.tablePrefix(), r.at.Records)
@@ -384,7 +388,7 @@ func (r *run) measure(ctx context.Context) {
 			r.Metrics.Add("WebhooksRegistered", "Count", float64(check.Webhooks), nil)
 		}
 	}
-	r.Log.InfoContext(ctx, "reconciled", "run", r.at.Run, "rows", c.Users, "report", *c)
+	r.Log.InfoContext(ctx, "reconciled", "run", r.at.Run, "rows", c.Users, "mapping", r.Mapping.ShortDigest(), "report", *c)
 }
 
 // membersComplete reports whether absence may be read from the list of

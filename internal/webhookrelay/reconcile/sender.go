@@ -46,7 +46,7 @@ func (r sender) send(ctx context.Context) error {
 		case r.dry:
 			r.found = append(r.found, Difference{User: rec.id, Reason: reason})
 		default:
-			m := queue.Message{User: rec.id, Event: queue.Reconcile, Force: true, At: r.at.Users.Began}
+			m := queue.Message{User: rec.id, Event: queue.Reconcile, Force: true, At: r.at.Users.Began, Mapping: r.Mapping.ShortDigest()}
 			if reason == outcome.Differing && membersComplete {
 				m.Differs = rec.difference
 			}

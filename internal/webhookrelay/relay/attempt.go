@@ -24,6 +24,14 @@ func (r *Relay) do(ctx context.Context, j *job) outcome.Outcome {
 	if r.Settings.Mode == tenant.Write && r.Quirks.Update == yappli.UpdateUnknown {
 		return outcome.Later(outcome.UpdateRuleUnknown, errUpdateUnknown)
 	}
+	if r.Mappings != nil {
+		if _, err := r.Mappings.Current(ctx, j.mapping); err != nil {
+			return outcome.FaultOf(err)
+		}
+	}
+	if r.MappingChanged() {
+		return outcome.Later(outcome.MappingChanged, nil)
+	}
 	for range restarts {
 		first, err := r.Person(ctx, j.user) // 1
 		if err != nil {
@@ -79,7 +87,7 @@ func (a *attempt) run(ctx context.Context, first tenant.Person) (o outcome.Outco
 			return o, false
 		}
 	}
-	a.held.Began(state.Event{At: a.Now().UTC().Truncate(time.Second), Cause: a.job.cause(), Request: a.RequestID(ctx)})
+	a.held.Began(state.Event{At: a.Now().UTC().Truncate(time.Second), Cause: a.job.cause(), Request: a.RequestID(ctx), Mapping: a.Mapping.ShortDigest()})
 	taken := a.held.Acquired(first.Unique, disabling, a.Now().Add(a.Settings.HoldTime()))
 	if err := a.State.Rows.Swap(ctx, a.held, taken); err != nil { // 5
 		return outcome.FaultOf(err), false
@@ -173,6 +181,6 @@ func (r *Relay) observe(ctx context.Context, j *job, p tenant.Person, row state.
 	if class == outcome.Unchanged {
 		level = slog.LevelDebug
 	}
-	r.Log.Log(ctx, level, "observed", "user_id", j.user, "outcome", class, "fields", fields, "says", class.Sentence())
+	r.Log.Log(ctx, level, "observed", "user_id", j.user, "outcome", class, "fields", fields, "mapping", r.Mapping.ShortDigest(), "says", class.Sentence())
 	return outcome.Done(class)
 }

@@ -46,6 +46,7 @@ type job struct {
 	user       int64
 	force      bool
 	differs    uint32    // of all messages that force: the difference that is their reason; 0: there are others
+	mapping    string    // that the newest reconcile compared by; empty: none did
 	newest     time.Time // of the messages that a webhook sent; zero: there is none
 	oldest     time.Time // of the same
 	other      time.Time // the oldest of those that none sent
@@ -96,6 +97,7 @@ func jobsOf(batch []queue.Delivery) (jobs []*job, poison []queue.Delivery) {
 			j.differs = m.Differs
 		}
 		j.force = j.force || m.Force
+		j.mapping = cmp.Or(m.Mapping, j.mapping)
 		j.heard(m)
 	}
 	return jobs, poison
@@ -155,7 +157,7 @@ func (r *Relay) settle(ctx context.Context, j *job, o outcome.Outcome) (unfinish
 			}
 		}
 	}
-	r.Log.Log(ctx, level, "user handled", "user_id", j.user, "outcome", o.Class, "err", o.Err, "says", o.Class.Sentence())
+	r.Log.Log(ctx, level, "user handled", "user_id", j.user, "outcome", o.Class, "err", o.Err, "mapping", r.Mapping.ShortDigest(), "says", o.Class.Sentence())
 	return unfinished
 }
 

@@ -61,6 +61,9 @@ func (a *attempt) upsert(ctx context.Context, p tenant.Person) outcome.Outcome {
 func (a *attempt) create(ctx context.Context, p tenant.Person) outcome.Outcome {
 	fields := maps.Clone(p.Wish)
 	fields["unique_id"], fields["enabled"] = yappli.Text(p.Unique.Text), yappli.Bool(true)
+	if a.MappingChanged() {
+		return a.giveUp(ctx, outcome.Later(outcome.MappingChanged, nil))
+	}
 	m, err := a.Members.CreateUser(ctx, fields)
 	if a.sent = slices.Sorted(maps.Keys(fields)); err == nil {
 		a.held.Member, a.held.Link = m.ID, state.Made // stored by the swap that concludes
@@ -140,6 +143,9 @@ func (a *attempt) put(ctx context.Context, p tenant.Person, fields yappli.Fields
 	}
 	if err != nil {
 		return a.giveUp(ctx, outcome.FaultOf(err))
+	}
+	if a.MappingChanged() {
+		return a.giveUp(ctx, outcome.Later(outcome.MappingChanged, nil))
 	}
 	a.sent = names
 	_, err = a.Members.UpdateUser(ctx, a.held.Member, fields)

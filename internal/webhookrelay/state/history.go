@@ -23,6 +23,7 @@ type Event struct {
 	Outcome outcome.Class `json:"outcome,omitempty"` // empty: it has not ended
 	Fields  []string      `json:"fields,omitempty"`  // what was sent, or what differs for good
 	Request string        `json:"request,omitempty"` // id of the function's invocation
+	Mapping string        `json:"mapping,omitempty"` // the first characters of its digest
 }
 
 // Began enters a job into the row, before the swap that takes the row.

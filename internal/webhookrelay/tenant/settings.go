@@ -79,12 +79,22 @@ type Config struct {
 	Options   providers.Options     // of both clients; its Limiter is not used
 	Limiters  Limiters
 	Mapping   *mapping.Mapping
+	Mappings  Mappings // says which mapping counts now; nil: Mapping does for good
 	Identity  Identity
 	Settings  Settings
 	Log       *slog.Logger
 	Metrics   Metrics
 	Now       func() time.Time
 	RequestID func(context.Context) string // of the invocation, for people who look at the log; nil: there is none
+}
+
+// Mappings say which mapping counts.
+type Mappings interface {
+	// Current looks whether another was published, if the last look is old,
+	// or somebody has told of another by its ShortDigest.
+	Current(ctx context.Context, told string) (*mapping.Mapping, error)
+	// Held is the newest that Current gave, from memory.
+	Held() *mapping.Mapping
 }
 
 // Metrics takes measurements. Dimensions are few and of few values.

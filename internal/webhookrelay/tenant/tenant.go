@@ -65,8 +65,11 @@ func Open(ctx context.Context, c Config) (*Tenant, error) {
 }
 
 // Current reports whether the tokens still belong to what the tenant is bound
-// to. If not, open another.
+// to, and its mapping counts. If not, open another.
 func (t *Tenant) Current(ctx context.Context) (bool, error) {
+	if t.MappingChanged() {
+		return false, nil
+	}
 	for i, source := range []providers.TokenSource{t.SuperSaaS, t.Yappli} {
 		token, err := source.Token(ctx)
 		if err != nil {
@@ -77,6 +80,12 @@ func (t *Tenant) Current(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// MappingChanged reports, from memory, that another mapping counts by now. What
+// the tenant's own makes of a user is then not to be written.
+func (t *Tenant) MappingChanged() bool {
+	return t.Mappings != nil && t.Mappings.Held().Digest() != t.Mapping.Digest()
 }
 
 // fingerprint tells this pair's state from that of any other.

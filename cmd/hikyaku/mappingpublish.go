@@ -1,0 +1,302 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/webhookrelay/admin"
+	"hikyaku/internal/webhookrelay/mapping"
+	"hikyaku/internal/webhookrelay/published"
+	"hikyaku/internal/webhookrelay/tenant"
+)
+
+// A publication is a mapping on its way to the stack's bucket.
+type publication struct {
+	relayFlags
+
+	why string
+	yes bool
+}
+
+func (p *publication) add(c *cobra.Command) {
+	p.relayFlags.add(c)
+	c.Flags().StringVar(&p.why, "why", "", "reason, kept in 'mapping log'")
+	c.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
+}
+
+// publishedAnswer is what 'mapping put' and 'mapping undo' answer.
+type publishedAnswer struct {
+	Digest string               `json:"digest"`
+	Change *admin.MappingChange `json:"change,omitempty"` // nil: the mapping counted already
+}
+
+// A publishPlan is what happens once a person agrees.
+type publishPlan struct {
+	store  published.Store
+	log    published.Log
+	tenant *tenant.Tenant
+	change admin.MappingChange
+}
+
+// prepare compares what a mapping makes of the shop's users with what the one
+// that counts makes of them.
+func (p *publication) prepare(c *cobra.Command, name string, source func(published.Store, published.Log) ([]byte, error)) (publishPlan, *mapping.Mapping, error) {
+	function, err := p.open(c, relayfn.Reconcile, localstack.Reconcile)
+	if err != nil {
+		return publishPlan{}, nil, err
+	}
+	plan := publishPlan{store: function.Published()}
+	if plan.log, err = plan.store.Log(c.Context()); err != nil {
+		return plan, nil, err
+	}
+	raw, err := source(plan.store, plan.log)
+	if err != nil {
+		return plan, nil, err
+	}
+	m, err := function.Parse(name, raw)
+	if err != nil {
+		return plan, nil, err
+	}
+	current, ok := plan.log.Current()
+	if ok && current.Digest == m.Digest() {
+		return plan, m, nil
+	}
+	var old *mapping.Mapping
+	if ok {
+		if old, err = p.current(c, function, plan.store, current); err != nil {
+			return plan, nil, err
+		}
+	}
+	function.Try(m)
+	if plan.tenant, err = function.Tenant(c.Context()); err != nil {
+		return plan, nil, err
+	}
+	plan.change, err = admin.CompareMappings(c.Context(), plan.tenant, old)
+	return plan, m, err
+}
+
+// current reads the mapping that counts. One that cannot be read hinders nobody
+// from publishing another.
+func (p *publication) current(c *cobra.Command, function *relayfn.Function, store published.Store, e published.Entry) (*mapping.Mapping, error) {
+	source, err := store.Source(c.Context(), e.Digest)
+	if err == nil {
+		var m *mapping.Mapping
+		if m, err = function.Parse("published mapping "+e.Short(), source); err == nil {
+			return m, nil
+		}
+	}
+	if c.Context().Err() != nil {
+		return nil, err
+	}
+	say(c.ErrOrStderr(), "The published mapping %s cannot be compared with: %v\n", e.Short(), err)
+	return nil, nil
+}
+
+// agreed shows what would change, and asks.
+func (p *publication) agreed(c *cobra.Command, plan publishPlan, what string) error {
+	if p.yes {
+		return nil
+	}
+	out := c.ErrOrStderr()
+	say(out, "%s", describe(plan))
+	say(out, "%s The relay works by it within a minute; the next reconcile sends whoever differs.\nType yes to go on: ", what)
+	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("not confirmed; nothing was published")
+	}
+	return nil
+}
+
+func describe(plan publishPlan) string {
+	var b strings.Builder
+	ch := plan.change
+	if _, ok := plan.log.Current(); ok {
+		fmt.Fprintf(&b, "Of %s the mapping makes something else than the one that counts for %d.\n", count(ch.Users, "user"), ch.Changed)
+	} else {
+		fmt.Fprintf(&b, "No mapping was published yet, so there is none to compare with. It makes something of %d of %s.\n", ch.Changed, count(ch.Users, "user"))
+	}
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row(w, "FIELD", "USERS", "UNREADABLE", "")
+	for _, name := range slices.Sorted(maps.Keys(ch.Fields)) {
+		f := ch.Fields[name]
+		note := ""
+		switch {
+		case f.Dropped:
+			note = "no longer written: what Yappli holds stays"
+		case f.WasUnreadable != f.Unreadable:
+			note = fmt.Sprintf("unreadable before: %d", f.WasUnreadable)
+		}
+		row(w, name, fmt.Sprint(f.Changed), fmt.Sprint(f.Unreadable), note)
+	}
+	_ = w.Flush()
+	return b.String()
+}
+
+// done asks for a reconcile and says what was published.
+func (p *publication) done(c *cobra.Command, plan publishPlan, e published.Entry, sentence string) error {
+	// An interruption would only leave the members as they are for longer.
+	if err := plan.tenant.State.Wanted.Ask(context.WithoutCancel(c.Context()), time.Now()); err != nil {
+		return fmt.Errorf("the mapping %s is published, but no reconcile is asked for: start ReconcileLoop: %w", e.Short(), err)
+	}
+	return p.say(c, publishedAnswer{e.Digest, &plan.change}, "%s %s counts now. The relay works by it within a minute; a reconcile is asked for, and its schedule starts it.", sentence, e.Short())
+}
+
+func (p *publication) entry() published.Entry {
+	e := published.Entry{At: time.Now().UTC().Truncate(time.Second), Why: p.why}
+	if u, err := user.Current(); err == nil {
+		e.By = u.Username
+	}
+	return e
+}
+
+func newMappingPut() *cobra.Command {
+	var p publication
+	c := &cobra.Command{
+		Use:   "put FILE",
+		Short: "Publish a mapping: the relay works by it within a minute, without a deployment",
+		Long: "Checks the mapping, reads the shop's users, and says of how many it makes something else than the one\n" +
+			"that counts, field by field. Once you agree, it stores the file in the stack's bucket under its digest,\n" +
+			"lets it count, and asks for a reconcile, which sends whoever differs to the relay. A job under way that\n" +
+			"began by the former mapping writes nothing and begins again. 'mapping log' tells who published what,\n" +
+			"'mapping undo' takes it back. Once one is published, the mapping that was deployed counts no more.\n\n" + ownSettings,
+		Example: "  hikyaku mapping put mapping.yaml --env-vars stack.json --why 'new membership card'",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, a []string) error {
+			source, err := os.ReadFile(a[0])
+			if err != nil {
+				return err
+			}
+			plan, m, err := p.prepare(c, a[0], func(published.Store, published.Log) ([]byte, error) { return source, nil })
+			if err != nil {
+				return err
+			}
+			if plan.tenant == nil {
+				return p.say(c, publishedAnswer{Digest: m.Digest()}, "This mapping counts already; nothing was changed.")
+			}
+			if err := p.agreed(c, plan, "This publishes "+visible(a[0])+"."); err != nil {
+				return err
+			}
+			e := p.entry()
+			e.Digest = m.Digest()
+			if err := plan.store.Put(c.Context(), plan.log, source, e); err != nil {
+				return fmt.Errorf("publishing the mapping: %w", err)
+			}
+			return p.done(c, plan, e, "Mapping")
+		},
+	}
+	p.add(c)
+	return c
+}
+
+func newMappingUndo() *cobra.Command {
+	var p publication
+	c := &cobra.Command{
+		Use:   "undo",
+		Short: "Let the mapping count again that counted before",
+		Long: "Takes the last 'mapping put' back, as 'mapping put' of the one before it would: it says what changes, asks,\n" +
+			"and asks for a reconcile. A column that only the mapping taken back wrote keeps what it was filled with:\n" +
+			"the relay knows no older value. Run again, it goes back one more.\n\n" + ownSettings,
+		Example: "  hikyaku mapping undo --env-vars stack.json --why 'wrong column'",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			plan, m, err := p.prepare(c, "the mapping before", func(store published.Store, log published.Log) ([]byte, error) {
+				before, ok := log.Before()
+				if !ok {
+					return nil, published.ErrNothingBefore
+				}
+				return store.Source(c.Context(), before.Digest)
+			})
+			if err != nil {
+				return err
+			}
+			if plan.tenant == nil {
+				return p.say(c, publishedAnswer{Digest: m.Digest()}, "This mapping counts already; nothing was changed.")
+			}
+			if err := p.agreed(c, plan, "This takes the last mapping back, to "+m.ShortDigest()+"."); err != nil {
+				return err
+			}
+			e, err := plan.store.Undo(c.Context(), plan.log, p.entry())
+			if err != nil {
+				return fmt.Errorf("taking the mapping back: %w", err)
+			}
+			return p.done(c, plan, e, "Taken back: mapping")
+		},
+	}
+	p.add(c)
+	return c
+}
+
+func newMappingLog() *cobra.Command {
+	var f stackFlags
+	var asJSON bool
+	var show string
+	c := &cobra.Command{
+		Use:   "log",
+		Short: "List who published which mapping, and when",
+		Long: "Prints what was published, the oldest first; the last line is the mapping that counts. With --show it\n" +
+			"prints the file of one of them instead. Times are UTC.",
+		Example: "  hikyaku mapping log --prefix hikyaku --bucket my-bucket\n  hikyaku mapping log --show 3f0c5b1a9d22 > mapping.yaml",
+		Args:    noCommand,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, base, err := f.open(c)
+			if err != nil {
+				return err
+			}
+			store := published.Store{Objects: base.Objects, Prefix: base.Common.Prefix}
+			log, err := store.Log(c.Context())
+			switch {
+			case err != nil:
+				return err
+			case show != "":
+				return printPublished(c, store, log, show)
+			case asJSON:
+				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"entries": append([]published.Entry{}, log.Entries...)})
+			case len(log.Entries) == 0:
+				say(c.OutOrStdout(), "No mapping was published under %s: the one that was deployed counts.\n", visible(base.Common.Prefix))
+				return nil
+			}
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, e := range log.Entries {
+				how := "put"
+				if e.Undo {
+					how = "undo"
+				}
+				row(w, e.At.UTC().Format(time.RFC3339), e.Short(), how, visible(cmp.Or(e.By, "-")), visible(e.Why))
+			}
+			return w.Flush()
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	c.Flags().StringVar(&show, "show", "", "digest, or its first characters, of a mapping to print")
+	return c
+}
+
+func printPublished(c *cobra.Command, store published.Store, log published.Log, digest string) error {
+	for _, e := range slices.Backward(log.Entries) {
+		if strings.HasPrefix(e.Digest, digest) {
+			source, err := store.Source(c.Context(), e.Digest)
+			if err != nil {
+				return err
+			}
+			_, err = c.OutOrStdout().Write(source)
+			return err
+		}
+	}
+	return fmt.Errorf("no mapping of the digest %s was published here: see 'hikyaku mapping log'", visible(digest))
+}

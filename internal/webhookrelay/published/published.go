@@ -1,0 +1,184 @@
+// Package published keeps the mappings that a shop has published in its bucket,
+// so that a mapping changes without a deployment: each under the digest of its
+// bytes, and one document that says which of them counts.
+//
+//	{prefix}/config/mapping/{sha256}.yaml
+//	{prefix}/config/mapping/pointer
+//
+// Functions read it through a Reader; the command line writes it through a Store.
+package published
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/webhookrelay/mapping"
+)
+
+const (
+	folder   = "/config/mapping/"
+	file     = ".yaml"
+	mostFile = 1 << 20 // a mapping is refused by its parser from a quarter of that
+	mostLog  = 500     // entries that the pointer keeps
+)
+
+// ErrNothingBefore says that an undo has nothing to go back to.
+var ErrNothingBefore = errors.New("there is nothing to go back to: no mapping was published before the one that counts; publish the file that you want with 'hikyaku mapping put FILE'")
+
+// An Entry says that a mapping counted from then on.
+type Entry struct {
+	Digest string    `json:"digest"` // SHA-256 of the file, in hex
+	At     time.Time `json:"at"`
+	By     string    `json:"by,omitempty"`
+	Why    string    `json:"why,omitempty"`
+	Undo   bool      `json:"undo,omitempty"` // it counted before, and the one after it was taken back
+}
+
+// Short is enough of a digest to tell mappings apart in a line.
+func (e Entry) Short() string { return e.Digest[:min(12, len(e.Digest))] }
+
+// A Log is what the pointer says, as it was read.
+type Log struct {
+	Entries []Entry // oldest first; the last one counts
+
+	document objectstore.Document
+}
+
+// data is what the pointer's document holds.
+type data struct {
+	Entries []Entry `json:"entries"`
+}
+
+// Current is the entry that counts. ok is false where nothing was published yet.
+func (l Log) Current() (e Entry, ok bool) {
+	if len(l.Entries) == 0 {
+		return e, false
+	}
+	return l.Entries[len(l.Entries)-1], true
+}
+
+// Before is the entry that an undo brings back.
+func (l Log) Before() (e Entry, ok bool) {
+	var put []Entry // those not taken back
+	for _, e := range l.Entries {
+		switch {
+		case !e.Undo:
+			put = append(put, e)
+		case len(put) > 1:
+			put = put[:len(put)-1]
+		}
+	}
+	if len(put) < 2 {
+		return e, false
+	}
+	return put[len(put)-2], true
+}
+
+// A Store is where a stack's mappings lie.
+type Store struct {
+	Objects objectstore.Store
+	Prefix  string // of the stack
+}
+
+func (s Store) key(digest string) string { return s.Prefix + folder + digest + file }
+
+// Log reads the pointer.
+func (s Store) Log(ctx context.Context) (Log, error) {
+	document, err := objectstore.ReadDocument(ctx, s.Objects, s.Prefix+folder+"pointer")
+	if err != nil {
+		return Log{}, err
+	}
+	var d data
+	if err := document.Decode(&d); err != nil {
+		return Log{}, err
+	}
+	return Log{d.Entries, document}, nil
+}
+
+// Source reads the file of a mapping, and refuses one that is not what its name
+// says.
+func (s Store) Source(ctx context.Context, digest string) ([]byte, error) {
+	_, body, err := s.Objects.Get(ctx, s.key(digest))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", s.key(digest), err)
+	}
+	defer func() { _ = body.Close() }()
+	source, err := io.ReadAll(io.LimitReader(body, mostFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", s.key(digest), err)
+	}
+	if mapping.DigestOf(source) != digest {
+		return nil, fmt.Errorf("reading %s: its content has another digest than its name; publish the mapping again with 'hikyaku mapping put FILE'", s.key(digest))
+	}
+	return source, nil
+}
+
+// everPublished reports whether a mapping lies in the folder: then a pointer that
+// is missing was there.
+func (s Store) everPublished(ctx context.Context) (bool, error) {
+	for info, err := range s.Objects.List(ctx, s.Prefix+folder, "") {
+		if err != nil {
+			return false, err
+		}
+		if strings.HasSuffix(info.Key, file) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Put publishes a mapping, if the log is still as it was read. Its file is stored
+// before the pointer names it, and after a pointer exists.
+func (s Store) Put(ctx context.Context, from Log, source []byte, e Entry) error {
+	var err error
+	if !from.document.Exists() {
+		if from.document, err = from.document.Replace(ctx, s.Objects, data{}); err != nil {
+			return changed(err)
+		}
+	}
+	e.Digest = mapping.DigestOf(source)
+	_, err = s.Objects.Put(ctx, objectstore.Object{
+		Key: s.key(e.Digest), Body: bytes.NewReader(source), Size: int64(len(source)), ContentType: "application/yaml",
+		Condition: objectstore.Condition{Absent: true}, SHA256: e.Digest,
+	})
+	if errors.Is(err, objectstore.ErrConflict) {
+		_, err = s.Source(ctx, e.Digest) // it is there already
+	}
+	if err != nil {
+		return err
+	}
+	return s.append(ctx, from, e)
+}
+
+// Undo lets the mapping count again that counted before the current one.
+func (s Store) Undo(ctx context.Context, from Log, e Entry) (Entry, error) {
+	before, ok := from.Before()
+	if !ok {
+		return e, ErrNothingBefore
+	}
+	if _, err := s.Source(ctx, before.Digest); err != nil {
+		return e, err
+	}
+	e.Digest, e.Undo = before.Digest, true
+	return e, s.append(ctx, from, e)
+}
+
+func (s Store) append(ctx context.Context, from Log, e Entry) error {
+	entries := append(slices.Clone(from.Entries), e)
+	_, err := from.document.Replace(ctx, s.Objects, data{entries[max(0, len(entries)-mostLog):]})
+	return changed(err)
+}
+
+func changed(err error) error {
+	if errors.Is(err, objectstore.ErrConflict) {
+		return fmt.Errorf("somebody else has published a mapping meanwhile; see 'hikyaku mapping log', and try again: %w", err)
+	}
+	return err
+}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
 )
 
 // A Mapping feeds a queue to a function, as an event source mapping with
@@ -49,24 +51,6 @@ func (a *AWS) Poll(ctx context.Context, m Mapping) error {
 	return nil
 }
 
-type sqsRecord struct {
-	MessageID         string                    `json:"messageId"`
-	ReceiptHandle     string                    `json:"receiptHandle"`
-	Body              string                    `json:"body"`
-	Attributes        map[string]string         `json:"attributes"`
-	MessageAttributes map[string]eventAttribute `json:"messageAttributes"`
-	MD5OfBody         string                    `json:"md5OfBody"`
-	EventSource       string                    `json:"eventSource"`
-	EventSourceARN    string                    `json:"eventSourceARN"`
-	Region            string                    `json:"awsRegion"`
-}
-
-type eventAttribute struct {
-	StringValue string `json:"stringValue,omitempty"`
-	BinaryValue []byte `json:"binaryValue,omitempty"`
-	DataType    string `json:"dataType"`
-}
-
 // pollOnce receives one batch, invokes the function and settles the messages.
 func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
 	a.door.count("sqs.ReceiveMessage")
@@ -78,7 +62,7 @@ func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
 		}
 		return
 	}
-	payload, err := json.Marshal(map[string][]sqsRecord{"Records": records(m.Queue, received)})
+	payload, err := json.Marshal(events.SQSEvent{Records: records(m.Queue, received)})
 	if err != nil {
 		a.log.ErrorContext(ctx, "writing an event failed", "queue", m.Queue, "err", err)
 		return
@@ -105,16 +89,20 @@ func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
 	}
 }
 
-func records(queue string, received []delivery) []sqsRecord {
-	out := make([]sqsRecord, 0, len(received))
+func records(queue string, received []delivery) []events.SQSMessage {
+	out := make([]events.SQSMessage, 0, len(received))
 	for _, d := range received {
-		attributes := map[string]eventAttribute{}
+		attributes := map[string]events.SQSMessageAttribute{}
 		for name, v := range d.MessageAttributes {
-			attributes[name] = eventAttribute{StringValue: v.StringValue, BinaryValue: v.BinaryValue, DataType: v.DataType}
+			shown := events.SQSMessageAttribute{BinaryValue: v.BinaryValue, DataType: v.DataType, StringListValues: []string{}, BinaryListValues: [][]byte{}}
+			if v.StringValue != "" {
+				shown.StringValue = &v.StringValue
+			}
+			attributes[name] = shown
 		}
-		out = append(out, sqsRecord{
-			MessageID: d.MessageID, ReceiptHandle: d.ReceiptHandle, Body: d.Body, Attributes: d.Attributes, MessageAttributes: attributes,
-			MD5OfBody: d.MD5OfBody, EventSource: "aws:sqs", EventSourceARN: QueueARN(queue), Region: Region,
+		out = append(out, events.SQSMessage{
+			MessageId: d.MessageID, ReceiptHandle: d.ReceiptHandle, Body: d.Body, Attributes: d.Attributes, MessageAttributes: attributes,
+			Md5OfBody: d.MD5OfBody, Md5OfMessageAttributes: d.MD5OfMessageAttributes, EventSource: "aws:sqs", EventSourceARN: QueueARN(queue), AWSRegion: Region,
 		})
 	}
 	return out
@@ -124,19 +112,15 @@ func records(queue string, received []delivery) []sqsRecord {
 // service, an empty answer means none, and one that names an empty or unknown
 // id, or is no such answer, fails the batch.
 func readFailures(answer []byte, received []delivery) (failed []string, ok bool) {
-	var body struct {
-		Failures []struct {
-			ID *string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
-	}
+	var body events.SQSEventResponse
 	if len(answer) > 0 && json.Unmarshal(answer, &body) != nil {
 		return nil, false
 	}
-	for _, f := range body.Failures {
-		if f.ID == nil || !slices.ContainsFunc(received, func(d delivery) bool { return d.MessageID == *f.ID }) {
+	for _, f := range body.BatchItemFailures {
+		if !slices.ContainsFunc(received, func(d delivery) bool { return d.MessageID == f.ItemIdentifier }) {
 			return nil, false
 		}
-		failed = append(failed, *f.ID)
+		failed = append(failed, f.ItemIdentifier)
 	}
 	return failed, true
 }

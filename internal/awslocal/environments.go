@@ -50,7 +50,7 @@ func (e *environments) free(used *environment) {
 	e.idle = append(e.idle, used)
 }
 
-// redirected is a writer whose end can be moved.
+// redirected is a writer for several goroutines, whose end can be moved.
 type redirected struct {
 	mu sync.Mutex
 	to io.Writer
@@ -62,7 +62,7 @@ func (r *redirected) set(to io.Writer) {
 	r.to = to
 }
 
-// Write passes p on.
+// Write passes p on whole.
 func (r *redirected) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

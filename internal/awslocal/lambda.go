@@ -100,7 +100,7 @@ func (f *functions) register(add Function) error {
 	}
 	made := &function{Function: add, all: f, registered: f.now(), slots: make(chan struct{}, add.Concurrency)}
 	if add.Output != nil {
-		made.Output = &sharedWriter{to: add.Output}
+		made.Output = &redirected{to: add.Output} // several environments write to it
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

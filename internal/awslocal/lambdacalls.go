@@ -2,7 +2,6 @@ package awslocal
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -214,7 +213,7 @@ func (l lambdaCalls) serveList(w http.ResponseWriter, r *http.Request, _ string)
 		}
 		out.Functions = append(out.Functions, target{l.byName[name], functionARN(name)}.entry())
 	}
-	return writeJSON(w, out)
+	return writeJSON(w, http.StatusOK, "application/json", out)
 }
 
 func (l lambdaCalls) serveConfiguration(w http.ResponseWriter, r *http.Request, name string) error {
@@ -225,26 +224,14 @@ func (l lambdaCalls) serveConfiguration(w http.ResponseWriter, r *http.Request, 
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, found.entry())
-}
-
-func writeJSON(w http.ResponseWriter, answer any) error {
-	body, err := json.Marshal(answer)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body)
-	return nil
+	return writeJSON(w, http.StatusOK, "application/json", found.entry())
 }
 
 func refuseLambda(w http.ResponseWriter, _ *http.Request, no *refusal) {
 	w.Header().Set("X-Amzn-Errortype", no.Code)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(max(no.Status, http.StatusBadRequest))
 	body := map[string]string{"Type": "User", "Message": no.Message}
 	if no.Reason != "" {
 		body["Reason"] = no.Reason
 	}
-	_ = json.NewEncoder(w).Encode(body)
+	_ = writeJSON(w, max(no.Status, http.StatusBadRequest), "application/json", body)
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -54,19 +53,14 @@ type owner struct{ ID string }
 func newListing(r *http.Request, at place) (listing, error) {
 	q := r.URL.Query()
 	page := listing{
-		Namespace: s3Namespace, Name: at.bucket, Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), EncodingType: q.Get("encoding-type"), MaxKeys: maxKeys,
+		Namespace: s3Namespace, Name: at.bucket, Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), EncodingType: q.Get("encoding-type"),
 	}
 	if page.EncodingType != "" && page.EncodingType != "url" {
 		return listing{}, refuse("InvalidArgument", "Invalid Encoding Method specified in Request")
 	}
-	if asked := q.Get("max-keys"); asked != "" {
-		n, err := strconv.Atoi(asked)
-		if err != nil || n < 0 {
-			return listing{}, refuse("InvalidArgument", "Argument max-keys must be an integer between 0 and 2147483647")
-		}
-		page.MaxKeys = min(n, page.MaxKeys)
-	}
-	return page, nil
+	var err error
+	page.MaxKeys, err = number(r, "max-keys", maxKeys, maxKeys)
+	return page, err
 }
 
 const maxKeys = 1000 // of one page, and how many come unless fewer are asked for

@@ -82,7 +82,7 @@ func (o objectCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 	if kind := r.Header.Get(checksumHeader + "Type"); cmp.Or(kind, fullObject) != fullObject {
 		return refuse("InvalidRequest", "Value for x-amz-checksum-type header is invalid: an object that is put whole has only FULL_OBJECT, not %s", kind)
 	}
-	p, err := newPayloadBy(r, cmp.Or(algorithm, defaultChecksum))
+	p, err := newPayload(r, cmp.Or(algorithm, defaultChecksum))
 	if err != nil {
 		return err
 	}
@@ -90,9 +90,7 @@ func (o objectCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 	if err != nil {
 		return err
 	}
-	made := &object{blob: body, etag: p.etag(), headers: headers, checksum: http.Header{}, tags: tags}
-	made.checksum.Set(checksumHeader+p.algorithm, p.checksum())
-	made.checksum.Set(checksumHeader+"Type", fullObject)
+	made := &object{blob: body, etag: p.sums.etag(), headers: headers, checksum: p.sums.headers(), tags: tags}
 	if err := o.store(at, made, r.Header); err != nil {
 		body.remove()
 		return err

@@ -1,8 +1,7 @@
 package awslocal
 
 import (
-	"crypto/rand"
-	"math/big"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 )
@@ -73,20 +72,8 @@ func randomPassword(_ *http.Request, in passwordInput) (password, error) {
 		if each && i < len(kinds) {
 			from = kinds[i]
 		}
-		made[i] = from[below(len(from))]
+		made[i] = from[rand.IntN(len(from))]
 	}
-	for i := len(made) - 1; i > 0; i-- { // so that no kind has a place of its own
-		j := below(i + 1)
-		made[i], made[j] = made[j], made[i]
-	}
+	rand.Shuffle(length, func(i, j int) { made[i], made[j] = made[j], made[i] }) // so that no kind has a place of its own
 	return password{string(made)}, nil
-}
-
-// below returns a random number from 0 to n-1.
-func below(n int) int {
-	i, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
-	if err != nil {
-		panic(err) // it never fails: see crypto/rand
-	}
-	return int(i.Int64())
 }

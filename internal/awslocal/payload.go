@@ -42,21 +42,17 @@ var errTrailer = refuse("MalformedTrailerError", "The request contained trailing
 type payload struct {
 	io.Reader
 
-	request   *http.Request
-	trailer   http.Header // after an aws-chunked body
-	trailing  bool        // whether the checksum is to come in the trailer
-	named     bool        // whether the client brings a checksum
-	algorithm string      // key of checksums
-	sum       hash.Hash
-	md5       hash.Hash
-	sha256    hash.Hash // nil if the body is not signed
+	request  *http.Request
+	trailer  http.Header // after an aws-chunked body
+	trailing bool        // whether the checksum is to come in the trailer
+	named    bool        // whether the client brings a checksum
+	sums     sums
+	sha256   hash.Hash // nil if the body is not signed
 }
 
-func newPayload(r *http.Request) (*payload, error) { return newPayloadBy(r, defaultChecksum) }
-
-// newPayloadBy computes a checksum by fallback where the client names no other.
-func newPayloadBy(r *http.Request, fallback string) (*payload, error) {
-	p := &payload{request: r, trailer: http.Header{}, algorithm: fallback, md5: md5.New()} //nolint:gosec // as above
+// newPayload computes a checksum by fallback where the client names no other.
+func newPayload(r *http.Request, fallback string) (*payload, error) {
+	p := &payload{request: r, trailer: http.Header{}, sums: sums{algorithm: fallback, md5: md5.New()}} //nolint:gosec // as above
 	if err := p.choose(r.Header); err != nil {
 		return nil, err
 	}
@@ -65,8 +61,8 @@ func newPayloadBy(r *http.Request, fallback string) (*payload, error) {
 	if strings.HasPrefix(signed, "STREAMING-") {
 		body = &chunked{in: bufio.NewReader(r.Body), trailer: p.trailer}
 	}
-	p.sum = checksums[p.algorithm]()
-	hashes := []io.Writer{p.md5, p.sum}
+	p.sums.sum = checksums[p.sums.algorithm]()
+	hashes := []io.Writer{p.sums.md5, p.sums.sum}
 	if len(signed) == hex.EncodedLen(sha256.Size) {
 		p.sha256 = sha256.New()
 		hashes = append(hashes, p.sha256)
@@ -81,7 +77,7 @@ func (p *payload) choose(h http.Header) error {
 	brought := 0
 	for name := range checksums {
 		if n := len(h.Values(checksumHeader + name)); n > 0 {
-			p.algorithm, brought = name, brought+n
+			p.sums.algorithm, brought = name, brought+n
 		}
 	}
 	for _, declared := range h.Values(trailerHeader) {
@@ -89,7 +85,7 @@ func (p *payload) choose(h http.Header) error {
 		if !ok || checksums[name] == nil {
 			return refuse("InvalidRequest", "The value specified in the x-amz-trailer header is not supported: %s", declared)
 		}
-		p.algorithm, p.trailing, brought = name, true, brought+1
+		p.sums.algorithm, p.trailing, brought = name, true, brought+1
 	}
 	p.named = brought > 0
 	if brought > 1 {
@@ -106,9 +102,9 @@ func (p *payload) brought() ([]string, error) {
 		if len(p.trailer) > 0 {
 			return nil, errTrailer
 		}
-		return p.request.Header.Values(checksumHeader + p.algorithm), nil
+		return p.request.Header.Values(checksumHeader + p.sums.algorithm), nil
 	}
-	sums := p.trailer.Values(checksumHeader + p.algorithm)
+	sums := p.trailer.Values(checksumHeader + p.sums.algorithm)
 	if len(p.trailer) != 1 || len(sums) != 1 {
 		return nil, errTrailer
 	}
@@ -123,19 +119,15 @@ func (p *payload) check() error {
 	switch {
 	case err != nil:
 		return err
-	case len(sums) > 0 && !slices.Contains(sums, p.checksum()):
-		return refuse("BadDigest", "The %s you specified did not match the calculated checksum.", p.algorithm)
-	case h.Get("Content-Md5") != "" && h.Get("Content-Md5") != base64.StdEncoding.EncodeToString(p.md5.Sum(nil)):
+	case len(sums) > 0 && !slices.Contains(sums, p.sums.checksum()):
+		return refuse("BadDigest", "The %s you specified did not match the calculated checksum.", p.sums.algorithm)
+	case h.Get("Content-Md5") != "" && h.Get("Content-Md5") != base64.StdEncoding.EncodeToString(p.sums.md5.Sum(nil)):
 		return refuse("BadDigest", "The Content-MD5 you specified did not match what we received.")
 	case p.sha256 != nil && h.Get("X-Amz-Content-Sha256") != hex.EncodeToString(p.sha256.Sum(nil)):
 		return refuse("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
 	return nil
 }
-
-func (p *payload) checksum() string { return base64.StdEncoding.EncodeToString(p.sum.Sum(nil)) }
-
-func (p *payload) etag() string { return `"` + hex.EncodeToString(p.md5.Sum(nil)) + `"` }
 
 // chunked undoes the aws-chunked coding. Chunk signatures are not checked.
 type chunked struct {

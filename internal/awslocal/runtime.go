@@ -342,16 +342,3 @@ func (p *process) answer(w http.ResponseWriter, r *http.Request, kind string) {
 	}
 	w.WriteHeader(status)
 }
-
-// A sharedWriter lets several processes write to one writer.
-type sharedWriter struct {
-	mu sync.Mutex
-	to io.Writer
-}
-
-// Write passes p on whole.
-func (s *sharedWriter) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.to.Write(p)
-}

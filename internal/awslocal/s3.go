@@ -232,41 +232,32 @@ func writeXML(w http.ResponseWriter, status int, v any) error {
 // document reads a body that is XML into v, and refuses what it has beside the
 // elements that an operation serves. No body leaves v as it is.
 func document(r *http.Request, operation string, v any, elements ...string) error {
-	p, raw, err := readDocument(r, operation)
-	if err != nil {
-		return err
-	}
-	if err := p.check(); err != nil || len(raw) == 0 {
-		return err
-	}
-	return decode(raw, operation, v, elements)
+	return readDocument(r, operation, v, false, elements)
 }
 
 // checkedDocument is document for operations whose body must bring a digest.
 func checkedDocument(r *http.Request, operation string, v any, elements ...string) error {
-	p, raw, err := readDocument(r, operation)
+	return readDocument(r, operation, v, true, elements)
+}
+
+func readDocument(r *http.Request, operation string, v any, needsDigest bool, elements []string) error {
+	p, err := newPayload(r, defaultChecksum)
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(io.LimitReader(p, maxDocument+1))
 	switch {
 	case err != nil:
 		return err
-	case !p.named && r.Header.Get("Content-Md5") == "":
+	case len(raw) > maxDocument:
+		return refuse("EntityTooLarge", "The document of s3 %s is above %d bytes", operation, maxDocument)
+	case needsDigest && !p.named && r.Header.Get("Content-Md5") == "":
 		return refuse("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	}
-	if err := p.check(); err != nil {
+	if err := p.check(); err != nil || len(raw) == 0 && !needsDigest {
 		return err
 	}
 	return decode(raw, operation, v, elements)
-}
-
-func readDocument(r *http.Request, operation string) (*payload, []byte, error) {
-	p, err := newPayload(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	raw, err := io.ReadAll(io.LimitReader(p, maxDocument+1))
-	if err == nil && len(raw) > maxDocument {
-		err = refuse("EntityTooLarge", "The document of s3 %s is above %d bytes", operation, maxDocument)
-	}
-	return p, raw, err
 }
 
 func decode(raw []byte, operation string, v any, served []string) error {

@@ -3,8 +3,6 @@ package awslocal
 import (
 	"errors"
 	"net/http"
-
-	"hikyaku/internal/secretstore"
 )
 
 // secretBatches reads the values of several secrets.
@@ -42,14 +40,11 @@ func (s secretBatches) get(r *http.Request, in batchSecretsInput) (batchSecrets,
 	out.NextToken = next
 	for _, id := range ids {
 		value, err := s.secretsManager.get(r, getSecretInput{secretID: secretID{id}})
-		var fault *secretstore.Fault
 		var no *refusal
 		switch {
 		case err == nil:
 			out.SecretValues = append(out.SecretValues, value)
-		case errors.As(err, &fault):
-			out.Errors = append(out.Errors, batchSecretFault{id, fault.Code, fault.Message})
-		case errors.As(err, &no):
+		case errors.As(refused(err), &no):
 			out.Errors = append(out.Errors, batchSecretFault{id, no.Code, no.Message})
 		default:
 			return out, err

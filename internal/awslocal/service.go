@@ -30,6 +30,15 @@ func refuse(code, format string, args ...any) *refusal {
 	return &refusal{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// refused makes what the fake of Secrets Manager refuses a refusal.
+func refused(err error) error {
+	var fault *secretstore.Fault
+	if errors.As(err, &fault) {
+		return &refusal{Code: fault.Code, Message: fault.Message}
+	}
+	return err
+}
+
 // A service is one AWS service behind the count of calls and their faults.
 type service struct {
 	name      string
@@ -176,12 +185,8 @@ func (j jsonService) serve(w http.ResponseWriter, r *http.Request, name string) 
 		return refuse("SerializationException", "the body cannot be read or is above %d bytes", maxJSON)
 	}
 	answer, err := run(r, body)
-	var fault *secretstore.Fault
-	if errors.As(err, &fault) {
-		return &refusal{Code: fault.Code, Message: fault.Message}
-	}
 	if err != nil {
-		return err
+		return refused(err)
 	}
 	return j.write(w, http.StatusOK, answer)
 }
@@ -194,11 +199,15 @@ func (j jsonService) refuse(w http.ResponseWriter, _ *http.Request, no *refusal)
 }
 
 func (j jsonService) write(w http.ResponseWriter, status int, answer any) error {
+	return writeJSON(w, status, "application/x-amz-json-"+j.version, answer)
+}
+
+func writeJSON(w http.ResponseWriter, status int, mediaType string, answer any) error {
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/x-amz-json-"+j.version)
+	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 	return nil

@@ -175,7 +175,7 @@ func (o uploadCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 	if err != nil {
 		return err
 	}
-	p, err := newPayloadBy(r, u.sumBy())
+	p, err := newPayload(r, u.sumBy())
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (o uploadCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 	if err != nil {
 		return err
 	}
-	made := &uploadPart{blob: body, sums: sums{algorithm: p.algorithm, md5: p.md5, sum: p.sum}, modified: o.now()}
+	made := &uploadPart{blob: body, sums: p.sums, modified: o.now()}
 	if err := u.set(number, made); err != nil {
 		return err
 	}
@@ -200,9 +200,9 @@ func (o uploadCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 func (u *upload) takes(p *payload) error {
 	expected, actual := strings.ToLower(cmp.Or(u.algorithm, "null")), "null"
 	if p.named {
-		actual = strings.ToLower(p.algorithm)
+		actual = strings.ToLower(p.sums.algorithm)
 	}
-	if expected == actual || !p.named && u.kind == fullObject || u.algorithm == "" && p.algorithm == defaultChecksum {
+	if expected == actual || !p.named && u.kind == fullObject || u.algorithm == "" && p.sums.algorithm == defaultChecksum {
 		return nil
 	}
 	return refuse("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", expected, actual)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,27 +85,19 @@ func authorize(c *cobra.Command, provider string, f authorizeFlags) error {
 	if err != nil {
 		return fmt.Errorf("authorizing %s: %w; the code was not sent", provider, err)
 	}
-	if f.toStdout {
-		err = json.NewEncoder(c.OutOrStdout()).Encode(result)
-	} else {
-		err = writeReport(c.OutOrStdout(), tokenrefresh.Report{Results: []tokenrefresh.Result{result}}, s.base.Now())
-	}
-	return errors.Join(err, judge(tokenrefresh.Report{Results: []tokenrefresh.Result{result}}))
+	report := tokenrefresh.Report{Results: []tokenrefresh.Result{result}}
+	err = f.print(c, result, func(out io.Writer) error { return writeReport(out, report, s.base.Now()) })
+	return errors.Join(err, judge(report))
 }
 
 // authorizable reads the connection that a person is to authorize.
 func (s *stackRefresher) authorizable(ctx context.Context, provider string) (providers.Connection, error) {
-	name := secretstore.Name(s.base.Common.Prefix, provider, secretstore.ConnectionPart)
-	value, err := s.base.Secrets.Get(ctx, name, secretstore.Current)
+	connection, _, err := readConnection(ctx, s.base, provider)
 	if errors.Is(err, secretstore.ErrNotFound) {
-		return providers.Connection{}, fmt.Errorf("there is no secret %s: run 'hikyaku connect %s' first", name, provider)
+		err = fmt.Errorf("there is no secret %s: run 'hikyaku connect %s' first", connectionName(s.base, provider), provider)
 	}
 	if err != nil {
-		return providers.Connection{}, fmt.Errorf("reading %s: %w", name, err)
-	}
-	connection, err := providers.ParseConnection(value.Data)
-	if err != nil {
-		return connection, fmt.Errorf("reading %s: %w", name, err)
+		return connection, err
 	}
 	if connection.Kind != providers.OneTimePair && connection.Kind != providers.OneTimeCode {
 		return connection, fmt.Errorf("the connection of %s is of kind %q, which nobody authorizes: run 'hikyaku connect %s' and choose the app", provider, connection.Kind, provider)

@@ -32,7 +32,8 @@ import (
 
 func newConnect() *cobra.Command {
 	var prefix string
-	var unchecked, resetQuirks, asJSON bool
+	var unchecked, resetQuirks bool
+	var o output
 	c := &cobra.Command{
 		Use:   "connect PROVIDER | webhook",
 		Short: "Ask for what a provider needs, check it, and store it as its connection",
@@ -64,7 +65,7 @@ func newConnect() *cobra.Command {
 				return err
 			}
 			if a[0] == webhooksecret.Part {
-				return connectWebhook(c, base, asJSON)
+				return connectWebhook(c, base, o)
 			}
 			n := newConnection{base: base, provider: a[0], resetQuirks: resetQuirks, unchecked: unchecked}
 			connection, stored, checked, err := n.read(c)
@@ -74,45 +75,49 @@ func newConnect() *cobra.Command {
 			if changes := changesOf(stored, connection); changes != "" {
 				say(c.ErrOrStderr(), "%s", strings.TrimSuffix(changes, "\n"))
 			}
-			version, err := storeConnection(c.Context(), base, connection)
+			version, err := storeSecret(c.Context(), base, connectionName(base, connection.Provider), connection.Document())
 			if err != nil {
 				return err
 			}
-			name := secretstore.Name(base.Common.Prefix, connection.Provider, secretstore.ConnectionPart)
-			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"secret": name, "version": version, "check": checked})
-			}
+			name := connectionName(base, connection.Provider)
 			next := "The next run of tokenrefresh, within 5 minutes, makes its token."
 			if (connection.Kind == providers.OneTimePair || connection.Kind == providers.OneTimeCode) && connection.Code.Empty() {
 				next = "Next: hikyaku authorize " + connection.Provider
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Stored %s (%s). %s\n", name, checked, next)
-			return err
+			return o.say(c, map[string]string{"secret": name, "version": version, "check": checked}, "Stored %s (%s). %s", name, checked, next)
 		},
 	}
 	c.Flags().StringVar(&prefix, "prefix", "", "prefix of the stack's secrets (default: HIKYAKU_PREFIX)")
 	c.Flags().BoolVar(&unchecked, "unchecked", false, "store without trying the credentials")
 	c.Flags().BoolVar(&resetQuirks, "reset-quirks", false, "drop the quirks of the stored connection, which are kept otherwise")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	o.add(c)
 	return c
 }
 
 // storedConnection reads the connection that there is; the zero one if there is none,
 // or none that can be read.
 func storedConnection(ctx context.Context, base *lambdafn.Base, provider string) (providers.Connection, error) {
-	name := secretstore.Name(base.Common.Prefix, provider, secretstore.ConnectionPart)
-	value, err := base.Secrets.Get(ctx, name, secretstore.Current)
-	if errors.Is(err, secretstore.ErrNotFound) {
+	c, _, err := readConnection(ctx, base, provider)
+	if errors.Is(err, secretstore.ErrNotFound) || errors.Is(err, providers.ErrInvalid) { // whatever it is, it is replaced
 		return providers.Connection{}, nil
 	}
-	if err != nil {
-		return providers.Connection{}, fmt.Errorf("reading %s: %w", name, err)
+	return c, err
+}
+
+func connectionName(base *lambdafn.Base, provider string) string {
+	return secretstore.Name(base.Common.Prefix, provider, secretstore.ConnectionPart)
+}
+
+// readConnection reads a connection, and the version of the secret that holds it.
+func readConnection(ctx context.Context, base *lambdafn.Base, provider string) (c providers.Connection, value secretstore.Value, err error) {
+	name := connectionName(base, provider)
+	if value, err = base.Secrets.Get(ctx, name, secretstore.Current); err == nil {
+		c, err = providers.ParseConnection(value.Data)
 	}
-	c, err := providers.ParseConnection(value.Data)
 	if err != nil {
-		return providers.Connection{}, nil //nolint:nilerr // whatever it is, it is replaced
+		err = fmt.Errorf("reading %s: %w", name, err)
 	}
-	return c, nil
+	return c, value, err
 }
 
 // A newConnection is what a person connects.
@@ -274,11 +279,6 @@ func checkConnection(ctx context.Context, base *lambdafn.Base, c providers.Conne
 	return "checked: the provider accepts it", nil
 }
 
-// storeConnection writes the document as the current version.
-func storeConnection(ctx context.Context, base *lambdafn.Base, c providers.Connection) (version string, err error) {
-	return storeSecret(ctx, base, secretstore.Name(base.Common.Prefix, c.Provider, secretstore.ConnectionPart), c.Document())
-}
-
 // storeSecret makes a secret, or adds a version that becomes the current one.
 func storeSecret(ctx context.Context, base *lambdafn.Base, name string, document []byte) (version string, err error) {
 	version = uuid.NewString()
@@ -294,7 +294,7 @@ func storeSecret(ctx context.Context, base *lambdafn.Base, name string, document
 
 // connectWebhook makes the webhook's secret, or takes one from standard input,
 // and stores it. It shows nothing of it.
-func connectWebhook(c *cobra.Command, base *lambdafn.Base, asJSON bool) error {
+func connectWebhook(c *cobra.Command, base *lambdafn.Base, o output) error {
 	secret, made, err := webhookSecret(c.InOrStdin())
 	if err != nil {
 		return err
@@ -304,12 +304,8 @@ func connectWebhook(c *cobra.Command, base *lambdafn.Base, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"secret": name, "version": version, "check": made})
-	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "Stored %s (%s). Every instance accepts it within 5 minutes; the one before stays valid until this command runs again.\n"+
-		"Next, and if it replaced another one after these 5 minutes: hikyaku hooks register --url URL (the output WebhookUrl)\n", name, made)
-	return err
+	return o.say(c, map[string]string{"secret": name, "version": version, "check": made}, "Stored %s (%s). Every instance accepts it within 5 minutes; the one before stays valid until this command runs again.\n"+
+		"Next, and if it replaced another one after these 5 minutes: hikyaku hooks register --url URL (the output WebhookUrl)", name, made)
 }
 
 // webhookSecret reads a document, and makes one where there is none.

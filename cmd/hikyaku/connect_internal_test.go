@@ -59,7 +59,7 @@ func newConnecting(t *testing.T) *connecting {
 
 func (c *connecting) store(connection providers.Connection) {
 	c.t.Helper()
-	if _, err := storeConnection(context.Background(), c.base, connection); err != nil {
+	if _, err := storeSecret(context.Background(), c.base, connectionName(c.base, connection.Provider), connection.Document()); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,11 +29,13 @@ import (
 
 // exportFlags say where an export's tokens come from and its files go.
 type exportFlags struct {
-	stack        stackFlags
-	to           string
-	sandbox      bool
-	records      int
-	logs, asJSON bool
+	output
+
+	stack   stackFlags
+	to      string
+	sandbox bool
+	records int
+	logs    bool
 }
 
 func (f *exportFlags) add(c *cobra.Command) {
@@ -43,7 +44,7 @@ func (f *exportFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.to, "to", "", "s3://bucket/prefix or a directory (default: the stack's own bucket and prefix)")
 	flags.BoolVar(&f.sandbox, "sandbox", false, "read a sandbox that is started for this command, instead of the provider")
 	flags.IntVar(&f.records, "records", 120, "with --sandbox: records in each dataset")
-	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	f.output.add(c)
 }
 
 const toPipe = "-"
@@ -55,10 +56,7 @@ func (f *exportFlags) open(c *cobra.Command, name string) (*exportfn.Direct, exp
 	if err != nil {
 		return nil, export.Dataset{}, err
 	}
-	e.Out = io.Discard
-	if f.logs {
-		e.Out = c.ErrOrStderr()
-	}
+	e.Out = logsOf(c, f.logs)
 	target, err := f.target()
 	if err != nil {
 		return nil, export.Dataset{}, err
@@ -213,10 +211,8 @@ func newExport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.asJSON {
-				err = json.NewEncoder(c.OutOrStdout()).Encode(answer)
-			} else if answer.Status == export.Done {
-				_, err = fmt.Fprintf(c.OutOrStdout(), "Exported %s: %s\n", runOutcome(c.Context(), direct.Objects, answer, f.place), f.place(answer.Manifest))
+			if f.asJSON || answer.Status == export.Done {
+				err = f.say(c, answer, "Exported %s: %s", runOutcome(c.Context(), direct.Objects, answer, f.place), f.place(answer.Manifest))
 			}
 			return errors.Join(err, f.doubt(c.Context(), direct.Objects, answer))
 		},

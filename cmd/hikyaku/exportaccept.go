@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -56,7 +55,7 @@ func scheduled(run string) string {
 
 func newExportAccept() *cobra.Command {
 	var by, reason, bucket string
-	var asJSON bool
+	var o output
 	c := &cobra.Command{
 		Use:   "accept DOUBT --reason TEXT",
 		Short: "Publish a run that is in doubt, because you know better",
@@ -87,18 +86,14 @@ func newExportAccept() *cobra.Command {
 			if answer.Status == export.Busy {
 				return fmt.Errorf("another process works on this run until %s at the latest; call again then", answer.Until.Format(time.RFC3339))
 			}
-			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(answer)
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Published as %s: %s: %s\n", answer.State, runOutcome(c.Context(), at.store, answer, where), where(answer.Manifest))
-			return err
+			return o.say(c, answer, "Published as %s: %s: %s", answer.State, runOutcome(c.Context(), at.store, answer, where), where(answer.Manifest))
 		},
 	}
 	flags := c.Flags()
 	flags.StringVar(&reason, "reason", "", "why the run is right although it is in doubt")
 	flags.StringVar(&by, "by", "", "who says so (default: the user of this machine)")
 	flags.StringVar(&bucket, "bucket", os.Getenv("HIKYAKU_BUCKET"), "the bucket, where DOUBT is a key")
-	flags.BoolVar(&asJSON, "json", false, "print one JSON object")
+	o.add(c)
 	return c
 }
 

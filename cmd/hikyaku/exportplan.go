@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -122,10 +121,7 @@ func newExportPlan() *cobra.Command {
 			}
 			e := estimateOf(rows, rowBytes, pace, d.Unordered)
 			e.Dataset, e.Run, e.Window = a[0], run.ID, answer.Window
-			if f.asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(e)
-			}
-			return e.write(c.OutOrStdout())
+			return f.print(c, e, e.write)
 		},
 	}
 	f.add(c)

@@ -51,11 +51,7 @@ func newHistory() *cobra.Command {
 			if user <= 0 {
 				return &usageError{errors.New("history needs --user ID: the number of a SuperSaaS user")}
 			}
-			function, err := f.open(c, relayfn.Relay, localstack.Relay)
-			if err != nil {
-				return err
-			}
-			t, err := function.Tenant(c.Context())
+			function, t, err := f.tenant(c, relayfn.Relay, localstack.Relay)
 			if err != nil {
 				return err
 			}

@@ -2,11 +2,9 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"strings"
 	"text/tabwriter"
@@ -25,16 +23,17 @@ import (
 
 // hookFlags say which account and which address.
 type hookFlags struct {
+	output
+
 	stack     stackFlags
 	url, vars string
-	asJSON    bool
 }
 
 func (f *hookFlags) add(c *cobra.Command) {
 	f.stack.add(c)
 	c.Flags().StringVar(&f.url, "url", "", "where the relay takes webhooks, without the secret (default: HIKYAKU_WEBHOOK_URL)")
 	c.Flags().StringVar(&f.vars, "env-vars", "", "file with the function's variables, as 'sam local invoke --env-vars' takes it: HIKYAKU_WEBHOOK_URL among them")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	f.output.add(c)
 }
 
 // A hookUse says what an address is for.
@@ -51,16 +50,9 @@ const addressMissing = "--url URL is missing, and HIKYAKU_WEBHOOK_URL is not set
 // open opens the stack's account.
 func (f *hookFlags) open(c *cobra.Command, use hookUse) (*lambdafn.Base, admin.Hooks, error) {
 	none := admin.Hooks{}
-	e, err := clibase.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+	e, err := f.stack.environ(c, f.vars, localstack.Reconcile)
 	if err != nil {
 		return nil, none, err
-	}
-	if f.vars != "" {
-		vars, err := readVars(f.vars, localstack.Reconcile)
-		if err != nil {
-			return nil, none, err
-		}
-		maps.Copy(e.Vars, vars)
 	}
 	stacks := asFolder(e.Vars["HIKYAKU_WEBHOOK_URL"])
 	address := cmp.Or(asFolder(f.url), stacks)
@@ -160,13 +152,10 @@ func newHooksList() *cobra.Command {
 					rows[i].Host = target.Host
 				}
 			}
-			if f.asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(map[string][]hookRow{"hooks": rows})
-			}
-			if hooks.URL == "" {
+			if hooks.URL == "" && !f.asJSON {
 				say(c.ErrOrStderr(), "Which of them is the relay's is not known: %s", addressMissing)
 			}
-			return writeHooks(c.OutOrStdout(), rows)
+			return f.print(c, map[string][]hookRow{"hooks": rows}, func(out io.Writer) error { return writeHooks(out, rows) })
 		},
 	}
 	f.add(c)
@@ -230,7 +219,7 @@ func newHooksRegister() *cobra.Command {
 					others += " It tells of changed users as well: --only removes it."
 				}
 			}
-			return (&relayFlags{asJSON: f.asJSON}).say(c, done, "%s; %d old ones removed.\nInstances that run already may take up to five minutes to accept a new secret.%s", created, done.Removed, others)
+			return f.say(c, done, "%s; %d old ones removed.\nInstances that run already may take up to five minutes to accept a new secret.%s", created, done.Removed, others)
 		},
 	}
 	f.add(c)
@@ -256,7 +245,7 @@ func newHooksRemove() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return (&relayFlags{asJSON: f.asJSON}).say(c, map[string]int{"removed": removed}, "%d webhooks removed.", removed)
+			return f.say(c, map[string]int{"removed": removed}, "%d webhooks removed.", removed)
 		},
 	}
 	f.add(c)

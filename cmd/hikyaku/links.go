@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,10 +73,7 @@ func newLinksList() *cobra.Command {
 			if before || len(pairs) == 0 {
 				token = ""
 			}
-			if f.asJSON {
-				return f.say(c, map[string]any{"pairs": pairs, "token": token}, "")
-			}
-			return printPairs(c.OutOrStdout(), pairs, token)
+			return f.print(c, map[string]any{"pairs": pairs, "token": token}, func(out io.Writer) error { return printPairs(out, pairs, token) })
 		},
 	}
 	f.add(c)
@@ -159,13 +155,14 @@ func newLinksShow() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := f.printComparison(c, pair); err != nil {
+				err = f.print(c, pair, func(out io.Writer) error {
+					err := printComparison(out, pair)
+					_, _ = fmt.Fprintf(out, "\nThe same person: hikyaku links approve --user %[1]d --token %[2]s\nAnother person:  hikyaku links reject --user %[1]d --token %[2]s\n", user, pair.Records)
+					return err
+				})
+				if err != nil {
 					return err
 				}
-				if f.asJSON {
-					continue
-				}
-				_, _ = fmt.Fprintf(c.OutOrStdout(), "\nThe same person: hikyaku links approve --user %[1]d --token %[2]s\nAnother person:  hikyaku links reject --user %[1]d --token %[2]s\n", user, pair.Records)
 			}
 			return nil
 		},
@@ -176,11 +173,7 @@ func newLinksShow() *cobra.Command {
 	return c
 }
 
-func (f *relayFlags) printComparison(c *cobra.Command, p admin.Comparison) error {
-	if f.asJSON {
-		return json.NewEncoder(c.OutOrStdout()).Encode(p)
-	}
-	out := c.OutOrStdout()
+func printComparison(out io.Writer, p admin.Comparison) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "unique_id %s\n", visible(p.UniqueID))
 	if bears := p.Bearer["unique_id"]; bears != p.UniqueID {
@@ -245,7 +238,7 @@ func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links admin.Links, l
 	case !l.all && l.token != "" && pair.Records != l.token:
 		return fmt.Errorf("the token is not that of user %d and member %s as they are now: it is mistyped, or a record has changed: look again with 'hikyaku links show --user %d'", user, pair.Member, user)
 	case !l.all && l.token == "" && !f.asJSON:
-		if err := f.printComparison(c, pair); err != nil {
+		if err := printComparison(c.OutOrStdout(), pair); err != nil {
 			return err
 		}
 	}

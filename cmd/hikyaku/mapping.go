@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +43,24 @@ type stackFlags struct{ prefix, bucket string }
 func (f *stackFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.prefix, "prefix", "", "prefix of the stack's secrets and keys (default: HIKYAKU_PREFIX)")
 	c.Flags().StringVar(&f.bucket, "bucket", "", "the stack's bucket (default: HIKYAKU_BUCKET)")
+}
+
+// environ is the environment of one of the stack's functions, with the caller's own
+// credentials. What a file of variables says counts before the environment, and a flag
+// before both.
+func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.Environ, error) {
+	e, err := clibase.Environ(c.Context(), f.prefix, f.bucket)
+	if err != nil || vars == "" {
+		return e, err
+	}
+	own, err := readVars(vars, function)
+	maps.Copy(e.Vars, own)
+	for name, value := range map[string]string{"HIKYAKU_PREFIX": f.prefix, "HIKYAKU_BUCKET": f.bucket} {
+		if value != "" {
+			e.Vars[name] = value
+		}
+	}
+	return e, err
 }
 
 // open opens the stack with the caller's own credentials.
@@ -162,7 +179,8 @@ func starter(fields []supersaas.Field) []byte {
 func newMappingCheck() *cobra.Command {
 	var f stackFlags
 	var user int64
-	var write, asJSON bool
+	var write bool
+	var o output
 	c := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Compile a mapping, and show what it makes of one user",
@@ -191,44 +209,32 @@ func newMappingCheck() *cobra.Command {
 				return err
 			}
 			if user == 0 {
-				return printMapping(c.OutOrStdout(), m, asJSON)
+				return o.say(c, map[string][]string{"targets": m.Targets(), "uses": m.Uses()}, "The mapping compiles: %d fields (%s) made of %s.",
+					len(m.Targets()), strings.Join(m.Targets(), ", "), strings.Join(m.Uses(), ", "))
 			}
 			if write {
-				return learnUpdate(c, f, m, user, asJSON)
+				return learnUpdate(c, f, m, user, o)
 			}
-			preview, err := previewUser(c.Context(), f, m, user)
+			e, err := clibase.Environ(c.Context(), f.prefix, f.bucket)
 			if err != nil {
 				return err
 			}
-			return printPreview(c.OutOrStdout(), preview, asJSON)
+			preview, err := previewIn(c.Context(), e, m, user)
+			if err != nil {
+				return err
+			}
+			return o.print(c, previewFields(preview), func(out io.Writer) error { return printPreview(out, preview) })
 		},
 	}
 	f.add(c)
 	c.Flags().Int64Var(&user, "user", 0, "SuperSaaS id of a user to try it on")
 	c.Flags().BoolVar(&write, "write", false, "with --user: find out what an update does to omitted fields, and store it")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	o.add(c)
 	return c
 }
 
-func printMapping(out io.Writer, m *mapping.Mapping, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(out).Encode(map[string][]string{"targets": m.Targets(), "uses": m.Uses()})
-	}
-	_, err := fmt.Fprintf(out, "The mapping compiles: %d fields (%s) made of %s.\n",
-		len(m.Targets()), strings.Join(m.Targets(), ", "), strings.Join(m.Uses(), ", "))
-	return err
-}
-
-// previewUser composes the reconcile role, which can write nothing, with the
+// previewIn composes the reconcile role, which can write nothing, with the
 // mapping to be checked.
-func previewUser(ctx context.Context, f stackFlags, m *mapping.Mapping, user int64) (plan.Preview, error) {
-	e, err := clibase.Environ(ctx, f.prefix, f.bucket)
-	if err != nil {
-		return plan.Preview{}, err
-	}
-	return previewIn(ctx, e, m, user)
-}
-
 func previewIn(ctx context.Context, e lambdafn.Environ, m *mapping.Mapping, user int64) (plan.Preview, error) {
 	e.Vars = maps.Clone(e.Vars)
 	e.Vars["HIKYAKU_ROLE"] = string(relayfn.Reconcile)
@@ -251,19 +257,20 @@ func previewIn(ctx context.Context, e lambdafn.Environ, m *mapping.Mapping, user
 	return preview, err
 }
 
-func printPreview(out io.Writer, p plan.Preview, asJSON bool) error {
-	if asJSON {
-		wish := map[string]*string{}
-		for name, value := range p.Wish {
-			wish[name] = nil
-			if !value.Null {
-				wish[name] = &value.Text
-			}
+func previewFields(p plan.Preview) map[string]any {
+	wish := map[string]*string{}
+	for name, value := range p.Wish {
+		wish[name] = nil
+		if !value.Null {
+			wish[name] = &value.Text
 		}
-		return json.NewEncoder(out).Encode(map[string]any{
-			"outcome": p.Outcome, "says": p.Outcome.Sentence(), "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes, "unreadable": p.Unread,
-		})
 	}
+	return map[string]any{
+		"outcome": p.Outcome, "says": p.Outcome.Sentence(), "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes, "unreadable": p.Unread,
+	}
+}
+
+func printPreview(out io.Writer, p plan.Preview) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, p.Outcome.Sentence(), visible(p.UniqueID))
 	for _, name := range slices.Sorted(maps.Keys(p.Wish)) {

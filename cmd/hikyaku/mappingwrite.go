@@ -28,7 +28,7 @@ import (
 
 // learnUpdate sees with one write what an update does to omitted fields, and
 // stores that as the connection's quirk.
-func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64, asJSON bool) error {
+func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64, o output) error {
 	e, base, err := f.open(c)
 	if err != nil {
 		return err
@@ -60,15 +60,11 @@ func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64,
 	if err := storeUpdate(context.WithoutCancel(c.Context()), base, connection, seen.Update); err != nil {
 		return fmt.Errorf("updates were seen to be %q: %w", seen.Update, err)
 	}
-	if asJSON {
-		return json.NewEncoder(c.OutOrStdout()).Encode(seen)
-	}
 	what := "keeps the fields that it omits: partial."
 	if len(seen.Lost) > 0 {
 		what = fmt.Sprintf("resets the fields that it omits: replace. %d were written back.", len(seen.Lost))
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "An update %s\nStored as the quirk update. The token has it within 5 minutes; from then on RelayMode=write may write.\n", what)
-	return err
+	return o.say(c, seen, "An update %s\nStored as the quirk update. The token has it within 5 minutes; from then on RelayMode=write may write.", what)
 }
 
 // keepFile names the file that holds a member while it is at risk. It lies in
@@ -93,15 +89,10 @@ func keepFile(prefix, member string) (string, error) {
 // updatable reads the connection whose quirk is to be learned. As long as the
 // token does not have the quirk, the relay writes nothing, so the check is the
 // only writer.
-func updatable(ctx context.Context, base *lambdafn.Base) (value secretstore.Value, err error) {
-	name := secretstore.Name(base.Common.Prefix, providers.Yappli, secretstore.ConnectionPart)
-	value, err = base.Secrets.Get(ctx, name, secretstore.Current)
+func updatable(ctx context.Context, base *lambdafn.Base) (secretstore.Value, error) {
+	connection, value, err := readConnection(ctx, base, providers.Yappli)
 	if err != nil {
-		return value, fmt.Errorf("reading %s: %w", name, err)
-	}
-	connection, err := providers.ParseConnection(value.Data)
-	if err != nil {
-		return value, fmt.Errorf("reading %s: %w", name, err)
+		return value, err
 	}
 	configured, err := yappli.ParseQuirks(connection.Quirks)
 	if err != nil {
@@ -151,7 +142,7 @@ func storeUpdate(ctx context.Context, base *lambdafn.Base, from secretstore.Valu
 	if err != nil {
 		return err
 	}
-	name, id := secretstore.Name(base.Common.Prefix, providers.Yappli, secretstore.ConnectionPart), uuid.NewString()
+	name, id := connectionName(base, providers.Yappli), uuid.NewString()
 	err = base.Secrets.Put(ctx, name, id, data, protocol.Next)
 	if err == nil {
 		err = base.Secrets.Promote(ctx, name, secretstore.Current, id, from.ID)

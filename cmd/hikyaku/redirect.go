@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -155,11 +156,7 @@ func (f authorizeFlags) address(redirect string) (string, error) {
 	case !local:
 		return "", &usageError{errors.New("--listen: the connection's redirect URL is not on this machine; paste the redirect's address instead")}
 	case f.listen == "":
-		port := u.Port()
-		if port == "" {
-			port = "80"
-		}
-		return net.JoinHostPort(loopback(u.Hostname()), port), nil
+		return net.JoinHostPort(loopback(u.Hostname()), cmp.Or(u.Port(), "80")), nil
 	}
 	host, port, err := net.SplitHostPort(f.listen)
 	if err != nil || loopback(host) == "" {
@@ -185,16 +182,12 @@ func (r *receiver) listen(ctx context.Context, address, redirect string) error {
 	if err != nil {
 		return err
 	}
-	path := u.Path
-	if path == "" {
-		path = "/"
-	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
-	r.server = &http.Server{Handler: r.page(path), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+	r.server = &http.Server{Handler: r.page(cmp.Or(u.Path, "/")), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	go func() { _ = r.server.Serve(listener) }()
 	return nil
 }

@@ -2,33 +2,33 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/relayfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/reconcile"
+	"hikyaku/internal/webhookrelay/tenant"
 )
 
 // relayFlags say with which settings a command works in the relay's place.
 type relayFlags struct {
+	output
+
 	stack         stackFlags
 	vars, mapping string
-	logs, asJSON  bool
+	logs          bool
 }
 
 func (f *relayFlags) add(c *cobra.Command) {
 	f.stack.add(c)
 	c.Flags().StringVar(&f.vars, "env-vars", "", "file with the function's variables, as 'sam local invoke --env-vars' takes it; they replace the environment's")
 	c.Flags().BoolVar(&f.logs, "logs", false, "show the function's log and metrics on standard error")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	f.output.add(c)
 }
 
 func (f *relayFlags) addMapping(c *cobra.Command) {
@@ -41,39 +41,26 @@ const ownSettings = "It needs the settings of the stack's own function: the queu
 
 // open composes a role in this process, with the caller's own credentials.
 func (f *relayFlags) open(c *cobra.Command, role relayfn.Role, function string) (*relayfn.Function, error) {
-	e, err := clibase.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+	e, err := f.stack.environ(c, f.vars, function)
 	if err != nil {
 		return nil, err
 	}
-	if f.vars != "" {
-		vars, err := readVars(f.vars, function)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(e.Vars, vars)
-	}
 	e.Vars["HIKYAKU_ROLE"] = string(role)
-	for name, value := range map[string]string{
-		"HIKYAKU_PREFIX": f.stack.prefix, "HIKYAKU_BUCKET": f.stack.bucket, "HIKYAKU_MAPPING_FILE": f.mapping,
-	} {
-		if value != "" {
-			e.Vars[name] = value
-		}
+	if f.mapping != "" {
+		e.Vars["HIKYAKU_MAPPING_FILE"] = f.mapping
 	}
-	e.Out = io.Discard
-	if f.logs {
-		e.Out = c.ErrOrStderr()
-	}
+	e.Out = logsOf(c, f.logs)
 	return relayfn.New(c.Context(), e)
 }
 
-// say prints an answer as JSON, or as the sentence.
-func (f *relayFlags) say(c *cobra.Command, answer any, sentence string, a ...any) error {
-	if f.asJSON {
-		return json.NewEncoder(c.OutOrStdout()).Encode(answer)
+// tenant is open for commands that work on the relay's state and with both clients.
+func (f *relayFlags) tenant(c *cobra.Command, role relayfn.Role, function string) (*relayfn.Function, *tenant.Tenant, error) {
+	opened, err := f.open(c, role, function)
+	if err != nil {
+		return nil, nil, err
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), sentence+"\n", a...)
-	return err
+	t, err := opened.Tenant(c.Context())
+	return opened, t, err
 }
 
 func newRelay() *cobra.Command {
@@ -101,11 +88,7 @@ func newRelayRelease() *cobra.Command {
 		Example: "  hikyaku relay release\n  hikyaku relay release --env-vars stack.json --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
-			function, err := f.open(c, relayfn.Reconcile, localstack.Reconcile)
-			if err != nil {
-				return err
-			}
-			t, err := function.Tenant(c.Context())
+			_, t, err := f.tenant(c, relayfn.Reconcile, localstack.Reconcile)
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -35,10 +34,7 @@ func newRuns() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(map[string][]export.Answer{"runs": runs})
-			}
-			return writeRuns(c.OutOrStdout(), runs)
+			return f.print(c, map[string][]export.Answer{"runs": runs}, func(out io.Writer) error { return writeRuns(out, runs) })
 		},
 	}
 	f.add(c)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -276,12 +277,7 @@ func dumpRecords(sandboxes map[string]localstack.Sandbox, dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	names := make([]string, 0, len(sandboxes))
-	for name := range sandboxes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(sandboxes)) {
 		if err := localstack.DumpFile(sandboxes[name], filepath.Join(dir, name+".json")); err != nil {
 			return err
 		}

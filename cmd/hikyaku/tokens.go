@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,13 +25,15 @@ import (
 
 // A refresherFlags says which stack's credentials a command works on.
 type refresherFlags struct {
-	stack          stackFlags
-	logs, toStdout bool
+	output
+
+	stack stackFlags
+	logs  bool
 }
 
 func (f *refresherFlags) add(c *cobra.Command) {
 	f.stack.add(c)
-	c.Flags().BoolVar(&f.toStdout, "json", false, "print one JSON object")
+	f.output.add(c)
 }
 
 func (f *refresherFlags) addLogs(c *cobra.Command) {
@@ -51,10 +52,7 @@ func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Out = io.Discard
-	if f.logs {
-		e.Out = c.ErrOrStderr()
-	}
+	e.Out = logsOf(c, f.logs)
 	base, err := clibase.Open(e)
 	if err != nil {
 		return nil, err
@@ -93,11 +91,7 @@ func newTokens() *cobra.Command {
 				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probe) })
 			}
 			looking.Wait()
-			if f.toStdout {
-				faults[len(names)] = json.NewEncoder(c.OutOrStdout()).Encode(map[string][]tokenRow{"tokens": rows})
-			} else {
-				faults[len(names)] = writeTokens(c.OutOrStdout(), rows, s.base.Now())
-			}
+			faults[len(names)] = f.print(c, map[string][]tokenRow{"tokens": rows}, func(out io.Writer) error { return writeTokens(out, rows, s.base.Now()) })
 			return errors.Join(faults...)
 		},
 	}
@@ -342,11 +336,7 @@ func newTokensRefresh() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.toStdout {
-				err = json.NewEncoder(c.OutOrStdout()).Encode(report)
-			} else {
-				err = writeReport(c.OutOrStdout(), report, s.base.Now())
-			}
+			err = f.print(c, report, func(out io.Writer) error { return writeReport(out, report, s.base.Now()) })
 			return errors.Join(err, judge(report))
 		},
 	}
@@ -379,10 +369,7 @@ func judge(report tokenrefresh.Report) error {
 	var faults []error
 	retry := report.Retry()
 	for _, r := range report.Results {
-		failed := r.Outcome == protocol.Cooling
-		for _, name := range retry {
-			failed = failed || name == r.Provider
-		}
+		failed := r.Outcome == protocol.Cooling || slices.Contains(retry, r.Provider)
 		switch {
 		case r.Status == protocol.Human:
 			faults = append(faults, fmt.Errorf("%s: %s: %s", r.Provider, r.Outcome,

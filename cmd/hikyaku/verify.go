@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -19,7 +19,7 @@ import (
 )
 
 func newVerify() *cobra.Command {
-	var asJSON bool
+	var o output
 	c := &cobra.Command{
 		Use:   "verify MANIFEST",
 		Short: "Say what a run is worth, read it again and prove every figure of its manifest",
@@ -41,31 +41,27 @@ func newVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				err = json.NewEncoder(c.OutOrStdout()).Encode(v)
-			} else {
-				err = writeVerdict(c, v)
-			}
+			err = o.print(c, v, func(out io.Writer) error { return writeVerdict(out, v) })
 			if err == nil && len(v.Faults) > 0 {
 				err = fmt.Errorf("%s: %s found; run the export of that time again under another --at", a[0], count(len(v.Faults), "fault"))
 			}
 			return err
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	o.add(c)
 	return c
 }
 
-func writeVerdict(c *cobra.Command, v export.Verdict) error {
-	_, _ = fmt.Fprintln(c.OutOrStdout(), visible(standing(v)))
+func writeVerdict(out io.Writer, v export.Verdict) error {
+	_, _ = fmt.Fprintln(out, visible(standing(v)))
 	for _, fault := range v.Faults {
-		_, _ = fmt.Fprintln(c.OutOrStdout(), visible(fault))
+		_, _ = fmt.Fprintln(out, visible(fault))
 	}
 	verdict := "proved"
 	if len(v.Faults) > 0 {
 		verdict = "not proved"
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s, %s, %d bytes\n", verdict, count(v.Parts, "part"), count(v.Rows, "row"), v.Bytes)
+	_, err := fmt.Fprintf(out, "%s: %s, %s, %d bytes\n", verdict, count(v.Parts, "part"), count(v.Rows, "row"), v.Bytes)
 	return err
 }
 

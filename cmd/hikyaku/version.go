@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -39,7 +37,7 @@ func readBuild() build {
 }
 
 func newVersion() *cobra.Command {
-	var asJSON bool
+	var o output
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the commit and the Go release it was built with",
@@ -49,13 +47,9 @@ func newVersion() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			b := readBuild()
-			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(b)
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "hikyaku %s %s (%s, %s)\n", b.Version, b.Revision, b.Go, b.Platform)
-			return err
+			return o.say(c, b, "hikyaku %s %s (%s, %s)", b.Version, b.Revision, b.Go, b.Platform)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	o.add(c)
 	return c
 }

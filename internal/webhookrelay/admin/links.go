@@ -133,7 +133,7 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 		return c, fmt.Errorf("user %d is gone: %w", user, ErrNoPair)
 	}
 	m, err := l.Members.User(ctx, c.Member)
-	unique := l.Spell(m.UniqueID)
+	unique := l.Alias(m.UniqueID)
 	still := unique.Folded == p.Unique.Folded && l.PairOf(user, m, unique.Is(p.Unique)).Same(c.Pair)
 	if errors.Is(err, providers.ErrNotFound) || err == nil && !still {
 		return c, fmt.Errorf("member %s is gone or bears another identity than user %d by now: %w", c.Member, user, ErrNoPair)

@@ -172,12 +172,8 @@ func (u UpdateCheck) save(k kept) error {
 // shown are the request fields that a member shows, but for unique_id, which
 // no update sends.
 func shown(m yappli.Member) map[string]string {
-	fields := map[string]string{}
-	for _, name := range yappli.RequestFields() {
-		if value, ok := m.Field(name); ok && name != "unique_id" {
-			fields[name] = value
-		}
-	}
+	fields := m.Shown()
+	delete(fields, "unique_id")
 	return fields
 }
 

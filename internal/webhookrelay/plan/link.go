@@ -25,7 +25,7 @@ var (
 
 // PairOf is of a user who has the member's identity, exactly or not.
 func (p Plan) PairOf(user int64, m yappli.Member, exact bool) state.Pair {
-	pair := state.Pair{User: user, Member: m.ID, Identity: p.Spell(m.UniqueID).Exact.String(), How: state.Folded, At: p.Now().UTC()}
+	pair := state.Pair{User: user, Member: m.ID, Identity: p.Alias(m.UniqueID).Exact.String(), How: state.Folded, At: p.Now().UTC()}
 	if exact {
 		pair.How = state.Exactly
 	}
@@ -83,7 +83,7 @@ func (p Plan) MatchOf(m yappli.Member) []string {
 // WithOwner completes what is known of one who bears another alias of a user's
 // identity: with its owner's row, if that is another user, and with the member that
 // the row alone tells of.
-func (p Plan) WithOwner(ctx context.Context, user int64, b state.Bearer, unique state.Spelling) (state.Bearer, state.Row, error) {
+func (p Plan) WithOwner(ctx context.Context, user int64, b state.Bearer, unique state.Alias) (state.Bearer, state.Row, error) {
 	if !b.OfAnother(user) {
 		return b, state.Row{}, nil
 	}
@@ -104,7 +104,7 @@ func (p Plan) IsMereClaim(b state.Bearer, owner state.Row) bool {
 
 // TakenBy returns the other user who is linked to a member, as far as the claim on the
 // member's identity and the rows of those who are named in it tell; 0 if nobody is.
-func (p Plan) TakenBy(ctx context.Context, user int64, claim state.HeldClaim, unique state.Spelling, member string) (int64, error) {
+func (p Plan) TakenBy(ctx context.Context, user int64, claim state.HeldClaim, unique state.Alias, member string) (int64, error) {
 	for _, mark := range claim.Beside("-") { // under any alias
 		b, owner, err := p.WithOwner(ctx, user, claim.At(mark), unique)
 		if err != nil || b.OfAnother(user) && owner.Member == member {
@@ -134,12 +134,8 @@ func UserFields(u supersaas.User) map[string]string {
 
 // MemberFields are a member's record as a person is shown it.
 func MemberFields(m yappli.Member) map[string]string {
-	shown := map[string]string{"id": m.ID}
-	for _, name := range yappli.RequestFields() {
-		if value, there := m.Field(name); there {
-			shown[name] = value
-		}
-	}
+	shown := m.Shown()
+	shown["id"] = m.ID
 	return steady(shown)
 }
 

@@ -107,7 +107,7 @@ func (p Plan) Would(ctx context.Context, user int64, person tenant.Person, row s
 // wouldLink says what would come of a user and a member who bears the user's
 // identity, or did.
 func (p Plan) wouldLink(ctx context.Context, user int64, person tenant.Person, m yappli.Member, b Standing, propose func(context.Context, state.Pair) error) (outcome.Class, error) {
-	if unique := p.Spell(m.UniqueID); !b.similar && !person.Unique.Is(unique) || b.similar && !person.Unique.Other(unique) {
+	if unique := p.Alias(m.UniqueID); !b.similar && !person.Unique.Is(unique) || b.similar && !person.Unique.Other(unique) {
 		return outcome.Unresolved, nil
 	}
 	_, pair, err := p.MayLink(ctx, user, person, m, b.Bearer)

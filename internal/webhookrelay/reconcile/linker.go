@@ -23,7 +23,7 @@ type linker struct{ *run }
 // speaks for that. A member that shows all that a creation in doubt sent was made by
 // it.
 func (r linker) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, rejected bool) (state.Bearer, error) {
-	unique := r.Spell(m.UniqueID)
+	unique := r.Alias(m.UniqueID)
 	claim, err := r.State.Claims.Read(ctx, unique)
 	b := claim.At(unique.Mark())
 	mine := b.Owner == owner
@@ -68,7 +68,7 @@ func (r linker) own(ctx context.Context, m yappli.Member, owner int64, inDoubt, 
 // member, even if by another identity, so that nobody else is linked to it. That one
 // alias of it is known does not say that all are: while a user waits for a person
 // to decide, all are stored.
-func (r linker) keepIdentity(m yappli.Member, unique state.Spelling, bearers []*record, owner int64, waits bool) func(context.Context) error {
+func (r linker) keepIdentity(m yappli.Member, unique state.Alias, bearers []*record, owner int64, waits bool) func(context.Context) error {
 	isKnown := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(known) && rec.unique == unique.Folded })
 	mayBeClaim := slices.ContainsFunc(bearers, func(rec *record) bool { return rec.is(hasRow) && !rec.is(linked) })
 	if m.UniqueID == "" || isKnown && !mayBeClaim && !waits {
@@ -115,13 +115,13 @@ func (r linker) noteRow(ctx context.Context, rec *record) error {
 	if err != nil {
 		return err
 	}
-	mark, ok := state.ParseDigest(cmp.Or(held.Spelling, held.Identity))
+	mark, ok := state.ParseDigest(cmp.Or(held.Alias, held.Identity))
 	b := state.Bearer{Member: held.Member, Owner: rec.id}
 	switch {
 	case !ok, held.Member == "" && !held.Unresolved():
 		return nil
 	case held.Member == "":
-		return r.noteDoubt(ctx, state.Spelling{Exact: mark, Folded: rec.unique}, rec.id)
+		return r.noteDoubt(ctx, state.Alias{Exact: mark, Folded: rec.unique}, rec.id)
 	}
 	b.Link = cmp.Or(held.Link, state.Approved)
 	m, err := r.Members.User(ctx, held.Member)
@@ -134,11 +134,11 @@ func (r linker) noteRow(ctx context.Context, rec *record) error {
 	case err != nil: // no member can be asked for now
 		return err
 	}
-	return r.State.Claims.Note(ctx, r.Spell(m.UniqueID), b, true)
+	return r.State.Claims.Note(ctx, r.Alias(m.UniqueID), b, true)
 }
 
 // noteDoubt writes the claim of a creation in doubt, which nobody else has claimed since.
-func (r linker) noteDoubt(ctx context.Context, unique state.Spelling, user int64) error {
+func (r linker) noteDoubt(ctx context.Context, unique state.Alias, user int64) error {
 	claim, err := r.State.Claims.Read(ctx, unique)
 	b := claim.At(unique.Mark())
 	if err != nil || b.OfAnother(user) || b.Owner == user && !claim.Renamed() {
@@ -188,8 +188,8 @@ func (r linker) link(ctx context.Context, rec *record, m yappli.Member, bearers 
 	case r.Settings.Mode == tenant.Observe:
 		return nil
 	}
-	unique := r.Spell(m.UniqueID)
-	row := state.Row{State: state.Idle, Member: m.ID, Identity: unique.Folded.String(), Spelling: unique.Mark(), Link: b.Link}
+	unique := r.Alias(m.UniqueID)
+	row := state.Row{State: state.Idle, Member: m.ID, Identity: unique.Folded.String(), Alias: unique.Mark(), Link: b.Link}
 	if !rec.is(hasRow) {
 		return r.State.Rows.Create(ctx, rec.id, row)
 	}
@@ -216,7 +216,7 @@ func (r linker) resolve(ctx context.Context, rec *record, found state.Row) error
 	}
 	found.Tombstone, found.Disabled, found.History = held.Tombstone, held.Disabled, held.History
 	if found.Member == "" {
-		found.Identity, found.Spelling = held.Identity, held.Spelling
+		found.Identity, found.Alias = held.Identity, held.Alias
 	}
 	if err := r.State.Rows.Swap(ctx, &held, found); err != nil {
 		return err
@@ -246,7 +246,7 @@ func (r linker) remembered(ctx context.Context, rec *record, pair state.Pair) (s
 	if !ok {
 		return state.Bearer{}, nil
 	}
-	unique := state.Spelling{Exact: exact, Folded: rec.unique}
+	unique := state.Alias{Exact: exact, Folded: rec.unique}
 	claim, err := r.State.Claims.Read(ctx, unique)
 	return claim.At(unique.Mark()), err
 }
@@ -255,7 +255,7 @@ func (r linker) remembered(ctx context.Context, rec *record, pair state.Pair) (s
 // creation noted in the row alone: the loss of one of both ends no link. If
 // another process writes meanwhile, the next run notes it.
 func (r linker) remember(ctx context.Context, rec *record, m yappli.Member) error {
-	unique := r.Spell(m.UniqueID)
+	unique := r.Alias(m.UniqueID)
 	claim, err := r.State.Claims.Read(ctx, unique)
 	b := claim.At(unique.Mark())
 	if err != nil || b.OfAnother(rec.id) || b.Member != "" && b.Member != m.ID {

@@ -11,7 +11,7 @@ type matcher struct{ *run }
 
 // bearers are the records of all aliases of an identity. A row of an earlier
 // version names the one it was written with.
-func (r matcher) bearers(unique state.Spelling) []*record {
+func (r matcher) bearers(unique state.Alias) []*record {
 	found := r.table.bearers(unique.Folded)
 	if unique.Exact != unique.Folded {
 		found = append(found, r.table.bearers(unique.Exact)...)
@@ -40,7 +40,7 @@ func (r matcher) compare(rec *record, m yappli.Member) {
 // creation is in doubt, else the first listed one, by number, whose identity is
 // the member's unique_id. There is none if a row links that identity to another
 // member.
-func (r matcher) claimant(bearers []*record, unique state.Spelling, m yappli.Member) *record {
+func (r matcher) claimant(bearers []*record, unique state.Alias, m yappli.Member) *record {
 	var first *record
 	for _, rec := range bearers {
 		switch {
@@ -89,7 +89,7 @@ func (r matcher) refuses(rec *record, m yappli.Member, exact bool) bool {
 // another alias. Each is marked: approval decides, or the link_if fields, where nobody else
 // has a right to the member. The first such member of a run counts, and one who bears
 // the identity exactly before any.
-func (r matcher) similar(bearers []*record, unique state.Spelling, m yappli.Member, free bool) []*record {
+func (r matcher) similar(bearers []*record, unique state.Alias, m yappli.Member, free bool) []*record {
 	var found []*record
 	for _, rec := range bearers {
 		other := rec.is(pending|matched) && rec.member != r.memberHash(m.ID)

@@ -14,8 +14,6 @@ import (
 	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/yappli"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // secondThought is how long an empty list is left before it is asked for again.
@@ -27,8 +25,8 @@ type members struct {
 
 	match  matcher
 	links  linker
-	doubts []state.Spelling // of a page's members who cannot be used
-	asked  []waiting        // of a page
+	doubts []state.Alias // of a page's members who cannot be used
+	asked  []waiting     // of a page
 	mu     sync.Mutex
 	later  []waiting // to be asked at the end
 }
@@ -104,7 +102,7 @@ func (r *members) decodeMember(raw []byte) (yappli.Member, error) {
 // spoil takes note of whose a member is that cannot be used: the user's whose row
 // names it, else theirs who ask for its identity, which is in doubt then.
 func (r *members) spoil(_ pagination.Row, m yappli.Member) (user int64, known bool) {
-	unique := r.Spell(m.UniqueID)
+	unique := r.Alias(m.UniqueID)
 	owners := r.match.bearers(unique)
 	if rec := r.table.linkedTo(r.memberHash(m.ID)); m.ID != "" && rec != nil {
 		owners = []*record{rec}
@@ -134,12 +132,8 @@ func (r *members) takeMembers(ctx context.Context, list iter.Seq[yappli.Member])
 		kept = append(kept, func(ctx context.Context) error { return r.State.Claims.Doubt(ctx, unique) })
 	}
 	r.doubts = nil
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for _, keep := range kept {
-		group.Go(func() error { return keep(groupCtx) })
-	}
-	if err := group.Wait(); err != nil {
+	err := together(ctx, kept, func(ctx context.Context, _ int, keep func(context.Context) error) error { return keep(ctx) })
+	if err != nil {
 		return err // the page is taken again
 	}
 	if err := r.ask(ctx); err != nil {
@@ -152,14 +146,8 @@ func (r *members) takeMembers(ctx context.Context, list iter.Seq[yappli.Member])
 // ask proposes the pairs of a page's members who bear the identity under another alias,
 // but where the page has shown one who bears it exactly.
 func (r *members) ask(ctx context.Context) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for _, w := range r.asked {
-		if r.stillWaits(w) {
-			group.Go(func() error { return r.askOf(groupCtx, w.rec, w.pair) })
-		}
-	}
-	return group.Wait()
+	asked := slices.DeleteFunc(r.asked, func(w waiting) bool { return !r.stillWaits(w) })
+	return together(ctx, asked, func(ctx context.Context, _ int, w waiting) error { return r.askOf(ctx, w.rec, w.pair) })
 }
 
 // stillWaits reports whether the list has shown since no member who bears the user's
@@ -211,10 +199,10 @@ func (r *members) askLater(ctx context.Context) error {
 // takeMember finds the member's user, compares, and returns what is to be stored, if
 // anything. What it returns touches no record but its own.
 func (r *members) takeMember(m yappli.Member) func(context.Context) error {
-	var unique state.Spelling
+	var unique state.Alias
 	var bearers []*record
 	if m.UniqueID != "" {
-		unique = r.Spell(m.UniqueID)
+		unique = r.Alias(m.UniqueID)
 		bearers = r.match.bearers(unique)
 	}
 	rec := r.table.linkedTo(r.memberHash(m.ID))

@@ -22,6 +22,16 @@ const (
 	aWhile      = 5 * time.Second
 )
 
+// together does something about each of a list, several at once, until one fails.
+func together[T any](ctx context.Context, list []T, do func(ctx context.Context, i int, one T) error) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, one := range list {
+		group.Go(func() error { return do(groupCtx, i, one) })
+	}
+	return group.Wait()
+}
+
 // A reader makes a record of each user that SuperSaaS lists, with what the relay knows.
 type reader struct{ *run }
 
@@ -111,16 +121,12 @@ func (r reader) readRows(ctx context.Context) error {
 
 func (r reader) takeRows(ctx context.Context, users []int64) error {
 	rows := make([]state.Row, len(users))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for i, user := range users {
-		group.Go(func() error {
-			held, err := r.State.Rows.Read(groupCtx, user)
-			rows[i] = held.Row
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	err := together(ctx, users, func(ctx context.Context, i int, user int64) error {
+		held, err := r.State.Rows.Read(ctx, user)
+		rows[i] = held.Row
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	for i, user := range users {
@@ -149,7 +155,7 @@ func (r reader) rowRecord(rec record, row state.Row) record {
 	if ok && row.Member != "" && rec.unique != (state.Digest{}) && !same {
 		r.at.Report.IdentityChanged++
 	}
-	if exact, is := state.ParseDigest(cmp.Or(row.Spelling, row.Identity)); is && (row.Member != "" || row.Unresolved() || !rec.is(listed)) {
+	if exact, is := state.ParseDigest(cmp.Or(row.Alias, row.Identity)); is && (row.Member != "" || row.Unresolved() || !rec.is(listed)) {
 		rec.exact = exact.Word()
 	}
 	switch {
@@ -219,18 +225,14 @@ func (r reader) readDecisions(ctx context.Context) error {
 		}
 	}
 	decisions, pairs := make([]state.Decision, len(recs)), make([]state.Pair, len(recs))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for i, rec := range recs {
-		group.Go(func() error {
-			d, err := r.State.Decisions.Read(groupCtx, rec.id)
-			if decisions[i] = d; err == nil && d.Approved {
-				pairs[i], err = r.State.Pairs.Read(groupCtx, rec.id)
-			}
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	err := together(ctx, recs, func(ctx context.Context, i int, rec *record) error {
+		d, err := r.State.Decisions.Read(ctx, rec.id)
+		if decisions[i] = d; err == nil && d.Approved {
+			pairs[i], err = r.State.Pairs.Read(ctx, rec.id)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	r.refused = map[int64][]state.Pair{}

@@ -61,7 +61,7 @@ const recordSize = 8 + 16 + 8 + 8 + 8 + 8 + 8 + 8 + 4 + 4
 
 // bears reports whether an alias of the record's identity is the record's own, or
 // may be.
-func (r *record) bears(unique state.Spelling) bool {
+func (r *record) bears(unique state.Alias) bool {
 	return r.exact == 0 || r.exact == unique.Exact.Word()
 }
 

@@ -147,7 +147,7 @@ func (a *attempt) giveUp(ctx context.Context, o outcome.Outcome) outcome.Outcome
 	r := a.held.Row
 	r.Ended(a.Now(), o.Class, a.sent)
 	r.State, r.Owner, r.Until = state.Idle, "", time.Time{}
-	r.Disabled, r.Identity, r.Spelling = a.before.Disabled, a.before.Identity, a.before.Spelling
+	r.Disabled, r.Identity, r.Alias = a.before.Disabled, a.before.Identity, a.before.Alias
 	_ = a.State.Rows.Swap(context.WithoutCancel(ctx), a.held, r)
 	return o
 }

@@ -151,7 +151,7 @@ func (c claimer) similarBearer(ctx context.Context, claim *state.HeldClaim) (nex
 		case errors.Is(err, plan.ErrAwaiting):
 			awaiting = append(awaiting, pair)
 		case !errors.Is(err, plan.ErrRejected):
-			return next, c.Spell(m.UniqueID).Mark(), err == nil, err
+			return next, c.Alias(m.UniqueID).Mark(), err == nil, err
 		}
 	}
 	if len(awaiting) > 0 {
@@ -249,12 +249,12 @@ func (c claimer) abandoned(ctx context.Context, mark string, b state.Bearer, own
 
 // bears asks Yappli whether the member that was once seen to bear an alias still
 // bears one that is wanted.
-func (c claimer) bears(ctx context.Context, member string, wanted func(state.Spelling) bool) (yappli.Member, bool, error) {
+func (c claimer) bears(ctx context.Context, member string, wanted func(state.Alias) bool) (yappli.Member, bool, error) {
 	m, err := c.Members.User(ctx, member)
 	if errors.Is(err, providers.ErrNotFound) {
 		return m, false, nil
 	}
-	return m, err == nil && wanted(c.Spell(m.UniqueID)), err
+	return m, err == nil && wanted(c.Alias(m.UniqueID)), err
 }
 
 // lookUp finds a member by unique_id, on a tenant that is known to have the

@@ -44,12 +44,12 @@ func (a *attempt) upsert(ctx context.Context, p tenant.Person) outcome.Outcome {
 	case err != nil:
 		return a.giveUp(ctx, outcome.FaultOf(err))
 	}
-	a.before.Identity, a.before.Spelling = a.held.Identity, mark // claimed: to stay in the row, whatever comes of it
+	a.before.Identity, a.before.Alias = a.held.Identity, mark // claimed: to stay in the row, whatever comes of it
 	if b.Member == "" {
 		return a.create(ctx, p)
 	}
 	r := a.held.Row
-	r.Member, r.Link, r.Spelling = b.Member, b.Link, mark
+	r.Member, r.Link, r.Alias = b.Member, b.Link, mark
 	if err := a.State.Rows.Swap(ctx, a.held, r); err != nil {
 		return outcome.FaultOf(err)
 	}
@@ -182,9 +182,8 @@ func (a *attempt) carryBack(ctx context.Context, fields yappli.Fields) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range yappli.RequestFields() {
-		_, set := fields[name]
-		if value, shown := m.Field(name); shown && !set && name != "unique_id" {
+	for name, value := range m.Shown() {
+		if _, set := fields[name]; !set && name != "unique_id" {
 			fields[name] = yappli.Text(value)
 		}
 	}

@@ -11,22 +11,22 @@ import (
 	"hikyaku/internal/objectstore"
 )
 
-// A Spelling is an alias of an identity: a unique_id as it is written. Equivalent
+// An Alias is one form of an identity: a unique_id as it is written. Equivalent
 // ones, which a person would call the same, have one folded form.
-type Spelling struct {
+type Alias struct {
 	Text   string // the unique_id; "": the user has none
 	Exact  Digest // of the text
 	Folded Digest // of its folded form: names the claim on the identity
 }
 
 // Is reports whether both are the same alias.
-func (a Spelling) Is(b Spelling) bool { return a.Exact == b.Exact }
+func (a Alias) Is(b Alias) bool { return a.Exact == b.Exact }
 
 // Other reports whether both are aliases of one identity, and not the same.
-func (a Spelling) Other(b Spelling) bool { return a.Folded == b.Folded && a.Exact != b.Exact }
+func (a Alias) Other(b Alias) bool { return a.Folded == b.Folded && a.Exact != b.Exact }
 
 // Mark tells an alias from the others of its identity: "" for the folded form.
-func (a Spelling) Mark() string {
+func (a Alias) Mark() string {
 	if a.Exact == a.Folded {
 		return ""
 	}
@@ -109,7 +109,7 @@ func (c *HeldClaim) Beside(mark string) []string {
 type Claims struct{ documents documents }
 
 // Read returns the claim on the identity of an alias.
-func (s Claims) Read(ctx context.Context, unique Spelling) (c HeldClaim, err error) {
+func (s Claims) Read(ctx context.Context, unique Alias) (c HeldClaim, err error) {
 	c.document, err = s.documents.read(ctx, unique.Folded.String(), &c.claim)
 	if err == nil && c.document.Exists() && c.claim.Bearer == (Bearer{}) && len(c.claim.Others) == 0 {
 		c.claim.Doubt = true // as an earlier version says it
@@ -144,7 +144,7 @@ func (s Claims) Names(ctx context.Context, after string) iter.Seq2[string, error
 // Note keeps a member that a list showed, also for one who claimed its identity
 // without a member, unless one is known. It reads first only what is known to be
 // there.
-func (s Claims) Note(ctx context.Context, unique Spelling, b Bearer, known bool) error {
+func (s Claims) Note(ctx context.Context, unique Alias, b Bearer, known bool) error {
 	c := HeldClaim{document: objectstore.Document{Key: s.documents.prefix + unique.Folded.String()}}
 	for {
 		if known {
@@ -170,7 +170,7 @@ func (s Claims) Note(ctx context.Context, unique Spelling, b Bearer, known bool)
 
 // Doubt gives an identity to nobody, because a member bears it that cannot be
 // named: a user that asks for it waits for a list.
-func (s Claims) Doubt(ctx context.Context, unique Spelling) error {
+func (s Claims) Doubt(ctx context.Context, unique Alias) error {
 	c, err := s.Read(ctx, unique)
 	if b := c.At(unique.Mark()); err != nil || b.Member != "" || b.Doubt {
 		return err
@@ -184,7 +184,7 @@ func (s Claims) Doubt(ctx context.Context, unique Spelling) error {
 
 // ForgetSent says that a user's creation was refused, so that no member is taken for
 // what it made.
-func (s Claims) ForgetSent(ctx context.Context, unique Spelling, user int64) error {
+func (s Claims) ForgetSent(ctx context.Context, unique Alias, user int64) error {
 	for attempt := 1; ; attempt++ {
 		c, err := s.Read(ctx, unique)
 		b := c.At(unique.Mark())

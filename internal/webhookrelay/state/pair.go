@@ -3,7 +3,6 @@ package state
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -35,18 +34,7 @@ func (p Pair) Same(q Pair) bool {
 }
 
 // Pairs are those that were proposed, one of a user.
-type Pairs struct{ documents documents }
-
-// Read returns a user's pair; the zero one if there is none.
-func (s Pairs) Read(ctx context.Context, user int64) (p Pair, err error) {
-	_, err = s.documents.read(ctx, strconv.FormatInt(user, 10), &p)
-	return p, err
-}
-
-// Users lists the users who have a pair.
-func (s Pairs) Users(ctx context.Context) iter.Seq2[int64, error] {
-	return s.documents.users(ctx, "")
-}
+type Pairs struct{ byUser[Pair] }
 
 // Propose stores a pair for a person to decide. One that is there already is
 // not written again.
@@ -93,18 +81,7 @@ func Rejection(rejected []Pair, p Pair) (Pair, bool) {
 }
 
 // Decisions are those of all users.
-type Decisions struct{ documents documents }
-
-// Read returns the decision on a user; the zero one if there is none.
-func (s Decisions) Read(ctx context.Context, user int64) (d Decision, err error) {
-	_, err = s.documents.read(ctx, strconv.FormatInt(user, 10), &d)
-	return d, err
-}
-
-// Users lists the users of whom there is a decision.
-func (s Decisions) Users(ctx context.Context) iter.Seq2[int64, error] {
-	return s.documents.users(ctx, "")
-}
+type Decisions struct{ byUser[Decision] }
 
 // Decide stores a decision, and keeps what was rejected before. Only commands may.
 func (s Decisions) Decide(ctx context.Context, d Decision) error {

@@ -39,7 +39,7 @@ type Row struct {
 	Hash      string    `json:"hash,omitempty"`      // of clean: of the wish that was written
 	Member    string    `json:"member,omitempty"`    // Yappli id, once known
 	Identity  string    `json:"identity,omitempty"`  // digest of the folded unique_id that linked the member, or that was claimed or is being claimed for one
-	Spelling  string    `json:"spelling,omitempty"`  // mark of the unique_id among those of Identity
+	Alias     string    `json:"spelling,omitempty"`  // mark of the unique_id among those of Identity
 	Tombstone bool      `json:"tombstone,omitempty"` // the user was gone at the last write
 	Disabled  bool      `json:"disabled,omitempty"`  // the relay itself set enabled=0, or was about to
 	Absent    bool      `json:"absent,omitempty"`    // a complete list proved that no member bears the identity
@@ -60,21 +60,21 @@ func (r Row) Unresolved() bool { return r.State == Inflight && r.Member == "" }
 
 // OfAnother reports whether the row names another identity than a user's. An earlier
 // version wrote the digest of the exact one.
-func (r Row) OfAnother(unique Spelling) bool {
+func (r Row) OfAnother(unique Alias) bool {
 	return r.Identity != "" && unique.Text != "" && r.Identity != unique.Folded.String() && r.Identity != unique.Exact.String()
 }
 
 // Acquired is the row inflight for a new owner. unique is what a member is to be
 // created by, if the row has none. disabling is set before a request that disables,
 // so that after a crash the row tells whose enabled=0 it may be.
-func (r Row) Acquired(unique Spelling, disabling bool, until time.Time) Row {
+func (r Row) Acquired(unique Alias, disabling bool, until time.Time) Row {
 	if r.Member == "" {
 		identity := ""
 		if unique.Text != "" {
 			identity = unique.Folded.String()
 		}
-		r.Absent = r.Absent && r.Identity == identity && r.Spelling == unique.Mark()
-		r.Identity, r.Spelling = identity, unique.Mark()
+		r.Absent = r.Absent && r.Identity == identity && r.Alias == unique.Mark()
+		r.Identity, r.Alias = identity, unique.Mark()
 	}
 	r.Differs, r.Left = 0, false
 	r.State, r.Hash, r.Owner, r.Until = Inflight, "", uuid.NewString(), until.UTC()

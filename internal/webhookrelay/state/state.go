@@ -39,7 +39,7 @@ func New(objects objectstore.Store, root string) State {
 	folder := func(name string) documents { return documents{objects, root + name} }
 	return State{
 		Root: root,
-		Rows: Rows{folder("rows/")}, Claims: Claims{folder("identities/")}, Pairs: Pairs{folder("pairs/")}, Decisions: Decisions{folder("decisions/")},
+		Rows: Rows{folder("rows/")}, Claims: Claims{folder("identities/")}, Pairs: Pairs{byUser[Pair]{folder("pairs/")}}, Decisions: Decisions{byUser[Decision]{folder("decisions/")}},
 		Index: Index{folder("index")}, Wanted: Wanted{folder("wanted")}, Disabling: Disabling{folder("cap")},
 	}
 }
@@ -89,6 +89,20 @@ func (d documents) users(ctx context.Context, after string) iter.Seq2[int64, err
 			}
 		}
 	}
+}
+
+// byUser are documents of which a user has one, or none.
+type byUser[T any] struct{ documents documents }
+
+// Read returns a user's; the zero one if there is none.
+func (s byUser[T]) Read(ctx context.Context, user int64) (found T, err error) {
+	_, err = s.documents.read(ctx, strconv.FormatInt(user, 10), &found)
+	return found, err
+}
+
+// Users lists the users who have one.
+func (s byUser[T]) Users(ctx context.Context) iter.Seq2[int64, error] {
+	return s.documents.users(ctx, "")
 }
 
 // A Key is the random key under which names and values are hashed. Who may read

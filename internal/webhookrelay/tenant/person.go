@@ -20,10 +20,10 @@ import (
 type Person struct {
 	Live   bool
 	User   supersaas.User
-	Wish   yappli.Fields  // what the mapping makes of a live user
-	Unread []string       // fields of which it makes nothing that can be read: what Yappli holds stays
-	Unique state.Spelling // the unique_id of a live user
-	Match  []string       // what a member must show in the link_if fields; nil: no member can
+	Wish   yappli.Fields // what the mapping makes of a live user
+	Unread []string      // fields of which it makes nothing that can be read: what Yappli holds stays
+	Unique state.Alias   // the unique_id of a live user
+	Match  []string      // what a member must show in the link_if fields; nil: no member can
 	Hash   string
 	Since  time.Time // the user has been so, as SuperSaaS says, to the second
 }
@@ -51,7 +51,7 @@ func (t *Tenant) LivePerson(u supersaas.User) Person {
 		wish.Unreadable = append(wish.Unreadable, "unique_id")
 	}
 	return Person{
-		Live: true, User: u, Wish: wish.Fields, Unread: wish.Unreadable, Match: wish.LinkIf, Unique: t.spellingOf(u),
+		Live: true, User: u, Wish: wish.Fields, Unread: wish.Unreadable, Match: wish.LinkIf, Unique: t.aliasOf(u),
 		Hash: t.wishHash(wish.Fields), Since: slices.MaxFunc([]time.Time{u.CreatedOn, u.UpdatedOn}, time.Time.Compare),
 	}
 }
@@ -70,18 +70,18 @@ func (t *Tenant) accountAlive(ctx context.Context) error {
 	return err
 }
 
-func (t *Tenant) spellingOf(u supersaas.User) state.Spelling {
+func (t *Tenant) aliasOf(u supersaas.User) state.Alias {
 	value := mapping.IdentityOf(u, t.Identity.By)
 	if value == "" {
-		return state.Spelling{}
+		return state.Alias{}
 	}
-	return t.Spell(t.Identity.Prefix + value)
+	return t.Alias(t.Identity.Prefix + value)
 }
 
-// Spell folds what follows the prefix. What begins otherwise is no user's.
-func (t *Tenant) Spell(unique string) state.Spelling {
+// Alias folds what follows the prefix. What begins otherwise is no user's.
+func (t *Tenant) Alias(unique string) state.Alias {
 	exact := t.Key.Digest("identity", unique)
-	sp := state.Spelling{Text: unique, Exact: exact, Folded: exact}
+	sp := state.Alias{Text: unique, Exact: exact, Folded: exact}
 	if value, ours := strings.CutPrefix(unique, t.Identity.Prefix); ours {
 		if folded := t.Mapping.FoldIdentity(t.Identity.By, value); folded != value {
 			sp.Folded = t.Key.Digest("identity", t.Identity.Prefix+folded)

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -47,28 +48,13 @@ type Settings struct {
 }
 
 // HoldTime is Hold or its default.
-func (s Settings) HoldTime() time.Duration {
-	if s.Hold <= 0 {
-		return 90 * time.Second
-	}
-	return s.Hold
-}
+func (s Settings) HoldTime() time.Duration { return cmp.Or(s.Hold, 90*time.Second) }
 
 // LagTime is Lag or its default.
-func (s Settings) LagTime() time.Duration {
-	if s.Lag <= 0 {
-		return 2 * time.Minute
-	}
-	return s.Lag
-}
+func (s Settings) LagTime() time.Duration { return cmp.Or(s.Lag, 2*time.Minute) }
 
 // MostDisabled is Cap or its default.
-func (s Settings) MostDisabled() int {
-	if s.Cap <= 0 {
-		return 50
-	}
-	return s.Cap
-}
+func (s Settings) MostDisabled() int { return cmp.Or(s.Cap, 50) }
 
 // A Config is what Open binds together.
 type Config struct {

@@ -75,6 +75,17 @@ func (m Member) Field(name string) (value string, present bool) {
 	return v.Text, true
 }
 
+// Shown returns what every request field holds that the answer shows: see Field.
+func (m Member) Shown() map[string]string {
+	shown := map[string]string{}
+	for _, name := range RequestFields() {
+		if value, present := m.Field(name); present {
+			shown[name] = value
+		}
+	}
+	return shown
+}
+
 func (v Value) isTrue() bool { return v.Text == "1" || v.Text == "true" }
 
 func (v Value) isFalse() bool { return v.Text == "0" || v.Text == "false" }

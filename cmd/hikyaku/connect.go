@@ -25,13 +25,14 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 )
 
 func newConnect() *cobra.Command {
-	var prefix string
+	var f stackFlags
 	var unchecked, resetQuirks bool
 	var o output
 	c := &cobra.Command{
@@ -53,7 +54,7 @@ func newConnect() *cobra.Command {
 		ValidArgs: append(providers.Names(), webhooksecret.Part),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
-			e, err := clibase.Environ(c.Context(), prefix, "")
+			e, err := f.environ(c, "", localstack.TokenRefresh)
 			if err != nil {
 				return err
 			}
@@ -87,7 +88,7 @@ func newConnect() *cobra.Command {
 			return o.say(c, map[string]string{"secret": name, "version": version, "check": checked}, "Stored %s (%s). %s", name, checked, next)
 		},
 	}
-	c.Flags().StringVar(&prefix, "prefix", "", "prefix of the stack's secrets (default: HIKYAKU_PREFIX)")
+	f.addAccount(c)
 	c.Flags().BoolVar(&unchecked, "unchecked", false, "store without trying the credentials")
 	c.Flags().BoolVar(&resetQuirks, "reset-quirks", false, "drop the quirks of the stored connection, which are kept otherwise")
 	o.add(c)

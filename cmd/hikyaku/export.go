@@ -18,7 +18,6 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn"
-	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
@@ -32,6 +31,7 @@ type exportFlags struct {
 	output
 
 	stack   stackFlags
+	bucket  string // of the stack, once it is open
 	to      string
 	sandbox bool
 	records int
@@ -52,7 +52,7 @@ const toPipe = "-"
 // open opens the export of a dataset. The directory is that of the files, if
 // they go into one.
 func (f *exportFlags) open(c *cobra.Command, name string) (*exportfn.Direct, export.Dataset, error) {
-	e, err := f.environ(c.Context())
+	e, err := f.environ(c)
 	if err != nil {
 		return nil, export.Dataset{}, err
 	}
@@ -96,9 +96,12 @@ func (f *exportFlags) target() (*exportfn.Target, error) {
 }
 
 // environ is the stack's, or a sandbox's.
-func (f *exportFlags) environ(ctx context.Context) (lambdafn.Environ, error) {
+func (f *exportFlags) environ(c *cobra.Command) (lambdafn.Environ, error) {
+	ctx := c.Context()
 	if !f.sandbox {
-		return clibase.Environ(ctx, f.stack.prefix, f.stack.bucket)
+		e, err := f.stack.environ(c, "", localstack.Export)
+		f.bucket = e.Vars["HIKYAKU_BUCKET"]
+		return e, err
 	}
 	s, err := localstack.Start(ctx, localstack.Options{Sandbox: sandbox.Options{Records: f.records, Rate: demoRate}})
 	if err != nil {

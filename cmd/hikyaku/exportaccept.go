@@ -37,7 +37,7 @@ func (f *exportFlags) doubt(ctx context.Context, store objectstore.Store, a expo
 
 // acceptable is how a place is given to 'hikyaku export accept'.
 func (f *exportFlags) acceptable(place string) string {
-	if bucket := cmp.Or(f.stack.bucket, os.Getenv("HIKYAKU_BUCKET")); f.to == "" && bucket != "" {
+	if bucket := f.bucket; f.to == "" && bucket != "" {
 		return "s3://" + bucket + "/" + place
 	}
 	return place

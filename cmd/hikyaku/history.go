@@ -45,7 +45,7 @@ func newHistory() *cobra.Command {
 			"the names of the fields sent, and the request id to look for in the log; then the user's dead letters, and\n" +
 			"what the next job would do, for which it reads the user and the member. It writes nothing and prints no\n" +
 			"values. A job that found nothing to do, or waits, leaves no line.\n\n" + ownSettings,
-		Example: "  hikyaku history --user 20450001 --env-vars stack.json\n  hikyaku history --user 20450001 --json",
+		Example: "  hikyaku history --user 20450001 --stack hikyaku\n  hikyaku history --user 20450001 --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if user <= 0 {
@@ -148,7 +148,7 @@ func newDead() *cobra.Command {
 		Long: "Reads the dead-letter queue and leaves everything in it: each letter's user, class, what that means, the\n" +
 			"event it came from, and how long ago that was. Of one user the queue shows ten letters at a time.\n" +
 			"'hikyaku redrive' sends them to the relay again once their cause is fixed.\n\n" + ownSettings,
-		Example: "  hikyaku dead --env-vars stack.json\n  hikyaku dead --json",
+		Example: "  hikyaku dead --stack hikyaku\n  hikyaku dead --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			function, err := f.open(c, relayfn.Ingest, localstack.Relay)
@@ -184,7 +184,7 @@ func newRedrive() *cobra.Command {
 			"--limit. Safe at any later time, and as often as you like: a message only names the user, whom the relay\n" +
 			"then reads anew. What names no user, or is given up once more because its cause is not fixed, stays\n" +
 			"where it is, and is counted.\n\n" + ownSettings,
-		Example: "  hikyaku redrive\n  hikyaku redrive --class refused --limit 10 --env-vars stack.json\n  hikyaku redrive --user 20450001 --json",
+		Example: "  hikyaku redrive\n  hikyaku redrive --class refused --limit 10 --stack hikyaku\n  hikyaku redrive --user 20450001 --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			only.Class = outcome.Class(class)

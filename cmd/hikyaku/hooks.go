@@ -186,7 +186,7 @@ func newHooksRegister() *cobra.Command {
 			"Only an address with https is taken, and where HIKYAKU_WEBHOOK_URL says the stack's, only that one.\n\n" +
 			"Other webhooks that point at the same host, in another way, are named. --only removes those of them that\n" +
 			"tell of changed users, so that each change comes once.",
-		Example: "  hikyaku hooks register --url https://api.example/webhook/\n  hikyaku hooks register --env-vars stack.json --only",
+		Example: "  hikyaku hooks register --url https://api.example/webhook/\n  hikyaku hooks register --stack hikyaku --only",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			base, hooks, err := f.open(c, toRegister)

@@ -69,7 +69,8 @@ func newRoot() *cobra.Command {
 			"relays SuperSaaS webhooks into Yappli CRM, and exports customers and orders to S3 as JSONL.\n\n" +
 			"Start with 'hikyaku demo': it needs no account and shows the whole job on this machine.\n\n" +
 			"Commands that work on a deployed stack use your own AWS credentials (AWS_PROFILE, single sign-on or\n" +
-			"environment), and find the stack by --prefix and --bucket, or HIKYAKU_PREFIX and HIKYAKU_BUCKET.\n" +
+			"environment), and find the stack by its name, --stack or HIKYAKU_STACK, or by --prefix and --bucket,\n" +
+			"or HIKYAKU_PREFIX and HIKYAKU_BUCKET.\n" +
 			"With --json a command prints one JSON object on standard output; everything else it has to say goes\n" +
 			"to standard error.\n\n" +
 			"Exit codes: 0 success, also where the reader of the output ends early, as head does; 1 the command\n" +

@@ -131,7 +131,8 @@ func cmdStack(ts *testscript.TestScript, _ bool, _ []string) {
 	stacks.Store(ts, s)
 }
 
-// cmdSource waits for a file of lines for a shell, and sets their variables.
+// cmdSource waits for a file of lines for a shell, and sets their variables; those
+// whose names begin alike, if that is given.
 func cmdSource(ts *testscript.TestScript, _ bool, a []string) {
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		text, err := os.ReadFile(ts.MkAbs(a[0]))
@@ -143,7 +144,9 @@ func cmdSource(ts *testscript.TestScript, _ bool, a []string) {
 		}
 		for line := range strings.Lines(string(text)) {
 			name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-			ts.Setenv(name, strings.Trim(value, "'"))
+			if len(a) == 1 || strings.HasPrefix(name, a[1]) {
+				ts.Setenv(name, strings.Trim(value, "'"))
+			}
 		}
 		return
 	}

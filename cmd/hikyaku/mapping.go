@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn"
-	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/pkg/providers"
@@ -35,42 +35,6 @@ func newMapping() *cobra.Command {
 	}
 	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingSchema(), newMappingPut(), newMappingLog(), newMappingUndo())
 	return c
-}
-
-// stackFlags say which stack a command works with.
-type stackFlags struct{ prefix, bucket string }
-
-func (f *stackFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.prefix, "prefix", "", "prefix of the stack's secrets and keys (default: HIKYAKU_PREFIX)")
-	c.Flags().StringVar(&f.bucket, "bucket", "", "the stack's bucket (default: HIKYAKU_BUCKET)")
-}
-
-// environ is the environment of one of the stack's functions, with the caller's own
-// credentials. What a file of variables says counts before the environment, and a flag
-// before both.
-func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.Environ, error) {
-	e, err := clibase.Environ(c.Context(), f.prefix, f.bucket)
-	if err != nil || vars == "" {
-		return e, err
-	}
-	own, err := readVars(vars, function)
-	maps.Copy(e.Vars, own)
-	for name, value := range map[string]string{"HIKYAKU_PREFIX": f.prefix, "HIKYAKU_BUCKET": f.bucket} {
-		if value != "" {
-			e.Vars[name] = value
-		}
-	}
-	return e, err
-}
-
-// open opens the stack with the caller's own credentials.
-func (f *stackFlags) open(c *cobra.Command) (lambdafn.Environ, *lambdafn.Base, error) {
-	e, err := clibase.Environ(c.Context(), f.prefix, f.bucket)
-	if err != nil {
-		return e, nil, err
-	}
-	base, err := clibase.Open(e)
-	return e, base, err
 }
 
 func newMappingSchema() *cobra.Command {
@@ -215,7 +179,7 @@ func newMappingCheck() *cobra.Command {
 			if write {
 				return learnUpdate(c, f, m, user, o)
 			}
-			e, err := clibase.Environ(c.Context(), f.prefix, f.bucket)
+			e, err := f.environ(c, "", localstack.Reconcile)
 			if err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/internal/webhookrelay/admin"
@@ -29,7 +30,7 @@ import (
 // learnUpdate sees with one write what an update does to omitted fields, and
 // stores that as the connection's quirk.
 func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64, o output) error {
-	e, base, err := f.open(c)
+	e, base, err := f.openAs(c, localstack.Reconcile)
 	if err != nil {
 		return err
 	}

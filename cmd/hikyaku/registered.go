@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -24,7 +26,7 @@ func registerFunctions(ctx context.Context, stack *localstack.Stack, public, hos
 	for _, name := range localstack.Functions() {
 		vars := stack.Vars(name)
 		made := awslocal.Function{
-			Name: name, Aliases: localstack.Aliases(name), Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
+			Name: name, Aliases: localstack.Aliases(name), Env: pairs(vars), Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
 			Compose: func(logs io.Writer) (lambda.Handler, error) {
 				e := lambdafn.Environ{Vars: vars, Out: logs}
 				if public != "" && public != host {
@@ -38,6 +40,15 @@ func registerFunctions(ctx context.Context, stack *localstack.Stack, public, hos
 		}
 	}
 	return nil
+}
+
+// pairs are variables as a process has them.
+func pairs(vars map[string]string) []string {
+	list := make([]string, 0, len(vars))
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		list = append(list, name+"="+vars[name])
+	}
+	return list
 }
 
 // mappingFile is the mapping that functions in this process use: the repository's, or

@@ -32,12 +32,13 @@ func (f *relayFlags) add(c *cobra.Command) {
 }
 
 func (f *relayFlags) addMapping(c *cobra.Command) {
-	c.Flags().StringVar(&f.mapping, "mapping", "", "the stack's mapping file (default: HIKYAKU_MAPPING_FILE)")
+	c.Flags().StringVar(&f.mapping, "mapping", "", "the mapping file that was deployed, which counts until one is published (default: HIKYAKU_MAPPING_FILE; with --stack none)")
 }
 
 // ownSettings says where the settings come from.
 const ownSettings = "It needs the settings of the stack's own function: the queues, HIKYAKU_IDENTITY and the others, from the\n" +
-	"environment or from --env-vars FILE. With other settings it would work on other state than the function."
+	"deployed function (--stack NAME), from --env-vars FILE or from the environment. With other settings it\n" +
+	"would work on other state than the function."
 
 // open composes a role in this process, with the caller's own credentials.
 func (f *relayFlags) open(c *cobra.Command, role relayfn.Role, function string) (*relayfn.Function, error) {
@@ -50,7 +51,11 @@ func (f *relayFlags) open(c *cobra.Command, role relayfn.Role, function string) 
 		e.Vars["HIKYAKU_MAPPING_FILE"] = f.mapping
 	}
 	e.Out = logsOf(c, f.logs)
-	return relayfn.New(c.Context(), e)
+	opened, err := relayfn.New(c.Context(), e)
+	if err == nil && f.mapping == "" && f.stack.named(f.vars) {
+		opened.OnlyPublished()
+	}
+	return opened, err
 }
 
 // tenant is open for commands that work on the relay's state and with both clients.
@@ -85,7 +90,7 @@ func newRelayRelease() *cobra.Command {
 			"once. Look at what was deleted in SuperSaaS first ('hikyaku reconcile --dry-run'). Then this starts the\n" +
 			"count from zero; the messages wait in the queue, and go on within the hour. Where nothing is stopped it\n" +
 			"changes nothing.\n\n" + ownSettings,
-		Example: "  hikyaku relay release\n  hikyaku relay release --env-vars stack.json --json",
+		Example: "  hikyaku relay release\n  hikyaku relay release --stack hikyaku --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, t, err := f.tenant(c, relayfn.Reconcile, localstack.Reconcile)
@@ -118,7 +123,7 @@ func newReconcile() *cobra.Command {
 			"members who exist, and puts the users who differ on the queue. It never writes to Yappli. With --dry-run\n" +
 			"it changes nothing at all and names the users, by id and reason: missing (to be created), differing,\n" +
 			"gone (to be read singly, then disabled), restored, unresolved, and awaiting_approval ('hikyaku links').\n\n" + ownSettings,
-		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --env-vars stack.json --json",
+		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --stack hikyaku --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			function, err := f.open(c, relayfn.Reconcile, localstack.Reconcile)

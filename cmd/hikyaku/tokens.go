@@ -17,6 +17,7 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/tokenrefresh/protocol"
@@ -48,7 +49,7 @@ type stackRefresher struct {
 }
 
 func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
-	e, err := clibase.Environ(c.Context(), f.stack.prefix, f.stack.bucket)
+	e, err := f.stack.environ(c, "", localstack.TokenRefresh)
 	if err != nil {
 		return nil, err
 	}

@@ -106,11 +106,11 @@ func manifestAt(ctx context.Context, place string) (location, error) {
 		if bucket == "" || !named {
 			return location{}, &usageError{fmt.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json, or a _doubt.json there", place)}
 		}
-		e, err := clibase.Environ(ctx, "not-used-by-verify", bucket)
+		e, err := clibase.Place{Prefix: "not-used-by-verify", Bucket: bucket}.Environ(ctx, "")
 		if err != nil {
 			return location{}, err
 		}
-		base, err := clibase.Open(e)
+		base, err := clibase.Open(e.Environ)
 		if err != nil {
 			return location{}, err
 		}

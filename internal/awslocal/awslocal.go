@@ -55,6 +55,7 @@ type AWS struct {
 	queues    *queues
 	functions *functions
 	events    *bus
+	stacks    *stacks
 	jobs      *jobs
 
 	now    func() time.Time
@@ -81,7 +82,7 @@ func New(o Options) (*AWS, error) {
 		return nil, err
 	}
 	a := &AWS{
-		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now},
+		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now}, stacks: &stacks{now: o.Now},
 		jobs: newJobs(), now: o.Now, log: o.Log,
 	}
 	a.functions = &functions{

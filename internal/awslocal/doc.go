@@ -10,8 +10,9 @@
 //
 // It serves S3 (path style; single objects, multipart uploads, copies, lists),
 // Secrets Manager (the fake of package secretstore), SQS FIFO queues, Lambda's
-// Invoke and ListFunctions, EventBridge's PutEvents, STS GetCallerIdentity and,
-// apart, an API Gateway HTTP API:
+// Invoke, ListFunctions and GetFunctionConfiguration, EventBridge's PutEvents, STS
+// GetCallerIdentity, what CloudFormation tells of a stack that was described, and, apart,
+// an API Gateway HTTP API:
 //
 //	aws.CreateQueue("users.fifo", map[string]string{"VisibilityTimeout": "60"})
 //	aws.Register(awslocal.Function{Name: "relay", Binary: "build/bootstrap"})

@@ -37,7 +37,7 @@ type Function struct {
 	Handler lambda.Handler // or:
 	Compose Compose        // or:
 	Binary  string         // path of a bootstrap; its directory is the task root
-	Env     []string       // of the binary, beside Environment and Lambda's own; nothing else is inherited
+	Env     []string       // of the binary, beside Environment and Lambda's own; nothing else is inherited. GetFunctionConfiguration shows it of any function
 	Output  io.Writer      // gets what a composed function or the binary logs; nil: nobody does
 
 	Timeout     time.Duration // of an invocation; 0: 3 s, the service's default

@@ -172,13 +172,31 @@ type functionEntry struct {
 	Version, LastModified                string
 
 	Timeout, MemorySize int
+
+	Environment *functionEnvironment `json:",omitempty"`
+}
+
+type functionEnvironment struct{ Variables map[string]string }
+
+// environment is what was set for a function. What Lambda itself sets is not shown.
+func (f target) environment() *functionEnvironment {
+	shown := map[string]string{}
+	for _, pair := range f.Env {
+		if name, value, ok := strings.Cut(pair, "="); ok && !strings.HasPrefix(name, "AWS_") {
+			shown[name] = value
+		}
+	}
+	if len(shown) == 0 {
+		return nil
+	}
+	return &functionEnvironment{shown}
 }
 
 func (f target) entry() functionEntry {
 	return functionEntry{
 		FunctionName: f.Name, FunctionARN: f.arn, Runtime: "provided.al2023", Handler: "bootstrap", PackageType: "Zip",
 		State: "Active", Version: lambdaVersion, LastModified: f.registered.UTC().Format("2006-01-02T15:04:05.000-0700"),
-		Timeout: int(f.Timeout.Seconds()), MemorySize: f.memory(),
+		Timeout: int(f.Timeout.Seconds()), MemorySize: f.memory(), Environment: f.environment(),
 	}
 }
 

@@ -19,9 +19,24 @@ func isQuery(r *http.Request) bool {
 		r.URL.Path == "/" && r.URL.Query().Has("Action")
 }
 
-// queryService answers sts GetCallerIdentity, with which people and tools ask
-// first who they are, and refuses every other query call by name.
-func queryService(name string) service {
+// A queryOperation answers one operation of the query protocol with a document. What
+// a request has beside its parameters is refused by name.
+type queryOperation struct {
+	parameters []string
+	answer     func(w http.ResponseWriter, r *http.Request) (any, error)
+}
+
+// callerIdentity is sts GetCallerIdentity, with which people and tools ask first who
+// they are.
+var callerIdentity = map[string]queryOperation{
+	"GetCallerIdentity": {nil, func(w http.ResponseWriter, _ *http.Request) (any, error) { return newIdentity(w), nil }},
+}
+
+func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Amzn-Requestid") }
+
+// queryService answers operations of the query protocol, and refuses every other
+// call by name.
+func queryService(name string, operations map[string]queryOperation) service {
 	return service{
 		name: name,
 		operation: func(r *http.Request) string {
@@ -29,15 +44,20 @@ func queryService(name string) service {
 			return r.FormValue("Action")
 		},
 		serve: func(w http.ResponseWriter, r *http.Request, operation string) error {
-			if signedFor(r) != "sts" || operation != "GetCallerIdentity" {
+			served, ok := operations[operation]
+			if !ok {
 				return refuse(unknownOperation, "%s %s (query protocol) is not served here; %s", signedFor(r), operation, whatIsServed)
 			}
 			for _, name := range slices.Sorted(maps.Keys(r.Form)) {
-				if name != "Action" && name != "Version" {
-					return refuse("ValidationError", "the local AWS does not serve the parameter %s of sts %s", name, operation)
+				if name != "Action" && name != "Version" && !slices.Contains(served.parameters, name) {
+					return refuse("ValidationError", "the local AWS does not serve the parameter %s of %s %s", name, signedFor(r), operation)
 				}
 			}
-			return writeXML(w, http.StatusOK, newIdentity(w))
+			answer, err := served.answer(w, r)
+			if err != nil {
+				return err
+			}
+			return writeXML(w, http.StatusOK, answer)
 		},
 		refuse:    refuseQuery,
 		throttled: refusal{Code: "Throttling", Message: "Rate exceeded (injected fault)"},
@@ -58,7 +78,7 @@ type identity struct {
 
 func newIdentity(w http.ResponseWriter) identity {
 	return identity{
-		Namespace: stsNamespace, ARN: "arn:aws:iam::" + Account + ":root", UserID: Account, Account: Account, RequestID: w.Header().Get("X-Amzn-Requestid"),
+		Namespace: stsNamespace, ARN: "arn:aws:iam::" + Account + ":root", UserID: Account, Account: Account, RequestID: requestID(w),
 	}
 }
 
@@ -80,7 +100,7 @@ type ec2Error struct {
 }
 
 func refuseQuery(w http.ResponseWriter, r *http.Request, no *refusal) {
-	status, id := max(no.Status, http.StatusBadRequest), w.Header().Get("X-Amzn-Requestid")
+	status, id := max(no.Status, http.StatusBadRequest), requestID(w)
 	if signedFor(r) == "ec2" {
 		_ = writeXML(w, status, ec2Error{Code: no.Code, Message: no.Message, RequestID: id})
 		return
@@ -89,8 +109,11 @@ func refuseQuery(w http.ResponseWriter, r *http.Request, no *refusal) {
 	if status >= http.StatusInternalServerError {
 		answer.Type = "Receiver"
 	}
-	if signedFor(r) == "sts" {
+	switch signedFor(r) {
+	case "sts":
 		answer.Namespace = stsNamespace
+	case "cloudformation":
+		answer.Namespace = stacksNamespace
 	}
 	_ = writeXML(w, status, answer)
 }

@@ -41,6 +41,10 @@ func TestQueryCallsAreRefusedInXML(t *testing.T) {
 	for _, c := range []struct{ service, form, code, named string }{
 		{"sts", "Action=AssumeRole&Version=2011-06-15", "UnknownOperationException", "sts AssumeRole (query protocol)"},
 		{"sts", "Action=GetCallerIdentity&Other=1", "ValidationError", "Other of sts GetCallerIdentity"},
+		{"cloudformation", "Action=DescribeStacks&StackName=nosuch", "ValidationError", "Stack with id nosuch does not exist"},
+		{"cloudformation", "Action=ListStackResources", "ValidationError", "stackName"},
+		{"cloudformation", "Action=DescribeStacks&NextToken=x", "ValidationError", "NextToken"},
+		{"cloudformation", "Action=CreateStack&StackName=s", "UnknownOperationException", "cloudformation CreateStack (query protocol)"},
 		{"iam", "Action=ListUsers", "UnknownOperationException", "iam ListUsers (query protocol)"},
 		{"sqs", "Action=ListQueues", "UnknownOperationException", "sqs ListQueues (query protocol)"},
 	} {

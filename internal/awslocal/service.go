@@ -50,7 +50,9 @@ type service struct {
 }
 
 type services struct {
-	s3, lambda, sts, query, unknown service
+	s3, lambda, unknown service
+
+	byQuery map[string]service // by the service that a request is signed for; "": any other
 
 	byTarget map[string]service // by the prefix of X-Amz-Target
 }
@@ -61,7 +63,10 @@ func (a *AWS) newServices() services {
 	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queues.operations()}
 	events := jsonService{name: "events", version: "1.1", operations: map[string]jsonOperation{"PutEvents": operation(a.events.put)}}
 	return services{
-		s3: a.objects.service(), lambda: lambdaCalls{a.functions}.service(), unknown: unknownService(), sts: queryService("sts"), query: queryService("query"),
+		s3: a.objects.service(), lambda: lambdaCalls{a.functions}.service(), unknown: unknownService(),
+		byQuery: map[string]service{
+			"sts": queryService("sts", callerIdentity), "cloudformation": queryService("cloudformation", a.stacks.operations()), "": queryService("query", nil),
+		},
 		byTarget: map[string]service{"secretsmanager": secrets.service(), "AmazonSQS": sqs.service(), "AWSEvents": events.service()},
 	}
 }
@@ -79,10 +84,10 @@ func (s services) route(r *http.Request) service {
 		return s.lambda
 	}
 	if isQuery(r) {
-		if signedFor(r) == "sts" {
-			return s.sts
+		if found, ok := s.byQuery[signedFor(r)]; ok {
+			return found
 		}
-		return s.query
+		return s.byQuery[""]
 	}
 	if scope := signedFor(r); scope != "" && scope != "s3" || r.Method == http.MethodPost && r.URL.Path == "/" {
 		return s.unknown
@@ -126,7 +131,7 @@ func unknownService() service {
 	return s
 }
 
-const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, events PutEvents and sts GetCallerIdentity"
+const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, events PutEvents, sts GetCallerIdentity, and cloudformation DescribeStacks and ListStackResources"
 
 const unknownOperation = "UnknownOperationException"
 

@@ -30,6 +30,7 @@ import (
 
 // Names of what a stack holds in its local AWS.
 const (
+	Name       = "hikyaku-local"
 	Prefix     = "hikyaku"
 	Queue      = "hikyaku-users.fifo"
 	DeadLetter = "hikyaku-dead.fifo"
@@ -100,7 +101,24 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, err
 	}
 	s.Webhook = s.reach(gateway) + "/webhook/"
-	return s, errors.Join(s.storeSecrets(ctx), s.createQueues())
+	err = errors.Join(s.storeSecrets(ctx), s.createQueues())
+	s.describe()
+	return s, err
+}
+
+// describe lets CloudFormation tell of the stack, by the names of template.yaml.
+func (s *Stack) describe() {
+	resources := []awslocal.StackResource{
+		{Type: "AWS::S3::Bucket", LogicalID: "Bucket", PhysicalID: awslocal.Bucket},
+		{Type: "AWS::SQS::Queue", LogicalID: "UserQueue", PhysicalID: s.queue},
+		{Type: "AWS::SQS::Queue", LogicalID: "DeadLetterQueue", PhysicalID: s.dead},
+	}
+	for _, name := range Functions() {
+		resources = append(resources, awslocal.StackResource{Type: "AWS::Lambda::Function", LogicalID: Resource(name), PhysicalID: name})
+	}
+	s.AWS.Describe(awslocal.Stack{Name: Name, Resources: resources, Outputs: map[string]string{
+		"WebhookUrl": s.Webhook, "Bucket": awslocal.Bucket, "UserQueueUrl": s.queue, "DeadLetterQueueUrl": s.dead, "TokenRefreshFunctionName": TokenRefresh,
+	}})
 }
 
 // RegisterWebhook points the booking account's "changed user" webhook at the

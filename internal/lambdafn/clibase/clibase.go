@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"hikyaku/internal/lambdafn"
@@ -17,33 +18,74 @@ import (
 // Settings are what a command needs to find a stack.
 type Settings struct{ lambdafn.Common }
 
-// Environ completes the process's environment: region and credentials are
-// resolved by the SDK's chain, and prefix and bucket, if not empty, replace
-// HIKYAKU_PREFIX and HIKYAKU_BUCKET.
-func Environ(ctx context.Context, prefix, bucket string) (lambdafn.Environ, error) {
-	e := lambdafn.OSEnviron()
-	e.Vars = maps.Clone(e.Vars)
-	resolved, err := config.LoadDefaultConfig(ctx)
+// A Place says where a command finds its stack.
+type Place struct {
+	Stack          string // name; empty: prefix and bucket, or the environment, say it
+	Prefix, Bucket string // if not empty, in the place of every other
+	Profile        string // of the AWS configuration; empty: the SDK's chain
+	Region         string // empty: the SDK's chain
+}
+
+// An Opened is an environment, and the stack that it is of.
+type Opened struct {
+	lambdafn.Environ
+
+	Stack *Stack // nil: none was named
+}
+
+// Environ completes the process's environment: region and credentials are resolved
+// by the SDK's chain, and the settings are those of the stack's function, by its
+// logical id, if the place names a stack.
+func (p Place) Environ(ctx context.Context, function string) (Opened, error) {
+	o := Opened{Environ: lambdafn.OSEnviron()}
+	o.Vars = maps.Clone(o.Vars)
+	resolved, err := p.load(ctx)
 	if err != nil {
-		return e, fmt.Errorf("resolving the AWS configuration: %w", err)
-	}
-	if resolved.Region == "" {
-		return e, errors.New("no AWS region: set AWS_REGION, or a region in the profile that AWS_PROFILE names")
+		return o, err
 	}
 	credentials, err := resolved.Credentials.Retrieve(ctx)
 	if err != nil {
-		return e, errors.New("no AWS credentials: set AWS_PROFILE, or run 'aws configure' or 'aws sso login'")
+		return o, errors.New("no AWS credentials: set AWS_PROFILE, or run 'aws configure' or 'aws sso login'")
+	}
+	if p.Stack != "" {
+		if o.Stack, err = FindStack(ctx, resolved, p.Stack); err != nil {
+			return o, err
+		}
+		settings, err := o.Stack.Settings(ctx, function)
+		if err != nil {
+			return o, err
+		}
+		maps.Copy(o.Vars, settings)
 	}
 	for name, value := range map[string]string{
 		"AWS_REGION": resolved.Region, "AWS_ACCESS_KEY_ID": credentials.AccessKeyID,
-		"AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey, "AWS_SESSION_TOKEN": credentials.SessionToken,
-		"HIKYAKU_PREFIX": prefix, "HIKYAKU_BUCKET": bucket,
+		"AWS_SECRET_ACCESS_KEY": credentials.SecretAccessKey,
+		"HIKYAKU_PREFIX":        p.Prefix, "HIKYAKU_BUCKET": p.Bucket,
 	} {
 		if value != "" {
-			e.Vars[name] = value
+			o.Vars[name] = value
 		}
 	}
-	return e, nil
+	o.Vars["AWS_SESSION_TOKEN"] = credentials.SessionToken // also an empty one: that of the environment belongs to another key
+	return o, nil
+}
+
+func (p Place) load(ctx context.Context) (aws.Config, error) {
+	var options []func(*config.LoadOptions) error
+	if p.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(p.Profile))
+	}
+	if p.Region != "" {
+		options = append(options, config.WithRegion(p.Region))
+	}
+	resolved, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return resolved, fmt.Errorf("resolving the AWS configuration: %w", err)
+	}
+	if resolved.Region == "" {
+		return resolved, errors.New("no AWS region: use --region, set AWS_REGION, or a region in the profile that --profile or AWS_PROFILE names")
+	}
+	return resolved, nil
 }
 
 // Open opens the base of the stack that e names.

@@ -91,6 +91,18 @@ func (f *Function) packaged() (*mapping.Mapping, error) {
 	return m, nil
 }
 
+// OnlyPublished makes the function work with a published mapping alone, for commands
+// on a machine that does not hold what was deployed.
+func (f *Function) OnlyPublished() {
+	f.config.Mappings = f.mappings(func() (*mapping.Mapping, error) {
+		return nil, errors.New("no mapping was published to this stack, and the one that was deployed with it lies in the function alone: publish it with 'hikyaku mapping put FILE', or name its file with --mapping FILE")
+	})
+}
+
+func (f *Function) mappings(packaged func() (*mapping.Mapping, error)) *published.Reader {
+	return &published.Reader{Store: f.Published(), Parse: f.Parse, Packaged: packaged, Log: f.base.Log, Now: f.base.Now}
+}
+
 // Try makes the function work with a mapping that is not published, for commands
 // that show what would come of it.
 func (f *Function) Try(m *mapping.Mapping) { f.config.Mapping, f.config.Mappings = m, nil }
@@ -118,9 +130,7 @@ func (f *Function) coreConfig() tenant.Config {
 		Objects: base.Objects, Prefix: s.Prefix,
 		SuperSaaS: supersaas, Yappli: yappli, Options: options,
 		Limiters: limiters,
-		Mappings: &published.Reader{
-			Store: f.Published(), Parse: f.Parse, Packaged: sync.OnceValues(f.packaged), Log: base.Log, Now: base.Now,
-		},
+		Mappings: f.mappings(sync.OnceValues(f.packaged)),
 		Identity: tenant.Identity{By: s.Identity, Prefix: s.IdentityPrefix},
 		Settings: tenant.Settings{
 			Mode: s.Mode, Link: s.Link, Hold: s.Hold, Lag: s.Lag, Cap: s.Cap, CreateAfterList: s.CreateAfterList, WebhookURL: s.WebhookURL,

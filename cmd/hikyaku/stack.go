@@ -1,0 +1,85 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/localstack"
+)
+
+// stackFlags say which stack a command works with.
+type stackFlags struct{ clibase.Place }
+
+func (f *stackFlags) add(c *cobra.Command) {
+	f.addAccount(c)
+	c.Flags().StringVar(&f.Bucket, "bucket", "", "the stack's bucket, instead of --stack (default: HIKYAKU_BUCKET)")
+}
+
+// addAccount is add for commands that need no bucket.
+func (f *stackFlags) addAccount(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.Stack, "stack", "", "name of the deployed stack, which knows all other settings (default: HIKYAKU_STACK)")
+	flags.StringVar(&f.Prefix, "prefix", "", "prefix of the stack's secrets and keys, instead of --stack (default: HIKYAKU_PREFIX)")
+	flags.StringVar(&f.Profile, "profile", "", "profile of your AWS configuration (default: AWS_PROFILE)")
+	flags.StringVar(&f.Region, "region", "", "AWS region (default: AWS_REGION, or the profile's)")
+}
+
+// environ is the environment of one of the stack's functions, with the caller's own
+// credentials. What a file of variables says counts before the environment, and a flag
+// before both. Of a stack that is named, the settings are those of the function that is
+// deployed.
+func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.Environ, error) {
+	place := f.Place
+	switch {
+	case place.Stack != "" && vars != "":
+		return lambdafn.Environ{}, &usageError{errors.New("--stack and --env-vars: give one of the two, for each says with which settings the command works")}
+	case vars == "" && place.Prefix+place.Bucket == "":
+		place.Stack = cmp.Or(place.Stack, os.Getenv("HIKYAKU_STACK"))
+	}
+	o, err := place.Environ(c.Context(), localstack.Resource(function))
+	if err != nil {
+		return o.Environ, err
+	}
+	if s := o.Stack; s != nil {
+		say(c.ErrOrStderr(), "Account %s, %s, stack %s\n", s.Account, s.Region, visible(s.Name))
+		return o.Environ, nil
+	}
+	if vars == "" {
+		return o.Environ, nil
+	}
+	own, err := readVars(vars, function)
+	maps.Copy(o.Vars, own)
+	for name, value := range map[string]string{"HIKYAKU_PREFIX": f.Prefix, "HIKYAKU_BUCKET": f.Bucket} {
+		if value != "" {
+			o.Vars[name] = value
+		}
+	}
+	return o.Environ, err
+}
+
+// named reports whether the settings are those of a stack that is named.
+func (f *stackFlags) named(vars string) bool {
+	return cmp.Or(f.Stack, os.Getenv("HIKYAKU_STACK")) != "" && vars == "" && (f.Stack != "" || f.Prefix+f.Bucket == "")
+}
+
+// open opens the stack with the caller's own credentials and the settings of its
+// token refresher.
+func (f *stackFlags) open(c *cobra.Command) (lambdafn.Environ, *lambdafn.Base, error) {
+	return f.openAs(c, localstack.TokenRefresh)
+}
+
+// openAs opens the stack with the settings of one of its functions.
+func (f *stackFlags) openAs(c *cobra.Command, function string) (lambdafn.Environ, *lambdafn.Base, error) {
+	e, err := f.environ(c, "", function)
+	if err != nil {
+		return e, nil, err
+	}
+	base, err := clibase.Open(e)
+	return e, base, err
+}

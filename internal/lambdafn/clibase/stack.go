@@ -1,0 +1,92 @@
+package clibase
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsarn "github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+)
+
+// A Stack is a deployed stack, found by its name.
+type Stack struct {
+	Name, Account, Region string
+
+	Resources map[string]string // physical ids, by logical id
+	Outputs   map[string]string
+
+	config aws.Config
+}
+
+// FindStack asks CloudFormation for a stack.
+func FindStack(ctx context.Context, config aws.Config, name string) (*Stack, error) {
+	client := cloudformation.NewFromConfig(config)
+	fault := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		if strings.Contains(err.Error(), "does not exist") {
+			return fmt.Errorf("there is no stack %s in %s: see 'aws cloudformation list-stacks', or choose another --region or --profile", name, config.Region)
+		}
+		return fmt.Errorf("looking for the stack %s: %w", name, err)
+	}
+	described, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
+	if err != nil {
+		return nil, fault(err)
+	}
+	if len(described.Stacks) != 1 {
+		return nil, fmt.Errorf("looking for the stack %s: %d were found", name, len(described.Stacks))
+	}
+	found := described.Stacks[0]
+	id, err := awsarn.Parse(aws.ToString(found.StackId))
+	if err != nil {
+		return nil, fmt.Errorf("looking for the stack %s: its id is no ARN", name)
+	}
+	s := &Stack{Name: aws.ToString(found.StackName), Account: id.AccountID, Region: id.Region, Resources: map[string]string{}, Outputs: map[string]string{}, config: config}
+	for _, o := range found.Outputs {
+		s.Outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
+	}
+	pages := cloudformation.NewListStackResourcesPaginator(client, &cloudformation.ListStackResourcesInput{StackName: &name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fault(err)
+		}
+		for _, r := range page.StackResourceSummaries {
+			s.Resources[aws.ToString(r.LogicalResourceId)] = aws.ToString(r.PhysicalResourceId)
+		}
+	}
+	return s, nil
+}
+
+// Settings are the settings with which one of the stack's functions runs, by its
+// logical id. What Lambda itself sets is not among them.
+func (s *Stack) Settings(ctx context.Context, function string) (map[string]string, error) {
+	name := s.Resources[function]
+	if name == "" {
+		return nil, fmt.Errorf("the stack %s has no %s: it is none of hikyaku's, or not deployed to its end", s.Name, function)
+	}
+	shown, err := awslambda.NewFromConfig(s.config).GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &name})
+	if err != nil {
+		return nil, fmt.Errorf("reading the settings of %s: %w", name, err)
+	}
+	settings := map[string]string{}
+	if shown.Environment != nil {
+		if fault := shown.Environment.Error; fault != nil {
+			return nil, fmt.Errorf("reading the settings of %s: %s", name, aws.ToString(fault.Message))
+		}
+		for key, value := range shown.Environment.Variables {
+			if strings.HasPrefix(key, "HIKYAKU_") {
+				settings[key] = value
+			}
+		}
+	}
+	if len(settings) == 0 {
+		return nil, errors.New("the function " + name + " shows no settings: your role may not read them, or it is none of hikyaku's")
+	}
+	return settings, nil
+}

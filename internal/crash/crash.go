@@ -66,6 +66,9 @@ type Scenario[S any] struct {
 	Check func(s S, o Outcome) error
 	// Faults are those to enumerate; nil means all four.
 	Faults []Fault
+	// First takes only each so-many-th of the faults of the first run; 0 means
+	// all. An odd number takes each kind of fault in turn.
+	First int
 	// Twice also kills the recovery, before and after each of its calls,
 	// and lets a third process recover.
 	Twice bool
@@ -110,6 +113,8 @@ func (o Outcome) String() string {
 type Report struct {
 	Calls []string // of the undisturbed run, in order
 	Cases int      // runs with a fault, each with its recovery
+	// Seconds are those of the cases whose recovery was killed, too.
+	Seconds int
 }
 
 // String returns the numbers, and the calls by name.
@@ -138,12 +143,16 @@ func Enumerate[S any](t testing.TB, sc Scenario[S]) Report {
 		e.Faults = []Fault{Before, After, Failed, Lost}
 	}
 	calls := e.run()
+	faults := 0
 	for i, call := range calls[0] {
 		for _, fault := range e.Faults {
-			e.fault(Point{fault, i, call})
+			if faults%max(e.First, 1) == 0 {
+				e.fault(Point{fault, i, call})
+			}
+			faults++
 		}
 	}
-	return Report{Calls: calls[0], Cases: e.cases}
+	return Report{Calls: calls[0], Cases: e.cases, Seconds: e.taken}
 }
 
 type enumeration[S any] struct {
@@ -152,6 +161,7 @@ type enumeration[S any] struct {
 	t       testing.TB
 	cases   int
 	seconds int // second deaths that there are
+	taken   int // of these
 }
 
 // fault runs the cases of one point of the first run.
@@ -167,6 +177,7 @@ func (e *enumeration[S]) fault(p Point) {
 			e.seconds++
 			if e.seconds%max(e.Every, 1) == 0 {
 				e.cases++
+				e.taken++
 				e.run(p, Point{fault, i, call})
 			}
 		}

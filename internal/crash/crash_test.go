@@ -93,8 +93,27 @@ func TestRightProtocolPasses(t *testing.T) {
 		}
 		// Twice: all six crashes but the one after the last call leave a
 		// recovery of 3 calls, each killed in 2 ways.
-		if report.Cases != want {
-			t.Errorf("cases = %d, want %d for every %d", report.Cases, want, every)
+		if report.Cases != want || report.Seconds != want-12 {
+			t.Errorf("cases = %d, %d of them second deaths, want %d for every %d", report.Cases, report.Seconds, want, every)
+		}
+	}
+}
+
+// One fault in three is taken: each call has one, and each kind comes in turn.
+func TestFirstTakesAPartOfTheFaults(t *testing.T) {
+	t.Parallel()
+	for first, want := range map[int]int{1: 12, 3: 4, 5: 3, 13: 1} {
+		found := map[crash.Fault]int{}
+		report := crash.Enumerate(t, crash.Scenario[*inbox]{
+			Setup: newInbox, Run: deliver, First: first, Check: func(_ *inbox, o crash.Outcome) error {
+				for _, p := range o.Points {
+					found[p.Fault]++
+				}
+				return nil
+			},
+		})
+		if report.Cases != want || first == 3 && len(found) != 4 {
+			t.Errorf("one in %d: %d cases, want %d; %v", first, report.Cases, want, found)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package webhookrelay_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"testing"
 	"testing/synctest"
@@ -11,17 +12,20 @@ import (
 )
 
 var (
-	schedules     = flag.Int("schedules", prove.Size(100_000, variants/12), "random schedules to run")
+	schedules     = flag.Int("schedules", prove.Size(100_000, variants/24), "random schedules to run")
 	firstSchedule = flag.Int("first-schedule", 0, "number of the first, to run one again")
 )
+
+// TestMain collects garbage more rarely: the tests make much of it and keep little.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // TestSchedules_Converge runs them split by combination, each with all of the
 // rest of the variants in turn.
 func TestSchedules_Converge(t *testing.T) {
 	t.Parallel()
-	if prove.Full() {
-		debug.SetGCPercent(400) // for speed
-	}
 	least := min(*schedules/combinations, 1000)
 	for c := range combinations {
 		t.Run(variantOf(c).String(), func(t *testing.T) {

@@ -28,6 +28,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
@@ -45,23 +46,25 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"hikyaku": main, "exits": exits})
+	// Nor need a command that lives for a moment collect its garbage often.
+	if err := os.Setenv("GOGC", "400"); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){"hikyaku": main})
 }
 
-// exits runs a command and succeeds if it exits with the code given first:
+// cmdExits runs a command that must exit with the code given first:
 // "exits 2 hikyaku nosuch".
-func exits() {
-	command := exec.CommandContext(context.Background(), os.Args[2], os.Args[3:]...)
-	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := command.Run()
+func cmdExits(ts *testscript.TestScript, neg bool, a []string) {
+	code, err := 0, ts.Exec(a[1], a[2:]...)
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		os.Exit(99)
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
 	}
-	if code := command.ProcessState.ExitCode(); strconv.Itoa(code) != os.Args[1] {
-		_, _ = fmt.Fprintf(os.Stderr, "exits: code %d, want %s\n", code, os.Args[1])
-		os.Exit(98)
+	if neg || strconv.Itoa(code) != a[0] {
+		ts.Fatalf("exits: code %d, want %s", code, a[0])
 	}
 }
 
@@ -76,6 +79,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("EVENTS", events)
+			e.Setenv("GOGC", "400") // as TestMain has it
 			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			e.Setenv("AWS_CONFIG_FILE", filepath.Join(e.WorkDir, "no-config"))
 			e.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(e.WorkDir, "no-credentials"))
@@ -83,7 +87,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
+			"exits": cmdExits, "stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
 		},
 	})
 }
@@ -440,6 +444,7 @@ func TestSpell(t *testing.T) {
 // them across a stop, in less than 30 seconds.
 func TestDemo(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	dir := filepath.Join(t.TempDir(), "demo")
 	var out, notes bytes.Buffer
 	command := program(t.Context(), "demo", "--json", "--dir", dir)

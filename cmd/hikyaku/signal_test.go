@@ -67,7 +67,7 @@ func TestEndedExportToAPipeLeavesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			reading := program(t.Context(), "export", "yappli/users", "--sandbox", "--records", "20000", "--to", "-")
+			reading := program(t.Context(), "export", "yappli/users", "--sandbox", "--records", "5000", "--to", "-")
 			reading.Env = append(os.Environ(), "TMPDIR="+dir)
 			pipe, err := reading.StderrPipe()
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 )
@@ -25,7 +26,7 @@ func (x *trial) through(alias string, event []byte) ([]byte, error) {
 	return invoke(lambdacontext.NewContext(x.t.Context(), &lambdacontext.LambdaContext{InvokedFunctionArn: arn}), x.function, event)
 }
 
-// A siege is a day, or three hours in the short form, in which a function asks for all that it may ask for, and for all
+// A siege is a day, or less in the short forms, in which a function asks for all that it may ask for, and for all
 // that it may not, each minute between two of the schedule's ticks.
 type siege struct {
 	*trial
@@ -37,7 +38,7 @@ type siege struct {
 
 func (s *siege) run(hostile bool) {
 	var versions []string // that were served, the newest last
-	for minute := range size(25*60, 3*60) {
+	for minute := range size(25*60, prove.Sample(3*60, 45)) {
 		time.Sleep(30 * time.Second)
 		if answer, err := s.through(localstack.Schedule, schedule); strings.Contains(string(answer)+fmt.Sprint(err), "over_budget") || s.overBudget() {
 			s.denied++

@@ -92,7 +92,7 @@ func TestProveMonth(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			began, worked := time.Now(), cpu()
-			days := time.Duration(size(30*24, 36)) * time.Hour
+			days := time.Duration(size(30*24, prove.Sample(36, 24))) * time.Hour
 			synctest.Test(t, func(t *testing.T) {
 				m := newMonth(t, days, v, random(uint64(100+i)))
 				m.run()

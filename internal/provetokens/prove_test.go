@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"testing"
@@ -19,34 +18,34 @@ var (
 	figure = prove.Figure
 )
 
-// binaries builds the real functions once, as make build does, and returns the
-// folder that holds NAME/bootstrap.
-var binaries = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "hikyaku-prove-")
-	if err != nil {
-		return "", err
-	}
-	built = dir
-	for _, name := range []string{"tokenrefresh", "webhookrelay", "export"} {
-		if _, err := prove.Build(context.Background(), dir, name); err != nil {
-			return dir, err
-		}
-	}
-	return dir, nil
-})
+// binaries are the paths of the real functions that were asked for, which are
+// built once, as make build does, in the folder built.
+var (
+	building sync.Mutex
+	binaries = map[string]string{}
+	built    string
+)
 
 // binary returns the path of a function's real binary.
 func binary(t *testing.T, function string) string {
 	t.Helper()
-	dir, err := binaries()
+	building.Lock()
+	defer building.Unlock()
+	if path := binaries[function]; path != "" {
+		return path
+	}
+	var err error
+	if built == "" {
+		built, err = os.MkdirTemp("", "hikyaku-prove-")
+	}
+	if err == nil {
+		binaries[function], err = prove.Build(context.Background(), built, function)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir, function, "bootstrap")
+	return binaries[function]
 }
-
-// built is the folder of the binaries, once they are asked for.
-var built string
 
 // TestMain removes the binaries. The simulated months make much garbage and
 // keep little, so it is collected more rarely.

@@ -118,6 +118,7 @@ func enumerate(t testing.TB, setUp func(testing.TB) *crashState) crash.Report {
 	t.Helper()
 	want := ""
 	return crash.Enumerate(t, crash.Scenario[*crashState]{
+		First: prove.Sample(1, 3),
 		Setup: setUp,
 		Run:   func(ctx context.Context, p *crash.Process, s *crashState) error { return s.life(ctx, p) },
 		Recover: func(ctx context.Context, p *crash.Process, s *crashState) error {

@@ -96,6 +96,7 @@ func enumerateDoubt(t testing.TB, blind func(objectstore.Store) objectstore.Stor
 	t.Helper()
 	want := ""
 	return crash.Enumerate(t, crash.Scenario[*crashState]{
+		First: prove.Sample(1, 3),
 		Setup: func(t testing.TB) *crashState { return newDoubtState(t, blind) },
 		Run:   func(ctx context.Context, p *crash.Process, s *crashState) error { return s.untilDoubt(ctx, p) },
 		Recover: func(ctx context.Context, p *crash.Process, s *crashState) error {
@@ -202,6 +203,7 @@ func enumerateAccept(t testing.TB, every int, blind func(objectstore.Store) obje
 	t.Helper()
 	want := ""
 	return crash.Enumerate(t, crash.Scenario[*crashState]{
+		First: prove.Sample(1, 3),
 		Setup: func(t testing.TB) *crashState {
 			s := newDoubtState(t, nil)
 			if err := s.untilDoubt(t.Context(), &crash.Process{}); err != nil {

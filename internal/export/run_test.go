@@ -56,7 +56,7 @@ func newBench(t testing.TB, l *list) *bench {
 		b.dataset.Ranged, b.dataset.Past, b.dataset.Future = true, 24*time.Hour, 30*24*time.Hour
 	}
 	b.feed = feedOf(l, l.paging, 10, jsonscan.Limits{}, inItems)
-	b.set = export.Settings{Prefix: "shop", Bucket: "lake", PartBytes: 1500, Gzip: true, InFlight: 3, MaxRejects: 100}
+	b.set = export.Settings{Prefix: "shop", Bucket: "lake", PartBytes: 1500, Spool: 256 << 10, Gzip: true, InFlight: 3, MaxRejects: 100}
 	return b
 }
 

@@ -208,9 +208,9 @@ func newExport() *cobra.Command {
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			if f.to == toPipe {
-				return exportToPipe(c, f, run, a[0])
+				return exportToPipe(c, &f, run, a[0])
 			}
-			direct, answer, err := exportTo(c, f, run, a[0])
+			direct, answer, err := exportTo(c, &f, run, a[0])
 			if err != nil {
 				return err
 			}
@@ -248,7 +248,7 @@ func count(n int, what string) string {
 }
 
 // exportTo brings a run to its end.
-func exportTo(c *cobra.Command, f exportFlags, named runFlags, name string) (*exportfn.Direct, export.Answer, error) {
+func exportTo(c *cobra.Command, f *exportFlags, named runFlags, name string) (*exportfn.Direct, export.Answer, error) {
 	direct, dataset, err := f.open(c, name)
 	if err != nil {
 		return nil, export.Answer{}, err
@@ -293,7 +293,7 @@ func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes
 
 // exportToPipe exports into a store of its own, which ends with the process,
 // and then prints the lines.
-func exportToPipe(c *cobra.Command, f exportFlags, run runFlags, name string) error {
+func exportToPipe(c *cobra.Command, f *exportFlags, run runFlags, name string) error {
 	if f.asJSON {
 		return &usageError{errors.New("--json and --to - both want standard output")}
 	}

@@ -227,13 +227,15 @@ func newExport() *cobra.Command {
 	return c
 }
 
-// place shows where a key's object is.
+// place shows where a key's object is, as 'verify' and 'export accept' take it.
 func (f *exportFlags) place(key string) string {
 	rest, bucket := strings.CutPrefix(f.to, "s3://")
 	switch {
 	case bucket:
 		name, _, _ := strings.Cut(rest, "/")
 		return "s3://" + name + "/" + key
+	case f.to == "" && f.bucket != "":
+		return "s3://" + f.bucket + "/" + key
 	case f.to == "":
 		return key
 	}

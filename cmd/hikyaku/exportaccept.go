@@ -32,15 +32,7 @@ func (f *exportFlags) doubt(ctx context.Context, store objectstore.Store, a expo
 	place := f.place(a.Doubt)
 	return &doubtError{fmt.Errorf("%s. %s lie beside %s; latest.json and the watermark have not moved. "+
 		"Look at it, and run the export again later, as a new run (--at %s names this one); or publish this one as it is: hikyaku export accept %s --reason '...'",
-		what, runOutcome(ctx, store, a, f.place), place, scheduled(a.Run), f.acceptable(place))}
-}
-
-// acceptable is how a place is given to 'hikyaku export accept'.
-func (f *exportFlags) acceptable(place string) string {
-	if bucket := f.bucket; f.to == "" && bucket != "" {
-		return "s3://" + bucket + "/" + place
-	}
-	return place
+		what, runOutcome(ctx, store, a, f.place), place, scheduled(a.Run), place)}
 }
 
 // scheduled is the time that a run is named by, as --at takes it.

@@ -20,6 +20,7 @@ import (
 	_ "time/tzdata" // time zones on machines that have none
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() { os.Exit(run()) }
@@ -83,11 +84,29 @@ func newRoot() *cobra.Command {
 		RunE:          showHelp,
 	}
 	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInvoke(), newLinks(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	root.SetFlagErrorFunc(inPlainWords)
 	printVisibly(root)
 	return root
 }
 
 func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
+
+// expected says what a kind of flag takes.
+var expected = map[string]string{
+	"int": "a whole number", "int64": "a whole number", "int64Slice": "whole numbers, separated by commas", "float64": "a number",
+	"duration": "a time such as 90s, 15m or 2h", "bool": "true or false",
+}
+
+// inPlainWords says what a flag takes, instead of which function could not read it.
+func inPlainWords(_ *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		if takes := expected[invalid.GetFlag().Value.Type()]; takes != "" {
+			err = fmt.Errorf("--%s %s: expected %s", invalid.GetFlag().Name, visible(invalid.GetValue()), takes)
+		}
+	}
+	return &usageError{err}
+}
 
 // known refuses an argument that is none of the command's ValidArgs.
 func known(c *cobra.Command, a []string) error {

@@ -22,6 +22,7 @@ type relayFlags struct {
 	stack         stackFlags
 	vars, mapping string
 	logs          bool
+	queueless     bool // nothing is sent
 }
 
 func (f *relayFlags) add(c *cobra.Command) {
@@ -49,6 +50,9 @@ func (f *relayFlags) open(c *cobra.Command, role relayfn.Role, function string) 
 	e.Vars["HIKYAKU_ROLE"] = string(role)
 	if f.mapping != "" {
 		e.Vars["HIKYAKU_MAPPING_FILE"] = f.mapping
+	}
+	if f.queueless && e.Vars["HIKYAKU_QUEUE_URL"] == "" {
+		e.Vars["HIKYAKU_QUEUE_URL"] = "not-used-by-this-command"
 	}
 	e.Out = logsOf(c, f.logs)
 	opened, err := relayfn.New(c.Context(), e)
@@ -126,6 +130,7 @@ func newReconcile() *cobra.Command {
 		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --stack hikyaku --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
+			f.queueless = dry
 			function, err := f.open(c, relayfn.Reconcile, localstack.Reconcile)
 			if err != nil {
 				return err

@@ -34,14 +34,18 @@ func newRuns() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return f.print(c, map[string][]export.Answer{"runs": runs}, func(out io.Writer) error { return writeRuns(out, runs) })
+			return f.print(c, map[string][]export.Answer{"runs": runs}, func(out io.Writer) error { return f.writeRuns(out, a[0], runs) })
 		},
 	}
 	f.add(c)
 	return c
 }
 
-func writeRuns(out io.Writer, runs []export.Answer) error {
+func (f *exportFlags) writeRuns(out io.Writer, dataset string, runs []export.Answer) error {
+	if len(runs) == 0 {
+		say(out, "No run of %s has begun at %s.\n", dataset, visible(f.place("")))
+		return nil
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "STATE\tRUN\tDT\tROWS\tPARTS\tREJECTS\tUNRESOLVED\tDOUBTS\tMANIFEST")
 	for _, a := range runs {
@@ -51,7 +55,16 @@ func writeRuns(out io.Writer, runs []export.Answer) error {
 		}
 		kinds = slices.Compact(slices.Sorted(slices.Values(kinds)))
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", a.State, a.Run, visible(a.DT), a.Rows, a.Parts, a.Rejects, a.Drift.Unresolved,
-			visible(cmp.Or(strings.Join(kinds, ","), "-")), visible(cmp.Or(a.Manifest, a.Doubt, "-")))
+			visible(cmp.Or(strings.Join(kinds, ","), "-")), f.manifest(a))
 	}
 	return table.Flush()
+}
+
+// manifest is the place of what a run ended with.
+func (f *exportFlags) manifest(a export.Answer) string {
+	key := cmp.Or(a.Manifest, a.Doubt)
+	if key == "" {
+		return "-"
+	}
+	return visible(f.place(key))
 }

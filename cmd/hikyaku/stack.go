@@ -14,15 +14,21 @@ import (
 )
 
 // stackFlags say which stack a command works with.
-type stackFlags struct{ clibase.Place }
+type stackFlags struct {
+	clibase.Place
+
+	bucketless bool // the command needs no bucket
+}
 
 func (f *stackFlags) add(c *cobra.Command) {
 	f.addAccount(c)
+	f.bucketless = false
 	c.Flags().StringVar(&f.Bucket, "bucket", "", "the stack's bucket, instead of --stack (default: HIKYAKU_BUCKET)")
 }
 
 // addAccount is add for commands that need no bucket.
 func (f *stackFlags) addAccount(c *cobra.Command) {
+	f.bucketless = true
 	flags := c.Flags()
 	flags.StringVar(&f.Stack, "stack", "", "name of the deployed stack, which knows all other settings (default: HIKYAKU_STACK)")
 	flags.StringVar(&f.Prefix, "prefix", "", "prefix of the stack's secrets and keys, instead of --stack (default: HIKYAKU_PREFIX)")
@@ -51,7 +57,7 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 		return o.Environ, nil
 	}
 	if vars == "" {
-		return o.Environ, nil
+		return o.Environ, f.which(o.Vars)
 	}
 	own, err := readVars(vars, function)
 	maps.Copy(o.Vars, own)
@@ -60,7 +66,18 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 			o.Vars[name] = value
 		}
 	}
-	return o.Environ, err
+	return o.Environ, cmp.Or(err, f.which(o.Vars))
+}
+
+// which is an error where nothing says which stack is meant.
+func (f *stackFlags) which(vars map[string]string) error {
+	switch {
+	case vars["HIKYAKU_PREFIX"] != "":
+		return nil
+	case f.bucketless:
+		return errors.New("no stack is named: give --stack NAME (HIKYAKU_STACK), or --prefix (HIKYAKU_PREFIX)")
+	}
+	return errors.New("no stack is named: give --stack NAME (HIKYAKU_STACK), or --prefix and --bucket (HIKYAKU_PREFIX, HIKYAKU_BUCKET)")
 }
 
 // named reports whether the settings are those of a stack that is named.

@@ -92,8 +92,15 @@ func newTokens() *cobra.Command {
 				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probe) })
 			}
 			looking.Wait()
+			nothing := s.nothingToShow(rows, faults[:len(names)])
+			if nothing != nil {
+				clear(faults) // it says the same once
+				if !f.asJSON {
+					return nothing
+				}
+			}
 			faults[len(names)] = f.print(c, map[string][]tokenRow{"tokens": rows}, func(out io.Writer) error { return writeTokens(out, rows, s.base.Now()) })
-			return errors.Join(faults...)
+			return errors.Join(append(faults, nothing)...)
 		},
 	}
 	f.add(c)
@@ -101,6 +108,23 @@ func newTokens() *cobra.Command {
 	c.AddCommand(newTokensRefresh())
 	return c
 }
+
+// nothingToShow is an error where no provider tells anything: nothing lies under the
+// prefix, or all fail alike, which is said once.
+func (s *stackRefresher) nothingToShow(rows []tokenRow, faults []error) error {
+	if !slices.ContainsFunc(rows, func(r tokenRow) bool { return r.State != "off" }) {
+		return fmt.Errorf("there is no connection under %s/ in Secrets Manager: store one with 'hikyaku connect PROVIDER', or name another stack with --stack, --prefix or --region", visible(s.base.Common.Prefix))
+	}
+	for i, err := range faults {
+		if err == nil || nameless(err, rows[i].Provider) != nameless(faults[0], rows[0].Provider) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no credential can be read; of every provider as of %w", faults[0])
+}
+
+// nameless is what an error says of any provider.
+func nameless(err error, provider string) string { return strings.ReplaceAll(err.Error(), provider, "") }
 
 // A tokenRow is what is known about one provider's credential.
 type tokenRow struct {

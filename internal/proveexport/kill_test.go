@@ -32,6 +32,7 @@ func (r *rig) register(env ...string) {
 // TestKill kills the real binary again and again while it exports, and compares
 // what it leaves with an undisturbed run over the same range.
 func TestKill(t *testing.T) {
+	prove.Heavy(t)
 	t.Parallel()
 	kills := sized(60, 3)
 	rows := sized(3000, 1500)

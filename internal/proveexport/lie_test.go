@@ -213,7 +213,7 @@ func TestLies(t *testing.T) {
 		}
 		return
 	}
-	n := cmp.Or(*lieSeeds, sized(10_000, 20))
+	n := cmp.Or(*lieSeeds, sized(10_000, 8))
 	began := time.Now()
 	verdicts := lies(t, *lieFirst, n, 0)
 	took := time.Since(began)
@@ -254,7 +254,7 @@ func TestLies_OnceWrong(t *testing.T) {
 // TestLies_OneMoreThanTheBound is the guard removed: a lie more to each
 // question than the product can tell from the truth.
 func TestLies_OneMoreThanTheBound(t *testing.T) {
-	n := cmp.Or(*lieSeeds/10, sized(1000, 20))
+	n := cmp.Or(*lieSeeds/10, sized(1000, 12))
 	s := newSummary(lies(t, *lieFirst, n, 1))
 	figure(t, s.problems[wrongRun] > 0, "guard removed: one lie more than the bound to each question", "complete runs must lose rows", "%d of %d seeds", s.problems[wrongRun], n)
 }

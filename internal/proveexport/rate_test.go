@@ -76,7 +76,7 @@ func (p *paced) run(t *testing.T) {
 	t.Helper()
 	const page = 2
 	sandbox := yapplitest.New(sandbox.Options{
-		Seed: seed(), Records: page * sized(4000, 1000) / p.runs, Rate: p.really, Faults: sandbox.Faults{RetryAfter: "1"},
+		Seed: seed(), Records: page * sized(4000, prove.Sample(1000, 500)) / p.runs, Rate: p.really, Faults: sandbox.Faults{RetryAfter: "1"},
 	})
 	local, err := awslocal.New(awslocal.Options{})
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hikyaku/internal/prove"
 )
 
 const (
@@ -47,32 +49,47 @@ func (r coverageRow) provider() string { return documents[r.document] }
 // built is false for what the row says was left out, with the reason.
 func (r coverageRow) built() bool { return !strings.HasPrefix(r.code, notBuilt) }
 
-// TestCoverage runs the providers' tests once in a process of their own, and
-// holds every row of coverage.tsv against what happened: its test ran and
-// passed, its code exists, and the sandbox saw its parameter.
+// String names the row as every fault does.
+func (r coverageRow) String() string {
+	return fmt.Sprintf("coverage.tsv row %d (%s:%s)", r.number, r.document, r.lines)
+}
+
+// TestCoverage: every row of coverage.tsv names code and a test that are there.
 func TestCoverage(t *testing.T) {
+	t.Parallel()
+	names, tests := map[string]identifiers{}, map[string]identifiers{}
+	for _, provider := range documents {
+		names[provider], tests[provider] = identifiersOf(t, provider), testsOf(t, provider)
+	}
+	for _, r := range readCoverage(t) {
+		if fault := r.missingCode(names[r.provider()]); fault != "" {
+			t.Errorf("%s: %s", r, fault)
+		}
+		if test, _, _ := strings.Cut(r.test, "/"); r.test != "-" && !tests[r.provider()][test] {
+			t.Errorf("%s: %s does not exist in pkg/providers/%s", r, r.test, r.provider())
+		}
+	}
+}
+
+// TestCoverage_Run runs the providers' tests once more, in a process of their own,
+// and holds every row against what happened: its test ran and passed, and the
+// sandbox saw its parameter.
+func TestCoverage_Run(t *testing.T) {
+	prove.Heavy(t)
 	rows := readCoverage(t)
 	start := time.Now()
 	passed, seen := runProviders(t)
 	t.Logf("%d rows; the providers' tests took %v", len(rows), time.Since(start).Round(time.Second))
-	names := map[string]identifiers{}
-	for _, provider := range documents {
-		names[provider] = identifiersOf(t, provider)
-	}
 	for _, r := range rows {
-		at := fmt.Sprintf("coverage.tsv row %d (%s:%s)", r.number, r.document, r.lines)
-		if fault := r.missingCode(names[r.provider()]); fault != "" {
-			t.Errorf("%s: %s", at, fault)
-		}
 		if r.test != "-" && !passed[r.provider()+"\t"+r.test] {
-			t.Errorf("%s: %s did not run and pass in pkg/providers/%s", at, r.test, r.provider())
+			t.Errorf("%s: %s did not run and pass in pkg/providers/%s", r, r.test, r.provider())
 		}
 		if r.saw == "-" {
 			continue
 		}
 		place := strings.LastIndex(r.saw, " ")
 		if line := r.provider() + "\t" + r.saw[:max(place, 0)] + "\t" + r.saw[place+1:]; !seen[line] {
-			t.Errorf("%s: the sandbox of %s never saw %q", at, r.provider(), r.saw)
+			t.Errorf("%s: the sandbox of %s never saw %q", r, r.provider(), r.saw)
 		}
 	}
 }

@@ -41,6 +41,23 @@ func identifiersOf(t *testing.T, provider string) identifiers {
 	return names
 }
 
+// testsOf are the functions of the tests of a provider's package and its sandbox.
+func testsOf(t *testing.T, provider string) identifiers {
+	t.Helper()
+	names := identifiers{}
+	for _, f := range sources(t) {
+		if !f.test || !strings.HasPrefix(f.path, "pkg/providers/"+provider+"/") {
+			continue
+		}
+		for _, d := range f.file.Decls {
+			for _, name := range declared(d) {
+				names[name] = true
+			}
+		}
+	}
+	return names
+}
+
 // declared returns the names of a declaration, "Type.Method" and "Type.Field"
 // among them.
 func declared(d ast.Decl) []string {

@@ -11,6 +11,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/eventstest"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
 )
 
 var update = flag.Bool("update", false, "write testdata/ anew from what the binaries do")
@@ -51,7 +52,8 @@ func alias(file string) string {
 	return localstack.Readers
 }
 
-// Every event does what its file in testdata says, through the real binary.
+// Every event does what its file in testdata says, in .ci/run through the real
+// binary.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	for name, endpoint := range endpoints(t) {
@@ -182,6 +184,7 @@ func TestBuildFlags(t *testing.T) {
 // by name.
 func TestMissingSettings(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	for function, own := range map[string][]string{
 		localstack.TokenRefresh: nil,
 		localstack.Relay:        {"HIKYAKU_QUEUE_URL", "HIKYAKU_DEAD_LETTER_QUEUE_URL"},

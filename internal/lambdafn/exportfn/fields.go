@@ -96,7 +96,7 @@ func fullWidth(entry string) error {
 // dataset and a colon, and what was meant.
 func noDataset(entry, before string, colon bool) error {
 	head, rest, _ := strings.Cut(entry, ":")
-	for _, name := range datasetNames() {
+	for _, name := range export.DatasetNames() {
 		if field, found := strings.CutPrefix(entry, name); found && field != "" {
 			if field = strings.TrimLeft(field, ".=/ :"); field != "" {
 				return fmt.Errorf("%q: a colon stands between dataset and field; did you mean %s:%s?", clip(entry), name, clip(field))
@@ -114,7 +114,7 @@ func noDataset(entry, before string, colon bool) error {
 	}
 	switch {
 	case colon:
-		return fmt.Errorf("%q names no dataset; known are %s", clip(strings.TrimSpace(head)), strings.Join(datasetNames(), ", "))
+		return fmt.Errorf("%q names no dataset; known are %s", clip(strings.TrimSpace(head)), strings.Join(export.DatasetNames(), ", "))
 	case before != "":
 		return fmt.Errorf("%q names no dataset; the fields of one dataset are separated by commas, as in %s,%s", clip(entry), clip(before), clip(entry))
 	}
@@ -126,19 +126,10 @@ func unknown(name string) error {
 	if guess := near(name); len(guess) > 0 {
 		return fmt.Errorf("%q is no dataset; did you mean %s?", clip(name), strings.Join(guess, " or "))
 	}
-	return fmt.Errorf("%q is no dataset; known are %s", clip(name), strings.Join(datasetNames(), ", "))
+	return fmt.Errorf("%q is no dataset; known are %s", clip(name), strings.Join(export.DatasetNames(), ", "))
 }
 
-func datasetNames() []string {
-	all := export.Datasets()
-	names := make([]string, len(all))
-	for i, d := range all {
-		names[i] = d.String()
-	}
-	return names
-}
-
-func known(dataset string) bool { return slices.Contains(datasetNames(), dataset) }
+func known(dataset string) bool { return slices.Contains(export.DatasetNames(), dataset) }
 
 // near returns the datasets that a name may have been meant for.
 func near(name string) []string {
@@ -149,22 +140,13 @@ func near(name string) []string {
 		}
 		return r
 	}, name)
-	var best []string
 	const most = 3 // letters; more make another word
-	least := most + 1
-	for _, d := range export.Datasets() {
-		n := spelling.Distance(name, d.String())
-		if name == d.Name {
-			n = 1
+	return spelling.Nearest(export.DatasetNames(), most, func(dataset string) int {
+		if strings.HasSuffix(dataset, "/"+name) {
+			return 1
 		}
-		if n < least {
-			least, best = n, nil
-		}
-		if n == least && n <= most {
-			best = append(best, d.String())
-		}
-	}
-	return best
+		return spelling.Distance(name, dataset)
+	})
 }
 
 // clip keeps a setting short that may be anything.

@@ -225,16 +225,9 @@ func (f *Function) report(ctx context.Context, run export.Run, a export.Answer, 
 	}
 	f.base.Metrics.Add("ExportDrift", "Count", float64(a.Drift.Shifts), dimensions)
 	f.base.Metrics.Add("ExportTotalWrong", "Count", float64(a.TotalWrong), dimensions)
-	f.watched("ExportDoubt", "Count", doubts, d)
-	f.watched("ExportRejects", "Count", float64(a.Rejects), d)
-	f.watched("ExportUnresolved", "Count", float64(a.Drift.Unresolved), d)
-}
-
-// watched measures what an alarm watches: by dataset, and once more without
-// dimensions, so that one alarm serves all datasets.
-func (f *Function) watched(name, unit string, value float64, d export.Dataset) {
-	f.base.Metrics.Add(name, unit, value, dimensions(d))
-	f.base.Metrics.Add(name, unit, value, nil)
+	f.base.Metrics.Add("ExportDoubt", "Count", doubts, dimensions)
+	f.base.Metrics.Add("ExportRejects", "Count", float64(a.Rejects), dimensions)
+	f.base.Metrics.Add("ExportUnresolved", "Count", float64(a.Drift.Unresolved), dimensions)
 }
 
 // ageTime bounds the reading of an age.

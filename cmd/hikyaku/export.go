@@ -118,15 +118,6 @@ func (f *exportFlags) environ(c *cobra.Command) (lambdafn.Environ, error) {
 	return e, nil
 }
 
-func datasetNames() []string {
-	all := export.Datasets()
-	names := make([]string, len(all))
-	for i, d := range all {
-		names[i] = d.String()
-	}
-	return names
-}
-
 // runFlags name one run.
 type runFlags struct{ at, from, till string }
 
@@ -200,11 +191,11 @@ func newExport() *cobra.Command {
 			"command exits with 3. Run it again later, or publish it as it is with 'hikyaku export accept'.\n\n" +
 			"Into the stack's own bucket and prefix, a run is one like the function's: it moves the watermark and\n" +
 			"latest.json. Settings such as HIKYAKU_TIME_ZONE and HIKYAKU_EXPORT_DROP hold here too.\n\n" +
-			"Datasets:\n  " + strings.Join(datasetNames(), "\n  "),
+			"Datasets:\n  " + strings.Join(export.DatasetNames(), "\n  "),
 		Example: "  hikyaku export shopline/orders --to s3://my-lake/shop\n" +
 			"  hikyaku export yappli/users --to exports --at 2026-11-22T00:30:00Z\n" +
 			"  hikyaku export yappli/users --sandbox --to - | head",
-		ValidArgs: datasetNames(),
+		ValidArgs: export.DatasetNames(),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			if f.to == toPipe {

@@ -87,7 +87,7 @@ func newExportPlan() *cobra.Command {
 			"estimate for as many rows as the newest run had, or --rows; a first run needs --rows. Costs are list\n" +
 			"prices for a function with 128 MB, without a NAT gateway and without the provider's own fees.",
 		Example:   "  hikyaku export plan shopline/orders --prefix hikyaku --bucket my-bucket\n  hikyaku export plan yappli/users --rows 1000000 --json",
-		ValidArgs: datasetNames(),
+		ValidArgs: export.DatasetNames(),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			direct, d, err := f.open(c, a[0])

@@ -23,7 +23,7 @@ func newRuns() *cobra.Command {
 			"being published: the next run asks for all of it again, or 'hikyaku export accept' publishes it. Of one\n" +
 			"that is \"not recorded\" a version published it that knew no doubt.",
 		Example:   "  hikyaku runs shopline/orders --prefix hikyaku --bucket my-bucket\n  hikyaku runs yappli/users --to exports --json",
-		ValidArgs: datasetNames(),
+		ValidArgs: export.DatasetNames(),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
 			direct, d, err := f.open(c, a[0])

@@ -79,16 +79,21 @@ func Datasets() []Dataset {
 	}
 }
 
-// FindDataset returns the dataset of a name such as "shopline/orders".
-func FindDataset(name string) (Dataset, error) {
+// DatasetNames returns the names of Datasets, in their order.
+func DatasetNames() []string {
 	var names []string
 	for _, d := range Datasets() {
-		if d.String() == name {
-			return d, nil
-		}
 		names = append(names, d.String())
 	}
-	return Dataset{}, fmt.Errorf("%w: dataset %q is not one of %s", ErrTrigger, clip(name), strings.Join(names, ", "))
+	return names
+}
+
+// FindDataset returns the dataset of a name such as "shopline/orders".
+func FindDataset(name string) (Dataset, error) {
+	if i := slices.Index(DatasetNames(), name); i >= 0 {
+		return Datasets()[i], nil
+	}
+	return Dataset{}, fmt.Errorf("%w: dataset %q is not one of %s", ErrTrigger, clip(name), strings.Join(DatasetNames(), ", "))
 }
 
 // clip shortens a text of the caller for an error.

@@ -19,14 +19,22 @@ func (w *writer) putKnown(ctx context.Context) error {
 	sum := sha256.Sum256(w.part.known)
 	w.part.point.Known = fmt.Sprintf("%x", sum[:8])
 	key := w.keys.known(w.run, w.number, w.part.point.Known)
-	_, err := w.seams.Store.Put(ctx, objectstore.Object{
-		Key: key, Body: bytes.NewReader(w.part.known), Size: int64(len(w.part.known)), ContentType: "application/octet-stream",
+	return putOnce(ctx, w.seams.Store, key, w.part.known, "application/octet-stream")
+}
+
+// putOnce stores what its key names by its content: equal ones are stored once, and no
+// writer replaces another's. If the write is refused, the object must be there: the
+// refusal alone does not prove it.
+func putOnce(ctx context.Context, store objectstore.Store, key string, content []byte, mediaType string) error {
+	_, err := store.Put(ctx, objectstore.Object{
+		Key: key, Body: bytes.NewReader(content), Size: int64(len(content)), ContentType: mediaType,
 		Condition: objectstore.Condition{Absent: true},
 	})
-	if err != nil {
-		if info, headErr := w.seams.Store.Head(ctx, key); headErr != nil || info.Size != int64(len(w.part.known)) {
-			return fmt.Errorf("writing %s: %w", key, err)
-		}
+	if err == nil {
+		return nil
+	}
+	if info, headErr := store.Head(ctx, key); headErr != nil || info.Size != int64(len(content)) {
+		return fmt.Errorf("writing %s: %w", key, err)
 	}
 	return nil
 }

@@ -59,22 +59,11 @@ func (r *rejects) add(pass string, bad pagination.Row, data []byte, withData boo
 	return nil
 }
 
-// put stores the rejects of a part and returns their key, which names the
-// content: equal ones are stored once, and no writer replaces another's. If the
-// write is refused, the object must be there: the refusal alone does not prove it.
+// put stores the rejects of a part and returns their key.
 func (r *rejects) put(ctx context.Context, store objectstore.Store, stem string) (string, error) {
 	sum := sha256.Sum256(r.lines.Bytes())
 	key := rejectsKey(stem, sum[:])
-	_, err := store.Put(ctx, objectstore.Object{
-		Key: key, Body: bytes.NewReader(r.lines.Bytes()), Size: r.size(), ContentType: "application/x-ndjson",
-		Condition: objectstore.Condition{Absent: true},
-	})
-	if err != nil {
-		if info, headErr := store.Head(ctx, key); headErr != nil || info.Size != r.size() {
-			return "", fmt.Errorf("writing %s: %w", key, err)
-		}
-	}
-	return key, nil
+	return key, putOnce(ctx, store, key, r.lines.Bytes(), "application/x-ndjson")
 }
 
 func rejectsKey(stem string, sum []byte) string { return fmt.Sprintf("%s-%x.jsonl", stem, sum[:8]) }

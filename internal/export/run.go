@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,26 +90,19 @@ const (
 )
 
 func withDefaults(s Settings) Settings {
-	s.PartBytes = orDefault(min(s.PartBytes, MaxPartBytes), MaxPartBytes)
-	s.InFlight = orDefault(s.InFlight, defaultInFlight)
-	s.Spool = orDefault(s.Spool, defaultSpool)
-	s.MaxRecord = orDefault(s.MaxRecord, defaultMaxRecord)
-	s.MaxBody = orDefault(s.MaxBody, defaultMaxBody)
-	s.MaxShrink = orDefault(s.MaxShrink, defaultShrink)
-	s.MaxRejects = orDefault(s.MaxRejects, defaultRejects)
-	s.LeaseTTL = orDefault(s.LeaseTTL, defaultLeaseTTL)
-	s.StopAhead = orDefault(s.StopAhead, defaultStopAhead)
+	s.PartBytes = cmp.Or(min(s.PartBytes, MaxPartBytes), MaxPartBytes)
+	s.InFlight = cmp.Or(s.InFlight, defaultInFlight)
+	s.Spool = cmp.Or(s.Spool, defaultSpool)
+	s.MaxRecord = cmp.Or(s.MaxRecord, defaultMaxRecord)
+	s.MaxBody = cmp.Or(s.MaxBody, defaultMaxBody)
+	s.MaxShrink = cmp.Or(s.MaxShrink, defaultShrink)
+	s.MaxRejects = cmp.Or(s.MaxRejects, defaultRejects)
+	s.LeaseTTL = cmp.Or(s.LeaseTTL, defaultLeaseTTL)
+	s.StopAhead = cmp.Or(s.StopAhead, defaultStopAhead)
 	if s.Zone == nil {
 		s.Zone = time.UTC
 	}
 	return s
-}
-
-func orDefault[T int | int64 | time.Duration](v, fallback T) T {
-	if v <= 0 {
-		return fallback
-	}
-	return v
 }
 
 // Seams are what an Exporter reaches the world through.

@@ -23,3 +23,16 @@ func Distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Nearest returns the names that are least far away, at most so far.
+func Nearest(names []string, most int, distance func(name string) int) (nearest []string) {
+	for _, name := range names {
+		if d := distance(name); d <= most {
+			if d < most {
+				most, nearest = d, nil
+			}
+			nearest = append(nearest, name)
+		}
+	}
+	return nearest
+}

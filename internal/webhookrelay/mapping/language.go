@@ -364,14 +364,14 @@ func Functions() []string {
 
 // meant suggests what was meant by an unknown name.
 func meant(name string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(k)); d < least && d < len(k) {
-			best, least = k, d
+	near := spelling.Nearest(known, 2, func(k string) int {
+		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(k)); d < len(k) {
+			return d
 		}
-	}
-	if best == "" {
+		return len(name) + len(k) // no letter is the same
+	})
+	if len(near) == 0 {
 		return ""
 	}
-	return " (did you mean " + best + "?)"
+	return " (did you mean " + near[0] + "?)"
 }

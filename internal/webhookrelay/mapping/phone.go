@@ -151,13 +151,18 @@ func valid(plus bool, groups []string, region string) (*phonenumbers.PhoneNumber
 	return n, err == nil && phonenumbers.IsValidNumber(n)
 }
 
-// internationalNumber is E.164, or unreadable.
-func internationalNumber(text, region string) value {
+// dialedIn is the number that a text says, dialed in a region.
+func dialedIn(text, region string) (*phonenumbers.PhoneNumber, bool) {
 	d, ok := dial(text)
 	if !ok {
-		return unread
+		return nil, false
 	}
-	n, ok := d.number(region)
+	return d.number(region)
+}
+
+// internationalNumber is E.164, or unreadable.
+func internationalNumber(text, region string) value {
+	n, ok := dialedIn(text, region)
 	if !ok {
 		return unread
 	}
@@ -167,11 +172,7 @@ func internationalNumber(text, region string) value {
 // nationalNumber has the digits that are dialed within the region. A number of
 // another country stays in E.164.
 func nationalNumber(text, region string) value {
-	d, ok := dial(text)
-	if !ok {
-		return unread
-	}
-	n, ok := d.number(region)
+	n, ok := dialedIn(text, region)
 	switch {
 	case !ok:
 		return unread

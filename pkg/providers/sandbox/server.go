@@ -27,6 +27,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -114,7 +115,9 @@ func (s *Server) Now() time.Time { return s.now() }
 
 // Handle registers a route in the form of http.ServeMux, with its method.
 func (s *Server) Handle(route string, h Handler) {
-	s.handle(route, h)
+	s.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, route, h)
+	})
 }
 
 // HandleUnlimited is Handle for a route that the account's rate limit does not
@@ -122,7 +125,7 @@ func (s *Server) Handle(route string, h Handler) {
 // only the calls of its API.
 func (s *Server) HandleUnlimited(route string, h Handler) {
 	s.unlimited[route] = true
-	s.handle(route, h)
+	s.Handle(route, h)
 }
 
 // A Refusal answers a request that no handler gets to see, with a status and a word
@@ -132,12 +135,6 @@ type Refusal func(w http.ResponseWriter, r *Request, status int, code string)
 // RefuseWith gives these answers, {"error":code} otherwise, the provider's own shape.
 // Call it before the first request.
 func (s *Server) RefuseWith(refusal Refusal) { s.refusal = refusal }
-
-func (s *Server) handle(route string, h Handler) {
-	s.mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, route, h)
-	})
-}
 
 // ServeHTTP serves a request as the provider would, or misbehaves as asked.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -185,7 +182,7 @@ func (s *Server) remember(route string, r *http.Request, status int, kind FaultK
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Call(nil), s.calls...)
+	return slices.Clone(s.calls)
 }
 
 // Count returns how many requests a route has answered or cut; an empty
@@ -222,6 +219,12 @@ func JSON(w http.ResponseWriter, status int, v any) {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v)
+}
+
+// Encoded writes JSON that is encoded already, with status 200.
+func Encoded(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(body)
 }
 
 // frame adds to an answer that is held whole what its headers lack. Clients

@@ -149,14 +149,9 @@ func (t *Tokens) Redeemed() int {
 }
 
 func (t *Tokens) revokeFamily(family int) {
-	for _, g := range t.access {
-		if g.family == family {
-			g.revoked = true
-		}
-	}
-	for _, g := range t.refresh {
-		if g.family == family {
-			g.revoked = true
+	for _, grants := range []map[string]*grant{t.access, t.refresh} {
+		for _, g := range grants {
+			g.revoked = g.revoked || g.family == family
 		}
 	}
 }

@@ -3,6 +3,7 @@ package assisttenchotest
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -92,11 +93,9 @@ func (c orderCalls) answer(w http.ResponseWriter, orders []record) {
 // application/json, in ASCII.
 func (c orderCalls) written(h sandbox.Handler) sandbox.Handler {
 	return func(w http.ResponseWriter, r *sandbox.Request) {
-		for _, b := range r.Raw {
-			if b >= 0x80 {
-				c.set.refuse(w, http.StatusBadRequest, "body_not_ascii")
-				return
-			}
+		if slices.ContainsFunc(r.Raw, func(b byte) bool { return b >= 0x80 }) {
+			c.set.refuse(w, http.StatusBadRequest, "body_not_ascii")
+			return
 		}
 		if r.Media != "application/json" || r.Bad != nil || r.JSON == nil {
 			c.set.refuse(w, http.StatusBadRequest, "invalid_request")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -111,9 +112,7 @@ func (t *orders) find(id string) (at int, found bool) {
 
 func (t *orders) insert(fields map[string]any) json.RawMessage {
 	order := map[string]any{}
-	for name, value := range fields {
-		order[name] = value
-	}
+	maps.Copy(order, fields)
 	order["serial_order_id"] = t.nextID
 	raw := sandbox.Record(order)
 	t.list = append(t.list, record{t.nextID, raw})

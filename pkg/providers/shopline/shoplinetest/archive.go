@@ -1,25 +1,19 @@
 package shoplinetest
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"hikyaku/pkg/providers/sandbox"
 )
-
-// callbackTimeout is how long the sandbox waits for a receiver. The provider's
-// own patience is not documented.
-const callbackTimeout = 5 * time.Second
 
 // archivePath is where reports are downloaded. At the provider they lie in S3,
 // at addresses that need no token.
@@ -50,7 +44,7 @@ func (s *Server) Callbacks() []Callback {
 	s.reports.running.Wait()
 	s.reports.mu.Lock()
 	defer s.reports.mu.Unlock()
-	return append([]Callback(nil), s.reports.sent...)
+	return slices.Clone(s.reports.sent)
 }
 
 // reportRequest is the body of the call.
@@ -88,7 +82,7 @@ func (p *reports) request(w http.ResponseWriter, r *sandbox.Request) {
 	sandbox.JSON(w, http.StatusOK, map[string]any{"message": []any{map[string]string{
 		"job_id": job, "status": "pending", "start_date": asked.Filters.Start, "end_date": asked.Filters.End, "callback_url": asked.Callback,
 	}}})
-	body := encode(map[string]any{
+	body := sandbox.Record(map[string]any{
 		"topic": "order/get_archived_order", "event": "Order", "job_id": job, "merchant_id": MerchantID, "merchant_handle": Handle,
 		"start_date": asked.Filters.Start, "end_date": asked.Filters.End, "status": "success", "error_message": nil,
 		"download_links": []string{origin(r) + archivePath + job + ".json"},
@@ -109,7 +103,7 @@ func (p *reports) keep(orders []json.RawMessage) (job string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	job = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "report %d of %d", len(p.files), p.records.seed)))[:24]
-	p.files[job+".json"] = encode(orders)
+	p.files[job+".json"] = sandbox.Record(orders)
 	return job
 }
 
@@ -121,8 +115,7 @@ func (p *reports) download(w http.ResponseWriter, r *sandbox.Request) {
 		refuse(w, http.StatusNotFound, "NotFound", "no such file")
 		return
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(file)
+	sandbox.Encoded(w, file)
 }
 
 // reachable refuses what the provider cannot post to from the internet, unless
@@ -141,20 +134,8 @@ func (p *reports) reachable(target string) bool {
 }
 
 func (p *reports) callBack(target string, body []byte) {
-	client := http.Client{Transport: p.set.Poster, Timeout: callbackTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	done := Callback{Target: target, Body: body}
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, target, bytes.NewReader(body))
-	if err == nil {
-		request.Header.Set("Content-Type", "application/json")
-		var answer *http.Response
-		if answer, err = client.Do(request); err == nil {
-			done.Status = answer.StatusCode
-			_, err = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20))
-			_ = answer.Body.Close()
-		}
-	}
-	done.Err = err
+	done.Status, done.Err = sandbox.Post(p.set.Poster, target, body)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, done)

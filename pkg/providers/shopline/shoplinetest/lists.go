@@ -92,8 +92,7 @@ func (s *Records) list(l *listing) sandbox.Handler {
 		rows, total := l.read(c, s.set.SearchWindow)
 		body := l.render(rows, c, total)
 		s.mu.Unlock()
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_, _ = w.Write(body)
+		sandbox.Encoded(w, body)
 	}
 }
 
@@ -270,7 +269,7 @@ func project(raw json.RawMessage, names []string) json.RawMessage {
 			delete(record, name)
 		}
 	}
-	return encode(record)
+	return sandbox.Record(record)
 }
 
 // customerByLine serves the customer with a LINE id.
@@ -283,8 +282,7 @@ func (s *Records) customerByLine(w http.ResponseWriter, r *sandbox.Request) {
 		var c customer
 		_ = json.Unmarshal(raw, &c) // a slip of type leaves a field empty
 		if c.LineID != nil && *c.LineID == line {
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_, _ = w.Write(raw)
+			sandbox.Encoded(w, raw)
 			return
 		}
 	}
@@ -304,8 +302,7 @@ func (s *Records) single(t *table, malformed int) sandbox.Handler {
 		case found && t.rows[place].archived:
 			refuse(w, http.StatusGone, "Gone", "the order is archived")
 		case found:
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_, _ = w.Write(t.json(t.rows[place]))
+			sandbox.Encoded(w, t.json(t.rows[place]))
 		case !wellFormedID.MatchString(id):
 			refuse(w, malformed, "NotAnID", "no record has this id")
 		default:

@@ -145,7 +145,7 @@ func customerInfo(p sandbox.Person) json.RawMessage {
 	if p.Female {
 		gender = "female"
 	}
-	return encode(map[string]any{"gender": gender, "birthday": p.Birthday, "custom_data": []any{}})
+	return sandbox.Record(map[string]any{"gender": gender, "birthday": p.Birthday, "custom_data": []any{}})
 }
 
 func newOrder(seed uint64, n int) order {

@@ -2,7 +2,6 @@ package supersaastest
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -44,20 +43,11 @@ func (c bookingCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 	for _, b := range slice(q.starting(), q.limit, q.offset) {
 		rows = append(rows, c.bookings.show(b, r.True("form")))
 	}
-	answer(w, array(rows))
+	sandbox.Encoded(w, array(rows))
 }
 
 // show returns a booking as the API does, with the form if asked for.
-func (t *bookings) show(b *booking, form bool) []byte {
-	raw := t.record(b)
-	switch {
-	case !form:
-		return raw
-	case b.form != nil:
-		return with(raw, "form", json.RawMessage(b.form))
-	}
-	return with(raw, "form", nil)
-}
+func (t *bookings) show(b *booking, form bool) []byte { return shown(t.record(b), b.form, form) }
 
 // find returns the booking that a call names, or answers that there is
 // none. The schedule may be left out, since an id is the account's.
@@ -80,7 +70,7 @@ func (c bookingCalls) get(w http.ResponseWriter, r *sandbox.Request) {
 	case b.deleted && !c.set.Knobs.GoneAsUser:
 		fail(w, http.StatusNotFound, "Not found")
 	default:
-		answer(w, c.bookings.show(b, r.True("form")))
+		sandbox.Encoded(w, c.bookings.show(b, r.True("form")))
 	}
 }
 
@@ -122,7 +112,7 @@ func (c bookingCalls) update(w http.ResponseWriter, r *sandbox.Request) {
 	*b = changed
 	in.insert(b)
 	c.hooks.fireBooking(c.bookings, b, "edit", r.True("webhook"))
-	answer(w, c.bookings.show(b, r.True("form")))
+	sandbox.Encoded(w, c.bookings.show(b, r.True("form")))
 }
 
 func (c bookingCalls) delete(w http.ResponseWriter, r *sandbox.Request) {
@@ -230,12 +220,8 @@ func sentText(fields object, name string) (text string, sent bool) {
 // localTime reads a time of a schedule: as its clocks show it, unless it says
 // an offset.
 func localTime(text string, zone *time.Location) (at time.Time, ok bool) {
-	for _, layout := range []string{time.DateTime, "2006-01-02 15:04", localMinutes, "2006-01-02T15:04:05", time.RFC3339} {
-		if at, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return at.In(zone), true
-		}
-	}
-	return time.Time{}, false
+	at, ok = timeIn(text, zone, time.DateTime, "2006-01-02 15:04", localMinutes, "2006-01-02T15:04:05", time.RFC3339)
+	return at.In(zone), ok
 }
 
 // setPlace reads what of the schedule is booked.

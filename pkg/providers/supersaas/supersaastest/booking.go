@@ -197,13 +197,10 @@ func (t *bookings) invent(b *booking) object {
 
 // slot returns a booking's slot, with those of its bookings that are given.
 func (t *bookings) slot(b *booking, inside [][]byte) []byte {
-	o := object{}
-	for name, value := range map[string]any{
+	o := objectOf(map[string]any{
 		"id": firstSlot + b.slot, "title": "朝ヨガ", "name": "朝ヨガ", "description": nil, "location": "スタジオ1", "capacity": nil,
 		"start": b.start.Format(localMinutes), "finish": b.finish().Format(localMinutes),
-	} {
-		o.set(name, value)
-	}
+	})
 	if inside != nil {
 		o.set("count", len(inside))
 		o["bookings"] = array(inside)
@@ -215,17 +212,16 @@ func (t *bookings) slot(b *booking, inside [][]byte) []byte {
 // its id; 0 if there is no such schedule.
 func (e *Editor) Book(scheduleID, user int64, start time.Time) (id int64) {
 	e.do(func(s *Server) {
-		for i := range schedules {
-			if schedules[i].id != scheduleID {
-				continue
-			}
-			now := s.Now()
-			b := &booking{id: s.bookings.nextID(), schedule: &schedules[i], user: user, created: now, changed: now,
-				start: start.In(schedules[i].zone), slot: 1000000 + len(s.bookings.list)}
-			s.bookings.add(b)
-			id = b.id
-			s.hooks.fireBooking(&s.bookings, b, "create", e.fires)
+		place := scheduleOf(itoa(scheduleID))
+		if place == nil {
+			return
 		}
+		now := s.Now()
+		b := &booking{id: s.bookings.nextID(), schedule: place, user: user, created: now, changed: now,
+			start: start.In(place.zone), slot: 1000000 + len(s.bookings.list)}
+		s.bookings.add(b)
+		id = b.id
+		s.hooks.fireBooking(&s.bookings, b, "create", e.fires)
 	})
 	return id
 }

@@ -1,19 +1,12 @@
 package supersaastest
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"io"
 	"math/rand/v2"
-	"net/http"
+	"slices"
 	"sync"
-	"time"
-)
 
-// postTimeout is how long the sandbox waits for a receiver. The provider's own
-// patience is not documented.
-const postTimeout = 5 * time.Second
+	"hikyaku/pkg/providers/sandbox"
+)
 
 // A Delivery is a webhook on its way, or as it went.
 type Delivery struct {
@@ -79,34 +72,14 @@ func (m *mail) flush() {
 		send()
 		return
 	}
-	m.running.Add(1)
-	go func() {
-		defer m.running.Done()
-		send()
-	}()
+	m.running.Go(send)
 }
 
 func (m *mail) deliver(d Delivery) {
-	client := http.Client{Transport: m.set.Poster, Timeout: postTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, d.Target, bytes.NewReader(d.Body))
-	if err == nil {
-		request.Header.Set("Content-Type", "application/json")
-		d.Status, err = status(client.Do(request))
-	}
-	d.Err = err
+	d.Status, d.Err = sandbox.Post(m.set.Poster, d.Target, d.Body)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.done = append(m.done, d)
-}
-
-// status reads an answer to its end, so that its connection is used again.
-func status(response *http.Response, err error) (int, error) {
-	if err != nil {
-		return 0, err
-	}
-	_, err = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, errors.Join(err, response.Body.Close())
 }
 
 // Release posts the webhooks that HoldBack kept, the youngest first.
@@ -114,10 +87,8 @@ func (s *Server) Release() { s.post.release() }
 
 func (m *mail) release() {
 	m.mu.Lock()
-	for i := len(m.held) - 1; i >= 0; i-- {
-		m.pending = append(m.pending, m.held[i])
-	}
-	m.held = nil
+	slices.Reverse(m.held)
+	m.pending, m.held = append(m.pending, m.held...), nil
 	m.mu.Unlock()
 	m.flush()
 }
@@ -128,7 +99,7 @@ func (s *Server) Deliveries() []Delivery {
 	s.post.running.Wait()
 	s.post.mu.Lock()
 	defer s.post.mu.Unlock()
-	return append([]Delivery(nil), s.post.done...)
+	return slices.Clone(s.post.done)
 }
 
 // payload is a record as a webhook carries it: empty fields left out, the

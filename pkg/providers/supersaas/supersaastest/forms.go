@@ -44,7 +44,7 @@ func (t *forms) answerList(w http.ResponseWriter, r *sandbox.Request) {
 	if id, one := r.Lookup("id"); one {
 		for _, f := range t.list {
 			if itoa(f.id) == id && !f.deleted {
-				answer(w, f.record())
+				sandbox.Encoded(w, f.record())
 				return
 			}
 		}
@@ -78,7 +78,7 @@ func (t *forms) answerList(w http.ResponseWriter, r *sandbox.Request) {
 	for _, f := range slice(found, limit, offset) {
 		rows = append(rows, f.record())
 	}
-	answer(w, array(rows))
+	sandbox.Encoded(w, array(rows))
 }
 
 func (t *forms) nextID() int64 {
@@ -109,14 +109,10 @@ func (f form) record() []byte {
 	if f.raw != nil {
 		return f.raw
 	}
-	o := object{}
-	for name, value := range map[string]any{
+	return objectOf(map[string]any{
 		"id": f.id, "super_form_id": FormID, "user_id": f.user, "content": []map[string]string{{"name": "ご要望", "value": "窓側"}},
 		"created_on": stamp(f.created), "updated_on": stamp(f.changed), "deleted": f.deleted,
-	} {
-		o.set(name, value)
-	}
-	return o.encode(formOrder)
+	}).encode(formOrder)
 }
 
 var formOrder = []string{"id", "super_form_id", "user_id", "content", "created_on", "updated_on", "deleted"}

@@ -56,10 +56,10 @@ func (c bookingCalls) free(w http.ResponseWriter, r *sandbox.Request) {
 		rows = append(rows, c.bookings.free(q)...)
 	}
 	if c.set.Knobs.BareLists {
-		answer(w, array(rows))
+		sandbox.Encoded(w, array(rows))
 		return
 	}
-	answer(w, object{"slots": array(rows)}.encode(nil))
+	sandbox.Encoded(w, object{"slots": array(rows)}.encode(nil))
 }
 
 func (c bookingCalls) freeQuery(w http.ResponseWriter, r *sandbox.Request) (q freeQuery, ok bool) {
@@ -131,12 +131,8 @@ func (t *bookings) free(q freeQuery) (rows [][]byte) {
 }
 
 func freeTime(room named, at time.Time, length time.Duration, taken int) []byte {
-	o := object{}
-	for name, value := range map[string]any{
+	return objectOf(map[string]any{
 		"title": room.name, "name": room.name, "resource_id": room.id, "start": at.Format(localMinutes), "finish": at.Add(length).Format(localMinutes),
 		"start_utc": stamp(at), "finish_utc": stamp(at.Add(length)), "count": taken, "capacity": 1,
-	} {
-		o.set(name, value)
-	}
-	return o.encode(slotOrder)
+	}).encode(slotOrder)
 }

@@ -86,10 +86,8 @@ func (h *hooks) parent(kind, id string) (int64, bool) {
 	case "account":
 		return AccountID, id == itoa(AccountID) || h.account.sameAccount(id) && !h.set.Knobs.ParentByID
 	case "schedule":
-		for _, c := range schedules {
-			if id == itoa(c.id) {
-				return c.id, true
-			}
+		if c := scheduleOf(id); c != nil {
+			return c.id, true
 		}
 	case "form":
 		return FormID, id == itoa(FormID)

@@ -66,11 +66,7 @@ func (n names) schedules(w http.ResponseWriter, _ *sandbox.Request) {
 func (n names) groups(w http.ResponseWriter, _ *sandbox.Request) { n.answer(w, groups) }
 
 func superFormList(w http.ResponseWriter, _ *sandbox.Request) {
-	rows := make([]map[string]any, 0, len(superForms))
-	for _, f := range superForms {
-		rows = append(rows, map[string]any{"id": f.id, "name": f.name})
-	}
-	sandbox.JSON(w, http.StatusOK, rows) // never tuples: another API of the documents
+	names{set: &Settings{}}.answer(w, superForms) // never tuples: another API of the documents
 }
 
 // resources answers a schedule's resources, or its services. A capacity

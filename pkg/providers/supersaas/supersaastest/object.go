@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // Absent is the value by which the methods of Editor take a field away. Nil
@@ -28,14 +30,29 @@ func (o object) set(name string, value any) {
 		delete(o, name)
 		return
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(value); err != nil {
-		b.Reset()
-		b.WriteString("null") // a value without a JSON form
+	if o[name] = sandbox.Record(value); len(o[name]) == 0 {
+		o[name] = json.RawMessage("null") // a value without a JSON form
 	}
-	o[name] = bytes.TrimSpace(b.Bytes())
+}
+
+// objectOf is a record of values.
+func objectOf(values map[string]any) object {
+	o := object{}
+	for name, value := range values {
+		o.set(name, value)
+	}
+	return o
+}
+
+// shown is a record as the API shows it, with the form if that is asked for.
+func shown(raw, form []byte, asked bool) []byte {
+	switch {
+	case !asked:
+		return raw
+	case form != nil:
+		return with(raw, "form", json.RawMessage(form))
+	}
+	return with(raw, "form", nil)
 }
 
 // encode writes the fields in the order first, then all others by name.

@@ -152,7 +152,12 @@ func (q *query) readTimes(w http.ResponseWriter, r *sandbox.Request, asked quest
 }
 
 func queryTime(text string, zone *time.Location) (at time.Time, ok bool) {
-	for _, layout := range []string{time.DateTime, time.DateOnly} {
+	return timeIn(text, zone, time.DateTime, time.DateOnly)
+}
+
+// timeIn reads a time by the first layout that fits.
+func timeIn(text string, zone *time.Location, layouts ...string) (at time.Time, ok bool) {
+	for _, layout := range layouts {
 		if at, err := time.ParseInLocation(layout, text, zone); err == nil {
 			return at, true
 		}
@@ -183,10 +188,10 @@ func (c bookingCalls) answer(w http.ResponseWriter, q query, list []*booking) {
 		}
 	}
 	if c.set.Knobs.BareLists {
-		answer(w, array(rows))
+		sandbox.Encoded(w, array(rows))
 		return
 	}
-	answer(w, object{name: array(rows)}.encode(nil))
+	sandbox.Encoded(w, object{name: array(rows)}.encode(nil))
 }
 
 // slots groups bookings by slot, in the order in which the slots come first,

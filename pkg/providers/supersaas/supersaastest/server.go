@@ -236,9 +236,3 @@ func created(w http.ResponseWriter, r *sandbox.Request, path string) {
 	w.Header().Set("Location", scheme+r.Host+path)
 	w.WriteHeader(http.StatusCreated)
 }
-
-// answer writes JSON that is encoded already.
-func answer(w http.ResponseWriter, body []byte) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(body)
-}

@@ -2,9 +2,9 @@ package supersaastest
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,14 +95,11 @@ func inventedFK(n int) string {
 // empty, some null and some left out.
 func (t *users) invent(u *user) object {
 	n, p := u.number, sandbox.NewPerson(t.seed, u.number, countries...)
-	o := object{}
-	for name, value := range map[string]any{
+	o := objectOf(map[string]any{
 		"id": u.id, "fk": nil, "created_on": stamp(p.CreatedAt), "role": 3, "name": u.name, "full_name": p.Name(),
 		"credit": []string{"0", "10", "-", "2.5"}[n%4], "email": p.Email, "country": p.Country, "timezone": p.Timezone,
 		"field_1": p.Reading, "field_2": nil, "group": nil,
-	} {
-		o.set(name, value)
-	}
+	})
 	optional := func(when bool, name string, value any) {
 		if when {
 			o.set(name, value)
@@ -230,14 +227,7 @@ func (t *users) page(list []*user, form bool) []byte {
 
 // show returns a user as the API does, with the form if asked for.
 func (t *users) show(u *user, form bool) []byte {
-	raw := t.record(u)
-	if !form {
-		return raw
-	}
-	if u.form != nil {
-		return with(raw, "form", json.RawMessage(u.form))
-	}
-	return with(raw, "form", nil)
+	return shown(t.record(u), u.form, form)
 }
 
 // lagging returns the records as they were before the lag, in the order of now.
@@ -267,19 +257,13 @@ func (t *users) lagging(skip func(int64) bool) [][]byte {
 // add, change, remove and restore alter the table; everything that alters a
 // user ends in one of them.
 func (t *users) add(fk string, fields object) *user {
-	o := object{}
-	now := stamp(t.now())
 	u := &user{id: t.next, fk: fk, name: textOf(fields["name"])}
 	t.next += stepUser
-	for name, value := range map[string]any{"id": u.id, "fk": nil, "created_on": now, "role": 3, "credit": "0"} {
-		o.set(name, value)
-	}
+	o := objectOf(map[string]any{"id": u.id, "fk": nil, "created_on": stamp(t.now()), "role": 3, "credit": "0"})
 	if fk != "" {
 		o.set("fk", fk)
 	}
-	for name, value := range fields {
-		o[name] = value
-	}
+	maps.Copy(o, fields)
 	u.raw = o.encode(userOrder)
 	t.insert(u)
 	t.remember(u, nil)

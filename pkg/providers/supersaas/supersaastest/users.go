@@ -80,16 +80,16 @@ func (c userCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 		if u := c.users.byName[name]; u != nil {
 			found = append(found, u)
 		}
-		answer(w, c.users.page(slice(found, limit, offset), form))
+		sandbox.Encoded(w, c.users.page(slice(found, limit, offset), form))
 	case c.set.Knobs.FailsFrom > 0 && offset >= c.set.Knobs.FailsFrom:
 		fail(w, http.StatusServiceUnavailable, "unavailable")
 	case c.set.Knobs.Lag > 0:
-		answer(w, array(slice(c.users.lagging(c.set.Knobs.Skip), limit, offset)))
+		sandbox.Encoded(w, array(slice(c.users.lagging(c.set.Knobs.Skip), limit, offset)))
 	case c.set.Knobs.Skip != nil:
 		kept := slices.DeleteFunc(slices.Clone(c.users.shown()), func(u *user) bool { return c.set.Knobs.Skip(u.id) })
-		answer(w, c.users.page(slice(kept, limit, offset), form))
+		sandbox.Encoded(w, c.users.page(slice(kept, limit, offset), form))
 	default:
-		answer(w, c.users.page(slice(c.users.shown(), limit, offset), form))
+		sandbox.Encoded(w, c.users.page(slice(c.users.shown(), limit, offset), form))
 	}
 }
 
@@ -99,7 +99,7 @@ func (c userCalls) get(w http.ResponseWriter, r *sandbox.Request) {
 		fail(w, http.StatusNotFound, "Not found")
 		return
 	}
-	answer(w, c.users.show(u, r.True("form")))
+	sandbox.Encoded(w, c.users.show(u, r.True("form")))
 }
 
 // write is POST and PUT, which differ where no user is named: only POST

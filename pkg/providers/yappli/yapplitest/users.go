@@ -2,6 +2,7 @@ package yapplitest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,11 +13,6 @@ import (
 
 	"hikyaku/pkg/providers/sandbox"
 )
-
-func answer(w http.ResponseWriter, body []byte) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(body)
-}
 
 // farthest bounds a place in the list, so that no product of a page and its
 // size overflows.
@@ -51,18 +47,11 @@ func (k *Knobs) place(r *sandbox.Request) (offset, limit, page int, err error) {
 	} else if offset = at; least == 1 {
 		page = at
 	}
-	limit = min(limit, k.maxPage())
+	limit = min(limit, cmp.Or(k.MaxPage, largestPage))
 	if page > 0 {
 		offset = (page - 1) * limit
 	}
 	return offset, limit, offset/limit + 1, nil
-}
-
-func (k *Knobs) maxPage() int {
-	if k.MaxPage > 0 {
-		return k.MaxPage
-	}
-	return largestPage
 }
 
 func (s *Server) list(w http.ResponseWriter, r *sandbox.Request) {
@@ -84,7 +73,7 @@ func (s *Server) list(w http.ResponseWriter, r *sandbox.Request) {
 		fmt.Fprintf(&b, `,"total":%d,"current_page":%d,"last_page":%d`, total, page, max(1, (total+limit-1)/limit))
 	}
 	b.WriteByte('}')
-	answer(w, b.Bytes())
+	sandbox.Encoded(w, b.Bytes())
 }
 
 func (s *Server) get(w http.ResponseWriter, r *sandbox.Request) {
@@ -93,7 +82,7 @@ func (s *Server) get(w http.ResponseWriter, r *sandbox.Request) {
 		s.missing(w)
 		return
 	}
-	answer(w, s.wrapOne(m))
+	sandbox.Encoded(w, s.wrapOne(m))
 }
 
 func (k *Knobs) missing(w http.ResponseWriter) {
@@ -114,7 +103,7 @@ func (s *Server) lookup(w http.ResponseWriter, r *sandbox.Request) {
 		fail(w, http.StatusNotFound, "not_found", "no such path")
 		return
 	}
-	answer(w, s.wrapOne(found[0]))
+	sandbox.Encoded(w, s.wrapOne(found[0]))
 }
 
 func (s *Server) check(w http.ResponseWriter, r *sandbox.Request) {
@@ -147,7 +136,7 @@ func (s *Server) create(w http.ResponseWriter, r *sandbox.Request) {
 		bad(w, "unique_id exists already")
 		return
 	}
-	answer(w, s.wrapOne(m))
+	sandbox.Encoded(w, s.wrapOne(m))
 }
 
 func (s *Server) update(w http.ResponseWriter, r *sandbox.Request) {
@@ -164,7 +153,7 @@ func (s *Server) update(w http.ResponseWriter, r *sandbox.Request) {
 		s.missing(w)
 		return
 	}
-	answer(w, s.wrapOne(m))
+	sandbox.Encoded(w, s.wrapOne(m))
 }
 
 // settable maps request names to answer names.

@@ -25,9 +25,9 @@ func newLinks() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "links",
 		Short: "Decide whether a member who existed before is a user's",
-		Long: "A member whom the relay did not make may be somebody else's who bears the same identity. Unless\n" +
-			"HIKYAKU_LINK says otherwise, a person decides: 'list' names the pairs, 'show' puts both records of one\n" +
-			"side by side, and 'approve' and 'reject' tell the relay.",
+		Long: "A member that the relay did not make may be somebody else's with the same identity. Unless\n" +
+			"HIKYAKU_LINK says otherwise, such a link needs approval: 'list' names the pairs that wait, 'show' puts\n" +
+			"both records of one side by side, and 'approve' and 'reject' record the decision.",
 		Example: "  hikyaku links list\n  hikyaku links show --user 20450001\n  hikyaku links approve --user 20450001 --token 3f0c...",
 		Args:    noCommand,
 		RunE:    showHelp,
@@ -51,9 +51,10 @@ func newLinksList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the pairs of user and member that wait for a decision",
-		Long: "Prints user, member, how they matched (exact; or folded: in another spelling) and since when, and a token,\n" +
-			"with which 'approve --all' decides these pairs and no others. With --before it lists who is linked by the\n" +
-			"identity alone, by an earlier version or while HIKYAKU_LINK was always: they count as approved.\n\n" + ownSettings,
+		Long: "Prints user, member, how they matched (exact; or folded: by an alias, as another form of the identity)\n" +
+			"and since when, and a token, with which 'approve --all' decides these pairs and no others. With --before it\n" +
+			"lists who is linked by the identity alone, by an earlier version or while HIKYAKU_LINK was always: they\n" +
+			"count as approved.\n\n" + ownSettings,
 		Example: "  hikyaku links list\n  hikyaku links list --before --json",
 		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -126,7 +127,7 @@ func listedBy(token string, pairs []state.Pair) ([]state.Pair, error) {
 	}
 	pairs = slices.DeleteFunc(pairs, func(p state.Pair) bool { return p.At.UnixNano() > newest })
 	if tokenOf(pairs) != token {
-		return nil, errors.New("the pairs are others by now than those of that list: run 'hikyaku links list' again, and decide by its token")
+		return nil, errors.New("the pairs have changed since that list: run 'hikyaku links list' again, and decide by its token")
 	}
 	return pairs, nil
 }
@@ -177,23 +178,23 @@ func printComparison(out io.Writer, p admin.Comparison) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "unique_id %s\n", visible(p.UniqueID))
 	if bears := p.Bearer["unique_id"]; bears != p.UniqueID {
-		_, _ = fmt.Fprintf(table, "The member's is another spelling: %s\n", visible(bears))
+		_, _ = fmt.Fprintf(table, "The member's is an alias of it: %s\n", visible(bears))
 	}
 	if p.Owner != 0 {
 		_, _ = fmt.Fprintf(table, "User %d is linked to the member: no other user can be\n", p.Owner)
 	}
 	_, _ = fmt.Fprintf(table, "YAPPLI\tMEMBER %s\tUSER %d WOULD WRITE\n", visible(p.Bearer["id"]), p.User)
 	names := maps.Clone(p.Bearer)
-	maps.Copy(names, p.Wish)
+	maps.Copy(names, p.Desired)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		wish := "-"
-		if value, sent := p.Wish[name]; sent {
-			wish = visible(value)
+		desired := "-"
+		if value, sent := p.Desired[name]; sent {
+			desired = visible(value)
 			if value == "" {
-				wish = `""`
+				desired = `""`
 			}
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, visible(p.Bearer[name]), wish)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, visible(p.Bearer[name]), desired)
 	}
 	_, _ = fmt.Fprintf(table, "- is not touched, \"\" is emptied.\n\nSUPERSAAS\tUSER %d\n", p.User)
 	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
@@ -231,7 +232,7 @@ func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links admin.Links, l
 	stale := errors.Is(err, admin.ErrNoPair) && !approve && pair.User != 0 // and not to be proposed again
 	switch {
 	case l.all && pair.Pair != listed: // somebody has changed it since the list was read
-		return fmt.Errorf("user %d waits for another decision by now than in that list: %w", user, admin.ErrNoPair)
+		return fmt.Errorf("user %d now waits for another decision than in that list: %w", user, admin.ErrNoPair)
 	case stale:
 	case err != nil:
 		return err
@@ -251,7 +252,7 @@ func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links admin.Links, l
 func newLinksDecide(approve bool) *cobra.Command {
 	var f relayFlags
 	var l linkChoice
-	use, short, effect := "reject", "Say that members are not the users'", "The pair is not proposed again, and a rejection stays, also when a record changes, until 'links approve'.\nWhere the member bears the very identity, the user gets no member while it does. Where it bears another\nspelling (match \"folded\"), the user gets a member of its own after the next reconcile."
+	use, short, effect := "reject", "Say that members are not the users'", "The pair is not proposed again, and a rejection stays, also when a record changes, until 'links approve'.\nWhere the member has exactly that identity, the user gets no member as long as it does. Where it has an\nalias (match \"folded\"), the user gets a member of its own after the next reconcile."
 	if approve {
 		use, short, effect = "approve", "Say that members are the users'", "The relay then links them, and writes the user's fields to the member. The approval is bound to both\nrecords as they are: it is void once one has changed. A member that is another user's already is refused."
 	}

@@ -222,27 +222,27 @@ func previewIn(ctx context.Context, e lambdafn.Environ, m *mapping.Mapping, user
 }
 
 func previewFields(p plan.Preview) map[string]any {
-	wish := map[string]*string{}
-	for name, value := range p.Wish {
-		wish[name] = nil
+	desired := map[string]*string{}
+	for name, value := range p.Desired {
+		desired[name] = nil
 		if !value.Null {
-			wish[name] = &value.Text
+			desired[name] = &value.Text
 		}
 	}
 	return map[string]any{
-		"outcome": p.Outcome, "says": p.Outcome.Sentence(), "unique_id": p.UniqueID, "gone": p.Gone, "fields": wish, "changes": p.Changes, "unreadable": p.Unread,
+		"outcome": p.Outcome, "says": p.Outcome.Sentence(), "unique_id": p.UniqueID, "gone": p.Gone, "fields": desired, "changes": p.Changes, "unreadable": p.Unread,
 	}
 }
 
 func printPreview(out io.Writer, p plan.Preview) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, p.Outcome.Sentence(), visible(p.UniqueID))
-	for _, name := range slices.Sorted(maps.Keys(p.Wish)) {
+	for _, name := range slices.Sorted(maps.Keys(p.Desired)) {
 		mark := " "
 		if slices.Contains(p.Changes, name) {
 			mark = "*"
 		}
-		value := p.Wish[name]
+		value := p.Desired[name]
 		text := fmt.Sprintf("%q", value.Text)
 		if value.Null {
 			text = "null"

@@ -114,7 +114,7 @@ func (p *publication) agreed(c *cobra.Command, plan publishPlan, what string) er
 	}
 	out := c.ErrOrStderr()
 	say(out, "%s", describe(plan))
-	say(out, "%s The relay works by it within a minute; the next reconcile sends whoever differs.\nType yes to go on: ", what)
+	say(out, "%s The relay works by it within a minute; the next reconcile sends the users that differ.\nType yes to go on: ", what)
 	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
 	if strings.TrimSpace(answer) != "yes" {
 		return errors.New("not confirmed; nothing was published")
@@ -171,7 +171,7 @@ func newMappingPut() *cobra.Command {
 		Short: "Publish a mapping: the relay works by it within a minute, without a deployment",
 		Long: "Checks the mapping, reads the shop's users, and says of how many it makes something else than the one\n" +
 			"that counts, field by field. Once you agree, it stores the file in the stack's bucket under its digest,\n" +
-			"lets it count, and asks for a reconcile, which sends whoever differs to the relay. A job under way that\n" +
+			"lets it count, and asks for a reconcile, which sends the users that differ to the relay. A job under way that\n" +
 			"began by the former mapping writes nothing and begins again. 'mapping log' tells who published what,\n" +
 			"'mapping undo' takes it back. Once one is published, the mapping that was deployed counts no more.\n\n" + ownSettings,
 		Example: "  hikyaku mapping put mapping.yaml --stack hikyaku --why 'new membership card'",

@@ -53,7 +53,7 @@ func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64,
 	if err := consent(c, user, preview, check.Keep); err != nil {
 		return err
 	}
-	seen, err := check.Run(c.Context(), preview.Member, slices.Sorted(maps.Keys(preview.Wish)))
+	seen, err := check.Run(c.Context(), preview.Member, slices.Sorted(maps.Keys(preview.Desired)))
 	if err != nil {
 		return err
 	}

@@ -71,9 +71,9 @@ func newTokens() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tokens",
 		Short: "Show every provider's credential: its state, age, end and last outcome",
-		Long: "Reads the token secrets and what tokenrefresh left behind, and changes nothing. No secret is shown.\n\n" +
+		Long: "Reads the token secrets and what tokenrefresh left, and changes nothing. No secret is shown.\n\n" +
 			"States: off (no connection), missing (no token yet), valid, unknown_expiry (works as far as is known,\n" +
-			"and the provider states no end), expired, needs_human (the last run could not mend it by itself),\n" +
+			"and the provider states no end), expired, needs_human (the last run could not recover by itself),\n" +
 			"unreadable (see the error).\n\n" +
 			"--probe asks each provider now, by a call that changes nothing, whether the credential that is served\n" +
 			"works: a provider may have withdrawn one that is still valid by its end. It reads the connections for\n" +

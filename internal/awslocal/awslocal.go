@@ -36,7 +36,7 @@ type Options struct {
 	Now func() time.Time
 	// Log gets refusals and failed background work; nil: nobody does.
 	Log *slog.Logger
-	// Secrets is the fake behind Secrets Manager, with its knobs (read lag,
+	// Secrets is the fake that Secrets Manager answers from, with its knobs (read lag,
 	// version quota, throttling); nil: a new one on Now.
 	Secrets *secretstore.Memory
 	// RetryDelays are the pauses before each retry of an asynchronous
@@ -49,7 +49,7 @@ type AWS struct {
 	URL     string              // endpoint, without a path
 	Secrets *secretstore.Memory // all secrets; what is written here shows there
 
-	door      door
+	frontend  frontend
 	services  services
 	objects   *objects
 	queues    *queues
@@ -86,7 +86,7 @@ func New(o Options) (*AWS, error) {
 		jobs: newJobs(), now: o.Now, log: o.Log,
 	}
 	a.functions = &functions{
-		jobs: a.jobs, door: &a.door, now: o.Now, log: o.Log, delays: o.RetryDelays, common: a.Environment, byName: map[string]*function{},
+		jobs: a.jobs, frontend: &a.frontend, now: o.Now, log: o.Log, delays: o.RetryDelays, common: a.Environment, byName: map[string]*function{},
 	}
 	a.services = a.newServices()
 	return a, nil

@@ -56,12 +56,12 @@ type Result struct {
 
 // functions are all registered functions.
 type functions struct {
-	jobs   *jobs
-	door   *door
-	now    func() time.Time
-	log    *slog.Logger
-	delays []time.Duration // before each retry of an asynchronous invocation
-	common func() []string // variables of every binary
+	jobs     *jobs
+	frontend *frontend
+	now      func() time.Time
+	log      *slog.Logger
+	delays   []time.Duration // before each retry of an asynchronous invocation
+	common   func() []string // variables of every binary
 
 	mu     sync.Mutex
 	byName map[string]*function
@@ -169,9 +169,9 @@ func (a *AWS) Invoke(ctx context.Context, name string, payload []byte) (Result, 
 	return a.functions.counted(ctx, name, payload)
 }
 
-// counted is an invocation that comes in by no door, and is billed all the same.
+// counted is an invocation that comes not over HTTP, and is billed all the same.
 func (f *functions) counted(ctx context.Context, name string, payload []byte) (Result, error) {
-	f.door.count(invokeOperation)
+	f.frontend.count(invokeOperation)
 	return f.invoke(ctx, name, payload)
 }
 
@@ -323,7 +323,7 @@ func (f *functions) invokeLater(name string, payload []byte) error {
 			if !pause(ctx, wait) {
 				return
 			}
-			f.door.count(invokeOperation)
+			f.frontend.count(invokeOperation)
 		}
 	})
 	return nil

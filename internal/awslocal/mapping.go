@@ -53,7 +53,7 @@ func (a *AWS) Poll(ctx context.Context, m Mapping) error {
 
 // pollOnce receives one batch, invokes the function and settles the messages.
 func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
-	a.door.count("sqs.ReceiveMessage")
+	a.frontend.count("sqs.ReceiveMessage")
 	received, err := a.queues.receive(ctx, m.Queue, min(m.BatchSize, maxBatch), -1, 20*time.Second)
 	if err != nil || len(received) == 0 {
 		if err != nil && ctx.Err() == nil { // the queue is gone
@@ -84,7 +84,7 @@ func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
 		}
 	}
 	if len(done.Entries) > 0 {
-		a.door.count("sqs.DeleteMessageBatch")
+		a.frontend.count("sqs.DeleteMessageBatch")
 		_, _ = a.queues.deleteBatch(nil, done) // a receipt that expired comes again
 	}
 }

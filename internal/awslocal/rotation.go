@@ -33,7 +33,7 @@ func (s *secretsManager) rotate(r *http.Request, in rotateInput) (versionRef, er
 			return versionRef{}, refuse("InvalidRequestException", "The rotation function does not exist or Secrets Manager may not invoke it.")
 		}
 	}
-	started, err := s.twin.Rotate(r.Context(), name, id, in.RotationLambdaARN)
+	started, err := s.fake.Rotate(r.Context(), name, id, in.RotationLambdaARN)
 	if err != nil {
 		return versionRef{}, err
 	}
@@ -47,7 +47,7 @@ func (s *secretsManager) rotate(r *http.Request, in rotateInput) (versionRef, er
 	case in.RotateImmediately != nil && !*in.RotateImmediately:
 		s.functions.jobs.begin(func(ctx context.Context) {
 			s.runSteps(ctx, function, name, id, "testSecret")
-			if err := s.twin.Promote(ctx, name, secretstore.Pending, "", id); err != nil {
+			if err := s.fake.Promote(ctx, name, secretstore.Pending, "", id); err != nil {
 				s.functions.log.WarnContext(ctx, "taking the tested version back failed", "secret", name, "err", err)
 			}
 		})
@@ -82,5 +82,5 @@ func (s *secretsManager) runSteps(ctx context.Context, function, name, id string
 }
 
 func (s *secretsManager) cancelRotation(r *http.Request, in secretID) (versionRef, error) {
-	return refTo(in.name(), ""), s.twin.Cancel(r.Context(), in.name())
+	return refTo(in.name(), ""), s.fake.Cancel(r.Context(), in.name())
 }

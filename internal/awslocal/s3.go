@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// errNoSuchBucket and its kin are S3's documented errors.
+// errNoSuchBucket and those below are S3's documented errors.
 var (
 	errNoSuchBucket = &refusal{Status: 404, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
 	errNoSuchKey    = &refusal{Status: 404, Code: "NoSuchKey", Message: "The specified key does not exist."}

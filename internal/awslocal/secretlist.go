@@ -61,7 +61,7 @@ func lastChange(e secretstore.Entry, note secretNote) time.Time {
 
 // describe shows stages as they are read, lag and all.
 func (s *secretsManager) describe(r *http.Request, in secretID) (secretEntry, error) {
-	d, err := s.twin.Describe(r.Context(), in.name())
+	d, err := s.fake.Describe(r.Context(), in.name())
 	if err != nil {
 		return secretEntry{}, err
 	}
@@ -130,7 +130,7 @@ func (s *secretsManager) list(_ *http.Request, in listSecretsInput) (secretList,
 		}
 		return strings.Compare(a, b)
 	}
-	for _, e := range s.twin.Entries() {
+	for _, e := range s.fake.Entries() {
 		shown := s.shown(e)
 		if (e.DeleteAt.IsZero() || in.IncludePlannedDeletion) && matchesAll(in.Filters, shown) && (len(after) == 0 || compare(place(shown), string(after)) > 0) {
 			shown.SecretVersionsToStages = stages(e.Versions)

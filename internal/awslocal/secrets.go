@@ -17,7 +17,7 @@ import (
 
 // secretsManager is Secrets Manager on the fake.
 type secretsManager struct {
-	twin      *secretstore.Memory
+	fake      *secretstore.Memory
 	notes     *secretNotes
 	functions *functions
 	now       func() time.Time
@@ -117,7 +117,7 @@ func (s *secretsManager) create(r *http.Request, in createSecretInput) (versionR
 		err = about(&secretNote{})
 	}
 	if err == nil {
-		err = s.twin.Create(r.Context(), in.Name, id, data)
+		err = s.fake.Create(r.Context(), in.Name, id, data)
 	}
 	if err != nil {
 		return versionRef{}, err
@@ -162,11 +162,11 @@ func (s *secretsManager) get(r *http.Request, in getSecretInput) (secretValue, e
 	var err error
 	switch {
 	case in.VersionID == "" && in.VersionStage == "":
-		found, err = s.twin.Get(r.Context(), name, secretstore.Current)
+		found, err = s.fake.Get(r.Context(), name, secretstore.Current)
 	case in.VersionID == "":
-		found, err = s.twin.Get(r.Context(), name, in.VersionStage)
+		found, err = s.fake.Get(r.Context(), name, in.VersionStage)
 	default:
-		found, err = s.twin.GetVersion(r.Context(), name, in.VersionID)
+		found, err = s.fake.GetVersion(r.Context(), name, in.VersionID)
 		if err == nil && in.VersionStage != "" && !found.Has(in.VersionStage) {
 			err = refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: %s and staging label: %s", in.VersionID, in.VersionStage)
 		}
@@ -208,7 +208,7 @@ func (s *secretsManager) put(r *http.Request, in putSecretInput) (versionRef, er
 		in.VersionStages = []string{secretstore.Current}
 	}
 	name := in.name()
-	if err := s.twin.Put(r.Context(), name, id, data, in.VersionStages...); err != nil {
+	if err := s.fake.Put(r.Context(), name, id, data, in.VersionStages...); err != nil {
 		return versionRef{}, err
 	}
 	stored, err := s.entry(name)
@@ -244,7 +244,7 @@ func (s *secretsManager) update(r *http.Request, in updateSecretInput) (versionR
 		id = ""
 		err = s.live(name)
 	} else {
-		err = s.twin.Put(r.Context(), name, id, data, secretstore.Current)
+		err = s.fake.Put(r.Context(), name, id, data, secretstore.Current)
 	}
 	if err != nil {
 		return versionRef{}, err
@@ -313,7 +313,7 @@ type moveStageInput struct {
 
 func (s *secretsManager) moveStage(r *http.Request, in moveStageInput) (versionRef, error) {
 	name := in.name()
-	return refTo(name, ""), s.twin.Promote(r.Context(), name, in.VersionStage, in.MoveToVersionID, in.RemoveFromVersionID)
+	return refTo(name, ""), s.fake.Promote(r.Context(), name, in.VersionStage, in.MoveToVersionID, in.RemoveFromVersionID)
 }
 
 type deleteSecretInput struct {
@@ -340,7 +340,7 @@ func (s *secretsManager) delete(r *http.Request, in deleteSecretInput) (deletedS
 			return deletedSecret{}, refuse("InvalidParameterException", "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
 		}
 	}
-	err := s.twin.Delete(r.Context(), name, window)
+	err := s.fake.Delete(r.Context(), name, window)
 	if in.ForceDeleteWithoutRecovery && errors.Is(err, secretstore.ErrNotFound) {
 		err = nil // documented: no error for a secret that does not exist
 	}
@@ -351,12 +351,12 @@ func (s *secretsManager) delete(r *http.Request, in deleteSecretInput) (deletedS
 }
 
 func (s *secretsManager) restore(r *http.Request, in secretID) (versionRef, error) {
-	return refTo(in.name(), ""), s.twin.Restore(r.Context(), in.name())
+	return refTo(in.name(), ""), s.fake.Restore(r.Context(), in.name())
 }
 
 // entry finds what the fake knows of a secret beyond its lagging reads.
 func (s *secretsManager) entry(name string) (secretstore.Entry, error) {
-	for _, e := range s.twin.Entries() {
+	for _, e := range s.fake.Entries() {
 		if e.Name == name {
 			return e, nil
 		}

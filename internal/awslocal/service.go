@@ -58,7 +58,7 @@ type services struct {
 }
 
 func (a *AWS) newServices() services {
-	manager := &secretsManager{twin: a.Secrets, notes: newSecretNotes(), functions: a.functions, now: a.now}
+	manager := &secretsManager{fake: a.Secrets, notes: newSecretNotes(), functions: a.functions, now: a.now}
 	secrets := jsonService{name: "secretsmanager", version: "1.1", operations: manager.operations()}
 	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queues.operations()}
 	events := jsonService{name: "events", version: "1.1", operations: map[string]jsonOperation{"PutEvents": operation(a.events.put)}}

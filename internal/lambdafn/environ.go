@@ -22,8 +22,8 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// An Environ is the world around a function: its settings, and the doors that
-// tests and the demo replace. Only Vars is required.
+// An Environ is the world around a function: its settings, and the
+// outlets that tests and the demo replace. Only Vars is required.
 type Environ struct {
 	providers.Opaque // Vars hold credentials
 

@@ -1,5 +1,5 @@
 // Package objectstore is the seam to S3: objects with conditional writes, free
-// of AWS. Memory is its twin; package s3store implements it on the service;
+// of AWS. Memory is its fake; package s3store implements it on the service;
 // package objectstoretest is the suite that both, and any endpoint, must pass.
 //
 // Equal bytes give equal ETags, and an SDK's own retry may answer ErrConflict
@@ -83,7 +83,7 @@ type Store interface {
 
 // A Locker is a Store whose keys the operating system can lock, apart from the
 // objects there. The system takes a lock back from a process that ends, however
-// it ends: a lock that can be taken proves that whoever had it is gone or has
+// it ends: a lock that can be taken proves that its holder is gone or has
 // given it back.
 type Locker interface {
 	// TryLock takes the lock of a key, whether or not an object is there,

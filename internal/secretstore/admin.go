@@ -24,8 +24,8 @@ type Entry struct {
 	Versions []Version // the oldest first, those without a stage too
 }
 
-// Entries lists all secrets by name, those marked for deletion too. It lags
-// behind no write, and is not counted.
+// Entries lists all secrets by name, those marked for deletion too. It sees every
+// write at once, and is not counted.
 func (m *Memory) Entries() []Entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()

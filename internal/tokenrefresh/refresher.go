@@ -103,7 +103,7 @@ func (r *Refresher) Rotation(ctx context.Context, secret, version, step string) 
 	return rotation.Step(ctx, r.executor, r.prefix, secret, version, step)
 }
 
-// State returns what the last runs left behind about a credential, without
+// State returns what the last runs left about a credential, without
 // touching it, for reports to people.
 func (r *Refresher) State(ctx context.Context, provider string) (last protocol.Outcome, at time.Time, reason string, err error) {
 	j, err := r.executor.Journal(ctx, provider)

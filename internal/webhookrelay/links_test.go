@@ -417,7 +417,7 @@ func TestLinks_ShowsOnlyWhatCanBeLinked(t *testing.T) {
 				victim, user := attack(r, tenant.Approve)
 				r.relay(user, "new")
 				pair, err := r.links().Compare(context.Background(), user)
-				if err != nil || pair.Bearer["column01"] != "本人" || pair.Wish["column01"] != "別人" || pair.Fields["field_2"] != "V-1" {
+				if err != nil || pair.Bearer["column01"] != "本人" || pair.Desired["column01"] != "別人" || pair.Fields["field_2"] != "V-1" {
 					t.Fatalf("%+v, %v", pair, err)
 				}
 				change(r, victim, user)

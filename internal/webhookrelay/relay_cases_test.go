@@ -295,7 +295,7 @@ func TestPreview_ShowsWhatWouldChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.Outcome != "would_update" || !slices.Equal(got.Changes, []string{"column01"}) || got.UniqueID != unique(user) ||
-			got.Wish["column01"].Text != "巳" || got.Gone {
+			got.Desired["column01"].Text != "巳" || got.Gone {
 			t.Fatalf("preview = %+v", got)
 		}
 		r.shop.DeleteUser(user)

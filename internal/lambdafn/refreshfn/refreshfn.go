@@ -90,7 +90,7 @@ func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 }
 
 // Refresher returns the core, for the command line: it reads what the last
-// runs left behind, and hands over what a person authorized, which no event
+// runs left, and hands over what a person authorized, which no event
 // does.
 func (f *Function) Refresher() *tokenrefresh.Refresher { return f.core }
 

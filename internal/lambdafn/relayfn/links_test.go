@@ -85,7 +85,7 @@ func TestLinks_ThroughTheFunctions(t *testing.T) {
 		t.Fatal(err)
 	}
 	pair, err := links.Compare(t.Context(), user)
-	if err != nil || pair.Member != id || pair.Wish["column01"] == pair.Bearer["column01"] {
+	if err != nil || pair.Member != id || pair.Desired["column01"] == pair.Bearer["column01"] {
 		t.Fatalf("%+v, %v", pair, err)
 	}
 	w.take(w.queue)

@@ -1,5 +1,5 @@
 // Package objectstoretest is the conformance suite of objectstore.Store, which
-// the twin, the local AWS, moto and S3 pass alike:
+// the fake, the local AWS, moto and S3 pass alike:
 //
 //	objectstoretest.Run(t, func(*testing.T) objectstore.Store {
 //		return new(objectstore.Memory)

@@ -114,7 +114,7 @@ func (x *Executor) memorize(run *protocol.Run) {
 	}
 }
 
-// Journal reads what the last runs left behind about a credential.
+// Journal reads what the last runs left about a credential.
 func (x *Executor) Journal(ctx context.Context, provider string) (protocol.Journal, error) {
 	return newEffects(x.prefix, provider, x.deps).journal.read(ctx)
 }

@@ -24,7 +24,7 @@ type Journal struct {
 	Outcome  Outcome   `json:"outcome,omitempty"`  // of the last run that did anything
 	Reason   string    `json:"reason,omitempty"`   // for it
 	At       time.Time `json:"at"`                 // of that run
-	Tried    string    `json:"tried,omitempty"`    // connection and token that it left behind
+	Tried    string    `json:"tried,omitempty"`    // connection and token that it left
 	Failures int       `json:"failures,omitempty"` // in a row
 
 	Told

@@ -14,7 +14,7 @@
 // table of states, results and next actions says everything: testdata/decisions.txt
 // is that table, and docs/token-protocol.md draws it. All judgement lies here: what is
 // due, what is in doubt, what is probed, what replaces which version, what the budget
-// allows, when to try again, and whom to tell. Nothing here reads a clock, a store, a
+// allows, when to try again, and who is told. Nothing here reads a clock, a store, a
 // lease or a provider.
 package protocol
 
@@ -44,7 +44,7 @@ const (
 	Read          Do = "read"           // the version under a label
 	ReadVersion   Do = "read version"   // a version by its id: such a read never lags
 	Open          Do = "open"           // the current version of a secret that is to be written; one that is missing is made, with a placeholder
-	ReadJournal   Do = "read journal"   // what the last run left behind
+	ReadJournal   Do = "read journal"   // what the last run left
 	ReadRotation  Do = "read rotation"  // whether Secrets Manager drives a secret
 	Await         Do = "await"          // a moment, then Read
 	Lease         Do = "lease"          // acquire it, and inherit the journal

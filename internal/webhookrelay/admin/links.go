@@ -97,7 +97,7 @@ type Comparison struct {
 
 	UniqueID string            `json:"unique_id"`
 	Fields   map[string]string `json:"user"`                   // of SuperSaaS
-	Wish     map[string]string `json:"wish"`                   // what the relay would write
+	Desired  map[string]string `json:"wish"`                   // what the relay would write
 	Bearer   map[string]string `json:"bearer"`                 // the member, of Yappli
 	Records  string            `json:"token"`                  // digest of both records
 	Owner    int64             `json:"owner,omitempty,string"` // the other user who is linked to the member; 0: nobody
@@ -110,7 +110,7 @@ var ErrNoPair = errors.New("there is nothing to link")
 var ErrLinked = errors.New("no decision changes that")
 
 // Compare reads a user's pair and both of its records. It is ErrNoPair, with the
-// pair, if one of them has gone or bears another identity by now.
+// pair, if one of them has gone or has another identity now.
 func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error) {
 	if c.Pair, err = l.State.Pairs.Read(ctx, user); err != nil {
 		return c, err
@@ -136,7 +136,7 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 	unique := l.Alias(m.UniqueID)
 	still := unique.Folded == p.Unique.Folded && l.PairOf(user, m, unique.Is(p.Unique)).Same(c.Pair)
 	if errors.Is(err, providers.ErrNotFound) || err == nil && !still {
-		return c, fmt.Errorf("member %s is gone or bears another identity than user %d by now: %w", c.Member, user, ErrNoPair)
+		return c, fmt.Errorf("member %s is gone, or has another identity than user %d now: %w", c.Member, user, ErrNoPair)
 	}
 	if err != nil {
 		return c, fmt.Errorf("reading member %s: %w", c.Member, err)
@@ -149,12 +149,12 @@ func (l Links) Compare(ctx context.Context, user int64) (c Comparison, err error
 	if err != nil {
 		return c, err
 	}
-	c.Wish = map[string]string{}
-	for name, v := range p.Wish {
-		c.Wish[name] = v.Plain(name)
+	c.Desired = map[string]string{}
+	for name, v := range p.Desired {
+		c.Desired[name] = v.Plain(name)
 	}
 	for _, name := range plan.NeverShown {
-		delete(c.Wish, name)
+		delete(c.Desired, name)
 	}
 	return c, nil
 }

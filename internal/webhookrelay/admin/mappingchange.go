@@ -51,16 +51,16 @@ func CompareMappings(ctx context.Context, t *tenant.Tenant, old *mapping.Mapping
 			continue
 		}
 		seen[u.ID] = true
-		c.add(t.Mapping.Wish(u), old, u)
+		c.add(t.Mapping.Apply(u), old, u)
 	}
 	c.Users = len(seen)
 	return c, nil
 }
 
-func (c *MappingChange) add(now mapping.Wish, old *mapping.Mapping, u supersaas.User) {
-	var was mapping.Wish
+func (c *MappingChange) add(now mapping.Desired, old *mapping.Mapping, u supersaas.User) {
+	var was mapping.Desired
 	if old != nil {
-		was = old.Wish(u)
+		was = old.Apply(u)
 	}
 	changed := false
 	for name, f := range c.Fields {

@@ -99,7 +99,7 @@ func (u UpdateCheck) Run(ctx context.Context, member string, preferred []string)
 
 // unfinished says what a person has to do.
 func (u UpdateCheck) unfinished(err error) error {
-	return fmt.Errorf("%w; the member may have lost fields: %s holds them. Mend the cause and run the command again: it writes them back first", err, u.Keep)
+	return fmt.Errorf("%w; the member may have lost fields: %s holds them. Correct the cause and run the command again: it writes them back first", err, u.Keep)
 }
 
 // own refuses a file or folder that somebody else has made, or that has one of

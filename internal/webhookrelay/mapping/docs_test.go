@@ -49,7 +49,7 @@ func TestDocument(t *testing.T) {
 				}
 				continue
 			}
-			wish := m.Wish(u)
+			wish := m.Apply(u)
 			got := wish.Fields["column01"]
 			is := map[string]bool{"unreadable": len(wish.Unreadable) == 1, "null": got.Null, "nothing": !got.Null && got.Text == "" && len(wish.Fields) == 1}
 			if holds, special := is[want]; special && !holds || !special && got.Text != want {

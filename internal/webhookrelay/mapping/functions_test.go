@@ -20,7 +20,7 @@ func evaluate(t *testing.T, expression, fields string) (yappli.Value, bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wish := m.Wish(user(t, `{"id":7,`+fields+`}`))
+	wish := m.Apply(user(t, `{"id":7,`+fields+`}`))
 	if len(wish.Unreadable) > 0 {
 		return unreadable, false
 	}

@@ -57,7 +57,7 @@ func TestBuiltins_WorkOnCharactersOrAreRefused(t *testing.T) {
 				t.Errorf("%s: %v", expression, err)
 				continue
 			}
-			if got := m.Wish(u).Fields["column01"]; got != yappli.Text(want) {
+			if got := m.Apply(u).Fields["column01"]; got != yappli.Text(want) {
 				t.Errorf("%s = %+v, want %s", expression, got, want)
 			}
 		}
@@ -71,12 +71,12 @@ func TestBuiltins_WorkOnCharactersOrAreRefused(t *testing.T) {
 		for _, call := range calls {
 			m, err := parseOne(b.Name + fmt.Sprintf(call, "full_name"))
 			if err == nil {
-				t.Errorf("%s%s is allowed for a text: %+v", b.Name, call, m.Wish(u))
+				t.Errorf("%s%s is allowed for a text: %+v", b.Name, call, m.Apply(u))
 			} else if !strings.Contains(err.Error(), "left(text, count)") || !strings.Contains(err.Error(), "find(text, part)") {
 				t.Errorf("%s: %v, want it to name what to use", b.Name, err)
 			}
-			if m, err := parseOne(b.Name + fmt.Sprintf(call, "form.name")); err == nil && len(m.Wish(u).Unreadable) != 1 {
-				t.Errorf("%s%s of a form's text: %+v, want it unreadable", b.Name, call, m.Wish(u))
+			if m, err := parseOne(b.Name + fmt.Sprintf(call, "form.name")); err == nil && len(m.Apply(u).Unreadable) != 1 {
+				t.Errorf("%s%s of a form's text: %+v, want it unreadable", b.Name, call, m.Apply(u))
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func TestBuiltins_WorkOnCharactersOrAreRefused(t *testing.T) {
 		}
 	}
 	for _, expression := range []string{"form.name[0]", "join('', form.name[0:1])", "default(form.name, full_name)[0]"} {
-		if m, err := parseOne(expression); err != nil || len(m.Wish(u).Unreadable) != 1 {
+		if m, err := parseOne(expression); err != nil || len(m.Apply(u).Unreadable) != 1 {
 			t.Errorf("%s: %v, want it unreadable", expression, err)
 		}
 	}
@@ -229,7 +229,7 @@ func TestEmpty(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if wish := m.Wish(u); len(wish.Fields) != want || len(wish.Unreadable) != 0 {
+		if wish := m.Apply(u); len(wish.Fields) != want || len(wish.Unreadable) != 0 {
 			t.Errorf("%q: %+v, want %d fields", options, wish, want)
 		}
 	}
@@ -248,7 +248,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		wish := m.Wish(user(t, `{"id":7,"name":`+quoted(t, text)+`,"mobile":`+quoted(t, text)+`,"role":3,"form":{"a":[1,"b",null]}}`))
+		wish := m.Apply(user(t, `{"id":7,"name":`+quoted(t, text)+`,"mobile":`+quoted(t, text)+`,"role":3,"form":{"a":[1,"b",null]}}`))
 		if err := wish.Fields.Check(); err != nil || len(wish.Fields["column01"].Text) > 1<<17 {
 			t.Errorf("%s of %q: %v", expression, text, err)
 		}

@@ -57,7 +57,7 @@ func (f *file) readLinkIf(key, v *yaml.Node) {
 // comes out whatever the fields say which customers cannot edit is none:
 // default(super_field, phone) says nothing of a user without a super_field, nor
 // "S-" + super_field.
-func (m *Mapping) linkValues(known map[string]value, wish yappli.Fields) (values []string) {
+func (m *Mapping) linkValues(known map[string]value, desired yappli.Fields) (values []string) {
 	if len(m.linkIf) == 0 {
 		return nil
 	}
@@ -71,7 +71,7 @@ func (m *Mapping) linkValues(known map[string]value, wish yappli.Fields) (values
 	}
 	for _, name := range m.linkIf {
 		i := slices.IndexFunc(m.targets, func(t target) bool { return t.name == name })
-		sent, there := wish[name]
+		sent, there := desired[name]
 		if !there || blank(sent.Text) {
 			return nil
 		}

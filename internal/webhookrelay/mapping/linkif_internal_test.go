@@ -30,8 +30,8 @@ func TestLinkIf_EachRuleIsNeeded(t *testing.T) {
 			t.Fatal(parseErr)
 		}
 		m.linkIf = []string{"column04"}
-		shown := m.Wish(victim).Fields["column04"].Text // what the victim's member holds
-		return err != nil, slices.Equal(m.Wish(attacker).LinkIf, []string{shown}) || m.Wish(attacker).Fields["column04"].Text == shown
+		shown := m.Apply(victim).Fields["column04"].Text // what the victim's member holds
+		return err != nil, slices.Equal(m.Apply(attacker).LinkIf, []string{shown}) || m.Apply(attacker).Fields["column04"].Text == shown
 	}
 	refusals, needed := 0, 0
 	for _, c := range []struct{ expression, identity string }{

@@ -73,7 +73,7 @@ func TestLinkIf_ValuesOfAUser(t *testing.T) {
 		} else if c.user == "{}" {
 			_ = json.Unmarshal([]byte(`{"id":7}`), &u)
 		}
-		got := strings.Join(m.Wish(u).LinkIf, "|")
+		got := strings.Join(m.Apply(u).LinkIf, "|")
 		if got != c.want {
 			t.Errorf("%s of %s = %q, want %q", c.expression, c.user, got, c.want)
 		}

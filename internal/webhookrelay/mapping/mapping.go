@@ -3,7 +3,7 @@
 // SuperSaaS user. See docs/mapping.md.
 //
 //	m, err := mapping.Parse("mapping.yaml", source)
-//	wish := m.Wish(user)
+//	desired := m.Apply(user)
 package mapping
 
 import (
@@ -102,15 +102,15 @@ func (m *Mapping) Targets() []string {
 	return names
 }
 
-// A Wish is what the mapping makes of one user.
-type Wish struct {
+// Desired is what the mapping makes of one user.
+type Desired struct {
 	Fields     yappli.Fields
 	Unreadable []string // targets whose value cannot be read, sorted: what Yappli holds of them is to stay
 	LinkIf     []string // values of the mapping's LinkIf, in its order; nil if one is empty, unreadable or the customer's own
 }
 
-// Wish evaluates the mapping for one user.
-func (m *Mapping) Wish(u supersaas.User) Wish {
+// Apply evaluates the mapping for one user.
+func (m *Mapping) Apply(u supersaas.User) Desired {
 	fields := u.Fields()
 	known := make(map[string]value, len(fields))
 	for name, v := range fields {
@@ -119,7 +119,7 @@ func (m *Mapping) Wish(u supersaas.User) Wish {
 	if _, ok := known["form"].(map[string]any); !ok {
 		known["form"] = map[string]any{} // null, [] or absent: it has no member
 	}
-	wish := Wish{Fields: yappli.Fields{}}
+	desired := Desired{Fields: yappli.Fields{}}
 	for _, t := range m.targets {
 		there := func(field string) bool { _, ok := fields[field]; return ok }
 		if reads := t.reads(); len(reads) > 0 && !slices.ContainsFunc(reads, there) {
@@ -128,13 +128,13 @@ func (m *Mapping) Wish(u supersaas.User) Wish {
 		sent, ok := ValueOf(t.of(&m.options, known))
 		switch {
 		case !ok || yappli.Fields{t.name: sent}.Check() != nil:
-			wish.Unreadable = append(wish.Unreadable, t.name)
+			desired.Unreadable = append(desired.Unreadable, t.name)
 		case !m.options.keep || !blank(sent.Text):
-			wish.Fields[t.name] = sent
+			desired.Fields[t.name] = sent
 		}
 	}
-	wish.LinkIf = m.linkValues(known, wish.Fields)
-	return wish
+	desired.LinkIf = m.linkValues(known, desired.Fields)
+	return desired
 }
 
 // of is the target's value for a user.

@@ -83,7 +83,7 @@ func TestMapping_Evaluates(t *testing.T) {
 			if c.fields != "" {
 				raw = `{"id":7,` + c.fields + `}`
 			}
-			wish := m.Wish(user(t, raw))
+			wish := m.Apply(user(t, raw))
 			got, there := wish.Fields["column01"]
 			if len(wish.Unreadable) > 0 {
 				got, there = unreadable, !c.absent
@@ -172,7 +172,7 @@ func TestMapping_NamesWhatIsUnreadable(t *testing.T) {
 			}
 			u := user(t, strings.TrimSuffix(c.user, "}")+`,"role":3}`)
 			target, _, _ := strings.Cut(c.source, ":")
-			wish := m.Wish(u)
+			wish := m.Apply(u)
 			if _, sent := wish.Fields[target]; sent || strings.Join(wish.Unreadable, " ") != target {
 				t.Errorf("wish = %+v, want %s unreadable", wish, target)
 			}
@@ -189,7 +189,7 @@ func TestMapping_PasswordByPolicyOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wish := m.Wish(user(t, `{"id":7,"name":"a"}`))
+	wish := m.Apply(user(t, `{"id":7,"name":"a"}`))
 	if !maps.Equal(wish.Fields, yappli.Fields{"password": yappli.Text("a"), "column01": yappli.Text("a")}) {
 		t.Errorf("wish = %+v", wish)
 	}
@@ -211,7 +211,7 @@ func TestMapping_PackagedOneCompiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if wish := m.Wish(user(t, `{"id":7}`)); len(wish.Unreadable) > 0 {
+	if wish := m.Apply(user(t, `{"id":7}`)); len(wish.Unreadable) > 0 {
 		t.Errorf("a user with nothing but an id: %v", wish.Unreadable)
 	}
 }
@@ -238,7 +238,7 @@ column07: domestic(mobile, "TW")
 		if err != nil {
 			return
 		}
-		wish := m.Wish(user(t, string(raw)))
+		wish := m.Apply(user(t, string(raw)))
 		if err := wish.Fields.Check(); err != nil {
 			t.Error(err)
 		}
@@ -261,7 +261,7 @@ column03: date(created_on)
 	}
 	var u supersaas.User
 	_ = json.Unmarshal([]byte(`{"id":20450117,"full_name":"山田 花子","mobile":"03-1000-0001 (内)5","created_on":"tomorrow"}`), &u)
-	wish := m.Wish(u)
+	wish := m.Apply(u)
 	fmt.Println(wish.Fields["column01"].Text, wish.Fields["column02"].Text, wish.Unreadable)
 	// Output: 山田 花子 +81310000001 [column03]
 }

@@ -71,7 +71,7 @@ var sentences = map[Class]string{ //nolint:gosec // no credential: the words say
 	GoneUnlinked:      "the user is gone, and no member of theirs is known",
 	NoIdentity:        "the field that the identity is made of is empty or cannot be read, so the user is not written",
 	DuplicateIdentity: "another user has the same identity, so this one is not written",
-	AwaitingApproval:  "a member whom the relay did not make bears the user's identity: 'hikyaku links' decides whether it is the user's",
+	AwaitingApproval:  "a member that the relay did not make has the user's identity: 'hikyaku links' decides whether it is the user's",
 	LinkRejected:      "a person has decided that the member who bears the user's identity is not the user's, so nothing is written",
 	UnreadableAnswer:  "the secret answer cannot be read, and an update would reset it, so nothing was written",
 	Unconverging:      "Yappli does not keep what it is sent in the fields named, which are left until either side changes",

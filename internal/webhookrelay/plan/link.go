@@ -15,9 +15,9 @@ import (
 
 // What keeps a user from a member who bears the user's identity.
 var (
-	// ErrAwaiting: a person has to decide whether the member is the user's.
-	ErrAwaiting = errors.New("a person decides whether the member is this user's")
-	// ErrRejected: a person has decided that it is not.
+	// ErrAwaiting: somebody has to approve that the member is the user's.
+	ErrAwaiting = errors.New("the link to this member needs approval")
+	// ErrRejected: somebody has decided that it is not.
 	ErrRejected = errors.New("the member is not this user's")
 	// ErrOtherOwner: another user owns the identity.
 	ErrOtherOwner = errors.New("another user has this identity")

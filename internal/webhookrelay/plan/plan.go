@@ -59,36 +59,36 @@ func differs(m yappli.Member, name string, v yappli.Value) bool {
 	return have != v.Plain(name)
 }
 
-// Changes returns the names of the fields that writing wish would change.
-func Changes(m yappli.Member, wish yappli.Fields) []string {
+// Changes returns the names of the fields that writing the desired values would change.
+func Changes(m yappli.Member, desired yappli.Fields) []string {
 	var names []string
-	for _, name := range slices.Sorted(maps.Keys(wish)) {
-		if differs(m, name, wish[name]) {
+	for _, name := range slices.Sorted(maps.Keys(desired)) {
+		if differs(m, name, desired[name]) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// Compared returns which fields of a wish a list shows, and the hash of their
+// Compared returns which desired fields a list shows, and the hash of their
 // values.
-func (p Plan) Compared(person tenant.Person) (mask, wish uint64) {
+func (p Plan) Compared(person tenant.Person) (mask, desired uint64) {
 	for i, name := range p.Mapping.Targets() {
-		if _, there := person.Wish[name]; there && !slices.Contains(NeverShown, name) {
+		if _, there := person.Desired[name]; there && !slices.Contains(NeverShown, name) {
 			mask |= 1 << i
 		}
 	}
-	return mask, p.valuesHash(mask, func(name string) string { return person.Wish[name].Plain(name) })
+	return mask, p.valuesHash(mask, func(name string) string { return person.Desired[name].Plain(name) })
 }
 
 // Difference tells what differs from any other difference of the user: by the
 // fields compared, what they are to be and what they are; 0: nothing differs.
-func (p Plan) Difference(m yappli.Member, mask, wish uint64) uint32 {
+func (p Plan) Difference(m yappli.Member, mask, desired uint64) uint32 {
 	shown := p.valuesHash(mask, shownBy(m))
-	if shown == wish {
+	if shown == desired {
 		return 0
 	}
-	return max(1, uint32(p.Key.Digest("difference", fmt.Sprint(mask, wish, shown)).Word()))
+	return max(1, uint32(p.Key.Digest("difference", fmt.Sprint(mask, desired, shown)).Word()))
 }
 
 // valuesHash hashes the values of the mask's fields, null and absent as "".
@@ -104,8 +104,8 @@ func (p Plan) valuesHash(mask uint64, value func(name string) string) uint64 {
 
 // DifferenceOf is the difference that a list with this member would show.
 func (p Plan) DifferenceOf(person tenant.Person, m yappli.Member) uint32 {
-	mask, wish := p.Compared(person)
-	return p.Difference(m, mask, wish)
+	mask, desired := p.Compared(person)
+	return p.Difference(m, mask, desired)
 }
 
 // shownBy is what a member shows for a field, "" if nothing.
@@ -120,12 +120,12 @@ func shownBy(m yappli.Member) func(name string) string {
 // show that.
 func (p Plan) SentBy(attempt string, person tenant.Person) *state.Sent {
 	c := &state.Sent{Attempt: attempt}
-	for _, name := range append(slices.Collect(maps.Keys(person.Wish)), person.Unread...) {
+	for _, name := range append(slices.Collect(maps.Keys(person.Desired)), person.Unread...) {
 		if !slices.Contains(NeverShown, name) {
 			c.Fields = append(c.Fields, name)
 		}
 	}
-	value := func(name string) string { return person.Wish[name].Plain(name) } // of what cannot be read: none is sent
+	value := func(name string) string { return person.Desired[name].Plain(name) } // of what cannot be read: none is sent
 	if !slices.ContainsFunc(c.Fields, func(name string) bool { return value(name) != "" }) {
 		return nil
 	}

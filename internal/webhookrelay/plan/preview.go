@@ -73,7 +73,7 @@ func (p Plan) Would(ctx context.Context, user int64, person tenant.Person, row s
 	case b.taken && (b.Member == "" || !b.similar):
 		return outcome.DuplicateIdentity, nil, nil
 	case b.Doubt:
-		return outcome.Unresolved, nil, nil // only a list tells who bears the identity now
+		return outcome.Unresolved, nil, nil // only a list tells which member has the identity now
 	case b.Member == "":
 		if ready, err := p.MayCreate(ctx, person, time.Time{}); err != nil || !ready {
 			return outcome.AwaitingList, nil, err
@@ -126,7 +126,7 @@ func (p Plan) wouldLink(ctx context.Context, user int64, person tenant.Person, m
 
 // expected is what an update would send.
 func expected(person tenant.Person, row state.Row) yappli.Fields {
-	fields := maps.Clone(person.Wish)
+	fields := maps.Clone(person.Desired)
 	if row.Disabled {
 		fields["enabled"] = yappli.Bool(true)
 	}
@@ -140,7 +140,7 @@ type Preview struct {
 	UniqueID string        // empty: the user has none
 	Gone     bool          // the user is deleted
 	Member   string        // Yappli's id of the linked member; empty: none is known
-	Wish     yappli.Fields
+	Desired  yappli.Fields
 	Unread   []string // fields that cannot be read: they are not sent
 	Changes  []string // fields that would change
 }
@@ -155,7 +155,7 @@ func (p Plan) Preview(ctx context.Context, user int64) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	v := Preview{UniqueID: person.Unique.Text, Gone: !person.Live, Wish: person.Wish, Unread: person.Unread}
+	v := Preview{UniqueID: person.Unique.Text, Gone: !person.Live, Desired: person.Desired, Unread: person.Unread}
 	b, err := p.MemberOf(ctx, user, person, held.Row)
 	if err != nil {
 		return Preview{}, err

@@ -27,7 +27,7 @@ func (r matcher) compare(rec *record, m yappli.Member) {
 		rec.set(enabled)
 	}
 	restorable := rec.is(disabled) && !m.Enabled || rec.is(tombstone)
-	difference := r.Difference(m, rec.mask, rec.wish)
+	difference := r.Difference(m, rec.mask, rec.desired)
 	if rec.difference != difference {
 		rec.flags &^= left
 	}

@@ -80,9 +80,9 @@ func (r reader) userRecord(u supersaas.User) record {
 	} else {
 		rec.unique, rec.exact = p.Unique.Folded, p.Unique.Exact.Word()
 	}
-	rec.mask, rec.wish = r.Compared(p)
+	rec.mask, rec.desired = r.Compared(p)
 	rec.match = r.matchHash(p.Match)
-	if _, there := p.Wish[plan.SecretAnswer]; there {
+	if _, there := p.Desired[plan.SecretAnswer]; there {
 		rec.hidden = r.hiddenHash(p.Hash)
 	}
 	return rec

@@ -44,15 +44,15 @@ const (
 // A record is what reconcile keeps of one user, or of one identity that no
 // user has. It holds hashes only, 80 bytes a user.
 type record struct {
-	id     int64        // SuperSaaS user; 0: an identity alone
-	unique state.Digest // of the folded unique_id; zero: none
-	exact  uint64       // hash of its alias: of the row's, if that links a member or is in doubt, else of the user's; 0: not known
-	wish   uint64       // hash of the comparable fields' values
-	mask   uint64       // which comparable fields the mapping gives
-	member uint64       // hash of the linked member's id
-	match  uint64       // hash of what a member must show in the link_if fields; 0: no member can
-	hidden uint64       // hash of the row's hash that the wish gives; 0: a list shows all of it
-	flags  flag
+	id      int64        // SuperSaaS user; 0: an identity alone
+	unique  state.Digest // of the folded unique_id; zero: none
+	exact   uint64       // hash of its alias: of the row's, if that links a member or is in doubt, else of the user's; 0: not known
+	desired uint64       // hash of the comparable fields' values
+	mask    uint64       // which comparable fields the mapping gives
+	member  uint64       // hash of the linked member's id
+	match   uint64       // hash of what a member must show in the link_if fields; 0: no member can
+	hidden  uint64       // hash of the row's hash that the desired fields give; 0: a list shows all of it
+	flags   flag
 
 	difference uint32 // that the row leaves, then that the list shows; 0: none
 }
@@ -72,7 +72,7 @@ func (r *record) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.id))
 	b = append(b, r.unique[:]...)
 	b = binary.LittleEndian.AppendUint64(b, r.exact)
-	b = binary.LittleEndian.AppendUint64(b, r.wish)
+	b = binary.LittleEndian.AppendUint64(b, r.desired)
 	b = binary.LittleEndian.AppendUint64(b, r.mask)
 	b = binary.LittleEndian.AppendUint64(b, r.member)
 	b = binary.LittleEndian.AppendUint64(b, r.hidden)
@@ -84,7 +84,7 @@ func (r *record) append(b []byte) []byte {
 func decodeRecord(b []byte) record {
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 	return record{
-		id: int64(word(0)), unique: state.Digest(b[8:24]), exact: word(24), wish: word(32), mask: word(40), member: word(48), hidden: word(56),
+		id: int64(word(0)), unique: state.Digest(b[8:24]), exact: word(24), desired: word(32), mask: word(40), member: word(48), hidden: word(56),
 		match: word(64), flags: flag(binary.LittleEndian.Uint32(b[72:])), difference: binary.LittleEndian.Uint32(b[76:]),
 	}
 }

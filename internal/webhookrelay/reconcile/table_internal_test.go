@@ -10,7 +10,7 @@ import (
 )
 
 func randomRecord(r *rand.Rand, id int64) record {
-	rec := record{id: id, wish: r.Uint64(), mask: r.Uint64(), member: r.Uint64(), flags: listed}
+	rec := record{id: id, desired: r.Uint64(), mask: r.Uint64(), member: r.Uint64(), flags: listed}
 	for i := range rec.unique {
 		rec.unique[i] = byte(r.UintN(256))
 	}
@@ -67,11 +67,11 @@ func TestTable_TheLastRecordOfAUserCounts(t *testing.T) {
 	t.Parallel()
 	tab := &table{}
 	shared := state.Digest{9}
-	for _, rec := range []record{{id: 7, wish: 1, unique: shared}, {id: 5, wish: 2, unique: shared}, {id: 7, wish: 3, unique: shared}, {unique: shared, flags: known}} {
+	for _, rec := range []record{{id: 7, desired: 1, unique: shared}, {id: 5, desired: 2, unique: shared}, {id: 7, desired: 3, unique: shared}, {unique: shared, flags: known}} {
 		tab.add(rec)
 	}
 	tab.index()
-	if got := tab.user(7); got == nil || got.wish != 3 {
+	if got := tab.user(7); got == nil || got.desired != 3 {
 		t.Errorf("user 7 = %+v, want the record added last", got)
 	}
 	if got := len(tab.byID); got != 2 {

@@ -16,9 +16,9 @@ import (
 var (
 	// errInDoubt: the identity is the user's, but what was known of its bearer is
 	// not true any more, so that only a list tells whether a member bears it.
-	errInDoubt = errors.New("only a list tells who bears this identity")
+	errInDoubt = errors.New("only a list tells which member has this identity")
 	// errOldList: what is known of the bearers of other aliases is too old.
-	errOldList = errors.New("only a newer list tells who bears this identity in another spelling")
+	errOldList = errors.New("only a newer list tells which member has an alias of this identity")
 )
 
 // A claimer claims the identity of a user whose row an attempt holds.

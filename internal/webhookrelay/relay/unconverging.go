@@ -37,7 +37,7 @@ func (a *attempt) leave(ctx context.Context, first tenant.Person) (o outcome.Out
 	case err != nil, a.DifferenceOf(first, m) != a.differ:
 		return o, false
 	}
-	fields := plan.Changes(m, first.Wish)
+	fields := plan.Changes(m, first.Desired)
 	r := a.before
 	r.Left = true
 	r.Began(state.Event{Cause: a.job.cause(), Request: a.RequestID(ctx)})

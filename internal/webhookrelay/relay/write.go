@@ -59,7 +59,7 @@ func (a *attempt) upsert(ctx context.Context, p tenant.Person) outcome.Outcome {
 // create posts a new member. An outcome that is not certain leaves the row
 // inflight without a member, which only a reconcile resolves.
 func (a *attempt) create(ctx context.Context, p tenant.Person) outcome.Outcome {
-	fields := maps.Clone(p.Wish)
+	fields := maps.Clone(p.Desired)
 	fields["unique_id"], fields["enabled"] = yappli.Text(p.Unique.Text), yappli.Bool(true)
 	if a.MappingChanged() {
 		return a.giveUp(ctx, outcome.Later(outcome.MappingChanged, nil))
@@ -86,10 +86,10 @@ func (a *attempt) unresolved(ctx context.Context, err error) outcome.Outcome {
 	return a.askReconcile(ctx, outcome.Unresolved).AtLeast(a.held.Until.Sub(a.Now())).With(err)
 }
 
-// update puts the wish to the linked member. enabled goes along only to undo
+// update puts the desired fields to the linked member. enabled goes along only to undo
 // the relay's own 0.
 func (a *attempt) update(ctx context.Context, p tenant.Person, class outcome.Class) outcome.Outcome {
-	fields := maps.Clone(p.Wish)
+	fields := maps.Clone(p.Desired)
 	delete(fields, "password")
 	if a.held.Disabled {
 		fields["enabled"] = yappli.Bool(true)

@@ -36,7 +36,7 @@ type Row struct {
 	State     RowState  `json:"state,omitempty"`
 	Owner     string    `json:"owner,omitempty"`     // of inflight: unique to one attempt
 	Until     time.Time `json:"until,omitzero"`      // of inflight
-	Hash      string    `json:"hash,omitempty"`      // of clean: of the wish that was written
+	Hash      string    `json:"hash,omitempty"`      // of clean: of the desired fields that were written
 	Member    string    `json:"member,omitempty"`    // Yappli id, once known
 	Identity  string    `json:"identity,omitempty"`  // digest of the folded unique_id that linked the member, or that was claimed or is being claimed for one
 	Alias     string    `json:"spelling,omitempty"`  // mark of the unique_id among those of Identity
@@ -51,7 +51,7 @@ type Row struct {
 	History []Event `json:"history,omitempty"` // the newest last
 }
 
-// Leaves reports whether a difference of the member from the wish is left as it is.
+// Leaves reports whether a difference of the member from the desired fields is left as it is.
 func (r Row) Leaves() bool { return r.State == Clean && r.Left }
 
 // Unresolved reports whether a creation may have taken effect, of which nobody

@@ -18,14 +18,14 @@ import (
 
 // A Person is a user as one read showed it.
 type Person struct {
-	Live   bool
-	User   supersaas.User
-	Wish   yappli.Fields // what the mapping makes of a live user
-	Unread []string      // fields of which it makes nothing that can be read: what Yappli holds stays
-	Unique state.Alias   // the unique_id of a live user
-	Match  []string      // what a member must show in the link_if fields; nil: no member can
-	Hash   string
-	Since  time.Time // the user has been so, as SuperSaaS says, to the second
+	Live    bool
+	User    supersaas.User
+	Desired yappli.Fields // what the mapping makes of a live user
+	Unread  []string      // fields of which it makes nothing that can be read: what Yappli holds stays
+	Unique  state.Alias   // the unique_id of a live user
+	Match   []string      // what a member must show in the link_if fields; nil: no member can
+	Hash    string
+	Since   time.Time // the user has been so, as SuperSaaS says, to the second
 }
 
 // Person reads a user and says whether it is live or gone. Anything doubtful
@@ -46,13 +46,13 @@ func (t *Tenant) Person(ctx context.Context, user int64) (Person, error) {
 
 // LivePerson is of a user that a list showed.
 func (t *Tenant) LivePerson(u supersaas.User) Person {
-	wish := t.Mapping.Wish(u)
+	desired := t.Mapping.Apply(u)
 	if slices.Contains(u.Odd(), t.Identity.By) {
-		wish.Unreadable = append(wish.Unreadable, "unique_id")
+		desired.Unreadable = append(desired.Unreadable, "unique_id")
 	}
 	return Person{
-		Live: true, User: u, Wish: wish.Fields, Unread: wish.Unreadable, Match: wish.LinkIf, Unique: t.aliasOf(u),
-		Hash: t.wishHash(wish.Fields), Since: slices.MaxFunc([]time.Time{u.CreatedOn, u.UpdatedOn}, time.Time.Compare),
+		Live: true, User: u, Desired: desired.Fields, Unread: desired.Unreadable, Match: desired.LinkIf, Unique: t.aliasOf(u),
+		Hash: t.desiredHash(desired.Fields), Since: slices.MaxFunc([]time.Time{u.CreatedOn, u.UpdatedOn}, time.Time.Compare),
 	}
 }
 

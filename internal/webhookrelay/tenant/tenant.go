@@ -94,9 +94,9 @@ func (t *Tenant) fingerprint() string {
 		strings.TrimRight(t.bound[1].BaseURL, "/"), t.Identity.By, t.Identity.Prefix, t.Prefix).String()
 }
 
-// wishHash hashes the fields of an update: all but password, which is sent on
+// desiredHash hashes the fields of an update: all but password, which is sent on
 // creation only. Null and "" differ.
-func (t *Tenant) wishHash(fields yappli.Fields) string {
+func (t *Tenant) desiredHash(fields yappli.Fields) string {
 	parts := []string{}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if v := fields[name]; name != "password" {

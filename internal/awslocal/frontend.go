@@ -12,8 +12,8 @@ import (
 	"hikyaku/pkg/providers/sandbox"
 )
 
-// door counts the calls of all services, and injects faults.
-type door struct {
+// frontend counts the calls of all services, and injects faults.
+type frontend struct {
 	mu     sync.Mutex
 	calls  map[string]int
 	faults sandbox.Injector
@@ -24,9 +24,9 @@ type door struct {
 // on. What AWS does by itself and bills counts too: a Mapping's calls to its
 // queue, and every invocation, be it by gateway, queue, rotation or retry.
 func (a *AWS) Calls() map[string]int {
-	a.door.mu.Lock()
-	defer a.door.mu.Unlock()
-	return maps.Clone(a.door.calls)
+	a.frontend.mu.Lock()
+	defer a.frontend.mu.Unlock()
+	return maps.Clone(a.frontend.calls)
 }
 
 // Inject asks for faults of calls that come in over HTTP; a Route is an operation
@@ -40,20 +40,20 @@ func (a *AWS) Inject(faults ...sandbox.Fault) {
 			panic("the local AWS has no fault " + string(f.Kind))
 		}
 	}
-	a.door.faults.Inject(faults...)
+	a.frontend.faults.Inject(faults...)
 }
 
 // ClearFaults takes back all faults.
-func (a *AWS) ClearFaults() { a.door.faults.Clear() }
+func (a *AWS) ClearFaults() { a.frontend.faults.Clear() }
 
 // count counts a call.
-func (d *door) count(operation string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.calls == nil {
-		d.calls = map[string]int{}
+func (f *frontend) count(operation string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.calls == nil {
+		f.calls = map[string]int{}
 	}
-	d.calls[operation]++
+	f.calls[operation]++
 }
 
 func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
@@ -61,8 +61,8 @@ func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
 	operation := s.operation(r)
 	w.Header().Set("X-Amzn-Requestid", uuid.NewString())
 	name := s.name + "." + operation
-	a.door.count(name)
-	fault, _ := a.door.faults.Next(name)
+	a.frontend.count(name)
+	fault, _ := a.frontend.faults.Next(name)
 	if !pause(r.Context(), fault.Delay) {
 		return
 	}

@@ -109,7 +109,7 @@ def main(server):
         later = now() + datetime.timedelta(seconds=WAIT)
         answers = [busy(later) if a == "wait" else a for a in scripted]
         tell(server, "/moto-api/static/lambda-simple/response", {"results": [json.dumps(a) for a in answers], "region": "us-east-1"})
-        definition = json.dumps(resources[name]["Properties"]["Definition"]).replace("${Function}", function["FunctionArn"])
+        definition = json.dumps(resources[name]["Properties"]["Definition"]).replace("${Function}", function["FunctionArn"]).replace("${Partition}", "aws")
         got = execute(sfn, definition, role, number, given)
         order = sorted if len(given.get("datasets", [])) > 1 else list  # datasets run side by side
         hasty = "wait" in scripted and now() < later - datetime.timedelta(seconds=MOTO_EARLY)

@@ -46,7 +46,7 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 	for resource, where := range map[string][]string{
 		"TokenRefreshFunction": {
 			`Outputs\.TokenRefreshFunctionName\.Value\.Ref`,
-			`Resources\.Refresh(Errors|Silent)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
+			`Resources\.Refresh(Errors|Ticks|TickedBefore)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
 			`Resources\.TokenRefresh(Readers|Rotation|Schedule)Alias\.Properties\.FunctionName\.Ref`,
 			`Resources\.TokenRefreshScheduleInvokeConfig\.Properties\.FunctionName\.Ref`,
 		},
@@ -87,7 +87,8 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 		"Resources.TokenRefreshTickRole.Properties.AssumeRolePolicyDocument.Statement.0.Condition":         "map[StringEquals:map[aws:SourceAccount:map[Ref:AWS::AccountId]]]",
 		"Resources.TokenRefreshScheduleInvokeConfig.Properties.Qualifier":                                  localstack.Schedule,
 		"Resources.TokenRefreshScheduleInvokeConfig.Properties.MaximumRetryAttempts":                       "0",
-		"Resources.RefreshSilentAlarm.Properties.Dimensions.1.Value.Sub":                                   "${TokenRefreshFunction}:" + localstack.Schedule,
+		"Resources.RefreshTicksAlarm.Properties.Dimensions.1.Value.Sub":                                    "${TokenRefreshFunction}:" + localstack.Schedule,
+		"Resources.RefreshTickedBeforeAlarm.Properties.Dimensions.1.Value.Sub":                             "${TokenRefreshFunction}:" + localstack.Schedule,
 	} {
 		if got := fmt.Sprint(value(s, path)); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)

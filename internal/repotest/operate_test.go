@@ -1,9 +1,12 @@
 package repotest_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 )
 
@@ -26,5 +29,125 @@ func TestTemplate_OutlivesTheStack(t *testing.T) {
 	}
 	if slices.Sort(kept); !slices.Equal(kept, []string{"Bucket", "NatAddress"}) {
 		t.Errorf("kept are %v, want the bucket and the registered address", kept)
+	}
+}
+
+// A new account runs 10 functions at once; webhooks are never crowded out by the rest.
+func TestTemplate_LeavesRoomForWebhooks(t *testing.T) {
+	t.Parallel()
+	const account, webhooks = 10, 3
+	s := prove.ReadTemplate(t, root)
+	exports := s.Number(t, "Resources", "ExportLoop", "Properties", "Definition", "States", "Datasets", "MaxConcurrency")
+	relays := s.Number(t, "Parameters", "RelayConcurrency", "Default")
+	const reconcile, tokenrefresh = 1, 1
+	if left := account - exports - relays - reconcile - tokenrefresh; exports < 1 || left < webhooks {
+		t.Errorf("%d exports and %d relays leave %d of %d for webhooks, want %d", exports, relays, left, account, webhooks)
+	}
+	for _, function := range localstack.Functions() {
+		if s.At("Resources", localstack.Resource(function), "Properties", "ReservedConcurrentExecutions") != nil {
+			t.Errorf("%s reserves concurrency, which an account of 10 refuses", function)
+		}
+	}
+}
+
+// SAM writes what newer readers of OpenAPI warn of.
+func TestTemplate_WarningsDoNotStopTheApi(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	for _, api := range s.Resources("AWS::Serverless::HttpApi") {
+		if fail := s.At("Resources", api, "Properties", "FailOnWarnings"); fail != nil && fail != "false" {
+			t.Errorf("%s is not created if there is a warning", api)
+		}
+	}
+}
+
+// The template works in every partition of AWS, such as China's.
+func TestTemplate_NamesNoPartition(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	for _, path := range mentions(map[string]any(s), "", "arn:aws") {
+		t.Errorf("%s holds for one partition only", path)
+	}
+	for _, machine := range s.Resources("AWS::Serverless::StateMachine") {
+		if got := fmt.Sprint(s.At("Resources", machine, "Properties", "DefinitionSubstitutions", "Partition", "Ref")); got != "AWS::Partition" {
+			t.Errorf("the partition of %s is %s", machine, got)
+		}
+	}
+}
+
+// state is an alarm's on one metric after the points of its evaluation range, the
+// newest last, as CloudWatch documents it: absent points are nil.
+func state(t *testing.T, s prove.Template, alarm, before string, points ...*int) string {
+	t.Helper()
+	at := func(name string) string { return fmt.Sprint(s.At("Resources", alarm, "Properties", name)) }
+	if at("ComparisonOperator") != "LessThanThreshold" || at("Threshold") != "1" || at("EvaluationPeriods") != "1" {
+		t.Fatalf("%s compares in a way that this test does not know", alarm)
+	}
+	for _, point := range slices.Backward(points) {
+		switch {
+		case point == nil:
+			continue
+		case *point < 1:
+			return "ALARM"
+		}
+		return "OK"
+	}
+	switch at("TreatMissingData") {
+	case "breaching":
+		return "ALARM"
+	case "notBreaching":
+		return "OK"
+	case "ignore":
+		return before
+	}
+	return "INSUFFICIENT_DATA"
+}
+
+// Nobody is called when a stack is made, somebody when the ticks end, and told when
+// they come again.
+func TestTemplate_SilenceIsAfterTheFirstTick(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	rule := fmt.Sprint(s.At("Resources", "RefreshSilentAlarm", "Properties", "AlarmRule", "Sub"))
+	states := map[string]string{"RefreshTicksAlarm": "INSUFFICIENT_DATA", "RefreshTickedBeforeAlarm": "INSUFFICIENT_DATA"}
+	for alarm := range states {
+		for _, action := range []string{"AlarmActions", "OKActions", "InsufficientDataActions"} {
+			if s.At("Resources", alarm, "Properties", action) != nil {
+				t.Errorf("%s tells people by itself", alarm)
+			}
+		}
+	}
+	silent := func() bool {
+		rings := true
+		for _, part := range strings.Split(rule, " AND ") {
+			want, name, _ := strings.Cut(part, `("${`)
+			name = strings.TrimSuffix(name, `}")`)
+			if states[name] == "" {
+				t.Fatalf("%s is no part of the rule that this test knows", part)
+			}
+			rings = rings && states[name] == want
+		}
+		return rings
+	}
+	five := 5
+	for _, step := range []struct {
+		when   string
+		points []*int
+		rings  bool
+	}{
+		{"before the first tick", []*int{nil, nil, nil}, false},
+		{"the first ticks", []*int{nil, nil, &five}, false},
+		{"ticks", []*int{&five, &five, &five}, false},
+		{"a late metric", []*int{&five, &five, nil}, false},
+		{"silence", []*int{nil, nil, nil}, true},
+		{"silence goes on", []*int{nil, nil, nil}, true},
+		{"ticks again", []*int{nil, nil, &five}, false},
+	} {
+		for alarm, before := range states {
+			states[alarm] = state(t, s, alarm, before, step.points...)
+		}
+		if got := silent(); got != step.rings {
+			t.Errorf("%s: rings %t, want %t (%v)", step.when, got, step.rings, states)
+		}
 	}
 }

@@ -437,7 +437,7 @@ func TestTemplate_AlarmsAreInTheRunbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := prove.ReadTemplate(t, root)
-	for _, alarm := range s.Resources("AWS::CloudWatch::Alarm") {
+	for _, alarm := range slices.Concat(s.Resources("AWS::CloudWatch::Alarm"), s.Resources("AWS::CloudWatch::CompositeAlarm")) {
 		if !strings.Contains(string(runbook), "`"+alarm+"`") {
 			t.Errorf("docs/runbook.md does not say what to do about %s", alarm)
 		}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"hikyaku/internal/export"
+)
+
+// An alarm rings on one metric. Its description begins with the severity.
+type alarm struct {
+	Comment    string // above it, for those who read the template
+	Name       string // logical; the runbook has an entry of this name
+	Severity   severity
+	Says       string // the rest of the description
+	Namespace  string // empty: Hikyaku
+	Metric     string
+	Dimensions []dimension
+	Statistic  string
+	Period     int // seconds
+	Periods    int // 0: 1
+	Compare    comparison
+	Threshold  int
+	Missing    string // what no data means; empty: nothing is wrong
+	Silent     bool   // a part of a composite alarm, which tells people in its place
+}
+
+// A dimension's value is YAML.
+type dimension struct{ name, value string }
+
+type severity string
+
+// How soon to act.
+const (
+	critical severity = "Critical"
+	high     severity = "High"
+	warning  severity = "Warning"
+)
+
+type comparison string
+
+const (
+	above   comparison = "GreaterThanThreshold"
+	atLeast comparison = "GreaterThanOrEqualToThreshold"
+	below   comparison = "LessThanThreshold"
+)
+
+const own = "Hikyaku" // the namespace of the functions' metrics
+
+func (a alarm) resource() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	for text := range strings.SplitSeq(a.Comment, "\n") {
+		if text != "" {
+			line("  # %s", text)
+		}
+	}
+	line("  %s:", a.Name)
+	line("    Type: AWS::CloudWatch::Alarm")
+	line("    Properties:")
+	line("      AlarmDescription: %q", string(a.Severity)+": "+a.Says)
+	line("      Namespace: %s", cmp.Or(a.Namespace, own))
+	line("      MetricName: %s", a.Metric)
+	if len(a.Dimensions) > 0 {
+		var pairs []string
+		for _, d := range a.Dimensions {
+			pairs = append(pairs, fmt.Sprintf("{Name: %s, Value: %s}", d.name, d.value))
+		}
+		line("      Dimensions: [%s]", strings.Join(pairs, ", "))
+	}
+	line("      Statistic: %s", a.Statistic)
+	line("      Period: %d", a.Period)
+	line("      EvaluationPeriods: %d", max(a.Periods, 1))
+	line("      ComparisonOperator: %s", a.Compare)
+	line("      Threshold: %d", a.Threshold)
+	line("      TreatMissingData: %s", cmp.Or(a.Missing, "notBreaching"))
+	if !a.Silent {
+		b.WriteString(actions)
+	}
+	return b.String()
+}
+
+const actions = `      AlarmActions: !If [Alarmed, [!Ref AlarmTopic], !Ref AWS::NoValue]
+      OKActions: !If [Alarmed, [!Ref AlarmTopic], !Ref AWS::NoValue]
+`
+
+// silence is composed of two alarms that stand before it.
+const silence = `  RefreshSilentAlarm:
+    Type: AWS::CloudWatch::CompositeAlarm
+    Properties:
+      AlarmDescription: "Critical: nobody has looked at the tokens for 15 minutes"
+      AlarmRule: !Sub 'INSUFFICIENT_DATA("${RefreshTicksAlarm}") AND OK("${RefreshTickedBeforeAlarm}")'
+` + actions
+
+// ages watch the age of each dataset's newest complete export.
+func ages() []alarm {
+	var all []alarm
+	for i, d := range export.Datasets() {
+		a := alarm{
+			Name: "ExportAge" + logical(d) + "Alarm", Severity: high,
+			Says:   fmt.Sprintf("the newest complete export of %s ends more than 36 hours ago", d),
+			Metric: "ExportAge", Dimensions: []dimension{{"provider", d.Provider}, {"dataset", d.Name}},
+			Statistic: "Maximum", Period: 3600, Compare: above, Threshold: 129600, Missing: "ignore",
+		}
+		if i == 0 {
+			a.Comment = "Measured by each run, so that a dataset of a provider without a connection has\nno alarm, and one that is in alarm stays so until a run says otherwise."
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// alarmResources are all alarms, the ages of exports with those of exports.
+func alarmResources() string {
+	var b strings.Builder
+	for _, a := range alarms {
+		if a.Name == "RefreshErrorsAlarm" {
+			for _, age := range ages() {
+				b.WriteString(age.resource())
+			}
+		}
+		b.WriteString(a.resource())
+		if a.Name == "RefreshTickedBeforeAlarm" {
+			b.WriteString(silence)
+		}
+	}
+	return b.String()
+}

@@ -91,6 +91,27 @@ func (s Template) Resources(kind string) []string {
 	return names
 }
 
+// Statements are those of a role's policies, of the ones attached to it too.
+func (s Template) Statements(role string) []map[string]any {
+	var all []map[string]any
+	add := func(document any) {
+		statements, _ := document.(map[string]any)["Statement"].([]any) //nolint:forcetypeassert // of every policy
+		for _, statement := range statements {
+			all = append(all, statement.(map[string]any)) //nolint:forcetypeassert // of every policy
+		}
+	}
+	policies, _ := s.At("Resources", role, "Properties", "Policies").([]any)
+	for _, policy := range policies {
+		add(policy.(map[string]any)["PolicyDocument"]) //nolint:forcetypeassert // of every policy
+	}
+	for _, attached := range s.Resources("AWS::IAM::Policy") {
+		if fmt.Sprint(s.At("Resources", attached, "Properties", "Roles")) == "[map[Ref:"+role+"]]" {
+			add(s.At("Resources", attached, "Properties", "PolicyDocument"))
+		}
+	}
+	return all
+}
+
 // Value is what a variable has with every parameter's default; a resource is
 // known by an invented address.
 func (s Template) Value(v any) string {

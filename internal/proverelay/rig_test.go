@@ -258,7 +258,7 @@ func (r *rig) sleep(d time.Duration) bool {
 // list; the nightly one is left to the proof.
 func (r *rig) schedules() {
 	r.every(r.tick, "Resources", "TokenRefreshTick")
-	r.every(func() { _, _, _ = r.loop().run(r.ctx, `{"action":"reconcile","only_if_wanted":true}`) }, "Resources", "ReconcileLoop", "Properties", "Events", "Wanted")
+	r.every(func() { _, _, _ = r.loop().run(r.ctx, `{"action":"reconcile","only_if_wanted":true}`) }, "Resources", "ReconcileLoopWanted")
 }
 
 func (r *rig) secret(provider, part string, document []byte) {

@@ -41,22 +41,26 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 		readers, rotation, schedule = "TokenRefreshReadersAlias", "TokenRefreshRotationAlias", "TokenRefreshScheduleAlias"
 
 		variable = "Properties.Environment.Variables.HIKYAKU_TOKENREFRESH_FUNCTION.Ref"
-		policy   = `Properties\.Policies\.0\.Statement\.\d+\.Resource\.Ref`
+		policy   = `Properties\.Policies\.0\.PolicyDocument\.Statement\.\d+\.Resource\.Ref`
 	)
 	for resource, where := range map[string][]string{
 		"TokenRefreshFunction": {
 			`Outputs\.TokenRefreshFunctionName\.Value\.Ref`,
+			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
 			`Resources\.Refresh(Errors|Ticks|TickedBefore)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
 			`Resources\.TokenRefresh(Readers|Rotation|Schedule)Alias\.Properties\.FunctionName\.Ref`,
 			`Resources\.TokenRefreshScheduleInvokeConfig\.Properties\.FunctionName\.Ref`,
 		},
 		readers: {
 			`Outputs\.TokenRefreshReadersArn\.Value\.Ref`,
-			`Resources\.(WebhookRelayRelay|WebhookRelayReconcile|Export)Function\.(` + regexp.QuoteMeta(variable) + `|` + policy + `)`,
+			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
+			`Resources\.(WebhookRelayRelay|WebhookRelayReconcile|Export)Function(\.` + regexp.QuoteMeta(variable) + `|Role\.` + policy + `)`,
 		},
 		rotation: {
 			`Outputs\.TokenRefreshRotationArn\.Value\.Ref`,
 			`Resources\.TokenRefreshRotationPermission\.Properties\.FunctionName\.Ref`,
+			`Resources\.TokenRefreshRotationPolicy\.Properties\.PolicyDocument\.Statement\.\d\.(Resource\.Ref|Condition\.ArnEqualsIfExists\.secretsmanager:RotationLambdaARN\.Ref)`,
+			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
 		},
 		schedule: {
 			`Resources\.TokenRefreshScheduleInvokeConfig\.DependsOn`,
@@ -145,14 +149,6 @@ func TestTemplate_AliasesFreezeNoSetting(t *testing.T) {
 func TestTemplate_SchedulesHaveNoFixedName(t *testing.T) {
 	t.Parallel()
 	s := prove.ReadTemplate(t, root)
-	for _, machine := range s.Resources("AWS::Serverless::StateMachine") {
-		events, _ := s.At("Resources", machine, "Properties", "Events").(map[string]any)
-		for name := range events {
-			if s.At("Resources", machine, "Properties", "Events", name, "Properties", "OmitName") != "true" {
-				t.Errorf("SAM names the schedule %s%s in every stack", machine, name)
-			}
-		}
-	}
 	for _, schedule := range s.Resources("AWS::Scheduler::Schedule") {
 		if name := s.At("Resources", schedule, "Properties", "Name"); name != nil {
 			t.Errorf("%s is %v in every stack", schedule, name)

@@ -45,7 +45,7 @@ func TestDatasets_AreEverywhere(t *testing.T) {
 		{"a Glue table of template.yaml", func(d string) bool { return slices.Contains(tables(s), d) }},
 		{"an alarm on ExportAge of template.yaml", func(d string) bool { return slices.Contains(ageAlarms(s), d) }},
 		{"the role of ExportFunction, which reads its provider's token", func(d string) bool {
-			return reaches(fmt.Sprint(s.At("Resources", localstack.Resource(localstack.Export), "Properties", "Policies")), "/"+provider(d)+"/token")
+			return reaches(fmt.Sprint(s.Statements(role(localstack.Export))), "/"+provider(d)+"/token")
 		}},
 		{"rate and share of its provider in the environment of ExportFunction", func(d string) bool {
 			vars, name := s.Variables(localstack.Resource(localstack.Export)), "HIKYAKU_"+strings.ToUpper(provider(d))

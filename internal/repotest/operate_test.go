@@ -2,6 +2,7 @@ package repotest_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -148,6 +149,63 @@ func TestTemplate_SilenceIsAfterTheFirstTick(t *testing.T) {
 		}
 		if got := silent(); got != step.rings {
 			t.Errorf("%s: rings %t, want %t (%v)", step.when, got, step.rings, states)
+		}
+	}
+}
+
+// references are the resources that a value names.
+func references(v any) (names []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, below := range v {
+			names = append(names, references(below)...)
+			if text, ok := below.(string); ok && key == "GetAtt" {
+				name, _, _ := strings.Cut(text, ".")
+				names = append(names, name)
+			}
+		}
+	case []any:
+		for _, below := range v {
+			names = append(names, references(below)...)
+		}
+	case string:
+		names = append(names, v)
+		for _, match := range variable.FindAllStringSubmatch(v, -1) {
+			names = append(names, match[1])
+		}
+	}
+	return names
+}
+
+var variable = regexp.MustCompile(`\$\{(\w+)`)
+
+// Each schedule begins, and changes, after everything else: what it calls is whole.
+func TestTemplate_SchedulesComeLast(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	resources, _ := s.At("Resources").(map[string]any)
+	schedules := s.Resources("AWS::Scheduler::Schedule")
+	if len(schedules) != 4 {
+		t.Errorf("schedules %v, want four", schedules)
+	}
+	for _, schedule := range schedules {
+		before, queue := map[string]bool{}, []string{schedule}
+		for len(queue) > 0 {
+			name := queue[0]
+			queue = queue[1:]
+			if _, ok := resources[name]; !ok || before[name] {
+				continue
+			}
+			before[name] = true
+			queue = append(queue, references(resources[name])...)
+		}
+		for name := range resources {
+			if !before[name] && !slices.Contains(schedules, name) && s.At("Resources", name, "Condition") == nil {
+				t.Errorf("%s does not wait for %s", schedule, name)
+			}
+		}
+		if !before["PrivateRoute"] || !before["PrivateRoutesOfSubnet"] {
+			t.Errorf("%s does not wait for the way out", schedule)
 		}
 	}
 }

@@ -153,22 +153,31 @@ func TestTemplate_FunctionsEventsAndBuilds(t *testing.T) {
 	}
 }
 
-// SAM adds policies of its own to a role: for an event of SQS every queue of the
-// account, in a VPC network interfaces. Webhooks wait for no network of ours.
+// Where the template names no role SAM makes one, with policies of its own: for an
+// event of SQS every queue of the account, and the right to create log groups, which
+// would bring those of a deleted stack back. Webhooks wait for no network of ours.
 func TestTemplate_RolesGetNoMoreThanTheyName(t *testing.T) {
 	t.Parallel()
 	s := prove.ReadTemplate(t, root)
 	for _, function := range localstack.Functions() {
 		resource := localstack.Resource(function)
-		events, _ := s.At("Resources", resource, "Properties", "Events").(map[string]any)
-		for name := range events {
-			if s.At("Resources", resource, "Properties", "Events", name, "Type") == "SQS" {
-				t.Errorf("the event %s lets %s read every queue", name, function)
-			}
+		if got := fmt.Sprint(s.At("Resources", resource, "Properties", "Role")); got != "map[GetAtt:"+role(function)+".Arn]" {
+			t.Errorf("the role of %s is %s", function, got)
+		}
+		if got := s.At("Resources", resource, "Properties", "Policies"); got != nil {
+			t.Errorf("%s has policies that its role ignores: %v", function, got)
 		}
 		if inside := s.At("Resources", resource, "Properties", "VpcConfig") != nil; inside == (function == localstack.Ingest) {
 			t.Errorf("%s is in the VPC: %t", function, inside)
 		}
+	}
+	for _, machine := range s.Resources("AWS::Serverless::StateMachine") {
+		if got := fmt.Sprint(s.At("Resources", machine, "Properties", "Role")); got != "map[GetAtt:"+machine+"Role.Arn]" || s.At("Resources", machine, "Properties", "Events") != nil {
+			t.Errorf("the role of %s is %s, or SAM makes one for its events", machine, got)
+		}
+	}
+	if text := fmt.Sprint(s); strings.Contains(text, "logs:CreateLogGroup") || strings.Contains(text, "AWSLambda") {
+		t.Error("a role may create log groups, or has one of AWS's own policies")
 	}
 	if s.At("Globals", "Function", "VpcConfig") != nil {
 		t.Error("every function is in the VPC, ingest too")
@@ -282,6 +291,9 @@ func TestTemplate_QueueOutlastsThreeDays(t *testing.T) {
 	}
 }
 
+// role is the logical name of a function's role.
+func role(function string) string { return localstack.Resource(function) + "Role" }
+
 var wildcard = regexp.MustCompile(`^\s+(Action|Resource|"s3:prefix"|- !Sub|Condition):?.*\*`)
 
 // Every wildcard of a role is explained, and no role reaches what is another's.
@@ -305,14 +317,14 @@ func TestTemplate_Roles(t *testing.T) {
 	}
 	s := prove.ReadTemplate(t, root)
 	forbidden := map[string][]string{
-		localstack.TokenRefresh: {"sqs:", "lambda:", "/exports/", "/state/relay/"},
+		localstack.TokenRefresh: {"sqs:", "/exports/", "/state/relay/"},
 		localstack.Ingest:       {"/token", "/connection", "/refresh", "s3:", "lambda:", "sqs:ReceiveMessage"},
 		localstack.Relay:        {"s3:DeleteObject", "/connection", "/refresh", "/webhook", "/exports/", "PutSecretValue"},
 		localstack.Reconcile:    {"/connection", "/refresh", "/webhook", "/exports/", "PutSecretValue", "DeadLetterQueue"},
 		localstack.Export:       {"/connection", "/refresh", "/webhook", "sqs:", "s3:DeleteObject", "PutSecretValue"},
 	}
 	for function, never := range forbidden {
-		policies := fmt.Sprint(s.At("Resources", localstack.Resource(function), "Properties", "Policies"))
+		policies := fmt.Sprint(s.Statements(role(function)))
 		for _, what := range never {
 			if reaches(policies, what) {
 				t.Errorf("the role of %s reaches %s", function, what)
@@ -328,13 +340,8 @@ func TestTemplate_DecisionsAreReadOnly(t *testing.T) {
 	s := prove.ReadTemplate(t, root)
 	for _, function := range []string{localstack.Relay, localstack.Reconcile} {
 		denied := false
-		policies, _ := s.At("Resources", localstack.Resource(function), "Properties", "Policies").([]any)
-		for _, policy := range policies {
-			statements, _ := policy.(map[string]any)["Statement"].([]any) //nolint:forcetypeassert // of the role
-			for _, statement := range statements {
-				of, _ := statement.(map[string]any)
-				denied = denied || of["Effect"] == "Deny" && of["Action"] == "s3:PutObject" && strings.Contains(fmt.Sprint(of["Resource"]), "${Prefix}/state/relay/*/decisions/*")
-			}
+		for _, of := range s.Statements(role(function)) {
+			denied = denied || of["Effect"] == "Deny" && of["Action"] == "s3:PutObject" && strings.Contains(fmt.Sprint(of["Resource"]), "${Prefix}/state/relay/*/decisions/*")
 		}
 		if !denied {
 			t.Errorf("%s may write decisions", function)
@@ -419,7 +426,7 @@ func TestTemplate_DoubtEndsByItsTag(t *testing.T) {
 		t.Errorf("objects end by %q, want %q", ends, want)
 	}
 	for _, function := range localstack.Functions() {
-		policies := fmt.Sprint(s.At("Resources", localstack.Resource(function), "Properties", "Policies"))
+		policies := fmt.Sprint(s.Statements(role(function)))
 		for _, action := range []string{"s3:PutObjectTagging", "s3:GetObjectTagging", "s3:DeleteObjectTagging"} {
 			if reaches(policies, action) != (function == localstack.Export) {
 				t.Errorf("the role of %s may %s: %t", function, action, reaches(policies, action))

@@ -1,6 +1,6 @@
 // Command template writes the parts of template.yaml that repeat themselves, between
-// the markers "# BEGIN name" and "# END name": the tables, the alarms, and what the
-// schedules wait for. CloudFormation's own loops would need a transform that older
+// the markers "# BEGIN name" and "# END name": the tables, the alarms, and what
+// the schedules wait for. CloudFormation's own loops would need a transform that older
 // versions of 'sam build' break on. Usage: go run ./scripts/template [template.yaml]
 //
 // Its test fails if template.yaml is not what the command writes.
@@ -44,6 +44,7 @@ func write(text []byte) ([]byte, error) {
 	}{
 		{"tables", func([]byte) (string, error) { return tables(), nil }},
 		{"alarms", func([]byte) (string, error) { return alarmResources(), nil }},
+		{"first schedule", firstSchedule}, // the last: it names all that stands before
 	} {
 		body, err := part.body(text)
 		if err != nil {

@@ -209,3 +209,39 @@ func TestTemplate_SchedulesComeLast(t *testing.T) {
 		}
 	}
 }
+
+// An address that was registered once can be used again, and so can a network; nothing
+// that the stack would make in their place is made then.
+func TestTemplate_UsesAnAddressOrANetworkThatExists(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	network := []string{
+		"BucketEndpoint", "EgressGroup", "Internet", "InternetAttachment", "NatGateway", "PrivateRoute", "PrivateRoutes",
+		"PrivateRoutesOfSubnet", "PrivateSubnet", "PublicRoute", "PublicRoutes", "PublicRoutesOfSubnet", "PublicSubnet", "Vpc",
+	}
+	for _, name := range network {
+		if got := s.At("Resources", name, "Condition"); got != "OwnNetwork" {
+			t.Errorf("%s is made if %v", name, got)
+		}
+	}
+	for path, want := range map[string]string{
+		"Resources.NatAddress.Condition":                               "OwnAddress",
+		"Conditions.OwnNetwork":                                        "map[And:[map[Condition:Nat] map[Equals:[map[Join:[ map[Ref:EgressSubnetIds]]] ]]]]",
+		"Conditions.OwnAddress":                                        "map[And:[map[Condition:OwnNetwork] map[Equals:[map[Ref:EgressAllocationId] ]]]]",
+		"Resources.NatGateway.Properties.AllocationId":                 "map[If:[OwnAddress map[GetAtt:NatAddress.AllocationId] map[Ref:EgressAllocationId]]]",
+		"Resources.PrivateSubnet.Properties.AvailabilityZone":          "map[If:[ZoneGiven map[Ref:EgressZone] map[Select:[0 map[GetAZs:]]]]]",
+		"Resources.PublicSubnet.Properties.AvailabilityZone":           "map[If:[ZoneGiven map[Ref:EgressZone] map[Select:[0 map[GetAZs:]]]]]",
+		"Outputs.NatAllocationId.Value":                                "map[GetAtt:NatAddress.AllocationId]",
+		"Resources.TokenRefreshFunction.Properties.VpcConfig":          vpcConfig,
+		"Resources.ExportFunction.Properties.VpcConfig":                vpcConfig,
+		"Resources.WebhookRelayRelayFunction.Properties.VpcConfig":     vpcConfig,
+		"Resources.WebhookRelayReconcileFunction.Properties.VpcConfig": vpcConfig,
+	} {
+		if got := fmt.Sprint(value(s, path)); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+}
+
+const vpcConfig = "map[If:[Nat map[SecurityGroupIds:map[If:[OwnNetwork [map[Ref:EgressGroup]] map[Ref:EgressSecurityGroupIds]]] " +
+	"SubnetIds:map[If:[OwnNetwork [map[Ref:PrivateSubnet]] map[Ref:EgressSubnetIds]]]] map[Ref:AWS::NoValue]]]"

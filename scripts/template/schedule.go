@@ -12,7 +12,7 @@ const tick = `  TokenRefreshTick:
     DependsOn: [$]
     Properties:
       # Names what is made only with a network, for which nothing may wait by name.
-      Description: !If [Nat, !Sub "Looks at every token, by ${PrivateRoutesOfSubnet} and ${PrivateRoute}", Looks at every token]
+      Description: !If [OwnNetwork, !Sub "Looks at every token, by ${PrivateRoutesOfSubnet} and ${PrivateRoute}", Looks at every token]
       # While all is well, four of five ticks call nothing.
       ScheduleExpression: rate(1 minute)
       FlexibleTimeWindow: {Mode: "OFF"}

@@ -236,8 +236,8 @@ func TestTemplate_Times(t *testing.T) {
 		if memory == nil {
 			memory = s.At("Globals", "Function", "MemorySize")
 		}
-		if got := localstack.Memory(name); fmt.Sprint(got) != fmt.Sprint(memory) {
-			t.Errorf("%s has %d MiB here and %v in the template", name, got, memory)
+		if got := localstack.Memory(name); fmt.Sprint(got) != s.Value(memory) {
+			t.Errorf("%s has %d MiB here and %v in the template", name, got, s.Value(memory))
 		}
 	}
 	duration := func(function, name string) time.Duration {

@@ -404,37 +404,6 @@ func reaches(policies, what string) bool {
 	return regexp.MustCompile(pattern).MatchString(policies)
 }
 
-// The parts of a run in doubt end by the tag that the export gives them, and by
-// no other rule; nothing else is ever tagged.
-func TestTemplate_DoubtEndsByItsTag(t *testing.T) {
-	t.Parallel()
-	s := prove.ReadTemplate(t, root)
-	rules, _ := s.At("Resources", "Bucket", "Properties", "LifecycleConfiguration", "Rules").([]any)
-	var ends []string
-	for _, r := range rules {
-		rule, _ := r.(map[string]any)
-		prefix := s.Value(rule["Prefix"])
-		if m, ok := rule["Prefix"].(map[string]any); ok {
-			prefix = fmt.Sprint(m["Sub"])
-		}
-		if days := rule["ExpirationInDays"]; days != nil {
-			ends = append(ends, fmt.Sprintf("%s %v %v", prefix, rule["TagFilters"], days))
-		}
-	}
-	want := []string{"${Prefix}/rejects/ <nil> 90", "${Prefix}/exports/ [map[Key:hikyaku Value:doubt]] 14", "${Prefix}/known/ <nil> 14"}
-	if !slices.Equal(ends, want) {
-		t.Errorf("objects end by %q, want %q", ends, want)
-	}
-	for _, function := range localstack.Functions() {
-		policies := fmt.Sprint(s.Statements(role(function)))
-		for _, action := range []string{"s3:PutObjectTagging", "s3:GetObjectTagging", "s3:DeleteObjectTagging"} {
-			if reaches(policies, action) != (function == localstack.Export) {
-				t.Errorf("the role of %s may %s: %t", function, action, reaches(policies, action))
-			}
-		}
-	}
-}
-
 // A person who is woken by an alarm finds it in the runbook, and reads first how soon
 // to act.
 func TestTemplate_AlarmsAreInTheRunbook(t *testing.T) {

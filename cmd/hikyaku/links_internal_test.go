@@ -39,6 +39,8 @@ type noMetrics struct{}
 
 func (noMetrics) Add(string, string, float64, map[string]string) {}
 
+func (noMetrics) AddTimed(string, map[string]string, string, time.Duration) {}
+
 type byHost struct {
 	shop *supersaastest.Server
 	crm  *yapplitest.Server

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -62,8 +61,8 @@ func Open(e Environ, c Common) *Base {
 		Common:  c,
 		AWS:     awsConfig(e, c),
 		HTTP:    &http.Client{Timeout: providerTimeout, Transport: e.HTTP},
-		Log:     slog.New(requestLog{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})}),
-		Metrics: &Metrics{out: out, now: time.Now},
+		Log:     slog.New(newHandler(out, level, e.invocations)),
+		Metrics: &Metrics{out: out, now: time.Now, stack: c.Stack, invocations: e.invocations},
 		Out:     out,
 		Now:     time.Now,
 	}
@@ -146,27 +145,32 @@ func notReplaced(report []byte) error {
 }
 
 // Main runs a composition as a Lambda function. A fault in the settings ends
-// the process with the whole list on standard error, before any event.
+// the process with the whole list, in a line on standard error, before any event.
 //
 // What first does is done when the first event has come, so that it delays no
 // start. The memory limit of the Go runtime follows the function's size.
 func Main[F lambda.Handler](compose func(context.Context, Environ) (F, error), first ...func()) {
 	e := OSEnviron()
+	e.invocations = new(invocations)
 	limitMemory(e.Vars)
+	// What the Lambda library says of a panic goes through the package log.
+	slog.SetDefault(slog.New(newHandler(os.Stderr, slog.LevelDebug, e.invocations)))
+	slog.SetLogLoggerLevel(slog.LevelError)
 	function, err := compose(context.Background(), e)
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
+		slog.Error("the function does not start", "err", err.Error()) //nolint:contextcheck // there is no event yet
 		os.Exit(1)
 	}
-	lambda.StartWithOptions(&prepared{Handler: function, first: first}, lambda.WithEnableSIGTERM())
+	lambda.StartWithOptions(&prepared{Handler: function, first: first, invocations: e.invocations}, lambda.WithEnableSIGTERM())
 }
 
-// prepared does something before its first event.
+// prepared does something before its first event, and says which one is handled.
 type prepared struct {
 	lambda.Handler
 
-	once  sync.Once
-	first []func()
+	once        sync.Once
+	first       []func()
+	invocations *invocations
 }
 
 // Invoke handles an event.
@@ -176,6 +180,7 @@ func (p *prepared) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 			f()
 		}
 	})
+	defer p.invocations.begin(RequestID(ctx))()
 	return p.Handler.Invoke(ctx, payload)
 }
 
@@ -186,28 +191,3 @@ func logLevel(name string) (slog.Level, error) {
 	}
 	return level, nil
 }
-
-// RequestID is the id that Lambda gave the invocation; empty outside of one.
-func RequestID(ctx context.Context) string {
-	if lc, ok := lambdacontext.FromContext(ctx); ok {
-		return lc.AwsRequestID
-	}
-	return ""
-}
-
-// requestLog adds the invocation's request id to every record.
-type requestLog struct{ slog.Handler }
-
-// Handle adds the id that Lambda put into ctx.
-func (h requestLog) Handle(ctx context.Context, r slog.Record) error {
-	if id := RequestID(ctx); id != "" {
-		r.AddAttrs(slog.String("requestId", id))
-	}
-	return h.Handler.Handle(ctx, r)
-}
-
-// WithAttrs keeps the id on derived loggers.
-func (h requestLog) WithAttrs(a []slog.Attr) slog.Handler { return requestLog{h.Handler.WithAttrs(a)} }
-
-// WithGroup keeps the id on derived loggers.
-func (h requestLog) WithGroup(name string) slog.Handler { return requestLog{h.Handler.WithGroup(name)} }

@@ -104,9 +104,11 @@ func TestMetrics_AreEmbeddedMetricFormat(t *testing.T) {
 	base.Metrics.Add("Rows", "Count", 3, nil)
 	base.Metrics.Add("ExportDoubt", "Count", 1, map[string]string{"provider": "yappli", "dataset": "users"})
 	base.Metrics.Add("NotANumber", "Count", math.NaN(), nil)
-	want := `{"SecondsToExpiry":1800,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["dataset","provider"]],"Metrics":[{"Name":"SecondsToExpiry","Unit":"Seconds"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000},"dataset":"users","provider":"yappli"}
-{"Rows":3,"_aws":{"CloudWatchMetrics":[{"Dimensions":[[]],"Metrics":[{"Name":"Rows","Unit":"Count"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000}}
-{"ExportDoubt":1,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["dataset","provider"],[]],"Metrics":[{"Name":"ExportDoubt","Unit":"Count"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000},"dataset":"users","provider":"yappli"}
+	const same = `"message":"metric",`
+	const at = `"timestamp":"2026-11-22T00:00:00.000Z"}`
+	want := `{"SecondsToExpiry":1800,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["dataset","provider"]],"Metrics":[{"Name":"SecondsToExpiry","Unit":"Seconds"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000},"dataset":"users","level":"FATAL",` + same + `"provider":"yappli",` + at + `
+{"Rows":3,"_aws":{"CloudWatchMetrics":[{"Dimensions":[[]],"Metrics":[{"Name":"Rows","Unit":"Count"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000},"level":"FATAL",` + same + at + `
+{"ExportDoubt":1,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["dataset","provider"],[]],"Metrics":[{"Name":"ExportDoubt","Unit":"Count"}],"Namespace":"Hikyaku"}],"Timestamp":1795305600000},"dataset":"users","level":"FATAL",` + same + `"provider":"yappli",` + at + `
 `
 	if out.String() != want {
 		t.Errorf("printed\n%swant\n%s", out, want)
@@ -143,7 +145,7 @@ func TestLog_CarriesTheRequestID(t *testing.T) {
 	base.Log.WithGroup("g").WarnContext(ctx, "in a group", "k", 1)
 	base.Log.WarnContext(context.Background(), "without a request", "secret", providers.NewSecret("canary"))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	want := []string{`"msg":"with an attribute","provider":"yappli","requestId":"request-7"`, `"g":{"k":1,"requestId":"request-7"}`, `"secret":"[redacted]"}`}
+	want := []string{`"message":"with an attribute","provider":"yappli","requestId":"request-7"`, `"g":{"k":1,"requestId":"request-7"}`, `"secret":"[redacted]"}`}
 	if len(lines) != len(want) {
 		t.Fatalf("printed %s", out)
 	}

@@ -32,6 +32,8 @@ type Environ struct {
 	HTTP http.RoundTripper // to the providers; nil: a transport behind the egress guard
 	AWS  http.RoundTripper // to the AWS endpoint; nil: the SDK's own transport
 	Now  func() time.Time  // nil: time.Now
+
+	invocations *invocations // of the process; nil: not those of Lambda
 }
 
 // OSEnviron returns the process's environment.
@@ -45,6 +47,7 @@ type Common struct {
 	AllowHosts []string         `env:"HIKYAKU_ALLOW_HOSTS"`                     // hosts that may be private or plain http; only with a custom endpoint
 	Refresher  string           `env:"HIKYAKU_TOKENREFRESH_FUNCTION"`           // name of the function that replaces a rejected token; empty: nobody is asked
 	LogLevel   string           `env:"HIKYAKU_LOG_LEVEL" envDefault:"INFO"`     // DEBUG, INFO, WARN or ERROR
+	Stack      string           `env:"HIKYAKU_STACK"`                           // name of the stack, a dimension of every metric; empty: none, as on a laptop
 	Region     string           `env:"AWS_REGION,required,notEmpty"`            // set by Lambda
 	Endpoint   string           `env:"AWS_ENDPOINT_URL"`                        // any AWS-compatible endpoint; empty: AWS
 	KeyID      string           `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`     // set by Lambda

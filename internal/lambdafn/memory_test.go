@@ -23,9 +23,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childOf) == "" {
 		os.Exit(m.Run())
 	}
-	lambdafn.Main(func(context.Context, lambdafn.Environ) (lambda.Handler, error) {
+	lambdafn.Main(func(_ context.Context, e lambdafn.Environ) (lambda.Handler, error) {
+		if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+			return talkative(e)
+		}
 		fmt.Print(debug.SetMemoryLimit(-1))
-		return nil, errors.New("printed")
+		return nil, errors.New("printed\nin two lines")
 	})
 }
 

@@ -245,3 +245,51 @@ func TestTemplate_UsesAnAddressOrANetworkThatExists(t *testing.T) {
 
 const vpcConfig = "map[If:[Nat map[SecurityGroupIds:map[If:[OwnNetwork [map[Ref:EgressGroup]] map[Ref:EgressSecurityGroupIds]]] " +
 	"SubnetIds:map[If:[OwnNetwork [map[Ref:PrivateSubnet]] map[Ref:EgressSubnetIds]]]] map[Ref:AWS::NoValue]]]"
+
+// Lambda leaves out nothing that a function writes, so that LogLevel alone decides.
+func TestTemplate_LogLevelAloneDecides(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	if got := fmt.Sprint(s.At("Globals", "Function", "LoggingConfig")); got != "map[ApplicationLogLevel:DEBUG LogFormat:JSON SystemLogLevel:WARN]" {
+		t.Errorf("all functions log by %s", got)
+	}
+	for _, function := range localstack.Functions() {
+		logging, _ := s.At("Resources", localstack.Resource(function), "Properties", "LoggingConfig").(map[string]any)
+		if len(logging) != 1 || logging["LogGroup"] == nil {
+			t.Errorf("%s logs by %v", function, logging)
+		}
+	}
+}
+
+// Two stacks of one account tell each its own people: the functions name their stack in
+// each metric and event, and alarms and rules look at it.
+func TestTemplate_AStackHearsItself(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	if got := fmt.Sprint(s.At("Globals", "Function", "Environment", "Variables", "HIKYAKU_STACK")); got != "map[Ref:AWS::StackName]" {
+		t.Errorf("the functions' stack is %s", got)
+	}
+	own := 0
+	for _, alarm := range s.Resources("AWS::CloudWatch::Alarm") {
+		dimensions := fmt.Sprint(s.At("Resources", alarm, "Properties", "Dimensions"))
+		switch s.At("Resources", alarm, "Properties", "Namespace") {
+		case "Hikyaku":
+			own++
+			if !strings.Contains(dimensions, "map[Name:stack Value:map[Ref:AWS::StackName]]") {
+				t.Errorf("%s watches every stack: %s", alarm, dimensions)
+			}
+		default:
+			if !strings.Contains(dimensions, "Ref:") && !strings.Contains(dimensions, "GetAtt:") {
+				t.Errorf("%s watches nothing of this stack: %s", alarm, dimensions)
+			}
+		}
+	}
+	if own < 10 {
+		t.Errorf("only %d alarms watch metrics of the functions", own)
+	}
+	for _, rule := range s.Resources("AWS::Events::Rule") {
+		if got := fmt.Sprint(s.At("Resources", rule, "Properties", "EventPattern", "detail")); got != "map[prefix:[map[Ref:Prefix]] stack:[map[Ref:AWS::StackName] ]]" {
+			t.Errorf("%s hears %s", rule, got)
+		}
+	}
+}

@@ -212,6 +212,11 @@ func (c *counts) Add(name, _ string, value float64, dimensions map[string]string
 	c.values[name] += value
 }
 
+func (c *counts) AddTimed(name string, dimensions map[string]string, took string, duration time.Duration) {
+	c.Add(name, "Count", 1, dimensions)
+	c.Add(took, "Seconds", duration.Seconds(), nil)
+}
+
 func (c *counts) get(name string) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hikyaku/internal/export"
@@ -62,13 +63,15 @@ func (a alarm) resource() string {
 	line("      AlarmDescription: %q", string(a.Severity)+": "+a.Says)
 	line("      Namespace: %s", cmp.Or(a.Namespace, own))
 	line("      MetricName: %s", a.Metric)
-	if len(a.Dimensions) > 0 {
-		var pairs []string
-		for _, d := range a.Dimensions {
-			pairs = append(pairs, fmt.Sprintf("{Name: %s, Value: %s}", d.name, d.value))
-		}
-		line("      Dimensions: [%s]", strings.Join(pairs, ", "))
+	dimensions := a.Dimensions
+	if a.Namespace == "" { // of the functions, which name their stack in each metric
+		dimensions = append(slices.Clone(dimensions), dimension{"stack", "!Ref AWS::StackName"})
 	}
+	var pairs []string
+	for _, d := range dimensions {
+		pairs = append(pairs, fmt.Sprintf("{Name: %s, Value: %s}", d.name, d.value))
+	}
+	line("      Dimensions: [%s]", strings.Join(pairs, ", "))
 	line("      Statistic: %s", a.Statistic)
 	line("      Period: %d", a.Period)
 	line("      EvaluationPeriods: %d", max(a.Periods, 1))

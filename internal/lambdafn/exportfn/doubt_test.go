@@ -84,7 +84,7 @@ func TestDoubt_IsAnAnswer(t *testing.T) {
 		t.Fatalf("answer %+v", a.Answer)
 	}
 	log := s.out.String()
-	if !strings.Contains(log, `"msg":"export in doubt"`) || !strings.Contains(log, doubtKey) || !strings.Contains(log, "10 rows where run 20261121T003000Z had 160: more than 50 % fewer") {
+	if !strings.Contains(log, `"message":"export in doubt"`) || !strings.Contains(log, doubtKey) || !strings.Contains(log, "10 rows where run 20261121T003000Z had 160: more than 50 % fewer") {
 		t.Errorf("the log does not name the doubt:\n%s", log)
 	}
 	for name, want := range map[string]float64{"ExportDoubt": 1, "ExportRejects": 0, "ExportUnresolved": 0, "ExportTotalWrong": 0, "ExportAge": 24*3600 + 60} {

@@ -337,8 +337,15 @@ func TestInvoke_TellsPeopleOnTheBus(t *testing.T) {
 		t.Fatalf("events %+v", sent)
 	}
 	for i, kind := range []string{"needs_human", "recovered"} {
-		var detail tokenrefresh.Event
+		var detail struct {
+			tokenrefresh.Event
+
+			Prefix, Stack string
+		}
 		s.must(json.Unmarshal(sent[i].Detail, &detail))
+		if detail.Prefix != localstack.Prefix || !strings.Contains(string(sent[i].Detail), `"stack":""`) {
+			t.Errorf("the detail %s does not say whose it is", sent[i].Detail)
+		}
 		if e := sent[i]; e.Bus != "default" || e.Source != "hikyaku.tokenrefresh" || e.DetailType != "credential "+kind ||
 			detail.Type != kind || detail.Provider != providers.Yappli || detail.Reason == "" || (detail.Steps == "") != (kind == "recovered") {
 			t.Errorf("event %+v, detail %+v", e, detail)

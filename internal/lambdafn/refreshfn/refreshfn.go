@@ -71,7 +71,9 @@ func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 		Secrets:     base.Secrets,
 		Objects:     base.Objects,
 		Authorities: Authorities(base.Options()),
-		Notify:      func(ctx context.Context, e tokenrefresh.Event) error { return putEvent(ctx, events, e) },
+		Notify: func(ctx context.Context, e tokenrefresh.Event) error {
+			return putEvent(ctx, events, stackEvent{e, settings.Stack, settings.Prefix})
+		},
 		Rotate: func(ctx context.Context, secret, version string) error {
 			in := &secretsmanager.RotateSecretInput{SecretId: &secret}
 			if version != "" {
@@ -122,7 +124,15 @@ func CheckConnection(document []byte, now time.Time) (providers.Connection, prov
 	return c, faults
 }
 
-func putEvent(ctx context.Context, bus *eventbridge.Client, e tokenrefresh.Event) error {
+// stackEvent says whose event it is, so that each stack of an account tells its own people.
+type stackEvent struct {
+	tokenrefresh.Event
+
+	Stack  string `json:"stack"` // empty on a laptop
+	Prefix string `json:"prefix"`
+}
+
+func putEvent(ctx context.Context, bus *eventbridge.Client, e stackEvent) error {
 	detail, err := json.Marshal(e)
 	if err != nil {
 		return err

@@ -132,13 +132,15 @@ func ids(deliveries []queue.Delivery) []string {
 
 // settle does with a job's messages what its outcome says.
 func (r *Relay) settle(ctx context.Context, j *job, o outcome.Outcome) (unfinished []string) {
-	r.Metrics.Add("RelayOutcome", "Count", 1, map[string]string{"outcome": string(o.Class)})
+	ended := map[string]string{"outcome": string(o.Class)}
+	if o.Action == outcome.Finish && !j.oldest.IsZero() {
+		r.Metrics.AddTimed("RelayOutcome", ended, "RelayLag", r.Now().Sub(j.oldest))
+	} else {
+		r.Metrics.Add("RelayOutcome", "Count", 1, ended)
+	}
 	level := slog.LevelDebug
 	switch o.Action {
 	case outcome.Finish:
-		if !j.oldest.IsZero() {
-			r.Metrics.Add("RelayLag", "Seconds", r.Now().Sub(j.oldest).Seconds(), nil)
-		}
 		if slices.Contains([]outcome.Class{outcome.NoIdentity, outcome.DuplicateIdentity, outcome.AwaitingApproval, outcome.LinkRejected}, o.Class) {
 			level = slog.LevelWarn // these are listed: nothing else names users that are never written
 		}

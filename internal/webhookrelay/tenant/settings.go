@@ -86,6 +86,9 @@ type Mappings interface {
 // Metrics takes measurements. Dimensions are few and of few values.
 type Metrics interface {
 	Add(name, unit string, value float64, dimensions map[string]string)
+	// AddTimed counts one of name, and beside it how long it took, without the
+	// dimensions: in one line, since each is paid for.
+	AddTimed(name string, dimensions map[string]string, took string, duration time.Duration)
 }
 
 // Limiters pace the requests to each provider.

@@ -1,0 +1,166 @@
+package lambdafn_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"hikyaku/internal/lambdafn"
+)
+
+// levels are Lambda's, the least severe first.
+var levels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+
+// kept reports whether Lambda keeps a line of a function whose ApplicationLogLevel is
+// this, as its guide says: one without a level, or without a timestamp that can be
+// read, counts as INFO.
+func kept(t *testing.T, line, application string) bool {
+	t.Helper()
+	var l struct{ Level, Timestamp string }
+	if err := json.Unmarshal([]byte(line), &l); err != nil {
+		t.Fatalf("line %q: %v", line, err)
+	}
+	if _, err := time.Parse(time.RFC3339, l.Timestamp); err != nil || l.Level == "" {
+		l.Level = "INFO"
+	}
+	return slices.Index(levels, l.Level) >= slices.Index(levels, application)
+}
+
+// What each level of Lambda leaves out: the lines below it, and never a measurement.
+func TestLog_WhatLambdaLeavesOut(t *testing.T) {
+	t.Parallel()
+	base, _, out := open(t, map[string]string{"HIKYAKU_LOG_LEVEL": "DEBUG"})
+	base.Log.Debug("a")
+	base.Log.Info("b")
+	base.Log.Warn("c")
+	base.Log.Error("d")
+	base.Metrics.Add("Rows", "Count", 3, map[string]string{"provider": "yappli"})
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for application, want := range map[string]string{
+		"TRACE": "a b c d metric", "DEBUG": "a b c d metric", "INFO": "b c d metric", "WARN": "c d metric", "ERROR": "d metric", "FATAL": "metric",
+	} {
+		var left []string
+		for _, line := range lines {
+			var l struct{ Message string }
+			if err := json.Unmarshal([]byte(line), &l); err != nil {
+				t.Fatal(err)
+			}
+			if kept(t, line, application) {
+				left = append(left, l.Message)
+			}
+		}
+		if got := strings.Join(left, " "); got != want {
+			t.Errorf("at %s %q is left, want %q", application, got, want)
+		}
+	}
+}
+
+// Two stacks of an account do not add up: each metric has the stack as a dimension.
+func TestMetrics_HaveTheStack(t *testing.T) {
+	t.Parallel()
+	base, _, out := open(t, map[string]string{"HIKYAKU_STACK": "tokyo"})
+	base.Metrics.Add("Rows", "Count", 3, nil)
+	base.Metrics.Add("ExportDoubt", "Count", 1, map[string]string{"provider": "yappli", "dataset": "users"})
+	base.Metrics.AddTimed("RelayOutcome", map[string]string{"outcome": "updated"}, "RelayLag", 1500*time.Millisecond)
+	third := strings.Split(out.String(), "\n")[2]
+	for _, want := range []string{
+		`{"Dimensions":[["outcome","stack"]],"Metrics":[{"Name":"RelayOutcome","Unit":"Count"}],"Namespace":"Hikyaku"}`,
+		`{"Dimensions":[["stack"]],"Metrics":[{"Name":"RelayLag","Unit":"Seconds"}],"Namespace":"Hikyaku"}`,
+		`"RelayLag":1.5`, `"RelayOutcome":1`, `"outcome":"updated"`,
+	} {
+		if !strings.Contains(third, want) {
+			t.Errorf("line %s, want %s", third, want)
+		}
+	}
+	for line, want := range map[int]string{0: `"Dimensions":[["stack"]]`, 1: `"Dimensions":[["dataset","provider","stack"],["stack"]]`} {
+		got := strings.Split(out.String(), "\n")[line]
+		if !strings.Contains(got, want) || !strings.Contains(got, `"stack":"tokyo"`) {
+			t.Errorf("line %s, want %s", got, want)
+		}
+	}
+}
+
+// talkative is the function of a child process: it writes in every way there is.
+func talkative(e lambdafn.Environ) (lambda.Handler, error) {
+	e.Vars = vars(map[string]string{"HIKYAKU_STACK": "tokyo"})
+	s, err := lambdafn.Load[settings](e)
+	if err != nil {
+		return nil, err
+	}
+	base := lambdafn.Open(e, s.Common)
+	return lambda.NewHandler(func(ctx context.Context) {
+		base.Log.InfoContext(ctx, "with the event's context")
+		base.Log.Info("without it")
+		base.Metrics.Add("Rows", "Count", 1, nil)
+		panic("a fault\nin two lines")
+	}), nil
+}
+
+// Whatever a binary says, while it handles an event, when it panics, and when it cannot
+// start, Lambda can read.
+func TestMain_EveryLineHasLambdasKeys(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/invocation/next") {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		if asked.Add(1) > 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "request-7")
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
+		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:ap-northeast-1:123456789012:function:f")
+		_, _ = w.Write([]byte("{}"))
+	}))
+	defer api.Close()
+	said := map[string]string{} // request by message
+	for _, environment := range []string{"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://"), "NOTHING=1"} {
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = []string{childOf + "=1", environment}
+		var out bytes.Buffer
+		child.Stderr = &out
+		if environment != "NOTHING=1" {
+			child.Stdout = &out // else the child prints what another test reads
+		}
+		if err := child.Run(); err == nil {
+			t.Errorf("a child that fails ends well: %s", &out)
+		}
+		for line := range strings.Lines(out.String()) {
+			var l struct{ Level, Timestamp, Message, RequestID string }
+			if err := json.Unmarshal([]byte(line), &l); err != nil {
+				t.Errorf("line %q: %v", line, err)
+				continue
+			}
+			if _, err := time.Parse(time.RFC3339, l.Timestamp); err != nil || !slices.Contains(levels, l.Level) || l.Message == "" {
+				t.Errorf("line %s lacks a key of Lambda's", line)
+			}
+			said[l.Message] = l.RequestID
+		}
+	}
+	for _, message := range []string{"with the event's context", "without it", "metric"} {
+		if said[message] != "request-7" {
+			t.Errorf("the request of %q is %q", message, said[message])
+		}
+	}
+	if _, ok := said["the function does not start"]; !ok {
+		t.Errorf("nothing says that the function does not start: %v", said)
+	}
+	if len(said) < 5 {
+		t.Errorf("nothing says that the function panicked: %v", said)
+	}
+}

@@ -1,6 +1,7 @@
 package repotest_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -291,5 +292,59 @@ func TestTemplate_AStackHearsItself(t *testing.T) {
 		if got := fmt.Sprint(s.At("Resources", rule, "Properties", "EventPattern", "detail")); got != "map[prefix:[map[Ref:Prefix]] stack:[map[Ref:AWS::StackName] ]]" {
 			t.Errorf("%s hears %s", rule, got)
 		}
+	}
+}
+
+// Alarms and events reach one topic, the stack's own or the one that is given, and a
+// topic of the stack lets those two in.
+func TestTemplate_PeopleAreTold(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	const topic = "map[If:[OwnTopic map[Ref:PeopleTopic] map[Ref:AlarmTopic]]]"
+	parts := []string{"RefreshTicksAlarm", "RefreshTickedBeforeAlarm"}
+	for _, alarm := range slices.Concat(s.Resources("AWS::CloudWatch::Alarm"), s.Resources("AWS::CloudWatch::CompositeAlarm")) {
+		for _, action := range []string{"AlarmActions", "OKActions"} {
+			if got := fmt.Sprint(s.At("Resources", alarm, "Properties", action)); got != "["+topic+"]" && !slices.Contains(parts, alarm) {
+				t.Errorf("%s of %s are %s", action, alarm, got)
+			}
+		}
+	}
+	for path, want := range map[string]string{
+		"Conditions.OwnTopic":                                                                 "map[Equals:[map[Ref:AlarmTopic] ]]",
+		"Conditions.Slack":                                                                    "map[And:[map[Not:[map[Equals:[map[Ref:SlackWorkspaceId] ]]]] map[Not:[map[Equals:[map[Ref:SlackChannelId] ]]]]]]",
+		"Resources.PeopleRule.Properties.Targets.0.Arn":                                       topic,
+		"Resources.PeopleRule.Properties.Targets.1.If.0":                                      "Slack",
+		"Resources.PeopleRule.Properties.Targets.1.If.1.Arn":                                  "map[Ref:SlackTopic]",
+		"Resources.PeopleRule.Condition":                                                      "<nil>",
+		"Resources.PeopleMail.Properties.TopicArn":                                            topic,
+		"Resources.PeopleMail.Condition":                                                      "Mailed",
+		"Resources.PeopleTopicPolicy.Properties.PolicyDocument.Statement.0.Principal.Service": "cloudwatch.amazonaws.com",
+		"Resources.PeopleTopicPolicy.Properties.PolicyDocument.Statement.0.Condition":         "map[StringEquals:map[aws:SourceAccount:map[Ref:AWS::AccountId]]]",
+		"Resources.PeopleTopicPolicy.Properties.PolicyDocument.Statement.1.Principal.Service": "events.amazonaws.com",
+		"Resources.SlackChannel.Properties.SnsTopicArns":                                      "[" + topic + " map[Ref:SlackTopic]]",
+		"Resources.SlackChannel.Properties.GuardrailPolicies.0.Sub":                           "arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess",
+		"Resources.SlackRole.Properties.Policies":                                             "<nil>",
+		"Resources.SlackRole.Properties.ManagedPolicyArns":                                    "<nil>",
+		"Resources.SlackTopicPolicy.Properties.PolicyDocument.Statement.0.Principal.Service":  "events.amazonaws.com",
+		"Outputs.PeopleTopicArn.Value":                                                        topic,
+	} {
+		if got := fmt.Sprint(value(s, path)); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+	for _, name := range []string{"PeopleTopic", "PeopleTopicPolicy"} {
+		if got := s.At("Resources", name, "Condition"); got != "OwnTopic" {
+			t.Errorf("%s is made if %v", name, got)
+		}
+	}
+	for _, name := range []string{"SlackTopic", "SlackTopicPolicy", "SlackRole", "SlackChannel"} {
+		if got := s.At("Resources", name, "Condition"); got != "Slack" {
+			t.Errorf("%s is made if %v", name, got)
+		}
+	}
+	var shown map[string]any
+	text := fmt.Sprint(value(s, "Resources.PeopleRule.Properties.Targets.1.If.1.InputTransformer.InputTemplate.Sub"))
+	if err := json.Unmarshal([]byte(text), &shown); err != nil || shown["version"] != "1.0" || shown["source"] != "custom" {
+		t.Errorf("Slack is told %s: %v", text, err)
 	}
 }

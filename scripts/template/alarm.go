@@ -84,8 +84,8 @@ func (a alarm) resource() string {
 	return b.String()
 }
 
-const actions = `      AlarmActions: !If [Alarmed, [!Ref AlarmTopic], !Ref AWS::NoValue]
-      OKActions: !If [Alarmed, [!Ref AlarmTopic], !Ref AWS::NoValue]
+const actions = `      AlarmActions: [!If [OwnTopic, !Ref PeopleTopic, !Ref AlarmTopic]]
+      OKActions: [!If [OwnTopic, !Ref PeopleTopic, !Ref AlarmTopic]]
 `
 
 // silence is composed of two alarms that stand before it.

@@ -69,6 +69,7 @@ func connectShop(t *testing.T, shop *httptest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { called.add(s.AWS.Calls()) })
 	token := s.Sandboxes[providers.SHOPLINE].Token(shop.URL)
 	if err := s.AWS.Secrets.Create(t.Context(), secretstore.Name(localstack.Prefix, providers.SHOPLINE, secretstore.TokenPart), uuid.NewString(), token.Document()); err != nil {
 		t.Fatal(err)

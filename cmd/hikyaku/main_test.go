@@ -74,6 +74,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { called.wantOperators(t) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -112,6 +113,7 @@ func cmdStack(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Defer(cancel)
 	s, vars, err := newStack(ctx)
 	ts.Check(err)
+	ts.Defer(func() { called.add(s.AWS.Calls()) })
 	for name, value := range vars {
 		ts.Setenv(name, value)
 	}

@@ -124,7 +124,9 @@ func (s *stackRefresher) nothingToShow(rows []tokenRow, faults []error) error {
 }
 
 // nameless is what an error says of any provider.
-func nameless(err error, provider string) string { return strings.ReplaceAll(err.Error(), provider, "") }
+func nameless(err error, provider string) string {
+	return strings.ReplaceAll(err.Error(), provider, "")
+}
 
 // A tokenRow is what is known about one provider's credential.
 type tokenRow struct {

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// actions are the AWS actions that the commands of all scripts asked for.
+type actions struct {
+	mu    sync.Mutex
+	asked map[string]bool
+}
+
+// called are those of every stack of the tests.
+var called actions
+
+// actionOf names the actions of operations that are called otherwise. The others are
+// called as their action is.
+var actionOf = map[string]string{
+	"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket", "lambda:Invoke": "lambda:InvokeFunction",
+	"s3:GetObjectTagging": "s3:GetObjectTagging", "sqs:SendMessageBatch": "sqs:SendMessage", "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+	"sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+}
+
+func (a *actions) add(calls map[string]int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked == nil {
+		a.asked = map[string]bool{}
+	}
+	for operation := range calls {
+		name := strings.Replace(operation, ".", ":", 1)
+		if action := actionOf[name]; action != "" {
+			name = action
+		}
+		a.asked[name] = true
+	}
+}
+
+// rarely are the actions that no script needs.
+var rarely = map[string]string{
+	"s3:DeleteObject": "with which a reconcile clears the tables of one that was interrupted",
+}
+
+// wantOperators compares what was asked for with what policies/operator.json allows:
+// everything that a command needs, and nothing that none does.
+func (a *actions) wantOperators(t *testing.T) {
+	allowed := map[string]bool{}
+	for _, s := range policy(t, "operator") {
+		for _, action := range s.Action {
+			allowed[action] = true
+		}
+	}
+	for action, why := range rarely {
+		t.Logf("not asked for by the scripts: %s, %s", action, why)
+		delete(allowed, action)
+	}
+	all := flag.Lookup("test.run").Value.String() == ""
+	for action := range a.asked {
+		if !allowed[action] && rarely[action] == "" {
+			t.Errorf("a command asks for %s, which policies/operator.json does not allow", action)
+		}
+	}
+	for _, action := range slices.Sorted(maps.Keys(allowed)) {
+		if all && !a.asked[action] {
+			t.Errorf("policies/operator.json allows %s, for which no command of the scripts asks", action)
+		}
+	}
+}
+
+// namespaces are the services that make a kind of resource, by the second part of
+// CloudFormation's name of it.
+var namespaces = map[string][]string{
+	"Chatbot": {"chatbot"}, "CloudFormation": {"cloudformation"}, "CloudWatch": {"cloudwatch"}, "EC2": {"ec2"}, "Events": {"events"}, "Glue": {"glue"}, "IAM": {"iam"},
+	"Lambda": {"lambda"}, "Logs": {"logs"}, "S3": {"s3"}, "SNS": {"sns"}, "SQS": {"sqs"}, "Scheduler": {"scheduler"}, "Serverless": {"lambda", "apigateway", "states"},
+}
+
+// Whoever deploys may make every kind of resource of the template, and no other.
+func TestPolicies_DeployerMakesWhatTheTemplateHas(t *testing.T) {
+	t.Parallel()
+	template, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	needed := map[string]bool{}
+	for _, kind := range regexp.MustCompile(`Type: AWS::(\w+)::`).FindAllStringSubmatch(string(template), -1) {
+		services := namespaces[kind[1]]
+		if services == nil {
+			t.Errorf("no service is known for AWS::%s: give policies/deployer.json what makes it", kind[1])
+		}
+		for _, s := range services {
+			needed[s] = true
+		}
+	}
+	needed["cloudformation"] = true
+	given := map[string]bool{}
+	for _, s := range policy(t, "deployer") {
+		for _, action := range s.Action {
+			service, _, _ := strings.Cut(action, ":")
+			given[service] = true
+			if slices.Contains(s.Action, "iam:PassRole") && s.Condition == nil {
+				t.Error("a role may be handed to any service")
+			}
+		}
+	}
+	if !maps.Equal(needed, given) {
+		t.Errorf("needed are %v, given %v", slices.Sorted(maps.Keys(needed)), slices.Sorted(maps.Keys(given)))
+	}
+}
+
+// allows says whether a policy allows an action on a resource, without conditions.
+func allows(statements []statement, action, resource string) bool {
+	allowed := false
+	for _, s := range statements {
+		matches := func(pattern, text string) bool {
+			ok, err := filepath.Match(strings.ReplaceAll(pattern, "/", "|"), strings.ReplaceAll(text, "/", "|"))
+			return ok && err == nil
+		}
+		if slices.ContainsFunc(s.Action, func(p string) bool { return matches(p, action) }) &&
+			slices.ContainsFunc(s.Resource, func(p string) bool { return matches(p, resource) }) {
+			if s.Effect == "Deny" {
+				return false
+			}
+			allowed = true
+		}
+	}
+	return allowed
+}
+
+// Who may read what: a reader no secret and no customer, an analyst the exports
+// alone, an operator nothing outside the stack.
+func TestPolicies_WhoReadsWhat(t *testing.T) {
+	t.Parallel()
+	const (
+		secret  = "arn:aws:secretsmanager:REGION:ACCOUNT:secret:PREFIX/yappli/token-AbCdEf"
+		foreign = "arn:aws:secretsmanager:REGION:ACCOUNT:secret:OTHER/yappli/token-AbCdEf"
+		part    = "arn:aws:s3:::BUCKET/PREFIX/exports/yappli/users/dt=2026-11-22/run=20261122T003000Z/part-00000.jsonl.gz"
+		row     = "arn:aws:s3:::BUCKET/PREFIX/state/relay/f/rows/20450001"
+		reject  = "arn:aws:s3:::BUCKET/PREFIX/rejects/yappli/users/part-00000.jsonl"
+		other   = "arn:aws:s3:::ELSEWHERE/PREFIX/exports/x"
+	)
+	for _, c := range []struct {
+		policy, action, resource string
+		want                     bool
+	}{
+		{"operator", "secretsmanager:GetSecretValue", secret, true},
+		{"operator", "secretsmanager:GetSecretValue", foreign, false},
+		{"operator", "secretsmanager:DeleteSecret", secret, false},
+		{"operator", "s3:GetObject", part, true},
+		{"operator", "s3:DeleteObject", part, false},
+		{"operator", "s3:DeleteObject", row, false},
+		{"operator", "s3:GetObject", other, false},
+		{"reader", "secretsmanager:GetSecretValue", secret, false},
+		{"reader", "secretsmanager:DescribeSecret", secret, true},
+		{"reader", "s3:GetObject", part, false},
+		{"reader", "s3:GetObject", row, false},
+		{"reader", "sqs:ReceiveMessage", "arn:aws:sqs:REGION:ACCOUNT:STACK-dead.fifo", false},
+		{"analyst", "s3:GetObject", part, true},
+		{"analyst", "s3:GetObject", row, false},
+		{"analyst", "s3:GetObject", reject, false},
+		{"analyst", "s3:PutObject", part, false},
+		{"analyst", "secretsmanager:GetSecretValue", secret, false},
+		{"deployer", "secretsmanager:GetSecretValue", secret, false},
+		{"deployer", "s3:GetObject", part, false},
+		{"deployer", "iam:CreateRole", "arn:aws:iam::ACCOUNT:role/Admin", false},
+	} {
+		if got := allows(policy(t, c.policy), c.action, c.resource); got != c.want {
+			t.Errorf("%s: %s on %s: %v, want %v", c.policy, c.action, c.resource, got, c.want)
+		}
+	}
+}
+
+// A statement is one of a policy.
+type statement struct {
+	Sid       string
+	Effect    string
+	Action    []string
+	Resource  []string
+	Condition map[string]map[string]any
+}
+
+func policy(t *testing.T, name string) []statement {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "policies", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p struct {
+		Version   string
+		Statement []statement
+	}
+	if err := json.Unmarshal(raw, &p); err != nil || p.Version != "2012-10-17" || len(p.Statement) == 0 {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return p.Statement
+}

@@ -45,7 +45,7 @@ func newAuthorize() *cobra.Command {
 		Example: "  hikyaku authorize shopline\n  hikyaku authorize assisttencho --paste\n" +
 			"  hikyaku authorize shopline --listen 127.0.0.1:8910   # behind a forwarded port",
 		ValidArgs: names,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
+		Args:      oneKnown,
 		RunE: func(c *cobra.Command, a []string) error {
 			return authorize(c, a[0], f)
 		},

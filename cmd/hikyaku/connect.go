@@ -52,7 +52,7 @@ func newConnect() *cobra.Command {
 		Example: "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json\n" +
 			"  hikyaku connect webhook",
 		ValidArgs: append(providers.Names(), webhooksecret.Part),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
+		Args:      oneKnown,
 		RunE: func(c *cobra.Command, a []string) error {
 			e, err := f.environ(c, "", localstack.TokenRefresh)
 			if err != nil {

@@ -196,7 +196,7 @@ func newExport() *cobra.Command {
 			"  hikyaku export yappli/users --to exports --at 2026-11-22T00:30:00Z\n" +
 			"  hikyaku export yappli/users --sandbox --to - | head",
 		ValidArgs: export.DatasetNames(),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
+		Args:      oneKnown,
 		RunE: func(c *cobra.Command, a []string) error {
 			if f.to == toPipe {
 				return exportToPipe(c, &f, run, a[0])

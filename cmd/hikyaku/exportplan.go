@@ -88,7 +88,7 @@ func newExportPlan() *cobra.Command {
 			"prices for a function with 128 MB, without a NAT gateway and without the provider's own fees.",
 		Example:   "  hikyaku export plan shopline/orders --prefix hikyaku --bucket my-bucket\n  hikyaku export plan yappli/users --rows 1000000 --json",
 		ValidArgs: export.DatasetNames(),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
+		Args:      oneKnown,
 		RunE: func(c *cobra.Command, a []string) error {
 			direct, d, err := f.open(c, a[0])
 			if err != nil {

@@ -52,7 +52,7 @@ func newInvoke() *cobra.Command {
 		Example: "  hikyaku sandbox --connected --json > stack.json &\n" +
 			"  hikyaku invoke tokenrefresh --alias schedule --event events/tokenrefresh/schedule.json --env-vars stack.json",
 		ValidArgs: localstack.Functions(),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
+		Args:      oneKnown,
 		RunE: func(c *cobra.Command, a []string) error {
 			return invoke(c, a[0], f)
 		},

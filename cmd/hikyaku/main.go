@@ -21,6 +21,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"hikyaku/internal/spelling"
 )
 
 func main() { os.Exit(run()) }
@@ -64,8 +66,9 @@ type usageError struct{ error }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "hikyaku",
-		Short: "Keep tokens alive, relay bookings into the app, export customers and orders",
+		Use:     "hikyaku",
+		Version: readBuild().String(), // cobra makes --version of it
+		Short:   "Keep tokens alive, relay bookings into the app, export customers and orders",
 		Long: "Hikyaku keeps the API tokens of アシスト店長, Yappli CRM, SHOPLINE, ActiBookOne and SuperSaaS alive,\n" +
 			"relays SuperSaaS webhooks into Yappli CRM, and exports customers and orders to S3 as JSONL.\n\n" +
 			"Start with 'hikyaku demo': it needs no account and shows the whole job on this machine.\n\n" +
@@ -85,6 +88,7 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInvoke(), newLinks(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
 	root.SetFlagErrorFunc(inPlainWords)
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	printVisibly(root)
 	return root
 }
@@ -112,10 +116,18 @@ func inPlainWords(_ *cobra.Command, err error) error {
 func known(c *cobra.Command, a []string) error {
 	for _, name := range a {
 		if !slices.Contains(c.ValidArgs, name) {
-			return fmt.Errorf("%q means nothing to %q; known are %s", name, c.CommandPath(), strings.Join(c.ValidArgs, ", "))
+			return fmt.Errorf("%q means nothing to %q%s", name, c.CommandPath(), instead(name, c.ValidArgs))
 		}
 	}
 	return nil
+}
+
+// oneKnown asks for one of the command's ValidArgs; without any it lists them.
+func oneKnown(c *cobra.Command, a []string) error {
+	if len(a) == 0 {
+		return fmt.Errorf("%q needs one of %s", c.CommandPath(), strings.Join(c.ValidArgs, ", "))
+	}
+	return cobra.MatchAll(cobra.ExactArgs(1), known)(c, a)
 }
 
 // noCommand refuses an argument where only the name of a command could stand.
@@ -123,11 +135,20 @@ func noCommand(c *cobra.Command, a []string) error {
 	if len(a) == 0 {
 		return nil
 	}
-	var known []string
+	var names []string
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
-			known = append(known, sub.Name())
+			names = append(names, sub.Name())
 		}
 	}
-	return fmt.Errorf("unknown command %q for %q; known are %s", a[0], c.CommandPath(), strings.Join(known, ", "))
+	return fmt.Errorf("unknown command %q for %q%s", a[0], c.CommandPath(), instead(a[0], names))
+}
+
+// instead ends the sentence about a name that is not known.
+func instead(name string, known []string) string {
+	suggestion := spelling.Meant(name, known)
+	if suggestion != "" {
+		suggestion = ": did you mean " + suggestion + "?"
+	}
+	return fmt.Sprintf("%s; known are %s", suggestion, strings.Join(known, ", "))
 }

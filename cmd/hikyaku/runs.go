@@ -24,7 +24,7 @@ func newRuns() *cobra.Command {
 			"that is \"not recorded\" a version published it that knew no doubt.",
 		Example:   "  hikyaku runs shopline/orders --prefix hikyaku --bucket my-bucket\n  hikyaku runs yappli/users --to exports --json",
 		ValidArgs: export.DatasetNames(),
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), known),
+		Args:      oneKnown,
 		RunE: func(c *cobra.Command, a []string) error {
 			direct, d, err := f.open(c, a[0])
 			if err != nil {

@@ -2,6 +2,8 @@
 // meant.
 package spelling
 
+import "strings"
+
 // Distance counts the bytes to insert, delete or replace that make one name of
 // another (Levenshtein).
 func Distance(a, b string) int {
@@ -35,4 +37,20 @@ func Nearest(names []string, most int, distance func(name string) int) (nearest 
 		}
 	}
 	return nearest
+}
+
+// Meant is the name that was probably meant: the known one that differs least, in
+// at most two letters, and not in all that it has. Case does not count; "" if there
+// is none.
+func Meant(name string, known []string) string {
+	near := Nearest(known, 2, func(k string) int {
+		if d := Distance(strings.ToLower(name), strings.ToLower(k)); d < len(k) {
+			return d
+		}
+		return len(name) + len(k) // no letter is the same
+	})
+	if len(near) == 0 {
+		return ""
+	}
+	return near[0]
 }

@@ -20,3 +20,16 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
+
+func TestMeant(t *testing.T) {
+	t.Parallel()
+	known := []string{"tokens", "links", "demo", "dead", "ab"}
+	for name, want := range map[string]string{
+		"toknes": "tokens", "Tokens": "tokens", "link": "links", "dema": "demo", "deal": "dead",
+		"xy": "", "relay": "", "": "", "token-xy": "",
+	} {
+		if got := spelling.Meant(name, known); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -364,14 +364,9 @@ func Functions() []string {
 
 // meant suggests what was meant by an unknown name.
 func meant(name string, known []string) string {
-	near := spelling.Nearest(known, 2, func(k string) int {
-		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(k)); d < len(k) {
-			return d
-		}
-		return len(name) + len(k) // no letter is the same
-	})
-	if len(near) == 0 {
+	best := spelling.Meant(name, known)
+	if best == "" {
 		return ""
 	}
-	return " (did you mean " + near[0] + "?)"
+	return " (did you mean " + best + "?)"
 }

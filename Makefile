@@ -7,9 +7,16 @@ SHELL := bash
 # The functions are linked statically and stripped, on every machine: a
 # bootstrap linked against the build machine's C library does not start on
 # Amazon Linux 2023.
-GOBUILD := CGO_ENABLED=0 GOOS=linux go build -trimpath -tags lambda.norpc -ldflags '-s -w'
+# They hold neither version nor commit, nor what git knows, so that a function
+# stays the same to the byte, and is not deployed again, until its own code changes.
+GOBUILD := CGO_ENABLED=0 GOOS=linux go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w'
 FUNCTIONS := tokenrefresh webhookrelay export
+ARCHES := arm64 amd64
 TOOLS := .cache/tools
+
+# The command knows both; the one of 'make install' is the one of 'make release'.
+COMMIT = $(shell scripts/commit.sh)
+COMMANDFLAGS = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(shell cat VERSION) -X main.commit=$(COMMIT)'
 
 .PHONY: help
 help: ## list the targets
@@ -26,13 +33,46 @@ test: ## run the tests; needs only Go
 demo: ## show the whole job on this machine
 	go run ./cmd/hikyaku demo
 
+.PHONY: install
+install: ## put the command into the folder of 'go install', and say whether that is on the path
+	@CGO_ENABLED=0 go install $(COMMANDFLAGS) ./cmd/hikyaku
+	@dir=$$(go env GOBIN); dir=$${dir:-$$(go env GOPATH | cut -d: -f1)/bin}; echo "installed $$dir/hikyaku"; \
+	case ":$$PATH:" in *":$$dir:"*) ;; *) echo "$$dir is not on the path; add it: export PATH=\"$$dir:\$$PATH\"" ;; esac
+
 .PHONY: build
 build: ## build the functions for both architectures into dist/
-	@for arch in arm64 amd64; do for f in $(FUNCTIONS); do \
+	@for arch in $(ARCHES); do for f in $(FUNCTIONS); do \
 		mkdir -p dist/$$arch/$$f; \
 		GOARCH=$$arch $(GOBUILD) -o dist/$$arch/$$f/bootstrap ./functions/$$f; \
-	done; done; cp config/mapping.yaml dist/arm64/webhookrelay/; cp config/mapping.yaml dist/amd64/webhookrelay/
+	done; cp config/mapping.yaml dist/$$arch/webhookrelay/; done
 	@go run ./scripts/checkbuild dist
+
+# What a release is built for, and settings of a person or a machine that would
+# change the files. The toolchain is the one that go.mod names, which the Go
+# command fetches where it has another.
+SYSTEMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+release: export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
+release: export GOFLAGS := -mod=readonly
+release: export GOWORK := off
+release: export GOEXPERIMENT :=
+release: export GOFIPS140 := off
+release: export GOAMD64 := v1
+release: export GOARM64 := v8.0
+
+.PHONY: release
+release: ## make the files of a release in dist/release: command, functions, bills of materials, checksums
+	@rm -rf dist
+	@GOBIN=$(CURDIR)/$(TOOLS) scripts/tools.sh cyclonedx-gomod
+	@$(MAKE) -s build
+	@for s in $(SYSTEMS); do \
+		mkdir -p dist/command/$${s/\//_}; \
+		CGO_ENABLED=0 GOOS=$${s%/*} GOARCH=$${s#*/} go build $(COMMANDFLAGS) -o dist/command/$${s/\//_}/ ./cmd/hikyaku; \
+	done
+	@go run ./scripts/release -bom $(TOOLS)/cyclonedx-gomod -commit "$(COMMIT)"
+
+.PHONY: prove-release
+prove-release: ## prove that every file of a release is the same wherever it is built
+	scripts/release-reproducible.sh
 
 .PHONY: lint
 lint: tools ## run the linters and look for dead code

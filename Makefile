@@ -79,8 +79,13 @@ lint: tools ## run the linters and look for dead code
 	$(TOOLS)/golangci-lint run ./...
 	@dead=$$($(TOOLS)/deadcode -test ./...); test -z "$$dead" || { echo "$$dead"; exit 1; }
 
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities that our code reaches
+	@GOBIN=$(CURDIR)/$(TOOLS) scripts/tools.sh govulncheck
+	@PATH="$(CURDIR)/$(TOOLS):$$PATH" scripts/vulncheck/run.sh
+
 .PHONY: tools
-tools: ## install the linters into .cache/tools
+tools: ## install the tools of all targets into .cache/tools
 	@GOBIN=$(CURDIR)/$(TOOLS) scripts/tools.sh
 
 .PHONY: bench

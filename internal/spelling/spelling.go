@@ -43,11 +43,12 @@ func Nearest(names []string, most int, distance func(name string) int) (nearest 
 // at most two letters, and not in all that it has. Case does not count; "" if there
 // is none.
 func Meant(name string, known []string) string {
-	near := Nearest(known, 2, func(k string) int {
+	const most = 2
+	near := Nearest(known, most, func(k string) int {
 		if d := Distance(strings.ToLower(name), strings.ToLower(k)); d < len(k) {
 			return d
 		}
-		return len(name) + len(k) // no letter is the same
+		return most + 1 // no letter is the same
 	})
 	if len(near) == 0 {
 		return ""

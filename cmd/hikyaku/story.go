@@ -68,7 +68,7 @@ func (d *demo) firstReconcile(ctx context.Context) error {
 // real HTTP: some twice, some out of order, one not at all.
 func (d *demo) relay(ctx context.Context) error {
 	d.say("\n3  Webhooks: people sign up, change, leave and come back")
-	d.peopleAct() //nolint:contextcheck // a webhook outlives the click that fired it
+	d.peopleAct()
 	s := d.stack.SuperSaaS()
 	d.totals.Webhooks = len(s.Deliveries())
 	for _, delivery := range s.Deliveries() {

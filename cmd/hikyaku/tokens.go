@@ -86,21 +86,21 @@ func newTokens() *cobra.Command {
 				return err
 			}
 			names := providers.Names()
-			rows, faults := make([]tokenRow, len(names)), make([]error, len(names)+1) // the last: of the writing
-			var looking sync.WaitGroup                                                // all at once: one that does not answer is waited for once
+			rows, faults := make([]tokenRow, len(names)), make([]error, len(names), len(names)+2)
+			var looking sync.WaitGroup // all at once: one that does not answer is waited for once
 			for i, provider := range names {
 				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probe) })
 			}
 			looking.Wait()
-			nothing := s.nothingToShow(rows, faults[:len(names)])
+			nothing := s.nothingToShow(rows, faults)
 			if nothing != nil {
 				clear(faults) // it says the same once
 				if !f.asJSON {
 					return nothing
 				}
 			}
-			faults[len(names)] = f.print(c, map[string][]tokenRow{"tokens": rows}, func(out io.Writer) error { return writeTokens(out, rows, s.base.Now()) })
-			return errors.Join(append(faults, nothing)...)
+			printed := f.print(c, map[string][]tokenRow{"tokens": rows}, func(out io.Writer) error { return writeTokens(out, rows, s.base.Now()) })
+			return errors.Join(append(faults, printed, nothing)...)
 		},
 	}
 	f.add(c)

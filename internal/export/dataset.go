@@ -81,9 +81,10 @@ func Datasets() []Dataset {
 
 // DatasetNames returns the names of Datasets, in their order.
 func DatasetNames() []string {
-	var names []string
-	for _, d := range Datasets() {
-		names = append(names, d.String())
+	all := Datasets()
+	names := make([]string, len(all))
+	for i, d := range all {
+		names[i] = d.String()
 	}
 	return names
 }

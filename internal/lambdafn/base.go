@@ -158,7 +158,7 @@ func Main[F lambda.Handler](compose func(context.Context, Environ) (F, error), f
 	slog.SetLogLoggerLevel(slog.LevelError)
 	function, err := compose(context.Background(), e)
 	if err != nil {
-		slog.Error("the function does not start", "err", err.Error()) //nolint:contextcheck // there is no event yet
+		slog.Error("the function does not start", "err", err.Error())
 		os.Exit(1)
 	}
 	lambda.StartWithOptions(&prepared{Handler: function, first: first, invocations: e.invocations}, lambda.WithEnableSIGTERM())

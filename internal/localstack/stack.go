@@ -108,11 +108,12 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 
 // describe lets CloudFormation tell of the stack, by the names of template.yaml.
 func (s *Stack) describe() {
-	resources := []awslocal.StackResource{
-		{Type: "AWS::S3::Bucket", LogicalID: "Bucket", PhysicalID: awslocal.Bucket},
-		{Type: "AWS::SQS::Queue", LogicalID: "UserQueue", PhysicalID: s.queue},
-		{Type: "AWS::SQS::Queue", LogicalID: "DeadLetterQueue", PhysicalID: s.dead},
-	}
+	resources := make([]awslocal.StackResource, 0, 3+len(Functions()))
+	resources = append(resources,
+		awslocal.StackResource{Type: "AWS::S3::Bucket", LogicalID: "Bucket", PhysicalID: awslocal.Bucket},
+		awslocal.StackResource{Type: "AWS::SQS::Queue", LogicalID: "UserQueue", PhysicalID: s.queue},
+		awslocal.StackResource{Type: "AWS::SQS::Queue", LogicalID: "DeadLetterQueue", PhysicalID: s.dead},
+	)
 	for _, name := range Functions() {
 		resources = append(resources, awslocal.StackResource{Type: "AWS::Lambda::Function", LogicalID: Resource(name), PhysicalID: name})
 	}

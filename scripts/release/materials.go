@@ -74,7 +74,7 @@ func licenses(binary string) ([]byte, error) {
 	for _, m := range info.Deps {
 		list = append(list, m.Path)
 	}
-	modules, err := output(exec.CommandContext(context.Background(), "go", list...)) //nolint:gosec // the names are of the program that was built
+	modules, err := output(exec.CommandContext(context.Background(), "go", list...))
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (a alarm) resource() string {
 	if a.Namespace == "" { // of the functions, which name their stack in each metric
 		dimensions = append(slices.Clone(dimensions), dimension{"stack", "!Ref AWS::StackName"})
 	}
-	var pairs []string
+	pairs := make([]string, 0, len(dimensions))
 	for _, d := range dimensions {
 		pairs = append(pairs, fmt.Sprintf("{Name: %s, Value: %s}", d.name, d.value))
 	}
@@ -98,8 +98,9 @@ const silence = `  RefreshSilentAlarm:
 
 // ages watch the age of each dataset's newest complete export.
 func ages() []alarm {
-	var all []alarm
-	for i, d := range export.Datasets() {
+	datasets := export.Datasets()
+	all := make([]alarm, 0, len(datasets))
+	for i, d := range datasets {
 		a := alarm{
 			Name: "ExportAge" + logical(d) + "Alarm", Severity: high,
 			Says:   fmt.Sprintf("the newest complete export of %s ends more than 36 hours ago", d),

@@ -37,14 +37,14 @@ type Settings struct {
 	DaysAhead    int      `env:"HIKYAKU_EXPORT_DAYS_AHEAD" envDefault:"3650"`    // and after it
 	Schedules    []string `env:"HIKYAKU_SUPERSAAS_SCHEDULES"`                    // ids; "id:slots" for a capacity schedule; empty: all that the account lists
 
-	YappliRate     float64 `env:"HIKYAKU_YAPPLI_RATE" envDefault:"2"`     // requests per second of the account
-	YappliShare    float64 `env:"HIKYAKU_YAPPLI_SHARE" envDefault:"0.25"` // this function's part of them, all datasets together
-	SuperSaaSRate  float64 `env:"HIKYAKU_SUPERSAAS_RATE" envDefault:"4"`  // as above
-	SuperSaaSShare float64 `env:"HIKYAKU_SUPERSAAS_SHARE" envDefault:"0.25"`
-	SHOPLINERate   float64 `env:"HIKYAKU_SHOPLINE_RATE" envDefault:"3"`
-	SHOPLINEShare  float64 `env:"HIKYAKU_SHOPLINE_SHARE" envDefault:"0.9"`
-	AssistRate     float64 `env:"HIKYAKU_ASSISTTENCHO_RATE" envDefault:"1"`
-	AssistShare    float64 `env:"HIKYAKU_ASSISTTENCHO_SHARE" envDefault:"0.9"`
+	YappliRate     float64 `env:"HIKYAKU_YAPPLI_RATE" envDefault:"2"`          // requests per second of the account
+	YappliShare    float64 `env:"HIKYAKU_YAPPLI_SHARE" envDefault:"0.25"`      // this function's part of them, all datasets together
+	SuperSaaSRate  float64 `env:"HIKYAKU_SUPERSAAS_RATE" envDefault:"4"`       // requests per second of the account
+	SuperSaaSShare float64 `env:"HIKYAKU_SUPERSAAS_SHARE" envDefault:"0.25"`   // this function's part of them
+	SHOPLINERate   float64 `env:"HIKYAKU_SHOPLINE_RATE" envDefault:"3"`        // requests per second of the shop
+	SHOPLINEShare  float64 `env:"HIKYAKU_SHOPLINE_SHARE" envDefault:"0.9"`     // this function's part of them
+	AssistRate     float64 `env:"HIKYAKU_ASSISTTENCHO_RATE" envDefault:"1"`    // requests per second of the shop
+	AssistShare    float64 `env:"HIKYAKU_ASSISTTENCHO_SHARE" envDefault:"0.9"` // this function's part of them
 }
 
 const (

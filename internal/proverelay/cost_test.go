@@ -174,6 +174,7 @@ func TestCost(t *testing.T) {
 // Each instance has the same rate as above, but four of them do not read in pairs.
 func TestCost_WithoutPairs(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	waiting, _ := costs(t, prove.Size(2000, 200), map[string]string{"HIKYAKU_INSTANCES": "4", "HIKYAKU_SUPERSAAS_SHARE": "1", "HIKYAKU_YAPPLI_SHARE": "1"})
 	usd, _ := waiting.dearest()
 	prove.Figure(t, usd > 16, "guard removed: a relay that waits between its two reads, a million changes", "must cost more than $16", "$%.2f", usd)

@@ -128,6 +128,7 @@ func TestDrain(t *testing.T) {
 // Workers that each take the whole share for theirs are refused.
 func TestDrain_WithoutDividingTheShare(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	d := drain(t, prove.Size(1000, 100), false, map[string]string{"HIKYAKU_INSTANCES": "1"})
 	prove.Figure(t, d.refused > 0, "guard removed: a share that is not divided among the instances", "must be refused",
 		"%d requests refused", d.refused)

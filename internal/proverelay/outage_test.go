@@ -95,6 +95,7 @@ func TestOutage(t *testing.T) {
 // Without pauses that grow, the receive limit is reached within a day.
 func TestOutage_WithoutGrowingPauses(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	inBubble(t, options{users: 20, members: -1, spare: workers}, func(r *rig) {
 		r.reconcile()
 		r.poll()

@@ -24,7 +24,7 @@ const roundTripTime = 30 * time.Millisecond
 // and a second the same again; then a person lists them.
 func TestPairs(t *testing.T) {
 	t.Parallel()
-	n := prove.Size(10_000, 500)
+	n := prove.Size(10_000, prove.Sample(500, 150))
 	var puts atomic.Int64
 	var remote atomic.Bool
 	o := options{users: n, members: -1, unlimited: true, vars: map[string]string{"HIKYAKU_LINK": "approve"}, aws: func(next http.RoundTripper) http.RoundTripper {

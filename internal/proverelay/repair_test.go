@@ -108,7 +108,7 @@ func repair(t *testing.T, n int, alter func([]byte) []byte) (d repaired) {
 
 func TestRepair(t *testing.T) {
 	t.Parallel()
-	n := prove.Size(10_000, 200)
+	n := prove.Size(10_000, prove.Sample(200, 100))
 	d := repair(t, n, nil)
 	prove.Figure(t, d.wrong == 0 && d.untouched && d.first.Drift == 0 && d.first.Sent > 0, fmt.Sprintf("reconcile of %d users of whom %d differ, lists in other orders that change meanwhile", n, d.differ),
 		"every user exactly, members of others byte-equal", "%d wrong, %d of %d users put on the queue, others untouched %t, drift %d", d.wrong, d.first.Sent, d.first.Users, d.untouched, d.first.Drift)

@@ -201,6 +201,7 @@ func TestNobodyIsDisabled(t *testing.T) {
 // disabled: of an emptied account all, of a list that skips rows the skipped.
 func TestNobodyIsDisabled_WithoutTheChecks(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	believed, _ := astray(t, func(r *rig) {
 		emptied(r)
 		r.instead = func(q *http.Request) *http.Response {

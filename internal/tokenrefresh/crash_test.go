@@ -278,7 +278,7 @@ func (s *crashedWorld) checkDoubt(o crash.Outcome) error {
 }
 
 // enumerate crashes a plan at every point. It must be called in a bubble.
-// Of the second deaths, go test takes one in 61, .ci/run one in 19, and
+// Of the second deaths, go test takes one in 211, .ci/run one in 19, and
 // HIKYAKU_PROVE=full all.
 func (p plan) enumerate(t testing.TB, faults []crash.Fault, twice bool) crash.Report {
 	t.Helper()
@@ -287,7 +287,7 @@ func (p plan) enumerate(t testing.TB, faults []crash.Fault, twice bool) crash.Re
 	case prove.Full():
 		every = 1
 	case prove.Handful():
-		every = 61
+		every = 211
 	}
 	return crash.Enumerate(t, crash.Scenario[*crashedWorld]{
 		Setup: p.setUp, Run: live, Recover: survive, Faults: faults, Twice: twice, Every: every,

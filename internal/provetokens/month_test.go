@@ -86,15 +86,15 @@ type monthReport struct {
 func TestProveMonth(t *testing.T) {
 	t.Parallel()
 	for i, v := range []variant{
-		{name: "old token lives on", ahead: skew, staff: true},
 		{name: "new revokes old", revokes: true, ask: true, ahead: -skew},
-	} {
+		{name: "old token lives on", ahead: skew, staff: true},
+	}[:prove.Sample(2, 1)] {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			began, worked := time.Now(), cpu()
 			days := time.Duration(size(30*24, prove.Sample(36, 24))) * time.Hour
 			synctest.Test(t, func(t *testing.T) {
-				m := newMonth(t, days, v, random(uint64(100+i)))
+				m := newMonth(t, days, v, random(uint64(101-i)))
 				m.run()
 				m.judge()
 			})

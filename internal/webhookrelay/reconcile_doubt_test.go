@@ -57,6 +57,7 @@ func page(q *http.Request, members []yapplitest.Member) []byte {
 
 // strangers makes n users and a member of each that nobody has linked.
 func (r *rig) strangers(n int) {
+	r.mapping = "login_id: email\ncolumn01: full_name\n" // to read phone numbers takes longer than all else
 	for i := range n {
 		user := r.person(fmt.Sprintf("会員 %05d", i))
 		r.crm.Put(yapplitest.Member{Values: map[string]string{"unique_id": unique(user), "column01": "旧"}})
@@ -193,7 +194,7 @@ func TestReconcile_UnstableOrder(t *testing.T) {
 		"all of few shuffled":      {40, 30, 0, 40},
 	} {
 		for _, each := range []bool{false, true} { // with each request, or from the second on
-			for seed := range uint64(prove.Size(160, 2)) { // .ci/run: 8
+			for seed := range uint64(prove.Size(160, 1)) { // .ci/run: 8
 				t.Run(fmt.Sprint(name, each, seed), func(t *testing.T) {
 					inBubble(t, func(t *testing.T, r *rig) {
 						r.quirks = fmt.Sprintf(`{"update":"partial","page_size":%d}`, c.size)

@@ -111,7 +111,11 @@ func (t *table) at(i int) *record { return &t.slabs[i/slabLength][i%slabLength] 
 
 func (t *table) add(r record) {
 	if t.len()%slabLength == 0 {
-		t.slabs = append(t.slabs, make([]record, 0, slabLength))
+		length := slabLength
+		if len(t.slabs) == 0 {
+			length = slabLength / 32 // it grows: many accounts have a few hundred users
+		}
+		t.slabs = append(t.slabs, make([]record, 0, length))
 	}
 	last := len(t.slabs) - 1
 	t.slabs[last] = append(t.slabs[last], r)

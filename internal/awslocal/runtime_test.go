@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,9 @@ var bootstrap = sync.OnceValues(func() (string, error) {
 	return path, build.Run()
 })
 
+// TestMain collects garbage more rarely: the tests make much of it and keep little.
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
 	code := m.Run()
 	if path, err := bootstrap(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))

@@ -83,7 +83,7 @@ func TestUnstableOrder(t *testing.T) {
 		for _, way := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
 			for _, unordered := range []bool{false, true} {
 				settled, looks := 0, 0
-				for seed := range uint64(prove.Size(500, 30)) {
+				for seed := range uint64(prove.Size(500, prove.Sample(30, 10))) {
 					l := newList(way, kind.rows, kind.size)
 					l.shuffle = kind.shuffle(1000 * seed)
 					r := read(t, l, unordered)
@@ -108,7 +108,7 @@ func TestLies(t *testing.T) {
 	for _, way := range ways {
 		for _, lie := range []string{"another page", "empty", "earlier rows too", "rows twice"} {
 			doubted := 0
-			seeds := prove.Size(2000, 100)
+			seeds := prove.Size(2000, prove.Sample(100, 40))
 			for seed := range seeds {
 				random := rand.New(rand.NewPCG(uint64(seed), 3))
 				l := newList(way, 40+random.IntN(60), 10)

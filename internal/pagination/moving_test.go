@@ -210,7 +210,7 @@ func TestMoving(t *testing.T) {
 	t.Parallel()
 	for _, way := range ways {
 		for _, clamp := range []int{0, 7} {
-			for seed := range prove.Size(1000, 40) {
+			for seed := range prove.Size(1000, prove.Sample(40, 20)) {
 				random := rand.New(rand.NewPCG(uint64(seed), 1))
 				l := newList(way, 150, 10)
 				l.clamp = clamp
@@ -267,7 +267,7 @@ func TestChanging(t *testing.T) {
 	t.Parallel()
 	for _, way := range []pagination.Paging{pagination.ByOffset, pagination.ByPage} {
 		for _, newestFirst := range []bool{false, true} {
-			for seed := range uint64(prove.Size(1000, 40)) {
+			for seed := range uint64(prove.Size(1000, prove.Sample(40, 20))) {
 				random := rand.New(rand.NewPCG(seed, 3))
 				l := newList(way, 20+random.IntN(60), 4+random.IntN(12))
 				l.changed = map[int]int{}

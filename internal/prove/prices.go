@@ -12,6 +12,17 @@ type Prices struct {
 	LogByte     float64 // CloudWatch Logs, taken in
 	Transition  float64 // Step Functions
 	Secret      float64 // Secrets Manager, a call of its API
+	Monthly     Monthly
+}
+
+// Monthly are the list prices of what is paid for each month that it exists.
+type Monthly struct {
+	Secret                   float64
+	Metric, Alarm, Dashboard float64 // CloudWatch; an alarm on one metric
+	CompositeAlarm           float64
+	Byte                     float64 // S3 Standard
+	Key, KeyCall             float64 // KMS; KeyCall is a single call
+	Gateway                  float64 // a NAT gateway and its address, without its bytes
 }
 
 const (
@@ -27,10 +38,22 @@ func PriceList() []Prices {
 		{
 			Region: "Tokyo", HTTPRequest: 1.29 / million, Invocation: 0.20 / million, GBSecond: 0.0000133334, Queue: 0.50 / million,
 			Write: 4.70 / million, Read: 0.37 / million, LogByte: 0.76 / gigabyte, Transition: 25 / million, Secret: 5 / million,
+			Monthly: monthly(0.025, 0.062),
 		},
 		{
 			Region: "N. Virginia", HTTPRequest: 1.00 / million, Invocation: 0.20 / million, GBSecond: 0.0000133334, Queue: 0.50 / million,
 			Write: 5.00 / million, Read: 0.40 / million, LogByte: 0.50 / gigabyte, Transition: 25 / million, Secret: 5 / million,
+			Monthly: monthly(0.023, 0.045),
 		},
+	}
+}
+
+// monthly are the prices of a region in which a gigabyte in S3 and an hour of a NAT
+// gateway cost so much; the others are the same in both.
+func monthly(stored, gateway float64) Monthly {
+	const hours, address = 730, 0.005
+	return Monthly{
+		Secret: 0.40, Metric: 0.30, Alarm: 0.10, Dashboard: 3, CompositeAlarm: 0.50, Byte: stored / gigabyte,
+		Key: 1, KeyCall: 3 / million, Gateway: hours * (gateway + address),
 	}
 }

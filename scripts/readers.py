@@ -10,6 +10,7 @@ odd records, by which the tables of what readers cannot do are checked. With
 .ci/run installs for it.
 """
 
+import datetime
 import decimal
 import glob
 import gzip
@@ -171,6 +172,43 @@ def athena(dataset, symlink, objects, records):
                 sys.exit(f"{dataset} by Athena's query: {name} of {record.get('id')} is {text!r}, {value!r}; it was {want!r}")
 
 
+def athena_days():
+    """Runs the queries of several days over three runs of two of them: record 1
+    changes in each run, 2 in the first, 3 in none but the last."""
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    before = today - datetime.timedelta(days=1)
+
+    def order(number, name, cents):
+        money = {"cents": cents, "currency_iso": "TWD"}
+        return json.dumps({"id": str(number), "name": name, "created_at": "2026-11-20T01:00:00Z", "status": "confirmed", "total": money})
+
+    runs = [
+        (before, "20261120T170000Z", [order(1, "first", 100), order(2, "only", 200)]),
+        (today, "20261121T170000Z_20261101T000000Z_20261102T000000Z", [order(1, "third", 120)]),
+        (today, "20261121T170000Z", [order(1, "second", 110), order(3, "last", 300)]),
+    ]
+    database = duckdb.connect()
+    database.execute(ATHENA + "CREATE MACRO date_format(day, form) AS strftime(day, form);")
+    database.execute('CREATE TABLE tables.shopline_orders (line VARCHAR, dt VARCHAR, "$path" VARCHAR)')
+    for day, run, lines in runs:
+        path = f"s3://bucket/hikyaku/exports/shopline/orders/dt={day}/run={run}/part-00000.jsonl.gz"
+        database.executemany("INSERT INTO tables.shopline_orders VALUES (?, ?, ?)", [(line, str(day), path) for line in lines])
+
+    def rows(query):
+        for name, value in (("DATABASE.TABLE", "tables.shopline_orders"), ("DATABASE", "tables"), ("DAY'", f"{before}'"), ("FIELD", "name")):
+            query = query.replace(name, value)
+        return sorted(database.execute(query).fetchall())
+
+    once, sold = re.findall(r"```sql\n(.*?)```", re.search(r"^### Athena: one row a record\n(.*?)(?=^##)", PAGE, re.S | re.M).group(1), re.S)
+    for query, want in (
+        (recipe("Athena: the latest day", "sql"), [("last",), ("second",), ("third",)]),
+        (once, [("1", "third"), ("2", "only"), ("3", "last")]),
+        (sold, [("2026-11-20", "TWD", 3, 620)]),
+    ):
+        if (found := rows(query)) != want:
+            sys.exit(f"Athena's query of several days gives {found}, not {want}:\n{query}")
+
+
 # The readers' own JSON readers, with the options that help; each gives the last
 # record.
 OWN = {
@@ -320,6 +358,8 @@ def main():
         (symlink,) = glob.glob(folder.replace("/exports/", "/athena/") + "/dt=*/symlink.txt")
         athena(dataset, symlink, directory + "/objects", [json.loads(line) for line in lines_of(folder)])
     print("Athena's query gives every field of the six datasets")
+    athena_days()
+    print("Athena's queries of several days give each record once")
     with tempfile.TemporaryDirectory() as runs, readerruns.Stack(os.path.abspath(hikyaku)) as stack:
         large, empty = make_runs(stack, runs)
         read_all("large", large, lambda dataset, rows: rows == readerruns.ROWS[dataset])

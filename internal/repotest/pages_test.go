@@ -104,3 +104,21 @@ func TestGlossary(t *testing.T) {
 		}
 	}
 }
+
+// README.md leads to every page of docs/.
+func TestPages_AreListed(t *testing.T) {
+	t.Parallel()
+	readme, pages := string(readFile(t, "README.md")), 0
+	walk(t, func(name string) {
+		if path.Dir(name) != "docs" || path.Ext(name) != ".md" {
+			return
+		}
+		pages++
+		if !strings.Contains(readme, "("+name) {
+			t.Errorf("README.md does not list %s", name)
+		}
+	})
+	if pages < 9 {
+		t.Errorf("%d pages were found", pages)
+	}
+}

@@ -1,6 +1,7 @@
 package assisttencho
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -79,49 +80,24 @@ func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 		return Quirks{}, err
 	}
 	p := &q.Paging
-	switch p.Style {
-	case "":
-		p.Style = PagingNone
-	case PagingNone, PagingPage, PagingOffset:
-	default:
-		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: paging.style must be none, page or offset", providers.AssistTencho, providers.ErrInvalid)
+	if err := cmp.Or(
+		call.Choose(providers.AssistTencho, "paging.style", &p.Style, PagingNone, PagingPage, PagingOffset),
+		call.Choose(providers.AssistTencho, "empty", &q.Empty, EmptyArray, EmptyNull, EmptyObject)); err != nil {
+		return Quirks{}, err
 	}
 	if p.Size < 0 || p.Size > MaxPageSize {
 		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: paging.size must be from 1 to %d", providers.AssistTencho, providers.ErrInvalid, MaxPageSize)
 	}
-	if p.Size == 0 {
-		p.Size = MaxPageSize
-	}
-	if q.Empty == "" {
-		q.Empty = EmptyArray
-	}
-	if !slices.Contains([]string{EmptyArray, EmptyNull, EmptyObject}, q.Empty) {
-		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: empty must be [], null or {}", providers.AssistTencho, providers.ErrInvalid)
-	}
 	if q.Envelope != "" && slices.Contains(q.path(), "") {
 		return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: envelope must be names joined by dots, such as response.orders", providers.AssistTencho, providers.ErrInvalid)
 	}
-	p.fillNames()
+	p.PageParameter, p.OffsetParameter = cmp.Or(p.PageParameter, "page"), cmp.Or(p.OffsetParameter, "offset")
+	p.SizeParameter, p.Size = cmp.Or(p.SizeParameter, "limit"), cmp.Or(p.Size, MaxPageSize)
+	p.FirstPage = cmp.Or(p.FirstPage, new(1))
 	return q, nil
 }
 
-func (p *Paging) fillNames() {
-	for name, fallback := range map[*string]string{&p.PageParameter: "page", &p.OffsetParameter: "offset", &p.SizeParameter: "limit"} {
-		if *name == "" {
-			*name = fallback
-		}
-	}
-	if p.FirstPage == nil {
-		p.FirstPage = new(1)
-	}
-}
-
-func (q Quirks) scope() string {
-	if q.Scope == nil {
-		return DefaultScope
-	}
-	return *q.Scope
-}
+func (q Quirks) scope() string { return *cmp.Or(q.Scope, new(DefaultScope)) }
 
 // path is the names of the envelope.
 func (q Quirks) path() []string {
@@ -133,10 +109,7 @@ func (q Quirks) path() []string {
 
 // Shape is the form of a list's answer.
 func (q Quirks) Shape() jsonscan.Shape {
-	s := jsonscan.Shape{Name: q.Envelope, Path: q.path(), ID: []string{orderID}}
-	if s.Name == "" {
-		s.Name = "[]"
-	}
+	s := jsonscan.Shape{Name: cmp.Or(q.Envelope, "[]"), Path: q.path(), ID: []string{orderID}}
 	if q.Empty != EmptyArray {
 		s.Empty = []string{q.Empty}
 	}

@@ -1,6 +1,7 @@
 package assisttencho
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,10 +57,7 @@ func (a *Authority) Obtain(ctx context.Context, c providers.Connection, secret, 
 		form.Set("grant_type", "refresh_token")
 		form.Set("refresh_token", spend.Reveal())
 	}
-	endpoint := c.TokenURL
-	if endpoint == "" {
-		endpoint = strings.TrimRight(c.BaseURL, "/") + tokenPath
-	}
+	endpoint := cmp.Or(c.TokenURL, strings.TrimRight(c.BaseURL, "/")+tokenPath)
 	sent := time.Now()
 	answer, err := call.Once(ctx, providers.AssistTencho, op, a.options, call.Request{Method: http.MethodPost, URL: endpoint, Body: call.Form(form)})
 	return call.ParseGrant(providers.AssistTencho, op, answer, sent, err)

@@ -13,8 +13,6 @@ import (
 
 // The published addresses. A connection may name others.
 const (
-	// BaseURL is the Open API's base, to which the paths are appended.
-	BaseURL = "https://open.shopline.io/v1"
 	// TokenURL is the Developer Center's token endpoint, used for a
 	// connection that names none. It is another host than the API's.
 	TokenURL = "https://developers.shoplineapp.com/oauth/token" //nolint:gosec // an address, no credential

@@ -85,9 +85,8 @@ func (q CustomersQuery) values(quirks Quirks) (url.Values, error) {
 // The first error ends it.
 func (c *Client) Customers(ctx context.Context, q CustomersQuery) iter.Seq2[Customer, error] {
 	fetch := func(ctx context.Context, p Paging) (jsonscan.List, error) {
-		page := q
-		page.Paging = p
-		return c.ReadCustomers(ctx, page)
+		q.Paging = p
+		return c.ReadCustomers(ctx, q)
 	}
 	return pages(ctx, "customers.list", q.Paging, fetch, func(v Customer) providers.Text { return v.ID })
 }

@@ -122,9 +122,8 @@ func (q OrdersQuery) values(quirks Quirks) (url.Values, error) {
 // first error ends it.
 func (c *Client) Orders(ctx context.Context, q OrdersQuery) iter.Seq2[Order, error] {
 	fetch := func(ctx context.Context, p Paging) (jsonscan.List, error) {
-		page := q
-		page.Paging = p
-		return c.ReadOrders(ctx, page)
+		q.Paging = p
+		return c.ReadOrders(ctx, q)
 	}
 	return pages(ctx, "orders.list", q.Paging, fetch, orderID)
 }

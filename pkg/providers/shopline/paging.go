@@ -1,6 +1,7 @@
 package shopline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -51,15 +52,7 @@ func (p Paging) direction() string {
 }
 
 // size returns the page's size in effect.
-func (p Paging) size(q Quirks) int {
-	switch {
-	case p.PerPage != 0:
-		return p.PerPage
-	case q.PerPage != 0:
-		return q.PerPage
-	}
-	return defaultPerPage
-}
+func (p Paging) size(q Quirks) int { return cmp.Or(p.PerPage, q.PerPage, defaultPerPage) }
 
 // write adds the parameters to v.
 func (p Paging) write(v url.Values, q Quirks) error {

@@ -79,9 +79,8 @@ func (q OrdersSearch) values(quirks Quirks) (url.Values, error) {
 // page to the last. The first error ends it.
 func (c *Client) SearchOrders(ctx context.Context, q OrdersSearch) iter.Seq2[Order, error] {
 	fetch := func(ctx context.Context, p Paging) (jsonscan.List, error) {
-		page := q
-		page.Paging = p
-		return c.ReadOrdersSearch(ctx, page)
+		q.Paging = p
+		return c.ReadOrdersSearch(ctx, q)
 	}
 	return pages(ctx, "orders.search", q.Paging, fetch, orderID)
 }

@@ -1,11 +1,13 @@
 package shopline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,12 +52,7 @@ func AuthorizeURL(c providers.Connection, state string) (string, error) {
 	return endpoint + "/authorize?" + query.Encode(), nil
 }
 
-func tokenURL(c providers.Connection) string {
-	if c.TokenURL == "" {
-		return TokenURL
-	}
-	return c.TokenURL
-}
+func tokenURL(c providers.Connection) string { return cmp.Or(c.TokenURL, TokenURL) }
 
 // Obtain exchanges a code, or spends a refresh token, for a new pair. A staff
 // token cannot be obtained: that is an ErrInvalid, without a call.
@@ -204,10 +201,8 @@ func (i TokenInfo) belongsTo(account string) (belongs, known bool) {
 	if i.Merchant.ID != "" || i.Merchant.Handle != "" {
 		return account == string(i.Merchant.ID) || account == string(i.Merchant.Handle), true
 	}
-	for _, id := range i.Staff.MerchantIDs {
-		if account == string(id) {
-			return true, true
-		}
+	if slices.Contains(i.Staff.MerchantIDs, providers.Text(account)) {
+		return true, true
 	}
 	return false, len(i.Staff.MerchantIDs) > 0 && objectID.MatchString(account)
 }

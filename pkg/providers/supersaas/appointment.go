@@ -2,6 +2,7 @@ package supersaas
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -47,79 +48,35 @@ type Appointment struct {
 	raw json.RawMessage
 }
 
-type appointmentDocument struct {
-	ID           providers.Text  `json:"id"`
-	Start        providers.Text  `json:"start"`
-	Finish       providers.Text  `json:"finish"`
-	StartUTC     instant         `json:"start_utc"`
-	FinishUTC    instant         `json:"finish_utc"`
-	ScheduleID   providers.Text  `json:"schedule_id"`
-	ScheduleName providers.Text  `json:"schedule_name"`
-	ResourceID   providers.Text  `json:"resource_id"`
-	ResName      providers.Text  `json:"res_name"`
-	Resource     providers.Text  `json:"resource"`
-	ResourceName providers.Text  `json:"resource_name"`
-	ServiceID    providers.Text  `json:"service_id"`
-	ServiceName  providers.Text  `json:"service_name"`
-	SlotID       providers.Text  `json:"slot_id"`
-	Slot         *Appointment    `json:"slot"`
-	UserID       providers.Text  `json:"user_id"`
-	FullName     providers.Text  `json:"full_name"`
-	Email        providers.Text  `json:"email"`
-	Price        providers.Text  `json:"price"`
-	PriceDecimal providers.Text  `json:"price_decimal"`
-	Status       providers.Text  `json:"status"`
-	Waitlisted   providers.Text  `json:"waitlisted"`
-	Deleted      providers.Flag  `json:"deleted"`
-	CreatedOn    instant         `json:"created_on"`
-	UpdatedOn    instant         `json:"updated_on"`
-	Form         json.RawMessage `json:"form"`
-
-	Title    providers.Text   `json:"title"`
-	Location providers.Text   `json:"location"`
-	Count    providers.Number `json:"count"`
-	Capacity providers.Number `json:"capacity"`
-	Bookings []Appointment    `json:"bookings"`
-}
-
 // UnmarshalJSON reads a booking or a slot. Only the id is required.
 func (a *Appointment) UnmarshalJSON(b []byte) error {
-	var d appointmentDocument
-	if err := json.Unmarshal(b, &d); err != nil {
+	r, err := readRecord(b)
+	if err != nil {
 		return err
 	}
-	id, ok := parseID(d.ID)
-	if !ok {
-		return fmt.Errorf("%w: an appointment without a numeric id", providers.ErrInvalid)
-	}
+	waitlisted := r.text("waitlisted")
 	*a = Appointment{
-		ID: id, Start: string(d.Start), Finish: string(d.Finish), StartUTC: time.Time(d.StartUTC), FinishUTC: time.Time(d.FinishUTC),
-		ScheduleID: optionalID(d.ScheduleID), ScheduleName: string(d.ScheduleName),
-		ResourceID: optionalID(d.ResourceID), ResourceName: string(firstOf(d.ResName, d.Resource, d.ResourceName)),
-		ServiceID: optionalID(d.ServiceID), ServiceName: string(d.ServiceName), SlotID: optionalID(d.SlotID), Slot: d.Slot,
-		UserID: optionalID(d.UserID), FullName: string(d.FullName), Email: string(d.Email),
-		Price: string(d.Price), PriceDecimal: string(d.PriceDecimal), Status: string(d.Status),
-		Waitlisted: d.Waitlisted == "true" || d.Waitlisted == "W" || d.Waitlisted == "1", Deleted: bool(d.Deleted),
-		CreatedOn: time.Time(d.CreatedOn), UpdatedOn: time.Time(d.UpdatedOn), Form: d.Form,
-		Title: string(d.Title), Location: string(d.Location), Count: int64(d.Count), Capacity: int64(d.Capacity),
-		Bookings: d.Bookings, raw: bytes.Clone(b),
+		ID: r.id("id"), Start: r.text("start"), Finish: r.text("finish"), StartUTC: r.time("start_utc"), FinishUTC: r.time("finish_utc"),
+		ScheduleID: r.id("schedule_id"), ScheduleName: r.text("schedule_name"),
+		ResourceID: r.id("resource_id"), ResourceName: cmp.Or(r.text("res_name"), r.text("resource"), r.text("resource_name")),
+		ServiceID: r.id("service_id"), ServiceName: r.text("service_name"), SlotID: r.id("slot_id"),
+		UserID: r.id("user_id"), FullName: r.text("full_name"), Email: r.text("email"),
+		Price: r.text("price"), PriceDecimal: r.text("price_decimal"), Status: r.text("status"),
+		Waitlisted: waitlisted == "true" || waitlisted == "W" || waitlisted == "1", Deleted: flags[r.text("deleted")],
+		CreatedOn: r.time("created_on"), UpdatedOn: r.time("updated_on"), Form: r.fields["form"],
+		Title: r.text("title"), Location: r.text("location"), Count: r.number("count"), Capacity: r.number("capacity"),
+		raw: bytes.Clone(b),
+	}
+	r.into("slot", &a.Slot)
+	r.into("bookings", &a.Bookings)
+	switch {
+	case a.ID == 0:
+		return fmt.Errorf("%w: an appointment without a numeric id", providers.ErrInvalid)
+	case len(r.odd) > 0:
+		return fmt.Errorf("%w: of an appointment these fields cannot be read: %q", providers.ErrInvalid, r.odd)
 	}
 	return nil
 }
 
 // Raw returns the provider's own object, byte for byte. Do not change it.
 func (a Appointment) Raw() json.RawMessage { return a.raw }
-
-func optionalID(t providers.Text) int64 {
-	id, _ := parseID(t)
-	return max(id, 0)
-}
-
-func firstOf(texts ...providers.Text) providers.Text {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}

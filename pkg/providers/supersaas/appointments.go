@@ -59,22 +59,20 @@ type RangeQuery struct {
 
 // ReadChanges reads one page of changed bookings, deleted ones included.
 func (c *Client) ReadChanges(ctx context.Context, q ChangesQuery) (jsonscan.List, error) {
-	const op = "appointments.changes"
-	o, err := q.operation(op)
-	if err != nil {
-		return jsonscan.List{}, err
-	}
-	return c.list(ctx, op, o, q.Limit, appointmentShapes...)
+	return c.bookings(ctx, "appointments.changes", q.Limit, q.operation)
 }
 
 // ReadRange reads one page of bookings by the time at which they take place.
 func (c *Client) ReadRange(ctx context.Context, q RangeQuery) (jsonscan.List, error) {
-	const op = "appointments.range"
-	o, err := q.operation(op)
+	return c.bookings(ctx, "appointments.range", q.Limit, q.operation)
+}
+
+func (c *Client) bookings(ctx context.Context, op string, limit int, of func(op string) (operation, error)) (jsonscan.List, error) {
+	o, err := of(op)
 	if err != nil {
 		return jsonscan.List{}, err
 	}
-	return c.list(ctx, op, o, q.Limit, appointmentShapes...)
+	return c.list(ctx, op, o, limit, appointmentShapes...)
 }
 
 func (q ChangesQuery) operation(op string) (operation, error) {
@@ -107,9 +105,7 @@ func (q AppointmentsQuery) on(op, kind string, values url.Values) (operation, er
 // deleted booking says Deleted.
 func (c *Client) Changes(ctx context.Context, q ChangesQuery) iter.Seq2[Appointment, error] {
 	return appointments(ctx, "appointments.changes", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (jsonscan.List, error) {
-		next := q
-		next.AppointmentsQuery = page
-		return c.ReadChanges(ctx, next)
+		return c.ReadChanges(ctx, ChangesQuery{page, q.From, q.To})
 	})
 }
 
@@ -117,9 +113,8 @@ func (c *Client) Changes(ctx context.Context, q ChangesQuery) iter.Seq2[Appointm
 // q.Offset on.
 func (c *Client) Range(ctx context.Context, q RangeQuery) iter.Seq2[Appointment, error] {
 	return appointments(ctx, "appointments.range", q.AppointmentsQuery, func(ctx context.Context, page AppointmentsQuery) (jsonscan.List, error) {
-		next := q
-		next.AppointmentsQuery = page
-		return c.ReadRange(ctx, next)
+		q.AppointmentsQuery = page
+		return c.ReadRange(ctx, q)
 	})
 }
 

@@ -110,7 +110,7 @@ func TestRefusedBasic(t *testing.T) {
 func TestQuirksRefused(t *testing.T) {
 	t.Parallel()
 	for quirks, says := range map[string]string{
-		`{"auht":"query"}`: "auht", `{"auth":"digest"}`: "basic, query, bearer or checksum", `{"body":"xml"}`: "form, query or json",
+		`{"auht":"query"}`: "auht", `{"auth":"digest"}`: `auth must be one of ["basic"`, `{"body":"xml"}`: `body must be one of ["form"`,
 		`[]`: "quirks", `{"auth":1}`: "quirks", `{} {}`: "quirks",
 	} {
 		a := &answering{}

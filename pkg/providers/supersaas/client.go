@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -83,9 +84,7 @@ func (c *Client) list(ctx context.Context, op string, o operation, limit int, sh
 
 func (o operation) build(t providers.Token, quirks Quirks) (call.Request, error) {
 	r := call.Request{Method: o.method, Path: o.path, Query: url.Values{}, Header: http.Header{}, Read: o.read}
-	for name, values := range o.query {
-		r.Query[name] = values
-	}
+	maps.Copy(r.Query, o.query)
 	user := o.user
 	if o.key != nil {
 		r.Path = o.key.path(o.path, quirks.BareFK, r.Query)

@@ -1,8 +1,10 @@
 package supersaas
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -58,14 +60,8 @@ func (h *Hook) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &d); err != nil {
 		return err
 	}
-	id, _ := parseID(d.ID)
-	*h = Hook{ID: max(id, 0), Trigger: Trigger(d.Trigger), ParentID: string(d.ParentID), Target: providers.NewSecret(d.URL)}
-	if d.Trigger == "" {
-		h.Trigger = Trigger(d.Event)
-	}
-	if d.URL == "" {
-		h.Target = providers.NewSecret(d.TargetURL)
-	}
+	id, _ := parseID(string(d.ID))
+	*h = Hook{ID: id, Trigger: Trigger(cmp.Or(d.Trigger, d.Event)), ParentID: string(d.ParentID), Target: providers.NewSecret(cmp.Or(d.URL, d.TargetURL))}
 	return nil
 }
 
@@ -123,10 +119,7 @@ func (c *Client) DeleteHook(ctx context.Context, id int64, parent string) error 
 
 func hookBody(fields map[string]string) func(*call.Request, providers.Token, Quirks) error {
 	return func(r *call.Request, t providers.Token, q Quirks) error {
-		body := map[string]string{}
-		for name, value := range fields {
-			body[name] = value
-		}
+		body := maps.Clone(fields)
 		body["parent_id"] = parentOf(fields["parent_id"], t, q)
 		var err error
 		r.Body, err = call.JSON(body)
@@ -135,13 +128,7 @@ func hookBody(fields map[string]string) func(*call.Request, providers.Token, Qui
 }
 
 func parentOf(parent string, t providers.Token, q Quirks) string {
-	switch {
-	case parent != "":
-		return parent
-	case q.HookParent != "":
-		return q.HookParent
-	}
-	return t.Account
+	return cmp.Or(parent, q.HookParent, t.Account)
 }
 
 // Ping asks whether the credential works. The answer's content is not

@@ -1,6 +1,7 @@
 package supersaas
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5" //nolint:gosec // the provider's own scheme
 	"encoding/hex"
@@ -32,13 +33,9 @@ func (c *Client) LoginURL(ctx context.Context, after, user string) (providers.Se
 	if err != nil {
 		return providers.Secret{}, fmt.Errorf("supersaas login: reading the token: %w", err)
 	}
-	base := t.BaseURL
-	if base == "" {
-		base = DefaultBaseURL
-	}
 	q := url.Values{"account": {t.Account}, "user[name]": {user}, "checksum": {Checksum(t.Account, t.Credential, user).Reveal()}}
 	if after != "" {
 		q.Set("after", after)
 	}
-	return providers.NewSecret(strings.TrimRight(base, "/") + "/api/login?" + q.Encode()), nil
+	return providers.NewSecret(strings.TrimRight(cmp.Or(t.BaseURL, DefaultBaseURL), "/") + "/api/login?" + q.Encode()), nil
 }

@@ -1,8 +1,8 @@
 package supersaas
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
@@ -49,15 +49,7 @@ func readQuirks(raw json.RawMessage) (Quirks, error) {
 	if err := call.DecodeQuirks(providers.SuperSaaS, raw, &q); err != nil {
 		return Quirks{}, err
 	}
-	switch q.Auth {
-	case "", BasicAuth, QueryAuth, BearerAuth, ChecksumAuth:
-	default:
-		return Quirks{}, fmt.Errorf("reading the quirks of supersaas: %w: auth must be basic, query, bearer or checksum", providers.ErrInvalid)
-	}
-	switch q.Body {
-	case "", FormBody, QueryParam, JSONBody:
-	default:
-		return Quirks{}, fmt.Errorf("reading the quirks of supersaas: %w: body must be form, query or json", providers.ErrInvalid)
-	}
-	return q, nil
+	return q, cmp.Or(
+		call.Choose(providers.SuperSaaS, "auth", &q.Auth, BasicAuth, QueryAuth, BearerAuth, ChecksumAuth),
+		call.Choose(providers.SuperSaaS, "body", &q.Body, FormBody, QueryParam, JSONBody))
 }

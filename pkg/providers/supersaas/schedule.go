@@ -33,7 +33,7 @@ func (s *Schedule) UnmarshalJSON(b []byte) error {
 	} else if err := json.Unmarshal(b, &d); err != nil {
 		return err
 	}
-	id, ok := parseID(d.ID)
+	id, ok := parseID(string(d.ID))
 	if !ok {
 		return fmt.Errorf("%w: a schedule without a numeric id", providers.ErrInvalid)
 	}

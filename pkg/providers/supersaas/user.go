@@ -54,36 +54,28 @@ type User struct {
 // required, and a deleted that says whether the user is. What is odd in any other
 // field spoils that field alone: see Odd.
 func (u *User) UnmarshalJSON(b []byte) error {
-	fields := map[string]json.RawMessage{}
-	if err := json.Unmarshal(b, &fields); err != nil {
+	r, err := readRecord(b)
+	if err != nil {
 		return err
 	}
-	var odd []string
-	text := func(name string) string {
-		var t providers.Text
-		if raw, sent := fields[name]; sent && t.UnmarshalJSON(raw) != nil {
-			odd = append(odd, name)
-		}
-		return string(t)
-	}
-	id, ok := parseID(providers.Text(text("id")))
-	if !ok {
+	id := r.id("id")
+	if id == 0 {
 		return fmt.Errorf("%w: a user without a numeric id", providers.ErrInvalid)
 	}
-	deleted, known := flags[strings.ToLower(text("deleted"))]
-	if !known || len(odd) > 0 {
+	deleted, known := flags[strings.ToLower(r.text("deleted"))]
+	if !known || len(r.odd) > 0 {
 		return fmt.Errorf("%w: user %d neither says that it is deleted nor that it is not", providers.ErrInvalid, id)
 	}
-	role, _ := strconv.ParseInt(text("role"), 10, 64)
+	role, _ := strconv.ParseInt(r.text("role"), 10, 64)
 	*u = User{
-		ID: id, FK: strings.TrimSuffix(text("fk"), "fk"), Name: text("name"), Email: text("email"),
-		FullName: text("full_name"), Address: text("address"), Phone: text("phone"), Mobile: text("mobile"),
-		Country: text("country"), Timezone: text("timezone"), Field1: text("field_1"), Field2: text("field_2"),
-		SuperField: text("super_field"), Credit: text("credit"), Role: Role(role), Group: text("group"),
-		CreatedOn: parseInstant(text("created_on")), UpdatedOn: parseInstant(text("updated_on")), LastLogin: parseInstant(text("last_login")),
-		Deleted: deleted, Form: fields["form"], raw: bytes.Clone(b),
+		ID: id, FK: strings.TrimSuffix(r.text("fk"), "fk"), Name: r.text("name"), Email: r.text("email"),
+		FullName: r.text("full_name"), Address: r.text("address"), Phone: r.text("phone"), Mobile: r.text("mobile"),
+		Country: r.text("country"), Timezone: r.text("timezone"), Field1: r.text("field_1"), Field2: r.text("field_2"),
+		SuperField: r.text("super_field"), Credit: r.text("credit"), Role: Role(role), Group: r.text("group"),
+		CreatedOn: r.time("created_on"), UpdatedOn: r.time("updated_on"), LastLogin: r.time("last_login"),
+		Deleted: deleted, Form: r.fields["form"], raw: bytes.Clone(b),
 	}
-	u.odd = odd
+	u.odd = r.odd
 	return nil
 }
 
@@ -110,34 +102,4 @@ func fieldsOf(raw []byte) map[string]any {
 		return map[string]any{}
 	}
 	return fields
-}
-
-// parseID accepts an id as number or text, also with white space around it or as
-// 5.0, and nothing that is not a positive integer.
-func parseID(t providers.Text) (int64, bool) {
-	digits, fraction, _ := strings.Cut(strings.TrimSpace(string(t)), ".")
-	id, err := strconv.ParseInt(digits, 10, 64)
-	return id, err == nil && id > 0 && strings.Trim(fraction, "0") == ""
-}
-
-// instant is a time of the API, in UTC. One that cannot be read is zero, so
-// that a new notation does not make a whole list unreadable.
-type instant time.Time
-
-func (i *instant) UnmarshalJSON(b []byte) error {
-	var t providers.Text
-	if err := t.UnmarshalJSON(b); err != nil {
-		return err
-	}
-	*i = instant(parseInstant(string(t)))
-	return nil
-}
-
-func parseInstant(text string) time.Time {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return at.UTC()
-		}
-	}
-	return time.Time{}
 }

@@ -203,6 +203,6 @@ func (c *Client) DeleteUser(ctx context.Context, key Key, o WriteOptions) error 
 func idFromLocation(location string) int64 {
 	location, _, _ = strings.Cut(location, "?")
 	location = strings.TrimSuffix(location, ".json")
-	id, _ := parseID(providers.Text(location[strings.LastIndexByte(location, '/')+1:]))
-	return max(id, 0)
+	id, _ := parseID(location[strings.LastIndexByte(location, '/')+1:])
+	return id
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"hikyaku/pkg/jsonscan"
 	"hikyaku/pkg/providers"
@@ -38,29 +37,12 @@ type Event struct {
 // Text returns a field of the payload as text, and whether it is there and
 // neither null nor an object. A customized payload carries a secret so.
 func (e Event) Text(name string) (string, bool) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(e.raw, &fields) != nil {
+	r, err := readRecord(e.raw)
+	if err != nil || !r.sent(name) {
 		return "", false
 	}
-	value := bytes.TrimSpace(fields[name])
-	if len(value) == 0 || bytes.Equal(value, []byte("null")) {
-		return "", false
-	}
-	var text providers.Text
-	err := text.UnmarshalJSON(value)
-	return string(text), err == nil
-}
-
-// eventDocument holds what decides; the rest of a payload is not looked at.
-type eventDocument struct {
-	Event       loose `json:"event"`
-	ID          loose `json:"id"`
-	UserID      loose `json:"user_id"`
-	Deleted     loose `json:"deleted"`
-	SuperFormID loose `json:"super_form_id"`
-	Start       loose `json:"start"`
-	Slot        loose `json:"slot"`
-	ResourceID  loose `json:"resource_id"`
+	text := r.text(name)
+	return text, len(r.odd) == 0
 }
 
 // ParseWebhook reads the body of a webhook: one JSON object, or an array of
@@ -95,23 +77,23 @@ func ParseWebhook(body []byte) ([]Event, error) {
 var errWebhook = fmt.Errorf("supersaas webhook: %w: a JSON object, or an array of objects, is expected", providers.ErrInvalid)
 
 func parseEvent(raw []byte) (Event, error) {
-	var d eventDocument
-	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &d) != nil {
+	r, err := readRecord(raw)
+	if raw = bytes.TrimSpace(raw); err != nil || len(raw) == 0 || raw[0] != '{' {
 		return Event{}, errWebhook
 	}
-	e := Event{Name: d.Event.text, ID: d.ID.id(), UserID: d.UserID.id(), raw: raw}
-	e.Object = d.object()
+	deleted := r.text("deleted")
+	e := Event{Object: r.object(), Name: r.text("event"), ID: r.id("id"), UserID: r.id("user_id"), raw: raw}
 	if e.Object == UserObject {
 		e.UserID = e.ID
 	}
-	e.Deleted = d.Deleted.text == "true" || d.Deleted.text == "1" || e.Name == "delete" || e.Name == "destroy"
+	e.Deleted = deleted == "true" || deleted == "1" || e.Name == "delete" || e.Name == "destroy"
 	return e, nil
 }
 
 // object tells users, appointments and forms apart, whose events share names.
-func (d *eventDocument) object() Object {
-	form, booking := d.SuperFormID.sent, d.Start.sent || d.Slot.sent || d.ResourceID.sent
-	switch d.Event.text {
+func (r *record) object() Object {
+	form, booking := r.sent("super_form_id"), r.sent("start") || r.sent("slot") || r.sent("resource_id")
+	switch r.text("event") {
 	case "purchase":
 		return PurchaseObject
 	case "create", "edit", "destroy", "place", "pending", "approve", "revert":
@@ -131,28 +113,4 @@ func (d *eventDocument) object() Object {
 		return UserObject
 	}
 	return UnknownObject
-}
-
-// loose is a value of any type; only a scalar has a text.
-type loose struct {
-	text string
-	sent bool
-}
-
-func (l *loose) UnmarshalJSON(b []byte) error {
-	var t providers.Text
-	l.sent = !bytes.Equal(b, []byte("null"))
-	if t.UnmarshalJSON(b) == nil {
-		l.text = string(t)
-	}
-	return nil
-}
-
-// id returns a positive integer, or 0.
-func (l loose) id() int64 {
-	id, err := strconv.ParseInt(l.text, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return max(id, 0)
 }

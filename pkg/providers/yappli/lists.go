@@ -1,6 +1,7 @@
 package yappli
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -75,10 +76,7 @@ func (c *Client) readUsers(ctx context.Context, query func(Quirks) UsersQuery) (
 		if err != nil {
 			return call.ListRequest{}, err
 		}
-		shape := q.Shape
-		if shape == "" {
-			shape = quirks.List
-		}
+		shape := cmp.Or(q.Shape, quirks.List)
 		r := call.ListRequest{Request: call.Request{Path: root + "/users", Query: values}, Shapes: named(shape), Others: shapes, Limit: q.limit(quirks)}
 		if r.Shapes == nil {
 			return r, refuse(op, "no list has the shape %q; there are %q", shape, shapeNames())
@@ -103,9 +101,7 @@ func (c *Client) Users(ctx context.Context) iter.Seq2[Member, error] {
 		if err != nil {
 			return nil, err
 		}
-		if list.Shape != "" {
-			shape = list.Shape
-		}
+		shape = cmp.Or(list.Shape, shape)
 		return call.Records(providers.Yappli, "users.list", list, DecodeMember)
 	}
 	return call.Pages(ctx, fetch, func(m Member) string { return m.ID })

@@ -1,6 +1,7 @@
 package yappli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -75,37 +76,19 @@ func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 	if err := call.DecodeQuirks(providers.Yappli, raw, &q); err != nil {
 		return Quirks{}, err
 	}
-	err := choose(nil, "token", &q.Token, Form, JSON)
-	err = choose(err, "body", &q.Body, Multipart, JSON, Form)
-	err = choose(err, "paging", &q.Paging, ByOffset, ByPage)
-	err = choose(err, "list", &q.List, append([]string{""}, shapeNames()...)...)
-	err = choose(err, "lookup", &q.Lookup, LookupNone, LookupUniqueID)
-	err = choose(err, "update", &q.Update, UpdateUnknown, UpdatePartial, UpdateReplace)
+	err := cmp.Or(
+		call.Choose(providers.Yappli, "token", &q.Token, Form, JSON),
+		call.Choose(providers.Yappli, "body", &q.Body, Multipart, JSON, Form),
+		call.Choose(providers.Yappli, "paging", &q.Paging, ByOffset, ByPage),
+		call.Choose(providers.Yappli, "list", &q.List, append([]string{""}, shapeNames()...)...),
+		call.Choose(providers.Yappli, "lookup", &q.Lookup, LookupNone, LookupUniqueID),
+		call.Choose(providers.Yappli, "update", &q.Update, UpdateUnknown, UpdatePartial, UpdateReplace))
 	if err != nil {
 		return Quirks{}, err
 	}
-	if q.PageSize == 0 {
-		q.PageSize = defaultPageSize
-	}
+	q.PageSize = cmp.Or(q.PageSize, defaultPageSize)
 	if q.PageSize < 0 || q.PageSize > largestPageSize {
 		return Quirks{}, fmt.Errorf("yappli quirks: %w: page_size must be from 1 to %d", providers.ErrInvalid, largestPageSize)
 	}
 	return q, nil
-}
-
-// choose checks one value, or sets the first of those allowed. It passes an
-// earlier error on.
-func choose[T ~string](earlier error, name string, value *T, allowed ...T) error {
-	if earlier != nil {
-		return earlier
-	}
-	if *value == "" {
-		*value = allowed[0]
-	}
-	for _, a := range allowed {
-		if *value == a {
-			return nil
-		}
-	}
-	return fmt.Errorf("yappli quirks: %w: %s must be one of %q", providers.ErrInvalid, name, allowed)
 }

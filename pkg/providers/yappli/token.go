@@ -1,6 +1,7 @@
 package yappli
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -33,10 +34,7 @@ func (a *Authority) Obtain(ctx context.Context, c providers.Connection, secret, 
 	if err != nil {
 		return providers.Grant{}, err
 	}
-	request := call.Request{Method: http.MethodPost, URL: c.TokenURL}
-	if request.URL == "" {
-		request.URL = strings.TrimRight(c.BaseURL, "/") + root + "/token"
-	}
+	request := call.Request{Method: http.MethodPost, URL: cmp.Or(c.TokenURL, strings.TrimRight(c.BaseURL, "/")+root+"/token")}
 	if quirks.Token == JSON {
 		request.Body, err = call.JSON(map[string]string{
 			"grant_type": "client_credentials", "client_id": c.ClientID, "client_secret": secret.Reveal(),

@@ -2,9 +2,11 @@ package call
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"hikyaku/pkg/providers"
 )
@@ -26,4 +28,13 @@ func DecodeQuirks(provider string, raw json.RawMessage, q any) error {
 		return fmt.Errorf("reading the quirks of %s: %w: more than one JSON value", provider, providers.ErrInvalid)
 	}
 	return nil
+}
+
+// Choose sets a quirk that is empty to the first of the values allowed, and
+// refuses one that is none of them.
+func Choose[T ~string](provider, name string, value *T, allowed ...T) error {
+	if *value = cmp.Or(*value, allowed[0]); slices.Contains(allowed, *value) {
+		return nil
+	}
+	return fmt.Errorf("reading the quirks of %s: %w: %s must be one of %q", provider, providers.ErrInvalid, name, allowed)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -275,10 +276,7 @@ func (i interview) correct(ctx context.Context, c providers.Connection, list []q
 func (i interview) one(ctx context.Context, c *providers.Connection, q question) error {
 	for range rounds {
 		have := q.get(*c)
-		usual := have
-		if usual == "" {
-			usual = q.usual
-		}
+		usual := cmp.Or(have, q.usual)
 		shown := ""
 		switch {
 		case usual == "":

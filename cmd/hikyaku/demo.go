@@ -44,7 +44,6 @@ func newDemo() *cobra.Command {
 			"the sandboxes' rate limits to " + fmt.Sprint(demoRate) + " requests per second, so that you need not wait as a shop does.\n" +
 			"What it wrote stays in the directory that it names at the end.",
 		Example: "  hikyaku demo\n  hikyaku demo --dir /tmp/hikyaku --keep   # and leave everything running to look at",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runDemo(c.Context(), c.OutOrStdout(), dir, keep, asJSON)
 		},

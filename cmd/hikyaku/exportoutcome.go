@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -14,11 +15,7 @@ import (
 // nothing is kept. It reads the run's manifest.
 func runOutcome(ctx context.Context, store objectstore.Store, a export.Answer, where func(key string) string) string {
 	text := fmt.Sprintf("%s of %s in %s", count(a.Rows, "row"), a.Dataset, count(a.Parts, "part"))
-	key := a.Manifest
-	if key == "" {
-		key = a.Doubt
-	}
-	m, err := export.ReadManifest(ctx, store, key)
+	m, err := export.ReadManifest(ctx, store, cmp.Or(a.Manifest, a.Doubt))
 	var notes []string
 	note := func(n int, what, rest string) {
 		if n > 0 {

@@ -46,7 +46,6 @@ func newHistory() *cobra.Command {
 			"what the next job would do, for which it reads the user and the member. It writes nothing and prints no\n" +
 			"values. A job that found nothing to do, or waits, leaves no line.\n\n" + ownSettings,
 		Example: "  hikyaku history --user 20450001 --stack hikyaku\n  hikyaku history --user 20450001 --json",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if user <= 0 {
 				return &usageError{errors.New("history needs --user ID: the number of a SuperSaaS user")}
@@ -149,7 +148,6 @@ func newDead() *cobra.Command {
 			"event it came from, and how long ago that was. Of one user the queue shows ten letters at a time.\n" +
 			"'hikyaku redrive' sends them to the relay again once their cause is fixed.\n\n" + ownSettings,
 		Example: "  hikyaku dead --stack hikyaku\n  hikyaku dead --json",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			function, err := f.open(c, relayfn.Ingest, localstack.Relay)
 			if err != nil {
@@ -185,7 +183,6 @@ func newRedrive() *cobra.Command {
 			"then reads anew. What names no user, or is given up once more because its cause is not fixed, stays\n" +
 			"where it is, and is counted.\n\n" + ownSettings,
 		Example: "  hikyaku redrive\n  hikyaku redrive --class refused --limit 10 --stack hikyaku\n  hikyaku redrive --user 20450001 --json",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			only.Class = outcome.Class(class)
 			switch {

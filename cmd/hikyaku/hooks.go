@@ -109,8 +109,6 @@ func newHooks() *cobra.Command {
 		Long: "SuperSaaS must send changes of users (trigger M) to the relay's address, exactly once. Webhooks of other\n" +
 			"triggers, and those that point elsewhere, are listed and never touched.",
 		Example: "  hikyaku hooks list\n  hikyaku hooks register --url https://api.example/webhook/",
-		Args:    noCommand,
-		RunE:    showHelp,
 	}
 	c.AddCommand(newHooksList(), newHooksRegister(), newHooksRemove())
 	return c
@@ -132,7 +130,6 @@ func newHooksList() *cobra.Command {
 		Long: "Shows of each address only the host, because the rest may be a secret. Changes nothing. Which one is the\n" +
 			"relay's can only be told by its address; without one OURS is ?.",
 		Example: "  hikyaku hooks list --url https://api.example/webhook/\n  hikyaku hooks list --json",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, hooks, err := f.open(c, toList)
 			if err != nil {
@@ -187,7 +184,6 @@ func newHooksRegister() *cobra.Command {
 			"Other webhooks that point at the same host, in another way, are named. --only removes those of them that\n" +
 			"tell of changed users, so that each change comes once.",
 		Example: "  hikyaku hooks register --url https://api.example/webhook/\n  hikyaku hooks register --stack hikyaku --only",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			base, hooks, err := f.open(c, toRegister)
 			if err != nil {
@@ -235,7 +231,6 @@ func newHooksRemove() *cobra.Command {
 		Long: "From then on only the scheduled reconcile carries changes to Yappli. Webhooks of other triggers, and those\n" +
 			"that point elsewhere, stay.",
 		Example: "  hikyaku hooks remove --url https://api.example/webhook/",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, hooks, err := f.open(c, toRemove)
 			if err != nil {

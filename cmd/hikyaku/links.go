@@ -29,8 +29,6 @@ func newLinks() *cobra.Command {
 			"HIKYAKU_LINK says otherwise, such a link needs approval: 'list' names the pairs that wait, 'show' puts\n" +
 			"both records of one side by side, and 'approve' and 'reject' record the decision.",
 		Example: "  hikyaku links list\n  hikyaku links show --user 20450001\n  hikyaku links approve --user 20450001 --token 3f0c...",
-		Args:    noCommand,
-		RunE:    showHelp,
 	}
 	c.AddCommand(newLinksList(), newLinksShow(), newLinksDecide(true), newLinksDecide(false))
 	return c
@@ -56,7 +54,6 @@ func newLinksList() *cobra.Command {
 			"lists who is linked by the identity alone, by an earlier version or while HIKYAKU_LINK was always: they\n" +
 			"count as approved.\n\n" + ownSettings,
 		Example: "  hikyaku links list\n  hikyaku links list --before --json",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			links, err := f.openLinks(c)
 			if err != nil {
@@ -142,7 +139,6 @@ func newLinksShow() *cobra.Command {
 			"the user. The output holds the data of perhaps two people. The token at its end binds a decision to what\n" +
 			"was shown: once anything of it has changed, the decision is void.\n\n" + ownSettings,
 		Example: "  hikyaku links show --user 20450001",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(users) == 0 {
 				return &usageError{errors.New("--user ID is missing: whose pair to show")}
@@ -263,7 +259,6 @@ func newLinksDecide(approve bool) *cobra.Command {
 			"both records are printed as they are decided on. With --all, --token is that of 'links list': exactly its\n" +
 			"pairs are decided, and one that has changed since is named and left.\n\n" + ownSettings,
 		Example: "  hikyaku links " + use + " --user 20450001\n  hikyaku links " + use + " --all --token 1767225600000000000-9f86d081884c7d65",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case l.all == (len(l.users) > 0):

@@ -48,8 +48,7 @@ func run() int {
 		return 2
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %s\n", visibleLines(err.Error()))
-	var doubt *doubtError
-	if errors.As(err, &doubt) {
+	if _, ok := errors.AsType[*doubtError](err); ok {
 		return 3
 	}
 	return 1
@@ -83,14 +82,27 @@ func newRoot() *cobra.Command {
 		Example:       "  hikyaku demo\n  hikyaku connect yappli --prefix hikyaku\n  hikyaku tokens",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noCommand,
-		RunE:          showHelp,
 	}
 	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInvoke(), newLinks(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
 	root.SetFlagErrorFunc(inPlainWords)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	printVisibly(root)
+	complete(root)
 	return root
+}
+
+// complete lets every command without Args take none, and those that only group
+// others show their help.
+func complete(c *cobra.Command) {
+	if c.Args == nil {
+		c.Args = noCommand
+	}
+	if c.RunE == nil {
+		c.RunE = showHelp
+	}
+	for _, sub := range c.Commands() {
+		complete(sub)
+	}
 }
 
 func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
@@ -140,6 +152,9 @@ func noCommand(c *cobra.Command, a []string) error {
 		if sub.IsAvailableCommand() {
 			names = append(names, sub.Name())
 		}
+	}
+	if names == nil {
+		return cobra.NoArgs(c, a)
 	}
 	return fmt.Errorf("unknown command %q for %q%s", a[0], c.CommandPath(), instead(a[0], names))
 }

@@ -30,8 +30,6 @@ func newMapping() *cobra.Command {
 		Long: "The mapping says what each field of a Yappli user is made of: a SuperSaaS field, or an expression over\n" +
 			"several. The relay refuses to start without one, because no choice would be right for every shop.",
 		Example: "  hikyaku mapping init --out mapping.yaml\n  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping put mapping.yaml",
-		Args:    noCommand,
-		RunE:    showHelp,
 	}
 	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingSchema(), newMappingPut(), newMappingLog(), newMappingUndo())
 	return c
@@ -44,7 +42,6 @@ func newMappingSchema() *cobra.Command {
 		Long: "A mapping's first line names " + mapping.SchemaFile + ", which editors that know YAML schemas look for beside\n" +
 			"the mapping. 'mapping init --out' writes it there.",
 		Example: "  hikyaku mapping schema > config/" + mapping.SchemaFile,
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := c.OutOrStdout().Write(mapping.Schema())
 			return err
@@ -64,7 +61,6 @@ func newMappingInit() *cobra.Command {
 			"--out writes it to a file that does not exist yet, and its schema beside it: unlike > FILE, that leaves\n" +
 			"a mapping of yours alone, also when this command fails.",
 		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket --out mapping.yaml",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, base, err := f.open(c)
 			if err != nil {

@@ -212,7 +212,6 @@ func newMappingUndo() *cobra.Command {
 			"and asks for a reconcile. A column that only the mapping taken back wrote keeps what it was filled with:\n" +
 			"the relay knows no older value. Run again, it goes back one more.\n\n" + ownSettings,
 		Example: "  hikyaku mapping undo --stack hikyaku --why 'wrong column'",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			plan, m, err := p.prepare(c, "the mapping before", func(store published.Store, log published.Log) ([]byte, error) {
 				before, ok := log.Before()
@@ -251,7 +250,6 @@ func newMappingLog() *cobra.Command {
 		Long: "Prints what was published, the oldest first; the last line is the mapping that counts. With --show it\n" +
 			"prints the file of one of them instead. Times are UTC.",
 		Example: "  hikyaku mapping log --prefix hikyaku --bucket my-bucket\n  hikyaku mapping log --show 3f0c5b1a9d22 > mapping.yaml",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, base, err := f.open(c)
 			if err != nil {

@@ -78,8 +78,6 @@ func newRelay() *cobra.Command {
 		Short:   "Decide what the relay leaves to a person",
 		Long:    "The relay stops by itself where a mistake would lock out many people at once. These commands let it go on.",
 		Example: "  hikyaku relay release",
-		Args:    noCommand,
-		RunE:    showHelp,
 	}
 	c.AddCommand(newRelayRelease())
 	return c
@@ -95,7 +93,6 @@ func newRelayRelease() *cobra.Command {
 			"count from zero; the messages wait in the queue, and go on within the hour. Where nothing is stopped it\n" +
 			"changes nothing.\n\n" + ownSettings,
 		Example: "  hikyaku relay release\n  hikyaku relay release --stack hikyaku --json",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, t, err := f.tenant(c, relayfn.Reconcile, localstack.Reconcile)
 			if err != nil {
@@ -128,7 +125,6 @@ func newReconcile() *cobra.Command {
 			"it changes nothing at all and names the users, by id and reason: missing (to be created), differing,\n" +
 			"gone (to be read singly, then disabled), restored, unresolved, and awaiting_approval ('hikyaku links').\n\n" + ownSettings,
 		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --stack hikyaku --json",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			f.queueless = dry
 			function, err := f.open(c, relayfn.Reconcile, localstack.Reconcile)

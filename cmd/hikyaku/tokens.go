@@ -79,7 +79,6 @@ func newTokens() *cobra.Command {
 			"works: a provider may have withdrawn one that is still valid by its end. It reads the connections for\n" +
 			"that, and exits with 1 if a provider says no.",
 		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --probe\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
-		Args:    noCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := f.open(c)
 			if err != nil {

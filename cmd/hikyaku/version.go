@@ -74,7 +74,6 @@ func newVersion() *cobra.Command {
 			"'hikyaku --version' does. A binary of 'make install' or of a release knows all of them; one of plain\n" +
 			"'go build' or 'go run' says (devel), or what the Go command made of the commit.",
 		Example: "  hikyaku version\n  hikyaku version --json",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			b := readBuild()
 			return o.say(c, b, "hikyaku %s", b)

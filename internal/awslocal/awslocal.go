@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,10 +96,7 @@ func New(o Options) (*AWS, error) {
 // Start makes a local AWS that listens at o.Addr until Close is called or ctx
 // ends.
 func Start(ctx context.Context, o Options) (*AWS, error) {
-	addr := o.Addr
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
+	addr := cmp.Or(o.Addr, "127.0.0.1:0")
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {

@@ -153,12 +153,8 @@ func (o *objects) find(at place) (*object, io.ReadSeekCloser, error) {
 func (o *objects) store(at place, made *object, h http.Header) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b, ok := o.buckets[at.bucket]
-	if !ok {
-		return errNoSuchBucket
-	}
-	old := b.objects[at.key]
-	if err := writable(old, h); err != nil {
+	b, old, err := o.writable(at, h)
+	if err != nil {
 		return err
 	}
 	if o.dir != "" {
@@ -195,20 +191,25 @@ func (o *objects) name(at place, b *blob) error {
 	return nil
 }
 
-// writable checks If-Match and If-None-Match against what the key holds.
-func writable(old *object, h http.Header) error {
+// writable returns a key's bucket and what it holds, nil if nothing, once
+// If-Match and If-None-Match allow a write. o.mu is held.
+func (o *objects) writable(at place, h http.Header) (b *bucket, old *object, err error) {
 	match, none := h.Get("If-Match"), h.Get("If-None-Match")
-	switch {
-	case none != "" && none != "*":
-		return &refusal{Status: 501, Code: "NotImplemented", Message: "If-None-Match of a write takes only *"}
-	case none != "" && old != nil:
-		return errPrecondition
-	case match != "" && old == nil:
-		return errNoSuchKey
-	case match != "" && !matches(match, old.etag):
-		return errPrecondition
+	b = o.buckets[at.bucket]
+	if b != nil {
+		old = b.objects[at.key]
 	}
-	return nil
+	switch {
+	case b == nil:
+		err = errNoSuchBucket
+	case none != "" && none != "*":
+		err = &refusal{Status: 501, Code: "NotImplemented", Message: "If-None-Match of a write takes only *"}
+	case match != "" && old == nil:
+		err = errNoSuchKey
+	case none != "" && old != nil, match != "" && !matches(match, old.etag):
+		err = errPrecondition
+	}
+	return b, old, err
 }
 
 // matches compares a condition with an ETag; clients may leave the quotes out.
@@ -221,16 +222,9 @@ func matches(condition, etag string) bool {
 func (o *objects) erase(at place, h http.Header) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b, ok := o.buckets[at.bucket]
-	if !ok {
-		return errNoSuchBucket
-	}
-	old := b.objects[at.key]
-	if err := writable(old, h); err != nil {
+	b, old, err := o.writable(at, h)
+	if err != nil || old == nil {
 		return err
-	}
-	if old == nil {
-		return nil
 	}
 	b.sort()
 	if i, ok := slices.BinarySearch(b.sorted, at.key); ok {

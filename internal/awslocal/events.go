@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -73,11 +74,8 @@ func (b *bus) put(_ *http.Request, in putEventsInput) (out putEventsOutput, err 
 			answer = putEvent{ErrorCode: "MalformedDetail", ErrorMessage: "Detail is malformed."}
 		default:
 			event := Event{
-				ID: answer.EventID, Bus: e.EventBusName, Source: e.Source, DetailType: e.DetailType,
+				ID: answer.EventID, Bus: cmp.Or(e.EventBusName, "default"), Source: e.Source, DetailType: e.DetailType,
 				Detail: json.RawMessage(e.Detail), Resources: e.Resources, Time: b.now(),
-			}
-			if event.Bus == "" {
-				event.Bus = "default"
 			}
 			if e.Time != nil {
 				event.Time = time.UnixMilli(int64(*e.Time * 1000))

@@ -54,8 +54,7 @@ func gatewayError(w http.ResponseWriter, status int, message string) {
 
 func (a *AWS) forward(w http.ResponseWriter, r *http.Request, function, key string, names []string) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxGateway))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		gatewayError(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
 	}

@@ -3,6 +3,7 @@ package awslocal
 import (
 	"cmp"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -175,7 +176,5 @@ func (o objectCalls) delete(w http.ResponseWriter, r *http.Request, at place) er
 }
 
 func copyHeaders(to, from http.Header) {
-	for name, values := range from {
-		to[name] = values
-	}
+	maps.Copy(to, from)
 }

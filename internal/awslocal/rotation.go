@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -24,10 +25,7 @@ type rotateInput struct {
 // taken back afterwards. There is no schedule: a rotation begins when it is
 // asked for, and RotationRules are refused like every unknown parameter.
 func (s *secretsManager) rotate(r *http.Request, in rotateInput) (versionRef, error) {
-	name, id := in.name(), in.ClientRequestToken
-	if id == "" {
-		id = uuid.NewString()
-	}
+	name, id := in.name(), cmp.Or(in.ClientRequestToken, uuid.NewString())
 	if in.RotationLambdaARN != "" {
 		if _, err := s.functions.find(in.RotationLambdaARN); err != nil {
 			return versionRef{}, refuse("InvalidRequestException", "The rotation function does not exist or Secrets Manager may not invoke it.")

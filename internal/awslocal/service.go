@@ -2,6 +2,7 @@ package awslocal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,8 +33,7 @@ func refuse(code, format string, args ...any) *refusal {
 
 // refused makes what the fake of Secrets Manager refuses a refusal.
 func refused(err error) error {
-	var fault *secretstore.Fault
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*secretstore.Fault](err); ok {
 		return &refusal{Code: fault.Code, Message: fault.Message}
 	}
 	return err
@@ -122,10 +122,7 @@ func unknownService() service {
 		inJSON(w, r, no)
 	}
 	s.serve = func(_ http.ResponseWriter, r *http.Request, _ string) error {
-		name := r.Header.Get("X-Amz-Target")
-		if name == "" {
-			name = strings.TrimSpace(signedFor(r) + " " + r.Method + " " + r.URL.Path)
-		}
+		name := cmp.Or(r.Header.Get("X-Amz-Target"), strings.TrimSpace(signedFor(r)+" "+r.Method+" "+r.URL.Path))
 		return refuse(unknownOperation, "%s is not served here; %s", name, whatIsServed)
 	}
 	return s

@@ -67,8 +67,7 @@ func batch[E, Out any](s *queues, in batchInput[E], id func(E) string, f func(q 
 	return with(s, in.QueueURL, func(q *queue, now time.Time) (out batchOutput[Out], _ error) {
 		for _, e := range in.Entries {
 			done, err := f(q, e, now)
-			var no *refusal
-			if errors.As(err, &no) {
+			if no, ok := errors.AsType[*refusal](err); ok {
 				out.Failed = append(out.Failed, failedEntry{ID: id(e), SenderFault: true, Code: no.Code, Message: no.Message})
 				continue
 			}

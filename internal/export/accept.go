@@ -57,8 +57,7 @@ func (e *Exporter) accept(ctx context.Context, key string, word Acceptance) (Ans
 		}
 	}
 	p.lease, err = seen.Acquire(ctx, e.seams.NewID(), e.set.LeaseTTL, e.seams.Now)
-	var held *lease.HeldError
-	if errors.As(err, &held) {
+	if held, ok := errors.AsType[*lease.HeldError](err); ok {
 		return p.busy(held.Until), nil
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package export
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,12 +73,7 @@ type Manifest struct {
 }
 
 // standing is the state of the run that a manifest describes.
-func standing(m Manifest) State {
-	if m.State == "" {
-		return NotRecorded
-	}
-	return m.State
-}
+func standing(m Manifest) State { return cmp.Or(m.State, NotRecorded) }
 
 // An Origin says how the source was read.
 type Origin struct {

@@ -99,9 +99,7 @@ func withDefaults(s Settings) Settings {
 	s.MaxRejects = cmp.Or(s.MaxRejects, defaultRejects)
 	s.LeaseTTL = cmp.Or(s.LeaseTTL, defaultLeaseTTL)
 	s.StopAhead = cmp.Or(s.StopAhead, defaultStopAhead)
-	if s.Zone == nil {
-		s.Zone = time.UTC
-	}
+	s.Zone = cmp.Or(s.Zone, time.UTC)
 	return s
 }
 
@@ -279,8 +277,7 @@ func (e *Exporter) begin(ctx context.Context, r Run) (*job, *Answer, error) {
 		return nil, done, nil
 	}
 	j.lease, err = seen.Acquire(ctx, e.seams.NewID(), e.set.LeaseTTL, e.seams.Now)
-	var held *lease.HeldError
-	if errors.As(err, &held) {
+	if held, ok := errors.AsType[*lease.HeldError](err); ok {
 		answer := j.busy(held.Until)
 		return nil, &answer, nil
 	}

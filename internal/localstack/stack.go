@@ -5,6 +5,7 @@
 package localstack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,21 +71,14 @@ type Stack struct {
 
 // Start starts a stack that ends with ctx.
 func Start(ctx context.Context, o Options) (*Stack, error) {
-	if o.Host == "" {
-		o.Host = "127.0.0.1"
-	}
-	if o.Mapping == "" {
-		o.Mapping = filepath.Join("config", "mapping.yaml")
-	}
+	o.Host = cmp.Or(o.Host, "127.0.0.1")
+	o.Mapping = cmp.Or(o.Mapping, filepath.Join("config", "mapping.yaml"))
 	names := append([]string{o.Host, o.Public}, o.Hosts...)
 	local, err := awslocal.Start(ctx, awslocal.Options{Dir: o.Dir, Addr: net.JoinHostPort(o.Host, "0"), Hosts: names, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{AWS: local, Sandboxes: map[string]Sandbox{}, URLs: map[string]string{}, options: o, public: o.Public}
-	if s.public == "" {
-		s.public = o.Host
-	}
+	s := &Stack{AWS: local, Sandboxes: map[string]Sandbox{}, URLs: map[string]string{}, options: o, public: cmp.Or(o.Public, o.Host)}
 	s.URLs["aws"] = s.reach(local.URL)
 	for _, name := range providers.Names() {
 		sandbox := NewSandbox(name, o.Sandbox)

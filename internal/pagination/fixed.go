@@ -1,9 +1,11 @@
 package pagination
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"hikyaku/pkg/jsonscan"
 )
@@ -190,12 +192,7 @@ func (f *fixed) end(ctx context.Context) (Page, error) {
 // anyRecent reports whether a page shows a row that was read so lately that the
 // rows next to it are remembered, too.
 func (f *fixed) anyRecent(l jsonscan.List) bool {
-	for _, record := range l.Records {
-		if f.recent.inNewerHalf(idOf(l, record)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.Records, func(r jsonscan.Record) bool { return f.recent.inNewerHalf(idOf(l, r)) })
 }
 
 // countKnown returns how many rows of a page were read lately.
@@ -233,10 +230,7 @@ func (f *fixed) fetchPage(ctx context.Context, number int) (jsonscan.List, error
 // skip leaves out a page with a record that cannot be read: no smaller question
 // can be asked. The run is in doubt at that place.
 func (f *fixed) skip(ctx context.Context) (Page, error) {
-	neighbor := f.page // the page before, which was read a moment ago
-	if neighbor == 0 {
-		neighbor = 2
-	}
+	neighbor := cmp.Or(f.page, 2) // the page before, which was read a moment ago
 	l, err := f.judgeRecord(ctx,
 		func(ctx context.Context) (jsonscan.List, error) { return f.fetchPage(ctx, f.page+1) },
 		func(ctx context.Context) error { _, err := f.fetchPage(ctx, neighbor); return err })
@@ -245,9 +239,7 @@ func (f *fixed) skip(ctx context.Context) (Page, error) {
 	case errors.As(err, &verdict):
 		f.at.Signs.Unread++
 		f.page++
-		if f.at.Size == 0 {
-			f.at.Size = max(1, f.source.PageSize)
-		}
+		f.at.Size = cmp.Or(f.at.Size, max(1, f.source.PageSize))
 		f.at.Rows = f.page * f.at.Size
 		return f.afterSkipped(ctx)
 	case err != nil:

@@ -1,6 +1,7 @@
 package secretstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -92,9 +93,7 @@ func (m *Memory) Rotate(ctx context.Context, name, id, function string) (started
 	if err := checkVersion(id, nil); err != nil {
 		return false, err
 	}
-	if function == "" {
-		function = s.rotation.Function
-	}
+	function = cmp.Or(function, s.rotation.Function)
 	pending := s.holder(Pending, m.now(), 0)
 	switch {
 	case function == "":

@@ -2,9 +2,11 @@ package secretstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
-	"sort"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -195,11 +197,7 @@ func (m *Memory) Promote(ctx context.Context, name, stage, to, from string) erro
 func (m *Memory) Calls() map[Call]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	calls := make(map[Call]int, len(m.calls))
-	for c, n := range m.calls {
-		calls[c] = n
-	}
-	return calls
+	return maps.Clone(m.calls)
 }
 
 // enter counts a call, finds its secret and returns with m.mu locked, also on
@@ -238,19 +236,9 @@ func (m *Memory) now() time.Time {
 	return time.Now()
 }
 
-func (m *Memory) maxVersions() int {
-	if m.MaxVersions > 0 {
-		return m.MaxVersions
-	}
-	return 100
-}
+func (m *Memory) maxVersions() int { return cmp.Or(m.MaxVersions, 100) }
 
 // names returns the names of all secrets, sorted. m.mu is held.
 func (m *Memory) names() []string {
-	names := make([]string, 0, len(m.secrets))
-	for name := range m.secrets {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
+	return slices.Sorted(maps.Keys(m.secrets))
 }

@@ -11,6 +11,7 @@ package secretstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"hikyaku/pkg/providers"
@@ -53,12 +54,7 @@ type Version struct {
 
 // Has reports whether stage is on the version.
 func (v Version) Has(stage string) bool {
-	for _, s := range v.Stages {
-		if s == stage {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(v.Stages, stage)
 }
 
 // A Value is a version with what it holds. Data is secret: hand it to a

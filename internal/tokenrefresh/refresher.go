@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -115,9 +116,5 @@ type UnknownProviderError struct{ Provider string }
 
 // Error lists the providers that there are.
 func (e *UnknownProviderError) Error() string {
-	text := "unknown provider; known are"
-	for _, n := range providers.Names() {
-		text += " " + n
-	}
-	return text
+	return "unknown provider; known are " + strings.Join(providers.Names(), " ")
 }

@@ -36,8 +36,7 @@ func (s *splitter) walk(path []string) error {
 // failedAt returns the offset at which the decoder gave up.
 func (s *splitter) failedAt(err error) int64 {
 	at := s.decoder.InputOffset()
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		at = max(at, syntax.ByteOffset)
 	}
 	return at

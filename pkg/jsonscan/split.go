@@ -2,6 +2,7 @@ package jsonscan
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -87,9 +88,7 @@ func (s *splitter) list(shapes []Shape) (List, error) {
 		case errors.Is(err, errNoID) || errors.Is(err, errSign):
 			first = err // the array is there: this is what was found
 		case err != nil:
-			if first == nil {
-				first = err
-			}
+			first = cmp.Or(first, err)
 		case list.Records == nil:
 			fits = append(fits, list)
 		default:

@@ -119,8 +119,7 @@ func (e *Error) Unwrap() error { return e.Kind }
 
 // RetryAfter returns how long the provider asked to wait, or 0.
 func RetryAfter(err error) time.Duration {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.RetryAfter
 	}
 	return 0

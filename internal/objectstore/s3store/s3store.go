@@ -61,10 +61,7 @@ func (s *Store) Get(ctx context.Context, key string) (objectstore.Info, io.ReadC
 	if err != nil {
 		return objectstore.Info{}, nil, s.mapped("reading", key, err, readKinds)
 	}
-	return objectstore.Info{
-		Key: key, ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength),
-		Modified: aws.ToTime(out.LastModified), Metadata: lower(out.Metadata),
-	}, out.Body, nil
+	return info(key, out.ETag, out.ContentLength, out.LastModified, out.Metadata), out.Body, nil
 }
 
 // Head reads an object's Info.
@@ -73,10 +70,11 @@ func (s *Store) Head(ctx context.Context, key string) (objectstore.Info, error) 
 	if err != nil {
 		return objectstore.Info{}, s.mapped("reading", key, err, readKinds)
 	}
-	return objectstore.Info{
-		Key: key, ETag: aws.ToString(out.ETag), Size: aws.ToInt64(out.ContentLength),
-		Modified: aws.ToTime(out.LastModified), Metadata: lower(out.Metadata),
-	}, nil
+	return info(key, out.ETag, out.ContentLength, out.LastModified, out.Metadata), nil
+}
+
+func info(key string, etag *string, size *int64, modified *time.Time, metadata map[string]string) objectstore.Info {
+	return objectstore.Info{Key: key, ETag: aws.ToString(etag), Size: aws.ToInt64(size), Modified: aws.ToTime(modified), Metadata: lower(metadata)}
 }
 
 // Put writes an object in one request. Its ETag is the one to name in the next
@@ -169,10 +167,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[object
 				return
 			}
 			for _, o := range page.Contents {
-				info := objectstore.Info{
-					Key: aws.ToString(o.Key), ETag: aws.ToString(o.ETag), Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
-				}
-				if !yield(info, nil) {
+				if !yield(info(aws.ToString(o.Key), o.ETag, o.Size, o.LastModified, nil), nil) {
 					return
 				}
 			}
@@ -228,15 +223,13 @@ var (
 func (s *Store) mapped(doing, key string, err error, kinds map[int]error) error {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) || answer.HTTPStatusCode() == 0 { // no answer came
-		var sent *url.Error
-		if errors.As(err, &sent) {
+		if sent, ok := errors.AsType[*url.Error](err); ok {
 			err = sent.Err // without the address
 		}
 		return fmt.Errorf("%s object %s: %w", doing, key, err)
 	}
 	code := "no code"
-	var named smithy.APIError
-	if errors.As(err, &named) {
+	if named, ok := errors.AsType[smithy.APIError](err); ok {
 		code = named.ErrorCode()
 	}
 	kind := kinds[answer.HTTPStatusCode()]

@@ -10,6 +10,7 @@
 package smstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,23 +157,16 @@ func mapped(doing, name string, err error, special map[string]error) error {
 	}
 	var answer smithy.APIError
 	if !errors.As(err, &answer) {
-		var sent *url.Error
-		if errors.As(err, &sent) {
+		if sent, ok := errors.AsType[*url.Error](err); ok {
 			err = sent.Err // without the address
 		}
 		return fmt.Errorf("%s secret %s: %w", doing, name, err)
 	}
 	code := answer.ErrorCode()
-	kind := special[code]
-	if kind == nil {
-		kind = kinds[code]
-	}
+	kind := cmp.Or(special[code], kinds[code])
 	// The quota of versions goes first: the SDK's list has its code too.
 	if _, ok := retry.DefaultThrottleErrorCodes[code]; ok && kind == nil {
 		kind = secretstore.ErrThrottled
 	}
-	if kind == nil {
-		kind = errors.New("secrets manager failed")
-	}
-	return fmt.Errorf("%s secret %s: %w (%s)", doing, name, kind, code)
+	return fmt.Errorf("%s secret %s: %w (%s)", doing, name, cmp.Or(kind, errors.New("secrets manager failed")), code)
 }

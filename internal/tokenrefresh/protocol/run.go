@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -207,12 +208,7 @@ func (r *Run) newCode(grants ...providers.Grant) bool {
 	if r.Connection.Code.Empty() || key == r.Journal.Code {
 		return false
 	}
-	for _, g := range grants {
-		if g.Origin == key {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(grants, func(g providers.Grant) bool { return g.Origin == key })
 }
 
 // fingerprint names a credential without showing it.

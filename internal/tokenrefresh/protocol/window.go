@@ -3,7 +3,6 @@ package protocol
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // a function's image has no zone data
@@ -44,13 +43,11 @@ func ParseWindow(text string) (Window, error) {
 
 // minuteOf reads "22:00". Hours and minutes have two digits.
 func minuteOf(text string) (int, error) {
-	hour, minute, _ := strings.Cut(text, ":")
-	h, hourErr := strconv.ParseUint(hour, 10, 0)
-	m, minuteErr := strconv.ParseUint(minute, 10, 0)
-	if hourErr != nil || minuteErr != nil || len(text) != len("22:00") || h > 23 || m > 59 {
+	at, err := time.Parse("15:04", text)
+	if err != nil || len(text) != len("22:00") { // Parse takes an hour of one digit, too
 		return 0, errors.New("no time of the day")
 	}
-	return int(h)*60 + int(m), nil
+	return at.Hour()*60 + at.Minute(), nil
 }
 
 // open reports whether t is in the window, by the clock on the wall: an hour that is

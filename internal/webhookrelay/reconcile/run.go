@@ -152,8 +152,7 @@ type Difference struct {
 func (r *Reconciler) Run(ctx context.Context, onlyIfWanted bool) (Result, error) {
 	t := r.tenant
 	l, err := lease.Acquire(ctx, t.Objects, t.State.Root+"reconcile-lease", uuid.NewString(), reconcileTTL, t.Now)
-	var held *lease.HeldError
-	if errors.As(err, &held) {
+	if held, ok := errors.AsType[*lease.HeldError](err); ok {
 		return Result{Status: "busy", Until: held.Until}, nil
 	}
 	if err != nil {

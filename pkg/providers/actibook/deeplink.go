@@ -1,6 +1,7 @@
 package actibook
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -40,9 +41,6 @@ func DeepLink(redirect Redirect, content string) (Redirect, error) {
 
 // origin returns scheme, host and port in one spelling.
 func origin(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
-	}
+	port := cmp.Or(u.Port(), map[string]string{"https": "443", "http": "80"}[u.Scheme])
 	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
 }

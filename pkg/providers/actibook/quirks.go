@@ -1,6 +1,7 @@
 package actibook
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -40,9 +41,7 @@ func ParseQuirks(raw json.RawMessage) (Quirks, error) {
 			return Quirks{}, fmt.Errorf("reading the quirks of %s: %w: redirect_hosts takes names, names after \"*.\", and origins such as https://books.example:8443", providers.ActiBook, providers.ErrInvalid)
 		}
 	}
-	if q.KeywordParameter == "" {
-		q.KeywordParameter = "keyword"
-	}
+	q.KeywordParameter = cmp.Or(q.KeywordParameter, "keyword")
 	return q, nil
 }
 

@@ -45,8 +45,7 @@ func decodeOrders(op string, answer call.Response, q Quirks) ([]Order, error) {
 		}
 	}
 	list, err := jsonscan.Split(bytes.Clone(answer.Body), jsonscan.Limits{}, q.Shape())
-	var other *jsonscan.NotAListError
-	if errors.As(err, &other) {
+	if other, ok := errors.AsType[*jsonscan.NotAListError](err); ok {
 		return nil, call.Malformed(providers.AssistTencho, op, answer, "found "+other.Found)
 	}
 	return call.Records(providers.AssistTencho, op, list, call.Unmarshal[Order])

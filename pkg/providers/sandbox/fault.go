@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -95,9 +96,7 @@ func (i *Injector) Inject(faults ...Fault) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, f := range faults {
-		if f.Times == 0 {
-			f.Times = 1
-		}
+		f.Times = cmp.Or(f.Times, 1)
 		i.queued = append(i.queued, &f)
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -189,12 +189,7 @@ var seen struct {
 func Seen() []string {
 	seen.Lock()
 	defer seen.Unlock()
-	lines := make([]string, 0, len(seen.lines))
-	for l := range seen.lines {
-		lines = append(lines, l)
-	}
-	sort.Strings(lines)
-	return lines
+	return slices.Sorted(maps.Keys(seen.lines))
 }
 
 var pathName = regexp.MustCompile(`\{([^}.]+)`)

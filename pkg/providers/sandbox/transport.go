@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -25,9 +26,7 @@ func (t transport) RoundTrip(r *http.Request) (answer *http.Response, err error)
 	}
 	request.RequestURI = r.URL.RequestURI()
 	request.RemoteAddr = "127.0.0.1:1"
-	if request.Host == "" {
-		request.Host = r.URL.Host
-	}
+	request.Host = cmp.Or(request.Host, r.URL.Host)
 	recorder := httptest.NewRecorder()
 	defer func() {
 		switch p := recover(); {

@@ -1,6 +1,7 @@
 package supersaas
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/url"
@@ -120,9 +121,7 @@ func (c *Client) Range(ctx context.Context, q RangeQuery) iter.Seq2[Appointment,
 
 // appointments fetches page after page, each with its own offset.
 func appointments(ctx context.Context, op string, q AppointmentsQuery, read func(context.Context, AppointmentsQuery) (jsonscan.List, error)) iter.Seq2[Appointment, error] {
-	if q.Limit == 0 {
-		q.Limit = MaxLimit
-	}
+	q.Limit = cmp.Or(q.Limit, MaxLimit)
 	page := func(ctx context.Context, at call.Position) ([]Appointment, error) {
 		next := q
 		next.Offset += at.Offset

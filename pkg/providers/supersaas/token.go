@@ -29,8 +29,7 @@ func (a *Authority) Probe(ctx context.Context, _ providers.Connection, t provide
 	if err == nil || providers.Retryable(err) {
 		return err
 	}
-	var e *providers.Error
-	if !errors.As(err, &e) {
+	if _, ok := errors.AsType[*providers.Error](err); !ok {
 		return err
 	}
 	_, err = c.ReadUsers(ctx, UsersQuery{Limit: 1})

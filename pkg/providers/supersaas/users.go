@@ -1,6 +1,7 @@
 package supersaas
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -55,9 +56,7 @@ func (c *Client) ReadUsers(ctx context.Context, q UsersQuery) (jsonscan.List, er
 // The order is not documented, and a user deleted meanwhile makes the list
 // skip another: compare ids, and list again where that matters.
 func (c *Client) Users(ctx context.Context, q UsersQuery) iter.Seq2[User, error] {
-	if q.Limit == 0 {
-		q.Limit = MaxLimit
-	}
+	q.Limit = cmp.Or(q.Limit, MaxLimit)
 	fetch := func(ctx context.Context, at call.Position) ([]User, error) {
 		if q.Name != "" && at.Index > 0 {
 			return nil, nil // one name is one user; asking again would find the same

@@ -48,8 +48,7 @@ func element(op, what, value string) (string, error) {
 // malformed gives a decoder's error its call and status.
 func malformed(op string, status int, cause error) error {
 	e := &providers.Error{Provider: providers.Yappli, Op: op, Status: status, Kind: providers.ErrInvalid}
-	var fault *providers.Error
-	if errors.As(cause, &fault) {
+	if fault, ok := errors.AsType[*providers.Error](cause); ok {
 		e.Detail = fault.Detail
 	}
 	return e

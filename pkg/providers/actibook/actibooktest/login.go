@@ -1,6 +1,7 @@
 package actibooktest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"html"
@@ -41,10 +42,7 @@ func (s *Server) login(w http.ResponseWriter, r *sandbox.Request) {
 	}
 	name := fmt.Sprintf("%06d%016x", len(s.tickets)+1, s.seed+uint64(len(s.tickets)+1)*15485863)
 	s.tickets[name] = &ticket{user: id}
-	site := s.Site
-	if site == "" {
-		site = "http://" + r.Host
-	}
+	site := cmp.Or(s.Site, "http://"+r.Host)
 	var answer any = map[string]string{"redirect_url": site + "/sso/login/" + name}
 	if s.Wrapper != "" {
 		answer = map[string]any{s.Wrapper: answer}
@@ -52,12 +50,7 @@ func (s *Server) login(w http.ResponseWriter, r *sandbox.Request) {
 	sandbox.JSON(w, http.StatusOK, answer)
 }
 
-func (s *Server) keywordParameter() string {
-	if s.Quirks.KeywordParameter == "" {
-		return "keyword"
-	}
-	return s.Quirks.KeywordParameter
-}
+func (s *Server) keywordParameter() string { return cmp.Or(s.Quirks.KeywordParameter, "keyword") }
 
 // open is the site: it takes the reader that the URL names to the page asked
 // for, if that lies on the site.

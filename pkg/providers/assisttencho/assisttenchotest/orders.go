@@ -82,8 +82,8 @@ func (c orderCalls) answer(w http.ResponseWriter, orders []record) {
 	var body any = list
 	if c.set.Quirks.Envelope != "" {
 		names := strings.Split(c.set.Quirks.Envelope, ".")
-		for i := len(names) - 1; i >= 0; i-- {
-			body = map[string]any{names[i]: body}
+		for _, name := range slices.Backward(names) {
+			body = map[string]any{name: body}
 		}
 	}
 	sandbox.JSON(w, http.StatusOK, body)

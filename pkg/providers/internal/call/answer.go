@@ -1,6 +1,7 @@
 package call
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -11,33 +12,25 @@ import (
 	"hikyaku/pkg/providers"
 )
 
+// statusKinds are the statuses that say something of their own.
+var statusKinds = map[int]error{
+	http.StatusUnauthorized: providers.ErrUnauthorized, http.StatusForbidden: providers.ErrForbidden,
+	http.StatusNotFound: providers.ErrNotFound, http.StatusConflict: providers.ErrDuplicate, http.StatusGone: providers.ErrGone,
+	http.StatusTooManyRequests: providers.ErrRateLimited, http.StatusRequestTimeout: providers.ErrTemporary,
+}
+
 // classify maps a status to the vocabulary; nil for 2xx.
 func classify(provider, op string, r Response) error {
 	if r.Status >= 200 && r.Status < 300 {
 		return nil
 	}
 	e := &providers.Error{Provider: provider, Op: op, Status: r.Status, Code: errorCode(r.Body)}
+	e.Kind = cmp.Or(statusKinds[r.Status], providers.ErrInvalid)
 	switch {
-	case r.Status == http.StatusUnauthorized:
-		e.Kind = providers.ErrUnauthorized
-	case r.Status == http.StatusForbidden:
-		e.Kind = providers.ErrForbidden
-	case r.Status == http.StatusNotFound:
-		e.Kind = providers.ErrNotFound
-	case r.Status == http.StatusConflict:
-		e.Kind = providers.ErrDuplicate
-	case r.Status == http.StatusGone:
-		e.Kind = providers.ErrGone
-	case r.Status == http.StatusTooManyRequests:
-		e.Kind = providers.ErrRateLimited
-	case r.Status == http.StatusNotImplemented:
-		e.Kind = providers.ErrInvalid
-	case r.Status >= 500 || r.Status == http.StatusRequestTimeout:
+	case r.Status >= 500 && r.Status != http.StatusNotImplemented:
 		e.Kind = providers.ErrTemporary
 	case r.Status >= 300 && r.Status < 400:
-		e.Kind, e.Detail = providers.ErrInvalid, "redirected; set the connection's base URL to the final one"
-	default:
-		e.Kind = providers.ErrInvalid
+		e.Detail = "redirected; set the connection's base URL to the final one"
 	}
 	now := time.Now()
 	e.RetryAfter = retryAfter(r.Header.Get("Retry-After"), now)

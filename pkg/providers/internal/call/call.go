@@ -15,9 +15,11 @@ package call
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -341,32 +343,20 @@ func Once(ctx context.Context, provider, op string, o *providers.Options, r Requ
 }
 
 func newRequest(ctx context.Context, base string, r Request, agent string) (*http.Request, error) {
-	target := r.URL
-	if target == "" {
-		target = strings.TrimRight(base, "/") + r.Path
-	}
-	u, err := url.Parse(target)
+	u, err := url.Parse(cmp.Or(r.URL, strings.TrimRight(base, "/")+r.Path))
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("%w: the configured URL is not an absolute http(s) URL", providers.ErrInvalid)
 	}
 	if len(r.Query) > 0 {
 		query := u.Query()
-		for name, values := range r.Query {
-			query[name] = values
-		}
+		maps.Copy(query, r.Query)
 		u.RawQuery = query.Encode()
 	}
-	method := r.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(r.Body.Bytes))
+	request, err := http.NewRequestWithContext(ctx, cmp.Or(r.Method, http.MethodGet), u.String(), bytes.NewReader(r.Body.Bytes))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the request cannot be built", providers.ErrInvalid)
 	}
-	for name, values := range r.Header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, r.Header)
 	request.Header.Set("User-Agent", agent)
 	if request.Header.Get("Accept") == "" {
 		request.Header.Set("Accept", "application/json")
@@ -390,12 +380,7 @@ func httpClient(o *providers.Options) *http.Client {
 	return &client
 }
 
-func userAgent(o *providers.Options) string {
-	if o.UserAgent == "" {
-		return "hikyaku"
-	}
-	return o.UserAgent
-}
+func userAgent(o *providers.Options) string { return cmp.Or(o.UserAgent, "hikyaku") }
 
 // Bearer authorizes with "Authorization: Bearer".
 func Bearer(r *http.Request, t providers.Token) {

@@ -98,8 +98,7 @@ func exchange(client *http.Client, request *http.Request) (*http.Response, error
 	if err == nil {
 		return answer, nil
 	}
-	var blocked providers.BlockedError
-	if errors.As(err, &blocked) {
+	if blocked, ok := errors.AsType[providers.BlockedError](err); ok {
 		return nil, blocked
 	}
 	if what := certificateFault(err); what != "" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -214,9 +215,7 @@ func (s *Records) update(t *table, id string, fields map[string]any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return t.edit(id, func(record map[string]any) {
-		for name, value := range fields {
-			record[name] = value
-		}
+		maps.Copy(record, fields)
 		record["updated_at"] = at(s.now())
 	})
 }

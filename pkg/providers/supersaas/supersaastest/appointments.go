@@ -63,6 +63,16 @@ func (c bookingCalls) find(w http.ResponseWriter, r *sandbox.Request) *booking {
 	return nil
 }
 
+// live is find for what was not deleted.
+func (c bookingCalls) live(w http.ResponseWriter, r *sandbox.Request) *booking {
+	b := c.find(w, r)
+	if b != nil && b.deleted {
+		fail(w, http.StatusNotFound, "Not found")
+		return nil
+	}
+	return b
+}
+
 func (c bookingCalls) get(w http.ResponseWriter, r *sandbox.Request) {
 	b := c.find(w, r)
 	switch {
@@ -93,12 +103,8 @@ func (c bookingCalls) create(w http.ResponseWriter, r *sandbox.Request) {
 // update answers the booking: the official Python client makes one of
 // the answer.
 func (c bookingCalls) update(w http.ResponseWriter, r *sandbox.Request) {
-	b := c.find(w, r)
+	b := c.live(w, r)
 	if b == nil {
-		return
-	}
-	if b.deleted {
-		fail(w, http.StatusNotFound, "Not found")
 		return
 	}
 	changed := *b
@@ -116,12 +122,8 @@ func (c bookingCalls) update(w http.ResponseWriter, r *sandbox.Request) {
 }
 
 func (c bookingCalls) delete(w http.ResponseWriter, r *sandbox.Request) {
-	b := c.find(w, r)
+	b := c.live(w, r)
 	if b == nil {
-		return
-	}
-	if b.deleted {
-		fail(w, http.StatusNotFound, "Not found")
 		return
 	}
 	c.bookings.change(b, "destroy")

@@ -1,6 +1,7 @@
 package supersaastest
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
@@ -71,10 +72,7 @@ func (a *account) authorize(r *sandbox.Request, kind scope) int {
 		}
 		return verdict(a.sameAccount(account) && a.sameKey(key))
 	}
-	key := r.BearerToken()
-	if key == "" {
-		key = r.Param("api_key")
-	}
+	key := cmp.Or(r.BearerToken(), r.Param("api_key"))
 	return verdict(a.sameAccount(r.Param("account")) && a.sameKey(key))
 }
 

@@ -1,6 +1,7 @@
 package supersaastest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -50,9 +51,7 @@ type hooks struct {
 func (h *hooks) add(hook Hook) Hook {
 	h.serial++
 	hook.ID = firstHook + h.serial
-	if hook.ParentID == 0 {
-		hook.ParentID = AccountID
-	}
+	hook.ParentID = cmp.Or(hook.ParentID, AccountID)
 	h.list = append(h.list, hook)
 	return hook
 }

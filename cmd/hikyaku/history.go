@@ -179,8 +179,8 @@ func newRedrive() *cobra.Command {
 		Use:   "redrive",
 		Short: "Send the dead letters to the relay again",
 		Long: "Moves messages of the dead-letter queue to the users' queue: all, or those of --user, of --class, at most\n" +
-			"--limit. Safe at any later time, and as often as you like: a message only names the user, whom the relay\n" +
-			"then reads anew. What names no user, or is given up once more because its cause is not fixed, stays\n" +
+			"--limit. Safe at any later time, and as often as you like: a message only names the user, which the relay\n" +
+			"then reads again. What names no user, or fails again because its cause is not fixed, stays\n" +
 			"where it is, and is counted.\n\n" + ownSettings,
 		Example: "  hikyaku redrive\n  hikyaku redrive --class refused --limit 10 --stack hikyaku\n  hikyaku redrive --user 20450001 --json",
 		RunE: func(c *cobra.Command, _ []string) error {

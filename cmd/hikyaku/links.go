@@ -287,7 +287,7 @@ func newLinksDecide(approve bool) *cobra.Command {
 					return errors.Join(append(gone, err)...)
 				}
 			}
-			said := f.say(c, map[string]any{"approved": approve, "decided": decided}, "Decided: %s, %s. The relay is told of each.", count(decided, "pair"), use)
+			said := f.say(c, map[string]any{"approved": approve, "decided": decided}, "Decided: %s, %s. The relay gets a message for each.", count(decided, "pair"), use)
 			return errors.Join(append(gone, said)...)
 		},
 	}

@@ -207,7 +207,7 @@ func sentences(r reconcile.Report, due int) string {
 		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has.", r.NoIdentity, r.DuplicateIdentity)
 	}
 	if r.AwaitingApproval > 0 {
-		text += fmt.Sprintf("\n%d users wait for a decision, as a member who existed before bears their identity ('hikyaku links').", r.AwaitingApproval)
+		text += fmt.Sprintf("\n%d users wait for a decision, because a member that existed before has their identity ('hikyaku links').", r.AwaitingApproval)
 	}
 	if r.LinkRejected > 0 {
 		text += fmt.Sprintf("\n%d users are not written, as such a member was said not to be theirs.", r.LinkRejected)

@@ -115,7 +115,7 @@ func (f sandboxFlags) check(chosen []string) error {
 	faults := f.options.Faults
 	for _, share := range []float64{faults.TooMany, faults.ServerFail, faults.Dropped, faults.Lost, faults.Reset} {
 		if share < 0 || share > 1 {
-			return fmt.Errorf("a share of requests lies from 0 to 1, not %v", share)
+			return fmt.Errorf("a share of requests must be from 0 to 1, not %v", share)
 		}
 	}
 	_, port, err := net.SplitHostPort(f.addr)

@@ -112,9 +112,9 @@ func (d *demo) peopleAct() {
 	s.Quiet().ChangeUser(ids[12], map[string]any{"full_name": "山田 改名子"})
 }
 
-// secondReconcile finds what no webhook told.
+// secondReconcile finds what no webhook reported.
 func (d *demo) secondReconcile(ctx context.Context) error {
-	d.say("\n4  Second reconcile: find what no webhook told")
+	d.say("\n4  Second reconcile: find what no webhook reported")
 	report, err := d.reconcile(ctx)
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func newObjects(dir string, now func() time.Time) (*objects, error) {
 	o := &objects{dir: dir, now: now, buckets: map[string]*bucket{}}
 	if dir != "" {
 		if files, err := os.ReadDir(dir); err == nil && len(files) > 0 {
-			return nil, fmt.Errorf("keeping objects in %s: it is not empty, and objects of an earlier start cannot be told from new ones; name another directory", dir)
+			return nil, fmt.Errorf("keeping objects in %s: it is not empty, and objects of an earlier start would look like new ones; name another directory", dir)
 		}
 		for _, d := range []string{o.path(".spool"), o.path(".odd"), o.path(Bucket)} {
 			if err := os.MkdirAll(d, 0o750); err != nil {

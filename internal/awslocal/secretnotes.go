@@ -82,7 +82,7 @@ func (n *secretNote) addTags(tags []tag) error {
 		case strings.HasPrefix(t.Key, "aws:"):
 			return refuse("InvalidParameterException", "The tag key %s begins with aws:, which is reserved.", t.Key)
 		case slices.ContainsFunc(tags[:i], func(other tag) bool { return other.Key == t.Key }):
-			return refuse("InvalidParameterException", "The tag key %s stands in the request twice.", t.Key)
+			return refuse("InvalidParameterException", "The tag key %s is in the request twice.", t.Key)
 		}
 		at := slices.IndexFunc(merged, func(other tag) bool { return other.Key == t.Key })
 		if at < 0 {

@@ -82,7 +82,7 @@ func (f Fields) Faults(d Dataset) []error {
 		case slices.Index(all, path) < i:
 			faults = append(faults, fmt.Errorf("%s: %s is named twice", d, path))
 		case outer >= 0:
-			faults = append(faults, fmt.Errorf("%s: %s lies inside %s, which is dropped or hashed as a whole", d, path, all[outer]))
+			faults = append(faults, fmt.Errorf("%s: %s is inside %s, which is dropped or hashed as a whole", d, path, all[outer]))
 		}
 	}
 	return faults

@@ -79,7 +79,7 @@ func TestFields_FaultsAreAllNamed(t *testing.T) {
 		"shopline/orders: both is both dropped and hashed",
 		"shopline/orders: both is both dropped and hashed",
 		"shopline/orders: updated_at cannot be dropped or hashed: the export finds its place by it",
-		"shopline/orders: order_delivery.remark lies inside order_delivery, which is dropped or hashed as a whole",
+		"shopline/orders: order_delivery.remark is inside order_delivery, which is dropped or hashed as a whole",
 	}
 	if strings.Join(all, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(all, "\n"), strings.Join(want, "\n"))

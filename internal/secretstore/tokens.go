@@ -192,7 +192,7 @@ func (s *Tokens) fetch(ctx context.Context) (providers.Token, error) {
 	case errors.Is(err, providers.ErrNotFound):
 		return providers.Token{}, s.off()
 	case err != nil:
-		return providers.Token{}, s.unauthorized("secret " + s.Name + " cannot be read: run 'hikyaku tokens refresh " + s.Provider + "', which writes it anew")
+		return providers.Token{}, s.unauthorized("secret " + s.Name + " cannot be read: run 'hikyaku tokens refresh " + s.Provider + "', which writes it again")
 	}
 	token.Version = value.ID
 	return token, nil

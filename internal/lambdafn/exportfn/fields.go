@@ -71,7 +71,7 @@ func parseFields(entry, before string) (dataset string, paths []string, err erro
 		}
 		name, rare := strings.CutSuffix(path, "?")
 		if name = strings.TrimSpace(name); strings.Contains(name, "?") {
-			return "", nil, fmt.Errorf("%q: a question mark stands once, after a field that is rare by nature, as in %s:memo?", clip(path), exampleDataset)
+			return "", nil, fmt.Errorf("%q: one question mark may follow a field, to say that it is rare, as in %s:memo?", clip(path), exampleDataset)
 		}
 		if rare {
 			name += "?"
@@ -99,7 +99,7 @@ func noDataset(entry, before string, colon bool) error {
 	for _, name := range export.DatasetNames() {
 		if field, found := strings.CutPrefix(entry, name); found && field != "" {
 			if field = strings.TrimLeft(field, ".=/ :"); field != "" {
-				return fmt.Errorf("%q: a colon stands between dataset and field; did you mean %s:%s?", clip(entry), name, clip(field))
+				return fmt.Errorf("%q: a colon separates dataset and field; did you mean %s:%s?", clip(entry), name, clip(field))
 			}
 		}
 	}

@@ -36,18 +36,18 @@ func TestFields_WrongSyntaxIsAnsweredWithTheRightOne(t *testing.T) {
 		"users:email":                                    `"users" names no dataset; did you mean yappli/users:email or supersaas/users:email?`,
 		`"yappli/users":login_id`:                        `"\"yappli/users\"" names no dataset; did you mean yappli/users:login_id?`,
 		"yapli/users":                                    `"yapli/users" names no dataset; did you mean yappli/users:field?`,
-		"shopline/customers.email":                       `"shopline/customers.email": a colon stands between dataset and field; did you mean shopline/customers:email?`,
-		"yappli/users login_id":                          `"yappli/users login_id": a colon stands between dataset and field; did you mean yappli/users:login_id?`,
-		"yappli/users=login_id":                          `"yappli/users=login_id": a colon stands between dataset and field; did you mean yappli/users:login_id?`,
+		"shopline/customers.email":                       `"shopline/customers.email": a colon separates dataset and field; did you mean shopline/customers:email?`,
+		"yappli/users login_id":                          `"yappli/users login_id": a colon separates dataset and field; did you mean yappli/users:login_id?`,
+		"yappli/users=login_id":                          `"yappli/users=login_id": a colon separates dataset and field; did you mean yappli/users:login_id?`,
 		"products/all:email":                             `"products/all" names no dataset; known are yappli/users, supersaas/users, supersaas/appointments, shopline/customers, shopline/orders, assisttencho/orders`,
 		"shopline/customers:email;phone":                 `"phone" names no dataset; the fields of one dataset are separated by commas, as in shopline/customers:email,phone`,
 		"shopline/customers:email,yappli/users:login_id": `"yappli/users:login_id" is no field of shopline/customers; datasets are separated by semicolons, as in shopline/customers:email; yappli/users:login_id`,
 		"shopline/customers：email":                       `"shopline/customers：email" holds a full-width "："; write ":"`,
 		"shopline/customers:email、phones":                `"shopline/customers:email、phones" holds a full-width "、"; write ","`,
-		"shopline/customers:memo??":                      `"memo??": a question mark stands once, after a field that is rare by nature, as in shopline/customers:memo?`,
-		"shopline/customers:a?b":                         `"a?b": a question mark stands once, after a field that is rare by nature, as in shopline/customers:memo?`,
+		"shopline/customers:memo??":                      `"memo??": one question mark may follow a field, to say that it is rare, as in shopline/customers:memo?`,
+		"shopline/customers:a?b":                         `"a?b": one question mark may follow a field, to say that it is rare, as in shopline/customers:memo?`,
 		"email,phones":                                   `"email,phones" names no dataset; write dataset:field, such as shopline/customers:email,phones`,
-		"shopline/customers:?memo":                       `"?memo": a question mark stands once, after a field that is rare by nature, as in shopline/customers:memo?`,
+		"shopline/customers:?memo":                       `"?memo": one question mark may follow a field, to say that it is rare, as in shopline/customers:memo?`,
 		strings.Repeat("x", 100):                         `"` + strings.Repeat("x", 60) + `..." names no dataset; write dataset:field, such as shopline/customers:` + strings.Repeat("x", 60) + `...`,
 	} {
 		for _, name := range []string{"HIKYAKU_EXPORT_HASH", "HIKYAKU_EXPORT_DROP"} {
@@ -65,7 +65,7 @@ func TestFields_NamesThePathThatIsWrong(t *testing.T) {
 		"shopline/customers:a..b":         `shopline/customers: "a..b" is not a path such as "customer.email"`,
 		"shopline/customers:a,a?":         "shopline/customers: a is named twice",
 		"shopline/customers:id?":          "shopline/customers: id cannot be dropped or hashed: the export finds its place by it",
-		"yappli/users:a;yappli/users:a.b": "yappli/users: a.b lies inside a, which is dropped or hashed as a whole",
+		"yappli/users:a;yappli/users:a.b": "yappli/users: a.b is inside a, which is dropped or hashed as a whole",
 	} {
 		if _, got := faultsOf(t, "HIKYAKU_EXPORT_HASH", value); got != "HIKYAKU_EXPORT_DROP, HIKYAKU_EXPORT_HASH: "+want {
 			t.Errorf("%s answers\n%s, want\n%s", value, got, want)

@@ -95,7 +95,7 @@ func (f *Function) packaged() (*mapping.Mapping, error) {
 // on a machine that does not hold what was deployed.
 func (f *Function) OnlyPublished() {
 	f.config.Mappings = f.mappings(func() (*mapping.Mapping, error) {
-		return nil, errors.New("no mapping was published to this stack, and the one that was deployed with it lies in the function alone: publish it with 'hikyaku mapping put FILE', or name its file with --mapping FILE")
+		return nil, errors.New("no mapping was published to this stack, and the one that was deployed with it is in the function alone: publish it with 'hikyaku mapping put FILE', or name its file with --mapping FILE")
 	})
 }
 

@@ -39,7 +39,7 @@ func (f *file) readLinkIf(key, v *yaml.Node) {
 		own := func(field string) bool { return slices.Contains(customerFields, field) }
 		switch {
 		case slices.Contains(f.mapping.linkIf, name):
-			f.fault(item.Line, linkIfKey, "%s stands in it twice: remove one of the two", name)
+			f.fault(item.Line, linkIfKey, "%s is in it twice: remove one of the two", name)
 		case name == "password" || name == "secret_answer":
 			f.fault(item.Line, linkIfKey, "no answer of Yappli shows a %s, so that it could never agree: name another field", name)
 		case len(reads) == 0:

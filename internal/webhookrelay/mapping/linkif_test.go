@@ -23,7 +23,7 @@ func TestLinkIf_RefusesWhatProvesNothing(t *testing.T) {
 		"the identity's field":           {"super_field", "super_field", "[column09]", "column09 is made of super_field, like the identity"},
 		"the identity's field in others": {"fk", `'fk + "-" + super_field'`, "[column09]", "column09 is made of fk, like the identity"},
 		"not mapped":                     {"email", "super_field", "[column10]", `"column10" is no field that this file maps`},
-		"twice":                          {"email", "super_field", "[column09, column09]", "stands in it twice"},
+		"twice":                          {"email", "super_field", "[column09, column09]", "is in it twice"},
 		"no list":                        {"email", "super_field", "column09", "is not a list"},
 		"an empty list":                  {"email", "super_field", "[]", "is not a list"},
 		"the second of two":              {"email", "super_field", "[column09, column01]", "m.yaml:6: link_if: column01 is the same"},

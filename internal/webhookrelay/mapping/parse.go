@@ -94,7 +94,7 @@ func (f *file) documents(source []byte) []*yaml.Node {
 		if at != nil && at[1] != "" {
 			line, _ = strconv.Atoi(at[1])
 		}
-		f.fault(line, "", "not YAML: %s; each line is 'field: expression', and an expression with ': ' or ' #' in it stands in single quotes", yamlLine.ReplaceAllString(err.Error(), ""))
+		f.fault(line, "", "not YAML: %s; each line is 'field: expression', and an expression with ': ' or ' #' in it must be in single quotes", yamlLine.ReplaceAllString(err.Error(), ""))
 		if line > len(lines) || !topLine.Match(lines[line-1]) {
 			return all
 		}

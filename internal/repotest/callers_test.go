@@ -47,7 +47,8 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 		"TokenRefreshFunction": {
 			`Outputs\.TokenRefreshFunctionName\.Value\.Ref`,
 			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
-			`Resources\.Refresh(Errors|Ticks|TickedBefore)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
+			`Resources\.Refresh(Errors|Throttled|Ticks|TickedBefore)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
+			`Resources\.Dashboard\.Properties\.DashboardBody\.Sub`,
 			`Resources\.TokenRefresh(Readers|Rotation|Schedule)Alias\.Properties\.FunctionName\.Ref`,
 			`Resources\.TokenRefreshScheduleInvokeConfig\.Properties\.FunctionName\.Ref`,
 		},

@@ -274,6 +274,11 @@ func TestTemplate_AStackHearsItself(t *testing.T) {
 	for _, alarm := range s.Resources("AWS::CloudWatch::Alarm") {
 		dimensions := fmt.Sprint(s.At("Resources", alarm, "Properties", "Dimensions"))
 		switch s.At("Resources", alarm, "Properties", "Namespace") {
+		case nil: // of several metrics
+			dimensions = fmt.Sprint(s.At("Resources", alarm, "Properties", "Metrics"))
+			if strings.Contains(dimensions, "Namespace:Hikyaku") || strings.Count(dimensions, "Dimensions:") != strings.Count(dimensions, "Value:map[Ref:") {
+				t.Errorf("%s watches more than this stack: %s", alarm, dimensions)
+			}
 		case "Hikyaku":
 			own++
 			if !strings.Contains(dimensions, "map[Name:stack Value:map[Ref:AWS::StackName]]") {

@@ -72,7 +72,11 @@ func (a alarm) resource() string {
 		pairs = append(pairs, fmt.Sprintf("{Name: %s, Value: %s}", d.name, d.value))
 	}
 	line("      Dimensions: [%s]", strings.Join(pairs, ", "))
-	line("      Statistic: %s", a.Statistic)
+	kind := "Statistic"
+	if strings.HasPrefix(a.Statistic, "p") {
+		kind = "ExtendedStatistic"
+	}
+	line("      %s: %s", kind, a.Statistic)
 	line("      Period: %d", a.Period)
 	line("      EvaluationPeriods: %d", max(a.Periods, 1))
 	line("      ComparisonOperator: %s", a.Compare)
@@ -87,6 +91,32 @@ func (a alarm) resource() string {
 const actions = `      AlarmActions: [!If [OwnTopic, !Ref PeopleTopic, !Ref AlarmTopic]]
       OKActions: [!If [OwnTopic, !Ref PeopleTopic, !Ref AlarmTopic]]
 `
+
+// refused compares what came with what reached the function: the rest was answered by
+// API Gateway alone, with 429 or 404, and SuperSaaS is not known to send it again.
+const refused = `  WebhookRefusedAlarm:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      AlarmDescription: "High: more than 20 webhooks in five minutes did not reach the function, too many at once or with a wrong address; the next reconcile repairs what they would have told"
+      Metrics:
+        - {Id: refused, Expression: "came - FILL(reached, 0)", Label: did not reach the function}
+        - Id: came
+          ReturnData: false
+          MetricStat:
+            Metric: {Namespace: AWS/ApiGateway, MetricName: Count, Dimensions: [{Name: ApiId, Value: !Ref WebhookApi}]}
+            Stat: Sum
+            Period: 300
+        - Id: reached
+          ReturnData: false
+          MetricStat:
+            Metric: {Namespace: AWS/Lambda, MetricName: Invocations, Dimensions: [{Name: FunctionName, Value: !Ref WebhookRelayIngestFunction}]}
+            Stat: Sum
+            Period: 300
+      EvaluationPeriods: 1
+      ComparisonOperator: GreaterThanThreshold
+      Threshold: 20
+      TreatMissingData: notBreaching
+` + actions
 
 // silence is composed of two alarms that stand before it.
 const silence = `  RefreshSilentAlarm:
@@ -125,6 +155,9 @@ func alarmResources() string {
 			}
 		}
 		b.WriteString(a.resource())
+		if a.Name == "IngestFailuresAlarm" {
+			b.WriteString(refused)
+		}
 		if a.Name == "RefreshTickedBeforeAlarm" {
 			b.WriteString(silence)
 		}

@@ -44,6 +44,7 @@ func write(text []byte) ([]byte, error) {
 	}{
 		{"tables", func([]byte) (string, error) { return tables(), nil }},
 		{"alarms", func([]byte) (string, error) { return alarmResources(), nil }},
+		{"dashboard", func([]byte) (string, error) { return dashboard() }},
 		{"first schedule", firstSchedule}, // the last: it names all that stands before
 	} {
 		body, err := part.body(text)

@@ -71,6 +71,8 @@ def statements(resources):
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::IAM::Role":
             for policy in properties.get("Policies", []):
+                if "Fn::If" in policy:
+                    policy = policy["Fn::If"][1]  # the other is none
                 yield from ((name, statement) for statement in several(policy["PolicyDocument"]["Statement"]))
         if resource["Type"] == "AWS::IAM::Policy":
             for role in properties["Roles"]:

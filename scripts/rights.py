@@ -6,7 +6,8 @@ import sys
 
 from callers import named, several, statements, transformed
 
-TOKENS, LOG = "secretsmanager:GetSecretValue", ["logs:CreateLogStream", "logs:PutLogEvents"]
+TOKENS = "secretsmanager:GetSecretValue"
+LOG = ["logs:CreateLogStream", "logs:PutLogEvents", "kms:Decrypt", "kms:GenerateDataKey"]  # the key of KmsKeyArn, if there is one
 ROWS = ["s3:GetObject", "s3:PutObject", "s3:ListBucket"]
 EXPECTED = {
     "TokenRefreshFunctionRole": LOG + ROWS + [
@@ -28,6 +29,8 @@ EXPECTED = {
 CONDITIONS = {
     "events:PutEvents": ("StringEquals", "events:source"),
     "secretsmanager:RotateSecret": ("ArnEqualsIfExists", "secretsmanager:RotationLambdaARN"),
+    "kms:Decrypt": ("StringEquals", "kms:ViaService"),
+    "kms:GenerateDataKey": ("StringEquals", "kms:ViaService"),
     "s3:ListBucket": ("StringLike", "s3:prefix"),
 }
 

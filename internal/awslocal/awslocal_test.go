@@ -94,7 +94,7 @@ func TestSecretsConform(t *testing.T) {
 	t.Parallel()
 	a := start(t, awslocal.Options{})
 	secretstoretest.Run(t, func(*testing.T) secretstore.Store {
-		return smstore.New(secretsmanager.NewFromConfig(config(a)))
+		return smstore.New(secretsmanager.NewFromConfig(config(a)), "")
 	}, secretstoretest.Departures{})
 }
 

@@ -72,7 +72,7 @@ func Open(e Environ, c Common) *Base {
 	if e.Now != nil {
 		b.Now, b.Metrics.now = e.Now, e.Now
 	}
-	b.Secrets = smstore.New(secretsmanager.NewFromConfig(b.AWS))
+	b.Secrets = smstore.New(secretsmanager.NewFromConfig(b.AWS), c.KMSKey)
 	b.Objects = s3store.New(b.AWS, c.Bucket)
 	b.invoke = awslambda.NewFromConfig(b.AWS).Invoke
 	return b

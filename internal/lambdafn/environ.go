@@ -48,6 +48,7 @@ type Common struct {
 	Refresher  string           `env:"HIKYAKU_TOKENREFRESH_FUNCTION"`           // name of the function that replaces a rejected token; empty: nobody is asked
 	LogLevel   string           `env:"HIKYAKU_LOG_LEVEL" envDefault:"INFO"`     // DEBUG, INFO, WARN or ERROR
 	Stack      string           `env:"HIKYAKU_STACK"`                           // name of the stack, a dimension of every metric; empty: none, as on a laptop
+	KMSKey     string           `env:"HIKYAKU_KMS_KEY"`                         // ARN of the KMS key of secrets that are made; empty: Secrets Manager's own
 	Region     string           `env:"AWS_REGION,required,notEmpty"`            // set by Lambda
 	Endpoint   string           `env:"AWS_ENDPOINT_URL"`                        // any AWS-compatible endpoint; empty: AWS
 	KeyID      string           `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`     // set by Lambda

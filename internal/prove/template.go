@@ -102,6 +102,9 @@ func (s Template) Statements(role string) []map[string]any {
 	}
 	policies, _ := s.At("Resources", role, "Properties", "Policies").([]any)
 	for _, policy := range policies {
+		if either, conditional := policy.(map[string]any)["If"].([]any); conditional { //nolint:forcetypeassert // of every policy
+			policy = either[1] // the other is none
+		}
 		add(policy.(map[string]any)["PolicyDocument"]) //nolint:forcetypeassert // of every policy
 	}
 	for _, attached := range s.Resources("AWS::IAM::Policy") {

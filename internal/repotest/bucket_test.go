@@ -92,6 +92,60 @@ func equalSpaced(a, b []string) bool {
 	return slices.Equal(squeeze(a), squeeze(b))
 }
 
+// A key of the shop's encrypts all that holds data, for those roles alone that need it,
+// and through the services that they use; without one AWS's own keys do.
+func TestTemplate_EncryptsWithAKeyOfTheShops(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	const key = "map[If:[OwnKey map[Ref:KmsKeyArn] map[Ref:AWS::NoValue]]]"
+	wants := map[string]string{
+		"Conditions.OwnKey": "map[Not:[map[Equals:[map[Ref:KmsKeyArn] ]]]]",
+		"Globals.Function.Environment.Variables.HIKYAKU_KMS_KEY":                                                         "map[Ref:KmsKeyArn]",
+		"Resources.Bucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault": "map[If:[OwnKey map[KMSMasterKeyID:map[Ref:KmsKeyArn] SSEAlgorithm:aws:kms] map[SSEAlgorithm:AES256]]]",
+		"Resources.Bucket.Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.BucketKeyEnabled":              "map[If:[OwnKey true false]]",
+		"Resources.Bucket.Properties.LoggingConfiguration.If.0":                                                          "Logged",
+	}
+	for _, queue := range s.Resources("AWS::SQS::Queue") {
+		at := "Resources." + queue + ".Properties."
+		wants[at+"KmsMasterKeyId"] = key
+		wants[at+"SqsManagedSseEnabled"] = "map[If:[OwnKey map[Ref:AWS::NoValue] true]]"
+		wants[at+"KmsDataKeyReusePeriodSeconds"] = "map[If:[OwnKey 3600 map[Ref:AWS::NoValue]]]"
+	}
+	for _, group := range s.Resources("AWS::Logs::LogGroup") {
+		wants["Resources."+group+".Properties.KmsKeyId"] = key
+	}
+	for path, want := range wants {
+		if got := fmt.Sprint(value(s, path)); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+	services := map[string][]string{
+		localstack.TokenRefresh: {"s3", "secretsmanager"}, localstack.Export: {"s3", "secretsmanager"}, localstack.Ingest: {"secretsmanager", "sqs"},
+		localstack.Relay: {"s3", "secretsmanager", "sqs"}, localstack.Reconcile: {"s3", "secretsmanager", "sqs"},
+	}
+	for _, function := range localstack.Functions() {
+		var through []string
+		for _, statement := range s.Statements(role(function)) {
+			actions := fmt.Sprint(statement["Action"])
+			if !strings.Contains(actions, "kms:") {
+				continue
+			}
+			if actions != "[kms:Decrypt kms:GenerateDataKey]" || fmt.Sprint(statement["Resource"]) != "map[Ref:KmsKeyArn]" {
+				t.Errorf("the role of %s may %s of %v", function, actions, statement["Resource"])
+			}
+			equals, _ := statement["Condition"].(map[string]any)["StringEquals"].(map[string]any)
+			via, _ := equals["kms:ViaService"].([]any)
+			for _, service := range via {
+				name, _, _ := strings.Cut(fmt.Sprint(service.(map[string]any)["Sub"]), ".${AWS::Region}.${AWS::URLSuffix}")
+				through = append(through, name)
+			}
+		}
+		if !slices.Equal(through, services[function]) {
+			t.Errorf("the role of %s uses the key through %v, want %v", function, through, services[function])
+		}
+	}
+}
+
 // Nothing that is current under state/ ends, by whatever rule: rows, links, decisions,
 // leases and done runs outlive the parts.
 func TestTemplate_StateNeverEnds(t *testing.T) {

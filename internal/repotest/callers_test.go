@@ -41,7 +41,7 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 		readers, rotation, schedule = "TokenRefreshReadersAlias", "TokenRefreshRotationAlias", "TokenRefreshScheduleAlias"
 
 		variable = "Properties.Environment.Variables.HIKYAKU_TOKENREFRESH_FUNCTION.Ref"
-		policy   = `Properties\.Policies\.0\.PolicyDocument\.Statement\.\d+\.Resource\.Ref`
+		policy   = `Properties\.Policies\.1\.PolicyDocument\.Statement\.\d+\.Resource\.Ref`
 	)
 	for resource, where := range map[string][]string{
 		"TokenRefreshFunction": {

@@ -42,7 +42,7 @@ func TestEndpointConforms(t *testing.T) {
 	for _, address := range endpoints(t) {
 		t.Run("endpoint", func(t *testing.T) {
 			t.Parallel()
-			secretstoretest.Run(t, func(*testing.T) secretstore.Store { return smstore.New(client(address)) }, moto)
+			secretstoretest.Run(t, func(*testing.T) secretstore.Store { return smstore.New(client(address), "") }, moto)
 		})
 	}
 }

@@ -35,12 +35,16 @@ type API interface {
 }
 
 // A Store is a secretstore.Store on Secrets Manager, safe for concurrent use.
-type Store struct{ api API }
+type Store struct {
+	api API
+	key string
+}
 
 var _ secretstore.Store = (*Store)(nil)
 
-// New returns a Store that calls api, usually a *secretsmanager.Client.
-func New(api API) *Store { return &Store{api: api} }
+// New returns a Store that calls api, usually a *secretsmanager.Client. A secret that it
+// makes is encrypted with the KMS key of this ARN; empty: with the service's own.
+func New(api API, key string) *Store { return &Store{api: api, key: key} }
 
 // Get reads the version under a stage.
 func (s *Store) Get(ctx context.Context, name, stage string) (secretstore.Value, error) {
@@ -89,9 +93,11 @@ func version(id string, stages []string) secretstore.Version {
 
 // Create makes a secret with its first version.
 func (s *Store) Create(ctx context.Context, name, id string, data []byte) error {
-	_, err := s.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-		Name: &name, ClientRequestToken: &id, SecretString: aws.String(string(data)),
-	}, once)
+	in := &secretsmanager.CreateSecretInput{Name: &name, ClientRequestToken: &id, SecretString: aws.String(string(data))}
+	if s.key != "" {
+		in.KmsKeyId = &s.key
+	}
+	_, err := s.api.CreateSecret(ctx, in, once)
 	return mapped("creating", name, err, nil)
 }
 

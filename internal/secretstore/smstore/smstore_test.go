@@ -24,6 +24,7 @@ type service struct {
 	fail     error
 	requests int
 	body     string
+	key      string // of the store
 }
 
 func (s *service) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -49,7 +50,7 @@ func (s *service) store() *smstore.Store {
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.Backoff = retry.NewExponentialJitterBackoff(1)
 		}),
-	}))
+	}), s.key)
 }
 
 // calls are the methods of a Store, each with how often it tries.
@@ -76,6 +77,24 @@ var calls = map[string]struct {
 		return s.Put(t.Context(), "n", uuid.NewString(), []byte("canary"), "S")
 	}, 1},
 	"promote": {func(t *testing.T, s *smstore.Store) error { return s.Promote(t.Context(), "n", "S", "b", "a") }, 1},
+}
+
+// A secret is made with the key that the store was given, and with the service's own
+// where there is none; another version of it needs no key.
+func TestCreate_NamesTheKey(t *testing.T) {
+	t.Parallel()
+	for key, named := range map[string]bool{"": false, "arn:aws:kms:ap-northeast-1:123456789012:key/0": true} {
+		s := &service{status: http.StatusOK, answer: "{}", key: key}
+		if err := calls["create"].run(t, s.store()); err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(s.body, "KmsKeyId") != named || !strings.Contains(s.body, key) {
+			t.Errorf("with the key %q %s is sent", key, s.body)
+		}
+		if err := calls["put"].run(t, s.store()); err != nil || strings.Contains(s.body, "KmsKeyId") {
+			t.Errorf("a version is put with %s, %v", s.body, err)
+		}
+	}
 }
 
 func TestWritesAreTriedOnce(t *testing.T) {

@@ -21,7 +21,7 @@ func TestTemplate_OutlivesTheStack(t *testing.T) {
 	var kept []string
 	for name := range resources {
 		deletion, replacement := s.At("Resources", name, "DeletionPolicy"), s.At("Resources", name, "UpdateReplacePolicy")
-		if deletion == nil && replacement == nil {
+		if deletion == nil && replacement == nil || deletion == "Delete" && replacement == "Delete" {
 			continue
 		}
 		kept = append(kept, name)

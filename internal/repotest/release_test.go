@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// heading is a version's in CHANGELOG.md.
-var heading = regexp.MustCompile(`^## \[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d\d-\d\d)$`)
+// changelogHeading is a version's in CHANGELOG.md.
+var changelogHeading = regexp.MustCompile(`^## \[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d\d-\d\d)$`)
 
 // changelogFaults says what in a changelog is not as Keep a Changelog has it, or
 // as a release reads it: the date of the version that VERSION holds is the time of
@@ -23,7 +23,7 @@ func changelogFaults(version, changelog string) (faults []string) {
 	unreleased := 0
 	for line := range strings.Lines(changelog) {
 		line = strings.TrimSuffix(line, "\n")
-		switch m := heading.FindStringSubmatch(line); {
+		switch m := changelogHeading.FindStringSubmatch(line); {
 		case line == "## [Unreleased]":
 			if unreleased++; before != "" {
 				fault("[Unreleased] stands below a version")

@@ -164,7 +164,13 @@ func newMappingCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := mapping.ParseFor(cmp.Or(os.Getenv("HIKYAKU_IDENTITY"), "id"), a[0], source)
+			e := lambdafn.OSEnviron()
+			if user != 0 || f.named("") {
+				if e, err = f.environ(c, "", localstack.Reconcile); err != nil {
+					return err
+				}
+			}
+			m, err := mapping.ParseFor(cmp.Or(e.Vars["HIKYAKU_IDENTITY"], "id"), a[0], source)
 			if err != nil {
 				return err
 			}
@@ -174,10 +180,6 @@ func newMappingCheck() *cobra.Command {
 			}
 			if write {
 				return learnUpdate(c, f, m, user, o)
-			}
-			e, err := f.environ(c, "", localstack.Reconcile)
-			if err != nil {
-				return err
 			}
 			preview, err := previewIn(c.Context(), e, m, user)
 			if err != nil {

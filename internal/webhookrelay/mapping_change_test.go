@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"hikyaku/internal/prove"
 	"hikyaku/internal/webhookrelay/mapping"
 )
 
@@ -70,12 +71,15 @@ func TestRelay_WritesNothingByAnOldMapping(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, guarded %v", name, guarded), func(t *testing.T) {
 				t.Parallel()
 				c := &changing{begin: begin, guarded: guarded}
-				for at := range c.requests(t, -1) {
+				points := c.requests(t, -1)
+				for at := range points {
 					c.requests(t, at)
 				}
-				if guarded != (c.stale == 0) {
-					t.Errorf("%d jobs wrote by the old mapping", c.stale)
+				what, bar := "a mapping published before each request of a job", "0"
+				if !guarded {
+					what, bar = "guard removed: the same, where the instance does not compare", "more than 0"
 				}
+				prove.Figure(t, guarded == (c.stale == 0), what+", "+name, bar, "%d of %d written by the old one", c.stale, points)
 			})
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"hikyaku/pkg/providers/yappli"
@@ -109,8 +108,7 @@ func own(path string, rights os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if link := info.Mode()&(os.ModeSymlink|os.ModeNamedPipe|os.ModeDevice) != 0; link || !ok || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&rights != 0 {
+	if link := info.Mode()&(os.ModeSymlink|os.ModeNamedPipe|os.ModeDevice) != 0; link || !ours(info, rights) {
 		return fmt.Errorf("%s is not trusted: it has to be your own and no link, and others may not write there (mode 0700) or read it (mode 0600). Move it away, or correct that if you know that you left it there", path)
 	}
 	return nil

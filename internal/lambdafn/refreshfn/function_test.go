@@ -382,16 +382,25 @@ func TestNothingSecretLeaves(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	var said strings.Builder
-	say := func(answer string, err error) { _, _ = fmt.Fprintln(&said, answer, err) }
-	say(s.invoke("schedule.json"))
-	for _, kind := range []sandbox.FaultKind{sandbox.Garbage, sandbox.Denied, sandbox.Reset, sandbox.BadGateway} {
-		for _, provider := range providers.Names() {
-			if b, ok := s.Sandboxes[provider].(interface{ Inject(...sandbox.Fault) }); ok {
-				b.Inject(sandbox.Fault{Kind: kind})
-			}
-			say(s.force(provider))
-		}
+	var saying sync.Mutex
+	say := func(answer string, err error) {
+		saying.Lock()
+		defer saying.Unlock()
+		_, _ = fmt.Fprintln(&said, answer, err)
 	}
+	say(s.invoke("schedule.json"))
+	var all sync.WaitGroup
+	for _, provider := range providers.Names() {
+		all.Go(func() {
+			for _, kind := range []sandbox.FaultKind{sandbox.Garbage, sandbox.Denied, sandbox.Reset, sandbox.BadGateway} {
+				if b, ok := s.Sandboxes[provider].(interface{ Inject(...sandbox.Fault) }); ok {
+					b.Inject(sandbox.Fault{Kind: kind})
+				}
+				say(s.force(provider))
+			}
+		})
+	}
+	all.Wait()
 	for file := range files {
 		say(s.invoke(file))
 	}

@@ -119,7 +119,7 @@ func New(o sandbox.Options) *Server {
 
 // ServeHTTP serves a request and posts the webhooks that it fired.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer s.post.flush() //nolint:contextcheck // a webhook outlives the request that fired it
+	defer s.post.flush()
 	if s.BetweenPages != nil && strings.HasPrefix(r.URL.Path, "/api/users.") && r.URL.Query().Get("offset") > "0" {
 		s.BetweenPages(int(s.pages.Add(1)))
 	}

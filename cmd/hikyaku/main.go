@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInvoke(), newLinks(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
 	root.SetFlagErrorFunc(inPlainWords)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	printVisibly(root)

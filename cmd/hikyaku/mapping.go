@@ -90,18 +90,12 @@ func writeNew(c *cobra.Command, file string, source []byte) error {
 		name    string
 		content []byte
 	}{{file, source}, {schema, mapping.Schema()}} {
-		out, err := os.OpenFile(w.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // what it holds is to be read by others
-		switch {
-		case errors.Is(err, os.ErrExist) && w.name == schema:
+		err := create(w.name, string(w.content))
+		if errors.Is(err, os.ErrExist) && w.name == schema {
 			continue
-		case errors.Is(err, os.ErrExist):
-			return fmt.Errorf("%s exists and stays as it is: choose another name for --out", file)
-		case err != nil:
-			return err
 		}
-		_, err = out.Write(w.content)
-		if err = errors.Join(err, out.Close()); err != nil {
-			return errors.Join(err, os.Remove(w.name)) // half a mapping would be in the next one's way
+		if err != nil {
+			return err
 		}
 		say(c.OutOrStdout(), "%s written\n", w.name)
 	}

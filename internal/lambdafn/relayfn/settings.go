@@ -102,7 +102,7 @@ func (s Settings) consent() error {
 	case s.Identity == "id" && s.IdentityPrefix == "" && s.IDIsUniqueID != "yes":
 		return errors.New("HIKYAKU_IDENTITY_PREFIX: empty with the identity id, so that a member whose unique_id happens to be a number would be taken for the user of that number; " +
 			"set a prefix such as ss- (parameter IdentityPrefix), or HIKYAKU_ID_IS_UNIQUE_ID=yes (IdIsUniqueId) if the shop's unique_ids are SuperSaaS ids")
-	case slices.Contains([]string{"email", "name", "phone", "mobile", "field_1", "field_2"}, s.Identity) && s.Editable != "yes":
+	case slices.Contains(tenant.EditableFields(), s.Identity) && s.Editable != "yes":
 		return fmt.Errorf("HIKYAKU_IDENTITY: customers can edit %s, so that who types somebody else's asks for that one's member, and the first who types a new one owns its member; "+
 			"choose id, fk or super_field, or set HIKYAKU_IDENTITY_EDITABLE=yes (parameter IdentityEditable)", s.Identity)
 	}

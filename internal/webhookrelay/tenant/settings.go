@@ -118,6 +118,12 @@ func IdentityFields() []string {
 	return []string{"id", "fk", "name", "email", "phone", "mobile", "field_1", "field_2", "super_field"}
 }
 
+// EditableFields are those of IdentityFields that customers edit: who types another's
+// value asks for that one's member.
+func EditableFields() []string {
+	return []string{"email", "name", "phone", "mobile", "field_1", "field_2"}
+}
+
 // Validate reports a field that is none of IdentityFields.
 func (i Identity) Validate() error {
 	if !slices.Contains(IdentityFields(), i.By) {

@@ -53,7 +53,7 @@ func TestTemplate_WhatTheBucketEnds(t *testing.T) {
 	}
 	slices.Sort(old)
 	if want := []string{
-		"${Prefix}/athena/Enabledmap[Ref:OldVersionDays]", "${Prefix}/exports/Enabledmap[Ref:OldVersionDays]",
+		"${Prefix}/athena/Enabledmap[Ref:OldVersionDays]", "${Prefix}/config/Enabledmap[Ref:OldVersionDays]", "${Prefix}/exports/Enabledmap[Ref:OldVersionDays]",
 		"${Prefix}/known/Enabled1", "${Prefix}/rejects/Enabled1", "${Prefix}/state/Enabled1",
 	}; !equalSpaced(old, want) {
 		t.Errorf("old versions end by %q, want %q", old, want)

@@ -17,11 +17,12 @@ func newRuns() *cobra.Command {
 	var f exportFlags
 	c := &cobra.Command{
 		Use:   "runs DATASET",
-		Short: "List a dataset's runs: complete, accepted, in doubt and unfinished",
+		Short: "List a dataset's runs: complete, accepted, in doubt, unfinished and expired",
 		Long: "Lists the runs that have begun at a place, the oldest first. An unfinished run is being written, or\n" +
 			"died; the trigger of its time, or 'hikyaku export --at', goes on with it. One in doubt has ended without\n" +
 			"being published: the next run asks for all of it again, or 'hikyaku export accept' publishes it. Of one\n" +
-			"that is \"not recorded\" a version published it that knew no doubt.",
+			"that is \"not recorded\" a version published it that knew no doubt. One that is expired has ended, and its\n" +
+			"objects are gone, as they are once their retention is over; its trigger does not make it again.",
 		Example:   "  hikyaku runs shopline/orders --prefix hikyaku --bucket my-bucket\n  hikyaku runs yappli/users --to exports --json",
 		ValidArgs: export.DatasetNames(),
 		Args:      oneKnown,

@@ -27,8 +27,9 @@ func newVerify() *cobra.Command {
 			"have the same SHA-256, first and last id, and hold one JSON object a line; the rejects must be there;\n" +
 			"and the folder must hold nothing else. MANIFEST is an s3:// address, or a file below a directory that\n" +
 			"'hikyaku export --to DIR' wrote: a _manifest.json, or the _doubt.json of a run in doubt. The first line\n" +
-			"says whether the run is complete, accepted, in doubt, or of a version that did not record it. Exits with\n" +
-			"1 if anything is wrong.",
+			"says whether the run is complete, accepted, in doubt, of a version that did not record it, or expired:\n" +
+			"its objects are gone, as they are once their retention is over. Exits with 1 if anything is wrong, or\n" +
+			"gone.",
 		Example: "  hikyaku verify s3://my-lake/shop/exports/shopline/orders/dt=2026-11-22/run=20261122T003000Z/_manifest.json\n" +
 			"  hikyaku verify exports/exports/yappli/users/dt=2026-11-22/run=20261122T003000Z/_manifest.json --json",
 		Args: cobra.ExactArgs(1),
@@ -38,8 +39,15 @@ func newVerify() *cobra.Command {
 				return err
 			}
 			v, err := export.Verify(c.Context(), at.store, at.key)
+			if errors.Is(err, objectstore.ErrNotFound) {
+				v, err = expired(c.Context(), at, err)
+			}
 			if err != nil {
 				return err
+			}
+			if v.State == export.Expired {
+				err := o.print(c, v, func(out io.Writer) error { say(out, "%s\n", v.State); return nil })
+				return errors.Join(err, fmt.Errorf("%s: the run has ended and its objects are gone since: their retention is over, or somebody deleted them. There is nothing to prove", visible(a[0])))
 			}
 			err = o.print(c, v, func(out io.Writer) error { return writeVerdict(out, v) })
 			if err == nil && len(v.Faults) > 0 {
@@ -50,6 +58,16 @@ func newVerify() *cobra.Command {
 	}
 	o.add(c)
 	return c
+}
+
+// expired is the verdict on a run of which only the state knows, or what was found
+// instead of it.
+func expired(ctx context.Context, at location, missing error) (export.Verdict, error) {
+	gone, err := acceptAt(at).HasExpired(ctx, at.key)
+	if err == nil && gone {
+		return export.Verdict{State: export.Expired, Faults: []string{}}, nil
+	}
+	return export.Verdict{}, missing // whoever may not list the state learns no more
 }
 
 func writeVerdict(out io.Writer, v export.Verdict) error {
@@ -74,7 +92,7 @@ func standing(v export.Verdict) string {
 		}
 	case export.InDoubt:
 		return fmt.Sprintf("%s, not published: %s", v.State, details(v.Doubts))
-	case export.Complete, export.Unfinished: // nothing to add
+	case export.Complete, export.Unfinished, export.Expired: // nothing to add
 	case export.NotRecorded:
 		return fmt.Sprintf("%s: a version published the run that did not record whether it was in doubt", v.State)
 	default:

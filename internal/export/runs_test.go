@@ -143,3 +143,41 @@ func TestRuns_SayWhatTheyAreWorth(t *testing.T) {
 		}
 	}
 }
+
+// Once its objects are gone a run is expired: for runs, for verify, and for its
+// trigger, which does not make it again.
+func TestRuns_Expire(t *testing.T) {
+	t.Parallel()
+	for _, kept := range []string{"", "_manifest.json"} { // a manifest may end a day after the parts
+		b := newBench(t, newList(pagination.ByCursor, 45))
+		b.extract(due)
+		key := b.key("_manifest.json")
+		for info, err := range b.store.List(t.Context(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(info.Key, "exports/") && strings.Contains(info.Key, "/run=") && (kept == "" || !strings.HasSuffix(info.Key, kept)) {
+				b.remove(info.Key)
+			}
+		}
+		if kept == "" {
+			runs, err := b.exporter().Runs(t.Context(), b.dataset)
+			if err != nil || len(runs) != 1 || runs[0].State != export.Expired {
+				t.Fatalf("runs are %+v, %v; want one expired", runs, err)
+			}
+			if gone, err := b.exporter().HasExpired(t.Context(), key); err != nil || !gone {
+				t.Errorf("%s has expired: %v, %v", key, gone, err)
+			}
+			if gone, err := b.exporter().HasExpired(t.Context(), strings.Replace(key, "run=", "run=x", 1)); err != nil || gone {
+				t.Errorf("a run that never was has expired: %v, %v", gone, err)
+			}
+		} else if v, err := export.Verify(t.Context(), b.store, key); err != nil || v.State != export.Expired || len(v.Faults) != 0 {
+			t.Errorf("verify: %+v, %v; want expired", v, err)
+		}
+		requests := b.list.requests()
+		b.extract(due)
+		if again := b.list.requests(); again != requests {
+			t.Errorf("the same trigger asked %d times", again-requests)
+		}
+	}
+}

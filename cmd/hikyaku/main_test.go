@@ -43,7 +43,7 @@ import (
 func TestMain(m *testing.M) {
 	// Most of these tests wait, for rates and pauses: more of them than there are
 	// processors run at once.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
 	// Nor need a command that lives for a moment collect its garbage often.
@@ -88,9 +88,24 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "one-json": cmdOneJSON,
+			"exits": cmdExits, "stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "until": cmdUntil, "one-json": cmdOneJSON,
 		},
 	})
+}
+
+// cmdUntil waits until a file has so many lines: "until notes 1".
+func cmdUntil(ts *testscript.TestScript, _ bool, a []string) {
+	lines, err := strconv.Atoi(a[1])
+	ts.Check(err)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(a[0]))
+		if err == nil && bytes.Count(text, []byte("\n")) >= lines {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s does not have %d lines within 20 s: %v\n%s", a[0], lines, err, text)
+		}
+	}
 }
 
 // newStack starts a stack of few records, and returns it with its environment.

@@ -63,7 +63,7 @@ func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
 	name := s.name + "." + operation
 	a.frontend.count(name)
 	fault, _ := a.frontend.faults.Next(name)
-	if !pause(r.Context(), fault.Delay) {
+	if !sandbox.Pause(r.Context(), fault.Delay) {
 		return
 	}
 	switch fault.Kind {

@@ -3,7 +3,6 @@ package awslocal
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // jobs is the work that goes on after the call that began it was answered.
@@ -22,19 +21,4 @@ func newJobs() *jobs {
 // begin runs f until it ends or the local AWS does.
 func (j *jobs) begin(f func(ctx context.Context)) {
 	j.work.Go(func() { f(j.ctx) })
-}
-
-// pause waits for d and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

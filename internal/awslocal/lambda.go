@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"hikyaku/pkg/providers/sandbox"
+
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -320,7 +322,7 @@ func (f *functions) invokeLater(name string, payload []byte) error {
 				wait = f.delays[try]
 				try++
 			}
-			if !pause(ctx, wait) {
+			if !sandbox.Pause(ctx, wait) {
 				return
 			}
 			f.frontend.count(invokeOperation)

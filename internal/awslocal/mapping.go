@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"hikyaku/pkg/providers/sandbox"
+
 	"github.com/aws/aws-lambda-go/events"
 )
 
@@ -58,7 +60,7 @@ func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
 	if err != nil || len(received) == 0 {
 		if err != nil && ctx.Err() == nil { // the queue is gone
 			a.log.WarnContext(ctx, "polling failed", "queue", m.Queue, "err", err)
-			pause(ctx, time.Second)
+			sandbox.Pause(ctx, time.Second)
 		}
 		return
 	}

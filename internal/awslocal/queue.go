@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,11 +74,7 @@ func newQueues(now func() time.Time) *queues {
 
 // send appends a message, or finds the one that it repeats.
 func (q *queue) send(m *message, now time.Time) *message {
-	for key, a := range q.seen {
-		if now.Sub(a.at) >= deduplicationWindow {
-			delete(q.seen, key)
-		}
-	}
+	maps.DeleteFunc(q.seen, func(_ string, a accepted) bool { return now.Sub(a.at) >= deduplicationWindow })
 	key := m.dedup
 	if q.settings.perGroup {
 		key = m.group + "\x00" + m.dedup

@@ -24,34 +24,30 @@ const (
 // Functions lists them in the order in which a stack uses them.
 func Functions() []string { return []string{TokenRefresh, Ingest, Relay, Reconcile, Export} }
 
-// Command returns the folder below functions/ whose binary a function is.
-func Command(function string) string {
-	switch function {
-	case Ingest, Relay, Reconcile:
-		return "webhookrelay"
-	}
-	return function
+// specs are the functions as template.yaml has them.
+var specs = map[string]struct {
+	resource, command, role string
+	timeout                 time.Duration
+	memory                  int
+}{
+	TokenRefresh: {resource: "TokenRefreshFunction", command: "tokenrefresh", timeout: 120 * time.Second, memory: 128},
+	Ingest:       {"WebhookRelayIngestFunction", "webhookrelay", "ingest", 10 * time.Second, 128},
+	Relay:        {"WebhookRelayRelayFunction", "webhookrelay", "relay", 60 * time.Second, 128},
+	Reconcile:    {"WebhookRelayReconcileFunction", "webhookrelay", "reconcile", 600 * time.Second, 256},
+	Export:       {resource: "ExportFunction", command: "export", timeout: 900 * time.Second, memory: 128},
 }
+
+// Command returns the folder below functions/ whose binary a function is.
+func Command(function string) string { return specs[function].command }
 
 // Resource is a function's logical name in template.yaml.
-func Resource(function string) string {
-	return map[string]string{
-		TokenRefresh: "TokenRefreshFunction", Ingest: "WebhookRelayIngestFunction", Relay: "WebhookRelayRelayFunction",
-		Reconcile: "WebhookRelayReconcileFunction", Export: "ExportFunction",
-	}[function]
-}
+func Resource(function string) string { return specs[function].resource }
 
-// Timeout is how long a function may take, as template.yaml has it.
-func Timeout(function string) time.Duration {
-	return map[string]time.Duration{
-		TokenRefresh: 120 * time.Second, Ingest: 10 * time.Second, Relay: 60 * time.Second, Reconcile: 600 * time.Second, Export: 900 * time.Second,
-	}[function]
-}
+// Timeout is how long a function may take.
+func Timeout(function string) time.Duration { return specs[function].timeout }
 
-// Memory is what a function has, in MiB, as template.yaml has it.
-func Memory(function string) int {
-	return map[string]int{TokenRefresh: 128, Ingest: 128, Relay: 128, Reconcile: 256, Export: 128}[function]
-}
+// Memory is what a function has, in MiB.
+func Memory(function string) int { return specs[function].memory }
 
 // Aliases are the further qualifiers of a function, as template.yaml has them.
 func Aliases(function string) []string {
@@ -64,24 +60,21 @@ func Aliases(function string) []string {
 // own are the variables of one function, beside the common ones.
 func (s *Stack) own(function string) map[string]string {
 	rate := fmt.Sprint(s.rate())
+	switch function {
+	case TokenRefresh:
+		return nil
+	case Export:
+		return s.ownExport(rate)
+	}
 	relay := map[string]string{
-		"HIKYAKU_QUEUE_URL": s.queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": s.dead,
+		"HIKYAKU_ROLE": specs[function].role, "HIKYAKU_QUEUE_URL": s.queue, "HIKYAKU_DEAD_LETTER_QUEUE_URL": s.dead,
 		"HIKYAKU_MAPPING_FILE": s.options.Mapping, "HIKYAKU_RELAY": "write", "HIKYAKU_ID_IS_UNIQUE_ID": "yes",
 		"HIKYAKU_SUPERSAAS_RATE": rate, "HIKYAKU_YAPPLI_RATE": rate,
 		"HIKYAKU_SUPERSAAS_SHARE": "0.3", "HIKYAKU_YAPPLI_SHARE": "0.3",
 		"HIKYAKU_LIST_LAG": "1s",
 	}
-	switch function {
-	case Ingest:
-		relay["HIKYAKU_ROLE"] = "ingest"
-	case Relay:
-		relay["HIKYAKU_ROLE"] = "relay"
-	case Reconcile:
-		relay["HIKYAKU_ROLE"], relay["HIKYAKU_WEBHOOK_URL"] = "reconcile", s.Webhook
-	case Export:
-		return s.ownExport(rate)
-	default:
-		return nil
+	if function == Reconcile {
+		relay["HIKYAKU_WEBHOOK_URL"] = s.Webhook
 	}
 	return relay
 }

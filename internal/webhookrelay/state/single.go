@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"hikyaku/internal/objectstore"
@@ -84,11 +85,7 @@ type disablings struct {
 func (s Disabling) Allow(ctx context.Context, user int64, most int, now time.Time) (bool, error) {
 	allowed := false
 	err := update(ctx, s.documents, func(d *disablings) bool {
-		for u, at := range d.Recent {
-			if now.Sub(at) >= disablingWindow {
-				delete(d.Recent, u)
-			}
-		}
+		maps.DeleteFunc(d.Recent, func(_ int64, at time.Time) bool { return now.Sub(at) >= disablingWindow })
 		_, counted := d.Recent[user]
 		if !counted && len(d.Recent) >= most {
 			d.Stopped = true

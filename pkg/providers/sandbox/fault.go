@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -179,16 +180,17 @@ func (s *Server) delay(f Fault) time.Duration {
 	return d + f.Delay
 }
 
-func wait(r *http.Request, d time.Duration) {
-	if d <= 0 {
-		return
+// Pause waits for d and reports whether ctx is still alive.
+func Pause(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-r.Context().Done():
-	case <-timer.C:
-	}
+	return ctx.Err() == nil
 }
 
 // cut ends a connection as a failing network would. Both net/http and

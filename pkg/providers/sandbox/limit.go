@@ -1,6 +1,9 @@
 package sandbox
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A limiter is the account's limit of requests. It counts those of the last
 // period, or, as a bucket, lets a second's worth through at once and refills
@@ -27,14 +30,8 @@ func (l *limiter) allow(now time.Time) bool {
 	case l.bucket:
 		return l.drain(now)
 	}
-	kept := l.window[:0]
-	for _, t := range l.window {
-		if now.Sub(t) < l.period {
-			kept = append(kept, t)
-		}
-	}
-	l.window = kept
-	if float64(len(kept)+1) > l.most()+float64(l.spare) {
+	l.window = slices.DeleteFunc(l.window, func(t time.Time) bool { return now.Sub(t) >= l.period })
+	if float64(len(l.window)+1) > l.most()+float64(l.spare) {
 		return false
 	}
 	l.window = append(l.window, now)

@@ -152,7 +152,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h Handler) {
 	request := readRequest(s.provider, route, r)
 	fault := s.admit(route)
-	wait(r, s.delay(fault))
+	Pause(r.Context(), s.delay(fault))
 	answer := httptest.NewRecorder()
 	answer.Body.Grow(512)
 	if fault.happensFirst() {

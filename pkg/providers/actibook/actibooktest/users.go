@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -86,11 +87,7 @@ func (s *Server) Delete(id int) (found bool) {
 		at := slices.IndexFunc(s.users, func(u user) bool { return u.id == id })
 		if found = at >= 0; found {
 			s.users = slices.Delete(s.users, at, at+1)
-			for key, owner := range s.byKey {
-				if owner == id {
-					delete(s.byKey, key)
-				}
-			}
+			maps.DeleteFunc(s.byKey, func(_ string, owner int) bool { return owner == id })
 		}
 	})
 	return found

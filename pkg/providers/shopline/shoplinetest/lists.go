@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -264,11 +265,7 @@ func project(raw json.RawMessage, names []string) json.RawMessage {
 	}
 	var record map[string]json.RawMessage
 	_ = json.Unmarshal(raw, &record) // an object, or it would have no id
-	for name := range record {
-		if !slices.Contains(names, name) {
-			delete(record, name)
-		}
-	}
+	maps.DeleteFunc(record, func(name string, _ json.RawMessage) bool { return !slices.Contains(names, name) })
 	return sandbox.Record(record)
 }
 

@@ -1,6 +1,8 @@
 package supersaastest
 
 import (
+	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -106,11 +108,9 @@ func (s *Server) Deliveries() []Delivery {
 // event at its end.
 func payload(raw []byte, event string, order []string, leaveOut ...string) []byte {
 	o := parseObject(raw)
-	for name, value := range o {
-		if name != "fk" && (string(value) == "null" || string(value) == `""`) {
-			delete(o, name)
-		}
-	}
+	maps.DeleteFunc(o, func(name string, value json.RawMessage) bool {
+		return name != "fk" && (string(value) == "null" || string(value) == `""`)
+	})
 	for _, name := range leaveOut {
 		delete(o, name)
 	}

@@ -2,6 +2,7 @@ package supersaastest
 
 import (
 	"encoding/json"
+	"maps"
 )
 
 // FormID is the account's one stand-alone form.
@@ -49,11 +50,7 @@ func (e *Editor) AddUser(fields map[string]any) (id int64) {
 		if s.users.byName[textOf(o["name"])] != nil || s.users.byFK[fk] != nil {
 			return
 		}
-		for name, value := range o {
-			if value == nil {
-				delete(o, name)
-			}
-		}
+		maps.DeleteFunc(o, func(_ string, value json.RawMessage) bool { return value == nil })
 		u := s.users.add(fk, o)
 		id = u.id
 		s.hooks.fireUser(&s.users, u, "new", e.fires)

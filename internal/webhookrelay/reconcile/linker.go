@@ -129,7 +129,7 @@ func (r linker) noteRow(ctx context.Context, rec *record) error {
 	case errors.Is(err, providers.ErrNotFound), err == nil && m.UniqueID == "":
 		return nil
 	case errors.Is(err, providers.ErrMalformed), errors.Is(err, providers.ErrInvalid): // one odd member stops nobody
-		r.Log.WarnContext(ctx, "linked member is not readable and not in the list", "run", r.at.Run, "user_id", rec.id, "err", err)
+		r.Log.WarnContext(ctx, "linked member not readable, and not in the list", "run", r.at.Run, "user_id", rec.id, "err", err)
 		return nil
 	case err != nil: // no member can be asked for now
 		return err

@@ -39,17 +39,13 @@ func newVerify() *cobra.Command {
 				return err
 			}
 			v, err := export.Verify(c.Context(), at.store, at.key)
-			if errors.Is(err, objectstore.ErrNotFound) {
-				v, err = expired(c.Context(), at, err)
-			}
 			if err != nil {
 				return err
 			}
-			if v.State == export.Expired {
-				err := o.print(c, v, func(out io.Writer) error { say(out, "%s\n", v.State); return nil })
-				return errors.Join(err, fmt.Errorf("%s: the run has ended and its objects are gone since: their retention is over, or somebody deleted them. There is nothing to prove", visible(a[0])))
-			}
 			err = o.print(c, v, func(out io.Writer) error { return writeVerdict(out, v) })
+			if err == nil && v.State == export.Expired {
+				err = fmt.Errorf("%s: the run has expired, so there is nothing to prove", visible(a[0]))
+			}
 			if err == nil && len(v.Faults) > 0 {
 				err = fmt.Errorf("%s: %s found; run the export of that time again under another --at", a[0], count(len(v.Faults), "fault"))
 			}
@@ -60,20 +56,14 @@ func newVerify() *cobra.Command {
 	return c
 }
 
-// expired is the verdict on a run of which only the state knows, or what was found
-// instead of it.
-func expired(ctx context.Context, at location, missing error) (export.Verdict, error) {
-	gone, err := acceptAt(at).HasExpired(ctx, at.key)
-	if err == nil && gone {
-		return export.Verdict{State: export.Expired, Faults: []string{}}, nil
-	}
-	return export.Verdict{}, missing // whoever may not list the state learns no more
-}
-
 func writeVerdict(out io.Writer, v export.Verdict) error {
 	_, _ = fmt.Fprintln(out, visible(standing(v)))
 	for _, fault := range v.Faults {
 		_, _ = fmt.Fprintln(out, visible(fault))
+	}
+	if v.State == export.Expired {
+		_, err := fmt.Fprintf(out, "published with %s and %s\n", count(v.Parts, "part"), count(v.Rows, "row"))
+		return err
 	}
 	verdict := "proved"
 	if len(v.Faults) > 0 {
@@ -92,7 +82,9 @@ func standing(v export.Verdict) string {
 		}
 	case export.InDoubt:
 		return fmt.Sprintf("%s, not published: %s", v.State, details(v.Doubts))
-	case export.Complete, export.Unfinished, export.Expired: // nothing to add
+	case export.Complete, export.Unfinished: // nothing to add
+	case export.Expired:
+		return fmt.Sprintf("%s: nothing of it is left after the days for which the bucket keeps exports (ExportRetentionDays)", v.State)
 	case export.NotRecorded:
 		return fmt.Sprintf("%s: a version published the run that did not record whether it was in doubt", v.State)
 	default:

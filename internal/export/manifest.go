@@ -28,7 +28,7 @@ const (
 	InDoubt     State = "in doubt"     // all rows are stored, nothing is published
 	NotRecorded State = "not recorded" // published by a version that knew no doubt
 	Unfinished  State = "unfinished"   // rows are still to come
-	Expired     State = "expired"      // it has ended, and its objects are gone by now: their retention is over
+	Expired     State = "expired"      // was published; the bucket has ended its objects since
 )
 
 // A Manifest says what a published run holds, or one in doubt.

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,7 @@ import (
 // Runs returns the runs of a dataset that have begun, the oldest scheduled
 // time first: the last answer of one that has ended, published or in doubt, and
 // Planned with what is known of the others. It reads one object for each run,
-// and what lies in the folders of those that have not ended; it writes nothing.
+// and what lies in its folder; it writes nothing.
 func (e *Exporter) Runs(ctx context.Context, d Dataset) ([]Answer, error) {
 	begun, err := e.history(d).begun(ctx, "", "")
 	if err != nil {
@@ -24,53 +23,15 @@ func (e *Exporter) Runs(ctx context.Context, d Dataset) ([]Answer, error) {
 	runs := []Answer{}
 	for _, run := range begun {
 		answer, err := e.Plan(ctx, run)
-		if err == nil {
-			err = e.age(ctx, &answer)
-		}
 		if err != nil {
+			return nil, err
+		}
+		if err := e.worth(ctx, &answer); err != nil {
 			return nil, err
 		}
 		runs = append(runs, answer)
 	}
 	return runs, nil
-}
-
-// age marks a run as expired that has ended with a manifest which is there no more.
-// What the run's lease knows of it outlives its objects, so that it is not made again.
-func (e *Exporter) age(ctx context.Context, a *Answer) error {
-	key := cmp.Or(a.Manifest, a.Doubt)
-	if key == "" {
-		return nil
-	}
-	_, err := e.seams.Store.Head(ctx, key)
-	if errors.Is(err, objectstore.ErrNotFound) {
-		a.State = Expired
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("looking for %s: %w", key, err)
-	}
-	return nil
-}
-
-// HasExpired reports whether the run that ended with a manifest under this key has
-// expired.
-func (e *Exporter) HasExpired(ctx context.Context, key string) (bool, error) {
-	for _, d := range Datasets() {
-		if !strings.Contains(key, "/"+d.String()+"/") {
-			continue
-		}
-		runs, err := e.Runs(ctx, d)
-		if err != nil {
-			return false, err
-		}
-		for _, a := range runs {
-			if a.State == Expired && cmp.Or(a.Manifest, a.Doubt) == key {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }
 
 // countStored counts the parts of a run that has not ended, whatever settings it

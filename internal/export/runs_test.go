@@ -2,11 +2,13 @@ package export_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pagination"
 )
 
@@ -144,40 +146,52 @@ func TestRuns_SayWhatTheyAreWorth(t *testing.T) {
 	}
 }
 
-// Once its objects are gone a run is expired: for runs, for verify, and for its
-// trigger, which does not make it again.
-func TestRuns_Expire(t *testing.T) {
+// A run whose objects the bucket has ended is expired, neither damaged nor unknown, and
+// the same trigger does not make it again. One that lost a part of them is not expired.
+func TestRuns_ExpireWithTheirObjects(t *testing.T) {
 	t.Parallel()
-	for _, kept := range []string{"", "_manifest.json"} { // a manifest may end a day after the parts
-		b := newBench(t, newList(pagination.ByCursor, 45))
-		b.extract(due)
-		key := b.key("_manifest.json")
-		for info, err := range b.store.List(t.Context(), "", "") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(info.Key, "exports/") && strings.Contains(info.Key, "/run=") && (kept == "" || !strings.HasSuffix(info.Key, kept)) {
-				b.remove(info.Key)
-			}
-		}
-		if kept == "" {
-			runs, err := b.exporter().Runs(t.Context(), b.dataset)
-			if err != nil || len(runs) != 1 || runs[0].State != export.Expired {
-				t.Fatalf("runs are %+v, %v; want one expired", runs, err)
-			}
-			if gone, err := b.exporter().HasExpired(t.Context(), key); err != nil || !gone {
-				t.Errorf("%s has expired: %v, %v", key, gone, err)
-			}
-			if gone, err := b.exporter().HasExpired(t.Context(), strings.Replace(key, "run=", "run=x", 1)); err != nil || gone {
-				t.Errorf("a run that never was has expired: %v, %v", gone, err)
-			}
-		} else if v, err := export.Verify(t.Context(), b.store, key); err != nil || v.State != export.Expired || len(v.Faults) != 0 {
-			t.Errorf("verify: %+v, %v; want expired", v, err)
-		}
-		requests := b.list.requests()
-		b.extract(due)
-		if again := b.list.requests(); again != requests {
-			t.Errorf("the same trigger asked %d times", again-requests)
-		}
+	b := newBench(t, newList(pagination.ByCursor, 45))
+	a := b.extract(due)
+	later := b.extract(due.Add(time.Minute))
+	m := b.manifest(a.Manifest)
+	b.remove(a.Manifest)
+	if v, err := export.Verify(t.Context(), b.store, a.Manifest); !errors.Is(err, objectstore.ErrNotFound) {
+		t.Errorf("without its manifest the run is %q, %v", v.State, err)
+	}
+	for _, p := range m.Parts {
+		b.remove(p.Key)
+	}
+	v, err := export.Verify(t.Context(), b.store, a.Manifest)
+	if err != nil || v.State != export.Expired || v.Rows != m.Rows || v.Parts != len(m.Parts) || len(v.Faults) > 0 {
+		t.Errorf("verdict %+v, %v", v, err)
+	}
+	runs, err := b.exporter().Runs(t.Context(), b.dataset)
+	if err != nil || len(runs) != 2 || runs[0].State != export.Expired || runs[1].State != export.Complete {
+		t.Errorf("runs %+v, %v", runs, err)
+	}
+	opened := b.opened.Load()
+	if again := b.extract(due); again.Status != export.Done || again.Manifest != a.Manifest || b.opened.Load() != opened || !b.absent(a.Manifest) {
+		t.Errorf("the same trigger answers %+v, and asks the provider", again)
+	}
+	unknown := strings.Replace(later.Manifest, "run=2026", "run=2025", 1)
+	if v, err := export.Verify(t.Context(), b.store, unknown); !errors.Is(err, objectstore.ErrNotFound) {
+		t.Errorf("a run that never was is %q, %v", v.State, err)
+	}
+	if v, err := export.Verify(t.Context(), b.store, later.Manifest); err != nil || v.State != export.Complete {
+		t.Errorf("the other run is %q, %v", v.State, err)
+	}
+}
+
+// A manifest may end a day after the parts, which were stored before it.
+func TestVerify_PartsExpireFirst(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, newList(pagination.ByCursor, 45))
+	b.extract(due)
+	key := b.key("_manifest.json")
+	for _, p := range b.manifest(key).Parts {
+		b.remove(p.Key)
+	}
+	if v, err := export.Verify(t.Context(), b.store, key); err != nil || v.State != export.Expired || len(v.Faults) != 0 {
+		t.Errorf("verify: %+v, %v; want expired", v, err)
 	}
 }

@@ -41,7 +41,7 @@ const (
 func Verify(ctx context.Context, store objectstore.Store, key string) (Verdict, error) {
 	m, err := ReadManifest(ctx, store, key)
 	if err != nil {
-		return Verdict{}, err
+		return expired(ctx, store, key, err)
 	}
 	v := &verifier{store: store, Verdict: Verdict{State: standing(m), Doubts: m.Doubts, Accepted: m.Accepted, Manifest: m, Faults: []string{}}}
 	d, err := FindDataset(m.Provider + "/" + m.Dataset)

@@ -45,6 +45,8 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 	switch {
 	case place.Stack != "" && vars != "":
 		return lambdafn.Environ{}, &usageError{errors.New("--stack and --env-vars: give one of the two, for each says with which settings the command works")}
+	case place.Stack != "" && place.Prefix+place.Bucket != "":
+		return lambdafn.Environ{}, &usageError{errors.New("--stack knows prefix and bucket: give it alone, or --prefix and --bucket in its place")}
 	case vars == "" && place.Prefix+place.Bucket == "":
 		place.Stack = cmp.Or(place.Stack, os.Getenv("HIKYAKU_STACK"))
 	}

@@ -8,12 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"hikyaku/internal/lambdafn"
 )
+
+// own begins the names of the functions' settings, but those that Lambda sets.
+const own = "HIKYAKU_"
 
 // Settings are what a command needs to find a stack.
 type Settings struct{ lambdafn.Common }
@@ -55,6 +59,9 @@ func (p Place) Environ(ctx context.Context, function string) (Opened, error) {
 		if err != nil {
 			return o, err
 		}
+		// What the function does not set has its default there. A variable of this
+		// shell may be of another stack.
+		maps.DeleteFunc(o.Vars, func(key, _ string) bool { return strings.HasPrefix(key, own) })
 		maps.Copy(o.Vars, settings)
 	}
 	for name, value := range map[string]string{

@@ -80,7 +80,7 @@ func (s *Stack) Settings(ctx context.Context, function string) (map[string]strin
 			return nil, fmt.Errorf("reading the settings of %s: %s", name, aws.ToString(fault.Message))
 		}
 		for key, value := range shown.Environment.Variables {
-			if strings.HasPrefix(key, "HIKYAKU_") {
+			if strings.HasPrefix(key, own) {
 				settings[key] = value
 			}
 		}

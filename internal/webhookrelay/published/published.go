@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/webhookrelay/mapping"
@@ -27,6 +28,7 @@ const (
 	file     = ".yaml"
 	mostFile = 1 << 20 // a mapping is refused by its parser from a quarter of that
 	mostLog  = 500     // entries that the pointer keeps
+	mostWhy  = 200     // characters of a reason: the pointer with all its entries stays readable
 )
 
 // ErrNothingBefore says that an undo has nothing to go back to.
@@ -68,11 +70,12 @@ func (l Log) Current() (e Entry, ok bool) {
 func (l Log) Before() (e Entry, ok bool) {
 	var put []Entry // those not taken back
 	for _, e := range l.Entries {
-		switch {
-		case !e.Undo:
+		if e.Undo {
+			put = put[:max(0, len(put)-1)]
+		}
+		// What an undo went back to may be no longer among the entries that are kept.
+		if !e.Undo || len(put) == 0 || put[len(put)-1].Digest != e.Digest {
 			put = append(put, e)
-		case len(put) > 1:
-			put = put[:len(put)-1]
 		}
 	}
 	if len(put) < 2 {
@@ -105,19 +108,27 @@ func (s Store) Log(ctx context.Context) (Log, error) {
 // Source reads the file of a mapping, and refuses one that is not what its name
 // says.
 func (s Store) Source(ctx context.Context, digest string) ([]byte, error) {
-	_, body, err := s.Objects.Get(ctx, s.key(digest))
+	source, _, err := s.source(ctx, digest)
+	return source, err
+}
+
+// errContent: a file is not the one that its name says.
+var errContent = errors.New("its content has another digest than its name; publish the mapping again with 'hikyaku mapping put FILE'")
+
+// source is Source, and also says which version of the object it has read.
+func (s Store) source(ctx context.Context, digest string) (source []byte, etag string, err error) {
+	info, body, err := s.Objects.Get(ctx, s.key(digest))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", s.key(digest), err)
+		return nil, "", fmt.Errorf("reading %s: %w", s.key(digest), err)
 	}
 	defer func() { _ = body.Close() }()
-	source, err := io.ReadAll(io.LimitReader(body, mostFile))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", s.key(digest), err)
+	if source, err = io.ReadAll(io.LimitReader(body, mostFile)); err != nil {
+		return nil, "", fmt.Errorf("reading %s: %w", s.key(digest), err)
 	}
 	if mapping.DigestOf(source) != digest {
-		return nil, fmt.Errorf("reading %s: its content has another digest than its name; publish the mapping again with 'hikyaku mapping put FILE'", s.key(digest))
+		return nil, info.ETag, fmt.Errorf("reading %s: %w", s.key(digest), errContent)
 	}
-	return source, nil
+	return source, info.ETag, nil
 }
 
 // everPublished reports whether a mapping lies in the folder: then a pointer that
@@ -135,30 +146,64 @@ func (s Store) everPublished(ctx context.Context) (bool, error) {
 }
 
 // Put publishes a mapping, if the log is still as it was read. Its file is stored
-// before the pointer names it, and after a pointer exists.
+// before the pointer names it, and after a pointer exists. Where the pointer was
+// lost, it is made with the entry: an empty one would say that the packaged
+// mapping counts again.
 func (s Store) Put(ctx context.Context, from Log, source []byte, e Entry) error {
-	var err error
+	if err := e.check(); err != nil {
+		return err
+	}
 	if !from.document.Exists() {
-		if from.document, err = from.document.Replace(ctx, s.Objects, data{}); err != nil {
-			return changed(err)
+		ever, err := s.everPublished(ctx)
+		if err != nil {
+			return err
+		}
+		if !ever {
+			if from.document, err = from.document.Replace(ctx, s.Objects, data{}); err != nil {
+				return changed(err)
+			}
 		}
 	}
 	e.Digest = mapping.DigestOf(source)
-	_, err = s.Objects.Put(ctx, objectstore.Object{
-		Key: s.key(e.Digest), Body: bytes.NewReader(source), Size: int64(len(source)), ContentType: "application/yaml",
-		Condition: objectstore.Condition{Absent: true}, SHA256: e.Digest,
-	})
-	if errors.Is(err, objectstore.ErrConflict) {
-		_, err = s.Source(ctx, e.Digest) // it is there already
-	}
-	if err != nil {
+	if err := s.store(ctx, e.Digest, source); err != nil {
 		return err
 	}
 	return s.append(ctx, from, e)
 }
 
+// store makes the file of a mapping, or makes it good.
+func (s Store) store(ctx context.Context, digest string, source []byte) error {
+	object := objectstore.Object{
+		Key: s.key(digest), Size: int64(len(source)), ContentType: "application/yaml",
+		Condition: objectstore.Condition{Absent: true}, SHA256: digest,
+	}
+	object.Body = bytes.NewReader(source)
+	_, err := s.Objects.Put(ctx, object)
+	if !errors.Is(err, objectstore.ErrConflict) {
+		return err
+	}
+	_, etag, err := s.source(ctx, digest) // it is there already
+	if !errors.Is(err, errContent) {
+		return err
+	}
+	object.Body, object.Condition = bytes.NewReader(source), objectstore.Condition{ETag: etag}
+	_, err = s.Objects.Put(ctx, object)
+	return err
+}
+
+// check refuses an entry with which the pointer could grow until nobody reads it.
+func (e Entry) check() error {
+	if utf8.RuneCountInString(e.Why) > mostWhy {
+		return fmt.Errorf("the reason has more than %d characters", mostWhy)
+	}
+	return nil
+}
+
 // Undo lets the mapping count again that counted before the current one.
 func (s Store) Undo(ctx context.Context, from Log, e Entry) (Entry, error) {
+	if err := e.check(); err != nil {
+		return e, err
+	}
 	before, ok := from.Before()
 	if !ok {
 		return e, ErrNothingBefore

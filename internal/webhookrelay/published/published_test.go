@@ -222,6 +222,65 @@ func TestUndo_GoesBackOneByOne(t *testing.T) {
 	wantMapping(t, s.reader(s.objects), "", first)
 }
 
+// The log keeps its last entries only. What an undo went back to may be older than
+// these; what it took back does not come again.
+func TestBefore_OfALogThatWasCut(t *testing.T) {
+	log := published.Log{Entries: []published.Entry{{Digest: "taken back"}, {Digest: "older", Undo: true}, {Digest: "newest"}}}
+	if e, ok := log.Before(); !ok || e.Digest != "older" {
+		t.Errorf("before is %q, want the one that the undo went back to", e.Digest)
+	}
+	log.Entries = log.Entries[1:]
+	if e, ok := log.Before(); !ok || e.Digest != "older" {
+		t.Errorf("before is %q, want the one that the undo went back to", e.Digest)
+	}
+}
+
+// A mapping of which the file was lost or spoiled is good again when it is
+// published again, as the function's message says.
+func TestPut_AgainMakesTheFileGood(t *testing.T) {
+	file := "shop/config/mapping/" + mapping.DigestOf(first) + ".yaml"
+	for name, spoil := range map[string]func(*shop) error{
+		"gone": func(s *shop) error { return s.objects.Delete(context.Background(), file) },
+		"other bytes": func(s *shop) error {
+			_, err := s.objects.Put(context.Background(), objectstore.Object{Key: file, Body: strings.NewReader("column01: fk\n"), Size: 13})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			if err := errors.Join(s.put(t.Context(), s.objects, first), spoil(s), s.put(t.Context(), s.objects, first)); err != nil {
+				t.Fatal(err)
+			}
+			wantMapping(t, s.reader(s.objects), "", first)
+		})
+	}
+}
+
+// Reasons of any length cannot make the pointer larger than its readers read.
+func TestPut_RefusesALongReason(t *testing.T) {
+	s := newShop(t)
+	store := s.store(s.objects)
+	for range 2 {
+		log, err := store.Log(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Put(t.Context(), log, first, published.Entry{At: s.now, Why: strings.Repeat("x", 1<<20)}); err == nil || !strings.Contains(err.Error(), "reason") {
+			t.Fatalf("%v, want a refusal", err)
+		}
+	}
+	for range 501 {
+		log, err := store.Log(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Put(t.Context(), log, first, published.Entry{At: s.now, By: strings.Repeat("u", 64), Why: strings.Repeat("\x01", 200)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantMapping(t, s.reader(s.objects), "", first)
+}
+
 func TestPut_OneOfTwoAtOnceIsTold(t *testing.T) {
 	s := newShop(t)
 	store := s.store(s.objects)
@@ -238,6 +297,36 @@ func TestPut_OneOfTwoAtOnceIsTold(t *testing.T) {
 			t.Fatalf("%v, want a conflict", err)
 		}
 	}
+}
+
+// Where the pointer was lost, no way to die in 'mapping put' brings the packaged
+// mapping back.
+func TestPut_DiesAnywhereAfterThePointerWasLost(t *testing.T) {
+	crash.Enumerate(t, crash.Scenario[*shop]{
+		Setup: func(t testing.TB) *shop {
+			s := newShop(t)
+			if err := errors.Join(s.put(context.Background(), s.objects, first), s.objects.Delete(context.Background(), "shop/config/mapping/pointer")); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		Run: func(ctx context.Context, p *crash.Process, s *shop) error {
+			return s.put(ctx, p.Objects(s.objects), second)
+		},
+		Recover: func(ctx context.Context, p *crash.Process, s *shop) error {
+			if m, err := s.reader(s.objects).Current(context.Background(), ""); err == nil && m.Digest() != mapping.DigestOf(second) {
+				return fmt.Errorf("a new instance works by %s", m.Digest())
+			}
+			return s.put(ctx, p.Objects(s.objects), second)
+		},
+		Check: func(s *shop, _ crash.Outcome) error {
+			m, err := s.reader(s.objects).Current(context.Background(), "")
+			if err != nil || m.Digest() != mapping.DigestOf(second) {
+				return fmt.Errorf("after all: %v, %w", m, err)
+			}
+			return nil
+		},
+	})
 }
 
 // Wherever 'mapping put' dies, an instance that starts then, and one that was

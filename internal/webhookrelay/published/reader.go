@@ -52,7 +52,7 @@ func (r *Reader) Current(ctx context.Context, told string) (*mapping.Mapping, er
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	other := r.held != nil && told != "" && told != r.held.ShortDigest()
-	now := r.Now()
+	now := r.Now().Round(0) // without its monotonic reading, which may stand still while the process is frozen
 	if r.held == nil || now.Sub(r.looked) >= lookAgain || other && (told != r.told || r.failed != nil) {
 		m, err := r.look(ctx)
 		if err == nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,7 +73,9 @@ func (p *publication) prepare(c *cobra.Command, name string, source func(publish
 	}
 	current, ok := plan.log.Current()
 	if ok && current.Digest == m.Digest() {
-		return plan, m, nil
+		if _, err := plan.store.Source(c.Context(), current.Digest); err == nil {
+			return plan, m, nil
+		} // else no instance that starts can read it: it is to be published again
 	}
 	var old *mapping.Mapping
 	if ok {
@@ -147,11 +148,16 @@ func describe(plan publishPlan) string {
 	return b.String()
 }
 
-// done asks for a reconcile and says what was published.
-func (p *publication) done(c *cobra.Command, plan publishPlan, e published.Entry, sentence string) error {
-	// An interruption would only leave the members as they are for longer.
-	if err := plan.tenant.State.Wanted.Ask(context.WithoutCancel(c.Context()), time.Now()); err != nil {
-		return fmt.Errorf("the mapping %s is published, but no reconcile is asked for: start ReconcileLoop: %w", e.Short(), err)
+// publish lets a mapping count, and asks for a reconcile before: were it asked for
+// afterwards, a command that died between the two would leave the members as they are.
+// Only one that begins once no instance works by the former mapping answers it.
+func (p *publication) publish(c *cobra.Command, plan publishPlan, change func() (published.Entry, error), sentence string) error {
+	if err := plan.tenant.State.Wanted.AskAfter(c.Context(), time.Now().Add(published.Settled)); err != nil {
+		return fmt.Errorf("asking for a reconcile, without which nothing is published: %w", err)
+	}
+	e, err := change()
+	if err != nil {
+		return fmt.Errorf("publishing the mapping: %w", err)
 	}
 	return p.say(c, publishedAnswer{e.Digest, &plan.change}, "%s %s counts now. The relay works by it within a minute; a reconcile is asked for, and its schedule starts it.", sentence, e.Short())
 }
@@ -191,12 +197,11 @@ func newMappingPut() *cobra.Command {
 			if err := p.agreed(c, plan, "This publishes "+visible(a[0])+"."); err != nil {
 				return err
 			}
-			e := p.entry()
-			e.Digest = m.Digest()
-			if err := plan.store.Put(c.Context(), plan.log, source, e); err != nil {
-				return fmt.Errorf("publishing the mapping: %w", err)
-			}
-			return p.done(c, plan, e, "Mapping")
+			return p.publish(c, plan, func() (published.Entry, error) {
+				e := p.entry()
+				e.Digest = m.Digest()
+				return e, plan.store.Put(c.Context(), plan.log, source, e)
+			}, "Mapping")
 		},
 	}
 	p.add(c)
@@ -229,11 +234,9 @@ func newMappingUndo() *cobra.Command {
 			if err := p.agreed(c, plan, "This takes the last mapping back, to "+m.ShortDigest()+"."); err != nil {
 				return err
 			}
-			e, err := plan.store.Undo(c.Context(), plan.log, p.entry())
-			if err != nil {
-				return fmt.Errorf("taking the mapping back: %w", err)
-			}
-			return p.done(c, plan, e, "Taken back: mapping")
+			return p.publish(c, plan, func() (published.Entry, error) {
+				return plan.store.Undo(c.Context(), plan.log, p.entry())
+			}, "Taken back: mapping")
 		},
 	}
 	p.add(c)

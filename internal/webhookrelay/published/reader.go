@@ -14,6 +14,11 @@ import (
 // lookAgain is how long a look at the pointer counts.
 const lookAgain = time.Minute
 
+// Settled is when, after a mapping was published, no instance writes by the former
+// one any more and lists show what was written by it: the last look counts for a
+// minute, a job takes up to 90 s, and a list may lag by two minutes.
+const Settled = 5 * time.Minute
+
 // errLost: the packaged mapping counts only until one was published. It is of an
 // older day, so it must not come back by itself.
 var errLost = errors.New("a mapping was published here, but the document that names it is gone: publish the right one with 'hikyaku mapping put FILE'")

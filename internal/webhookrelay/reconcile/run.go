@@ -355,7 +355,7 @@ func (r *run) phases(ctx context.Context) error {
 
 // finish ends the run: what the relay asked for before it began is answered.
 func (r *run) finish(ctx context.Context) error {
-	if err := r.State.Wanted.Answer(ctx, r.at.Began); err != nil {
+	if err := r.State.Wanted.Answer(ctx, r.at.Began, r.Now()); err != nil {
 		return err
 	}
 	if err := r.lease.Release(ctx, nil); err != nil {

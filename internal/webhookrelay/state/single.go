@@ -58,10 +58,26 @@ func (s Wanted) Ask(ctx context.Context, now time.Time) error {
 	})
 }
 
-// Answer takes back what was asked for before a reconcile began.
-func (s Wanted) Answer(ctx context.Context, began time.Time) error {
+// AskAfter asks for a reconcile that begins after a time, whatever was asked for
+// before: a run that is under way by then does not answer it.
+func (s Wanted) AskAfter(ctx context.Context, after time.Time) error {
 	return update(ctx, s.documents, func(w *wanted) bool {
-		answered := !w.Since.IsZero() && w.Since.Before(began)
+		if !w.Since.Before(after) {
+			return false
+		}
+		w.Since = after.UTC()
+		return true
+	})
+}
+
+// furthest is how far ahead a reconcile may be asked for. What lies further comes from
+// a clock that is wrong, and would be asked for again and again until then.
+const furthest = 10 * time.Minute
+
+// Answer takes back what was asked for before a reconcile began, which has ended now.
+func (s Wanted) Answer(ctx context.Context, began, now time.Time) error {
+	return update(ctx, s.documents, func(w *wanted) bool {
+		answered := !w.Since.IsZero() && (w.Since.Before(began) || w.Since.After(now.Add(furthest)))
 		w.Since = time.Time{}
 		return answered
 	})

@@ -47,7 +47,7 @@ const endpointVariable = "HIKYAKU_TEST_AWS_ENDPOINT"
 const root = "../.."
 
 // buildFlags are the Makefile's, which TestBuildFlags asserts.
-const buildFlags = "-trimpath -tags lambda.norpc -ldflags '-s -w'"
+const buildFlags = "-trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w'"
 
 var binaryDir string
 

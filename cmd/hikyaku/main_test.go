@@ -94,13 +94,18 @@ func TestScripts(t *testing.T) {
 func cmdUntil(ts *testscript.TestScript, _ bool, a []string) {
 	lines, err := strconv.Atoi(a[1])
 	ts.Check(err)
+	waitFor(ts, a[0], lines)
+}
+
+// waitFor returns a file once it has so many lines.
+func waitFor(ts *testscript.TestScript, file string, lines int) string {
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		text, err := os.ReadFile(ts.MkAbs(a[0]))
+		text, err := os.ReadFile(ts.MkAbs(file))
 		if err == nil && bytes.Count(text, []byte("\n")) >= lines {
-			return
+			return string(text)
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%s does not have %d lines within 20 s: %v\n%s", a[0], lines, err, text)
+			ts.Fatalf("%s does not have %d lines within 20 s: %v\n%s", file, lines, err, text)
 		}
 	}
 }
@@ -152,21 +157,11 @@ func cmdStack(ts *testscript.TestScript, _ bool, _ []string) {
 // cmdSource waits for a file of lines for a shell, and sets their variables; those
 // whose names begin alike, if that is given.
 func cmdSource(ts *testscript.TestScript, _ bool, a []string) {
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		text, err := os.ReadFile(ts.MkAbs(a[0]))
-		if err != nil || len(text) == 0 {
-			if time.Now().After(end) {
-				ts.Fatalf("%s is not there within 20 s", a[0])
-			}
-			continue
+	for line := range strings.Lines(waitFor(ts, a[0], 1)) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		if len(a) == 1 || strings.HasPrefix(name, a[1]) {
+			ts.Setenv(name, strings.Trim(value, "'"))
 		}
-		for line := range strings.Lines(string(text)) {
-			name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-			if len(a) == 1 || strings.HasPrefix(name, a[1]) {
-				ts.Setenv(name, strings.Trim(value, "'"))
-			}
-		}
-		return
 	}
 }
 

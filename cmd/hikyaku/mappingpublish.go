@@ -71,6 +71,11 @@ func (p *publication) prepare(c *cobra.Command, name string, source func(publish
 	if err != nil {
 		return plan, nil, err
 	}
+	if lost, err := plan.store.Lost(c.Context(), plan.log); err != nil {
+		return plan, nil, err
+	} else if lost {
+		say(c.ErrOrStderr(), "The document that names the published mapping is gone; this makes it again.\n")
+	}
 	current, ok := plan.log.Current()
 	if ok && current.Digest == m.Digest() {
 		if _, err := plan.store.Source(c.Context(), current.Digest); err == nil {
@@ -268,6 +273,9 @@ func newMappingLog() *cobra.Command {
 			case asJSON:
 				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"entries": append([]published.Entry{}, log.Entries...)})
 			case len(log.Entries) == 0:
+				if lost, err := store.Lost(c.Context(), log); err != nil || lost {
+					return cmp.Or(err, published.ErrLost)
+				}
 				say(c.OutOrStdout(), "No mapping was published under %s: the one that was deployed counts.\n", visible(base.Common.Prefix))
 				return nil
 			}

@@ -145,6 +145,15 @@ func (s Store) everPublished(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
+// Lost reports whether a mapping was published whose pointer is gone. Nobody knows
+// then which counted.
+func (s Store) Lost(ctx context.Context, l Log) (bool, error) {
+	if l.document.Exists() {
+		return false, nil
+	}
+	return s.everPublished(ctx)
+}
+
 // Put publishes a mapping, if the log is still as it was read. Its file is stored
 // before the pointer names it, and after a pointer exists. Where the pointer was
 // lost, it is made with the entry: an empty one would say that the packaged
@@ -153,15 +162,13 @@ func (s Store) Put(ctx context.Context, from Log, source []byte, e Entry) error 
 	if err := e.check(); err != nil {
 		return err
 	}
-	if !from.document.Exists() {
-		ever, err := s.everPublished(ctx)
-		if err != nil {
-			return err
-		}
-		if !ever {
-			if from.document, err = from.document.Replace(ctx, s.Objects, data{}); err != nil {
-				return changed(err)
-			}
+	lost, err := s.Lost(ctx, from)
+	if err != nil {
+		return err
+	}
+	if !lost && !from.document.Exists() {
+		if from.document, err = from.document.Replace(ctx, s.Objects, data{}); err != nil {
+			return changed(err)
 		}
 	}
 	e.Digest = mapping.DigestOf(source)

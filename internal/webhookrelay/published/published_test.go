@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -269,14 +270,14 @@ func TestPut_RefusesALongReason(t *testing.T) {
 			t.Fatalf("%v, want a refusal", err)
 		}
 	}
-	for range 501 {
-		log, err := store.Log(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := store.Put(t.Context(), log, first, published.Entry{At: s.now, By: strings.Repeat("u", 64), Why: strings.Repeat("\x01", 200)}); err != nil {
-			t.Fatal(err)
-		}
+	log, err := store.Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	largest := published.Entry{Digest: mapping.DigestOf(second), At: s.now, By: strings.Repeat("u", 64), Why: strings.Repeat("\x01", 200)}
+	log.Entries = slices.Repeat([]published.Entry{largest}, 600)
+	if err := store.Put(t.Context(), log, first, largest); err != nil {
+		t.Fatal(err)
 	}
 	wantMapping(t, s.reader(s.objects), "", first)
 }

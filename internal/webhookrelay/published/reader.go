@@ -19,9 +19,9 @@ const lookAgain = time.Minute
 // minute, a job takes up to 90 s, and a list may lag by two minutes.
 const Settled = 5 * time.Minute
 
-// errLost: the packaged mapping counts only until one was published. It is of an
-// older day, so it must not come back by itself.
-var errLost = errors.New("a mapping was published here, but the document that names it is gone: publish the right one with 'hikyaku mapping put FILE'")
+// ErrLost says that nobody knows which mapping counts. The packaged one counts only
+// until one was published: it is of an older day, and must not come back by itself.
+var ErrLost = errors.New("a mapping was published here, but the document that names it is gone: publish the right one with 'hikyaku mapping put FILE'")
 
 // A Reader tells a function which mapping counts. It is safe for concurrent use.
 type Reader struct {
@@ -103,7 +103,7 @@ func (r *Reader) unpublished(ctx context.Context, log Log) (*mapping.Mapping, er
 		if r.held != nil {
 			m, err := r.Packaged()
 			if err == nil && m.Digest() != r.held.Digest() {
-				return nil, errLost
+				return nil, ErrLost
 			}
 			return m, err
 		}
@@ -112,7 +112,7 @@ func (r *Reader) unpublished(ctx context.Context, log Log) (*mapping.Mapping, er
 			return nil, err
 		}
 		if ever {
-			return nil, errLost
+			return nil, ErrLost
 		}
 	}
 	return r.Packaged()

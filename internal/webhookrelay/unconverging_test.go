@@ -61,6 +61,15 @@ func TestRelay_LeavesAMemberThatNeverAgrees(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		user, updates := r.trimming("会員")
 		r.leftAlone(updates)
+		held, err := r.stack().State.Rows.Read(context.Background(), user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range held.History {
+			if e.Mapping != r.stack().Mapping.ShortDigest() {
+				t.Errorf("the history tells no mapping of %+v", e)
+			}
+		}
 		if !strings.Contains(r.log.String(), "fields=[column01]") || strings.Contains(r.log.String(), "会員") {
 			t.Fatalf("log: %s", r.log)
 		}

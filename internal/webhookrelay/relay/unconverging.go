@@ -40,7 +40,7 @@ func (a *attempt) leave(ctx context.Context, first tenant.Person) (o outcome.Out
 	fields := plan.Changes(m, first.Desired)
 	r := a.before
 	r.Left = true
-	r.Began(state.Event{Cause: a.job.cause(), Request: a.RequestID(ctx)})
+	r.Began(state.Event{Cause: a.job.cause(), Request: a.RequestID(ctx), Mapping: a.Mapping.ShortDigest()})
 	r.Ended(a.Now(), outcome.Unconverging, fields)
 	if err := a.State.Rows.Swap(ctx, a.held, r); err != nil {
 		return outcome.FaultOf(err), true

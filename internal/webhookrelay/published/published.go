@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -102,8 +103,16 @@ func (s Store) Log(ctx context.Context) (Log, error) {
 	if err := document.Decode(&d); err != nil {
 		return Log{}, err
 	}
+	// One that names no mapping is only the first, which Put makes before any entry.
+	foreign := func(e Entry) bool { return !digests.MatchString(e.Digest) }
+	if len(d.Entries) == 0 && document.Counter > 1 || slices.ContainsFunc(d.Entries, foreign) {
+		return Log{}, fmt.Errorf("reading %s: it names no mapping as hikyaku does; move the object away, and publish the right mapping with 'hikyaku mapping put FILE'", document.Key)
+	}
 	return Log{d.Entries, document}, nil
 }
+
+// digests are those that mapping.DigestOf makes.
+var digests = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // Source reads the file of a mapping, and refuses one that is not what its name
 // says.

@@ -197,6 +197,38 @@ func TestReader_PackagedOnlyUntilOneWasPublished(t *testing.T) {
 	}
 }
 
+// A pointer that somebody else has written brings no packaged mapping back, and
+// nothing of it reaches a terminal.
+func TestLog_RefusesWhatOthersWrote(t *testing.T) {
+	for name, data := range map[string]string{
+		"no entries":      `{"entries":[]}`,
+		"another shape":   `{"mapping":"` + mapping.DigestOf(first) + `"}`,
+		"no digest":       `{"entries":[{"digest":"\u001b[2J"}]}`,
+		"another's place": `{"entries":[{"digest":"../../state/x"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			if err := s.put(t.Context(), s.objects, first); err != nil {
+				t.Fatal(err)
+			}
+			body := `{"nonce":"n","counter":3,"data":` + data + `}`
+			if _, err := s.objects.Put(t.Context(), objectstore.Object{Key: "shop/config/mapping/pointer", Body: strings.NewReader(body), Size: int64(len(body))}); err != nil {
+				t.Fatal(err)
+			}
+			if log, err := s.store(s.objects).Log(t.Context()); err == nil || strings.Contains(err.Error(), "\x1b") {
+				t.Errorf("%v, %v, want a refusal", log.Entries, err)
+			}
+			if m, err := s.reader(s.objects).Current(t.Context(), ""); err == nil {
+				t.Errorf("%s from a new instance, want an error", m.Digest())
+			}
+			if err := errors.Join(s.objects.Delete(t.Context(), "shop/config/mapping/pointer"), s.put(t.Context(), s.objects, second)); err != nil {
+				t.Fatal(err)
+			}
+			wantMapping(t, s.reader(s.objects), "", second)
+		})
+	}
+}
+
 func TestUndo_GoesBackOneByOne(t *testing.T) {
 	s := newShop(t)
 	third := []byte("column03: fk\n")

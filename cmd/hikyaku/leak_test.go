@@ -5,10 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"hikyaku/internal/localstack"
 	"net/url"
 	"strings"
 	"testing"
+
+	"hikyaku/internal/localstack"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )

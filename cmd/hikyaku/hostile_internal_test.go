@@ -101,6 +101,7 @@ func leaves(c *cobra.Command) (paths []string) {
 // Whatever a provider says, no command lets a terminal obey it or hide it.
 func TestCommandsShowWhatAProviderHides(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	s, vars, err := newStack(ctx)

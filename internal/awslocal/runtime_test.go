@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,10 @@ var bootstrap = sync.OnceValues(func() (string, error) {
 // TestMain collects garbage more rarely: the tests make much of it and keep little.
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400)
+	// Some of these tests wait: more of them than there are processors run at once.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if path, err := bootstrap(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))

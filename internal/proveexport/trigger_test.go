@@ -12,6 +12,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -35,6 +36,7 @@ func (t traffic) minus(u traffic) traffic {
 
 func TestTriggers(t *testing.T) {
 	t.Parallel()
+	prove.Heavy(t)
 	r := newRig(t, sandbox.Options{Seed: seed(), Records: 200, Rate: anyRate})
 	const dataset = "shopline/customers"
 	shop := r.stack.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server)

@@ -390,7 +390,7 @@ func (v voyage) enumerate(t testing.TB, faults []crash.Fault, twice bool, change
 	t.Helper()
 	every, first := 20, 1
 	if v.long {
-		every, first = 200, prove.Sample(1, 7)
+		every, first = 200, prove.Sample(1, 13)
 	}
 	switch {
 	case prove.Full():
@@ -438,7 +438,7 @@ func TestCrash_LosesAndDoublesNothing(t *testing.T) {
 			t.Logf("%d calls:\n%s", len(deaths.Calls), digests.ReplaceAllString(strings.Join(deaths.Calls, "\n"), "…"))
 			once, all := deaths.Cases-deaths.Seconds, 2*len(deaths.Calls)
 			if v.long {
-				all /= prove.Sample(1, 7)
+				all /= prove.Sample(1, 13)
 			}
 			prove.Figure(t, !t.Failed() && once >= all && failures.Cases >= all && len(deaths.Calls) >= 4, "crash of the relay, "+name, "all well",
 				"%d calls, %d deaths, %d second deaths, %d failed or lost calls", len(deaths.Calls), once, deaths.Seconds, failures.Cases)

@@ -162,7 +162,7 @@ func appStack(t *testing.T) (*localstack.Stack, *shoplinetest.Server) {
 		t.Fatal(err)
 	}
 	shop := s.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := listenSomewhere()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -224,11 +225,23 @@ func cmdHTTP(ts *testscript.TestScript, _ bool, a []string) {
 	}
 }
 
+// listenSomewhere listens at a port that stays free once it is closed: the system gives
+// connections that go out ports of a higher range.
+func listenSomewhere() (l net.Listener, err error) {
+	for range 100 {
+		port := 20000 + rand.IntN(10000)
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			break
+		}
+	}
+	return l, err
+}
+
 // cmdFreePort sets a variable to the first of three free ports in a row.
 func cmdFreePort(ts *testscript.TestScript, _ bool, a []string) {
 	for range 100 {
 		var held []net.Listener
-		first, err := net.Listen("tcp", "127.0.0.1:0")
+		first, err := listenSomewhere()
 		ts.Check(err)
 		held = append(held, first)
 		port := first.Addr().(*net.TCPAddr).Port

@@ -57,15 +57,31 @@ func (m *Metrics) set(dimensions map[string]string) []string {
 	return names
 }
 
-// directive tells CloudWatch which metric a line holds.
-func directive(sets [][]string, name, unit string) map[string]any {
-	return map[string]any{"Namespace": namespace, "Dimensions": sets, "Metrics": []any{map[string]string{"Name": name, "Unit": unit}}}
+// An embedded is what a line tells CloudWatch of itself. It is no map, like the line
+// that it stands in, because every webhook pays for it.
+type embedded struct {
+	CloudWatchMetrics []metricDirective
+	Timestamp         int64 // milliseconds
+}
+
+// A metricDirective tells CloudWatch which metrics a line holds.
+type metricDirective struct {
+	Dimensions [][]string
+	Metrics    []metric
+	Namespace  string
+}
+
+type metric struct{ Name, Unit string }
+
+// directive is of one metric.
+func directive(sets [][]string, name, unit string) metricDirective {
+	return metricDirective{Dimensions: sets, Metrics: []metric{{name, unit}}, Namespace: namespace}
 }
 
 // write writes a line of values.
-func (m *Metrics) write(line map[string]any, dimensions map[string]string, directives ...any) {
+func (m *Metrics) write(line map[string]any, dimensions map[string]string, directives ...metricDirective) {
 	now := m.now()
-	line["_aws"] = map[string]any{"Timestamp": now.UnixMilli(), "CloudWatchMetrics": directives}
+	line["_aws"] = embedded{directives, now.UnixMilli()}
 	line[timestampKey], line[levelKey], line[messageKey] = now.UTC().Format(milliseconds), metricLevel, "metric"
 	for name, value := range dimensions {
 		line[name] = value

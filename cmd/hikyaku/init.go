@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -92,7 +93,7 @@ func newInit() *cobra.Command {
 		if ch.flag == "prefix" {
 			usual = "the stack's name"
 		}
-		given[ch.flag] = c.Flags().String(ch.flag, "", fmt.Sprintf("%s (usual: %s)", ch.asks, orNothing(usual)))
+		given[ch.flag] = c.Flags().String(ch.flag, "", fmt.Sprintf("%s (usual: %s)", ch.asks, cmp.Or(usual, "empty")))
 	}
 	o.add(c)
 	c.Flags().BoolVar(&yes.editable, "identity-editable", false, "the identity may be a field that customers edit")
@@ -118,13 +119,6 @@ func (y identityConsent) of(answers map[string]string) ([]string, error) {
 			"Give --identity-prefix such as ss-, or add --id-is-unique-id if the shop's unique_ids are SuperSaaS ids")
 	}
 	return []string{"IdIsUniqueId=yes"}, nil
-}
-
-func orNothing(v string) string {
-	if v == "" {
-		return "empty"
-	}
-	return v
 }
 
 // decide takes each choice from its flag, else from the person at the terminal, else

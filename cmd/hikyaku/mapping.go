@@ -159,7 +159,7 @@ func newMappingCheck() *cobra.Command {
 				return err
 			}
 			e := lambdafn.OSEnviron()
-			if user != 0 || f.named("") {
+			if user != 0 || f.name("") != "" {
 				if e, err = f.environ(c, "", localstack.Reconcile); err != nil {
 					return err
 				}

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -120,12 +117,8 @@ func (p *publication) agreed(c *cobra.Command, plan publishPlan, what string) er
 	}
 	out := c.ErrOrStderr()
 	say(out, "%s", describe(plan))
-	say(out, "%s The relay works by it within a minute; the next reconcile sends the users that differ.\nType yes to go on: ", what)
-	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
-	if strings.TrimSpace(answer) != "yes" {
-		return errors.New("not confirmed; nothing was published")
-	}
-	return nil
+	say(out, "%s The relay works by it within a minute; the next reconcile sends the users that differ.\n", what)
+	return confirm(c, "nothing was published")
 }
 
 func describe(plan publishPlan) string {
@@ -250,7 +243,7 @@ func newMappingUndo() *cobra.Command {
 
 func newMappingLog() *cobra.Command {
 	var f stackFlags
-	var asJSON bool
+	var o output
 	var show string
 	c := &cobra.Command{
 		Use:   "log",
@@ -270,8 +263,8 @@ func newMappingLog() *cobra.Command {
 				return err
 			case show != "":
 				return printPublished(c, store, log, show)
-			case asJSON:
-				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]any{"entries": append([]published.Entry{}, log.Entries...)})
+			case o.asJSON:
+				return o.print(c, map[string]any{"entries": append([]published.Entry{}, log.Entries...)}, nil)
 			case len(log.Entries) == 0:
 				if lost, err := store.Lost(c.Context(), log); err != nil || lost {
 					return cmp.Or(err, published.ErrLost)
@@ -291,7 +284,7 @@ func newMappingLog() *cobra.Command {
 		},
 	}
 	f.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	o.add(c)
 	c.Flags().StringVar(&show, "show", "", "digest, or its first characters, of a mapping to print")
 	return c
 }

@@ -120,11 +120,16 @@ func consent(c *cobra.Command, user int64, p plan.Preview, keep string) error {
 	say(c.ErrOrStderr(), "This writes one field of member %s (user %d) with the value that it has, and looks at the others.\n"+
 		"If they are gone, all that the member shows is written back at once; until then %s holds it.\n"+
 		"A password or secret answer cannot be read, so it could not be written back: take a member made for tests.\n"+
-		"If that file is there, an earlier check was interrupted, and what it holds is written back first.\n"+
-		"Type yes to go on: ", visible(p.Member), user, keep)
+		"If that file is there, an earlier check was interrupted, and what it holds is written back first.\n", visible(p.Member), user, keep)
+	return confirm(c, "nothing was written")
+}
+
+// confirm asks for a person's yes. Without it, otherwise is what did not happen.
+func confirm(c *cobra.Command, otherwise string) error {
+	say(c.ErrOrStderr(), "Type yes to go on: ")
 	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
 	if strings.TrimSpace(answer) != "yes" {
-		return errors.New("not confirmed; nothing was written")
+		return errors.New("not confirmed; " + otherwise)
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ var namespaces = map[string][]string{
 	"Lambda": {"lambda"}, "Logs": {"logs"}, "S3": {"s3"}, "SNS": {"sns"}, "SQS": {"sqs"}, "Scheduler": {"scheduler"}, "Serverless": {"lambda", "apigateway", "states"},
 }
 
-// Whoever deploys may make every kind of resource of the template, and no other.
+// The deployer may make every kind of resource of the template, and no other.
 func TestPolicies_DeployerMakesWhatTheTemplateHas(t *testing.T) {
 	t.Parallel()
 	template, err := os.ReadFile("../../template.yaml")

@@ -56,7 +56,7 @@ func (f *relayFlags) open(c *cobra.Command, role relayfn.Role, function string) 
 	}
 	e.Out = logsOf(c, f.logs)
 	opened, err := relayfn.New(c.Context(), e)
-	if err == nil && f.mapping == "" && f.stack.named(f.vars) {
+	if err == nil && f.mapping == "" && f.stack.name(f.vars) != "" {
 		opened.OnlyPublished()
 	}
 	return opened, err

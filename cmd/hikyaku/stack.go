@@ -47,9 +47,8 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 		return lambdafn.Environ{}, &usageError{errors.New("--stack and --env-vars: give one of the two, for each says with which settings the command works")}
 	case place.Stack != "" && place.Prefix+place.Bucket != "":
 		return lambdafn.Environ{}, &usageError{errors.New("--stack knows prefix and bucket: give it alone, or --prefix and --bucket in its place")}
-	case vars == "" && place.Prefix+place.Bucket == "":
-		place.Stack = cmp.Or(place.Stack, os.Getenv("HIKYAKU_STACK"))
 	}
+	place.Stack = f.name(vars)
 	o, err := place.Environ(c.Context(), localstack.Resource(function))
 	if err != nil {
 		return o.Environ, err
@@ -82,9 +81,13 @@ func (f *stackFlags) which(vars map[string]string) error {
 	return errors.New("no stack is named: give --stack NAME (HIKYAKU_STACK), or --prefix and --bucket (HIKYAKU_PREFIX, HIKYAKU_BUCKET)")
 }
 
-// named reports whether the settings are those of a stack that is named.
-func (f *stackFlags) named(vars string) bool {
-	return cmp.Or(f.Stack, os.Getenv("HIKYAKU_STACK")) != "" && vars == "" && (f.Stack != "" || f.Prefix+f.Bucket == "")
+// name is the stack's, if the settings are to be those of one that is named: by its
+// flag, or by the environment where no other place is given.
+func (f *stackFlags) name(vars string) string {
+	if f.Stack == "" && vars+f.Prefix+f.Bucket == "" {
+		return os.Getenv("HIKYAKU_STACK")
+	}
+	return f.Stack
 }
 
 // open opens the stack with the caller's own credentials and the settings of its

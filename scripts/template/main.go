@@ -1,6 +1,6 @@
 // Command template writes the parts of template.yaml that repeat themselves, between
-// the markers "# BEGIN name" and "# END name": the tables, the alarms, and what
-// the schedules wait for. CloudFormation's own loops would need a transform that older
+// the markers "# BEGIN name" and "# END name": the tables, the alarms, what
+// the schedules wait for, and the version. CloudFormation's own loops would need a transform that older
 // versions of 'sam build' break on. Usage: go run ./scripts/template [template.yaml]
 //
 // Its test fails if template.yaml is not what the command writes.
@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -29,7 +30,11 @@ func run(path string) error {
 	if err != nil {
 		return err
 	}
-	written, err := write(text)
+	version, err := os.ReadFile(filepath.Join(filepath.Dir(path), "VERSION")) //nolint:gosec // beside it
+	if err != nil {
+		return err
+	}
+	written, err := write(text, string(version))
 	if err != nil || bytes.Equal(text, written) {
 		return err
 	}
@@ -37,7 +42,7 @@ func run(path string) error {
 }
 
 // write returns the template with each part between its markers as it should be.
-func write(text []byte) ([]byte, error) {
+func write(text []byte, version string) ([]byte, error) {
 	for _, part := range []struct {
 		name string
 		body func(template []byte) (string, error)
@@ -45,7 +50,8 @@ func write(text []byte) ([]byte, error) {
 		{"tables", func([]byte) (string, error) { return tables(), nil }},
 		{"alarms", func([]byte) (string, error) { return alarmResources(), nil }},
 		{"dashboard", func([]byte) (string, error) { return dashboard() }},
-		{"first schedule", firstSchedule}, // the last: it names all that stands before
+		{"first schedule", firstSchedule}, // it names all resources that stand before
+		{"version", func([]byte) (string, error) { return outputVersion(version), nil }},
 	} {
 		body, err := part.body(text)
 		if err != nil {
@@ -60,4 +66,8 @@ func write(text []byte) ([]byte, error) {
 		text = []byte(before + begin + body + end + after)
 	}
 	return text, nil
+}
+
+func outputVersion(version string) string {
+	return fmt.Sprintf("  Version:\n    Description: Which version of Hikyaku this stack was deployed from\n    Value: %q\n", strings.TrimSpace(version))
 }

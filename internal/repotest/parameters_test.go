@@ -121,7 +121,7 @@ func TestSamconfig_HoldsNoShop(t *testing.T) {
 	if !slices.Contains(strings.Split(read(".gitignore"), "\n"), "/samconfig.*.toml") {
 		t.Error("the file of a shop may be committed")
 	}
-	for _, page := range []string{"README.md", "README.ja.md", "docs/runbook.md"} {
+	for _, page := range []string{"README.md", "README.ja.md", "docs/deploy.md", "docs/operate.md", "docs/runbook.md"} {
 		if strings.Contains(read(page), "sam deploy --parameter-overrides") {
 			t.Errorf("%s: what stands on the command line replaces all that stands in the file", page)
 		}

@@ -48,6 +48,8 @@ func alias(file string) string {
 		return localstack.Rotation
 	case strings.HasPrefix(file, "schedule"):
 		return localstack.Schedule
+	case strings.HasPrefix(file, "watch"):
+		return localstack.Watch
 	}
 	return localstack.Readers
 }

@@ -19,6 +19,7 @@ const (
 	Readers  = "readers"
 	Rotation = "rotation"
 	Schedule = "schedule"
+	Watch    = "watch"
 )
 
 // Functions lists them in the order in which a stack uses them.
@@ -52,7 +53,7 @@ func Memory(function string) int { return specs[function].memory }
 // Aliases are the further qualifiers of a function, as template.yaml has them.
 func Aliases(function string) []string {
 	if function == TokenRefresh {
-		return []string{Readers, Rotation, Schedule}
+		return []string{Readers, Rotation, Schedule, Watch}
 	}
 	return nil
 }

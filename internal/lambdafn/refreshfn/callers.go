@@ -16,6 +16,7 @@ const (
 	readersAlias  = "readers"  // functions that read tokens
 	rotationAlias = "rotation" // Secrets Manager
 	scheduleAlias = "schedule" // the stack's schedule
+	watchAlias    = "watch"    // the schedule that looks at the pauses: its calls must not pass for looks at the tokens
 	noAlias       = ""         // the function itself, or $LATEST
 )
 
@@ -29,6 +30,7 @@ type kind struct {
 var (
 	tickEvent    = kind{"a schedule's event", scheduleAlias, ""}
 	requestEvent = kind{"a request for one provider", readersAlias, ""}
+	watchEvent   = kind{"a look at the pauses", watchAlias, ""}
 	stepEvent    = kind{"a rotation step", rotationAlias, "; make that alias the secret's rotation function"}
 )
 
@@ -39,6 +41,7 @@ var taken = map[string][]kind{
 	scheduleAlias: {tickEvent},
 	readersAlias:  {requestEvent},
 	rotationAlias: {stepEvent},
+	watchAlias:    {watchEvent},
 	noAlias:       {tickEvent, requestEvent},
 }
 

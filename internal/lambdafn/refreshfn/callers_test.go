@@ -18,13 +18,14 @@ import (
 func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
 	t.Parallel()
 	const (
-		schedule, readers, rotation, none, latest = localstack.Schedule, localstack.Readers, localstack.Rotation, "", "$LATEST"
+		schedule, readers, rotation, watch, none, latest = localstack.Schedule, localstack.Readers, localstack.Rotation, localstack.Watch, "", "$LATEST"
 
 		pending, other = "5f0c0c1e-6a43-4f0e-9d59-000000000001", "5f0c0c1e-6a43-4f0e-9d59-000000000009"
 
 		toSchedule = `a schedule's event must come through the alias "schedule"`
 		toReaders  = `a request for one provider must come through the alias "readers"`
 		toRotation = `a rotation step must come through the alias "rotation"`
+		toWatch    = `a look at the pauses must come through the alias "watch"`
 		toPeople   = "an event must not force; people do, with 'hikyaku tokens refresh PROVIDER --force'"
 		unknown    = "the event is of another kind; expected a schedule"
 	)
@@ -40,6 +41,7 @@ func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
 		"rule of EventBridge":          {`{"source":"aws.events","detail-type":"Scheduled Event"}`, []string{schedule, none, latest}, toSchedule},
 		"request":                      {`{"provider":"yappli"}`, []string{readers, none, latest}, toReaders},
 		"request, rejected version":    {`{"provider":"yappli","rejected_version":"x"}`, []string{readers, none, latest}, toReaders},
+		"look at the pauses":           {`{"action":"watch_pauses"}`, []string{watch}, toWatch},
 		"createSecret":                 {step("createSecret", pending), []string{rotation}, toRotation},
 		"setSecret":                    {step("setSecret", pending), []string{rotation}, toRotation},
 		"testSecret":                   {step("testSecret", pending), []string{rotation}, toRotation},
@@ -66,7 +68,7 @@ func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
 				return s
 			}
 			var s *stack // until an event is taken: a refusal changes nothing
-			for _, alias := range []string{schedule, readers, rotation, none, latest, "7", "unheard-of"} {
+			for _, alias := range []string{schedule, readers, rotation, watch, none, latest, "7", "unheard-of"} {
 				if s == nil {
 					s = fresh()
 				}

@@ -83,6 +83,8 @@ func (s *stack) invoke(file string) (string, error) {
 		alias = localstack.Rotation
 	case strings.HasPrefix(file, "schedule"):
 		alias = localstack.Schedule
+	case strings.HasPrefix(file, "watch"):
+		alias = localstack.Watch
 	}
 	return s.ask(alias, string(payload))
 }

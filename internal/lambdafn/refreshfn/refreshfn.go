@@ -52,6 +52,7 @@ func (s Settings) Validate() []error {
 type Function struct {
 	core    *tokenrefresh.Refresher
 	secrets secretstore.Store
+	base    *lambdafn.Base
 	log     *slog.Logger
 }
 
@@ -88,7 +89,7 @@ func New(_ context.Context, e lambdafn.Environ) (*Function, error) {
 		NewID:   uuid.NewString,
 		Window:  window,
 	})
-	return &Function{core: core, secrets: base.Secrets, log: base.Log}, nil
+	return &Function{core: core, secrets: base.Secrets, base: base, log: base.Log}, nil
 }
 
 // Refresher returns the core, for the command line: it reads what the last
@@ -155,6 +156,8 @@ type event struct {
 	DetailType string          `json:"detail-type"` // "Scheduled Event"
 	Records    json.RawMessage `json:"Records"`     // another function's kind of event
 
+	Action string `json:"action"` // watchPauses
+
 	Provider        string `json:"provider"`
 	RejectedVersion string `json:"rejected_version"`
 	Force           bool   `json:"force"` // of versions before: refused
@@ -166,7 +169,7 @@ type event struct {
 }
 
 // expected names the shapes for the caller that sent another one.
-const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}), or a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"})`
+const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}), a look at the pauses ({"action":"watch_pauses"}), or a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"})`
 
 // Invoke handles one event, if its caller may ask for it: see taken.
 //
@@ -174,7 +177,8 @@ const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws
 // credential is not what it should be the invocation fails, so that an alarm
 // counts it; the next tick, a minute later, looks again. A request
 // for one provider answers with its report and fails for the caller only if
-// the request makes no sense.
+// the request makes no sense. A look at the pauses measures them, and touches no
+// credential.
 func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	var e event
 	if err := json.Unmarshal(payload, &e); err != nil {
@@ -185,6 +189,8 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return f.rotate(ctx, e)
 	case e.Source == "aws.events" || e.Source == "aws.scheduler":
 		return f.tick(ctx, e)
+	case e.Action == watchPauses:
+		return f.watch(ctx, e)
 	case e.Provider != "" && len(e.Records) == 0:
 		return f.request(ctx, e)
 	}

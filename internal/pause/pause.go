@@ -7,7 +7,9 @@ package pause
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -118,18 +120,28 @@ func Begin(ctx context.Context, objects objectstore.Store, prefix string, off ma
 	return s, err
 }
 
-// End forgets the pauses of parts, and returns what is paused still.
-func End(ctx context.Context, objects objectstore.Store, prefix string, parts []string) (State, error) {
+// ErrPausedAgain: somebody has paused a part, or changed its pause, since it was read.
+var ErrPausedAgain = errors.New("it was paused again meanwhile, and stays so")
+
+// End forgets the pauses of parts, if they are still those of seen. It returns what is
+// paused afterwards.
+func End(ctx context.Context, objects objectstore.Store, prefix string, seen State, parts []string) (State, error) {
 	var s State
+	var faults []error
 	err := objectstore.Update(ctx, objects, key(prefix), func(now *State) bool {
-		paused := false
+		changed := false
+		faults = nil
 		for _, part := range parts {
-			place := now.of(part)
-			paused = paused || *place != nil
-			*place = nil
+			switch place := now.of(part); {
+			case *place == nil: // ended by somebody else, or by a write whose answer was lost
+			case !reflect.DeepEqual(*place, seen.Of(part)):
+				faults = append(faults, fmt.Errorf("%s: %w", part, ErrPausedAgain))
+			default:
+				*place, changed = nil, true
+			}
 		}
 		s = *now
-		return paused
+		return changed
 	})
-	return s, err
+	return s, errors.Join(append(faults, err)...)
 }

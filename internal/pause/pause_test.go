@@ -2,6 +2,7 @@ package pause_test
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -55,11 +56,11 @@ func TestPause_BeginsAndEnds(t *testing.T) {
 			t.Errorf("%s: %+v", part, got)
 		}
 	}
-	left, err := pause.End(t.Context(), objects, "shop", []string{pause.Relay, pause.Tokens})
+	left, err := pause.End(t.Context(), objects, "shop", s, []string{pause.Relay, pause.Tokens})
 	if err != nil || left.Relay != nil || left.Tokens != nil || left.Export == nil || read(t, objects).Export == nil {
 		t.Errorf("after two parts: %+v, %v", left, err)
 	}
-	if left, err = pause.End(t.Context(), objects, "shop", pause.Parts()); err != nil || left != (pause.State{}) {
+	if left, err = pause.End(t.Context(), objects, "shop", left, pause.Parts()); err != nil || left != (pause.State{}) {
 		t.Errorf("after all: %+v, %v", left, err)
 	}
 }
@@ -110,6 +111,22 @@ func TestPause_NeedsAReason(t *testing.T) {
 		if _, err := pause.Begin(t.Context(), objects, "shop", none(pause.Relay), p); err == nil || read(t, objects).Relay != nil {
 			t.Errorf("reason %q: %v", reason, err)
 		}
+	}
+}
+
+// Who resumes ends the pause that they saw, and not one that began meanwhile.
+func TestPause_EndsNoOther(t *testing.T) {
+	t.Parallel()
+	objects := &objectstore.Memory{}
+	begin(t, objects, a(time.Hour), pause.Relay)
+	seen := read(t, objects)
+	begin(t, objects, a(2*time.Hour), pause.Relay, pause.Tokens)
+	left, err := pause.End(t.Context(), objects, "shop", seen, []string{pause.Relay})
+	if !errors.Is(err, pause.ErrPausedAgain) || left.Relay == nil || read(t, objects).Relay == nil {
+		t.Errorf("%+v, %v", left, err)
+	}
+	if left, err = pause.End(t.Context(), objects, "shop", pause.State{}, []string{pause.Tokens}); !errors.Is(err, pause.ErrPausedAgain) || left.Tokens == nil {
+		t.Errorf("a pause that nobody saw: %+v, %v", left, err)
 	}
 }
 

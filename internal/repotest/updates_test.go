@@ -13,6 +13,8 @@ import (
 var updates = map[string]string{
 	"internal/export.moveWatermark":      "how far a dataset is covered only grows",
 	"internal/webhookrelay/state.update": "who asks for a reconcile, and how many were disabled in an hour, are one state of all workers",
+	"internal/pause.Begin":               "two people pause different parts, and of one part the later pause counts",
+	"internal/pause.End":                 "it ends the pause alone that was seen before",
 	"internal/export.moveLatest":         "the newest published run wins, whoever publishes it",
 }
 

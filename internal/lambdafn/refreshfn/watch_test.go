@@ -44,7 +44,9 @@ func TestWatch_MeasuresThePauses(t *testing.T) {
 		{"the relay too long", `{"paused":["relay","tokens"],"overdue":["relay"]}`, func() { now = now.Add(2 * time.Hour) }, "TokensPaused=1 Paused=2 PauseOverdue=1"},
 		{"both too long", `{"paused":["relay","tokens"],"overdue":["relay","tokens"]}`, func() { now = now.Add(2 * time.Hour) }, "Paused=2 PauseOverdue=2"},
 		{"resumed", `{"paused":[],"overdue":[]}`, func() {
-			_, err := pause.End(t.Context(), objects, localstack.Prefix, pause.Parts())
+			seen, err := pause.Read(t.Context(), objects, localstack.Prefix)
+			s.must(err)
+			_, err = pause.End(t.Context(), objects, localstack.Prefix, seen, pause.Parts())
 			s.must(err)
 		}, ""},
 	} {

@@ -17,6 +17,7 @@ EXPECTED = {
     ("WebhookRelayReconcileFunctionRole", "TokenRefreshReadersAlias"),
     ("ExportFunctionRole", "TokenRefreshReadersAlias"),
     ("TokenRefreshTickRole", "TokenRefreshScheduleAlias"),
+    ("TokenRefreshTickRole", "TokenRefreshWatchAlias"),  # by which the pauses are looked at
     # Not to call it: Secrets Manager is said to demand it of who starts a rotation.
     ("TokenRefreshFunctionRole", "TokenRefreshRotationAlias"),
     ("secretsmanager.amazonaws.com", "TokenRefreshRotationAlias"),

@@ -32,13 +32,13 @@ func mentions(v any, at, resource string) (paths []string) {
 	return paths
 }
 
-// Readers, Secrets Manager and the schedule each name one alias of tokenrefresh, and
+// Readers, Secrets Manager and the schedules each name one alias of tokenrefresh, and
 // nobody may invoke the function itself.
 func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 	t.Parallel()
 	s := prove.ReadTemplate(t, root)
 	const (
-		readers, rotation, schedule = "TokenRefreshReadersAlias", "TokenRefreshRotationAlias", "TokenRefreshScheduleAlias"
+		readers, rotation, schedule, watch = "TokenRefreshReadersAlias", "TokenRefreshRotationAlias", "TokenRefreshScheduleAlias", "TokenRefreshWatchAlias"
 
 		variable = "Properties.Environment.Variables.HIKYAKU_TOKENREFRESH_FUNCTION.Ref"
 		policy   = `Properties\.Policies\.1\.PolicyDocument\.Statement\.\d+\.Resource\.Ref`
@@ -49,7 +49,7 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
 			`Resources\.Refresh(Errors|Throttled|Ticks|TickedBefore)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
 			`Resources\.Dashboard\.Properties\.DashboardBody\.Sub`,
-			`Resources\.TokenRefresh(Readers|Rotation|Schedule)Alias\.Properties\.FunctionName\.Ref`,
+			`Resources\.TokenRefresh(Readers|Rotation|Schedule|Watch)Alias\.Properties\.FunctionName\.Ref`,
 			`Resources\.TokenRefreshScheduleInvokeConfig\.Properties\.FunctionName\.Ref`,
 		},
 		readers: {
@@ -66,7 +66,12 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 		schedule: {
 			`Resources\.TokenRefreshScheduleInvokeConfig\.DependsOn`,
 			`Resources\.TokenRefreshTick\.Properties\.Target\.Arn\.Ref`,
-			`Resources\.TokenRefreshTickRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.0\.Resource\.Ref`,
+			`Resources\.TokenRefreshTickRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.0\.Resource\.0\.Ref`,
+		},
+		watch: {
+			`Resources\.PauseWatch\.Properties\.Target\.Arn\.Ref`,
+			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
+			`Resources\.TokenRefreshTickRole\.Properties\.Policies\.0\.PolicyDocument\.Statement\.0\.Resource\.1\.Ref`,
 		},
 	} {
 		expected := regexp.MustCompile(`^(` + strings.Join(where, "|") + `)$`)

@@ -3,6 +3,7 @@ package repotest_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -112,6 +113,8 @@ func TestTemplate_SilenceIsAfterTheFirstTick(t *testing.T) {
 	s := prove.ReadTemplate(t, root)
 	rule := fmt.Sprint(s.At("Resources", "RefreshSilentAlarm", "Properties", "AlarmRule", "Sub"))
 	states := map[string]string{"RefreshTicksAlarm": "INSUFFICIENT_DATA", "RefreshTickedBeforeAlarm": "INSUFFICIENT_DATA"}
+	ticks := slices.Collect(maps.Keys(states))
+	states["TokensPausedAlarm"] = "OK"
 	for alarm := range states {
 		for _, action := range []string{"AlarmActions", "OKActions", "InsufficientDataActions"} {
 			if s.At("Resources", alarm, "Properties", action) != nil {
@@ -122,12 +125,13 @@ func TestTemplate_SilenceIsAfterTheFirstTick(t *testing.T) {
 	silent := func() bool {
 		rings := true
 		for _, part := range strings.Split(rule, " AND ") {
+			part, not := strings.CutPrefix(part, "NOT ")
 			want, name, _ := strings.Cut(part, `("${`)
 			name = strings.TrimSuffix(name, `}")`)
 			if states[name] == "" {
 				t.Fatalf("%s is no part of the rule that this test knows", part)
 			}
-			rings = rings && states[name] == want
+			rings = rings && (states[name] == want) != not
 		}
 		return rings
 	}
@@ -135,19 +139,24 @@ func TestTemplate_SilenceIsAfterTheFirstTick(t *testing.T) {
 	for _, step := range []struct {
 		when   string
 		points []*int
+		paused string // the state of TokensPausedAlarm
 		rings  bool
 	}{
-		{"before the first tick", []*int{nil, nil, nil}, false},
-		{"the first ticks", []*int{nil, nil, &five}, false},
-		{"ticks", []*int{&five, &five, &five}, false},
-		{"a late metric", []*int{&five, &five, nil}, false},
-		{"silence", []*int{nil, nil, nil}, true},
-		{"silence goes on", []*int{nil, nil, nil}, true},
-		{"ticks again", []*int{nil, nil, &five}, false},
+		{"before the first tick", []*int{nil, nil, nil}, "OK", false},
+		{"the first ticks", []*int{nil, nil, &five}, "OK", false},
+		{"ticks", []*int{&five, &five, &five}, "OK", false},
+		{"a late metric", []*int{&five, &five, nil}, "OK", false},
+		{"silence", []*int{nil, nil, nil}, "OK", true},
+		{"silence goes on", []*int{nil, nil, nil}, "OK", true},
+		{"ticks again", []*int{nil, nil, &five}, "OK", false},
+		{"tokens are paused", []*int{nil, nil, nil}, "ALARM", false},
+		{"and should not be any more", []*int{nil, nil, nil}, "OK", true},
+		{"resumed", []*int{nil, nil, &five}, "OK", false},
 	} {
-		for alarm, before := range states {
-			states[alarm] = state(t, s, alarm, before, step.points...)
+		for _, alarm := range ticks {
+			states[alarm] = state(t, s, alarm, states[alarm], step.points...)
 		}
+		states["TokensPausedAlarm"] = step.paused
 		if got := silent(); got != step.rings {
 			t.Errorf("%s: rings %t, want %t (%v)", step.when, got, step.rings, states)
 		}
@@ -186,8 +195,8 @@ func TestTemplate_SchedulesComeLast(t *testing.T) {
 	s := prove.ReadTemplate(t, root)
 	resources, _ := s.At("Resources").(map[string]any)
 	schedules := s.Resources("AWS::Scheduler::Schedule")
-	if len(schedules) != 4 {
-		t.Errorf("schedules %v, want four", schedules)
+	if len(schedules) != 5 {
+		t.Errorf("schedules %v, want five", schedules)
 	}
 	for _, schedule := range schedules {
 		before, queue := map[string]bool{}, []string{schedule}
@@ -306,7 +315,7 @@ func TestTemplate_PeopleAreTold(t *testing.T) {
 	t.Parallel()
 	s := prove.ReadTemplate(t, root)
 	const topic = "map[If:[OwnTopic map[Ref:PeopleTopic] map[Ref:AlarmTopic]]]"
-	parts := []string{"RefreshTicksAlarm", "RefreshTickedBeforeAlarm"}
+	parts := []string{"RefreshTicksAlarm", "RefreshTickedBeforeAlarm", "TokensPausedAlarm"}
 	for _, alarm := range slices.Concat(s.Resources("AWS::CloudWatch::Alarm"), s.Resources("AWS::CloudWatch::CompositeAlarm")) {
 		for _, action := range []string{"AlarmActions", "OKActions"} {
 			if got := fmt.Sprint(s.At("Resources", alarm, "Properties", action)); got != "["+topic+"]" && !slices.Contains(parts, alarm) {

@@ -34,7 +34,8 @@ const (
 	hoursAMonth  = 730
 	looks        = 12 * 24 * days // of tokenrefresh at each provider
 	ticks        = 60 * 24 * days
-	wanted       = 6 * 24 * days // executions that ask whether a reconcile is wanted
+	watches      = 12 * 24 * days // looks at the pauses
+	wanted       = 6 * 24 * days  // executions that ask whether a reconcile is wanted
 	allProviders = 5
 	bytesOfARow  = 200  // compressed; assumed
 	bytesOfALook = 1100 // in the log
@@ -86,7 +87,7 @@ func (s shop) month(template prove.Template, p prove.Prices, changed, unchanged 
 		{"Reconcile, each night", days * (night.comparing*comparingGB*p.GBSecond + s.users*p.Read + 2*s.users/1000*p.Write)},
 		{"Export, each night", days * (night.exporting*exportingGB*p.GBSecond + 20*s.datasets*p.Write)},
 		{"Step Functions", p.Transition * (3*wanted + days*(10+10*s.datasets+4*night.exporting/880+4*night.comparing/590))},
-		{"Tokens and their readers", ticks*p.Invocation + (ticks*0.01+looks*0.2)*smallestGB*p.GBSecond + wanted*(p.Invocation+0.2*comparingGB*p.GBSecond) +
+		{"Tokens and their readers", (ticks+watches)*p.Invocation + ((ticks+watches)*0.01+looks*0.2)*smallestGB*p.GBSecond + watches*p.Read + wanted*(p.Invocation+0.2*comparingGB*p.GBSecond) +
 			secretReads*p.Secret + looks*s.providers*p.Read},
 		{"Secrets", s.secrets * m.Secret},
 		{"Metrics", m.Metric * (4*s.providers + 8 + (9*s.datasets+12)*days/hoursAMonth)},

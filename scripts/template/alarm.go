@@ -118,12 +118,12 @@ const refused = `  WebhookRefusedAlarm:
       TreatMissingData: notBreaching
 ` + actions
 
-// silence is composed of two alarms that stand before it.
+// silence is composed of three alarms that stand before it.
 const silence = `  RefreshSilentAlarm:
     Type: AWS::CloudWatch::CompositeAlarm
     Properties:
       AlarmDescription: "Critical: nobody has looked at the tokens for 15 minutes"
-      AlarmRule: !Sub 'INSUFFICIENT_DATA("${RefreshTicksAlarm}") AND OK("${RefreshTickedBeforeAlarm}")'
+      AlarmRule: !Sub 'INSUFFICIENT_DATA("${RefreshTicksAlarm}") AND OK("${RefreshTickedBeforeAlarm}") AND NOT ALARM("${TokensPausedAlarm}")'
 ` + actions
 
 // ages watch the age of each dataset's newest complete export.
@@ -158,7 +158,7 @@ func alarmResources() string {
 		if a.Name == "IngestFailuresAlarm" {
 			b.WriteString(refused)
 		}
-		if a.Name == "RefreshTickedBeforeAlarm" {
+		if a.Name == "TokensPausedAlarm" {
 			b.WriteString(silence)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"hikyaku/internal/awslocal"
 	"hikyaku/internal/localstack"
 )
 
@@ -62,20 +61,34 @@ func (d driver) tick(ctx context.Context, answer any) error {
 }
 
 // run does what a stack's schedules and its queue do, until ctx ends: each minute a look
-// at the tokens, the first comparison of both lists at once, and another each ten minutes
-// if one is wanted. Notes get what fails; the next time may succeed.
+// at the tokens, the first comparison of both lists at once, another each ten minutes
+// if one is wanted, and a look at the pauses each five. What is paused rests. Notes get
+// what fails; the next time may succeed.
 func (d driver) run(ctx context.Context, notes io.Writer) {
 	go d.poll(ctx)
-	go d.every(ctx, time.Minute, notes, func() error { return d.tick(ctx, new(any)) })
+	go d.every(ctx, time.Minute, notes, d.scheduled(localstack.Tick, func() error { return d.tick(ctx, new(any)) }))
+	go d.every(ctx, 5*time.Minute, notes, d.scheduled(localstack.Pauses, func() error {
+		return d.invoke(ctx, localstack.TokenRefresh+":"+localstack.Watch, map[string]string{"action": "watch_pauses"}, new(any))
+	}))
 	event := map[string]any{"action": "reconcile"}
-	d.every(ctx, 10*time.Minute, notes, func() error {
+	d.every(ctx, 10*time.Minute, notes, d.scheduled(localstack.Wanted, func() error {
 		var answer struct{ Status string }
 		_, err := d.loop(ctx, localstack.Reconcile, event, &answer, func() string { return answer.Status })
 		if err == nil {
 			event["only_if_wanted"] = true
 		}
 		return err
-	})
+	}))
+}
+
+// scheduled does something if its schedule is enabled.
+func (d driver) scheduled(schedule string, do func() error) func() error {
+	return func() error {
+		if !d.stack.Fires(schedule) {
+			return nil
+		}
+		return do()
+	}
 }
 
 // every does something at once, and then again and again until ctx ends.
@@ -96,5 +109,5 @@ func (d driver) every(ctx context.Context, pause time.Duration, notes io.Writer,
 
 // poll feeds the queue to the relay until ctx ends.
 func (d driver) poll(ctx context.Context) {
-	_ = d.stack.AWS.Poll(ctx, awslocal.Mapping{Queue: localstack.Queue, Function: localstack.Relay, BatchSize: 10, MaxConcurrency: 2})
+	_ = d.stack.AWS.Poll(ctx, localstack.RelaySource())
 }

@@ -57,6 +57,8 @@ type AWS struct {
 	functions *functions
 	events    *bus
 	stacks    *stacks
+	sources   *sources
+	schedules *schedules
 	jobs      *jobs
 
 	now    func() time.Time
@@ -84,6 +86,7 @@ func New(o Options) (*AWS, error) {
 	}
 	a := &AWS{
 		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now}, stacks: &stacks{now: o.Now},
+		sources: &sources{now: o.Now}, schedules: &schedules{now: o.Now},
 		jobs: newJobs(), now: o.Now, log: o.Log,
 	}
 	a.functions = &functions{

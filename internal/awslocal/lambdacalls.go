@@ -23,12 +23,19 @@ const (
 )
 
 // lambdaCalls is what of Lambda is called over HTTP.
-type lambdaCalls struct{ *functions }
+type lambdaCalls struct {
+	*functions
+
+	sources *sources
+}
 
 type lambdaOperation func(w http.ResponseWriter, r *http.Request, name string) error
 
 func (l lambdaCalls) service() service {
-	served := map[string]lambdaOperation{"Invoke": l.serveInvoke, "ListFunctions": l.serveList, "GetFunctionConfiguration": l.serveConfiguration}
+	served := map[string]lambdaOperation{
+		"Invoke": l.serveInvoke, "ListFunctions": l.serveList, "GetFunctionConfiguration": l.serveConfiguration,
+		"GetEventSourceMapping": l.sources.serveGet, "UpdateEventSourceMapping": l.sources.serveUpdate,
+	}
 	return service{
 		name: "lambda", refuse: refuseLambda,
 		operation: func(r *http.Request) string { operation, _ := lambdaName(r); return operation },
@@ -49,9 +56,13 @@ func (l lambdaCalls) service() service {
 	}
 }
 
-// lambdaName finds the operation of a request, and the function that it names.
+// lambdaName finds the operation of a request, and the function or mapping that it
+// names.
 // What is not served is named by its method and path.
-func lambdaName(r *http.Request) (operation, function string) {
+func lambdaName(r *http.Request) (operation, named string) {
+	if strings.HasPrefix(r.URL.Path, sourcesPath) {
+		return sourceName(r)
+	}
 	path := strings.Trim(strings.TrimPrefix(r.URL.Path, functionsPath), "/")
 	if invoked, ok := strings.CutSuffix(path, strings.Trim(invocations, "/")); ok && r.Method == http.MethodPost {
 		return "Invoke", strings.Trim(invoked, "/")

@@ -16,13 +16,16 @@ import (
 // A Mapping feeds a queue to a function, as an event source mapping with
 // ReportBatchItemFailures does.
 type Mapping struct {
+	ID              string // UUID by which [AWS.AddSource] lets Lambda show it; empty: it is always on
 	Queue, Function string
 	BatchSize       int // messages of one invocation, at most 10; 0: 1
 	MaxConcurrency  int // invocations at a time; 0: 2, the least that the service takes
 }
 
-// Poll runs a mapping until ctx or the local AWS ends. What the function
-// processed is deleted. What it names in batchItemFailures, and everything if
+const leastConcurrency = 2
+
+// Poll runs a mapping until ctx or the local AWS ends. While it is disabled it receives
+// nothing; what it has received it finishes. What the function processed is deleted. What it names in batchItemFailures, and everything if
 // it fails or answers something else, becomes visible again once the queue's
 // visibility time-out has passed.
 func (a *AWS) Poll(ctx context.Context, m Mapping) error {
@@ -30,7 +33,7 @@ func (a *AWS) Poll(ctx context.Context, m Mapping) error {
 		m.BatchSize = 1
 	}
 	if m.MaxConcurrency <= 0 {
-		m.MaxConcurrency = 2
+		m.MaxConcurrency = leastConcurrency
 	}
 	if _, err := a.functions.find(m.Function); err != nil {
 		return err
@@ -55,10 +58,15 @@ func (a *AWS) Poll(ctx context.Context, m Mapping) error {
 
 // pollOnce receives one batch, invokes the function and settles the messages.
 func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
+	receiving, stop := a.sources.receiving(ctx, m.ID)
+	defer stop()
+	if ctx.Err() != nil {
+		return
+	}
 	a.frontend.count("sqs.ReceiveMessage")
-	received, err := a.queues.receive(ctx, m.Queue, min(m.BatchSize, maxBatch), -1, 20*time.Second)
+	received, err := a.queues.receive(receiving, m.Queue, min(m.BatchSize, maxBatch), -1, 20*time.Second)
 	if err != nil || len(received) == 0 {
-		if err != nil && ctx.Err() == nil { // the queue is gone
+		if err != nil && receiving.Err() == nil { // the queue is gone
 			a.log.WarnContext(ctx, "polling failed", "queue", m.Queue, "err", err)
 			sandbox.Pause(ctx, time.Second)
 		}

@@ -50,7 +50,7 @@ type service struct {
 }
 
 type services struct {
-	s3, lambda, unknown service
+	s3, lambda, scheduler, unknown service
 
 	byQuery map[string]service // by the service that a request is signed for; "": any other
 
@@ -63,7 +63,7 @@ func (a *AWS) newServices() services {
 	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queues.operations()}
 	events := jsonService{name: "events", version: "1.1", operations: map[string]jsonOperation{"PutEvents": operation(a.events.put)}}
 	return services{
-		s3: a.objects.service(), lambda: lambdaCalls{a.functions}.service(), unknown: unknownService(),
+		s3: a.objects.service(), lambda: lambdaCalls{a.functions, a.sources}.service(), scheduler: a.schedules.service(), unknown: unknownService(),
 		byQuery: map[string]service{
 			"sts": queryService("sts", callerIdentity), "cloudformation": queryService("cloudformation", a.stacks.operations()), "": queryService("query", nil),
 		},
@@ -80,8 +80,11 @@ func (s services) route(r *http.Request) service {
 		}
 		return s.unknown
 	}
-	if strings.HasPrefix(r.URL.Path, functionsPath) {
+	if strings.HasPrefix(r.URL.Path, functionsPath) || strings.HasPrefix(r.URL.Path, sourcesPath) {
 		return s.lambda
+	}
+	if signedFor(r) == "scheduler" {
+		return s.scheduler
 	}
 	if isQuery(r) {
 		if found, ok := s.byQuery[signedFor(r)]; ok {
@@ -128,7 +131,7 @@ func unknownService() service {
 	return s
 }
 
-const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, events PutEvents, sts GetCallerIdentity, and cloudformation DescribeStacks and ListStackResources"
+const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, scheduler GetSchedule and UpdateSchedule, events PutEvents, sts GetCallerIdentity, and cloudformation DescribeStacks and ListStackResources"
 
 const unknownOperation = "UnknownOperationException"
 

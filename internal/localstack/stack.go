@@ -95,19 +95,24 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, err
 	}
 	s.Webhook = s.reach(gateway) + "/webhook/"
-	err = errors.Join(s.storeSecrets(ctx), s.createQueues())
+	local.AddSource(RelaySource())
+	err = errors.Join(s.storeSecrets(ctx), s.createQueues(), s.addSchedules())
 	s.describe()
 	return s, err
 }
 
 // describe lets CloudFormation tell of the stack, by the names of template.yaml.
 func (s *Stack) describe() {
-	resources := make([]awslocal.StackResource, 0, 3+len(Functions()))
+	resources := make([]awslocal.StackResource, 0, 4+len(Functions())+len(schedules))
 	resources = append(resources,
 		awslocal.StackResource{Type: "AWS::S3::Bucket", LogicalID: "Bucket", PhysicalID: awslocal.Bucket},
 		awslocal.StackResource{Type: "AWS::SQS::Queue", LogicalID: "UserQueue", PhysicalID: s.queue},
 		awslocal.StackResource{Type: "AWS::SQS::Queue", LogicalID: "DeadLetterQueue", PhysicalID: s.dead},
+		awslocal.StackResource{Type: "AWS::Lambda::EventSourceMapping", LogicalID: "WebhookRelayRelayFunctionUsers", PhysicalID: RelaySource().ID},
 	)
+	for _, schedule := range schedules {
+		resources = append(resources, awslocal.StackResource{Type: "AWS::Scheduler::Schedule", LogicalID: schedule.name, PhysicalID: scheduleName(schedule.name)})
+	}
 	for _, name := range Functions() {
 		resources = append(resources, awslocal.StackResource{Type: "AWS::Lambda::Function", LogicalID: Resource(name), PhysicalID: name})
 	}

@@ -1,0 +1,147 @@
+package awslocal
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const schedulesPath = "/schedules/"
+
+// A schedule is one as EventBridge Scheduler takes it. Target and window are kept as
+// they come. Times are seconds since 1970.
+type schedule struct {
+	ActionAfterCompletion      string `json:",omitempty"`
+	ClientToken                string `json:",omitempty"`
+	Description                string `json:",omitempty"`
+	EndDate                    *float64 `json:",omitempty"`
+	FlexibleTimeWindow         json.RawMessage
+	GroupName                  string
+	KMSKeyARN                  string `json:"KmsKeyArn,omitempty"`
+	ScheduleExpression         string
+	ScheduleExpressionTimezone string
+	StartDate                  *float64 `json:",omitempty"`
+	State                      string
+	Target                     json.RawMessage
+}
+
+// scheduleEntry is a schedule as it is shown.
+type scheduleEntry struct {
+	schedule
+
+	ARN                                string `json:"Arn"`
+	Name                               string
+	CreationDate, LastModificationDate float64
+}
+
+type schedules struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	byName map[string]scheduleEntry
+}
+
+// AddSchedule lets EventBridge Scheduler show a schedule, in the JSON of its API. Who
+// drives the functions asks [AWS.Fires] before each time.
+func (a *AWS) AddSchedule(name, document string) error {
+	a.schedules.mu.Lock()
+	defer a.schedules.mu.Unlock()
+	if a.schedules.byName == nil {
+		a.schedules.byName = map[string]scheduleEntry{}
+	}
+	at := seconds(a.now())
+	return a.schedules.put(scheduleEntry{Name: name, CreationDate: at, LastModificationDate: at}, []byte(document))
+}
+
+// Fires reports whether a schedule is enabled.
+func (a *AWS) Fires(name string) bool {
+	a.schedules.mu.Lock()
+	defer a.schedules.mu.Unlock()
+	return a.schedules.byName[name].State == scheduleEnabled
+}
+
+const (
+	scheduleEnabled  = "ENABLED"
+	scheduleDisabled = "DISABLED"
+)
+
+// put replaces all that a caller may set: what is absent has its default.
+func (s *schedules) put(e scheduleEntry, document []byte) error {
+	group := e.GroupName
+	e.schedule = schedule{}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&e.schedule); err != nil {
+		return refuse("ValidationException", "the local AWS does not serve this parameter or value: %v", err)
+	}
+	e.ClientToken = ""
+	e.State = cmp.Or(e.State, scheduleEnabled)
+	e.GroupName = cmp.Or(e.GroupName, "default")
+	e.ScheduleExpressionTimezone = cmp.Or(e.ScheduleExpressionTimezone, "UTC")
+	e.ActionAfterCompletion = cmp.Or(e.ActionAfterCompletion, "NONE")
+	e.ARN = arn("scheduler", "schedule/"+e.GroupName+"/"+e.Name)
+	switch {
+	case group != "" && e.GroupName != group:
+		return noSchedule(e.Name)
+	case e.ScheduleExpression == "" || e.FlexibleTimeWindow == nil || e.Target == nil:
+		return refuse("ValidationException", "ScheduleExpression, FlexibleTimeWindow and Target must not be null")
+	case e.State != scheduleEnabled && e.State != scheduleDisabled:
+		return refuse("ValidationException", "State must be ENABLED or DISABLED, not %s", e.State)
+	}
+	s.byName[e.Name] = e
+	return nil
+}
+
+func noSchedule(name string) error {
+	return &refusal{Status: http.StatusNotFound, Code: "ResourceNotFoundException", Message: "Schedule " + name + " does not exist."}
+}
+
+func (s *schedules) service() service {
+	served := map[string]func(w http.ResponseWriter, r *http.Request, found scheduleEntry) error{"GetSchedule": s.serveGet, "UpdateSchedule": s.serveUpdate}
+	return service{
+		name: "scheduler", refuse: refuseLambda, // which has the same form
+		operation: func(r *http.Request) string {
+			operations := map[string]string{http.MethodGet: "GetSchedule", http.MethodPut: "UpdateSchedule"}
+			if name, ok := strings.CutPrefix(r.URL.Path, schedulesPath); ok && name != "" && !strings.Contains(name, "/") {
+				return cmp.Or(operations[r.Method], r.Method+" "+r.URL.Path)
+			}
+			return r.Method + " " + r.URL.Path
+		},
+		serve: func(w http.ResponseWriter, r *http.Request, operation string) error {
+			run, ok := served[operation]
+			if !ok {
+				return &refusal{Status: http.StatusNotFound, Code: unknownOperation, Message: "the local AWS does not serve scheduler " + operation + "; it serves " + list(served)}
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			name := strings.TrimPrefix(r.URL.Path, schedulesPath)
+			found, ok := s.byName[name]
+			if !ok || cmp.Or(r.URL.Query().Get("groupName"), found.GroupName) != found.GroupName {
+				return noSchedule(name)
+			}
+			return run(w, r, found)
+		},
+		throttled: refusal{Status: http.StatusTooManyRequests, Code: "ThrottlingException", Message: "Rate exceeded (injected fault)"},
+		failed:    refusal{Status: http.StatusInternalServerError, Code: "InternalServerException", Message: "internal failure (injected fault)"},
+	}
+}
+
+func (s *schedules) serveGet(w http.ResponseWriter, _ *http.Request, found scheduleEntry) error {
+	return writeJSON(w, http.StatusOK, "application/json", found)
+}
+
+func (s *schedules) serveUpdate(w http.ResponseWriter, r *http.Request, found scheduleEntry) error {
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxJSON)); err != nil {
+		return refuse("ValidationException", "the body cannot be read")
+	}
+	found.LastModificationDate = seconds(s.now())
+	if err := s.put(found, body.Bytes()); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, "application/json", map[string]string{"ScheduleArn": found.ARN})
+}

@@ -164,6 +164,11 @@ var files = map[string]func(s *stack, file string){
 			s.t.Errorf("outcomes %q, want %q", got, want)
 		}
 	},
+	"watch-pauses.json": func(s *stack, file string) {
+		if answer, err := s.invoke(file); err != nil || answer != `{"paused":[],"overdue":[]}` {
+			s.t.Errorf("answer %s, %v", answer, err)
+		}
+	},
 	"request.json": func(s *stack, file string) {
 		for _, want := range []string{"actibook refreshed", "actibook fresh"} {
 			if got := s.outcomes(s.invoke(file)); got != want {

@@ -15,9 +15,9 @@ const schedulesPath = "/schedules/"
 // A schedule is one as EventBridge Scheduler takes it. Target and window are kept as
 // they come. Times are seconds since 1970.
 type schedule struct {
-	ActionAfterCompletion      string `json:",omitempty"`
-	ClientToken                string `json:",omitempty"`
-	Description                string `json:",omitempty"`
+	ActionAfterCompletion      string   `json:",omitempty"`
+	ClientToken                string   `json:",omitempty"`
+	Description                string   `json:",omitempty"`
 	EndDate                    *float64 `json:",omitempty"`
 	FlexibleTimeWindow         json.RawMessage
 	GroupName                  string

@@ -33,7 +33,7 @@ func scheduleName(schedule string) string { return Name + "-" + schedule + "-1AB
 func (s *Stack) Fires(schedule string) bool { return s.AWS.Fires(scheduleName(schedule)) }
 
 func (s *Stack) addSchedules() error {
-	var faults []error
+	faults := make([]error, 0, 2*len(schedules))
 	for _, schedule := range schedules {
 		document, err := json.Marshal(map[string]any{
 			"ScheduleExpression": schedule.expression, "FlexibleTimeWindow": map[string]string{"Mode": "OFF"},
@@ -50,4 +50,3 @@ func (s *Stack) addSchedules() error {
 func RelaySource() awslocal.Mapping {
 	return awslocal.Mapping{ID: "5f0c0c1e-6a43-4f0e-9d59-0000000000f1", Queue: Queue, Function: Relay, BatchSize: 10, MaxConcurrency: 2}
 }
-

@@ -120,17 +120,18 @@ func Begin(ctx context.Context, objects objectstore.Store, prefix string, off ma
 	return s, err
 }
 
-// ErrPausedAgain: somebody has paused a part, or changed its pause, since it was read.
+// ErrPausedAgain says that somebody has paused a part, or changed its pause, since it
+// was read.
 var ErrPausedAgain = errors.New("it was paused again meanwhile, and stays so")
 
 // End forgets the pauses of parts, if they are still those of seen. It returns what is
 // paused afterwards.
 func End(ctx context.Context, objects objectstore.Store, prefix string, seen State, parts []string) (State, error) {
 	var s State
-	var faults []error
+	faults := make([]error, 0, len(parts)+1)
 	err := objectstore.Update(ctx, objects, key(prefix), func(now *State) bool {
 		changed := false
-		faults = nil
+		faults = faults[:0]
 		for _, part := range parts {
 			switch place := now.of(part); {
 			case *place == nil: // ended by somebody else, or by a write whose answer was lost

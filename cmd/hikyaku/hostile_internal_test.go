@@ -159,6 +159,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"links list": {{}, {"--json"}}, "links show": {{"--user", userID}, {"--user", userID, "--json"}}, "links approve": {{"--user", userID}}, "links reject": {{"--user", userID}},
 		"mapping init": {{}, {"--out", "new.yaml"}}, "mapping check": {{mapping, "--user", userID}, {mapping, "--user", userID, "--json"}, {mapping, "--user", userID, "--write"}},
 		"mapping put": {{mapping, "--yes", "--why", hostile}, {mapping, "--json"}}, "mapping log": {{}, {"--json"}}, "mapping undo": {{"--yes"}},
+		"pause": {{"--stack", localstack.Name}, {"relay", "--for", "1h", "--reason", hostile, "--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}}, "resume": {{"all", "--stack", localstack.Name}},
 		"reconcile": {{"--dry-run", "--logs"}, {"--json"}}, "redrive": {{"--logs"}}, "relay release": {{"--mapping", mapping}},
 		"runs": {{"yappli/users", "--to", "lake"}}, "tokens": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
 		"verify": {{"lake/exports/yappli/users/_manifest.json"}},

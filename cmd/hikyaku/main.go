@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newReconcile(), newRedrive(), newRelay(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
 	root.SetFlagErrorFunc(inPlainWords)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	printVisibly(root)
@@ -110,7 +110,7 @@ func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
 // expected says what a kind of flag takes.
 var expected = map[string]string{
 	"int": "a whole number", "int64": "a whole number", "int64Slice": "whole numbers, separated by commas", "float64": "a number",
-	"duration": "a time such as 90s, 15m or 2h", "bool": "true or false",
+	"duration": "a time such as 90s, 15m or 2h", "span": "a time such as 90m, 8h or 2d", "bool": "true or false",
 }
 
 // inPlainWords says what a flag takes, instead of which function could not read it.

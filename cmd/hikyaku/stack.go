@@ -18,6 +18,8 @@ type stackFlags struct {
 	clibase.Place
 
 	bucketless bool // the command needs no bucket
+
+	deployed *clibase.Stack // that environ has found by its name; nil: none was named
 }
 
 func (f *stackFlags) add(c *cobra.Command) {
@@ -29,9 +31,14 @@ func (f *stackFlags) add(c *cobra.Command) {
 // addAccount is add for commands that need no bucket.
 func (f *stackFlags) addAccount(c *cobra.Command) {
 	f.bucketless = true
+	f.addDeployed(c)
+	c.Flags().StringVar(&f.Prefix, "prefix", "", "prefix of the stack's secrets and keys, instead of --stack (default: HIKYAKU_PREFIX)")
+}
+
+// addDeployed is add for commands that work on what is deployed, which a name alone finds.
+func (f *stackFlags) addDeployed(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.Stack, "stack", "", "name of the deployed stack, which knows all other settings (default: HIKYAKU_STACK)")
-	flags.StringVar(&f.Prefix, "prefix", "", "prefix of the stack's secrets and keys, instead of --stack (default: HIKYAKU_PREFIX)")
 	flags.StringVar(&f.Profile, "profile", "", "profile of your AWS configuration (default: AWS_PROFILE)")
 	flags.StringVar(&f.Region, "region", "", "AWS region (default: AWS_REGION, or the profile's)")
 }
@@ -54,6 +61,7 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 		return o.Environ, err
 	}
 	if s := o.Stack; s != nil {
+		f.deployed = s
 		say(c.ErrOrStderr(), "Account %s, %s, stack %s\n", s.Account, s.Region, visible(s.Name))
 		return o.Environ, nil
 	}

@@ -54,11 +54,15 @@ func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
 		return nil, err
 	}
 	e.Out = logsOf(c, f.logs)
+	return newStackRefresher(c.Context(), e)
+}
+
+func newStackRefresher(ctx context.Context, e lambdafn.Environ) (*stackRefresher, error) {
 	base, err := clibase.Open(e)
 	if err != nil {
 		return nil, err
 	}
-	function, err := refreshfn.New(c.Context(), e)
+	function, err := refreshfn.New(ctx, e)
 	if err != nil {
 		return nil, err
 	}

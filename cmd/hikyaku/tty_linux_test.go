@@ -13,7 +13,11 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"golang.org/x/term"
+
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/localstack"
 )
 
 // pseudoTerminal returns the end that a person has, and the one that a command has.
@@ -88,6 +92,51 @@ func TestSecretPrompt_LeavesTheTerminalAsItWas(t *testing.T) {
 			}
 			if code := connect.ProcessState.ExitCode(); code != 1 || strings.Contains(screen.text(), "goroutine") {
 				t.Errorf("%v, exit code %d\n%s", err, code, screen.text())
+			}
+		})
+	}
+}
+
+// A stack that writes is paused on a terminal only by a person who says yes; of one that
+// writes nothing nobody is asked.
+func TestPause_AsksOnATerminal(t *testing.T) {
+	t.Parallel()
+	for mode, c := range map[string]struct {
+		answer string
+		code   int
+		off    int
+	}{"write": {"no\n", 1, 0}, "observe": {"", 0, 3}} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s, _, err := newStack(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			vars := s.Vars(localstack.Relay)
+			vars["HIKYAKU_RELAY"] = mode
+			if err := s.AWS.Register(awslocal.Function{Name: localstack.Relay, Env: pairs(vars), Handler: lambda.NewHandler(func() {})}); err != nil {
+				t.Fatal(err)
+			}
+			person, tty := pseudoTerminal(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			pause := program(ctx, "pause", "relay", "--for", "1h", "--reason", "x", "--stack", localstack.Name)
+			pause.Env = append(os.Environ(), s.AWS.Environment()...)
+			pause.Stdin, pause.Stdout, pause.Stderr = tty, tty, tty
+			pause.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			if err := pause.Start(); err != nil {
+				t.Fatal(err)
+			}
+			screen := &screen{of: person}
+			go screen.watch()
+			if c.answer != "" {
+				screen.await(ctx, t, "Type yes to go on")
+				_, _ = io.WriteString(person, c.answer)
+			}
+			_ = pause.Wait()
+			off, err := offIn(t.Context(), s)
+			if code := pause.ProcessState.ExitCode(); code != c.code || len(off) != c.off || err != nil {
+				t.Errorf("exit code %d, off %v, %v\n%s", code, off, err, screen.text())
 			}
 		})
 	}

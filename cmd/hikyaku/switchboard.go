@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/objectstore"
+	"hikyaku/internal/pause"
+)
+
+// userSource is the event source mapping that feeds the queue to the relay.
+const userSource = "WebhookRelayRelayFunctionUsers"
+
+// triggersOf are what starts the work of each part, by logical names.
+var triggersOf = map[string][]string{
+	pause.Relay:  {userSource, localstack.Nightly, localstack.Wanted},
+	pause.Export: {localstack.Exports},
+	pause.Tokens: {localstack.Tick},
+}
+
+// A switchboard pauses and resumes parts of a deployed stack. What is to be is written
+// down before a trigger is switched off, and struck out after all are on again: wherever
+// a command is interrupted, the pause is known, its alarm rings, and the same command
+// brings it to its end.
+type switchboard struct {
+	stack   *clibase.Stack
+	objects objectstore.Store
+	prefix  string
+}
+
+func (s switchboard) trigger(name string) (clibase.Trigger, error) {
+	if name == userSource {
+		return s.stack.Source(name)
+	}
+	return s.stack.Schedule(name)
+}
+
+func (s switchboard) pause(ctx context.Context, parts []string, p pause.Pause) (pause.State, error) {
+	off := map[string][]string{}
+	for _, part := range parts {
+		off[part] = nil
+		for _, name := range triggersOf[part] {
+			on, err := s.enabled(ctx, name)
+			if err != nil {
+				return pause.State{}, fmt.Errorf("nothing was paused: %w", err)
+			}
+			if !on {
+				off[part] = append(off[part], name)
+			}
+		}
+	}
+	state, err := pause.Begin(ctx, s.objects, s.prefix, off, p)
+	if err != nil {
+		return state, err
+	}
+	var faults []error
+	for _, part := range parts {
+		for _, name := range triggersOf[part] {
+			faults = append(faults, s.turn(ctx, name, false))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return state, fmt.Errorf("the pause is written down, but not all of it rests yet; run the same command again: %w", err)
+	}
+	return state, nil
+}
+
+// resume also returns the triggers that were off before the pause, and stay off.
+func (s switchboard) resume(ctx context.Context, parts []string) (now pause.State, stay []string, err error) {
+	seen, err := pause.Read(ctx, s.objects, s.prefix)
+	if err != nil {
+		return seen, nil, err
+	}
+	var faults []error
+	for _, part := range parts {
+		for _, name := range triggersOf[part] {
+			if p := seen.Of(part); p != nil && slices.Contains(p.Off, name) {
+				stay = append(stay, name)
+				continue
+			}
+			faults = append(faults, s.turn(ctx, name, true))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return seen, stay, fmt.Errorf("not all of it works again yet, and the pause stays written down; run the same command again: %w", err)
+	}
+	now, err = pause.End(ctx, s.objects, s.prefix, seen, parts)
+	return now, stay, err
+}
+
+func (s switchboard) enabled(ctx context.Context, name string) (bool, error) {
+	trigger, err := s.trigger(name)
+	if err != nil {
+		return false, err
+	}
+	return trigger.Enabled(ctx)
+}
+
+func (s switchboard) turn(ctx context.Context, name string, on bool) error {
+	trigger, err := s.trigger(name)
+	if err != nil {
+		return err
+	}
+	return trigger.Enable(ctx, on)
+}

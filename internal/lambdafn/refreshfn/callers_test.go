@@ -6,12 +6,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 )
+
+// ask sends an event to the function through an alias; none if it is empty.
+func (s *stack) ask(alias, event string) (string, error) {
+	s.t.Helper()
+	arn := "arn:aws:lambda:ap-northeast-1:000000000000:function:tokenrefresh"
+	if alias != "" {
+		arn += ":" + alias
+	}
+	answer, err := s.function.Invoke(lambdacontext.NewContext(s.t.Context(), &lambdacontext.LambdaContext{InvokedFunctionArn: arn}), []byte(event))
+	return string(answer), err
+}
 
 // Every event through every alias. A refusal says what was asked for, through which
 // alias, and what to do; it makes no token.

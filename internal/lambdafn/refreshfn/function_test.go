@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambdacontext"
-
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
@@ -87,17 +85,6 @@ func (s *stack) invoke(file string) (string, error) {
 		alias = localstack.Watch
 	}
 	return s.ask(alias, string(payload))
-}
-
-// ask sends an event to the function through an alias; none if it is empty.
-func (s *stack) ask(alias, event string) (string, error) {
-	s.t.Helper()
-	arn := "arn:aws:lambda:ap-northeast-1:000000000000:function:tokenrefresh"
-	if alias != "" {
-		arn += ":" + alias
-	}
-	answer, err := s.function.Invoke(lambdacontext.NewContext(s.t.Context(), &lambdacontext.LambdaContext{InvokedFunctionArn: arn}), []byte(event))
-	return string(answer), err
 }
 
 // force is a person who replaces a credential on the command line.

@@ -40,18 +40,9 @@ func (s switchboard) trigger(name string) (clibase.Trigger, error) {
 }
 
 func (s switchboard) pause(ctx context.Context, parts []string, p pause.Pause) (pause.State, error) {
-	off := map[string][]string{}
-	for _, part := range parts {
-		off[part] = nil
-		for _, name := range triggersOf[part] {
-			on, err := s.enabled(ctx, name)
-			if err != nil {
-				return pause.State{}, fmt.Errorf("nothing was paused: %w", err)
-			}
-			if !on {
-				off[part] = append(off[part], name)
-			}
-		}
+	off, err := s.off(ctx, parts)
+	if err != nil {
+		return pause.State{}, fmt.Errorf("nothing was paused: %w", err)
 	}
 	state, err := pause.Begin(ctx, s.objects, s.prefix, off, p)
 	if err != nil {
@@ -92,12 +83,26 @@ func (s switchboard) resume(ctx context.Context, parts []string) (now pause.Stat
 	return now, stay, err
 }
 
-func (s switchboard) enabled(ctx context.Context, name string) (bool, error) {
-	trigger, err := s.trigger(name)
-	if err != nil {
-		return false, err
+// off are the triggers of each part that are off.
+func (s switchboard) off(ctx context.Context, parts []string) (map[string][]string, error) {
+	off := map[string][]string{}
+	for _, part := range parts {
+		off[part] = nil
+		for _, name := range triggersOf[part] {
+			trigger, err := s.trigger(name)
+			if err != nil {
+				return nil, err
+			}
+			on, err := trigger.Enabled(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if !on {
+				off[part] = append(off[part], name)
+			}
+		}
 	}
-	return trigger.Enabled(ctx)
+	return off, nil
 }
 
 func (s switchboard) turn(ctx context.Context, name string, on bool) error {

@@ -69,12 +69,7 @@ func onBoard(t *testing.T, run func(b *board)) {
 	})
 }
 
-func allTriggers() (all []string) {
-	for _, part := range pause.Parts() {
-		all = append(all, triggersOf[part]...)
-	}
-	return all
-}
+func allTriggers() []string { return flat(triggersOf) }
 
 func (b *board) must(err error) {
 	b.Helper()
@@ -86,15 +81,17 @@ func (b *board) must(err error) {
 // off are the triggers that are off.
 func (b *board) off() []string {
 	b.Helper()
-	off := []string{}
-	for _, name := range allTriggers() {
-		on, err := b.enabled(b.Context(), name)
-		b.must(err)
-		if !on {
-			off = append(off, name)
-		}
+	off, err := b.switchboard.off(b.Context(), pause.Parts())
+	b.must(err)
+	return flat(off)
+}
+
+// flat are the triggers of all parts, in their order.
+func flat(byPart map[string][]string) (all []string) {
+	for _, part := range pause.Parts() {
+		all = append(all, byPart[part]...)
 	}
-	return off
+	return all
 }
 
 // written are the parts whose pause is written down.

@@ -12,6 +12,8 @@ from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 FUNCTION = "TokenRefreshFunction"
+# Nobody of the stack may invoke it: people do, by policies/operator.json.
+PEOPLE = "TokenRefreshOperatorAlias"
 EXPECTED = {
     ("WebhookRelayRelayFunctionRole", "TokenRefreshReadersAlias"),
     ("WebhookRelayReconcileFunctionRole", "TokenRefreshReadersAlias"),
@@ -82,14 +84,17 @@ def statements(resources):
 
 def main():
     path = sys.argv[1] if len(sys.argv) > 1 else "template.yaml"
-    found = {(who, what) for who, what in callers(transformed(path)) if "TokenRefresh" in what or "${" in what or "*" in what}
+    resources = transformed(path)
+    found = {(who, what) for who, what in callers(resources) if "TokenRefresh" in what or "${" in what or "*" in what}
     for who, what in sorted(found - EXPECTED):
         print(f"callers: {who} may invoke {what}, which is not its alias", file=sys.stderr)
     for who, what in sorted(EXPECTED - found):
         print(f"callers: {who} may not invoke {what}", file=sys.stderr)
-    if found != EXPECTED:
+    if PEOPLE not in resources:
+        print(f"callers: there is no {PEOPLE}, which people's commands need", file=sys.stderr)
+    if found != EXPECTED or PEOPLE not in resources:
         sys.exit(1)
-    print(f"callers: {len(found)} callers of tokenrefresh, each by its own alias, none of {FUNCTION} itself")
+    print(f"callers: {len(found)} callers of tokenrefresh, each by its own alias, none of {FUNCTION} itself or of {PEOPLE}")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ CONDITIONS = {
     "kms:GenerateDataKey": ("StringEquals", "kms:ViaService"),
     "s3:ListBucket": ("StringLike", "s3:prefix"),
 }
+# What a connection holds is written by people alone: the function reads it, and moves the
+# label of the version that counts.
+CONNECTIONS = {TOKENS, "secretsmanager:DescribeSecret", "secretsmanager:UpdateSecretVersionStage"}
 
 
 def faults(resources):
@@ -45,6 +48,8 @@ def faults(resources):
             operator, key = CONDITIONS.get(action, ("", ""))
             if key and key not in statement.get("Condition", {}).get(operator, {}):
                 yield f"{role} has {action} without {operator} of {key}"
+            if action not in CONNECTIONS and any("/connection-" in str(r) for r in several(statement["Resource"])):
+                yield f"{role} has {action} on connections"
             if action.startswith("logs:") and named(statement["Resource"]) != role.removesuffix("FunctionRole") + "Log":
                 yield f"{role} may write the log {named(statement['Resource'])}"
         if "*" in several(statement["Resource"]):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -41,7 +42,8 @@ func newAuthorize() *cobra.Command {
 			"that the browser then shows, and paste it here.\n\n" +
 			"Only a redirect with this run's state is taken, and only one. The code is stored in the connection\n" +
 			"first and exchanged after that, exactly once, by the protocol of tokenrefresh: if this command dies,\n" +
-			"the function's next run goes on. Until a redirect is taken, Ctrl-C and the time-out spend nothing.",
+			"the function's next run goes on. Until a redirect is taken, Ctrl-C and the time-out spend nothing.\n\n" +
+			"With --remote the stack's function exchanges it, from the address that the provider may know alone.",
 		Example: "  hikyaku authorize shopline\n  hikyaku authorize assisttencho --paste\n" +
 			"  hikyaku authorize shopline --listen 127.0.0.1:8910   # behind a forwarded port",
 		ValidArgs: names,
@@ -52,6 +54,7 @@ func newAuthorize() *cobra.Command {
 	}
 	f.add(c)
 	f.addLogs(c)
+	remoteFlag(c.Flags(), &f.onRemote)
 	c.Flags().StringVar(&f.listen, "listen", "", "loopback HOST:PORT to receive the redirect on (default: the redirect URL's own)")
 	c.Flags().BoolVar(&f.paste, "paste", false, "do not listen; read the redirect's URL from the terminal or standard input")
 	c.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "how long to wait for the person")
@@ -81,19 +84,42 @@ func authorize(c *cobra.Command, provider string, f authorizeFlags) error {
 	// From here on an interruption would only leave the rest to the function.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context()), exchangeTime)
 	defer cancel()
-	result, err := s.core.Authorize(ctx, provider, connection, code)
+	report, err := s.exchange(ctx, provider, connection, code)
 	if err != nil {
-		return fmt.Errorf("authorizing %s: %w; the code was not sent", provider, err)
+		return fmt.Errorf("authorizing %s: %w", provider, err)
 	}
-	report := tokenrefresh.Report{Results: []tokenrefresh.Result{result}}
+	result := report.Results[0]
 	err = f.print(c, result, func(out io.Writer) error { return writeReport(out, report, s.base.Now()) })
 	return errors.Join(err, judge(report))
+}
+
+// exchange hands the code over, and reports what came of it.
+func (s *stackRefresher) exchange(ctx context.Context, provider string, connection providers.Connection, code providers.Secret) (report tokenrefresh.Report, err error) {
+	if s.remote == nil {
+		result, err := s.core.Authorize(ctx, provider, connection, code)
+		if err != nil {
+			err = fmt.Errorf("%w; the code was not sent", err)
+		}
+		return tokenrefresh.Report{Results: []tokenrefresh.Result{result}}, err
+	}
+	var answer refreshfn.Answer
+	err = s.core.HandOver(ctx, provider, connection, code, func(ctx context.Context, c tokenrefresh.Candidate) (taken bool, err error) {
+		answer, err = s.remote.connect(ctx, s.base, provider, c)
+		if err == nil && answer.Fault != nil {
+			err = fmt.Errorf("%w; the code was not sent", answer.Fault)
+		}
+		return answer.Taken, err
+	})
+	if err == nil && len(answer.Results) == 0 {
+		err = errors.New("the function does not say what became of the code: look with 'hikyaku tokens'")
+	}
+	return tokenrefresh.Report{Results: answer.Results}, err
 }
 
 // authorizable reads the connection that a person is to authorize.
 func (s *stackRefresher) authorizable(ctx context.Context, provider string) (providers.Connection, error) {
 	connection, _, err := readConnection(ctx, s.base, provider)
-	if errors.Is(err, secretstore.ErrNotFound) {
+	if errors.Is(err, secretstore.ErrNotFound) || errors.Is(err, providers.ErrNotFound) {
 		err = fmt.Errorf("there is no secret %s: run 'hikyaku connect %s' first", connectionName(s.base, provider), provider)
 	}
 	if err != nil {

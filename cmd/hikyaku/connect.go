@@ -27,13 +27,14 @@ import (
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 )
 
 func newConnect() *cobra.Command {
 	var f stackFlags
-	var unchecked, resetQuirks bool
+	var unchecked, resetQuirks, onRemote bool
 	var o output
 	c := &cobra.Command{
 		Use:   "connect PROVIDER | webhook",
@@ -45,15 +46,20 @@ func newConnect() *cobra.Command {
 			"Every doubtful value is named, all of them at once, and nothing is stored then; on a terminal only these\n" +
 			"are asked again. Of a connection that exists, Enter keeps each value, what is not asked for stays, its\n" +
 			"quirks among it (--reset-quirks drops them), and what changes is said before it is stored.\n\n" +
+			"--remote is for a provider that lets in the stack's address alone: the connection is stored as a candidate,\n" +
+			"and the stack's function tries it from there. Only if the provider accepts it, it becomes the connection.\n\n" +
 			"'hikyaku connect webhook' makes the secret that ends the relay's address, of 43 random characters, and\n" +
 			"stores it as {prefix}/supersaas/webhook. Run again, it rotates the secret: the one before stays valid\n" +
 			"until the next time, so run 'hikyaku hooks register' in between. One of your own, {\"current\":\"...\"}, is\n" +
 			"read from standard input; it needs 32 characters that an address does not change.",
 		Example: "  hikyaku connect yappli\n  hikyaku connect supersaas --prefix hikyaku < connection.json\n" +
-			"  hikyaku connect webhook",
+			"  hikyaku connect yappli --remote --stack hikyaku-shop\n  hikyaku connect webhook",
 		ValidArgs: append(providers.Names(), webhooksecret.Part),
 		Args:      oneKnown,
 		RunE: func(c *cobra.Command, a []string) error {
+			if err := checkConnect(f, a[0], onRemote, unchecked); err != nil {
+				return err
+			}
 			e, err := f.environ(c, "", localstack.TokenRefresh)
 			if err != nil {
 				return err
@@ -68,41 +74,32 @@ func newConnect() *cobra.Command {
 			if a[0] == webhooksecret.Part {
 				return connectWebhook(c, base, o)
 			}
-			n := newConnection{base: base, provider: a[0], resetQuirks: resetQuirks, unchecked: unchecked}
-			connection, stored, checked, err := n.read(c)
-			if err != nil {
-				return err
+			n := &newConnection{base: base, provider: a[0], notes: c.ErrOrStderr(), resetQuirks: resetQuirks, unchecked: unchecked}
+			if onRemote {
+				n.remote = &remote{stack: f.found}
 			}
-			if changes := changesOf(stored, connection); changes != "" {
-				say(c.ErrOrStderr(), "%s", strings.TrimSuffix(changes, "\n"))
-			}
-			version, err := storeSecret(c.Context(), base, connectionName(base, connection.Provider), connection.Document())
-			if err != nil {
-				return err
-			}
-			name := connectionName(base, connection.Provider)
-			next := "The next run of tokenrefresh, within 5 minutes, makes its token."
-			if (connection.Kind == providers.OneTimePair || connection.Kind == providers.OneTimeCode) && connection.Code.Empty() {
-				next = "Next: hikyaku authorize " + connection.Provider
-			}
-			return o.say(c, map[string]string{"secret": name, "version": version, "check": checked}, "Stored %s (%s). %s", name, checked, next)
+			return n.connect(c, o)
 		},
 	}
 	f.addAccount(c)
+	remoteFlag(c.Flags(), &onRemote)
 	c.Flags().BoolVar(&unchecked, "unchecked", false, "store without trying the credentials")
 	c.Flags().BoolVar(&resetQuirks, "reset-quirks", false, "drop the quirks of the stored connection, which are kept otherwise")
 	o.add(c)
 	return c
 }
 
-// storedConnection reads the connection that there is; the zero one if there is none,
-// or none that can be read.
-func storedConnection(ctx context.Context, base *lambdafn.Base, provider string) (providers.Connection, error) {
-	c, _, err := readConnection(ctx, base, provider)
-	if errors.Is(err, secretstore.ErrNotFound) || errors.Is(err, providers.ErrInvalid) { // whatever it is, it is replaced
-		return providers.Connection{}, nil
+// checkConnect refuses flags that contradict each other.
+func checkConnect(f stackFlags, what string, onRemote, unchecked bool) error {
+	switch {
+	case !onRemote:
+		return nil
+	case unchecked:
+		return &usageError{errors.New("--remote has the connection tried, and --unchecked leaves that out: give one of the two")}
+	case what == webhooksecret.Part:
+		return &usageError{errors.New("--remote is for providers: no provider is asked about the webhook's secret")}
 	}
-	return c, err
+	return f.ofRemote()
 }
 
 func connectionName(base *lambdafn.Base, provider string) string {
@@ -125,12 +122,48 @@ func readConnection(ctx context.Context, base *lambdafn.Base, provider string) (
 type newConnection struct {
 	base                   *lambdafn.Base
 	provider               string
+	notes                  io.Writer
 	resetQuirks, unchecked bool
+
+	remote  *remote               // tries it and stores it; nil: this command does
+	before  string                // version of the connection that there is; empty: none
+	version string                // under which the remote has stored the new one
+	results []tokenrefresh.Result // of what the remote did then
+}
+
+// connect reads a connection, has it tried, and stores it.
+func (n *newConnection) connect(c *cobra.Command, o output) error {
+	connection, stored, checked, err := n.read(c)
+	if err != nil {
+		return err
+	}
+	name := connectionName(n.base, connection.Provider)
+	if n.remote == nil {
+		n.sayChanges(stored, connection)
+		if n.version, err = storeSecret(c.Context(), n.base, name, connection.Document()); err != nil {
+			return err
+		}
+	}
+	next := "The next run of tokenrefresh, within 5 minutes, makes its token."
+	switch oneTime := connection.Kind == providers.OneTimePair || connection.Kind == providers.OneTimeCode; {
+	case len(n.results) > 0:
+		next = "Its code was handed over: " + string(n.results[0].Outcome) + "."
+	case oneTime && connection.Code.Empty():
+		next = "Next: hikyaku authorize " + connection.Provider
+	}
+	err = o.say(c, map[string]string{"secret": name, "version": n.version, "check": checked}, "Stored %s (%s). %s", name, checked, next)
+	return errors.Join(err, judge(tokenrefresh.Report{Results: n.results}))
+}
+
+func (n *newConnection) sayChanges(stored, connection providers.Connection) {
+	if changes := changesOf(stored, connection); changes != "" {
+		say(n.notes, "%s", strings.TrimSuffix(changes, "\n"))
+	}
 }
 
 // read asks on a terminal, or reads a document, and tries what it got. stored is what
 // the connection takes the place of.
-func (n newConnection) read(c *cobra.Command) (connection, stored providers.Connection, checked string, err error) {
+func (n *newConnection) read(c *cobra.Command) (connection, stored providers.Connection, checked string, err error) {
 	if file, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return n.ask(c.Context(), interview{terminal: tty{file, bufio.NewReader(file)}, prompt: c.ErrOrStderr(), now: n.base.Now})
 	}
@@ -147,12 +180,12 @@ func (n newConnection) read(c *cobra.Command) (connection, stored providers.Conn
 	if !providers.HasField(document, "quirks") && stored.Kind == connection.Kind {
 		connection.Quirks = stored.Quirks
 	}
-	checked, err = n.check(c.Context(), connection)
+	checked, err = n.check(c.Context(), stored, connection)
 	return connection, stored, checked, n.refused(err)
 }
 
 // ask asks on a terminal; what seems to be wrong once it is tried is asked again.
-func (n newConnection) ask(ctx context.Context, i interview) (connection, stored providers.Connection, checked string, err error) {
+func (n *newConnection) ask(ctx context.Context, i interview) (connection, stored providers.Connection, checked string, err error) {
 	if stored, err = n.stored(ctx); err != nil {
 		return connection, stored, "", err
 	}
@@ -160,7 +193,7 @@ func (n newConnection) ask(ctx context.Context, i interview) (connection, stored
 		return connection, stored, "", err
 	}
 	for range rounds {
-		if checked, err = n.check(ctx, connection); err == nil {
+		if checked, err = n.check(ctx, stored, connection); err == nil {
 			return connection, stored, checked, nil
 		}
 		again := suspects(connection, err)
@@ -176,29 +209,67 @@ func (n newConnection) ask(ctx context.Context, i interview) (connection, stored
 	return connection, stored, "", n.refused(err)
 }
 
-// stored is the connection that there is, with the quirks that are to be kept.
-func (n newConnection) stored(ctx context.Context) (providers.Connection, error) {
-	stored, err := storedConnection(ctx, n.base, n.provider)
+// stored is the connection that there is, with the quirks that are to be kept; the zero
+// one if there is none, or none that can be read.
+func (n *newConnection) stored(ctx context.Context) (providers.Connection, error) {
+	stored, value, err := readConnection(ctx, n.base, n.provider)
+	n.before = value.ID
+	if errors.Is(err, secretstore.ErrNotFound) || errors.Is(err, providers.ErrNotFound) || errors.Is(err, providers.ErrInvalid) { // whatever it is, it is replaced
+		stored, err = providers.Connection{}, nil
+	}
 	if n.resetQuirks {
 		stored.Quirks = nil
 	}
 	return stored, err
 }
 
-func (n newConnection) check(ctx context.Context, c providers.Connection) (string, error) {
-	if n.unchecked {
+func (n *newConnection) check(ctx context.Context, stored, c providers.Connection) (checked string, err error) {
+	switch {
+	case n.unchecked:
 		return "not checked", nil
+	case n.remote != nil:
+		n.sayChanges(stored, c)
+		return n.hand(ctx, c)
 	}
-	checked, err := checkConnection(ctx, n.base, c)
-	if err != nil {
+	if checked, err = refreshfn.TryConnection(ctx, n.base, c); err != nil {
 		err = fmt.Errorf("checking the connection: %w%s", err, place(c, err))
 	}
 	return checked, err
 }
 
-func (newConnection) refused(err error) error {
-	if err == nil {
-		return nil
+// hand stores the connection as a candidate, which the remote tries and makes the
+// connection.
+func (n *newConnection) hand(ctx context.Context, c providers.Connection) (checked string, err error) {
+	candidate, err := tokenrefresh.Stage(ctx, n.base.Secrets, uuid.NewString, connectionName(n.base, n.provider), n.before, c.Document())
+	if err != nil {
+		return "", &unknownError{err}
+	}
+	n.before, n.version = candidate.Base, candidate.Version
+	answer, err := n.remote.connect(ctx, n.base, n.provider, candidate)
+	switch {
+	case err != nil:
+		return "", &unknownError{err}
+	case answer.Taken:
+		return "", &unknownError{errors.New("somebody else has changed the connection meanwhile, and it stays as they left it; run the command again")}
+	case answer.Fault != nil:
+		return "", fmt.Errorf("checking the connection from the stack: %w%s", answer.Fault, place(c, answer.Fault))
+	}
+	n.results = answer.Results
+	return answer.Check, nil
+}
+
+// An unknownError says itself whether something was stored.
+type unknownError struct{ error }
+
+func (n *newConnection) refused(err error) error {
+	var unknown *unknownError
+	switch {
+	case err == nil, errors.As(err, &unknown):
+		return err
+	case n.remote != nil:
+		return fmt.Errorf("%w; the connection is as it was. Correct the values, or store them with --unchecked in the place of --remote", err)
+	case errors.Is(err, providers.ErrForbidden):
+		return fmt.Errorf("%w; nothing was stored. If the provider lets in the stack's address alone, add --remote; else correct the values, or store them with --unchecked", err)
 	}
 	return fmt.Errorf("%w; nothing was stored. Correct the values, or store them with --unchecked", err)
 }
@@ -255,30 +326,6 @@ func changesOf(stored, c providers.Connection) string {
 const largestInput = 16 << 20
 
 func readAll(in io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(in, largestInput)) }
-
-// checkConnection tries the credentials without spending anything.
-func checkConnection(ctx context.Context, base *lambdafn.Base, c providers.Connection) (string, error) {
-	authority := refreshfn.Authorities(base.Options())[c.Provider]
-	token := providers.Token{
-		Provider: c.Provider, Kind: c.Kind, BaseURL: c.BaseURL, LoginURL: c.LoginURL, Account: c.Account,
-		Credential: c.APIKey, ObtainedAt: base.Now(), ExpiresAt: c.ExpiresAt, Quirks: c.Quirks,
-	}
-	switch c.Kind {
-	case providers.ClientCredentials:
-		grant, err := authority.Obtain(ctx, c, c.ClientSecrets[0], providers.Secret{}, false)
-		if err != nil {
-			return "", err
-		}
-		token.Credential, token.ExpiresAt = grant.Access, grant.ExpiresAt
-	case providers.Static:
-	default:
-		return "not checked: that would spend the authorization code", nil
-	}
-	if err := authority.Probe(ctx, c, token); err != nil {
-		return "", err
-	}
-	return "checked: the provider accepts it", nil
-}
 
 // storeSecret makes a secret, or adds a version that becomes the current one.
 func storeSecret(ctx context.Context, base *lambdafn.Base, name string, document []byte) (version string, err error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
@@ -215,7 +216,7 @@ func FuzzConnection(f *testing.F) {
 			return
 		}
 		base := lambdafn.Open(lambdafn.Environ{HTTP: transport, Out: io.Discard}, lambdafn.Common{Region: "x", LogLevel: "INFO"})
-		_, err = checkConnection(t.Context(), base, c)
+		_, err = refreshfn.TryConnection(t.Context(), base, c)
 		for _, answer := range []error{providers.ErrClient, providers.ErrUnauthorized, providers.ErrForbidden, providers.ErrNotFound} {
 			if errors.Is(err, answer) {
 				return

@@ -316,7 +316,10 @@ func (i interview) one(ctx context.Context, c *providers.Connection, q question)
 // suspects are the questions whose answers an error of the provider speaks against.
 func suspects(c providers.Connection, err error) []question {
 	fields := []string{"base_url", "token_url", "login_url"}
+	var unknown *unknownError
 	switch {
+	case errors.As(err, &unknown):
+		return nil
 	case errors.Is(err, providers.ErrClient):
 		fields = []string{"client_id", "client_secrets"}
 	case errors.Is(err, providers.ErrUnauthorized), errors.Is(err, providers.ErrRevoked):

@@ -67,7 +67,7 @@ func (f *pauseFlags) open(c *cobra.Command) (*pausing, error) {
 		return nil, err
 	}
 	return &pausing{
-		switchboard{f.stack.deployed, tokens.base.Objects, tokens.base.Common.Prefix}, tokens, e.Vars["HIKYAKU_RELAY"] == "write",
+		switchboard{f.stack.found, tokens.base.Objects, tokens.base.Common.Prefix}, tokens, e.Vars["HIKYAKU_RELAY"] == "write",
 	}, nil
 }
 

@@ -17,9 +17,8 @@ import (
 type stackFlags struct {
 	clibase.Place
 
-	bucketless bool // the command needs no bucket
-
-	deployed *clibase.Stack // that environ has found by its name; nil: none was named
+	bucketless bool           // the command needs no bucket
+	found      *clibase.Stack // once environ has looked for it; nil: none is named
 }
 
 func (f *stackFlags) add(c *cobra.Command) {
@@ -61,7 +60,7 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 		return o.Environ, err
 	}
 	if s := o.Stack; s != nil {
-		f.deployed = s
+		f.found = s
 		say(c.ErrOrStderr(), "Account %s, %s, stack %s\n", s.Account, s.Region, visible(s.Name))
 		return o.Environ, nil
 	}

@@ -28,8 +28,9 @@ import (
 type refresherFlags struct {
 	output
 
-	stack stackFlags
-	logs  bool
+	stack    stackFlags
+	logs     bool
+	onRemote bool
 }
 
 func (f *refresherFlags) add(c *cobra.Command) {
@@ -44,17 +45,34 @@ func (f *refresherFlags) addLogs(c *cobra.Command) {
 // A stackRefresher is a stack as the operator reaches it, with the function
 // that keeps its tokens, composed as in Lambda but run in this process.
 type stackRefresher struct {
-	base *lambdafn.Base
-	core *tokenrefresh.Refresher
+	base     *lambdafn.Base
+	function *refreshfn.Function
+	core     *tokenrefresh.Refresher
+	remote   *remote // the deployed function, which is to call the providers; nil: this process does
 }
 
 func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
+	if f.onRemote {
+		if err := f.stack.ofRemote(); err != nil {
+			return nil, err
+		}
+	}
 	e, err := f.stack.environ(c, "", localstack.TokenRefresh)
 	if err != nil {
 		return nil, err
 	}
 	e.Out = logsOf(c, f.logs)
-	return newStackRefresher(c.Context(), e)
+	s, err := newStackRefresher(c.Context(), e)
+	if err != nil {
+		return nil, err
+	}
+	if f.onRemote {
+		s.remote = &remote{stack: f.stack.found}
+		if f.logs {
+			s.remote.logs = c.ErrOrStderr()
+		}
+	}
+	return s, nil
 }
 
 func newStackRefresher(ctx context.Context, e lambdafn.Environ) (*stackRefresher, error) {
@@ -66,7 +84,7 @@ func newStackRefresher(ctx context.Context, e lambdafn.Environ) (*stackRefresher
 	if err != nil {
 		return nil, err
 	}
-	return &stackRefresher{base, function.Refresher()}, nil
+	return &stackRefresher{base: base, function: function, core: function.Refresher()}, nil
 }
 
 func newTokens() *cobra.Command {
@@ -81,18 +99,28 @@ func newTokens() *cobra.Command {
 			"unreadable (see the error).\n\n" +
 			"--probe asks each provider now, by a call that changes nothing, whether the credential that is served\n" +
 			"works: a provider may have withdrawn one that is still valid by its end. It reads the connections for\n" +
-			"that, and exits with 1 if a provider says no.",
+			"that, and exits with 1 if a provider says no. With --remote the stack's function asks, from the address\n" +
+			"that the provider may know alone.",
 		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --probe\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if f.onRemote && !probe {
+				return &usageError{errors.New("--remote needs --probe: without it no provider is asked")}
+			}
 			s, err := f.open(c)
 			if err != nil {
 				return err
+			}
+			probes := map[string]refreshfn.Probe{}
+			if probe {
+				if probes, err = s.probes(c.Context()); err != nil {
+					return err
+				}
 			}
 			names := providers.Names()
 			rows, faults := make([]tokenRow, len(names)), make([]error, len(names), len(names)+2)
 			var looking sync.WaitGroup // all at once: one that does not answer is waited for once
 			for i, provider := range names {
-				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probe) })
+				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probes[provider]) })
 			}
 			looking.Wait()
 			nothing := s.nothingToShow(rows, faults)
@@ -107,6 +135,7 @@ func newTokens() *cobra.Command {
 		},
 	}
 	f.add(c)
+	remoteFlag(c.Flags(), &f.onRemote)
 	c.Flags().BoolVar(&probe, "probe", false, "ask each provider whether its credential works")
 	c.AddCommand(newTokensRefresh())
 	return c
@@ -144,48 +173,47 @@ type tokenRow struct {
 	At         *time.Time       `json:"last_run,omitempty"`
 	Probe      string           `json:"probe,omitempty"` // works, refused or unclear; empty: not asked
 	Answer     string           `json:"probe_answer,omitempty"`
-
-	token providers.Token // that is served
 }
 
-// look reads a row, and asks the provider if it is to be probed.
-func (s *stackRefresher) look(ctx context.Context, provider string, probe bool) (tokenRow, error) {
+// probes asks the providers whether what is served works.
+func (s *stackRefresher) probes(ctx context.Context) (map[string]refreshfn.Probe, error) {
+	var list []refreshfn.Probe
+	if s.remote == nil {
+		list = s.function.Probes(ctx)
+	} else {
+		answer, err := s.remote.ask(ctx, refreshfn.Operation{Name: refreshfn.Try})
+		if err != nil {
+			return nil, err
+		}
+		list = answer.Probes
+	}
+	byProvider := map[string]refreshfn.Probe{}
+	for _, p := range list {
+		byProvider[p.Provider] = p
+	}
+	return byProvider, nil
+}
+
+// look reads a row and adds what its provider said, if it was asked. An error says what is
+// wrong with the credential.
+func (s *stackRefresher) look(ctx context.Context, provider string, probe refreshfn.Probe) (tokenRow, error) {
 	row, err := s.row(ctx, provider)
-	switch {
-	case err != nil:
+	if err != nil {
 		row.State, row.Reason = "unreadable", err.Error()
 		return row, fmt.Errorf("%s: %w", provider, err)
-	case probe:
-		err = s.probe(ctx, &row)
 	}
-	return row, err
-}
-
-// probe asks the provider whether the credential that is served works, and returns an
-// error if it says no.
-func (s *stackRefresher) probe(ctx context.Context, row *tokenRow) error {
-	if row.Version == "" {
-		return nil // nothing is served
+	row.Probe, row.Answer = probe.State, visible(probe.Answer)
+	if row.Probe != refreshfn.Refused {
+		return row, nil
 	}
-	connection, err := storedConnection(ctx, s.base, row.Provider)
-	if err != nil {
-		return err
-	}
-	err = refreshfn.Authorities(s.base.Options())[row.Provider].Probe(ctx, connection, row.token)
-	switch {
-	case err == nil:
-		row.Probe = "works"
-		return nil
-	case !providers.Refused(err):
-		row.Probe, row.Answer = "unclear", visible(err.Error())
-		return nil
-	}
-	row.Probe, row.Answer = "refused", visible(err.Error())
 	next := "'hikyaku tokens refresh " + row.Provider + " --force' replaces it"
 	if row.Kind == providers.Static {
 		next = "enter another with 'hikyaku connect " + row.Provider + "'"
 	}
-	return fmt.Errorf("%s: the provider does not accept what is served: %w; %s", row.Provider, err, next)
+	if s.remote == nil {
+		next += ". If the provider lets in the stack's address alone, ask with --remote"
+	}
+	return row, fmt.Errorf("%s: the provider does not accept what is served: %s; %s", row.Provider, row.Answer, next)
 }
 
 // row reads one provider's.
@@ -193,8 +221,8 @@ func (s *stackRefresher) row(ctx context.Context, provider string) (tokenRow, er
 	row := tokenRow{Provider: provider, State: "off"}
 	name := func(part string) string { return secretstore.Name(s.base.Common.Prefix, provider, part) }
 	// Describing shows whether there is a connection, without reading it.
-	switch _, err := s.base.Secrets.Describe(ctx, name(secretstore.ConnectionPart)); {
-	case errors.Is(err, secretstore.ErrNotFound):
+	switch connection, err := s.base.Secrets.Describe(ctx, name(secretstore.ConnectionPart)); {
+	case errors.Is(err, secretstore.ErrNotFound), err == nil && !tokenrefresh.HasConnection(connection):
 		return row, nil
 	case err != nil:
 		return row, err
@@ -208,7 +236,6 @@ func (s *stackRefresher) row(ctx context.Context, provider string) (tokenRow, er
 	if err != nil {
 		return row, err
 	}
-	row.token = token
 	row.Kind, row.Version, row.ObtainedAt, row.ExpiresAt = token.Kind, token.Version, notZero(token.ObtainedAt), notZero(token.ExpiresAt)
 	switch {
 	case outcome.Status() == protocol.Human:
@@ -346,8 +373,9 @@ func newTokensRefresh() *cobra.Command {
 			"running it at any time is safe. Exits with 1 if a credential failed or needs a person.\n\n" +
 			"--force replaces also what is not due or has just failed; people may have 6 versions of a secret written\n" +
 			"so in 24 hours. A one-time credential in doubt, which may have been spent without an answer, takes\n" +
-			"--resend-in-doubt as well: it is sent a second time, and a provider may then revoke all that came of it.",
-		Example:   "  hikyaku tokens refresh\n  hikyaku tokens refresh yappli --force --logs",
+			"--resend-in-doubt as well: it is sent a second time, and a provider may then revoke all that came of it.\n\n" +
+			"--remote has the stack's function do it, from the address that a provider may know alone.",
+		Example:   "  hikyaku tokens refresh\n  hikyaku tokens refresh yappli --force --logs\n  hikyaku tokens refresh yappli --force --remote --stack hikyaku-shop",
 		ValidArgs: providers.Names(),
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), known),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -362,7 +390,7 @@ func newTokensRefresh() *cobra.Command {
 			if len(a) == 1 {
 				request.Provider = a[0]
 			}
-			report, err := s.core.Run(c.Context(), request)
+			report, err := s.run(c.Context(), request)
 			if err != nil {
 				return err
 			}
@@ -372,9 +400,19 @@ func newTokensRefresh() *cobra.Command {
 	}
 	f.add(c)
 	f.addLogs(c)
+	remoteFlag(c.Flags(), &f.onRemote)
 	c.Flags().BoolVar(&force, "force", false, "replace also what is not due or has just failed")
 	c.Flags().BoolVar(&resend, "resend-in-doubt", false, "with --force: send a one-time credential again that may have been spent")
 	return c
+}
+
+// run has the credentials looked at that q names.
+func (s *stackRefresher) run(ctx context.Context, q tokenrefresh.Request) (tokenrefresh.Report, error) {
+	if s.remote == nil {
+		return s.core.Run(ctx, q)
+	}
+	answer, err := s.remote.ask(ctx, refreshfn.Operation{Name: refreshfn.Refresh, Provider: q.Provider, Force: q.Force, ResendInDoubt: q.ResendInDoubt})
+	return tokenrefresh.Report{Results: answer.Results}, err
 }
 
 func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error {

@@ -16,6 +16,7 @@ const (
 
 // The aliases of tokenrefresh, by who invokes each.
 const (
+	Operator = "operator"
 	Readers  = "readers"
 	Rotation = "rotation"
 	Schedule = "schedule"
@@ -53,7 +54,7 @@ func Memory(function string) int { return specs[function].memory }
 // Aliases are the further qualifiers of a function, as template.yaml has them.
 func Aliases(function string) []string {
 	if function == TokenRefresh {
-		return []string{Readers, Rotation, Schedule, Watch}
+		return []string{Operator, Readers, Rotation, Schedule, Watch}
 	}
 	return nil
 }

@@ -32,13 +32,13 @@ func mentions(v any, at, resource string) (paths []string) {
 	return paths
 }
 
-// Readers, Secrets Manager and the schedules each name one alias of tokenrefresh, and
-// nobody may invoke the function itself.
+// Readers, Secrets Manager and the schedules each name one alias of tokenrefresh; nobody of
+// the stack names the one that is people's, or may invoke the function itself.
 func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 	t.Parallel()
 	s := prove.ReadTemplate(t, root)
 	const (
-		readers, rotation, schedule, watch = "TokenRefreshReadersAlias", "TokenRefreshRotationAlias", "TokenRefreshScheduleAlias", "TokenRefreshWatchAlias"
+		operator, readers, rotation, schedule, watch = "TokenRefreshOperatorAlias", "TokenRefreshReadersAlias", "TokenRefreshRotationAlias", "TokenRefreshScheduleAlias", "TokenRefreshWatchAlias"
 
 		variable = "Properties.Environment.Variables.HIKYAKU_TOKENREFRESH_FUNCTION.Ref"
 		policy   = `Properties\.Policies\.1\.PolicyDocument\.Statement\.\d+\.Resource\.Ref`
@@ -49,8 +49,12 @@ func TestTemplate_WhoMayInvokeTokenRefresh(t *testing.T) {
 			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
 			`Resources\.Refresh(Errors|Throttled|Ticks|TickedBefore)Alarm\.Properties\.Dimensions\.\d\.Value\.(Ref|Sub)`,
 			`Resources\.Dashboard\.Properties\.DashboardBody\.Sub`,
-			`Resources\.TokenRefresh(Readers|Rotation|Schedule|Watch)Alias\.Properties\.FunctionName\.Ref`,
+			`Resources\.TokenRefresh(Operator|Readers|Rotation|Schedule|Watch)Alias\.Properties\.FunctionName\.Ref`,
 			`Resources\.TokenRefreshScheduleInvokeConfig\.Properties\.FunctionName\.Ref`,
+		},
+		operator: {
+			`Outputs\.TokenRefreshOperatorArn\.Value\.Ref`,
+			`Resources\.TokenRefreshTick\.DependsOn\.\d+`,
 		},
 		readers: {
 			`Outputs\.TokenRefreshReadersArn\.Value\.Ref`,

@@ -21,81 +21,75 @@ var (
 // Authorize takes the one-time code that a person has just obtained with the
 // connection begun, and exchanges it.
 //
-// The code is persisted first: it becomes part of the connection, by a swap
-// from the version that was read, so that an edit of somebody else's is kept.
-// From then on it is the protocol's: the run that follows here, or any other,
-// exchanges it exactly once. A crash before the swap spends nothing; the
-// person begins again.
+// The code is persisted first: see HandOver. From then on it is the protocol's: the run
+// that follows here, or any other, exchanges it exactly once.
 //
 // An error means that the code was not handed over. What became of the
-// exchange is in the Result. While another run holds the lease, Authorize
-// looks again each second until ctx ends.
+// exchange is in the Result.
 func (r *Refresher) Authorize(ctx context.Context, provider string, begun providers.Connection, code providers.Secret) (Result, error) {
-	const tries = 3
-	won := false
-	for n := 0; !won; n++ {
-		if n == tries {
-			return Result{}, errChanged
-		}
-		var err error
-		if won, err = r.handOver(ctx, provider, begun, code); err != nil {
-			return Result{}, err
-		}
+	adopt := func(ctx context.Context, c Candidate) (bool, error) { return r.Adopt(ctx, provider, c) }
+	if err := r.HandOver(ctx, provider, begun, code, adopt); err != nil {
+		return Result{}, err
 	}
-	for {
-		result := r.keep(ctx, provider, Request{Provider: provider})
-		if result.Outcome != protocol.Waiting {
-			return result, nil
-		}
-		select {
-		case <-ctx.Done():
-			return result, nil
-		case <-time.After(time.Second):
-		}
-	}
+	return r.Exchange(ctx, provider), nil
 }
 
-// handOver writes the code into the connection secret, and reports false if
-// somebody else's edit won the swap.
-func (r *Refresher) handOver(ctx context.Context, provider string, begun providers.Connection, code providers.Secret) (bool, error) {
+// HandOver makes the code part of the connection begun: it stores both as a candidate,
+// and lets adopt swap it in from the version that was read, so that an edit of somebody
+// else's is kept. A crash before the swap spends nothing; the person begins again.
+func (r *Refresher) HandOver(ctx context.Context, provider string, begun providers.Connection, code providers.Secret, adopt func(context.Context, Candidate) (taken bool, err error)) error {
+	const tries = 3
+	for range tries {
+		c, err := r.stageCode(ctx, provider, begun, code)
+		if err != nil {
+			return err
+		}
+		if taken, err := adopt(ctx, c); !taken {
+			return err
+		}
+	}
+	return errChanged
+}
+
+// stageCode stores the connection with the code as a candidate.
+func (r *Refresher) stageCode(ctx context.Context, provider string, begun providers.Connection, code providers.Secret) (Candidate, error) {
 	name := secretstore.Name(r.prefix, provider, secretstore.ConnectionPart)
 	value, err := r.deps.Secrets.Get(ctx, name, secretstore.Current)
 	if err != nil {
-		return false, fmt.Errorf("reading %s: %w", name, err)
+		return Candidate{}, fmt.Errorf("reading %s: %w", name, err)
 	}
 	c, err := providers.ParseConnection(value.Data)
 	if err != nil {
-		return false, err
+		return Candidate{}, err
 	}
 	switch {
 	case c.Kind != begun.Kind || c.ClientID != begun.ClientID || c.RedirectURI != begun.RedirectURI:
-		return false, errChanged
+		return Candidate{}, errChanged
 	case c.Code == code:
-		return false, errReplayed
+		return Candidate{}, errReplayed
 	}
 	document, err := withCode(value.Data, code)
 	if err != nil {
-		return false, err
+		return Candidate{}, err
 	}
-	id := r.deps.NewID()
-	if err := r.deps.Secrets.Put(ctx, name, id, document, protocol.Next); err != nil {
-		return false, fmt.Errorf("storing the code in %s: %w", name, err)
-	}
-	err = r.deps.Secrets.Promote(ctx, name, secretstore.Current, id, value.ID)
-	if errors.Is(err, secretstore.ErrConflict) {
-		now, readErr := r.deps.Secrets.Get(ctx, name, secretstore.Current)
-		if readErr != nil || now.ID != id {
-			return false, readErr
+	return Stage(ctx, r.deps.Secrets, r.deps.NewID, name, value.ID, document)
+}
+
+// Exchange has a credential looked at after its code was handed over. While another run
+// holds the lease, it looks again each second, as long as there is time for a run.
+func (r *Refresher) Exchange(ctx context.Context, provider string) Result {
+	const run = 10 * time.Second
+	for {
+		result := r.keep(ctx, provider, Request{Provider: provider})
+		if deadline, ends := ctx.Deadline(); result.Outcome != protocol.Waiting || ends && time.Until(deadline) < run {
+			return result
 		}
-		err = nil
+		select {
+		case <-ctx.Done():
+			return result
+		case <-time.After(time.Second):
+		}
 	}
-	if err != nil {
-		return false, fmt.Errorf("storing the code in %s: %w", name, err)
-	}
-	if err := r.deps.Secrets.Promote(ctx, name, protocol.Next, "", id); err != nil {
-		r.deps.Log.WarnContext(ctx, "label not removed", "provider", provider, "err", err) // nothing depends on it
-	}
-	return true, nil
 }
 
 // withCode sets the code of a connection document and leaves everything else

@@ -44,6 +44,8 @@ type connectionDocument struct {
 	ProbeOrder    string          `json:"probe_order,omitempty"`
 	ProbeKeyword  string          `json:"probe_keyword,omitempty"`
 	Quirks        json.RawMessage `json:"quirks,omitempty"`
+
+	Placeholder string `json:"placeholder,omitempty"` // of a secret that holds no connection yet
 }
 
 // Document returns the connection's document with its secrets in the clear,
@@ -67,11 +69,14 @@ func (c Connection) Document() []byte {
 // ParseConnection reads a connection document, without what a paste leaves around
 // its values. expires_at must be RFC 3339
 // with an offset: a bare date would end at a different instant in every zone,
-// and is refused.
+// and is refused. A placeholder is an ErrNotFound: there is no connection yet.
 func ParseConnection(doc []byte) (Connection, error) {
 	var d connectionDocument
 	if err := json.Unmarshal(doc, &d); err != nil {
 		return Connection{}, fmt.Errorf("connection document: %w: not JSON of the documented schema; write it with 'hikyaku connect'", ErrInvalid)
+	}
+	if d.Placeholder != "" && d.Provider == "" {
+		return Connection{}, fmt.Errorf("connection document: %w: no connection yet", ErrNotFound)
 	}
 	c := Connection{
 		Provider: d.Provider, Kind: d.Kind, BaseURL: d.BaseURL, TokenURL: d.TokenURL, LoginURL: d.LoginURL,

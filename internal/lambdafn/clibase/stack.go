@@ -1,7 +1,10 @@
 package clibase
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +13,8 @@ import (
 	awsarn "github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/smithy-go"
 )
 
 // A Stack is a deployed stack, found by its name.
@@ -89,4 +94,48 @@ func (s *Stack) Settings(ctx context.Context, function string) (map[string]strin
 		return nil, errors.New("the function " + name + " shows no settings: your role may not read them, or it is none of hikyaku's")
 	}
 	return settings, nil
+}
+
+// Invoke calls one of the stack's functions, by its logical id, through an alias, once,
+// and returns its answer and, if it is asked for, the end of its log. An error of the
+// function's is one here.
+func (s *Stack) Invoke(ctx context.Context, function, alias string, payload []byte, logs bool) (answer, log []byte, err error) {
+	name := s.Resources[function]
+	if name == "" {
+		return nil, nil, fmt.Errorf("the stack %s has no %s: it is none of hikyaku's, or not deployed to its end", s.Name, function)
+	}
+	name += ":" + alias
+	in := &awslambda.InvokeInput{FunctionName: &name, Payload: payload}
+	if logs {
+		in.LogType = types.LogTypeTail
+	}
+	out, err := awslambda.NewFromConfig(s.config).Invoke(ctx, in, func(o *awslambda.Options) { o.Retryer = aws.NopRetryer{} })
+	if err != nil {
+		return nil, nil, notInvoked(name, err)
+	}
+	log, _ = base64.StdEncoding.DecodeString(aws.ToString(out.LogResult)) // what cannot be read is not shown
+	if out.FunctionError != nil {
+		var failure struct {
+			Message string `json:"errorMessage"`
+		}
+		_ = json.Unmarshal(out.Payload, &failure) // without one, the log says it
+		return nil, log, fmt.Errorf("%s failed: %s", name, cmp.Or(failure.Message, "see its log"))
+	}
+	return out.Payload, log, nil
+}
+
+// notInvoked says what to do where a function was not invoked, or its answer was lost.
+func notInvoked(name string, err error) error {
+	var missing *types.ResourceNotFoundException
+	var busy *types.TooManyRequestsException
+	var refused smithy.APIError
+	switch {
+	case errors.As(err, &missing):
+		return fmt.Errorf("there is no %s: the stack is of a version before it, so deploy it again", name)
+	case errors.As(err, &busy):
+		return fmt.Errorf("%s is throttled: too many functions of the account run at once; try again in a minute", name)
+	case errors.As(err, &refused) && refused.ErrorCode() == "AccessDeniedException":
+		return fmt.Errorf("your role may not invoke %s: see policies/operator.json", name)
+	}
+	return fmt.Errorf("invoking %s: %w", name, err)
 }

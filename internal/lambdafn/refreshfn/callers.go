@@ -13,6 +13,7 @@ import (
 // The aliases of the function. The stack lets each caller invoke its own alone, so
 // the alias says who asks.
 const (
+	operatorAlias = "operator" // people, by the command line
 	readersAlias  = "readers"  // functions that read tokens
 	rotationAlias = "rotation" // Secrets Manager
 	scheduleAlias = "schedule" // the stack's schedule
@@ -28,16 +29,18 @@ type kind struct {
 }
 
 var (
-	tickEvent    = kind{"a schedule's event", scheduleAlias, ""}
-	requestEvent = kind{"a request for one provider", readersAlias, ""}
-	watchEvent   = kind{"a look at the pauses", watchAlias, ""}
-	stepEvent    = kind{"a rotation step", rotationAlias, "; make that alias the secret's rotation function"}
+	tickEvent      = kind{"a schedule's event", scheduleAlias, ""}
+	requestEvent   = kind{"a request for one provider", readersAlias, ""}
+	watchEvent     = kind{"a look at the pauses", watchAlias, ""}
+	stepEvent      = kind{"a rotation step", rotationAlias, "; make that alias the secret's rotation function"}
+	operationEvent = kind{"a person's operation", operatorAlias, ", as 'hikyaku ... --remote' does"}
 )
 
 // taken says what is taken through which alias. Versions before the aliases were invoked
 // without one: what such callers ask for spends nobody else's budget and goes on
 // working. What is not named here is refused.
 var taken = map[string][]kind{
+	operatorAlias: {operationEvent},
 	scheduleAlias: {tickEvent},
 	readersAlias:  {requestEvent},
 	rotationAlias: {stepEvent},
@@ -74,7 +77,7 @@ func (f *Function) admit(ctx context.Context, e event, k kind) error {
 
 func mayAsk(alias string, e event, k kind) error {
 	switch {
-	case e.Force:
+	case e.Force && k != operationEvent:
 		return errors.New("tokenrefresh: an event must not force; people do, with 'hikyaku tokens refresh PROVIDER --force'")
 	case slices.Contains(taken[alias], k):
 		return nil

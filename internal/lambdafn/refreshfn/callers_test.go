@@ -12,6 +12,8 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/pkg/providers"
 )
 
@@ -31,14 +33,16 @@ func (s *stack) ask(alias, event string) (string, error) {
 func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
 	t.Parallel()
 	const (
-		schedule, readers, rotation, watch, none, latest = localstack.Schedule, localstack.Readers, localstack.Rotation, localstack.Watch, "", "$LATEST"
+		schedule, readers, rotation, operator, watch, none, latest = localstack.Schedule, localstack.Readers, localstack.Rotation, localstack.Operator, localstack.Watch, "", "$LATEST"
 
+		candidate      = "5f0c0c1e-6a43-4f0e-9d59-00000000000c"
 		pending, other = "5f0c0c1e-6a43-4f0e-9d59-000000000001", "5f0c0c1e-6a43-4f0e-9d59-000000000009"
 
 		toSchedule = `a schedule's event must come through the alias "schedule"`
 		toReaders  = `a request for one provider must come through the alias "readers"`
 		toRotation = `a rotation step must come through the alias "rotation"`
 		toWatch    = `a look at the pauses must come through the alias "watch"`
+		toOperator = `a person's operation must come through the alias "operator"`
 		toPeople   = "an event must not force; people do, with 'hikyaku tokens refresh PROVIDER --force'"
 		unknown    = "the event is of another kind; expected a schedule"
 	)
@@ -64,16 +68,29 @@ func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
 		"force":                        {`{"provider":"yappli","force":true}`, nil, toPeople},
 		"force of a schedule's event":  {`{"source":"aws.scheduler","force":true}`, nil, toPeople},
 		"force of a step":              {`{"force":true,` + step("createSecret", pending)[1:], nil, toPeople},
+		"a person's look":              {`{"operation":"refresh","provider":"yappli"}`, []string{operator}, toOperator},
+		"a person's force":             {`{"operation":"refresh","provider":"yappli","force":true}`, []string{operator}, toOperator},
+		"a person's probe":             {`{"operation":"probe"}`, []string{operator}, toOperator},
+		"a candidate":                  {`{"operation":"connect","provider":"yappli","version":"` + candidate + `","base":"$BASE"}`, []string{operator}, toOperator},
+		"operation with a source":      {`{"source":"aws.scheduler","operation":"probe"}`, []string{operator}, toOperator},
+		"unknown operation":            {`{"operation":"unheard-of"}`, nil, ""},
+		"no candidate":                 {`{"operation":"connect","provider":"yappli","version":"` + other + `"}`, nil, ""},
 		"authorize, which is no event": {`{"authorize":"yappli","code":"x"}`, nil, unknown},
 		"nothing":                      {`{}`, nil, unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			base := ""
 			fresh := func() *stack {
 				s := newStack(t)
 				s.outcomes(s.ask(schedule, `{"source":"aws.scheduler"}`))
 				_, err := s.AWS.Secrets.Rotate(t.Context(), localstack.Prefix+"/yappli/token", pending, rotationAlias)
 				s.must(err)
+				connection := localstack.Prefix + "/yappli/connection"
+				before, err := s.AWS.Secrets.Get(t.Context(), connection, secretstore.Current)
+				s.must(err)
+				s.must(s.AWS.Secrets.Put(t.Context(), connection, candidate, before.Data, protocol.Candidate))
+				base = before.ID
 				if name == "finishSecret" {
 					_, err := s.ask(rotation, step("createSecret", pending))
 					s.must(err)
@@ -81,19 +98,23 @@ func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
 				return s
 			}
 			var s *stack // until an event is taken: a refusal changes nothing
-			for _, alias := range []string{schedule, readers, rotation, watch, none, latest, "7", "unheard-of"} {
+			for _, alias := range []string{schedule, readers, rotation, operator, watch, none, latest, "7", "unheard-of"} {
 				if s == nil {
 					s = fresh()
 				}
 				made, served, refusals := s.Yappli().Count("POST /api/ext/token"), s.token(providers.Yappli).Version, strings.Count(s.logged(), "event refused")
-				_, err := s.ask(alias, c.event)
+				_, err := s.ask(alias, strings.ReplaceAll(c.event, "$BASE", base))
 				if slices.Contains(c.takers, alias) {
 					s.must(err)
 					s = nil
 					continue
 				}
 				want, byAlias := c.refusal, c.refusal == ""
-				switch {
+				switch operation := strings.Contains(c.event, "operation"); {
+				case byAlias && operation && alias == operator:
+					want, byAlias = map[string]string{"unknown operation": "known are connect, refresh, probe", "no candidate": "reading the candidate for hikyaku/yappli/connection"}[name], false
+				case byAlias && operation:
+					want = toOperator
 				case byAlias && alias == rotation:
 					want, byAlias = "the version that the secret shows as AWSPENDING; "+other+" is none", false
 				case byAlias:

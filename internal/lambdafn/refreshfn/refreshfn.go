@@ -158,9 +158,9 @@ type event struct {
 
 	Action string `json:"action"` // watchPauses
 
-	Provider        string `json:"provider"`
 	RejectedVersion string `json:"rejected_version"`
-	Force           bool   `json:"force"` // of versions before: refused
+
+	Operation // a person's; Provider and Force may also come without one
 
 	SecretID      string `json:"SecretId"`
 	Token         string `json:"ClientRequestToken"`
@@ -169,7 +169,7 @@ type event struct {
 }
 
 // expected names the shapes for the caller that sent another one.
-const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}), a look at the pauses ({"action":"watch_pauses"}), or a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"})`
+const expected = `expected a schedule ({"source":"aws.events"} or {"source":"aws.scheduler"}), a request ({"provider":"yappli","rejected_version":"..."}), a look at the pauses ({"action":"watch_pauses"}), a Secrets Manager rotation step ({"SecretId","ClientRequestToken","Step"}), or a person's operation ({"operation":"refresh"})`
 
 // Invoke handles one event, if its caller may ask for it: see taken.
 //
@@ -185,6 +185,8 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, errors.New("tokenrefresh: the event is not a JSON object; " + expected)
 	}
 	switch {
+	case e.Name != "":
+		return f.operate(ctx, e)
 	case e.Step != "" && e.SecretID != "" && e.Token != "":
 		return f.rotate(ctx, e)
 	case e.Source == "aws.events" || e.Source == "aws.scheduler":

@@ -60,22 +60,27 @@ func (s *secrets) readVersion(ctx context.Context, part protocol.Part, id string
 }
 
 // open reads the current version, making the secret with a placeholder if there is
-// none. A secret that somebody made empty gets the placeholder as its first version,
-// which becomes current by itself.
+// none.
 func (s *secrets) open(ctx context.Context, part protocol.Part) protocol.Got {
 	got := s.read(ctx, part, protocol.Current)
 	if !got.Missing {
 		return got
 	}
-	name, id := s.name(part), s.ownID()
-	err := s.store.Create(ctx, name, id, placeholder)
-	if errors.Is(err, secretstore.ErrExists) {
-		err = s.store.Put(ctx, name, id, placeholder, protocol.Proof)
-	}
-	if err != nil {
+	id := s.ownID()
+	if err := Make(ctx, s.store, s.name(part), id); err != nil {
 		return protocol.Got{Err: fmt.Errorf("creating the %s secret: %w", part, err)}
 	}
 	return s.readVersion(ctx, part, id)
+}
+
+// Make makes a secret whose current version id is a placeholder. A secret that somebody
+// made empty gets the placeholder as its first version, which becomes current by itself.
+func Make(ctx context.Context, store secretstore.Store, name, id string) error {
+	err := store.Create(ctx, name, id, placeholder)
+	if errors.Is(err, secretstore.ErrExists) {
+		err = store.Put(ctx, name, id, placeholder, protocol.Proof)
+	}
+	return err
 }
 
 // rotation reads whether Secrets Manager drives a secret, and which versions are current
@@ -126,21 +131,27 @@ func lastMoment(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), left)
 }
 
-// promote moves the current label from version from to id. When the answer is lost, or an
-// earlier run came so far, the version itself knows, and reading it never lags.
 func (s *secrets) promote(ctx context.Context, part protocol.Part, id, from string) protocol.Got {
-	err := s.store.Promote(ctx, s.name(part), secretstore.Current, id, from)
+	taken, err := Promote(ctx, s.store, s.name(part), id, from)
+	return protocol.Got{Err: err, Taken: taken}
+}
+
+// Promote moves the current label from version from to id. When the answer is lost, or an
+// earlier run came so far, the version itself knows, and reading it never lags. taken says
+// that the label is on a third version.
+func Promote(ctx context.Context, store secretstore.Store, name, id, from string) (taken bool, err error) {
+	err = store.Promote(ctx, name, secretstore.Current, id, from)
 	if err == nil {
-		return protocol.Got{}
+		return false, nil
 	}
-	now, readErr := s.store.GetVersion(ctx, s.name(part), id)
+	now, readErr := store.GetVersion(ctx, name, id)
 	switch {
 	case readErr != nil:
-		return protocol.Got{Err: fmt.Errorf("promoting: %w", errors.Join(err, readErr))}
+		return false, fmt.Errorf("promoting: %w", errors.Join(err, readErr))
 	case now.Has(secretstore.Current):
-		return protocol.Got{}
+		return false, nil
 	}
-	return protocol.Got{Err: fmt.Errorf("promoting: %w", err), Taken: errors.Is(err, secretstore.ErrConflict)}
+	return errors.Is(err, secretstore.ErrConflict), fmt.Errorf("promoting: %w", err)
 }
 
 // supersede moves the label of versions that lost to id, from wherever it is.

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"time"
 
 	"hikyaku/pkg/providers"
@@ -85,6 +86,9 @@ func (s inspecting) connectionRead() Action {
 	}
 	s.ConnectionVersion = s.got.ID
 	s.Connection, s.Unreadable = providers.ParseConnection(s.got.Data)
+	if errors.Is(s.Unreadable, providers.ErrNotFound) && s.Goal == Keep {
+		return s.looked(Verdict{Outcome: Off, Reason: "no connection"})
+	}
 	if !s.Leased {
 		return s.do(Action{Do: ReadJournal})
 	}

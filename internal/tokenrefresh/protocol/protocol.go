@@ -87,9 +87,10 @@ const (
 
 // Labels of ours. They have no type of their own because they are stored as they stand.
 const (
-	Next       = "HIKYAKU_NEXT"  // stored, to be promoted
-	Superseded = "HIKYAKU_KEPT"  // lost against a person's edit, or is the edit that lost: for a person to look at
-	Proof      = "HIKYAKU_PROOF" // showed that the secret can be written
+	Next       = "HIKYAKU_NEXT"      // stored, to be promoted
+	Superseded = "HIKYAKU_KEPT"      // lost against a person's edit, or is the edit that lost: for a person to look at
+	Proof      = "HIKYAKU_PROOF"     // showed that the secret can be written
+	Candidate  = "HIKYAKU_CANDIDATE" // of a connection: entered by a person, and not yet the one that counts
 )
 
 // An Action is what is to be done next. Which of its fields count follows from Do.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type exportFlags struct {
 	bucket  string // of the stack, once it is open
 	to      string
 	sandbox bool
+	listing bool // only what lies at the place is looked at
 	records int
 	logs    bool
 }
@@ -95,9 +97,31 @@ func (f *exportFlags) target() (*exportfn.Target, error) {
 	return &exportfn.Target{Objects: dirstore.New(f.to)}, nil // no bucket: s3:// addresses would name what does not exist
 }
 
+// ownSettings is an error where rows would go into a stack's own place with the settings
+// of this shell: a field that the function leaves out would be published there.
+func (f *exportFlags) ownSettings() error {
+	own := "s3://" + strings.TrimSuffix(cmp.Or(f.stack.Bucket, os.Getenv("HIKYAKU_BUCKET"))+"/"+cmp.Or(f.stack.Prefix, os.Getenv("HIKYAKU_PREFIX")), "/")
+	if f.sandbox || f.stack.name("") != "" || f.to != "" && strings.TrimSuffix(f.to, "/") != own {
+		return nil
+	}
+	return &usageError{errors.New("into the stack's own bucket and prefix a run needs the settings of its function, such as the fields that it leaves out: name the stack with --stack NAME (HIKYAKU_STACK), or give another place with --to")}
+}
+
+// offline is an environment for what lies in a directory: no AWS is asked there.
+func offline() lambdafn.Environ {
+	vars := map[string]string{}
+	for _, name := range []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HIKYAKU_PREFIX", "HIKYAKU_BUCKET"} {
+		vars[name] = "not-used-in-a-directory"
+	}
+	return lambdafn.Environ{Vars: vars}
+}
+
 // environ is the stack's, or a sandbox's.
 func (f *exportFlags) environ(c *cobra.Command) (lambdafn.Environ, error) {
 	ctx := c.Context()
+	if f.listing && !f.sandbox && f.to != "" && f.to != toPipe && !strings.HasPrefix(f.to, "s3://") {
+		return offline(), nil
+	}
 	if !f.sandbox {
 		e, err := f.stack.environ(c, "", localstack.Export)
 		f.bucket = e.Vars["HIKYAKU_BUCKET"]
@@ -182,7 +206,7 @@ func newExport() *cobra.Command {
 	var f exportFlags
 	var run runFlags
 	c := &cobra.Command{
-		Use:   "export DATASET --to s3://bucket/prefix | DIR | -",
+		Use:   "export DATASET --stack NAME | --to s3://bucket/prefix | --to DIR | --to -",
 		Short: "Export a dataset now, as files of JSON lines or to standard output",
 		Long: "Runs the export in this process with the stack's tokens. Ctrl-C stops it safely: what was read is\n" +
 			"stored, and the same command goes on with today's unfinished run. A run is published whole, by its\n" +
@@ -190,9 +214,11 @@ func newExport() *cobra.Command {
 			"A run that may lack rows is in doubt: it is not published, its rows lie beside a _doubt.json, and the\n" +
 			"command exits with 3. Run it again later, or publish it as it is with 'hikyaku export accept'.\n\n" +
 			"Into the stack's own bucket and prefix, a run is one like the function's: it moves the watermark and\n" +
-			"latest.json. Settings such as HIKYAKU_TIME_ZONE and HIKYAKU_EXPORT_DROP hold here too.\n\n" +
+			"latest.json. It needs --stack there, by which it has the settings of the function that is deployed: the\n" +
+			"fields to leave out, the time zone. Elsewhere --stack gives the same settings, and without it those of\n" +
+			"the environment hold, such as HIKYAKU_TIME_ZONE and HIKYAKU_EXPORT_DROP.\n\n" +
 			"Datasets:\n  " + strings.Join(export.DatasetNames(), "\n  "),
-		Example: "  hikyaku export shopline/orders --to s3://my-lake/shop\n" +
+		Example: "  hikyaku export shopline/orders --stack hikyaku-shop\n  hikyaku export shopline/orders --to s3://my-lake/shop\n" +
 			"  hikyaku export yappli/users --to exports --at 2026-11-22T00:30:00Z\n" +
 			"  hikyaku export yappli/users --sandbox --to - | head",
 		ValidArgs: export.DatasetNames(),
@@ -242,6 +268,9 @@ func count(n int, what string) string {
 
 // exportTo brings a run to its end.
 func exportTo(c *cobra.Command, f *exportFlags, named runFlags, name string) (*exportfn.Direct, export.Answer, error) {
+	if err := f.ownSettings(); err != nil {
+		return nil, export.Answer{}, err
+	}
 	direct, dataset, err := f.open(c, name)
 	if err != nil {
 		return nil, export.Answer{}, err

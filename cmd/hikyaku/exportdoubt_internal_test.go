@@ -70,6 +70,9 @@ func connectShop(t *testing.T, shop *httptest.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { called.add(s.AWS.Calls()) })
+	if err := s.AWS.Register(awslocal.Function{Name: localstack.Export, Binary: "none", Env: pairs(s.Vars(localstack.Export))}); err != nil {
+		t.Fatal(err)
+	}
 	token := s.Sandboxes[providers.SHOPLINE].Token(shop.URL)
 	if err := s.AWS.Secrets.Create(t.Context(), secretstore.Name(localstack.Prefix, providers.SHOPLINE, secretstore.TokenPart), uuid.NewString(), token.Document()); err != nil {
 		t.Fatal(err)
@@ -90,7 +93,7 @@ func TestExport_InDoubt(t *testing.T) {
 	if !errors.As(err, &doubt) || lines != "" || !strings.Contains(err.Error(), "in doubt and not published: 3 of 6 records were rejected, more than 5 %. No line was printed") {
 		t.Errorf("in doubt: %v, printed %q", err, lines)
 	}
-	_, err = runCommand(t, "export", "shopline/customers", "--at", "2026-11-22T00:30:00Z")
+	_, err = runCommand(t, "export", "shopline/customers", "--at", "2026-11-22T00:30:00Z", "--stack", localstack.Name)
 	const folder = "/exports/shopline/customers/dt=2026-11-22/run=20261122T003000Z/"
 	key := localstack.Prefix + folder + "_doubt.json"
 	if !errors.As(err, &doubt) || !strings.Contains(err.Error(), "hikyaku export accept s3://"+awslocal.Bucket+"/"+key) {

@@ -14,7 +14,7 @@ import (
 )
 
 func newRuns() *cobra.Command {
-	var f exportFlags
+	f := exportFlags{listing: true}
 	c := &cobra.Command{
 		Use:   "runs DATASET",
 		Short: "List a dataset's runs: complete, accepted, in doubt, unfinished and expired",

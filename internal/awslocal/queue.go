@@ -263,3 +263,21 @@ func (q *queue) changeVisibility(handle string, seconds int, now time.Time) erro
 func nameOf(address string) string {
 	return address[strings.LastIndexAny(address, ":/")+1:]
 }
+
+// QueueMetrics are CloudWatch's of a queue: the messages that can be received
+// (ApproximateNumberOfMessagesVisible), and how long ago the oldest that was not
+// deleted was sent to it (ApproximateAgeOfOldestMessage), 0 if there is none. Of a FIFO
+// queue a message counts however often it was received.
+func (a *AWS) QueueMetrics(name string) (visible int, oldest time.Duration, err error) {
+	_, err = with(a.queues, name, func(q *queue, now time.Time) (nothing, error) {
+		q.expire(now)
+		for _, m := range q.messages {
+			if !m.visible.After(now) {
+				visible++
+			}
+			oldest = max(oldest, now.Sub(m.sent))
+		}
+		return nothing{}, nil
+	})
+	return visible, oldest, err
+}

@@ -46,7 +46,7 @@ func (s *shop) execute(machine, function string, events ...string) (last string)
 		})
 	}
 	all.Wait()
-	metric := ""
+	var metric string
 	switch {
 	case s.ctx.Err() != nil:
 		return last

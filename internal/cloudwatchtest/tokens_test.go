@@ -5,11 +5,15 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"hikyaku/internal/awslocal"
 	"hikyaku/internal/cloudwatchtest"
+	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/localstack"
+	"hikyaku/internal/pause"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -86,6 +90,28 @@ var tokenDrives = []drive{
 		s.pass(hour)
 		s.quiet = true
 		s.becomes(cloudwatchtest.Alarm, soon, "RefreshSilentAlarm")
+		s.quiet = false
+	}},
+	{"tokens are paused for two hours, and resumed an hour late", []string{"PauseAlarm", "PauseOverdueAlarm", "RefreshSilentAlarm", "TokensPausedAlarm"}, func(s *shop) {
+		s.start()
+		s.pass(hour)
+		objects := lambdafn.Open(lambdafn.Environ{AWS: s.aws.Client().Transport}, lambdafn.Common{
+			Prefix: "t", Bucket: awslocal.Bucket, Region: awslocal.Region, Endpoint: s.aws.URL, KeyID: "local", SecretKey: providers.NewSecret("local"),
+		}).Objects
+		now := time.Now()
+		_, err := pause.Begin(s.ctx, objects, "t", map[string][]string{pause.Tokens: nil}, pause.Pause{By: "山田", Reason: "a test", Since: now, Until: now.Add(2 * hour)})
+		s.must(err)
+		s.quiet = true
+		s.becomes(cloudwatchtest.Alarm, soon, "PauseAlarm")
+		s.pass(time.Until(now.Add(2 * hour)))
+		if rang := s.rang(); !slices.Equal(rang, []string{"PauseAlarm", "TokensPausedAlarm"}) {
+			s.Errorf("%v rang during the pause", rang)
+		}
+		s.becomes(cloudwatchtest.Alarm, hour, "PauseOverdueAlarm", "RefreshSilentAlarm")
+		state, err := pause.Read(s.ctx, objects, "t")
+		s.must(err)
+		_, err = pause.End(s.ctx, objects, "t", state, []string{pause.Tokens})
+		s.must(err)
 		s.quiet = false
 	}},
 	{"a provider is down for 40 minutes when its token is due", []string{"RefreshErrorsAlarm"}, func(s *shop) {

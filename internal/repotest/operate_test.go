@@ -3,7 +3,6 @@ package repotest_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,91 +73,6 @@ func TestTemplate_NamesNoPartition(t *testing.T) {
 	for _, machine := range s.Resources("AWS::Serverless::StateMachine") {
 		if got := fmt.Sprint(s.At("Resources", machine, "Properties", "DefinitionSubstitutions", "Partition", "Ref")); got != "AWS::Partition" {
 			t.Errorf("the partition of %s is %s", machine, got)
-		}
-	}
-}
-
-// state is an alarm's on one metric after the points of its evaluation range, the
-// newest last, as CloudWatch documents it: absent points are nil.
-func state(t *testing.T, s prove.Template, alarm, before string, points ...*int) string {
-	t.Helper()
-	at := func(name string) string { return fmt.Sprint(s.At("Resources", alarm, "Properties", name)) }
-	if at("ComparisonOperator") != "LessThanThreshold" || at("Threshold") != "1" || at("EvaluationPeriods") != "1" {
-		t.Fatalf("%s compares in a way that this test does not know", alarm)
-	}
-	for _, point := range slices.Backward(points) {
-		switch {
-		case point == nil:
-			continue
-		case *point < 1:
-			return "ALARM"
-		}
-		return "OK"
-	}
-	switch at("TreatMissingData") {
-	case "breaching":
-		return "ALARM"
-	case "notBreaching":
-		return "OK"
-	case "ignore":
-		return before
-	}
-	return "INSUFFICIENT_DATA"
-}
-
-// Nobody is called when a stack is made, somebody when the ticks end, and told when
-// they come again.
-func TestTemplate_SilenceIsAfterTheFirstTick(t *testing.T) {
-	t.Parallel()
-	s := prove.ReadTemplate(t, root)
-	rule := fmt.Sprint(s.At("Resources", "RefreshSilentAlarm", "Properties", "AlarmRule", "Sub"))
-	states := map[string]string{"RefreshTicksAlarm": "INSUFFICIENT_DATA", "RefreshTickedBeforeAlarm": "INSUFFICIENT_DATA"}
-	ticks := slices.Collect(maps.Keys(states))
-	states["TokensPausedAlarm"] = "OK"
-	for alarm := range states {
-		for _, action := range []string{"AlarmActions", "OKActions", "InsufficientDataActions"} {
-			if s.At("Resources", alarm, "Properties", action) != nil {
-				t.Errorf("%s tells people by itself", alarm)
-			}
-		}
-	}
-	silent := func() bool {
-		rings := true
-		for _, part := range strings.Split(rule, " AND ") {
-			part, not := strings.CutPrefix(part, "NOT ")
-			want, name, _ := strings.Cut(part, `("${`)
-			name = strings.TrimSuffix(name, `}")`)
-			if states[name] == "" {
-				t.Fatalf("%s is no part of the rule that this test knows", part)
-			}
-			rings = rings && (states[name] == want) != not
-		}
-		return rings
-	}
-	five := 5
-	for _, step := range []struct {
-		when   string
-		points []*int
-		paused string // the state of TokensPausedAlarm
-		rings  bool
-	}{
-		{"before the first tick", []*int{nil, nil, nil}, "OK", false},
-		{"the first ticks", []*int{nil, nil, &five}, "OK", false},
-		{"ticks", []*int{&five, &five, &five}, "OK", false},
-		{"a late metric", []*int{&five, &five, nil}, "OK", false},
-		{"silence", []*int{nil, nil, nil}, "OK", true},
-		{"silence goes on", []*int{nil, nil, nil}, "OK", true},
-		{"ticks again", []*int{nil, nil, &five}, "OK", false},
-		{"tokens are paused", []*int{nil, nil, nil}, "ALARM", false},
-		{"and should not be any more", []*int{nil, nil, nil}, "OK", true},
-		{"resumed", []*int{nil, nil, &five}, "OK", false},
-	} {
-		for _, alarm := range ticks {
-			states[alarm] = state(t, s, alarm, states[alarm], step.points...)
-		}
-		states["TokensPausedAlarm"] = step.paused
-		if got := silent(); got != step.rings {
-			t.Errorf("%s: rings %t, want %t (%v)", step.when, got, step.rings, states)
 		}
 	}
 }

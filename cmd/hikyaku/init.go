@@ -155,7 +155,7 @@ func decide(c *cobra.Command, list []choice, given map[string]*string) (map[stri
 // askFor asks until the answer is one, or often enough.
 func askFor(c *cobra.Command, t terminal, ch choice) (string, error) {
 	for range rounds {
-		say(c.ErrOrStderr(), "%s [%s]: ", ch.asks, ch.usual)
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s [%s]: ", ch.asks, ch.usual)
 		value, err := t.line(c.Context())
 		if err != nil {
 			return "", err
@@ -167,7 +167,7 @@ func askFor(c *cobra.Command, t terminal, ch choice) (string, error) {
 		if fault == nil {
 			return value, nil
 		}
-		say(c.ErrOrStderr(), "  %v\n", fault)
+		say(c.ErrOrStderr(), "  %v", fault)
 	}
 	return "", fmt.Errorf("no answer to %q after %d tries; nothing was written", ch.asks, rounds)
 }

@@ -97,7 +97,7 @@ func writeNew(c *cobra.Command, file string, source []byte) error {
 		if err != nil {
 			return err
 		}
-		say(c.OutOrStdout(), "%s written\n", w.name)
+		say(c.OutOrStdout(), "%s written", w.name)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (p *publication) prepare(c *cobra.Command, name string, source func(publish
 	if lost, err := plan.store.Lost(c.Context(), plan.log); err != nil {
 		return plan, nil, err
 	} else if lost {
-		say(c.ErrOrStderr(), "The document that names the published mapping is gone; this makes it again.\n")
+		say(c.ErrOrStderr(), "The document that names the published mapping is gone; this makes it again.")
 	}
 	current, ok := plan.log.Current()
 	if ok && current.Digest == m.Digest() {
@@ -106,7 +106,7 @@ func (p *publication) current(c *cobra.Command, function *relayfn.Function, stor
 	if c.Context().Err() != nil {
 		return nil, err
 	}
-	say(c.ErrOrStderr(), "The published mapping %s cannot be compared with: %v\n", e.Short(), err)
+	say(c.ErrOrStderr(), "The published mapping %s cannot be compared with: %v", e.Short(), err)
 	return nil, nil
 }
 
@@ -117,7 +117,7 @@ func (p *publication) agreed(c *cobra.Command, plan publishPlan, what string) er
 	}
 	out := c.ErrOrStderr()
 	say(out, "%s", describe(plan))
-	say(out, "%s The relay works by it within a minute; the next reconcile sends the users that differ.\n", what)
+	say(out, "%s The relay works by it within a minute; the next reconcile sends the users that differ.", what)
 	return confirm(c, "nothing was published")
 }
 
@@ -269,7 +269,7 @@ func newMappingLog() *cobra.Command {
 				if lost, err := store.Lost(c.Context(), log); err != nil || lost {
 					return cmp.Or(err, published.ErrLost)
 				}
-				say(c.OutOrStdout(), "No mapping was published under %s: the one that was deployed counts.\n", visible(base.Common.Prefix))
+				say(c.OutOrStdout(), "No mapping was published under %s: the one that was deployed counts.", visible(base.Common.Prefix))
 				return nil
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)

@@ -126,7 +126,7 @@ func consent(c *cobra.Command, user int64, p plan.Preview, keep string) error {
 
 // confirm asks for a person's yes. Without it, otherwise is what did not happen.
 func confirm(c *cobra.Command, otherwise string) error {
-	say(c.ErrOrStderr(), "Type yes to go on: ")
+	_, _ = fmt.Fprint(c.ErrOrStderr(), "Type yes to go on: ")
 	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
 	if strings.TrimSpace(answer) != "yes" {
 		return errors.New("not confirmed; " + otherwise)

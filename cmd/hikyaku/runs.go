@@ -44,7 +44,7 @@ func newRuns() *cobra.Command {
 
 func (f *exportFlags) writeRuns(out io.Writer, dataset string, runs []export.Answer) error {
 	if len(runs) == 0 {
-		say(out, "No run of %s has begun at %s.\n", dataset, visible(f.place("")))
+		say(out, "No run of %s has begun at %s.", dataset, visible(f.place("")))
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

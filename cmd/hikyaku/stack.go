@@ -61,7 +61,7 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 	}
 	if s := o.Stack; s != nil {
 		f.found = s
-		say(c.ErrOrStderr(), "Account %s, %s, stack %s\n", s.Account, s.Region, visible(s.Name))
+		say(c.ErrOrStderr(), "Account %s, %s, stack %s", s.Account, s.Region, visible(s.Name))
 		return o.Environ, nil
 	}
 	if vars == "" {

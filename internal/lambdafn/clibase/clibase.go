@@ -49,7 +49,7 @@ func (p Place) Environ(ctx context.Context, function string) (Opened, error) {
 	}
 	credentials, err := resolved.Credentials.Retrieve(ctx)
 	if err != nil {
-		return o, errors.New("no AWS credentials: set AWS_PROFILE, or run 'aws configure' or 'aws sso login'")
+		return o, fmt.Errorf("no AWS credentials: set AWS_PROFILE, or run 'aws configure' or 'aws sso login' (%w)", err)
 	}
 	if p.Stack != "" {
 		if o.Stack, err = FindStack(ctx, resolved, p.Stack); err != nil {

@@ -165,9 +165,7 @@ func (f *pauseFlags) pause(c *cobra.Command, parts []string, length time.Duratio
 	var ending []endingToken
 	rest := slices.Contains(parts, pause.Tokens)
 	if rest {
-		if ending, err = p.ending(c.Context(), next.Until); err != nil {
-			return err
-		}
+		ending = p.ending(c.Context(), next.Until)
 		say(out, "%s", sayEnding(ending, now))
 	}
 	if err := f.agreed(c, p.writes, rest, "nothing was paused"); err != nil {
@@ -187,19 +185,21 @@ func (f *pauseFlags) pause(c *cobra.Command, parts []string, length time.Duratio
 }
 
 // ending are the tokens that end before a time, or of which nobody knows when they do.
-func (p *pausing) ending(ctx context.Context, until time.Time) ([]endingToken, error) {
-	var all []endingToken
+// One that cannot be read is among them: it hinders nobody from stopping the stack.
+func (p *pausing) ending(ctx context.Context, until time.Time) (all []endingToken) {
 	for _, provider := range providers.Names() {
 		row, err := p.tokens.row(ctx, provider)
-		if err != nil {
-			return nil, fmt.Errorf("reading when the token of %s ends: %w", provider, err)
-		}
-		if row.Version != "" && (row.ExpiresAt == nil || row.ExpiresAt.Before(until)) {
+		switch {
+		case err != nil:
+			all = append(all, endingToken{provider, unreadable, nil})
+		case row.Version != "" && (row.ExpiresAt == nil || row.ExpiresAt.Before(until)):
 			all = append(all, endingToken{provider, row.State, row.ExpiresAt})
 		}
 	}
-	return all, nil
+	return all
 }
+
+const unreadable = "unreadable"
 
 func sayEnding(all []endingToken, now time.Time) string {
 	if len(all) == 0 {
@@ -209,6 +209,8 @@ func sayEnding(all []endingToken, now time.Time) string {
 	b.WriteString("Nobody replaces these tokens meanwhile:")
 	for _, t := range all {
 		switch {
+		case t.State == unreadable:
+			fmt.Fprintf(&b, "\n  %s: cannot be read; see 'hikyaku tokens'", t.Provider)
 		case t.Ends == nil:
 			fmt.Fprintf(&b, "\n  %s: its end is unknown", t.Provider)
 		case t.Ends.After(now):

@@ -13,13 +13,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/uuid"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore/s3store"
 	"hikyaku/internal/pause"
+	"hikyaku/internal/secretstore"
 	"hikyaku/pkg/providers/sandbox"
 )
 
@@ -139,3 +142,36 @@ func TestPause_NothingIsLost(t *testing.T) {
 }
 
 const invocations = "lambda.Invoke"
+
+// A token that cannot be read is named like one whose end is unknown: a broken stack must
+// be possible to stop.
+func TestPause_NamesTokensThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s, vars, err := newStack(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for provider, document := range map[string]string{
+		"yappli":   `{"no token`,
+		"actibook": fmt.Sprintf(`{"version":1,"provider":"actibook","kind":"client_credentials","credential":"x","obtained_at":%q,"expires_at":%q}`, now.Add(-time.Hour).Format(time.RFC3339), now.Add(-time.Minute).Format(time.RFC3339)),
+		"shopline": fmt.Sprintf(`{"version":1,"provider":"shopline","kind":"client_credentials","credential":"x","obtained_at":%q,"expires_at":%q}`, now.Format(time.RFC3339), now.Add(2*time.Hour).Format(time.RFC3339)),
+	} {
+		if err := s.AWS.Secrets.Create(t.Context(), secretstore.Name(localstack.Prefix, provider, secretstore.TokenPart), uuid.NewString(), []byte(document)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tokens, err := newStackRefresher(t.Context(), lambdafn.Environ{Vars: vars, Out: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pausing{tokens: tokens}
+	said := sayEnding(p.ending(t.Context(), now.Add(time.Hour)), now)
+	want := fmt.Sprintf("Nobody replaces these tokens meanwhile:\n  yappli: cannot be read; see 'hikyaku tokens'\n  actibook: has ended at %s", now.Add(-time.Minute).UTC().Format(time.RFC3339))
+	if said != want {
+		t.Errorf("%s\nwant\n%s", said, want)
+	}
+	if said := sayEnding(nil, now); said != "No token that is stored ends before that." {
+		t.Error(said)
+	}
+}

@@ -199,7 +199,7 @@ func (s *stackRefresher) probes(ctx context.Context) (map[string]refreshfn.Probe
 func (s *stackRefresher) look(ctx context.Context, provider string, probe refreshfn.Probe) (tokenRow, error) {
 	row, err := s.row(ctx, provider)
 	if err != nil {
-		row.State, row.Reason = "unreadable", err.Error()
+		row.State, row.Reason = unreadable, err.Error()
 		return row, fmt.Errorf("%s: %w", provider, err)
 	}
 	row.Probe, row.Answer = probe.State, visible(probe.Answer)

@@ -227,3 +227,20 @@ func FuzzConnection(f *testing.F) {
 		}
 	})
 }
+
+// What is typed and not shown can be corrected as on any terminal.
+func TestHiddenLine(t *testing.T) {
+	t.Parallel()
+	for typed, want := range map[string]string{
+		"key\r": "key", "key\nmore": "key", "kez\x7fy\r": "key", "\x7fkey\r": "key", "円\bkey\r": "key", "wrong\x15key\r": "key", "key\x04\r": "key", "\r": "",
+	} {
+		if got, err := hiddenLine(strings.NewReader(typed)); got != want || err != nil {
+			t.Errorf("%q: %q, %v", typed, got, err)
+		}
+	}
+	for typed, want := range map[string]error{"\x04": io.EOF, "key": io.EOF, "key\x03": errStoppedAsking, "\x1c": errStoppedAsking} {
+		if got, err := hiddenLine(strings.NewReader(typed)); got != "" || !errors.Is(err, want) {
+			t.Errorf("%q: %q, %v", typed, got, err)
+		}
+	}
+}

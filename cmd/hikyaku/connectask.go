@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -31,8 +32,8 @@ type terminal interface {
 	secret(ctx context.Context) (string, error) // not echoed
 }
 
-// A tty is a terminal that a file is. The first Ctrl-C or Ctrl-\ ends a question, and
-// leaves the terminal as it was.
+// A tty is a terminal that a file is. The first Ctrl-C or Ctrl-\ ends a question, as
+// Ctrl-D does, and leaves the terminal as it was.
 type tty struct {
 	file  *os.File
 	lines *bufio.Reader
@@ -50,10 +51,47 @@ func (t tty) line(ctx context.Context) (string, error) {
 
 func (t tty) secret(ctx context.Context) (string, error) {
 	return t.read(ctx, func() (string, error) {
-		text, err := term.ReadPassword(int(t.file.Fd()))
-		return string(text), err
+		before, err := term.MakeRaw(int(t.file.Fd())) // term.ReadPassword does not hear Ctrl-D
+		if err != nil {
+			return "", err
+		}
+		text, err := hiddenLine(t.file)
+		return text, errors.Join(err, term.Restore(int(t.file.Fd()), before))
 	})
 }
+
+// hiddenLine reads a line from a terminal that passes each key on as it is.
+func hiddenLine(keys io.Reader) (string, error) {
+	const ctrlC, ctrlD, ctrlU, ctrlBackslash, del = 3, 4, 21, 28, 127
+	var line []byte
+	for key := make([]byte, 1); ; {
+		if _, err := io.ReadFull(keys, key); err != nil {
+			return "", err
+		}
+		switch key[0] {
+		case '\r', '\n':
+			return string(line), nil
+		case ctrlC, ctrlBackslash:
+			return "", errStoppedAsking
+		case ctrlD:
+			if len(line) == 0 {
+				return "", io.EOF
+			}
+		case '\b', del:
+			_, size := utf8.DecodeLastRune(line)
+			line = line[:len(line)-size]
+		case ctrlU:
+			line = nil
+		default:
+			line = append(line, key[0])
+		}
+	}
+}
+
+// Why no answer came.
+const errStoppedAsking stoppedError = "stopped; nothing was stored"
+
+var errNoAnswer = errors.New("the input ended before there was an answer (Ctrl-D); nothing was stored")
 
 func (t tty) read(ctx context.Context, ask func() (string, error)) (string, error) {
 	before, err := term.GetState(int(t.file.Fd()))
@@ -73,9 +111,12 @@ func (t tty) read(ctx context.Context, ask func() (string, error)) (string, erro
 	}()
 	select {
 	case a := <-answers:
+		if errors.Is(a.err, io.EOF) {
+			a.err = errNoAnswer
+		}
 		return strings.TrimSpace(a.text), a.err
 	case <-ctx.Done():
-		return "", errors.Join(context.Cause(ctx), term.Restore(int(t.file.Fd()), before))
+		return "", errors.Join(errStoppedAsking, term.Restore(int(t.file.Fd()), before))
 	}
 }
 

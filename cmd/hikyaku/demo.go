@@ -88,7 +88,7 @@ type exportResult struct {
 }
 
 func runDemo(ctx context.Context, out io.Writer, dir string, keep, asJSON bool) error {
-	dir, err := demoDir(dir)
+	dir, made, err := demoDir(dir)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,10 @@ func runDemo(ctx context.Context, out io.Writer, dir string, keep, asJSON bool) 
 		d.out = io.Discard
 	}
 	if err := d.show(ctx); err != nil {
+		if ctx.Err() != nil {
+			d.clear(made)
+			return stoppedError("stopped; nothing is left of the demo")
+		}
 		return fmt.Errorf("%w (logs: %s)", err, filepath.Join(dir, "functions.log"))
 	}
 	d.totals.Directory, d.totals.Seconds = dir, time.Since(d.began).Seconds()
@@ -119,18 +123,36 @@ func runDemo(ctx context.Context, out io.Writer, dir string, keep, asJSON bool) 
 	return nil
 }
 
-func demoDir(dir string) (string, error) {
+// demoDir is where the demo writes, and whether it was made for that.
+func demoDir(dir string) (at string, made bool, err error) {
 	if dir == "" {
-		return os.MkdirTemp("", "hikyaku-demo-")
+		dir, err = os.MkdirTemp("", "hikyaku-demo-")
+		return dir, true, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
+		return "", false, err
 	}
 	if len(entries) > 0 {
-		return "", &usageError{fmt.Errorf("--dir %s: must be empty or absent", dir)}
+		return "", false, &usageError{fmt.Errorf("--dir %s: must be empty or absent", dir)}
 	}
-	return dir, os.MkdirAll(dir, 0o750)
+	return dir, err != nil, os.MkdirAll(dir, 0o750)
+}
+
+// clear removes what a demo has written that was stopped: half of it is of no use. A
+// directory of the person's own stays.
+func (d *demo) clear(made bool) {
+	if d.stack != nil {
+		_ = d.stack.AWS.Close() // so that nothing is written any more
+	}
+	if made {
+		_ = os.RemoveAll(d.dir)
+		return
+	}
+	entries, _ := os.ReadDir(d.dir)
+	for _, e := range entries {
+		_ = os.RemoveAll(filepath.Join(d.dir, e.Name()))
+	}
 }
 
 // show tells the whole story. Each step fails the demo if it did not do what

@@ -290,7 +290,7 @@ func exportTo(c *cobra.Command, f *exportFlags, named runFlags, name string) (*e
 	return direct, answer, err
 }
 
-var errCutShort = errors.New("stopped safely before the end")
+const errCutShort stoppedError = "stopped safely before the end"
 
 // untilDone calls Extract until the run is published or ctx ends.
 func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes io.Writer) (export.Answer, error) {

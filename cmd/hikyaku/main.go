@@ -39,6 +39,9 @@ func run() int {
 	root, started := newRoot(), false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	err := root.ExecuteContext(ctx)
+	if ctx.Err() != nil {
+		err = interrupted(err)
+	}
 	var usage *usageError
 	switch {
 	case err == nil || hasEnough(err):
@@ -52,6 +55,24 @@ func run() int {
 		return 3
 	}
 	return 1
+}
+
+// A stoppedError says that a person has stopped a command, and what that left.
+type stoppedError string
+
+// Error is the sentence.
+func (e stoppedError) Error() string { return string(e) }
+
+// interrupted is the error of a command that a signal has ended: its own words about that,
+// or one word. What its calls said when they were cut off helps nobody.
+func interrupted(err error) error {
+	var stopped stoppedError
+	var usage *usageError
+	var doubt *doubtError
+	if err == nil || errors.As(err, &stopped) || errors.As(err, &usage) || errors.As(err, &doubt) {
+		return err
+	}
+	return stoppedError("stopped")
 }
 
 // hasEnough reports that the reader of the output ended, and not a connection.

@@ -24,7 +24,7 @@ import (
 // person who reads it needs to know first.
 var (
 	errNobody   = errors.New("no redirect came in time; nothing was spent. Run the command again, or with a longer --timeout")
-	errStopped  = errors.New("stopped before a redirect came; nothing was spent")
+	errStopped  = stoppedError("stopped before a redirect came; nothing was spent")
 	errState    = errors.New("that redirect does not belong to this run: its state is another. Nothing was spent. Open the page printed here, not an earlier one")
 	errNoCode   = errors.New("that address holds no code. Paste the whole address that the browser shows after the approval")
 	errNoPaste  = errors.New("the input ended without a redirect's address; nothing was spent. Paste the address that the browser shows after the approval")

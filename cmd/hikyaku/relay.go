@@ -176,6 +176,8 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *reconcile.Reconciler) error {
 // it, so a command that is killed keeps the schedule out no longer than that.
 const oneGo = 10 * time.Minute
 
+const errStoppedReconcile stoppedError = "stopped; the next run goes on where this one stopped"
+
 // reconcileAll runs until the run is done. What it waits for is said on notes.
 func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer) (*reconcile.Report, error) {
 	for {
@@ -183,6 +185,8 @@ func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer)
 		result, err := r.Run(part, false)
 		cancel()
 		switch {
+		case ctx.Err() != nil:
+			return nil, errStoppedReconcile
 		case err != nil:
 			return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", err)
 		case result.Status == "busy" && result.Cause != "":
@@ -190,7 +194,7 @@ func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer)
 			select {
 			case <-time.After(time.Until(result.Until)):
 			case <-ctx.Done():
-				return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", ctx.Err())
+				return nil, errStoppedReconcile
 			}
 		case result.Status == "busy":
 			return nil, fmt.Errorf("another run is under way until %s at the latest; try again then", result.Until.UTC().Format(time.RFC3339))

@@ -69,6 +69,9 @@ func (r *remote) connect(ctx context.Context, base *lambdafn.Base, provider stri
 	if err == nil {
 		return answer, nil
 	}
+	if ctx.Err() != nil {
+		err = stoppedError("stopped while the function was at work")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	stored, readErr := base.Secrets.GetVersion(ctx, connectionName(base, provider), c.Version)

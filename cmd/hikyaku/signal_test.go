@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers/sandbox"
 )
 
 // A command that waits for its input does not hear the first interrupt; the
@@ -146,5 +149,84 @@ func TestHasEnough(t *testing.T) {
 		if hasEnough(err) != want {
 			t.Errorf("%v: %t, want %t", err, !want, want)
 		}
+	}
+}
+
+// Ctrl-C is answered in the command's own words, not in those of the calls that it cut off.
+func TestInterruptedCommandSaysStopped(t *testing.T) {
+	t.Parallel()
+	s, _, err := newStack(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(words ...string) (*exec.Cmd, *strings.Builder) {
+		command, notes := program(t.Context(), words...), new(strings.Builder)
+		command.Env, command.Stderr = append(os.Environ(), pairs(s.Vars(localstack.Reconcile))...), notes
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return command, notes
+	}
+	if command, notes := start("tokens", "refresh"); command.Wait() != nil {
+		t.Fatal(notes.String())
+	}
+	s.SuperSaaS().SetFaults(sandbox.Faults{Latency: time.Minute})
+	for _, words := range []string{"reconcile", "reconcile --dry-run"} {
+		read := s.AWS.Calls()["secretsmanager.GetSecretValue"]
+		command, notes := start(strings.Fields(words)...)
+		for end := time.Now().Add(20 * time.Second); s.AWS.Calls()["secretsmanager.GetSecretValue"] < read+2 && time.Now().Before(end); { // both tokens: next it lists
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if err := command.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		_ = command.Wait()
+		if said := notes.String(); command.ProcessState.ExitCode() != 1 || !strings.Contains(said, "hikyaku: stopped") || strings.Contains(said, "context canceled") {
+			t.Errorf("%s: exit code %d: %s", words, command.ProcessState.ExitCode(), said)
+		}
+	}
+}
+
+// A demo that is stopped leaves nothing behind: not its own folder, and nothing in one that
+// a person has made for it.
+func TestInterruptedDemoLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, own := range map[string]bool{"its own folder": false, "a person's": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			demo := program(t.Context(), "demo")
+			if own {
+				demo = program(t.Context(), "demo", "--dir", dir)
+			}
+			demo.Env = append(os.Environ(), "TMPDIR="+dir)
+			var notes strings.Builder
+			demo.Stderr = &notes
+			out, err := demo.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := demo.Start(); err != nil {
+				t.Fatal(err)
+			}
+			story := bufio.NewReader(out)
+			for line := ""; !strings.Contains(line, "First reconcile"); {
+				if line, err = story.ReadString('\n'); err != nil {
+					t.Fatal(err, notes.String())
+				}
+			}
+			if err := demo.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, story)
+			_ = demo.Wait()
+			if said := notes.String(); demo.ProcessState.ExitCode() != 1 || said != "hikyaku: stopped; nothing is left of the demo\n" {
+				t.Errorf("exit code %d: %s", demo.ProcessState.ExitCode(), said)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("%v is left: %v", left, err)
+			}
+		})
 	}
 }

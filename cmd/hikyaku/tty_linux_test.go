@@ -45,8 +45,8 @@ func pseudoTerminal(t *testing.T) (person, command *os.File) {
 	return person, command
 }
 
-// A key that ends a command ends the question for a secret at once, and leaves the
-// terminal as it was: with its echo.
+// A key that ends a command or its input ends the question for a secret at once, and leaves
+// the terminal as it was: with its echo.
 func TestSecretPrompt_LeavesTheTerminalAsItWas(t *testing.T) {
 	t.Parallel()
 	_, settings, err := newStack(t.Context())
@@ -57,7 +57,9 @@ func TestSecretPrompt_LeavesTheTerminalAsItWas(t *testing.T) {
 	for name, value := range settings {
 		vars = append(vars, name+"="+value)
 	}
-	for name, key := range map[string]string{"Ctrl-C": "\x03", `Ctrl-\`: "\x1c"} {
+	for name, c := range map[string]struct{ key, says string }{
+		"Ctrl-C": {"\x03", "stopped; nothing was stored"}, `Ctrl-\`: {"\x1c", "stopped; nothing was stored"}, "Ctrl-D": {"\x04", "the input ended before there was an answer"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			person, tty := pseudoTerminal(t)
@@ -84,12 +86,13 @@ func TestSecretPrompt_LeavesTheTerminalAsItWas(t *testing.T) {
 					t.Fatalf("the secret would be echoed: %v", err)
 				}
 			}
-			_, _ = io.WriteString(person, key)
+			_, _ = io.WriteString(person, c.key)
 			err = connect.Wait()
 			after, stateErr := term.GetState(int(tty.Fd()))
 			if stateErr != nil || !reflect.DeepEqual(after, before) {
 				t.Errorf("the terminal is %+v, %v; it was %+v", after, stateErr, before)
 			}
+			screen.await(ctx, t, c.says)
 			if code := connect.ProcessState.ExitCode(); code != 1 || strings.Contains(screen.text(), "goroutine") {
 				t.Errorf("%v, exit code %d\n%s", err, code, screen.text())
 			}

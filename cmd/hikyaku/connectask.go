@@ -63,7 +63,7 @@ func (t tty) secret(ctx context.Context) (string, error) {
 // hiddenLine reads a line from a terminal that passes each key on as it is.
 func hiddenLine(keys io.Reader) (string, error) {
 	const ctrlC, ctrlD, ctrlU, ctrlBackslash, del = 3, 4, 21, 28, 127
-	var line []byte
+	line := make([]byte, 0, 64)
 	for key := make([]byte, 1); ; {
 		if _, err := io.ReadFull(keys, key); err != nil {
 			return "", err
@@ -81,7 +81,7 @@ func hiddenLine(keys io.Reader) (string, error) {
 			_, size := utf8.DecodeLastRune(line)
 			line = line[:len(line)-size]
 		case ctrlU:
-			line = nil
+			line = line[:0]
 		default:
 			line = append(line, key[0])
 		}

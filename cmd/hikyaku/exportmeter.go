@@ -16,9 +16,9 @@ import (
 // terminal, and a line now and then elsewhere. It is safe for concurrent use.
 type meter struct {
 	out       io.Writer
-	live      bool
-	expected  int     // rows of the whole run; 0: not known
-	perSecond float64 // requests that are allowed; 0: not known
+	live      *liveLine // on a terminal; nil elsewhere
+	expected  int       // rows of the whole run; 0: not known
+	perSecond float64   // requests that are allowed; 0: not known
 
 	mu     sync.Mutex
 	began  time.Time
@@ -54,7 +54,7 @@ const (
 func newMeter(ctx context.Context, out io.Writer, direct *exportfn.Direct, run export.Run) *meter {
 	m := &meter{out: out, began: time.Now(), stop: make(chan struct{})}
 	if f, terminal := file(out); terminal {
-		m.out, m.live = f, true
+		m.out, m.live = f, &liveLine{f}
 	}
 	if pace, err := direct.Pace(ctx, run.Dataset); err == nil {
 		m.perSecond = pace.PerSecond
@@ -120,7 +120,7 @@ func (m *meter) report(now time.Time) {
 // longer and longer, and longest while there is no news.
 func (m *meter) every(now time.Time) time.Duration {
 	switch {
-	case m.live:
+	case m.live != nil:
 		return liveEvery
 	case m.last == m.line:
 		return plainMost
@@ -130,8 +130,8 @@ func (m *meter) every(now time.Time) time.Duration {
 
 func (m *meter) print(now time.Time, rest string) {
 	m.shown, m.line = now, m.last
-	if m.live {
-		_, _ = fmt.Fprintf(m.out, "\r\x1b[K%s%s", m.text(now), rest)
+	if m.live != nil {
+		m.live.show(m.text(now) + rest)
 		return
 	}
 	_, _ = fmt.Fprintf(m.out, "%s%s\n", m.text(now), rest)
@@ -189,7 +189,7 @@ func (m *meter) end() {
 	if !m.last.at.IsZero() { // also after the same, which said that something remains
 		m.print(time.Now(), "")
 	}
-	if m.live && !m.shown.IsZero() {
+	if m.live != nil && !m.shown.IsZero() {
 		_, _ = fmt.Fprintln(m.out)
 	}
 }

@@ -127,11 +127,20 @@ func consent(c *cobra.Command, user int64, p plan.Preview, keep string) error {
 // confirm asks for a person's yes. Without it, otherwise is what did not happen.
 func confirm(c *cobra.Command, otherwise string) error {
 	_, _ = fmt.Fprint(c.ErrOrStderr(), "Type yes to go on: ")
-	answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
-	if strings.TrimSpace(answer) != "yes" {
+	answers := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+		answers <- answer
+	}()
+	select {
+	case answer := <-answers:
+		if strings.TrimSpace(answer) == "yes" {
+			return nil
+		}
 		return errors.New("not confirmed; " + otherwise)
+	case <-c.Context().Done():
+		return stoppedError("stopped; " + otherwise)
 	}
-	return nil
 }
 
 // storeUpdate puts the quirk into the connection by a swap from the version

@@ -135,10 +135,13 @@ func newReconcile() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			line, told := f.progress(c)
+			reconciler = reconciler.Telling(told)
 			if dry {
-				return f.dryRun(c, reconciler)
+				return f.dryRun(c, reconciler, line)
 			}
-			report, err := reconcileAll(c.Context(), reconciler, c.ErrOrStderr())
+			report, err := reconcileAll(c.Context(), reconciler, c.ErrOrStderr(), line)
+			line.clear()
 			if err != nil {
 				return err
 			}
@@ -151,8 +154,9 @@ func newReconcile() *cobra.Command {
 	return c
 }
 
-func (f *relayFlags) dryRun(c *cobra.Command, r *reconcile.Reconciler) error {
+func (f *relayFlags) dryRun(c *cobra.Command, r *reconcile.Reconciler, line *liveLine) error {
 	report, differences, err := r.DryRun(c.Context())
+	line.clear()
 	if err != nil {
 		return fmt.Errorf("comparing both sides: %w", err)
 	}
@@ -172,6 +176,22 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *reconcile.Reconciler) error {
 	return f.say(c, nil, "%s", sentences(report, len(differences)))
 }
 
+// progress shows on a terminal how far a run has come, unless its log is shown there.
+func (f *relayFlags) progress(c *cobra.Command) (line *liveLine, told func(reconcile.Progress)) {
+	to, terminal := file(c.ErrOrStderr())
+	if !terminal || f.logs {
+		return nil, func(reconcile.Progress) {}
+	}
+	line = &liveLine{to}
+	return line, func(p reconcile.Progress) {
+		step := "listing"
+		if p.Compared {
+			step = "comparing"
+		}
+		line.show(fmt.Sprintf("%s: %d users, %d members", step, p.Users, p.Members))
+	}
+}
+
 // oneGo is how long a part of a run may take. The lease of a part ends with
 // it, so a command that is killed keeps the schedule out no longer than that.
 const oneGo = 10 * time.Minute
@@ -179,7 +199,7 @@ const oneGo = 10 * time.Minute
 const errStoppedReconcile stoppedError = "stopped; the next run goes on where this one stopped"
 
 // reconcileAll runs until the run is done. What it waits for is said on notes.
-func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer) (*reconcile.Report, error) {
+func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer, line *liveLine) (*reconcile.Report, error) {
 	for {
 		part, cancel := context.WithTimeout(ctx, oneGo)
 		result, err := r.Run(part, false)
@@ -190,6 +210,7 @@ func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer)
 		case err != nil:
 			return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", err)
 		case result.Status == "busy" && result.Cause != "":
+			line.clear()
 			_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", visible(result.Cause), result.Until.Local().Format(time.TimeOnly))
 			select {
 			case <-time.After(time.Until(result.Until)):

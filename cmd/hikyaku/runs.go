@@ -2,11 +2,10 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -47,18 +46,19 @@ func (f *exportFlags) writeRuns(out io.Writer, dataset string, runs []export.Ans
 		say(out, "No run of %s has begun at %s.", dataset, visible(f.place("")))
 		return nil
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "STATE\tRUN\tDT\tROWS\tPARTS\tREJECTS\tUNRESOLVED\tDOUBTS\tMANIFEST")
+	cells := make([][]string, 0, len(runs))
 	for _, a := range runs {
 		kinds := make([]string, 0, len(a.Doubts))
 		for _, d := range a.Doubts {
 			kinds = append(kinds, d.Kind)
 		}
 		kinds = slices.Compact(slices.Sorted(slices.Values(kinds)))
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", a.State, a.Run, visible(a.DT), a.Rows, a.Parts, a.Rejects, a.Drift.Unresolved,
-			visible(cmp.Or(strings.Join(kinds, ","), "-")), f.manifest(a))
+		cells = append(cells, []string{
+			string(a.State), a.Run, visible(a.DT), strconv.Itoa(a.Rows), strconv.Itoa(a.Parts), strconv.Itoa(a.Rejects), strconv.Itoa(a.Drift.Unresolved),
+			visible(cmp.Or(strings.Join(kinds, ","), "-")), f.manifest(a),
+		})
 	}
-	return table.Flush()
+	return writeTable(out, []string{"STATE", "RUN", "DT", "ROWS", "PARTS", "REJECTS", "UNRESOLVED", "DOUBTS", "MANIFEST"}, cells)
 }
 
 // manifest is the place of what a run ended with.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -228,5 +229,21 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 				t.Errorf("%v is left: %v", left, err)
 			}
 		})
+	}
+}
+
+// Ctrl-C at a question is a no.
+func TestConfirm_IsStopped(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	in, typed := io.Pipe()
+	t.Cleanup(func() { _ = typed.Close() })
+	c := newRoot()
+	c.SetContext(ctx)
+	c.SetIn(in)
+	c.SetErr(io.Discard)
+	cancel()
+	if err := confirm(c, "nothing was written"); err == nil || err.Error() != "stopped; nothing was written" {
+		t.Errorf("%v", err)
 	}
 }

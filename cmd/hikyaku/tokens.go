@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -278,13 +277,12 @@ func notZero(t time.Time) *time.Time {
 }
 
 func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	probed := slices.ContainsFunc(rows, func(r tokenRow) bool { return r.Probe != "" })
-	heading := "PROVIDER\tKIND\tSTATE\tAGE\tEXPIRES\tLAST OUTCOME"
+	heading := []string{"PROVIDER", "KIND", "STATE", "AGE", "EXPIRES", "LAST OUTCOME"}
 	if probed {
-		heading += "\tPROBE"
+		heading = append(heading, "PROBE")
 	}
-	_, _ = fmt.Fprintln(table, heading)
+	cells := make([][]string, 0, len(rows))
 	for _, r := range rows {
 		age, end, last := "-", "-", "-"
 		if r.ObtainedAt != nil {
@@ -296,12 +294,13 @@ func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 		if r.Outcome != "" && r.At != nil {
 			last += ", " + spell(now.Sub(*r.At)) + " ago"
 		}
+		row := []string{r.Provider, cmp.Or(string(r.Kind), "-"), r.State, age, end, last}
 		if probed {
-			last += "\t" + strings.TrimSuffix(cmp.Or(r.Probe, "-")+": "+r.Answer, ": ")
+			row = append(row, strings.TrimSuffix(cmp.Or(r.Probe, "-")+": "+r.Answer, ": "))
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.State, age, end, last)
+		cells = append(cells, row)
 	}
-	if err := table.Flush(); err != nil {
+	if err := writeTable(out, heading, cells); err != nil {
 		return err
 	}
 	gap := "\n"
@@ -416,8 +415,7 @@ func (s *stackRefresher) run(ctx context.Context, q tokenrefresh.Request) (token
 }
 
 func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "PROVIDER\tKIND\tOUTCOME\tEXPIRES\tREASON")
+	cells := make([][]string, 0, len(report.Results))
 	for _, r := range report.Results {
 		end := "-"
 		if r.Version != "" {
@@ -427,9 +425,9 @@ func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error
 		if r.Outcome == protocol.Fresh && reason == "" {
 			reason = "not due; 'hikyaku tokens --probe' asks the provider whether it works, --force replaces it"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Provider, cmp.Or(string(r.Kind), "-"), r.Outcome, end, reason)
+		cells = append(cells, []string{r.Provider, cmp.Or(string(r.Kind), "-"), string(r.Outcome), end, reason})
 	}
-	return table.Flush()
+	return writeTable(out, []string{"PROVIDER", "KIND", "OUTCOME", "EXPIRES", "REASON"}, cells)
 }
 
 // judge is an error if a credential is not what it should be.

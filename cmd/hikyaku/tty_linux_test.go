@@ -182,3 +182,74 @@ func (s *screen) await(ctx context.Context, t *testing.T, text string) {
 		}
 	}
 }
+
+// At 60 columns progress stays on its line, tables turn into blocks, and a reconcile shows
+// how far it has come.
+func TestNarrowTerminal(t *testing.T) {
+	t.Parallel()
+	s, settings, err := newStack(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars := os.Environ()
+	for _, more := range []map[string]string{s.Vars(localstack.Reconcile), settings} {
+		vars = append(vars, pairs(more)...)
+	}
+	const most = 60
+	run := func(words ...string) string {
+		person, tty := pseudoTerminal(t)
+		size := struct{ rows, columns, x, y uint16 }{24, most, 0, 0}
+		if _, _, code := syscall.Syscall(syscall.SYS_IOCTL, tty.Fd(), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size))); code != 0 {
+			t.Fatal(code)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		command := program(ctx, words...)
+		command.Env, command.Stdout, command.Stderr = vars, tty, tty
+		screen := &screen{of: person}
+		go screen.watch()
+		if err := command.Run(); err != nil {
+			t.Errorf("%v: %v\n%s", words, err, screen.text())
+		}
+		_, _ = io.WriteString(tty, "END")
+		screen.await(ctx, t, "END")
+		return screen.text()
+	}
+	run("tokens", "refresh", "yappli")
+	refreshed := run("tokens", "refresh")
+	for _, text := range []string{"\nyappli\r\n  kind: client_credentials\r\n  outcome: fresh\r\n  expires: in 23h"} {
+		if !strings.Contains(refreshed, text) {
+			t.Errorf("tokens refresh lacks %q:\n%s", text, refreshed)
+		}
+	}
+	if said := run("tokens"); !strings.Contains(said, "yappli\r\n  kind: client_credentials\r\n  state: valid\r\n") || strings.Contains(said, "PROVIDER") {
+		t.Errorf("tokens: %s", said)
+	}
+	lake := t.TempDir()
+	live := run("export", "yappli/users", "--sandbox", "--records", "400", "--to", lake) + run("reconcile") + run("reconcile", "--dry-run")
+	shown := 0
+	for part := range strings.SplitSeq(live, "\r\x1b[K") {
+		line, _, _ := strings.Cut(part, "\r\n")
+		if !strings.HasPrefix(line, "listing: ") && !strings.HasPrefix(line, "comparing: ") && !strings.Contains(line, " pages, ") {
+			continue
+		}
+		if shown++; columns(line) >= most {
+			t.Errorf("progress takes %d columns: %s", columns(line), line)
+		}
+	}
+	if shown < 4 || !strings.Contains(live, "\r\x1b[Klisting: ") || !strings.Contains(live, "\r\x1b[Kcomparing: ") {
+		t.Errorf("little is shown: %q", live)
+	}
+	if said := run("runs", "yappli/users", "--to", lake); !strings.HasPrefix(said, "complete\r\n  run: 20") || !strings.Contains(said, "\n  rows: 400\r\n") {
+		t.Errorf("runs: %s", said)
+	}
+}
+
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abcd", "飛脚便": "飛脚", "a飛脚": "a飛"} {
+		if got := cut(text, 4); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}

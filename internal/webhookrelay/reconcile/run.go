@@ -43,16 +43,29 @@ const (
 type Reconciler struct {
 	tenant *tenant.Tenant
 	queue  queue.Queue
+	tell   func(Progress)
+}
+
+// A Progress is how far a run has come.
+type Progress struct {
+	Users, Members int  // listed so far
+	Compared       bool // both lists are read: who differs is put on the queue
 }
 
 // New returns a reconciler of a tenant. q is the relay's.
-func New(t *tenant.Tenant, q queue.Queue) *Reconciler { return &Reconciler{t, q} }
+func New(t *tenant.Tenant, q queue.Queue) *Reconciler { return &Reconciler{t, q, func(Progress) {}} }
+
+// Telling returns a reconciler that tells how far it has come, now and then.
+func (r *Reconciler) Telling(tell func(Progress)) *Reconciler {
+	return &Reconciler{r.tenant, r.queue, tell}
+}
 
 // A run is one run, or what an invocation does of it.
 type run struct {
 	plan.Plan
 
 	queue   queue.Queue
+	tell    func(Progress)
 	dry     bool
 	found   []Difference           // of a dry run
 	refused map[int64][]state.Pair // of which a person has decided that the member is not the user's; nil: not read yet
@@ -63,7 +76,7 @@ type run struct {
 }
 
 func (r *Reconciler) run(dry bool) *run {
-	return &run{Plan: plan.Of(r.tenant), queue: r.queue, dry: dry}
+	return &run{Plan: plan.Of(r.tenant), queue: r.queue, tell: r.tell, dry: dry}
 }
 
 // The steps of a run.
@@ -310,6 +323,7 @@ var errPause = errors.New("out of time")
 // pause is called between two pages: it keeps the lease and ends the
 // invocation in time.
 func (r *run) pause(ctx context.Context) error {
+	r.tell(Progress{Users: r.at.Users.At.Rows, Members: r.at.Members.At.Rows, Compared: r.at.Phase == phaseSend})
 	if !r.stop.IsZero() && !time.Now().Before(r.stop) {
 		return errPause
 	}

@@ -102,6 +102,10 @@ func checkConnect(f stackFlags, what string, onRemote, unchecked bool) error {
 	return f.ofRemote()
 }
 
+// tokenFollows says how soon a token follows its connection: see docs/token-protocol.md,
+// Ticks.
+const tokenFollows = "within 5 minutes"
+
 func connectionName(base *lambdafn.Base, provider string) string {
 	return secretstore.Name(base.Common.Prefix, provider, secretstore.ConnectionPart)
 }
@@ -144,7 +148,7 @@ func (n *newConnection) connect(c *cobra.Command, o output) error {
 			return err
 		}
 	}
-	next := "The next run of tokenrefresh, within 5 minutes, makes its token."
+	next := "The next run of tokenrefresh, " + tokenFollows + ", makes its token."
 	switch oneTime := connection.Kind == providers.OneTimePair || connection.Kind == providers.OneTimeCode; {
 	case len(n.results) > 0:
 		next = "Its code was handed over: " + string(n.results[0].Outcome) + "."

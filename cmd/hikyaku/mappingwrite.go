@@ -65,7 +65,7 @@ func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64,
 	if len(seen.Lost) > 0 {
 		what = fmt.Sprintf("resets the fields that it omits: replace. %d were written back.", len(seen.Lost))
 	}
-	return o.say(c, seen, "An update %s\nStored as the quirk update. The token has it within 5 minutes; from then on RelayMode=write may write.", what)
+	return o.say(c, seen, "An update %s\nStored as the quirk update. The token has it %s; from then on RelayMode=write may write.", what, tokenFollows)
 }
 
 // keepFile names the file that holds a member while it is at risk. It lies in

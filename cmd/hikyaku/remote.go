@@ -79,7 +79,7 @@ func (r *remote) connect(ctx context.Context, base *lambdafn.Base, provider stri
 	case readErr != nil:
 		err = fmt.Errorf("%w; whether it is stored cannot be read: %w", err, readErr)
 	case stored.Has(secretstore.Current):
-		err = fmt.Errorf("%w; it is stored all the same, and the function goes on with it within 5 minutes: look with 'hikyaku tokens' before you run this again", err)
+		err = fmt.Errorf("%w; it is stored all the same, and the function goes on with it %s: look with 'hikyaku tokens' before you run this again", err, tokenFollows)
 	default:
 		err = fmt.Errorf("%w; the connection is still the one before. Run the command again", err)
 	}

@@ -325,7 +325,7 @@ func advice(r tokenRow) string {
 	next := "run 'hikyaku connect " + r.Provider + "'"
 	switch {
 	case r.State == "missing" && r.Outcome == "":
-		return "no run of tokenrefresh yet; wait 5 minutes, or run 'hikyaku tokens refresh " + r.Provider + "'"
+		return "no run of tokenrefresh yet: it makes one " + tokenFollows + "; or run 'hikyaku tokens refresh " + r.Provider + "'"
 	case r.State == "missing":
 		next = "the next run tries again, and 'hikyaku tokens refresh " + r.Provider + " --logs' shows the cause"
 	case kind == providers.OneTimePair || kind == providers.OneTimeCode:

@@ -3,6 +3,9 @@ package tokenrefresh_test
 import (
 	"context"
 	"errors"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,4 +187,70 @@ func TestRest_OnlyTicksOfAWarmProcess(t *testing.T) {
 			t.Errorf("a connection is in use after %v", took)
 		}
 	})
+}
+
+// The table of docs/token-protocol.md says how soon a token follows: no case takes longer
+// at any phase of the ticks, and each takes as long at one.
+func TestRest_HowSoonATokenFollows(t *testing.T) {
+	page, err := os.ReadFile("../../docs/token-protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "\n| what happened | minutes |\n|---|---|\n")
+	text, _, _ = strings.Cut(text, "\n\n")
+	wrong := func(c *providers.Connection) { c.ClientSecrets = []providers.Secret{providers.NewSecret("wrong")} }
+	cases := map[string]func(w *world, r *tokenrefresh.Refresher){
+		"a connection is new, or changed while all was well": func(w *world, _ *tokenrefresh.Refresher) { w.connect(providers.ActiBook) },
+		"a connection changed while the credential needed a person": func(w *world, r *tokenrefresh.Refresher) {
+			w.connect(providers.ActiBook, wrong)
+			for w.tickOf(r, providers.ActiBook) != protocol.Refused {
+				time.Sleep(time.Minute)
+			}
+			w.connect(providers.ActiBook)
+		},
+		"a token's time came": func(w *world, r *tokenrefresh.Refresher) {
+			for time.Since(w.served(providers.ActiBook).ObtainedAt) < 19*time.Minute {
+				time.Sleep(time.Minute)
+				w.tickOf(r, providers.ActiBook)
+			}
+		},
+		"the last run failed, and the pause after it is over": func(w *world, r *tokenrefresh.Refresher) {
+			w.actibook.Inject(sandbox.Fault{Kind: sandbox.ServerFail})
+			_, err := r.Run(context.Background(), tokenrefresh.Request{Provider: providers.ActiBook, Force: true})
+			w.must(err)
+		},
+	}
+	lines := strings.Split(text, "\n")
+	if len(lines) != len(cases) {
+		t.Fatalf("the page has %d rows, tested are %d", len(lines), len(cases))
+	}
+	for _, line := range lines {
+		what, minutes, _ := strings.Cut(strings.Trim(line, "| "), " | ")
+		happens := cases[what]
+		if happens == nil {
+			t.Fatalf("not tested: %s", what)
+		}
+		inBubbleNamed(t, what, func(w *world) {
+			longest := 0
+			for phase := range 5 { // ticks since the last look
+				w.connect(providers.ActiBook)
+				r := w.refresher()
+				w.tickOf(r, providers.ActiBook)
+				for range phase {
+					time.Sleep(time.Minute)
+					w.tickOf(r, providers.ActiBook)
+				}
+				happens(w, r)
+				ticks := 0
+				for outcome := resting; outcome != refreshed && ticks < 10; ticks++ {
+					time.Sleep(time.Minute)
+					outcome = w.tickOf(r, providers.ActiBook)
+				}
+				longest = max(longest, ticks)
+			}
+			if strconv.Itoa(longest) != minutes {
+				w.t.Errorf("%d minutes, the page says %s", longest, minutes)
+			}
+		})
+	}
 }

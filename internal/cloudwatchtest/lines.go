@@ -54,8 +54,12 @@ func ParseLine(line []byte) (Line, error) {
 	return l, nil
 }
 
-// Kept reports whether Lambda keeps the line of a function whose ApplicationLogLevel
-// is this.
-func (l Line) Kept(application string) bool {
+// Kept reports whether Lambda keeps a line of a function whose ApplicationLogLevel is
+// this. It takes a line that it cannot read for INFO.
+func Kept(line []byte, application string) bool {
+	l, err := ParseLine(line)
+	if err != nil {
+		l.Level = "INFO"
+	}
 	return slices.Index(Levels, l.Level) >= slices.Index(Levels, application)
 }

@@ -64,7 +64,7 @@ type logGroup struct {
 // Write takes one line.
 func (g logGroup) Write(line []byte) (int, error) {
 	l, err := ParseLine(line)
-	if err == nil && l.Metrics != nil && l.Kept(g.level) {
+	if err == nil && l.Metrics != nil && Kept(line, g.level) {
 		err = g.metrics.measure(l)
 	}
 	if err != nil {

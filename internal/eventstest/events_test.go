@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/cloudwatchtest"
 	"hikyaku/internal/eventstest"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
@@ -55,9 +56,15 @@ func alias(file string) string {
 }
 
 // Every event does what its file in testdata says, in .ci/run through the real
-// binary.
+// binary, and every line that is written meanwhile is one that Lambda reads.
 func TestEvents(t *testing.T) {
 	t.Parallel()
+	lines := &said{messages: map[string]bool{}}
+	events := 0
+	for _, function := range localstack.Functions() {
+		events += len(eventFiles(t, function))
+	}
+	t.Cleanup(func() { lines.check(t, lines.events == events && !asBinaries()) })
 	for name, endpoint := range endpoints(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +74,7 @@ func TestEvents(t *testing.T) {
 						if endpoint == "" {
 							t.Parallel() // another AWS is shared, and its secrets have fixed names
 						}
-						checkEvent(t, endpoint, function, file)
+						checkEvent(t, lines, endpoint, function, file)
 					})
 				}
 			}
@@ -87,9 +94,10 @@ func eventFiles(t *testing.T, function string) []string {
 	return paths
 }
 
-func checkEvent(t *testing.T, endpoint, function, file string) {
+func checkEvent(t *testing.T, lines *said, endpoint, function, file string) {
 	t.Helper()
 	w := newWorld(t, endpoint)
+	defer func() { lines.add(w.spoken()) }()
 	if endpoint != "" && file == "rotation-create.json" {
 		t.Skip("no other local AWS shows a pending version that has no value yet")
 	}
@@ -200,6 +208,11 @@ func TestMissingSettings(t *testing.T) {
 			code, stderr, err := run(t.Context(), binary(t, function), env)
 			if err != nil || code == 0 {
 				t.Errorf("%s ended with code %d, %v", function, code, err)
+			}
+			for line := range strings.Lines(stderr) {
+				if _, err := cloudwatchtest.ParseLine([]byte(line)); err != nil {
+					t.Errorf("%s: %v: %s", function, err, line)
+				}
 			}
 			for _, name := range append(own, "HIKYAKU_PREFIX", "HIKYAKU_BUCKET", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") {
 				if !strings.Contains(stderr, name) {

@@ -112,7 +112,7 @@ type world struct {
 	bucket  string
 	users   string // URL of the queue
 	dead    string
-	logs    map[string]*bytes.Buffer // by function
+	logs    map[string]*logs // by function
 }
 
 // records is small, and still two pages for export.
@@ -135,7 +135,7 @@ func newWorld(t *testing.T, endpoint string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, stack: stack, vars: map[string]string{}, bucket: awslocal.Bucket, logs: map[string]*bytes.Buffer{}}
+	w := &world{T: t, stack: stack, vars: map[string]string{}, bucket: awslocal.Bucket, logs: map[string]*logs{}}
 	address := stack.URLs["aws"]
 	if endpoint != "" {
 		address = endpoint
@@ -147,7 +147,7 @@ func newWorld(t *testing.T, endpoint string) *world {
 		w.move(endpoint)
 	}
 	for _, name := range localstack.Functions() {
-		w.logs[name] = &bytes.Buffer{}
+		w.logs[name] = &logs{}
 		f := awslocal.Function{Name: name, Aliases: localstack.Aliases(name), Output: w.logs[name], Timeout: 30 * time.Second}
 		if vars := w.environment(name); asBinaries() {
 			f.Binary = binary(t, name)
@@ -192,6 +192,7 @@ func (w *world) environment(function string) map[string]string {
 			vars[name] = value
 		}
 	}
+	vars["HIKYAKU_LOG_LEVEL"] = "DEBUG" // all that there is to say
 	return vars
 }
 

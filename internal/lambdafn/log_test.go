@@ -17,26 +17,10 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"hikyaku/internal/cloudwatchtest"
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/prove"
 )
-
-// levels are Lambda's, the least severe first.
-var levels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
-
-// kept reports whether Lambda keeps a line of a function whose ApplicationLogLevel is
-// this, as its guide says: one without a level, or without a timestamp that can be
-// read, counts as INFO.
-func kept(t *testing.T, line, application string) bool {
-	t.Helper()
-	var l struct{ Level, Timestamp string }
-	if err := json.Unmarshal([]byte(line), &l); err != nil {
-		t.Fatalf("line %q: %v", line, err)
-	}
-	if _, err := time.Parse(time.RFC3339, l.Timestamp); err != nil || l.Level == "" {
-		l.Level = "INFO"
-	}
-	return slices.Index(levels, l.Level) >= slices.Index(levels, application)
-}
 
 // What each level of Lambda leaves out: the lines below it, and never a measurement.
 func TestLog_WhatLambdaLeavesOut(t *testing.T) {
@@ -57,7 +41,7 @@ func TestLog_WhatLambdaLeavesOut(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &l); err != nil {
 				t.Fatal(err)
 			}
-			if kept(t, line, application) {
+			if cloudwatchtest.Kept([]byte(line), application) {
 				left = append(left, l.Message)
 			}
 		}
@@ -100,7 +84,11 @@ func talkative(e lambdafn.Environ) (lambda.Handler, error) {
 		return nil, err
 	}
 	base := lambdafn.Open(e, s.Common)
-	return lambda.NewHandler(func(ctx context.Context) {
+	return lambda.NewHandler(func(ctx context.Context, event string) {
+		if event == "panic elsewhere" {
+			go panic("a fault that no handler can catch")
+			select {}
+		}
 		base.Log.InfoContext(ctx, "with the event's context")
 		base.Log.Info("without it")
 		base.Metrics.Add("Rows", "Count", 1, nil)
@@ -108,10 +96,9 @@ func talkative(e lambdafn.Environ) (lambda.Handler, error) {
 	}), nil
 }
 
-// Whatever a binary says, while it handles an event, when it panics, and when it cannot
-// start, Lambda can read.
-func TestMain_EveryLineHasLambdasKeys(t *testing.T) {
-	t.Parallel()
+// runtimeAPI hands one event to a child, and returns the variable that names it.
+func runtimeAPI(t *testing.T, event string) string {
+	t.Helper()
 	var asked atomic.Int32
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/invocation/next") {
@@ -125,11 +112,18 @@ func TestMain_EveryLineHasLambdasKeys(t *testing.T) {
 		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "request-7")
 		w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli()))
 		w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:ap-northeast-1:123456789012:function:f")
-		_, _ = w.Write([]byte("{}"))
+		_, _ = fmt.Fprintf(w, "%q", event)
 	}))
-	defer api.Close()
+	t.Cleanup(api.Close)
+	return "AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://")
+}
+
+// Whatever a binary says, while it handles an event, when it panics, and when it cannot
+// start, Lambda can read.
+func TestMain_EveryLineHasLambdasKeys(t *testing.T) {
+	t.Parallel()
 	said := map[string]string{} // request by message
-	for _, environment := range []string{"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(api.URL, "http://"), "NOTHING=1"} {
+	for _, environment := range []string{runtimeAPI(t, "log and panic"), "NOTHING=1"} {
 		child := exec.CommandContext(t.Context(), os.Args[0])
 		child.Env = []string{childOf + "=1", environment}
 		var out bytes.Buffer
@@ -141,13 +135,9 @@ func TestMain_EveryLineHasLambdasKeys(t *testing.T) {
 			t.Errorf("a child that fails ends well: %s", &out)
 		}
 		for line := range strings.Lines(out.String()) {
-			var l struct{ Level, Timestamp, Message, RequestID string }
-			if err := json.Unmarshal([]byte(line), &l); err != nil {
+			l, err := cloudwatchtest.ParseLine([]byte(line))
+			if err != nil {
 				t.Errorf("line %q: %v", line, err)
-				continue
-			}
-			if _, err := time.Parse(time.RFC3339, l.Timestamp); err != nil || !slices.Contains(levels, l.Level) || l.Message == "" {
-				t.Errorf("line %s lacks a key of Lambda's", line)
 			}
 			said[l.Message] = l.RequestID
 		}
@@ -162,5 +152,32 @@ func TestMain_EveryLineHasLambdasKeys(t *testing.T) {
 	}
 	if len(said) < 5 {
 		t.Errorf("nothing says that the function panicked: %v", said)
+	}
+}
+
+// A panic outside of the handler ends the process at once, and Go's runtime writes plain
+// text. Lambda takes that for INFO, so it is kept at the template's level and would be
+// lost at WARN.
+func TestMain_APanicElsewhereIsKept(t *testing.T) {
+	t.Parallel()
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = []string{childOf + "=1", runtimeAPI(t, "panic elsewhere")}
+	var out bytes.Buffer
+	child.Stderr = &out
+	if err := child.Run(); err == nil || !strings.Contains(out.String(), "panic: a fault that no handler can catch") {
+		t.Fatalf("the child ended with %v and said %s", err, &out)
+	}
+	template := prove.ReadTemplate(t, "../..")
+	level := fmt.Sprint(template.At("Globals", "Function", "LoggingConfig", "ApplicationLogLevel"))
+	for line := range strings.Lines(out.String()) {
+		if _, err := cloudwatchtest.ParseLine([]byte(line)); err == nil {
+			continue // of the library
+		}
+		for _, application := range cloudwatchtest.Levels {
+			want := slices.Contains([]string{"TRACE", "DEBUG", "INFO"}, application)
+			if got := cloudwatchtest.Kept([]byte(line), application); got != want || application == level && !got {
+				t.Errorf("at %s %q is kept: %t", application, line, got)
+			}
+		}
 	}
 }

@@ -218,7 +218,7 @@ func roles(t *testing.T, template prove.Template) (all []principal) {
 	}
 	fill := strings.NewReplacer("REGION", awslocal.Region, "ACCOUNT", awslocal.Account, "STACK", localstack.Name, "PREFIX", localstack.Prefix, "BUCKET", awslocal.Bucket)
 	for _, path := range paths {
-		text, err := os.ReadFile(path) //nolint:gosec // of the repository
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}

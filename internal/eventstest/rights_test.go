@@ -322,7 +322,7 @@ func compare(t *testing.T, path string, got map[string]bool) {
 		}
 		return
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // of the repository
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -147,7 +147,9 @@ func cmdStack(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	toDead := s.Vars(localstack.Ingest)
 	toDead["HIKYAKU_QUEUE_URL"] = toDead["HIKYAKU_DEAD_LETTER_QUEUE_URL"]
-	for name, form := range map[string]any{"vars.json": byFunction, "to-dead.json": map[string]any{"Parameters": toDead}, "stack.json": map[string]any{"services": []string{}, "env_vars": byFunction}} {
+	queueless := s.Vars(localstack.Reconcile)
+	delete(queueless, "HIKYAKU_QUEUE_URL")
+	for name, form := range map[string]any{"vars.json": byFunction, "queueless.json": map[string]any{"Parameters": queueless}, "to-dead.json": map[string]any{"Parameters": toDead}, "stack.json": map[string]any{"services": []string{}, "env_vars": byFunction}} {
 		raw, err := json.Marshal(form)
 		ts.Check(err)
 		ts.Check(os.WriteFile(ts.MkAbs(name), raw, 0o600))

@@ -2,6 +2,7 @@ package repotest_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path"
 	"regexp"
@@ -120,5 +121,38 @@ func TestPages_AreListed(t *testing.T) {
 	})
 	if pages < 9 {
 		t.Errorf("%d pages were found", pages)
+	}
+}
+
+// place is what stands in backquotes on a page and begins as a folder of the repository.
+var place = regexp.MustCompile("`((?:\\.ci|cmd|config|docs|events|functions|internal|pkg|policies|requirements|scripts)/[\\w./-]*\\w)`")
+
+// A page names no file that is not there, and no decision is missing between the first
+// and the last.
+func TestPages_NameFilesThatExist(t *testing.T) {
+	t.Parallel()
+	named, decisions := 0, 0
+	walk(t, func(name string) {
+		if path.Ext(name) != ".md" || name == "CONTRIBUTING.md" || name == "CHANGELOG.md" || strings.Contains(name, "/testdata/") {
+			return // which speak of providers to come, and of what was
+		}
+		if path.Dir(name) == "docs/decisions" {
+			decisions++
+			if number := fmt.Sprintf("%04d-", decisions); !strings.HasPrefix(path.Base(name), number) {
+				t.Errorf("%s stands where decision %s should", name, number)
+			}
+		}
+		for _, file := range place.FindAllStringSubmatch(string(readFile(t, name)), -1) {
+			named++
+			dir, base := path.Split(file[1])
+			symbol, _, _ := strings.Cut(base, ".") // of the package that stands before it
+			_, err := os.Stat(path.Join(root, file[1]))
+			if _, missing := os.Stat(path.Join(root, dir, symbol)); err != nil && missing != nil {
+				t.Errorf("%s: there is no %s", name, file[1])
+			}
+		}
+	})
+	if named < 50 || decisions < 30 {
+		t.Errorf("%d files and %d decisions were found: they are not looked for well", named, decisions)
 	}
 }

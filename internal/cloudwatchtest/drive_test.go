@@ -19,7 +19,7 @@ type drive struct {
 
 // watched are the alarms that 'go test' drives. The others' drives are left to .ci/run.
 var watched = []string{
-	"RefreshNeedsHumanAlarm", "RefreshSilentAlarm", "QueueAgeAlarm", "DeadLettersAlarm", "WebhookRefusedAlarm", "ExportDoubtAlarm",
+	"RefreshNeedsHumanAlarm", "RefreshStoppedAlarm", "QueueAgeAlarm", "DeadLettersAlarm", "WebhookRefusedAlarm", "ExportDoubtAlarm",
 	"ExportAgeYappliUsersAlarm", "ExportAgeSuperSaaSUsersAlarm", "ExportAgeSuperSaaSAppointmentsAlarm", "ExportAgeShoplineCustomersAlarm",
 	"ExportAgeShoplineOrdersAlarm", "ExportAgeAssistTenchoOrdersAlarm",
 }

@@ -79,7 +79,7 @@ var tokenDrives = []drive{
 		s.becomes(cloudwatchtest.Alarm, soon, "RefreshNeedsHumanAlarm")
 		s.put(providers.Yappli, "connection", s.connection(providers.Yappli).Document())
 	}},
-	{"the schedule no longer calls", []string{"RefreshSilentAlarm"}, func(s *shop) {
+	{"the schedule no longer calls", []string{"RefreshStoppedAlarm"}, func(s *shop) {
 		s.quiet = true
 		s.start()
 		s.pass(hour) // a new stack without its first tick
@@ -89,10 +89,10 @@ var tokenDrives = []drive{
 		s.quiet = false
 		s.pass(hour)
 		s.quiet = true
-		s.becomes(cloudwatchtest.Alarm, soon, "RefreshSilentAlarm")
+		s.becomes(cloudwatchtest.Alarm, soon, "RefreshStoppedAlarm")
 		s.quiet = false
 	}},
-	{"tokens are paused for two hours, and resumed an hour late", []string{"PauseAlarm", "PauseOverdueAlarm", "RefreshSilentAlarm", "TokensPausedAlarm"}, func(s *shop) {
+	{"tokens are paused for two hours, and resumed an hour late", []string{"PauseAlarm", "PauseOverdueAlarm", "RefreshStoppedAlarm", "TokensPausedAlarm"}, func(s *shop) {
 		s.start()
 		s.pass(hour)
 		objects := lambdafn.Open(lambdafn.Environ{AWS: s.aws.Client().Transport}, lambdafn.Common{
@@ -107,7 +107,7 @@ var tokenDrives = []drive{
 		if rang := s.rang(); !slices.Equal(rang, []string{"PauseAlarm", "TokensPausedAlarm"}) {
 			s.Errorf("%v rang during the pause", rang)
 		}
-		s.becomes(cloudwatchtest.Alarm, hour, "PauseOverdueAlarm", "RefreshSilentAlarm")
+		s.becomes(cloudwatchtest.Alarm, hour, "PauseOverdueAlarm", "RefreshStoppedAlarm")
 		state, err := pause.Read(s.ctx, objects, "t")
 		s.must(err)
 		_, err = pause.End(s.ctx, objects, "t", state, []string{pause.Tokens})

@@ -119,7 +119,7 @@ const refused = `  WebhookRefusedAlarm:
 ` + actions
 
 // silence is composed of three alarms that stand before it.
-const silence = `  RefreshSilentAlarm:
+const silence = `  RefreshStoppedAlarm:
     Type: AWS::CloudWatch::CompositeAlarm
     Properties:
       AlarmDescription: "Critical: nobody has looked at the tokens for 15 minutes"

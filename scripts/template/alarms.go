@@ -291,7 +291,7 @@ var alarms = []alarm{
 		Comment:    "Four, because one that took missing data for a fault would ring on every new\nstack, before the first tick, and during a pause. The first has data while the\nfunction is called; the second keeps OK for ever once it was; the third is in\nalarm during a pause of tokens until that should end; the fourth is silence\nafter a tick and outside a pause.",
 		Name:       "RefreshTicksAlarm",
 		Severity:   critical,
-		Says:       "has no data while nobody looks at the tokens; a part of RefreshSilentAlarm, which tells people",
+		Says:       "has no data while nobody looks at the tokens; a part of RefreshStoppedAlarm, which tells people",
 		Namespace:  "AWS/Lambda",
 		Metric:     "Invocations",
 		Dimensions: []dimension{{"FunctionName", "!Ref TokenRefreshFunction"}, {"Resource", "!Sub \"${TokenRefreshFunction}:schedule\""}},
@@ -305,7 +305,7 @@ var alarms = []alarm{
 	{
 		Name:       "RefreshTickedBeforeAlarm",
 		Severity:   critical,
-		Says:       "is OK once the tokens were looked at for the first time; a part of RefreshSilentAlarm, which tells people",
+		Says:       "is OK once the tokens were looked at for the first time; a part of RefreshStoppedAlarm, which tells people",
 		Namespace:  "AWS/Lambda",
 		Metric:     "Invocations",
 		Dimensions: []dimension{{"FunctionName", "!Ref TokenRefreshFunction"}, {"Resource", "!Sub \"${TokenRefreshFunction}:schedule\""}},
@@ -319,7 +319,7 @@ var alarms = []alarm{
 	{
 		Name:      "TokensPausedAlarm",
 		Severity:  warning,
-		Says:      "tokens are paused, and their pause should not have ended yet; a part of RefreshSilentAlarm, which is quiet meanwhile",
+		Says:      "tokens are paused, and their pause should not have ended yet; a part of RefreshStoppedAlarm, which is quiet meanwhile",
 		Metric:    "TokensPaused",
 		Statistic: "Maximum",
 		Period:    600,

@@ -45,7 +45,7 @@ func ofFunctions(metric string) (all []any) {
 
 // dashboard is what an operator looks at first: who is affected, then why.
 func dashboard() (string, error) {
-	arns := []string{"${RefreshSilentAlarm.Arn}", "${WebhookRefusedAlarm.Arn}"}
+	arns := []string{"${RefreshStoppedAlarm.Arn}", "${WebhookRefusedAlarm.Arn}"}
 	for _, a := range append(ages(), alarms...) {
 		if !a.Silent {
 			arns = append(arns, "${"+a.Name+".Arn}")

@@ -108,6 +108,7 @@ var known = map[string]func(has bool, value string, wanted []string) bool{
 	"Bool":         func(has bool, value string, wanted []string) bool { return has && slices.Contains(wanted, value) },
 	"StringLike":   func(has bool, value string, wanted []string) bool { return has && like(wanted, value) },
 	"Null":         func(has bool, _ string, wanted []string) bool { return slices.Contains(wanted, fmt.Sprint(!has)) },
+	"ArnLike":      func(has bool, value string, wanted []string) bool { return has && like(wanted, value) },
 	"ArnNotEquals": func(has bool, value string, wanted []string) bool { return !has || !like(wanted, value) },
 	"ArnEqualsIfExists": func(has bool, value string, wanted []string) bool {
 		return !has || like(wanted, value)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every function with every event file in a container, by 'sam local
-# invoke', and compares each answer with 'hikyaku invoke'. Needs sam, Docker and
+# Runs the lines of docs/operate.md, "Running a function under SAM", and then every
+# function with every event file in a container, by 'sam local invoke', and compares
+# each answer with 'hikyaku invoke'. Needs sam, Docker and
 # busybox-static; .ci/run installs them. No image is pulled: the base image is
 # made here of busybox alone, since a bootstrap that is linked statically needs
 # nothing else. Arguments name the functions to try; none means all.
@@ -26,13 +27,6 @@ stop() {
 }
 trap stop EXIT
 
-# The machine's own architecture, so that nothing is emulated.
-case $(uname -m) in
-x86_64) arch=x86_64 goarch=amd64 ;;
-aarch64 | arm64) arch=arm64 goarch=arm64 ;;
-*) echo "sam-local: no Lambda runs on $(uname -m)" >&2; exit 1 ;;
-esac
-
 if ! docker info >/dev/null 2>&1; then
 	dockerd >"$cache/dockerd.log" 2>&1 &
 	pids+=($!)
@@ -50,12 +44,18 @@ for tool in sh mv chmod ls cat mkdir rm; do ln -s busybox "$fs/bin/$tool"; done
 printf 'root:x:0:0::/root:/bin/sh\n' >"$fs/etc/passwd"
 chmod 1777 "$fs/tmp"
 tar -C "$fs" -c . | docker import --change 'ENTRYPOINT ["/bin/sh"]' - "$image:hikyaku" >/dev/null
-for tag in al2023 "al2023-$arch"; do docker tag "$image:hikyaku" "$image:$tag"; done
+for tag in al2023 al2023-x86_64 al2023-arm64; do docker tag "$image:hikyaku" "$image:$tag"; done
 
-# The template with this machine's architecture; paths stay the repository's.
-sed "s/Architectures: \[arm64\]/Architectures: [$arch]/" template.yaml >"$cache/template.yaml"
-GOARCH=$goarch "$sam" build --template-file "$cache/template.yaml" --base-dir "$PWD" --build-dir "$cache/build" >"$cache/build.log" 2>&1 ||
-	{ tail -40 "$cache/build.log" >&2; exit 1; }
+# The page's lines, as they stand there. What they build is this machine's architecture,
+# so that nothing is emulated.
+sed -n '/^## Running a function under SAM$/,/^## /p' docs/operate.md | sed -n '/^```sh$/,/^```$/p' | sed '/^```/d' >"$cache/page.sh"
+[ "$(wc -l <"$cache/page.sh")" = 6 ] || { echo 'sam-local: docs/operate.md does not have six lines' >&2; exit 1; }
+sed -i "1i trap 'kill \$(jobs -p) 2>/dev/null || true' EXIT" "$cache/page.sh"
+PATH="$(dirname "$(command -v "$sam")"):$PATH" SAM_SKIP_PULL_IMAGE=1 AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
+	timeout 300 bash -eu "$cache/page.sh" >"$cache/page.log" 2>&1 || { echo 'sam-local: the lines of docs/operate.md fail' >&2; tail -40 "$cache/page.log" >&2; exit 1; }
+refreshed=$(grep -oE '"outcome": ?"refreshed", ?"reason": ?"no token yet"' "$cache/page.log" | wc -l)
+[ "$refreshed" = 5 ] || { echo "sam-local: the lines of docs/operate.md refresh $refreshed of 5 tokens" >&2; tail -40 "$cache/page.log" >&2; exit 1; }
+cp -R .aws-sam/build "$cache/build"
 go run ./scripts/checkbuild "$cache/build"
 
 # Two equal stacks: one that the containers reach, one for the command line.

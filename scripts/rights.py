@@ -26,7 +26,7 @@ CONDITIONS = {
 }
 # What a connection holds is written by people alone: the function reads it, and moves the
 # label of the version that counts.
-CONNECTIONS = {TOKENS, "secretsmanager:DescribeSecret", "secretsmanager:UpdateSecretVersionStage"}
+CONNECTIONS = {"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret", "secretsmanager:UpdateSecretVersionStage"}
 
 
 def faults(resources):

@@ -16,6 +16,7 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
@@ -287,4 +288,35 @@ func TestRemote_SaysWhatAFailureLeaves(t *testing.T) {
 			t.Errorf("%v without a stack: %s", words, out)
 		}
 	}
+}
+
+// A person whose key the provider refuses from the stack's address is asked for the key
+// again, and only for that.
+func TestRemote_AsksAgainWhatTheProviderRefused(t *testing.T) {
+	t.Parallel()
+	s := newWalledStack(t)
+	e := lambdafn.Environ{Vars: s.Vars(localstack.TokenRefresh), Out: io.Discard}
+	base, err := clibase.Open(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := clibase.FindStack(t.Context(), base.AWS, localstack.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := s.SuperSaaS().Connection("").APIKey.Reveal()
+	var prompt, notes strings.Builder
+	n := &newConnection{base: base, provider: providers.SuperSaaS, notes: &notes, remote: &remote{stack: found}}
+	p := &person{answers: []string{"", "", "not-the-key", "", key}} // address, account, key; then account and key
+	connection, _, checked, err := n.ask(t.Context(), interview{terminal: p, prompt: &prompt, now: base.Now})
+	if err != nil || len(p.answers) > 0 || checked != "checked: the provider accepts it" || connection.APIKey.Reveal() != key {
+		t.Fatalf("%q, %v, answers left %d\n%s", checked, err, len(p.answers), prompt.String())
+	}
+	if _, now := connectionOf(t, s.Stack, providers.SuperSaaS); now != n.version {
+		t.Errorf("version %s is stored, not %s", now, n.version)
+	}
+	if !strings.Contains(notes.String(), "api_key changes.") || !strings.Contains(prompt.String(), "credential not accepted") {
+		t.Errorf("notes %s\nprompt %s", notes.String(), prompt.String())
+	}
+	s.isClean(notes.String() + prompt.String())
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -160,16 +160,15 @@ func newHooksList() *cobra.Command {
 }
 
 func writeHooks(out io.Writer, rows []hookRow) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tTRIGGER\tHOST\tOURS")
+	cells := make([][]string, 0, len(rows))
 	for _, r := range rows {
 		ours := "?"
 		if r.Ours != nil {
 			ours = map[bool]string{true: "yes", false: "-"}[*r.Ours]
 		}
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", r.ID, visible(r.Trigger), visible(r.Host), ours)
+		cells = append(cells, []string{strconv.FormatInt(r.ID, 10), visible(r.Trigger), visible(r.Host), ours})
 	}
-	return table.Flush()
+	return writeTable(out, []string{"ID", "TRIGGER", "HOST", "OURS"}, cells)
 }
 
 func newHooksRegister() *cobra.Command {

@@ -85,16 +85,15 @@ func printPairs(out io.Writer, pairs []state.Pair, token string) error {
 		_, err := fmt.Fprintln(out, "No pair to list.")
 		return err
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "USER\tMEMBER\tMATCH\tSINCE")
+	cells := make([][]string, 0, len(pairs))
 	for _, p := range pairs {
 		since := "-"
 		if !p.At.IsZero() {
 			since = p.At.UTC().Format(time.RFC3339)
 		}
-		_, _ = fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", p.User, visible(p.Member), p.How, since)
+		cells = append(cells, []string{strconv.FormatInt(p.User, 10), visible(p.Member), p.How, since})
 	}
-	if err := table.Flush(); err != nil || token == "" {
+	if err := writeTable(out, []string{"USER", "MEMBER", "MATCH", "SINCE"}, cells); err != nil || token == "" {
 		return err
 	}
 	_, err := fmt.Fprintf(out, "Waiting for a decision: %s. All of these at once: hikyaku links approve --all --token %s\n", count(len(pairs), "pair"), token)

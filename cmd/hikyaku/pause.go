@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -236,18 +235,17 @@ func (f *pauseFlags) show(c *cobra.Command) error {
 			say(out, "Nothing is paused.")
 			return nil
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		row(w, "PART", "SINCE", "UNTIL", "BY", "WHY")
+		var cells [][]string
 		for _, part := range pause.Parts() {
 			if is := state.Of(part); is != nil {
 				until := is.Until.UTC().Format(time.RFC3339)
 				if is.Overdue(time.Now()) {
 					until += ", overdue"
 				}
-				row(w, part, is.Since.UTC().Format(time.RFC3339), until, is.By, is.Reason)
+				cells = append(cells, []string{part, is.Since.UTC().Format(time.RFC3339), until, visible(is.By), visible(is.Reason)})
 			}
 		}
-		return w.Flush()
+		return writeTable(out, []string{"PART", "SINCE", "UNTIL", "BY", "WHY"}, cells)
 	})
 }
 

@@ -150,6 +150,8 @@ func TestPolicies_WhoReadsWhat(t *testing.T) {
 		row     = "arn:aws:s3:::BUCKET/PREFIX/state/relay/f/rows/20450001"
 		reject  = "arn:aws:s3:::BUCKET/PREFIX/rejects/yappli/users/part-00000.jsonl"
 		other   = "arn:aws:s3:::ELSEWHERE/PREFIX/exports/x"
+
+		refresher = "arn:aws:lambda:REGION:ACCOUNT:function:STACK-TokenRefreshFunction-AbCdEf"
 	)
 	for _, c := range []struct {
 		policy, action, resource string
@@ -177,6 +179,12 @@ func TestPolicies_WhoReadsWhat(t *testing.T) {
 		{"analyst", "s3:PutObject", part, false},
 		{"analyst", "secretsmanager:GetSecretValue", secret, false},
 		{"deployer", "secretsmanager:GetSecretValue", secret, false},
+		{"operator", "lambda:InvokeFunction", refresher + ":operator", true},
+		{"operator", "lambda:InvokeFunction", refresher + ":schedule", false},
+		{"operator", "lambda:InvokeFunction", refresher + ":rotation", false},
+		{"operator", "lambda:InvokeFunction", refresher, false},
+		{"reader", "lambda:InvokeFunction", refresher + ":operator", false},
+		{"analyst", "lambda:InvokeFunction", refresher + ":operator", false},
 		{"deployer", "s3:GetObject", part, false},
 		{"deployer", "iam:CreateRole", "arn:aws:iam::ACCOUNT:role/Admin", false},
 	} {

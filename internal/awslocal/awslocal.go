@@ -49,6 +49,7 @@ type Options struct {
 type AWS struct {
 	URL     string              // endpoint, without a path
 	Secrets *secretstore.Memory // all secrets; what is written here shows there
+	Told    *Told               // what is shown as it was told
 
 	frontend  frontend
 	services  services
@@ -56,7 +57,6 @@ type AWS struct {
 	queues    *queues
 	functions *functions
 	events    *bus
-	stacks    *stacks
 	sources   *sources
 	schedules *schedules
 	jobs      *jobs
@@ -85,7 +85,7 @@ func New(o Options) (*AWS, error) {
 		return nil, err
 	}
 	a := &AWS{
-		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now}, stacks: &stacks{now: o.Now},
+		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}},
 		sources: &sources{now: o.Now}, schedules: &schedules{now: o.Now},
 		jobs: newJobs(), now: o.Now, log: o.Log,
 	}

@@ -19,6 +19,9 @@ type Stack struct {
 	Name      string
 	Resources []StackResource
 	Outputs   map[string]string
+
+	Parameters map[string]string
+	Status     string // empty: CREATE_COMPLETE
 }
 
 // A StackResource is one resource of a stack.
@@ -44,12 +47,19 @@ type describedStack struct {
 
 // Describe lets CloudFormation tell of a stack, in the place of one of that name.
 func (a *AWS) Describe(s Stack) {
-	a.stacks.mu.Lock()
-	defer a.stacks.mu.Unlock()
-	if a.stacks.byName == nil {
-		a.stacks.byName = map[string]describedStack{}
+	a.Told.stacks.mu.Lock()
+	defer a.Told.stacks.mu.Unlock()
+	if a.Told.stacks.byName == nil {
+		a.Told.stacks.byName = map[string]describedStack{}
 	}
-	a.stacks.byName[s.Name] = describedStack{s, a.now()}
+	a.Told.stacks.byName[s.Name] = describedStack{s, a.now()}
+}
+
+// Described returns what CloudFormation tells of a stack; the zero Stack if it has none.
+func (t *Told) Described(name string) Stack {
+	t.stacks.mu.Lock()
+	defer t.stacks.mu.Unlock()
+	return t.stacks.byName[name].Stack
 }
 
 func (s *stacks) operations() map[string]queryOperation {
@@ -88,6 +98,13 @@ type stackMember struct {
 	Made    time.Time     `xml:"CreationTime"`
 	Status  string        `xml:"StackStatus"`
 	Outputs []stackOutput `xml:"Outputs>member"`
+
+	Parameters []stackParameter `xml:"Parameters>member"`
+}
+
+type stackParameter struct {
+	Key   string `xml:"ParameterKey"`
+	Value string `xml:"ParameterValue"`
 }
 
 type stackOutput struct {
@@ -109,7 +126,10 @@ func (s *stacks) describe(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	answer := stackList{Namespace: stacksNamespace, RequestID: requestID(w)}
 	for _, f := range found {
-		member := stackMember{ID: stackID(f.Name) + "/00000000-0000-4000-8000-000000000000", Name: f.Name, Made: f.made.UTC(), Status: "CREATE_COMPLETE"}
+		member := stackMember{ID: stackID(f.Name) + "/00000000-0000-4000-8000-000000000000", Name: f.Name, Made: f.made.UTC(), Status: cmp.Or(f.Status, "CREATE_COMPLETE")}
+		for _, key := range slices.Sorted(maps.Keys(f.Parameters)) {
+			member.Parameters = append(member.Parameters, stackParameter{key, f.Parameters[key]})
+		}
 		for _, key := range slices.Sorted(maps.Keys(f.Outputs)) {
 			member.Outputs = append(member.Outputs, stackOutput{key, f.Outputs[key]})
 		}

@@ -12,8 +12,8 @@
 // Secrets Manager (the fake of package secretstore), SQS FIFO queues, Lambda's
 // Invoke, ListFunctions and GetFunctionConfiguration, event source mappings and
 // schedules that can be switched off, EventBridge's PutEvents, STS GetCallerIdentity,
-// what CloudFormation tells of a stack that was described, and, apart, an API Gateway
-// HTTP API:
+// what CloudFormation, CloudWatch, SNS and Step Functions tell of what was described
+// ([AWS.Describe], [Told]), and, apart, an API Gateway HTTP API:
 //
 //	aws.CreateQueue("users.fifo", map[string]string{"VisibilityTimeout": "60"})
 //	aws.Register(awslocal.Function{Name: "relay", Binary: "build/bootstrap"})

@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"cmp"
 	"encoding/base64"
 	"io"
 	"maps"
@@ -13,11 +14,14 @@ import (
 
 const (
 	functionsPath  = "/2015-03-31/functions"
+	accountPath    = "/2016-08-19/account-settings"
 	invocations    = "/invocations"
 	configuration  = "/configuration"
 	functionsPage  = 50 // functions of one page; the service sends no more
 	maxFunctions   = 10000
 	requestHeaders = "X-Amz-"
+
+	newAccount = 1000 // invocations at a time that an account may have
 
 	invokeOperation = "lambda.Invoke"
 )
@@ -27,6 +31,7 @@ type lambdaCalls struct {
 	*functions
 
 	sources *sources
+	told    *Told
 }
 
 type lambdaOperation func(w http.ResponseWriter, r *http.Request, name string) error
@@ -34,7 +39,7 @@ type lambdaOperation func(w http.ResponseWriter, r *http.Request, name string) e
 func (l lambdaCalls) service() service {
 	served := map[string]lambdaOperation{
 		"Invoke": l.serveInvoke, "ListFunctions": l.serveList, "GetFunctionConfiguration": l.serveConfiguration,
-		"GetEventSourceMapping": l.sources.serveGet, "UpdateEventSourceMapping": l.sources.serveUpdate,
+		"GetEventSourceMapping": l.sources.serveGet, "UpdateEventSourceMapping": l.sources.serveUpdate, "GetAccountSettings": l.serveAccount,
 	}
 	return service{
 		name: "lambda", refuse: refuseLambda,
@@ -62,6 +67,9 @@ func (l lambdaCalls) service() service {
 func lambdaName(r *http.Request) (operation, named string) {
 	if strings.HasPrefix(r.URL.Path, sourcesPath) {
 		return sourceName(r)
+	}
+	if strings.Trim(r.URL.Path, "/") == strings.Trim(accountPath, "/") && r.Method == http.MethodGet {
+		return "GetAccountSettings", ""
 	}
 	path := strings.Trim(strings.TrimPrefix(r.URL.Path, functionsPath), "/")
 	if invoked, ok := strings.CutSuffix(path, strings.Trim(invocations, "/")); ok && r.Method == http.MethodPost {
@@ -254,6 +262,20 @@ func (l lambdaCalls) serveConfiguration(w http.ResponseWriter, r *http.Request, 
 		return err
 	}
 	return writeJSON(w, http.StatusOK, "application/json", found.entry())
+}
+
+// An accountEntry is what Lambda says of the whole account.
+type accountEntry struct{ AccountLimit accountLimit }
+
+type accountLimit struct{ ConcurrentExecutions int }
+
+func (l lambdaCalls) serveAccount(w http.ResponseWriter, r *http.Request, _ string) error {
+	if err := onlyParameters(r, "GetAccountSettings"); err != nil {
+		return err
+	}
+	l.told.mu.Lock()
+	defer l.told.mu.Unlock()
+	return writeJSON(w, http.StatusOK, "application/json", accountEntry{accountLimit{cmp.Or(l.told.account, newAccount)}})
 }
 
 func refuseLambda(w http.ResponseWriter, _ *http.Request, no *refusal) {

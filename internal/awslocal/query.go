@@ -114,6 +114,10 @@ func refuseQuery(w http.ResponseWriter, r *http.Request, no *refusal) {
 		answer.Namespace = stsNamespace
 	case "cloudformation":
 		answer.Namespace = stacksNamespace
+	case "monitoring":
+		answer.Namespace = watchNamespace
+	case "sns":
+		answer.Namespace = topicsNamespace
 	}
 	_ = writeXML(w, status, answer)
 }

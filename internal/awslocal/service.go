@@ -61,13 +61,15 @@ func (a *AWS) newServices() services {
 	manager := &secretsManager{fake: a.Secrets, notes: newSecretNotes(), functions: a.functions, now: a.now}
 	secrets := jsonService{name: "secretsmanager", version: "1.1", operations: manager.operations()}
 	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queues.operations()}
+	states := jsonService{name: "states", version: "1.0", operations: map[string]jsonOperation{"ListExecutions": operation(a.Told.machines.listExecutions)}}
 	events := jsonService{name: "events", version: "1.1", operations: map[string]jsonOperation{"PutEvents": operation(a.events.put)}}
 	return services{
-		s3: a.objects.service(), lambda: lambdaCalls{a.functions, a.sources}.service(), scheduler: a.schedules.service(), unknown: unknownService(),
+		s3: a.objects.service(), lambda: lambdaCalls{a.functions, a.sources, a.Told}.service(), scheduler: a.schedules.service(), unknown: unknownService(),
 		byQuery: map[string]service{
-			"sts": queryService("sts", callerIdentity), "cloudformation": queryService("cloudformation", a.stacks.operations()), "": queryService("query", nil),
+			"sts": queryService("sts", callerIdentity), "cloudformation": queryService("cloudformation", a.Told.stacks.operations()), "": queryService("query", nil),
+			"monitoring": queryService("cloudwatch", a.Told.watch.operations()), "sns": queryService("sns", a.Told.topics.operations()),
 		},
-		byTarget: map[string]service{"secretsmanager": secrets.service(), "AmazonSQS": sqs.service(), "AWSEvents": events.service()},
+		byTarget: map[string]service{"secretsmanager": secrets.service(), "AmazonSQS": sqs.service(), "AWSEvents": events.service(), "AWSStepFunctions": states.service()},
 	}
 }
 
@@ -80,7 +82,7 @@ func (s services) route(r *http.Request) service {
 		}
 		return s.unknown
 	}
-	if strings.HasPrefix(r.URL.Path, functionsPath) || strings.HasPrefix(r.URL.Path, sourcesPath) {
+	if strings.HasPrefix(r.URL.Path, functionsPath) || strings.HasPrefix(r.URL.Path, sourcesPath) || strings.HasPrefix(r.URL.Path, accountPath) {
 		return s.lambda
 	}
 	if signedFor(r) == "scheduler" {
@@ -131,7 +133,7 @@ func unknownService() service {
 	return s
 }
 
-const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, scheduler GetSchedule and UpdateSchedule, events PutEvents, sts GetCallerIdentity, and cloudformation DescribeStacks and ListStackResources"
+const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, scheduler GetSchedule and UpdateSchedule, events PutEvents, sts GetCallerIdentity, cloudformation DescribeStacks and ListStackResources, cloudwatch DescribeAlarms and GetMetricStatistics, sns ListSubscriptionsByTopic and Publish, and states ListExecutions"
 
 const unknownOperation = "UnknownOperationException"
 

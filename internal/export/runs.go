@@ -16,7 +16,16 @@ import (
 // Planned with what is known of the others. It reads one object for each run,
 // and what lies in its folder; it writes nothing.
 func (e *Exporter) Runs(ctx context.Context, d Dataset) ([]Answer, error) {
-	begun, err := e.history(d).begun(ctx, "", "")
+	return e.runsAfter(ctx, d, "")
+}
+
+// RunsSince is Runs of those that were due after a time.
+func (e *Exporter) RunsSince(ctx context.Context, d Dataset, after time.Time) ([]Answer, error) {
+	return e.runsAfter(ctx, d, after.UTC().Format(stamp))
+}
+
+func (e *Exporter) runsAfter(ctx context.Context, d Dataset, after string) ([]Answer, error) {
+	begun, err := e.history(d).begun(ctx, after, "")
 	if err != nil {
 		return nil, err
 	}

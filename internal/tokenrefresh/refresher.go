@@ -111,6 +111,11 @@ func (r *Refresher) State(ctx context.Context, provider string) (last protocol.O
 	return j.Outcome, j.At, j.Reason, err
 }
 
+// Journal returns all that the last runs left about a credential, without touching it.
+func (r *Refresher) Journal(ctx context.Context, provider string) (protocol.Journal, error) {
+	return r.executor.Journal(ctx, provider)
+}
+
 // An UnknownProviderError names a provider that Hikyaku does not have.
 type UnknownProviderError struct{ Provider string }
 

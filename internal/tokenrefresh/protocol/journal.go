@@ -148,6 +148,17 @@ func (w *Written) of(by payer) *[]time.Time {
 // left is how many more versions a payer may have written.
 func (w *Written) left(by payer, now time.Time) int { return budgets[by] - len(recent(*w.of(by), now)) }
 
+// Exhausted names whose budget of versions is used up.
+func (w *Written) Exhausted(now time.Time) []string {
+	var by []string
+	for _, p := range []payer{schedule, functions, people} {
+		if w.left(p, now) <= 0 {
+			by = append(by, string(p))
+		}
+	}
+	return by
+}
+
 // add counts one more version, and forgets those that are older than the budgets count.
 func (w *Written) add(by payer, now time.Time) {
 	list := w.of(by)

@@ -74,6 +74,11 @@ func (p Policy) dueAt(obtained, expires time.Time, window Window) time.Time {
 	return window.next(obtained.Add(age), obtained.Add(latest))
 }
 
+// DueAt returns when a provider's token is to be replaced for its age; zero: not by age.
+func DueAt(t providers.Token, window Window) time.Time {
+	return PolicyOf(t.Provider, t.Kind).dueAt(t.ObtainedAt, t.ExpiresAt, window)
+}
+
 // shortLife is the longest life that does not wait for a window.
 const shortLife = 4 * time.Hour
 

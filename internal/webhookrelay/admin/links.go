@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"hikyaku/internal/webhookrelay/plan"
 	"hikyaku/internal/webhookrelay/queue"
@@ -53,6 +54,23 @@ func (l Links) Before(ctx context.Context) ([]state.Pair, error) {
 	return each(ctx, l.State.Rows.Users(ctx, ""), func(ctx context.Context, user int64) (state.Pair, bool, error) {
 		held, err := l.State.Rows.Read(ctx, user)
 		return state.Pair{User: user, Member: held.Member, Identity: held.Identity, How: state.Exactly}, held.Member != "" && held.Link == "", err
+	})
+}
+
+// Undone returns the pairs that a person approved before a time, and that no job has
+// linked yet.
+func (l Links) Undone(ctx context.Context, before time.Time) ([]state.Pair, error) {
+	return each(ctx, l.State.Decisions.Users(ctx), func(ctx context.Context, user int64) (state.Pair, bool, error) {
+		d, err := l.State.Decisions.Read(ctx, user)
+		if err != nil || !d.Approved || !d.Decided.Before(before) {
+			return d.Pair, false, err
+		}
+		held, err := l.State.Rows.Read(ctx, user)
+		if err != nil || held.Member != "" {
+			return d.Pair, false, err
+		}
+		p, err := l.State.Pairs.Read(ctx, user)
+		return d.Pair, !d.Decided.Equal(p.Void), err
 	})
 }
 

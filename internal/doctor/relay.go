@@ -1,0 +1,218 @@
+package doctor
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"hikyaku/internal/pause"
+)
+
+func lookAtWebhook(o *Observations, f *finder) {
+	switch w := o.Webhook; {
+	case !w.Secret:
+		f.add("webhook.no-secret", "", "")
+	case w.Weak != "":
+		f.add("webhook.weak-secret", "", w.Weak)
+	}
+}
+
+func lookAtHooks(o *Observations, f *finder) {
+	w := o.Webhook
+	switch {
+	case w.Ours == 0:
+		f.add("webhook.missing", "", "")
+	case !w.Secret: // nothing can be right
+	case w.Right+w.Before == 0:
+		f.add("webhook.wrong-secret", "", "")
+	case w.Right == 0 && w.Weak == "":
+		f.add("webhook.old-secret", "", "")
+	case w.Ours > 1:
+		f.add("webhook.twice", "", count(w.Ours, "webhook", "webhooks"))
+	}
+	if len(w.Elsewhere) > 0 {
+		f.add("webhook.elsewhere", "", strings.Join(w.Elsewhere, ", "))
+	}
+}
+
+func lookAtQueues(o *Observations, f *finder) {
+	if o.Queues.Dead > 0 {
+		f.add("dead.letters", "", count(o.Queues.Dead, "change was", "changes were"))
+	}
+}
+
+// The ages from which the alarms on queues ring.
+const (
+	oldMessage = 2 * time.Hour
+	oldLetter  = 10 * 24 * time.Hour
+)
+
+func lookAtMetrics(o *Observations, f *finder) {
+	m := o.Metrics
+	if m.QueueAge > oldMessage {
+		f.add("queue.old", "", m.QueueAge.Round(time.Minute).String())
+	}
+	if m.DeadAge > oldLetter {
+		f.add("dead.ending", "", strconv.Itoa(int(m.DeadAge.Hours()/24))+" days")
+	}
+	if m.Arrived == 0 && m.Differed > 0 {
+		f.add("webhook.silent", "", count(int(m.Differed), "user", "users"))
+	}
+}
+
+const (
+	oldList   = 48 * time.Hour // of members, which is compared each night
+	oldWanted = time.Hour      // of a comparison, which begins within ten minutes
+)
+
+func lookAtRelay(o *Observations, f *finder) {
+	r := o.Relay
+	switch {
+	case r.Mode != "write":
+		f.add("relay.observes", "", "")
+	case !r.Update:
+		f.add("relay.update-unknown", "", "")
+	}
+	switch {
+	case r.List.IsZero():
+		f.add("reconcile.never", "", "")
+	case o.Now.Sub(r.List) > oldList:
+		f.add("reconcile.old", "", stamp(r.List))
+	}
+	if !r.Wanted.IsZero() && o.Now.Sub(r.Wanted) > oldWanted {
+		f.add("reconcile.wanted", "", stamp(r.Wanted))
+	}
+	if r.Stopped {
+		f.add("disabling.stopped", "", "")
+	}
+	if r.Pairs > 0 {
+		f.add("pairs.waiting", "", count(r.Pairs, "pair waits", "pairs wait"))
+	}
+	if r.Undone > 0 {
+		f.add("decisions.undone", "", count(r.Undone, "pair was", "pairs were"))
+	}
+}
+
+// oldExport is the age from which the alarm on an export rings.
+const oldExport = 36 * time.Hour
+
+func lookAtExports(o *Observations, f *finder) {
+	for _, d := range o.Datasets {
+		switch {
+		case d.Doubt != "":
+			f.add("export.doubt", d.Name, d.Doubt)
+		case d.Unfinished != "":
+			f.add("export.unfinished", d.Name, d.Unfinished)
+		case d.Covered.IsZero():
+			f.add("export.never", d.Name, "")
+		case o.Now.Sub(d.Covered) > oldExport:
+			f.add("export.old", d.Name, stamp(d.Covered))
+		case d.Gone:
+			f.add("export.gone", d.Name, "")
+		}
+		if d.Rejects > 0 {
+			f.add("export.rejects", d.Name, count(d.Rejects, "record", "records"))
+		}
+		if d.Unresolved > 0 {
+			f.add("export.unresolved", d.Name, count(d.Unresolved, "place", "places"))
+		}
+		if d.Owed > 0 {
+			f.add("export.owed", d.Name, count(d.Owed, "span of time is owed", "spans of time are owed"))
+		}
+	}
+}
+
+func lookAtExecutions(o *Observations, f *finder) {
+	for _, e := range o.Executions {
+		if e.Status == "SUCCEEDED" {
+			continue
+		}
+		again := `aws stepfunctions start-execution --state-machine-arn ` + e.MachineARN + ` --input `
+		switch e.Machine {
+		case reconcileLoop:
+			f.addNext("reconcile.failed", e.Machine, e.Status, again+`'{"event":{"action":"reconcile"}}' {aws}`)
+		case exportLoop:
+			f.addNext("export.failed", e.Machine, e.Status, again+`"$(aws stepfunctions describe-execution --execution-arn `+e.ARN+` --query input --output text {aws})" {aws}`)
+		}
+	}
+}
+
+func lookAtAlarms(o *Observations, f *finder) {
+	if len(o.Alarms) == 0 {
+		f.add("alarm.none", "", "")
+	}
+	for _, a := range o.Alarms {
+		if a.Rings && a.Acts { // one without actions is a part of another
+			severity, says, _ := strings.Cut(a.Description, ": ")
+			id := map[string]string{string(Critical): "alarm.critical", string(Warning): "alarm.warning"}[severity]
+			if id == "" {
+				id = "alarm.high"
+			}
+			f.add(id, a.Name, says)
+		}
+		if a.Muted && a.Acts {
+			f.add("alarm.muted", a.Name, "")
+		}
+	}
+}
+
+func lookAtTopic(o *Observations, f *finder) {
+	switch t := o.Topic; {
+	case t.Confirmed > 0:
+	case t.Pending > 0:
+		f.add("topic.unconfirmed", t.ARN, "")
+	default:
+		f.add("topic.nobody", t.ARN, "")
+	}
+}
+
+func lookAtPauses(o *Observations, f *finder) {
+	for _, part := range pause.Parts() {
+		p := o.Pauses.Of(part)
+		switch {
+		case p == nil || len(o.triggers(part, true)) > 0: // lookAtTriggers says it
+		case p.Overdue(o.Now):
+			f.add("pause.overdue", part, "its pause was to end at "+stamp(p.Until)+".")
+		default:
+			f.add("pause.lasts", part, "until "+stamp(p.Until)+" by "+p.By+": "+p.Reason)
+		}
+	}
+}
+
+// triggers are those of a part that are on, or off; none if they could not be read.
+func (o *Observations) triggers(part string, on bool) (names []string) {
+	if !o.read(FromSchedules) {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Triggers[part])) {
+		if o.Triggers[part][name] == on {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func lookAtTriggers(o *Observations, f *finder) {
+	if !o.read(FromPauses) {
+		return // whether somebody has paused it is not known
+	}
+	for _, part := range pause.Parts() {
+		on, off := o.triggers(part, true), o.triggers(part, false)
+		switch paused := o.Pauses.Of(part) != nil; {
+		case paused && len(on) > 0:
+			f.add("pause.half", part, strings.Join(on, ", "))
+		case !paused && len(off) > 0:
+			f.add("trigger.off", part, strings.Join(off, ", "))
+		}
+	}
+}
+
+// count is a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}

@@ -1,0 +1,157 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hikyaku/internal/tokenrefresh/protocol"
+	"hikyaku/pkg/providers"
+)
+
+func lookAtSecrets(o *Observations, f *finder) {
+	all := o.Secrets
+	if o.WebhookSecret != nil {
+		all = append(slices.Clone(all), *o.WebhookSecret)
+	}
+	var denied []string
+	for _, s := range all {
+		switch s.State {
+		case Deleted:
+			f.add("secret.deleted", s.Name, "")
+		case Broken:
+			f.addNext("secret.broken", s.Name, s.Why, s.Remedy)
+		case Denied:
+			denied = append(denied, s.Name)
+		}
+	}
+	if len(denied) > 0 {
+		f.add("secret.denied", "", strings.Join(denied, ", "))
+	}
+}
+
+func lookAtCredentials(o *Observations, f *finder) {
+	if o.HashKeyMissing {
+		f.add("hash-key.missing", o.Place.Prefix+"/export/hmac", "")
+	}
+	unknown := slices.ContainsFunc(o.Secrets, func(s Secret) bool { return s.State == Denied || s.State == Deleted || s.State == Broken })
+	if len(o.Credentials) == 0 && !unknown {
+		f.add("connection.none", "", "")
+	}
+	for _, c := range o.Credentials {
+		if len(c.Faults) > 0 {
+			f.add("connection.wrong", c.Provider, strings.Join(c.Faults, "; "))
+		}
+		if len(c.Unknown) > 0 {
+			f.add("connection.unknown-field", c.Provider, strings.Join(c.Unknown, ", "))
+		}
+		if len(c.Spent) > 0 {
+			f.add("token.budget-spent", c.Provider, strings.Join(c.Spent, ", "))
+		}
+		if !lookAtOutcome(c, f) {
+			lookAtLife(c, o.Now, f)
+		}
+	}
+}
+
+// lookAtOutcome reports whether the last run says already what is wrong.
+func lookAtOutcome(c Credential, f *finder) bool {
+	reason := cmp.Or(c.Reason, string(c.Outcome))
+	switch {
+	case c.Outcome == protocol.InDoubt:
+		f.add("token.in-doubt", c.Provider, reason)
+	case c.Outcome == protocol.Unconfigured:
+		f.addNext("token.unconfigured", c.Provider, reason, byPerson(c))
+	case c.Outcome.Status() == protocol.Human:
+		f.addNext("token.needs-human", c.Provider, reason, byPerson(c))
+	case c.Outcome.Status() == protocol.Fault || c.Outcome == protocol.Cooling:
+		f.add("token.failing", c.Provider, reason)
+	default:
+		return false
+	}
+	return true
+}
+
+// grace is how long a token may be due: a tick comes each minute, and after a failure the
+// next waits for a minute.
+func (c Credential) grace() time.Duration { return min(10*time.Minute, c.Expires.Sub(c.ObtainedAt)/10) }
+
+func lookAtLife(c Credential, now time.Time, f *finder) {
+	human := c.Kind == providers.Static || c.Kind == providers.OneTimeCode
+	switch {
+	case !c.Served:
+		if len(c.Faults) == 0 && (c.Unserved == "" || c.Unserved == Missing) {
+			f.add("token.missing", c.Provider, "")
+		}
+	case !c.Expires.IsZero() && !now.Before(c.Expires):
+		f.addNext("token.expired", c.Provider, stamp(c.Expires), renew(c))
+	case human && !c.Expires.IsZero() && c.Expires.Sub(now) <= warnAhead:
+		f.addNext("token.ending", c.Provider, stamp(c.Expires), byPerson(c))
+	case human:
+	case c.Expires.IsZero():
+		f.add("token.no-end", c.Provider, "")
+	case !c.DueAt.IsZero() && now.After(c.DueAt.Add(c.grace())):
+		f.add("token.overdue", c.Provider, stamp(c.DueAt))
+	}
+}
+
+// warnAhead is when the first event tells a person of an end.
+const warnAhead = 30 * 24 * time.Hour
+
+func lookAtProbes(o *Observations, f *finder) {
+	for _, c := range o.Credentials {
+		if o.read(FromSecrets) && c.Outcome.Status() == protocol.Human {
+			continue // what the last run met says more
+		}
+		switch c.Probe {
+		case Refused:
+			f.addNext("token.refused", c.Provider, c.Answer, renew(c))
+		case Forbidden:
+			f.add("token.forbidden", c.Provider, c.Answer)
+		case Unclear:
+			f.add("token.unclear", c.Provider, c.Answer)
+		}
+	}
+}
+
+// byPerson is the command with which a person makes another credential.
+func byPerson(c Credential) string {
+	if c.Kind == providers.OneTimePair || c.Kind == providers.OneTimeCode {
+		return "hikyaku authorize {subject} {hikyaku}"
+	}
+	return connect
+}
+
+// renew is the command that replaces a token.
+func renew(c Credential) string {
+	if c.Kind == providers.Static || c.Kind == providers.OneTimeCode {
+		return byPerson(c)
+	}
+	return "hikyaku tokens refresh {subject} --force {hikyaku}"
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func lookAtMapping(o *Observations, f *finder) {
+	switch m := o.Mapping; {
+	case m.Pointer != "":
+		pointer := fmt.Sprintf("s3://%s/%s/config/mapping/pointer", o.Functions[relayFunction].Vars["HIKYAKU_BUCKET"], o.Place.Prefix)
+		f.addNext("mapping.pointer-broken", "", m.Pointer, "aws s3 mv "+pointer+" "+pointer+".broken {aws}")
+	case m.Lost:
+		f.add("mapping.pointer-lost", "", "")
+	case !m.Published:
+		f.add("mapping.unpublished", "", "")
+	case m.File != "":
+		f.add("mapping.unreadable", "", m.File)
+	case m.Refused != "":
+		f.add("mapping.refused", "", m.Refused)
+	}
+}
+
+func lookAtFields(o *Observations, f *finder) {
+	if len(o.Unknown) > 0 {
+		f.add("mapping.unknown-field", "", strings.Join(o.Unknown, ", "))
+	}
+}

@@ -71,6 +71,9 @@ func newConnect() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := refuseShared(c, base); err != nil {
+				return err
+			}
 			if a[0] == webhooksecret.Part {
 				return connectWebhook(c, base, o)
 			}
@@ -87,6 +90,20 @@ func newConnect() *cobra.Command {
 	c.Flags().BoolVar(&resetQuirks, "reset-quirks", false, "drop the quirks of the stored connection, which are kept otherwise")
 	o.add(c)
 	return c
+}
+
+// refuseShared refuses to store what two stacks would use. Who may not list the stacks is
+// told that nobody has looked.
+func refuseShared(c *cobra.Command, base *lambdafn.Base) error {
+	prefix := base.Common.Prefix
+	names, _, err := clibase.Sharing(c.Context(), base.AWS, prefix)
+	switch {
+	case err != nil:
+		say(c.ErrOrStderr(), "Whether another stack has the prefix %s is not known: %s", visible(prefix), visible(clibase.Plain(err).Error()))
+	case len(names) > 1:
+		return fmt.Errorf("the stacks %s of this account and region have the same prefix %s, so that each would use this secret: give one of them another Prefix", visible(strings.Join(names, " and ")), visible(prefix))
+	}
+	return nil
 }
 
 // checkConnect refuses flags that contradict each other.

@@ -153,7 +153,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"authorize": {{"assisttencho", "--paste"}}, "connect": {{"yappli"}, {"webhook", "--json"}},
 		"export": {{"yappli/users", "--to", "lake"}, {"supersaas/users", "--to", "lake", "--json", "--logs"}}, "export plan": {{"yappli/users", "--to", "lake"}},
 		"export accept": {{"lake/exports/yappli/users/_doubt.json", "--reason", hostile}},
-		"dead":          {{}, {"--json"}}, "history": {{"--user", userID, "--mapping", mapping}, {"--user", userID, "--mapping", mapping, "--json", "--logs"}},
+		"dead":          {{}, {"--json"}}, "doctor": {{"--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}}, "history": {{"--user", userID, "--mapping", mapping}, {"--user", userID, "--mapping", mapping, "--json", "--logs"}},
 		"hooks list": {{}, {"--json"}}, "hooks register": {{"--url", "https://relay.example/webhook/"}}, "hooks remove": {{"--url", "https://relay.example/webhook/"}},
 		"invoke":     {{"webhookrelayreconcile", "--event", dryRun}},
 		"links list": {{}, {"--json"}}, "links show": {{"--user", userID}, {"--user", userID, "--json"}}, "links approve": {{"--user", userID}}, "links reject": {{"--user", userID}},

@@ -4,7 +4,7 @@
 // sandboxes.
 //
 // Exit codes: 0 success, or a reader that has enough; 1 failure; 2 wrong call; 3
-// an export that is in doubt.
+// an export that is in doubt; doctor's say how grave its gravest finding is.
 package main
 
 import (
@@ -49,6 +49,9 @@ func run() int {
 	case !started || errors.As(err, &usage): // cobra checks names, flags and arguments before it starts a command
 		_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %s\nRun with --help to see how it is called.\n", visibleLines(err.Error()))
 		return 2
+	}
+	if found, ok := errors.AsType[*foundError](err); ok {
+		return found.code() // what was found is printed already
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %s\n", visibleLines(err.Error()))
 	if _, ok := errors.AsType[*doubtError](err); ok {
@@ -99,12 +102,12 @@ func newRoot() *cobra.Command {
 			"to standard error.\n\n" +
 			"Exit codes: 0 success, also where the reader of the output ends early, as head does; 1 the command\n" +
 			"failed, or found what it looks for to be wrong; 2 it was called wrongly; 3 an export is in doubt and\n" +
-			"not published.",
+			"not published. 'hikyaku doctor' exits with 3, 4 or 5 by its gravest finding.",
 		Example:       "  hikyaku demo\n  hikyaku connect yappli --prefix hikyaku\n  hikyaku tokens",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newDoctor(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
 	root.SetFlagErrorFunc(inPlainWords)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	printVisibly(root)

@@ -86,7 +86,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "until": cmdUntil, "one-json": cmdOneJSON, "deployed": cmdDeployed, "off": cmdOff, "faults": cmdFaults,
+			"exits": cmdExits, "stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "until": cmdUntil, "one-json": cmdOneJSON, "deployed": cmdDeployed, "off": cmdOff, "faults": cmdFaults, "told": cmdTold, "shared": cmdShared,
 		},
 	})
 }

@@ -194,6 +194,27 @@ func TestPolicies_WhoReadsWhat(t *testing.T) {
 	}
 }
 
+// Who may only read can run doctor, but for what secrets and objects say.
+func TestPolicies_ReaderRunsDoctor(t *testing.T) {
+	t.Parallel()
+	for action, resource := range map[string]string{
+		"cloudformation:DescribeStacks": "*", "cloudformation:ListStackResources": "arn:aws:cloudformation:REGION:ACCOUNT:stack/STACK/*",
+		"lambda:GetFunctionConfiguration": "arn:aws:lambda:REGION:ACCOUNT:function:STACK-ExportFunction-AbC", "lambda:GetAccountSettings": "*",
+		"lambda:GetEventSourceMapping": "arn:aws:lambda:REGION:ACCOUNT:event-source-mapping:5f0c", "scheduler:GetSchedule": "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/STACK-Tick",
+		"sqs:GetQueueAttributes": "arn:aws:sqs:REGION:ACCOUNT:STACK-dead.fifo", "states:ListExecutions": "arn:aws:states:REGION:ACCOUNT:stateMachine:ExportLoop-AbC",
+		"cloudwatch:DescribeAlarms": "*", "cloudwatch:GetMetricStatistics": "*", "sns:ListSubscriptionsByTopic": "arn:aws:sns:REGION:ACCOUNT:STACK-PeopleTopic-AbC",
+	} {
+		for _, name := range []string{"operator", "reader"} {
+			if !allows(policy(t, name), action, resource) {
+				t.Errorf("%s: may not %s on %s", name, action, resource)
+			}
+		}
+	}
+	if allows(policy(t, "reader"), "sns:Publish", "arn:aws:sns:REGION:ACCOUNT:STACK-PeopleTopic-AbC") {
+		t.Error("a reader may send messages")
+	}
+}
+
 // A statement is one of a policy.
 type statement struct {
 	Sid       string

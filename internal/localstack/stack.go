@@ -116,8 +116,10 @@ func (s *Stack) describe() {
 	for _, name := range Functions() {
 		resources = append(resources, awslocal.StackResource{Type: "AWS::Lambda::Function", LogicalID: Resource(name), PhysicalID: name})
 	}
-	s.AWS.Describe(awslocal.Stack{Name: Name, Resources: resources, Outputs: map[string]string{
+	watched, topic := s.watched()
+	s.AWS.Describe(awslocal.Stack{Name: Name, Parameters: s.parameters(), Resources: append(resources, watched...), Outputs: map[string]string{
 		"WebhookUrl": s.Webhook, "Bucket": awslocal.Bucket, "UserQueueUrl": s.queue, "DeadLetterQueueUrl": s.dead, "TokenRefreshFunctionName": TokenRefresh,
+		"PeopleTopicArn": topic,
 	}})
 }
 

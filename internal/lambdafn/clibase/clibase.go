@@ -41,6 +41,34 @@ type Opened struct {
 // by the SDK's chain, and the settings are those of the stack's function, by its
 // logical id, if the place names a stack.
 func (p Place) Environ(ctx context.Context, function string) (Opened, error) {
+	o, err := p.Find(ctx)
+	if err != nil {
+		return o, err
+	}
+	if o.Stack != nil {
+		settings, err := o.Stack.Settings(ctx, function)
+		if err != nil {
+			return o, err
+		}
+		o.Environ = o.Of(settings)
+	}
+	return o, nil
+}
+
+// Of is the environment with a function's settings in the place of this shell's.
+func (o Opened) Of(settings map[string]string) lambdafn.Environ {
+	e := o.Environ
+	e.Vars = maps.Clone(o.Vars)
+	// What the function does not set has its default there. A variable of this
+	// shell may be of another stack.
+	maps.DeleteFunc(e.Vars, func(key, _ string) bool { return strings.HasPrefix(key, own) })
+	maps.Copy(e.Vars, settings)
+	return e
+}
+
+// Find resolves region and credentials, and finds the stack, if the place names one.
+// The settings are still this shell's.
+func (p Place) Find(ctx context.Context) (Opened, error) {
 	o := Opened{Environ: lambdafn.OSEnviron()}
 	o.Vars = maps.Clone(o.Vars)
 	resolved, err := p.load(ctx)
@@ -55,14 +83,6 @@ func (p Place) Environ(ctx context.Context, function string) (Opened, error) {
 		if o.Stack, err = FindStack(ctx, resolved, p.Stack); err != nil {
 			return o, err
 		}
-		settings, err := o.Stack.Settings(ctx, function)
-		if err != nil {
-			return o, err
-		}
-		// What the function does not set has its default there. A variable of this
-		// shell may be of another stack.
-		maps.DeleteFunc(o.Vars, func(key, _ string) bool { return strings.HasPrefix(key, own) })
-		maps.Copy(o.Vars, settings)
 	}
 	for name, value := range map[string]string{
 		"AWS_REGION": resolved.Region, "AWS_ACCESS_KEY_ID": credentials.AccessKeyID,

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsarn "github.com/aws/aws-sdk-go-v2/aws/arn"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -21,10 +23,12 @@ import (
 type Stack struct {
 	Name, Account, Region string
 
-	Resources map[string]string // physical ids, by logical id
-	Outputs   map[string]string
-
-	config aws.Config
+	Resources  map[string]string // physical ids, by logical id
+	Outputs    map[string]string
+	Parameters map[string]string
+	Status     string        // CloudFormation's, such as UPDATE_COMPLETE
+	Skew       time.Duration // how far this machine's clock was ahead of AWS's
+	Config     aws.Config    // with which the stack was found
 }
 
 // FindStack asks CloudFormation for a stack.
@@ -51,7 +55,13 @@ func FindStack(ctx context.Context, config aws.Config, name string) (*Stack, err
 	if err != nil {
 		return nil, fmt.Errorf("looking for the stack %s: its id is no ARN", name)
 	}
-	s := &Stack{Name: aws.ToString(found.StackName), Account: id.AccountID, Region: id.Region, Resources: map[string]string{}, Outputs: map[string]string{}, config: config}
+	s := &Stack{Name: aws.ToString(found.StackName), Account: id.AccountID, Region: id.Region, Resources: map[string]string{}, Outputs: map[string]string{}, Parameters: map[string]string{}, Status: string(found.StackStatus), Config: config}
+	if theirs, ok := awsmiddleware.GetServerTime(described.ResultMetadata); ok {
+		s.Skew = time.Since(theirs).Truncate(time.Second) // the header has no more
+	}
+	for _, p := range found.Parameters {
+		s.Parameters[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
+	}
 	for _, o := range found.Outputs {
 		s.Outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
 	}
@@ -75,7 +85,7 @@ func (s *Stack) Settings(ctx context.Context, function string) (map[string]strin
 	if name == "" {
 		return nil, fmt.Errorf("the stack %s has no %s: it is none of hikyaku's, or not deployed to its end", s.Name, function)
 	}
-	shown, err := awslambda.NewFromConfig(s.config).GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &name})
+	shown, err := awslambda.NewFromConfig(s.Config).GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &name})
 	if err != nil {
 		return nil, fmt.Errorf("reading the settings of %s: %w", name, err)
 	}
@@ -109,7 +119,7 @@ func (s *Stack) Invoke(ctx context.Context, function, alias string, payload []by
 	if logs {
 		in.LogType = types.LogTypeTail
 	}
-	out, err := awslambda.NewFromConfig(s.config).Invoke(ctx, in, func(o *awslambda.Options) { o.Retryer = aws.NopRetryer{} })
+	out, err := awslambda.NewFromConfig(s.Config).Invoke(ctx, in, func(o *awslambda.Options) { o.Retryer = aws.NopRetryer{} })
 	if err != nil {
 		return nil, nil, notInvoked(name, err)
 	}

@@ -22,7 +22,7 @@ type Trigger interface {
 
 // Caller is the ARN of who calls.
 func (s *Stack) Caller(ctx context.Context) (string, error) {
-	caller, err := sts.NewFromConfig(s.config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	caller, err := sts.NewFromConfig(s.Config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return "", fmt.Errorf("asking AWS who you are: %w", err)
 	}
@@ -41,7 +41,7 @@ func (s *Stack) physical(logical string) (string, error) {
 // Schedule is one of the stack's schedules, by its logical id.
 func (s *Stack) Schedule(logical string) (Trigger, error) {
 	name, err := s.physical(logical)
-	return schedule{scheduler.NewFromConfig(s.config), name}, err
+	return schedule{scheduler.NewFromConfig(s.Config), name}, err
 }
 
 // A schedule belongs to the group default.
@@ -95,7 +95,7 @@ func rewritten(s *scheduler.GetScheduleOutput, state schedulertypes.ScheduleStat
 // Source is one of the stack's event source mappings, by its logical id.
 func (s *Stack) Source(logical string) (Trigger, error) {
 	id, err := s.physical(logical)
-	return source{awslambda.NewFromConfig(s.config), id}, err
+	return source{awslambda.NewFromConfig(s.Config), id}, err
 }
 
 type source struct {

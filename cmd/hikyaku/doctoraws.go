@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	watchtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
+
+	"hikyaku/internal/doctor"
+	"hikyaku/internal/lambdafn/clibase"
+)
+
+// watcher speaks CloudWatch's query protocol, which each of its emulators knows too.
+func (g *gatherer) watcher() *cloudwatch.Client {
+	return cloudwatch.NewFromConfig(g.stack.Config, func(o *cloudwatch.Options) { o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801) })
+}
+
+// readStacks looks for other stacks of the account with the same prefix.
+func (g *gatherer) readStacks(ctx context.Context) error {
+	names, all, err := clibase.Sharing(ctx, g.stack.Config, g.o.Place.Prefix)
+	g.o.Stacks = all
+	g.o.SamePrefix = slices.DeleteFunc(names, func(name string) bool { return name == g.stack.Name })
+	return err
+}
+
+func (g *gatherer) readAccount(ctx context.Context) error {
+	shown, err := awslambda.NewFromConfig(g.stack.Config).GetAccountSettings(ctx, &awslambda.GetAccountSettingsInput{})
+	if err != nil {
+		return err
+	}
+	if shown.AccountLimit == nil {
+		return errors.New("the account's limits name no concurrency")
+	}
+	g.o.Concurrency = int(shown.AccountLimit.ConcurrentExecutions)
+	return nil
+}
+
+// resource is the physical id of one of the stack's resources.
+func (g *gatherer) resource(name string) (string, error) {
+	id := g.stack.Resources[name]
+	if id == "" {
+		return "", fmt.Errorf("the stack has no %s: it is older than this command, or not deployed to its end", name)
+	}
+	return id, nil
+}
+
+// readQueues reads how many dead letters there are. Their messages are not received:
+// that would count as a try.
+func (g *gatherer) readQueues(ctx context.Context) error {
+	client := sqs.NewFromConfig(g.stack.Config)
+	for name, to := range map[string]*int{"UserQueue": &g.o.Queues.Waiting, "DeadLetterQueue": &g.o.Queues.Dead} {
+		url, err := g.resource(name)
+		if err != nil {
+			return err
+		}
+		const count = sqstypes.QueueAttributeNameApproximateNumberOfMessages
+		shown, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{count}})
+		if err != nil {
+			return err
+		}
+		if *to, err = strconv.Atoi(shown.Attributes[string(count)]); err != nil {
+			return fmt.Errorf("the queue %s does not say how many messages it holds", name)
+		}
+	}
+	return nil
+}
+
+const (
+	lately   = 15 * time.Minute   // for the ages of messages
+	sevenDay = 7 * 24 * time.Hour // for what comes each day
+)
+
+// readMetrics reads what the alarms on queues and webhooks look at.
+func (g *gatherer) readMetrics(ctx context.Context) error {
+	queueName := func(resource string) (string, error) {
+		url, err := g.resource(resource)
+		return url[strings.LastIndexByte(url, '/')+1:], err
+	}
+	users, err := queueName("UserQueue")
+	if err != nil {
+		return err
+	}
+	dead, err := queueName("DeadLetterQueue")
+	if err != nil {
+		return err
+	}
+	const age = "ApproximateAgeOfOldestMessage"
+	var waits, lies float64
+	m := &g.o.Metrics
+	for _, q := range []metricQuery{
+		{"AWS/SQS", age, map[string]string{"QueueName": users}, watchtypes.StatisticMaximum, lately, &waits},
+		{"AWS/SQS", age, map[string]string{"QueueName": dead}, watchtypes.StatisticMaximum, lately, &lies},
+		{"Hikyaku", "WebhookAccepted", map[string]string{"object": "user", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDay, &m.Arrived},
+		{"Hikyaku", "ReconcileDifferences", map[string]string{"kind": "differing", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDay, &m.Differed},
+		{"Hikyaku", "ReconcileDifferences", map[string]string{"kind": "missing", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDay, &m.Differed},
+	} {
+		if err := g.readMetric(ctx, q); err != nil {
+			return err
+		}
+	}
+	m.QueueAge, m.DeadAge = time.Duration(waits)*time.Second, time.Duration(lies)*time.Second
+	return nil
+}
+
+// A metricQuery asks for the sum, or the largest, of a metric over a time that ends now.
+type metricQuery struct {
+	namespace, name string
+	dimensions      map[string]string
+	statistic       watchtypes.Statistic
+	over            time.Duration
+	to              *float64
+}
+
+func (g *gatherer) readMetric(ctx context.Context, q metricQuery) error {
+	dimensions := make([]watchtypes.Dimension, 0, len(q.dimensions))
+	for name, value := range q.dimensions {
+		dimensions = append(dimensions, watchtypes.Dimension{Name: &name, Value: &value})
+	}
+	now := g.now()
+	shown, err := g.watcher().GetMetricStatistics(ctx, &cloudwatch.GetMetricStatisticsInput{
+		Namespace: &q.namespace, MetricName: &q.name, Dimensions: dimensions, Statistics: []watchtypes.Statistic{q.statistic},
+		StartTime: aws.Time(now.Add(-q.over)), EndTime: &now, Period: aws.Int32(int32(min(q.over, 24*time.Hour).Seconds())),
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range shown.Datapoints {
+		if q.statistic == watchtypes.StatisticSum {
+			*q.to += aws.ToFloat64(p.Sum)
+		} else {
+			*q.to = max(*q.to, aws.ToFloat64(p.Maximum))
+		}
+	}
+	return nil
+}
+
+// readExecutions reads how the newest execution of each state machine ended.
+func (g *gatherer) readExecutions(ctx context.Context) error {
+	client := sfn.NewFromConfig(g.stack.Config)
+	for _, name := range []string{"ReconcileLoop", "ExportLoop"} {
+		machine, err := g.resource(name)
+		if err != nil {
+			return err
+		}
+		shown, err := client.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &machine, MaxResults: 20})
+		if err != nil {
+			return err
+		}
+		ended := slices.IndexFunc(shown.Executions, func(e sfntypes.ExecutionListItem) bool { return e.Status != sfntypes.ExecutionStatusRunning })
+		if ended >= 0 {
+			e := shown.Executions[ended]
+			g.o.Executions = append(g.o.Executions, doctor.Execution{Machine: name, Status: string(e.Status), ARN: aws.ToString(e.ExecutionArn), MachineARN: machine})
+		}
+	}
+	return nil
+}
+
+// readAlarms reads the alarms that CloudFormation has made: it begins their names with
+// the stack's.
+func (g *gatherer) readAlarms(ctx context.Context) error {
+	pages := cloudwatch.NewDescribeAlarmsPaginator(g.watcher(), &cloudwatch.DescribeAlarmsInput{
+		AlarmNamePrefix: aws.String(g.stack.Name + "-"), AlarmTypes: []watchtypes.AlarmType{watchtypes.AlarmTypeMetricAlarm, watchtypes.AlarmTypeCompositeAlarm},
+	})
+	ours := map[string]bool{}
+	for _, id := range g.stack.Resources {
+		ours[id] = true
+	}
+	add := func(name, description *string, state watchtypes.StateValue, enabled *bool, actions []string) {
+		if !ours[aws.ToString(name)] { // a stack whose name begins alike
+			return
+		}
+		g.o.Alarms = append(g.o.Alarms, doctor.Alarm{
+			Name: aws.ToString(name), Description: aws.ToString(description),
+			Rings: state == watchtypes.StateValueAlarm, Muted: !aws.ToBool(enabled), Acts: len(actions) > 0,
+		})
+	}
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, a := range page.MetricAlarms {
+			add(a.AlarmName, a.AlarmDescription, a.StateValue, a.ActionsEnabled, a.AlarmActions)
+		}
+		for _, a := range page.CompositeAlarms {
+			add(a.AlarmName, a.AlarmDescription, a.StateValue, a.ActionsEnabled, a.AlarmActions)
+		}
+	}
+	return nil
+}
+
+// readTopic reads who is told.
+func (g *gatherer) readTopic(ctx context.Context) error {
+	topic := g.stack.Outputs[topicOutput]
+	if topic == "" {
+		return errors.New("the stack has no output " + topicOutput + ": it is older than this command")
+	}
+	g.o.Topic.ARN = topic
+	pages := sns.NewListSubscriptionsByTopicPaginator(sns.NewFromConfig(g.stack.Config), &sns.ListSubscriptionsByTopicInput{TopicArn: &topic})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, s := range page.Subscriptions {
+			if strings.HasPrefix(aws.ToString(s.SubscriptionArn), "arn:") {
+				g.o.Topic.Confirmed++
+			} else {
+				g.o.Topic.Pending++
+			}
+		}
+	}
+	return nil
+}
+
+// readTriggers reads which of what starts the stack's work is on.
+func (g *gatherer) readTriggers(ctx context.Context) error {
+	board := switchboard{stack: g.stack}
+	g.o.Triggers = map[string]map[string]bool{}
+	for part, names := range triggersOf {
+		g.o.Triggers[part] = map[string]bool{}
+		for _, name := range names {
+			trigger, err := board.trigger(name)
+			if err != nil {
+				return err
+			}
+			if g.o.Triggers[part][name], err = trigger.Enabled(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

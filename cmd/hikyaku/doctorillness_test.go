@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hikyaku/internal/doctor"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/prove"
+	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
+	"hikyaku/pkg/providers/sandbox"
+)
+
+// follow runs what a finding says comes next, as a person who fills in what only people
+// know. A schedule would do what it does after a new connection.
+func (p *patient) follow(f doctor.Finding) {
+	p.Helper()
+	words := strings.Fields(f.Next)
+	if words[0] != "hikyaku" || !strings.HasSuffix(f.Next, "--stack "+localstack.Name) && !strings.HasPrefix(f.Next, "hikyaku export accept ") {
+		p.Fatalf("%s: next is %s", f.ID, f.Next)
+	}
+	words = words[1:]
+	for i := range words {
+		switch words[i] {
+		case "mapping.yaml":
+			words[i] = p.mapping
+		case "ID":
+			words[i] = strconv.FormatInt(p.stack.SuperSaaS().UserIDs()[0], 10)
+		}
+	}
+	in := ""
+	switch {
+	case words[0] == "mapping" && words[1] == "put":
+		words = append(words, "--yes")
+	case words[0] == "mapping":
+		in = "yes\n"
+	case words[0] == "connect" && words[1] != "webhook":
+		in = string(p.connections(words[1]))
+	case words[0] == "export" && words[1] != "accept":
+		words = append(words, "--at", p.soon())
+	case words[0] == "authorize":
+		p.authorize(words)
+		return
+	}
+	out, err := p.run(in, words...)
+	p.ok(err)
+	switch {
+	case words[0] == "connect" && words[1] != "webhook":
+		p.must("tokens", "refresh", words[1])
+	case words[0] == "mapping" && words[1] == "check": // it stores what it has found in the connection
+		p.must("tokens", "refresh", providers.Yappli)
+	}
+	if again := approval.FindStringSubmatch(out); again != nil { // 'links list' says how all are approved
+		p.must(strings.Fields(again[1])...)
+	}
+}
+
+var approval = regexp.MustCompile(`hikyaku (links approve --all --token \S+)`)
+
+// authorize approves the app in the person's place.
+func (p *patient) authorize(words []string) {
+	p.Helper()
+	in, typed := io.Pipe()
+	said, notes := io.Pipe()
+	root := newRoot()
+	root.SetIn(in)
+	root.SetErr(notes)
+	root.SetOut(io.Discard)
+	root.SetArgs(append(words, "--paste"))
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(p.ctx); _ = notes.Close() }()
+	lines := bufio.NewScanner(said)
+	for lines.Scan() {
+		page, err := url.Parse(strings.TrimSpace(lines.Text()))
+		if err != nil || page.Query().Get("state") == "" {
+			continue
+		}
+		code := p.stack.Sandboxes[providers.AssistTencho].(*assisttenchotest.Server).Authorize()
+		back := page.Query().Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {page.Query().Get("state")}}.Encode()
+		go func() { _, _ = io.WriteString(typed, back+"\n") }()
+	}
+	p.ok(<-done)
+}
+
+// readOnly are the calls that change nothing.
+var readOnly = regexp.MustCompile(`\.(Get|List|Describe|Head)`)
+
+// calls counts those that may change something, at AWS's door and at the providers'.
+func (p *patient) calls() (writing []string) {
+	for call, n := range p.stack.AWS.Calls() {
+		if !readOnly.MatchString(call) {
+			writing = append(writing, strings.Repeat(call+" ", n))
+		}
+	}
+	for name := range p.stack.Sandboxes {
+		for _, call := range p.stack.Sandboxes[name].(interface{ Calls() []sandbox.Call }).Calls() {
+			if !strings.HasPrefix(call.Route, "GET ") {
+				writing = append(writing, name+" "+call.Route)
+			}
+		}
+	}
+	slices.Sort(writing)
+	return writing
+}
+
+// Each finding is caused, found alone, and ended by its own next command; none is found
+// where all is well, and nothing is written.
+func TestDoctor_FindsEachAloneAndSaysHowItEnds(t *testing.T) {
+	p := newPatient(t)
+	p.wantWell()
+	cases := slices.Concat(redeployed, around, tokenIllnesses, mappings, relays, pauses, exports)
+	caused := map[string]bool{}
+	step := len(cases) / prove.Sample(len(cases), 8) // all of them take some 20 s
+	for i, c := range cases {
+		caused[c.id] = true
+		if i%step != 0 {
+			continue
+		}
+		t.Run(c.id, func(t *testing.T) {
+			p := *p
+			p.T = t
+			c.cause(&p)
+			before := p.calls()
+			r, code := p.examine()
+			if after := p.calls(); !slices.Equal(before, after) {
+				t.Errorf("it wrote: %v, after %v", after, before)
+			}
+			if len(r.Findings) != 1 || r.Findings[0].ID != c.id {
+				for _, f := range r.Findings {
+					t.Logf("%s %s: %s", f.ID, f.Subject, f.Message)
+				}
+				t.Fatal("that is not it alone")
+			}
+			f := r.Findings[0]
+			if f.Message == "" || f.Next == "" {
+				t.Errorf("%+v", f)
+			}
+			if want := map[doctor.Severity]int{doctor.Warning: 3, doctor.High: 4, doctor.Critical: 5}[f.Severity]; code != want {
+				t.Errorf("exit code %d, want %d", code, want)
+			}
+			if c.cure != nil {
+				c.cure(&p, f)
+			} else {
+				p.follow(f)
+			}
+			// What a command has begun may need another, which doctor names then.
+			for range 2 {
+				if r, _ := p.examine(); len(r.Findings) == 1 {
+					p.follow(r.Findings[0])
+				}
+			}
+			p.wantWell()
+		})
+	}
+	for _, k := range doctor.Kinds() {
+		if !caused[k.ID] {
+			t.Errorf("nothing causes %s", k.ID)
+		}
+	}
+}
+
+// wantWell fails if anything is found.
+func (p *patient) wantWell() {
+	p.Helper()
+	r, _ := p.examine()
+	for _, f := range r.Findings {
+		p.Errorf("found %s %s: %s", f.ID, f.Subject, f.Message)
+	}
+	if p.Failed() {
+		p.FailNow()
+	}
+}
+
+// cmdTold compares how many messages were published: "told 1".
+func cmdTold(ts *testscript.TestScript, _ bool, a []string) {
+	if got := len(stackOf(ts).AWS.Told.Published()); strconv.Itoa(got) != a[0] {
+		ts.Fatalf("%d messages were published, want %s", got, a[0])
+	}
+}
+
+// cmdShared describes a second stack, with the prefix of the script's.
+func cmdShared(ts *testscript.TestScript, _ bool, _ []string) {
+	stackOf(ts).AWS.Describe((*patient)(nil).second(localstack.Prefix))
+}

@@ -10,7 +10,8 @@ import (
 	"hikyaku/pkg/providers"
 )
 
-// A drive brings alarms from their cause to ALARM, and by its end back to OK.
+// A drive brings alarms from their cause to ALARM, where they stay while it lasts, and by
+// its end back to OK. What happens once, such as a webhook that is refused, ends by itself.
 type drive struct {
 	cause string
 	rings []string // all that ring, in the order of their names
@@ -18,11 +19,8 @@ type drive struct {
 }
 
 // watched are the alarms that 'go test' drives. The others' drives are left to .ci/run.
-var watched = []string{
-	"RefreshNeedsHumanAlarm", "RefreshStoppedAlarm", "QueueAgeAlarm", "DeadLettersAlarm", "WebhookRefusedAlarm", "ExportDoubtAlarm",
-	"ExportAgeYappliUsersAlarm", "ExportAgeSuperSaaSUsersAlarm", "ExportAgeSuperSaaSAppointmentsAlarm", "ExportAgeShoplineCustomersAlarm",
-	"ExportAgeShoplineOrdersAlarm", "ExportAgeAssistTenchoOrdersAlarm",
-}
+var watched = append(slices.Clone(ages),
+	"RefreshNeedsHumanAlarm", "RefreshStoppedAlarm", "QueueAgeAlarm", "DeadLettersAlarm", "WebhookRefusedAlarm", "ExportDoubtAlarm")
 
 const (
 	soon = 20 * time.Minute // what is evaluated once in five minutes has rung, or ended

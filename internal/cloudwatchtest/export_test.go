@@ -3,6 +3,7 @@ package cloudwatchtest_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,12 @@ func (s *shop) list(alter func(body string) string) {
 		s.must(err)
 		return says(r, answer.StatusCode, alter(string(body)))
 	}
+}
+
+// ages are the alarms on the age of each dataset.
+var ages = []string{
+	"ExportAgeAssistTenchoOrdersAlarm", "ExportAgeShoplineCustomersAlarm", "ExportAgeShoplineOrdersAlarm",
+	"ExportAgeSuperSaaSAppointmentsAlarm", "ExportAgeSuperSaaSUsersAlarm", "ExportAgeYappliUsersAlarm",
 }
 
 var exportDrives = []drive{
@@ -90,10 +97,7 @@ var exportDrives = []drive{
 		s.export(members)
 		s.becomes(cloudwatchtest.Alarm, soon, "ExportUnresolvedAlarm")
 	}},
-	{"no list is read for two days", []string{
-		"ExportAgeAssistTenchoOrdersAlarm", "ExportAgeShoplineCustomersAlarm", "ExportAgeShoplineOrdersAlarm",
-		"ExportAgeSuperSaaSAppointmentsAlarm", "ExportAgeSuperSaaSUsersAlarm", "ExportAgeYappliUsersAlarm", "ExportFailedAlarm",
-	}, func(s *shop) {
+	{"no list is read for two days", append(slices.Clone(ages), "ExportFailedAlarm"), func(s *shop) {
 		var all []string
 		for _, d := range export.Datasets() {
 			all = append(all, d.String())
@@ -115,6 +119,7 @@ var exportDrives = []drive{
 			s.later(func() { s.export(all...) })
 			s.pass(24 * hour)
 		}
+		s.stays(hour, ages...)
 		s.instead = nil
 		s.export(all...)
 	}},

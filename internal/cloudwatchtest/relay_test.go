@@ -85,6 +85,7 @@ var relayDrives = []drive{
 		s.open()
 		s.poison()
 		s.becomes(cloudwatchtest.Alarm, soon, "DeadLettersAlarm")
+		s.stays(6*hour, "DeadLettersAlarm")
 		s.queueCall("PurgeQueue", map[string]string{"QueueUrl": s.vars["HIKYAKU_DEAD_LETTER_QUEUE_URL"]})
 	}},
 	{"nobody looks at a dead letter for ten days", []string{"DeadLetterAgeAlarm", "DeadLettersAlarm"}, func(s *shop) {
@@ -104,6 +105,7 @@ var relayDrives = []drive{
 		s.members().Inject(sandbox.Fault{Kind: sandbox.ServerFail, Times: -1})
 		s.changes("山田 一")
 		s.becomes(cloudwatchtest.Alarm, 3*hour, "QueueAgeAlarm")
+		s.stays(6*hour, "QueueAgeAlarm")
 		s.members().SetFaults(sandbox.Faults{})
 	}},
 	{"SQS takes no messages", []string{"IngestFailuresAlarm"}, func(s *shop) {
@@ -199,13 +201,14 @@ var relayDrives = []drive{
 		}
 		s.becomes(cloudwatchtest.Alarm, hour, "RelayErrorsAlarm")
 	}},
-	{"more users deleted than DisableCap", []string{"DisablingStoppedAlarm"}, func(s *shop) {
+	{"more users deleted than DisableCap, for hours", []string{"DisablingStoppedAlarm", "QueueAgeAlarm"}, func(s *shop) {
 		s.set(map[string]string{"HIKYAKU_DISABLE_CAP": "2"})
 		s.open()
 		for _, id := range s.booking().UserIDs()[:4] {
 			s.booking().DeleteUser(id)
 		}
 		s.becomes(cloudwatchtest.Alarm, soon, "DisablingStoppedAlarm")
+		s.stays(6*hour, "DisablingStoppedAlarm")
 		vars := s.template.Variables(localstack.Resource(localstack.Reconcile))
 		maps.Copy(vars, s.vars)
 		f, err := relayfn.New(s.ctx, lambdafn.Environ{Vars: vars, Out: io.Discard, HTTP: s.providers(localstack.Reconcile), AWS: s.aws.Client().Transport})
@@ -221,6 +224,7 @@ var relayDrives = []drive{
 		s.pass(2 * time.Minute)
 		s.reconcile()
 		s.becomes(cloudwatchtest.Alarm, soon, "WebhookMissingAlarm")
+		s.stays(12*hour, "WebhookMissingAlarm")
 		s.register()
 		s.pass(hour)
 		s.reconcile()
@@ -234,6 +238,7 @@ var relayDrives = []drive{
 		numbers("なし")
 		s.open()
 		s.becomes(cloudwatchtest.Alarm, soon, "UnreadableAlarm")
+		s.stays(12*hour, "UnreadableAlarm")
 		numbers("090-1000-0001")
 		s.pass(hour)
 		s.reconcile()

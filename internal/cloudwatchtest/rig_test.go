@@ -427,6 +427,21 @@ func (s *shop) becomes(state cloudwatchtest.State, within time.Duration, alarms 
 	}
 }
 
+// stays lets time pass in which alarms do not leave ALARM, because their cause lasts.
+func (s *shop) stays(d time.Duration, alarms ...string) {
+	s.Helper()
+	began := time.Now()
+	s.passUntil(d, func() bool {
+		for _, alarm := range alarms {
+			if got := s.account.State(s.stack.Physical(alarm)); got != cloudwatchtest.Alarm {
+				s.Errorf("%s is %s after %s, though its cause lasts", alarm, got, time.Since(began))
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // rang are the alarms of the stack that rang, by their names in the template.
 func (s *shop) rang() (names []string) {
 	for _, name := range s.account.Rang() {

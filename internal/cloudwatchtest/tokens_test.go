@@ -77,6 +77,7 @@ var tokenDrives = []drive{
 		s.put(providers.Yappli, "connection", wrong.Document())
 		s.start()
 		s.becomes(cloudwatchtest.Alarm, soon, "RefreshNeedsHumanAlarm")
+		s.stays(6*hour, "RefreshNeedsHumanAlarm")
 		s.put(providers.Yappli, "connection", s.connection(providers.Yappli).Document())
 	}},
 	{"the schedule no longer calls", []string{"RefreshStoppedAlarm"}, func(s *shop) {
@@ -103,7 +104,7 @@ var tokenDrives = []drive{
 		s.must(err)
 		s.quiet = true
 		s.becomes(cloudwatchtest.Alarm, soon, "PauseAlarm")
-		s.pass(time.Until(now.Add(2 * hour)))
+		s.stays(time.Until(now.Add(2*hour)), "PauseAlarm", "TokensPausedAlarm")
 		if rang := s.rang(); !slices.Equal(rang, []string{"PauseAlarm", "TokensPausedAlarm"}) {
 			s.Errorf("%v rang during the pause", rang)
 		}
@@ -134,6 +135,7 @@ var tokenDrives = []drive{
 		s.pass(hour)
 		s.sandboxes[providers.Yappli].Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: "POST /api/ext/token", Times: -1})
 		s.becomes(cloudwatchtest.Alarm, 19*hour, "YappliExpiryAlarm")
+		s.stays(2*hour, "YappliExpiryAlarm")
 		s.sandboxes[providers.Yappli].SetFaults(sandbox.Faults{})
 	}},
 	{"ActiBookOne's token endpoint is down for 27 minutes", []string{"ActiBookExpiryAlarm"}, func(s *shop) {
@@ -149,6 +151,7 @@ var tokenDrives = []drive{
 		s.put(providers.SHOPLINE, "connection", ending.Document())
 		s.start()
 		s.becomes(cloudwatchtest.Alarm, hour, "ShoplineExpiryAlarm")
+		s.stays(6*hour, "ShoplineExpiryAlarm")
 		ending.ExpiresAt = time.Now().Add(365 * 24 * hour)
 		s.put(providers.SHOPLINE, "connection", ending.Document())
 	}},

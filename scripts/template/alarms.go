@@ -134,16 +134,18 @@ var alarms = []alarm{
 		Threshold:  3,
 	},
 	{
+		Comment:    "Over an hour, in which each message that waits is tried again.",
 		Name:       "DisablingStoppedAlarm",
 		Severity:   high,
 		Says:       "more members than DisableCap were to be disabled in an hour; all disabling waits for a person",
 		Metric:     "RelayOutcome",
 		Dimensions: []dimension{{"outcome", "disabling_stopped"}},
 		Statistic:  "Sum",
-		Period:     300,
+		Period:     3600,
 		Compare:    above,
 	},
 	{
+		Comment:   "These two are measured by each comparison of both lists, and stay as they are until\nthe next one says otherwise.",
 		Name:      "WebhookMissingAlarm",
 		Severity:  high,
 		Says:      "the booking account has no webhook that points here",
@@ -152,6 +154,7 @@ var alarms = []alarm{
 		Period:    3600,
 		Compare:   below,
 		Threshold: 1,
+		Missing:   "ignore",
 	},
 	{
 		Name:      "UnreadableAlarm",
@@ -162,6 +165,7 @@ var alarms = []alarm{
 		Period:    3600,
 		Compare:   above,
 		Threshold: 5,
+		Missing:   "ignore",
 	},
 	{
 		Name:       "ReconcileFailedAlarm",

@@ -56,6 +56,7 @@ var exportDrives = []drive{
 	}},
 	{"most members are gone", []string{"ExportDoubtAlarm", "ExportFailedAlarm"}, func(s *shop) {
 		s.more(100)
+		s.cadence = 5 * time.Minute
 		s.start()
 		s.pass(2 * time.Minute)
 		if status := s.export(members); status != "done" {
@@ -108,7 +109,6 @@ var exportDrives = []drive{
 		if status := s.export(all...); status != "done" {
 			s.Fatalf("the first export is %q", status)
 		}
-		s.pass(24 * hour)
 		s.instead = func(function string, r *http.Request) *http.Response {
 			if function != localstack.Export {
 				return nil // tokens are well
@@ -116,10 +116,11 @@ var exportDrives = []drive{
 			return says(r, http.StatusServiceUnavailable, "{}")
 		}
 		for range 2 {
-			s.later(func() { s.export(all...) })
 			s.pass(24 * hour)
+			s.later(func() { s.export(all...) })
 		}
-		s.stays(hour, ages...)
+		s.becomes(cloudwatchtest.Alarm, 9*hour, ages...)
+		s.stays(9*hour, ages...)
 		s.instead = nil
 		s.export(all...)
 	}},

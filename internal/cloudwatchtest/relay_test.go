@@ -27,6 +27,7 @@ import (
 // user has a member.
 func (s *shop) open() {
 	s.Helper()
+	s.cadence = 5 * time.Minute // tokens are well
 	s.register()
 	s.start()
 	s.pass(2 * time.Minute)
@@ -85,11 +86,11 @@ var relayDrives = []drive{
 		s.open()
 		s.poison()
 		s.becomes(cloudwatchtest.Alarm, soon, "DeadLettersAlarm")
-		s.stays(6*hour, "DeadLettersAlarm")
+		s.stays(2*hour, "DeadLettersAlarm")
 		s.queueCall("PurgeQueue", map[string]string{"QueueUrl": s.vars["HIKYAKU_DEAD_LETTER_QUEUE_URL"]})
 	}},
 	{"nobody looks at a dead letter for ten days", []string{"DeadLetterAgeAlarm", "DeadLettersAlarm"}, func(s *shop) {
-		s.quiet = true
+		s.quiet, s.cadence = true, hour
 		s.start()
 		for _, provider := range []string{"yappli", "supersaas"} {
 			_, err := s.invoke(localstack.TokenRefresh+":"+localstack.Readers, `{"provider":"`+provider+`"}`)
@@ -105,7 +106,7 @@ var relayDrives = []drive{
 		s.members().Inject(sandbox.Fault{Kind: sandbox.ServerFail, Times: -1})
 		s.changes("山田 一")
 		s.becomes(cloudwatchtest.Alarm, 3*hour, "QueueAgeAlarm")
-		s.stays(6*hour, "QueueAgeAlarm")
+		s.stays(2*hour, "QueueAgeAlarm")
 		s.members().SetFaults(sandbox.Faults{})
 	}},
 	{"SQS takes no messages", []string{"IngestFailuresAlarm"}, func(s *shop) {

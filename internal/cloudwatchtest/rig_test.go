@@ -223,7 +223,7 @@ func (s *shop) start() {
 			if every := int(max(s.cadence, time.Minute) / time.Minute); !s.quiet && minute%every == 0 {
 				s.running.Go(s.tick)
 			}
-			if minute%5 == 0 { // PauseWatch, which nothing pauses
+			if minute%max(5, int(s.cadence/time.Minute)) == 0 { // PauseWatch, which nothing pauses
 				s.running.Go(func() { _, _ = s.invoke(localstack.TokenRefresh+":"+localstack.Watch, `{"action":"watch_pauses"}`) })
 			}
 			if !sandbox.Pause(s.ctx, time.Minute) {

@@ -77,7 +77,7 @@ var tokenDrives = []drive{
 		s.put(providers.Yappli, "connection", wrong.Document())
 		s.start()
 		s.becomes(cloudwatchtest.Alarm, soon, "RefreshNeedsHumanAlarm")
-		s.stays(6*hour, "RefreshNeedsHumanAlarm")
+		s.stays(hour, "RefreshNeedsHumanAlarm")
 		s.put(providers.Yappli, "connection", s.connection(providers.Yappli).Document())
 	}},
 	{"the schedule no longer calls", []string{"RefreshStoppedAlarm"}, func(s *shop) {

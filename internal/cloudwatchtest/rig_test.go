@@ -56,8 +56,9 @@ type shop struct {
 	aws       *awslocal.AWS
 	sandboxes map[string]faultySandbox
 	gateway   http.Handler
-	vars      map[string]string // in place of the template's
-	slots     map[string]int    // of functions that may run so often at once; others: 100
+	groups    map[string]*logGroup // by the last part of their names
+	vars      map[string]string    // in place of the template's
+	slots     map[string]int       // of functions that may run so often at once; others: 100
 	// instead answers a function's request in place of a provider; nil, or no answer: that
 	// does.
 	instead func(function string, r *http.Request) *http.Response
@@ -113,7 +114,7 @@ func newShop(t *testing.T, account *cloudwatchtest.Account, template prove.Templ
 	}
 	s := &shop{
 		T: t, stack: account.Deploy(t, template, name), account: account, template: template, aws: local,
-		sandboxes: map[string]faultySandbox{}, vars: map[string]string{}, slots: map[string]int{},
+		sandboxes: map[string]faultySandbox{}, groups: map[string]*logGroup{}, vars: map[string]string{}, slots: map[string]int{},
 	}
 	s.ctx, s.stop = context.WithCancel(t.Context())
 	for _, provider := range providers.Names() {
@@ -203,10 +204,11 @@ func (s *shop) start() {
 		resource := localstack.Resource(name)
 		vars := s.template.Variables(resource)
 		maps.Copy(vars, s.vars)
-		e := lambdafn.Environ{Vars: vars, Out: s.account.Log(level), HTTP: s.providers(name), AWS: s.aws.Client().Transport}
+		out := io.MultiWriter(s.account.Log(level), s.group(resource, level))
+		e := lambdafn.Environ{Vars: vars, Out: out, HTTP: s.providers(name), AWS: s.aws.Client().Transport}
 		compose := func(io.Writer) (lambda.Handler, error) {
 			made, err := compose(s.ctx, name, e)
-			return measured{s, resource, made}, err
+			return measured{s, resource, out, made}, err
 		}
 		slots := 100
 		if n, limited := s.slots[name]; limited {
@@ -231,6 +233,19 @@ func (s *shop) start() {
 			}
 		}
 	})
+}
+
+// group is the log group of a function.
+func (s *shop) group(resource, level string) *logGroup {
+	s.Helper()
+	of := fmt.Sprint(s.template.At("Resources", resource, "Properties", "LoggingConfig", "LogGroup", "Ref"))
+	name, made := s.resolve(s.template.At("Resources", of, "Properties", "LogGroupName")), &logGroup{level: level}
+	short, is := strings.CutPrefix(name, "/hikyaku/"+s.stack.Name+"/")
+	if !is {
+		s.Fatalf("%s logs into %s", resource, name)
+	}
+	s.groups[short] = made
+	return made
 }
 
 // compose is a function as its binary composes it.
@@ -279,6 +294,7 @@ func says(r *http.Request, status int, body string, header ...string) *http.Resp
 type measured struct {
 	shop     *shop
 	resource string
+	out      io.Writer
 	lambda.Handler
 }
 
@@ -298,6 +314,9 @@ func (m measured) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 	began := time.Now()
 	answer, err := m.Handler.Invoke(ctx, event)
+	if err != nil { // as the Lambda library writes it, by the logger that lambdafn.Main gives it
+		_, _ = fmt.Fprintf(m.out, `{"timestamp":%q,"level":"ERROR","message":%q}`+"\n", time.Now().Format(time.RFC3339Nano), err.Error())
+	}
 	for _, dimensions := range sets {
 		m.shop.account.Put(began, "AWS/Lambda", "Invocations", 1, dimensions)
 		if err != nil {

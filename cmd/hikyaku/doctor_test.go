@@ -86,7 +86,10 @@ func (f *front) before(t *testing.T, server string) string {
 		}
 		if f.denied != nil && f.denied(r, string(body)) {
 			answer, media := `{"__type":"AccessDeniedException","message":"You are not authorized to perform this"}`, "application/x-amz-json-1.1"
-			if r.Header.Get("X-Amz-Target") == "" {
+			switch {
+			case r.Method == http.MethodGet: // of S3
+				answer, media = `<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>`, "application/xml"
+			case r.Header.Get("X-Amz-Target") == "":
 				answer, media = `<ErrorResponse><Error><Code>AccessDenied</Code><Message>You are not authorized to perform this</Message></Error></ErrorResponse>`, "text/xml"
 			}
 			w.Header().Set("Content-Type", media)

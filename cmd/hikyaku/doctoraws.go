@@ -149,7 +149,9 @@ func (g *gatherer) readMetric(ctx context.Context, q metricQuery) error {
 	return nil
 }
 
-// readExecutions reads how the newest execution of each state machine ended.
+// readExecutions reads the newest execution of each state machine that ended well, and
+// the newest that did not. They are asked for apart: one that only looks whether a
+// comparison is wanted ends well every ten minutes.
 func (g *gatherer) readExecutions(ctx context.Context) error {
 	client := sfn.NewFromConfig(g.stack.Config)
 	for _, name := range []string{"ReconcileLoop", "ExportLoop"} {
@@ -157,14 +159,16 @@ func (g *gatherer) readExecutions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		shown, err := client.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &machine, MaxResults: 20})
-		if err != nil {
-			return err
-		}
-		ended := slices.IndexFunc(shown.Executions, func(e sfntypes.ExecutionListItem) bool { return e.Status != sfntypes.ExecutionStatusRunning })
-		if ended >= 0 {
-			e := shown.Executions[ended]
-			g.o.Executions = append(g.o.Executions, doctor.Execution{Machine: name, Status: string(e.Status), ARN: aws.ToString(e.ExecutionArn), MachineARN: machine})
+		for _, status := range []sfntypes.ExecutionStatus{sfntypes.ExecutionStatusSucceeded, sfntypes.ExecutionStatusFailed, sfntypes.ExecutionStatusTimedOut, sfntypes.ExecutionStatusAborted} {
+			shown, err := client.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &machine, MaxResults: 1, StatusFilter: status})
+			if err != nil {
+				return err
+			}
+			for _, e := range shown.Executions {
+				g.o.Executions = append(g.o.Executions, doctor.Execution{
+					Machine: name, MachineARN: machine, Status: string(status), ARN: aws.ToString(e.ExecutionArn), Started: aws.ToTime(e.StartDate),
+				})
+			}
 		}
 	}
 	return nil
@@ -178,7 +182,7 @@ func (g *gatherer) readAlarms(ctx context.Context) error {
 	})
 	ours := map[string]bool{}
 	for _, id := range g.stack.Resources {
-		ours[id] = true
+		ours[id[strings.LastIndexByte(id, ':')+1:]] = true // of an ARN, what it ends in
 	}
 	add := func(name, description *string, state watchtypes.StateValue, enabled *bool, actions []string) {
 		if !ours[aws.ToString(name)] { // a stack whose name begins alike

@@ -100,12 +100,20 @@ func subscribed(id string, subscriptions ...awslocal.Subscription) illness {
 	}}
 }
 
-// failed is an illness of a state machine, which an execution that ends well ends.
-func failed(id, machine string) illness {
-	at := time.Now()
-	execution := awslocal.Execution{Name: "a", Status: "FAILED", Started: at.Add(-time.Hour), Ended: at}
-	return illness{id, func(p *patient) { p.stack.AWS.Told.SetExecutions(machine, execution) }, func(p *patient, _ doctor.Finding) {
-		p.stack.AWS.Told.SetExecutions(machine, awslocal.Execution{Name: "b", Status: "RUNNING", Started: at}, awslocal.Execution{Name: "c", Status: "SUCCEEDED", Started: at, Ended: at}, execution)
+// failed is an illness of a state machine, which what it was started for ends. An
+// execution that only looked whether it is wanted does not.
+func failed(id, machine string, cure func(p *patient)) illness {
+	execution := func(status string, ago time.Duration) awslocal.Execution {
+		at := time.Now().Add(-ago)
+		return awslocal.Execution{Name: strings.ToLower(status), Status: status, Started: at, Ended: at}
+	}
+	return illness{id, func(p *patient) {
+		p.stack.AWS.Told.SetExecutions(machine, execution("RUNNING", 0), execution("TIMED_OUT", 0), execution("SUCCEEDED", time.Hour))
+	}, func(p *patient, f doctor.Finding) {
+		if !strings.HasPrefix(f.Next, "aws stepfunctions start-execution --state-machine-arn arn:aws:states:") || !strings.HasSuffix(f.Next, "--region "+awslocal.Region) {
+			p.Errorf("next is %s", f.Next)
+		}
+		cure(p)
 	}}
 }
 
@@ -130,7 +138,9 @@ var around = []illness{
 		p.stack.AWS.Told.PutAlarm(awslocal.Alarm{Name: alarm, Description: "High: invented", Actions: []string{"arn:aws:sns:topic"}})
 	}},
 	subscribed("topic.nobody"), subscribed("topic.unconfirmed", awslocal.Subscription{Protocol: "email", Endpoint: "ops@shop.example", Pending: true}),
-	failed("reconcile.failed", "ReconcileLoop"), failed("export.failed", "ExportLoop"),
+	failed("reconcile.failed", "ReconcileLoop", func(p *patient) { p.must("reconcile") }), failed("export.failed", "ExportLoop", func(p *patient) {
+		p.stack.AWS.Told.SetExecutions("ExportLoop", awslocal.Execution{Name: "again", Status: "SUCCEEDED", Started: time.Now(), Ended: time.Now()})
+	}),
 	measured("queue.old", "AWS/SQS", "ApproximateAgeOfOldestMessage", 9000, map[string]string{"QueueName": localstack.Queue}),
 	measured("dead.ending", "AWS/SQS", "ApproximateAgeOfOldestMessage", 1e6, map[string]string{"QueueName": localstack.DeadLetter}),
 	measured("webhook.silent", "Hikyaku", "ReconcileDifferences", 5, map[string]string{"kind": "missing", "stack": localstack.Name}),

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"io"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"hikyaku/internal/awslocal"
 	"hikyaku/internal/doctor"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
@@ -112,23 +114,43 @@ func (p *patient) calls() (writing []string) {
 	return writing
 }
 
-// Each finding is caused, found alone, and ended by its own next command; none is found
-// where all is well, and nothing is written.
-func TestDoctor_FindsEachAloneAndSaysHowItEnds(t *testing.T) {
+// One stack serves all: nothing is found where all is well, and each test leaves it so.
+func TestDoctor(t *testing.T) {
 	p := newPatient(t)
 	p.wantWell()
+	for _, c := range []struct {
+		name string
+		test func(*patient)
+	}{
+		{"a call fails", (*patient).goesOnWhereACallFails},
+		{"a reader looks", (*patient).tellsAReaderWhatIsHidden},
+		{"each finding", (*patient).findsEachAlone},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(p.within(t)) })
+	}
+}
+
+// within is the patient in a subtest.
+func (p *patient) within(t *testing.T) *patient {
+	inner := *p
+	inner.T = t
+	return &inner
+}
+
+// Each finding is caused, found alone, and ended by its own next command; and nothing is
+// written.
+func (p *patient) findsEachAlone() {
 	cases := slices.Concat(redeployed, around, tokenIllnesses, mappings, relays, pauses, exports)
 	caused := map[string]bool{}
-	step := len(cases) / prove.Sample(len(cases), 8) // all of them take some 20 s
+	step := len(cases) / prove.Sample(len(cases), 5) // all of them take some 20 s
 	for i, c := range cases {
 		caused[c.id] = true
 		if i%step != 0 {
 			continue
 		}
-		t.Run(c.id, func(t *testing.T) {
-			p := *p
-			p.T = t
-			c.cause(&p)
+		p.Run(c.id, func(t *testing.T) {
+			p := p.within(t)
+			c.cause(p)
 			before := p.calls()
 			r, code := p.examine()
 			if after := p.calls(); !slices.Equal(before, after) {
@@ -148,7 +170,7 @@ func TestDoctor_FindsEachAloneAndSaysHowItEnds(t *testing.T) {
 				t.Errorf("exit code %d, want %d", code, want)
 			}
 			if c.cure != nil {
-				c.cure(&p, f)
+				c.cure(p, f)
 			} else {
 				p.follow(f)
 			}
@@ -163,8 +185,61 @@ func TestDoctor_FindsEachAloneAndSaysHowItEnds(t *testing.T) {
 	}
 	for _, k := range doctor.Kinds() {
 		if !caused[k.ID] {
-			t.Errorf("nothing causes %s", k.ID)
+			p.Errorf("nothing causes %s", k.ID)
 		}
+	}
+}
+
+// A call of AWS that fails hides nothing else: the rest is looked at, and what was not is
+// said.
+func (p *patient) goesOnWhereACallFails() {
+	defer p.stack.AWS.ClearFaults()
+	p.Setenv("AWS_MAX_ATTEMPTS", "1")
+	before := p.stack.AWS.Calls()
+	p.wantWell()
+	var asked []string
+	for call, n := range p.stack.AWS.Calls() {
+		if n > before[call] && !strings.HasPrefix(call, "cloudformation.") { // without these there is no stack to look at
+			asked = append(asked, call)
+		}
+	}
+	slices.Sort(asked)
+	step := len(asked) / prove.Sample(len(asked), 2)
+	for i, call := range asked {
+		if i%step != 0 {
+			continue
+		}
+		p.stack.AWS.ClearFaults()
+		p.stack.AWS.Inject(sandbox.Fault{Kind: sandbox.ServerFail, Route: call, Times: -1})
+		r, code := p.examine()
+		if code == 0 || len(r.Findings) == 0 || len(r.Checked) < 10 {
+			p.Errorf("%s fails: exit code %d, %d checked, %+v", call, code, len(r.Checked), r.Findings)
+		}
+		for _, f := range r.Findings {
+			if f.ID != "unread" {
+				p.Errorf("%s fails, and %s is found: %s", call, f.ID, f.Message)
+			}
+		}
+	}
+}
+
+// Who may only read, by policies/reader.json, is told what they may not see, and of
+// nothing that only seems to be missing.
+func (p *patient) tellsAReaderWhatIsHidden() {
+	defer p.allow(doctor.Finding{})
+	p.front.denied = func(r *http.Request, _ string) bool {
+		return r.Header.Get("X-Amz-Target") == "secretsmanager.GetSecretValue" || r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/"+awslocal.Bucket+"/"+localstack.Prefix)
+	}
+	r, _ := p.examine()
+	var ids []string
+	for _, f := range r.Findings {
+		ids = append(ids, f.ID+" "+f.Subject)
+	}
+	if want := []string{"secret.denied " + localstack.Name, "unread mapping", "unread pauses"}; !slices.Equal(ids, want) {
+		p.Errorf("found %q, want %q", ids, want)
+	}
+	if !slices.Contains(r.Checked, "alarm.critical") || slices.Contains(r.Checked, "reconcile.never") {
+		p.Errorf("checked are %q", r.Checked)
 	}
 }
 

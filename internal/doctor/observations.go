@@ -177,11 +177,15 @@ type Dataset struct {
 	Rejects, Unresolved, Owed int       // of the newest published run
 }
 
-// An Execution is the newest of a state machine that has ended.
+// Succeeded is the status of an execution that ended well.
+const Succeeded = "SUCCEEDED"
+
+// An Execution is the newest of a state machine that ended with its status.
 type Execution struct {
 	Machine string // its name in the template
-	Status  string // FAILED, TIMED_OUT, ABORTED or SUCCEEDED
+	Status  string // Succeeded, FAILED, TIMED_OUT or ABORTED
 	ARN     string
+	Started time.Time
 
 	MachineARN string
 }

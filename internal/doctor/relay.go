@@ -124,18 +124,25 @@ func lookAtExports(o *Observations, f *finder) {
 	}
 }
 
+// lookAtExecutions says of each state machine how the newest execution ended, unless
+// what it was for was done since.
 func lookAtExecutions(o *Observations, f *finder) {
+	newest := map[string]Execution{}
 	for _, e := range o.Executions {
-		if e.Status == "SUCCEEDED" {
-			continue
+		if e.Started.After(newest[e.Machine].Started) && (e.Machine != reconcileLoop || e.Status != Succeeded || !o.read(FromRelay)) {
+			newest[e.Machine] = e
 		}
-		again := `aws stepfunctions start-execution --state-machine-arn ` + e.MachineARN + ` --input `
-		switch e.Machine {
-		case reconcileLoop:
-			f.addNext("reconcile.failed", e.Machine, e.Status, again+`'{"event":{"action":"reconcile"}}' {aws}`)
-		case exportLoop:
-			f.addNext("export.failed", e.Machine, e.Status, again+`"$(aws stepfunctions describe-execution --execution-arn `+e.ARN+` --query input --output text {aws})" {aws}`)
-		}
+	}
+	again := func(e Execution, input string) string {
+		return "aws stepfunctions start-execution --state-machine-arn " + e.MachineARN + " --input " + input + " {aws}"
+	}
+	// That a comparison succeeded says little, as it may have had nothing to do: a list of
+	// members that is newer proves that one did.
+	if e := newest[reconcileLoop]; e.Status != "" && e.Status != Succeeded && o.Relay.List.Before(e.Started) {
+		f.addNext("reconcile.failed", e.Machine, e.Status, again(e, `'{"event":{"action":"reconcile"}}'`))
+	}
+	if e := newest[exportLoop]; e.Status != "" && e.Status != Succeeded {
+		f.addNext("export.failed", e.Machine, e.Status, again(e, `"$(aws stepfunctions describe-execution --execution-arn `+e.ARN+` --query input --output text {aws})"`))
 	}
 }
 

@@ -80,6 +80,7 @@ func importRules() []importRule {
 		onlyPackages("relay", "the relay takes its messages from the queue, and works by the plan", "plan", "tenant", "state", "mapping", "outcome", "queue"),
 		onlyPackages("reconcile", "the reconcile tells the relay by the queue alone", "plan", "tenant", "state", "mapping", "outcome", "queue"),
 		onlyPackages("admin", "what people do goes through the state and the queue", "plan", "tenant", "state", "mapping", "outcome", "queue"),
+		{[]string{"internal/doctor"}, slices.Concat(aws, fakes, clients, []string{"internal/lambdafn/...", "internal/secretstore/...", "internal/webhookrelay/..."}), "doctor judges what was read, and asks nobody"},
 		{[]string{"internal/pagination"}, slices.Concat([]string{"internal/..."}, clients, aws), "paging knows the vocabulary of errors and the list of an answer, and neither clients nor stores"},
 		{[]string{"pkg/jsonscan"}, slices.Concat([]string{"internal/...", "pkg/providers/..."}, aws), "splitting JSON knows nothing of what is in it"},
 		{[]string{"pkg/providers/..."}, append([]string{"internal/...", "cmd/..."}, aws...), "the providers are a library of their own"},

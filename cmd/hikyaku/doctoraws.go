@@ -81,8 +81,9 @@ func (g *gatherer) readQueues(ctx context.Context) error {
 }
 
 const (
-	lately   = 15 * time.Minute   // for the ages of messages
-	sevenDay = 7 * 24 * time.Hour // for what comes each day
+	lately    = 15 * time.Minute   // for the ages of messages
+	twoDays   = 2 * 24 * time.Hour // for what the newest comparisons met
+	sevenDays = 7 * 24 * time.Hour // for what comes each day
 )
 
 // readMetrics reads what the alarms on queues and webhooks look at.
@@ -105,9 +106,10 @@ func (g *gatherer) readMetrics(ctx context.Context) error {
 	for _, q := range []metricQuery{
 		{"AWS/SQS", age, map[string]string{"QueueName": users}, watchtypes.StatisticMaximum, lately, &waits},
 		{"AWS/SQS", age, map[string]string{"QueueName": dead}, watchtypes.StatisticMaximum, lately, &lies},
-		{"Hikyaku", "WebhookAccepted", map[string]string{"object": "user", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDay, &m.Arrived},
-		{"Hikyaku", "ReconcileDifferences", map[string]string{"kind": "differing", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDay, &m.Differed},
-		{"Hikyaku", "ReconcileDifferences", map[string]string{"kind": "missing", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDay, &m.Differed},
+		{"Hikyaku", "WebhookAccepted", map[string]string{"object": "user", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDays, &m.Arrived},
+		{"Hikyaku", "ReconcileDifferences", map[string]string{"kind": "differing", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDays, &m.Differed},
+		{"Hikyaku", "ReconcileDrift", map[string]string{"stack": g.stack.Name}, watchtypes.StatisticSum, twoDays, &m.Drift},
+		{"Hikyaku", "ReconcileDifferences", map[string]string{"kind": "missing", "stack": g.stack.Name}, watchtypes.StatisticSum, sevenDays, &m.Differed},
 	} {
 		if err := g.readMetric(ctx, q); err != nil {
 			return err

@@ -143,6 +143,7 @@ var around = []illness{
 	}),
 	measured("queue.old", "AWS/SQS", "ApproximateAgeOfOldestMessage", 9000, map[string]string{"QueueName": localstack.Queue}),
 	measured("dead.ending", "AWS/SQS", "ApproximateAgeOfOldestMessage", 1e6, map[string]string{"QueueName": localstack.DeadLetter}),
+	measured("reconcile.drift", "Hikyaku", "ReconcileDrift", 2, map[string]string{"stack": localstack.Name}),
 	measured("webhook.silent", "Hikyaku", "ReconcileDifferences", 5, map[string]string{"kind": "missing", "stack": localstack.Name}),
 }
 

@@ -72,6 +72,7 @@ var kinds = []Kind{
 	{"reconcile.never", High, FromRelay, "Both lists were never compared, so that no member is made.", "hikyaku reconcile {hikyaku}"},
 	{"reconcile.old", Warning, FromRelay, "Both lists were last compared at {detail}, more than two days ago.", "hikyaku reconcile {hikyaku}"},
 	{"reconcile.wanted", Warning, FromRelay, "A comparison of both lists has been wanted since {detail}, and none has answered.", "hikyaku reconcile {hikyaku}"},
+	{"reconcile.drift", Warning, FromMetrics, "The comparisons of the last two days found {detail} that a list leaves somebody out, so that nobody counts as missing or gone.", "hikyaku reconcile {hikyaku}"},
 	{"reconcile.failed", High, FromExecutions, "The last comparison of both lists ended as {detail}.", ""},
 
 	// Exports.

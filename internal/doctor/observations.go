@@ -154,6 +154,7 @@ type Metrics struct {
 	QueueAge, DeadAge time.Duration // of the oldest message, at most in the last 15 minutes
 	Arrived           float64       // webhooks of users in the last seven days
 	Differed          float64       // users that differed, in the comparisons of that time
+	Drift             float64       // signs that a list was incomplete, in those of two days
 }
 
 // Relay is the state of both sides.

@@ -57,6 +57,9 @@ func lookAtMetrics(o *Observations, f *finder) {
 	if m.DeadAge > oldLetter {
 		f.add("dead.ending", "", strconv.Itoa(int(m.DeadAge.Hours()/24))+" days")
 	}
+	if m.Drift > 0 {
+		f.add("reconcile.drift", "", count(int(m.Drift), "sign", "signs"))
+	}
 	if m.Arrived == 0 && m.Differed > 0 {
 		f.add("webhook.silent", "", count(int(m.Differed), "user", "users"))
 	}

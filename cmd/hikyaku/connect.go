@@ -45,7 +45,8 @@ func newConnect() *cobra.Command {
 			"users of the machine could read them.\n\n" +
 			"Every doubtful value is named, all of them at once, and nothing is stored then; on a terminal only these\n" +
 			"are asked again. Of a connection that exists, Enter keeps each value, what is not asked for stays, its\n" +
-			"quirks among it (--reset-quirks drops them), and what changes is said before it is stored.\n\n" +
+			"quirks among it (--reset-quirks drops them), and what changes is said before it is stored. Nothing is\n" +
+			"stored where two stacks of the account and region have the same prefix.\n\n" +
 			"--remote is for a provider that lets in the stack's address alone: the connection is stored as a candidate,\n" +
 			"and the stack's function tries it from there. Only if the provider accepts it, it becomes the connection.\n\n" +
 			"'hikyaku connect webhook' makes the secret that ends the relay's address, of 43 random characters, and\n" +

@@ -59,10 +59,10 @@ type seenSecret struct {
 }
 
 // secret reads a secret, and says how it is not there. An outage is an error.
-func (g *gatherer) secret(ctx context.Context, name, stage string) (seenSecret, error) {
+func (g *gatherer) secret(ctx context.Context, name string) (seenSecret, error) {
 	s := seenSecret{Secret: doctor.Secret{Name: name}}
 	var err error
-	s.value, err = g.stored.base.Secrets.Get(ctx, name, stage)
+	s.value, err = g.stored.base.Secrets.Get(ctx, name, secretstore.Current)
 	switch {
 	case err == nil:
 	case errors.Is(err, secretstore.ErrNotFound):
@@ -111,7 +111,7 @@ func (g *gatherer) readHashKey(ctx context.Context) error {
 	if g.environs[localstack.Export].Vars["HIKYAKU_EXPORT_HASH"] == "" {
 		return nil
 	}
-	key, err := g.secret(ctx, g.o.Place.Prefix+"/export/hmac", secretstore.Current)
+	key, err := g.secret(ctx, g.o.Place.Prefix+"/export/hmac")
 	g.o.HashKeyMissing = key.State == doctor.Missing
 	g.o.Secrets = append(g.o.Secrets, key.Secret)
 	return err
@@ -120,7 +120,7 @@ func (g *gatherer) readHashKey(ctx context.Context) error {
 // readProvider reads a provider's connection and token, and what the last run left.
 func (g *gatherer) readProvider(ctx context.Context, provider string) (p providersSecrets, err error) {
 	name := func(part string) string { return secretstore.Name(g.o.Place.Prefix, provider, part) }
-	connection, err := g.secret(ctx, name(secretstore.ConnectionPart), secretstore.Current)
+	connection, err := g.secret(ctx, name(secretstore.ConnectionPart))
 	if err != nil || connection.State != "" {
 		p.secrets = append(p.secrets, connection.Secret)
 		return p, err
@@ -134,7 +134,7 @@ func (g *gatherer) readProvider(ctx context.Context, provider string) (p provide
 		}
 	}
 	c.Kind, p.credential = p.connection.Kind, c
-	token, err := g.secret(ctx, name(secretstore.TokenPart), secretstore.Current)
+	token, err := g.secret(ctx, name(secretstore.TokenPart))
 	if err != nil {
 		return p, err
 	}
@@ -150,7 +150,7 @@ func (g *gatherer) readProvider(ctx context.Context, provider string) (p provide
 	}
 	p.secrets = append(p.secrets, token.Secret)
 	if c.Kind == providers.OneTimePair {
-		grant, err := g.secret(ctx, name(secretstore.RefreshPart), secretstore.Current)
+		grant, err := g.secret(ctx, name(secretstore.RefreshPart))
 		if err != nil {
 			return p, err
 		}

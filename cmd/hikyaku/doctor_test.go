@@ -175,6 +175,9 @@ func (p *patient) examine() (r doctorReport, code int) {
 		code, err = found.code(), nil
 	}
 	p.ok(err)
+	if found := leak(out, secretDocuments(p.stack)); found != "" {
+		p.Errorf("the output holds the secret %s...: %s", found[:4], out)
+	}
 	p.ok(json.Unmarshal([]byte(out), &r))
 	return r, code
 }

@@ -224,9 +224,10 @@ func (g *gatherer) readTopic(ctx context.Context) error {
 			return err
 		}
 		for _, s := range page.Subscriptions {
-			if strings.HasPrefix(aws.ToString(s.SubscriptionArn), "arn:") {
+			switch id := aws.ToString(s.SubscriptionArn); {
+			case strings.HasPrefix(id, "arn:"):
 				g.o.Topic.Confirmed++
-			} else {
+			case id == "PendingConfirmation":
 				g.o.Topic.Pending++
 			}
 		}

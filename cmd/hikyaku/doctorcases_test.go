@@ -217,7 +217,7 @@ var tokenIllnesses = []illness{
 	}),
 	life("token.ending", providers.SuperSaaS, func(t *providers.Token) { t.ExpiresAt = time.Now().Add(100 * time.Hour) }),
 	life("token.no-end", providers.Yappli, func(t *providers.Token) { t.ExpiresAt = time.Time{} }),
-	life("token.refused", providers.Yappli, func(t *providers.Token) { t.Credential = providers.NewSecret("invented") }),
+	life("token.refused", providers.Yappli, func(t *providers.Token) { t.Credential = providers.NewSecret("no-token-0001") }),
 	{"token.unclear", func(p *patient) { p.stack.SuperSaaS().Inject(sandbox.Fault{Kind: sandbox.ServerFail, Times: -1}) }, func(p *patient, f doctor.Finding) {
 		p.stack.SuperSaaS().SetFaults(sandbox.Faults{})
 		p.follow(f)
@@ -271,7 +271,7 @@ var mappings = []illness{
 	{"mapping.unknown-field", func(p *patient) { p.publish("column01: phone\n") }, nil}, // which this account does not show
 
 	{"webhook.no-secret", func(p *patient) { p.drop(webhooksecret.Name(localstack.Prefix)) }, nil},
-	{"webhook.weak-secret", func(p *patient) { p.store(webhooksecret.Name(localstack.Prefix), []byte(`{"current":"short"}`)) }, nil},
+	{"webhook.weak-secret", func(p *patient) { p.store(webhooksecret.Name(localstack.Prefix), []byte(`{"current":"feeble-0001"}`)) }, nil},
 	{"webhook.old-secret", func(p *patient) { p.must("connect", "webhook") }, nil},
 	{"webhook.missing", func(p *patient) { p.must("hooks", "remove") }, nil},
 	{"webhook.wrong-secret", func(p *patient) {

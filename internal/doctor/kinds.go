@@ -5,7 +5,7 @@ var kinds = []Kind{
 	{"unread", Warning, "", "{subject} could not be read: {detail}", "aws sts get-caller-identity {aws}"},
 
 	// The stack and its settings.
-	{"stack.unfinished", High, FromStack, "CloudFormation has not brought the stack to an end: its status is {detail}.", "aws cloudformation describe-stack-events --stack-name {stack} {aws}"},
+	{"stack.unfinished", High, FromStack, "CloudFormation has not brought the last deployment to an end: the stack's status is {detail}.", "aws cloudformation describe-stack-events --stack-name {stack} {aws}"},
 	{"stack.shared-prefix", Critical, FromStack, "The stack {subject} has the same prefix in this account and region: both write the same secrets. Give one of them another Prefix.", "sam deploy --config-file samconfig.{subject}.toml"},
 	{"stack.behind", Warning, FromStack, "The stack is older than this command: {detail}. Upgrade it.", deploy},
 	{"command.behind", Warning, FromStack, "This command is older than the stack: {detail}. Take a newer one.", "hikyaku version"},

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -52,10 +53,10 @@ const (
 func lookAtMetrics(o *Observations, f *finder) {
 	m := o.Metrics
 	if m.QueueAge > oldMessage {
-		f.add("queue.old", "", m.QueueAge.Round(time.Minute).String())
+		f.add("queue.old", "", fmt.Sprintf("%dh%02dm", int(m.QueueAge.Hours()), int(m.QueueAge.Minutes())%60))
 	}
 	if m.DeadAge > oldLetter {
-		f.add("dead.ending", "", strconv.Itoa(int(m.DeadAge.Hours()/24))+" days")
+		f.add("dead.ending", "", count(int(m.DeadAge.Hours()/24), "day", "days"))
 	}
 	if m.Drift > 0 {
 		f.add("reconcile.drift", "", count(int(m.Drift), "sign", "signs"))

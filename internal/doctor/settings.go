@@ -14,7 +14,8 @@ import (
 const closeEnough = time.Minute
 
 func lookAtStack(o *Observations, f *finder) {
-	if s := o.Status; strings.Contains(s, "FAILED") || strings.Contains(s, "ROLLBACK") && s != "UPDATE_ROLLBACK_COMPLETE" || !strings.HasSuffix(s, "_COMPLETE") {
+	// An update that was rolled back to its end left the stack as it was before.
+	if s := o.Status; strings.Contains(s, "FAILED") || strings.Contains(s, "ROLLBACK") && s != "UPDATE_ROLLBACK_COMPLETE" {
 		f.add("stack.unfinished", "", s)
 	}
 	for _, other := range o.SamePrefix {

@@ -121,6 +121,29 @@ func TestRunbook_Alarms(t *testing.T) {
 	}
 }
 
+// No page speaks of an alarm that the template has not.
+func TestPages_NameAlarmsThatExist(t *testing.T) {
+	t.Parallel()
+	s, named := prove.ReadTemplate(t, root), 0
+	alarms := slices.Concat(s.Resources("AWS::CloudWatch::Alarm"), s.Resources("AWS::CloudWatch::CompositeAlarm"))
+	walk(t, func(name string) {
+		if path.Ext(name) != ".md" || path.Dir(name) == "docs/decisions" || name == "CHANGELOG.md" { // which speak of what was
+			return
+		}
+		for _, alarm := range alarmName.FindAllStringSubmatch(string(readFile(t, name)), -1) {
+			named++
+			if !slices.Contains(alarms, alarm[1]) {
+				t.Errorf("%s: the template has no %s", name, alarm[1])
+			}
+		}
+	})
+	if named < 50 {
+		t.Errorf("%d names of alarms were found", named)
+	}
+}
+
+var alarmName = regexp.MustCompile("`(\\w+Alarm)`")
+
 // The runbook has an entry for each outcome of the code and no other, and the sentence
 // of each outcome of a user word for word.
 func TestRunbook_Outcomes(t *testing.T) {

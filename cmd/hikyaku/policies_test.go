@@ -50,8 +50,11 @@ var free = map[string]bool{"sts:GetCallerIdentity": true}
 
 // rarely are the actions that no script needs.
 var rarely = map[string]string{
-	"iam:PassRole":    "which EventBridge Scheduler asks of who changes a schedule, for the role that it names",
-	"s3:DeleteObject": "with which a reconcile clears the tables of one that was interrupted",
+	"iam:PassRole":             "which EventBridge Scheduler asks of who changes a schedule, for the role that it names",
+	"s3:DeleteObject":          "with which a reconcile clears the tables of one that was interrupted",
+	"states:StartExecution":    "by which docs/deploy.md starts a reconcile or an export",
+	"states:DescribeExecution": "by which it waits for the end",
+	"logs:FilterLogEvents":     "by which it reads the functions' lines",
 }
 
 // wantOperators compares what was asked for with what policies/operator.json allows:

@@ -59,9 +59,7 @@ def refused_to(emulator, allowed, service, call):
         call(emulator.client(service, key["AccessKeyId"], key["SecretAccessKey"]))
         return False
     except ClientError as e:
-        if e.response["Error"]["Code"] not in ("AccessDenied", "AccessDeniedException"):
-            raise
-        return True
+        return e.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException")
     finally:
         for key in iam.list_access_keys(UserName="probe")["AccessKeyMetadata"]:
             iam.delete_access_key(UserName="probe", AccessKeyId=key["AccessKeyId"])
@@ -206,6 +204,18 @@ def write_once_needed(emulator):
         s3.delete_bucket(Bucket="probe-write-once")
 
 
+def mapping_action(statement):
+    if "lambda:GetEventSourceMapping" in statement["Action"]:
+        statement["Action"].append("lambda:ListEventSourceMappings")
+        statement.pop("Condition", None)
+        statement["Resource"] = ["*"]
+
+
+def mapping_action_needed(emulator):
+    return refused_to(emulator, {"Effect": "Allow", "Action": "lambda:GetEventSourceMapping", "Resource": "*"}, "lambda",
+                      lambda c: c.get_event_source_mapping(UUID="11111111-2222-3333-4444-555555555555"))
+
+
 BATCHES = {"sqs:SendMessage": "sqs:SendMessageBatch", "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
            "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch"}
 
@@ -252,12 +262,22 @@ TEMPLATE = [
     ("s3:if-none-match", "that condition key is never set there, so the bucket's policy would refuse every part", write_once, write_once_needed),
 ]
 
+# Name, why, how a policy of policies/ changes, whether that is still needed.
+POLICIES = [
+    ("GetEventSourceMapping", "that call is authorized there as ListEventSourceMappings, and its condition key is never set", mapping_action, mapping_action_needed),
+]
+
 # Name, why, which command of docs/deploy.md may fail for it, with which words, and
 # whether that is still so.
 TOLERATED = [
     ("a created secret's version", "CreateSecret ignores the ClientRequestToken there, which is the first version's id: what is written is found by the next run",
      r"hikyaku authorize assisttencho", r"reading the refresh secret; the next run tries again", secret_version_needed),
 ]
+
+# What doctor finds there for good, and why.
+FINDINGS = {}
+
+ALL = TEMPLATE + POLICIES + TOLERATED
 
 
 def change(template):
@@ -271,6 +291,7 @@ def change_policy(policy):
     """Changes a policy of policies/ for ministack."""
     for statement in policy["Statement"]:
         batch_statement(statement)
+        mapping_action(statement)
         if statement["Action"] == ["events:PutEvents"]:
             statement.pop("Condition", None)
     return policy

@@ -169,6 +169,61 @@ class Job:
                 raise SystemExit(f"ministack: {dataset}: {len(records)} records exported, {len(held)} held, and they differ")
             print(f"ministack: {dataset}: {len(held)} records, each the same")
 
+    # --------------------------------------------------------------- quiet days
+
+    def operate(self):
+        """Operates the stack for a while, by its name alone, and takes it down."""
+        self.clean()
+        self.block("hikyaku pause all --for 1h --reason 'a trial' --yes\nhikyaku pause")
+        states = self.states()
+        if set(states.values()) != {"DISABLED"}:
+            raise SystemExit(f"ministack: paused, and yet {states}")
+        self.edit("supersaas", lambda u: u["id"] == self.tested, full_name="検証 太郎")
+        self.webhook(self.tested)
+        time.sleep(5)
+        if self.member(self.tested)["column01"] == "検証 太郎":
+            raise SystemExit("ministack: the relay wrote while it was paused")
+        self.block("hikyaku resume all --yes")
+        if set(self.states().values()) != {"ENABLED"}:
+            raise SystemExit(f"ministack: resumed, and yet {self.states()}")
+        wait("the change that waited", lambda: self.member(self.tested)["column01"] == "検証 太郎", 60, 1)
+        path = self.shell.folder / "mapping.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace("column01: full_name", "column01: upper(full_name)"), encoding="utf-8")
+        self.block("hikyaku mapping put mapping.yaml --why 'a trial' --yes\nhikyaku mapping undo --yes\nhikyaku mapping log")
+        self.block("sed -i.before 's/RelayMode=write/RelayMode=write LogLevel=INFO/' samconfig.hikyaku.toml\n"
+                   "AWS_PROFILE=hikyaku-deployer sam deploy --config-file samconfig.hikyaku.toml")
+        ids = self.emulator.resources(STACK)
+        for function in ("TokenRefreshFunction", "WebhookRelayRelayFunction", "ExportFunction"):
+            shown = self.emulator.client("lambda").get_function_configuration(FunctionName=ids[function])
+            if shown["Environment"]["Variables"]["HIKYAKU_LOG_LEVEL"] != "INFO":
+                raise SystemExit(f"ministack: {function} did not get the new setting")
+        self.clean()
+        if denied := self.emulator.denied():  # the log groups go with the stack
+            raise SystemExit("ministack: denied:\n" + "\n".join(denied[:20]))
+        self.block("hikyaku hooks remove\nAWS_PROFILE=hikyaku-deployer sam delete --stack-name hikyaku --no-prompts --region ap-northeast-1")
+        if self.emulator.status(STACK) not in ("", "DELETE_COMPLETE"):
+            raise SystemExit(f"ministack: the stack is {self.emulator.status(STACK)}")
+        print("ministack: doctor, pause, resume, mapping put and undo, a new setting, and the end of the stack")
+
+    def clean(self):
+        """Nothing but what an emulator without mail and without composite alarms lets be found."""
+        code, self.screen = self.shell.run("hikyaku doctor --json")
+        report = json.loads(next(line for line in self.screen.splitlines() if line.startswith("{")))
+        found = [f for f in report["findings"] if f["severity"].lower() != "note" and f["id"] not in changes.FINDINGS]
+        if found:
+            raise SystemExit(f"ministack: doctor finds {json.dumps(found, indent=1, ensure_ascii=False)}")
+
+    def states(self):
+        """Whether each schedule and the queue's event source are on."""
+        ids, scheduler = self.emulator.resources(STACK), self.emulator.client("scheduler")
+        found = {n: scheduler.get_schedule(Name=i.split("|")[-1])["State"] for n, i in ids.items()
+                 if n in ("TokenRefreshTick", "ReconcileLoopNightly", "ReconcileLoopWanted", "ExportLoopNightly")}
+        source = self.emulator.client("lambda").get_event_source_mapping(UUID=ids["WebhookRelayRelayFunctionUsers"])["State"]
+        return found | {"queue": source.upper()}
+
+    def member(self, user):
+        return next(m for m in self.members() if m["unique_id"] == f"ss-{user}")
+
 
 class Stay(urllib.request.HTTPRedirectHandler):
     """A browser that shows where it is sent, and does not go there."""
@@ -217,7 +272,7 @@ def mapping(job):
     """Takes the comments away from two lines of the file that 'mapping init' wrote."""
     path = job.shell.folder / "mapping.yaml"
     text = path.read_text(encoding="utf-8")
-    path.write_text(text + "\nlogin_id: email\ncolumn01: full_name\ncolumn02: e164(default(mobile, phone))\n", encoding="utf-8")
+    path.write_text(text + "\nlogin_id: email\ncolumn01: full_name\ncolumn02: country\n", encoding="utf-8")
 
 
 def look(job):

@@ -43,13 +43,14 @@ def follow(emulator):
             shop.block(text)
         log("%4.1f s  %s: %s", time.monotonic() - started, kind, text.strip().splitlines()[0][:90])
     shop.compare()
+    shop.operate()
     if denied := emulator.denied():
         raise SystemExit("ministack: denied:\n" + "\n".join(denied[:20]))
-    for name, why, *_, needed in changes.TEMPLATE + changes.TOLERATED:
+    for name, why, *_, needed in changes.ALL:
         if not needed(emulator):
             raise SystemExit(f"ministack: changes.py: {name} is no longer needed ({why}): remove it")
     log("ministack: %d commands of docs/deploy.md, %d steps by hand, 0 calls denied, %d changes for ministack, each still needed",
-        shop.ran, len(hands), len(changes.TEMPLATE + changes.TOLERATED))
+        shop.ran, len(hands), len(changes.ALL))
 
 
 if __name__ == "__main__":

@@ -104,13 +104,15 @@ const oldExport = 36 * time.Hour
 
 func lookAtExports(o *Observations, f *finder) {
 	for _, d := range o.Datasets {
+		if d.Unfinished != "" {
+			f.add("export.unfinished", d.Name, d.Unfinished)
+		}
 		switch {
 		case d.Doubt != "":
 			f.add("export.doubt", d.Name, d.Doubt)
-		case d.Unfinished != "":
-			f.add("export.unfinished", d.Name, d.Unfinished)
-		case d.Covered.IsZero():
+		case d.Covered.IsZero() && d.Unfinished == "":
 			f.add("export.never", d.Name, "")
+		case d.Covered.IsZero(): // the first run is the one that has not ended
 		case o.Now.Sub(d.Covered) > oldExport:
 			f.add("export.old", d.Name, stamp(d.Covered))
 		case d.Gone:
@@ -185,7 +187,7 @@ func lookAtPauses(o *Observations, f *finder) {
 		switch {
 		case p == nil || len(o.triggers(part, true)) > 0: // lookAtTriggers says it
 		case p.Overdue(o.Now):
-			f.add("pause.overdue", part, "its pause was to end at "+stamp(p.Until)+".")
+			f.add("pause.overdue", part, "its pause began at "+stamp(p.Since)+" and was to end at "+stamp(p.Until)+"; none may last longer than 12 days.")
 		default:
 			f.add("pause.lasts", part, "until "+stamp(p.Until)+" by "+p.By+": "+p.Reason)
 		}

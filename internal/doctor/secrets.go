@@ -50,24 +50,26 @@ func lookAtCredentials(o *Observations, f *finder) {
 		if len(c.Spent) > 0 {
 			f.add("token.budget-spent", c.Provider, strings.Join(c.Spent, ", "))
 		}
-		if !lookAtOutcome(c, f) {
+		if !lookAtOutcome(c, o.Now, f) {
 			lookAtLife(c, o.Now, f)
 		}
 	}
 }
 
 // lookAtOutcome reports whether the last run says already what is wrong.
-func lookAtOutcome(c Credential, f *finder) bool {
+func lookAtOutcome(c Credential, now time.Time, f *finder) bool {
 	reason := cmp.Or(c.Reason, string(c.Outcome))
 	switch {
 	case c.Outcome == protocol.InDoubt:
 		f.add("token.in-doubt", c.Provider, reason)
 	case c.Outcome == protocol.Unconfigured:
 		f.addNext("token.unconfigured", c.Provider, reason, byPerson(c))
+		lookAtEnd(c, now, f) // which is graver
 	case c.Outcome.Status() == protocol.Human:
 		f.addNext("token.needs-human", c.Provider, reason, byPerson(c))
 	case c.Outcome.Status() == protocol.Fault || c.Outcome == protocol.Cooling:
 		f.add("token.failing", c.Provider, reason)
+		lookAtEnd(c, now, f)
 	default:
 		return false
 	}
@@ -78,6 +80,15 @@ func lookAtOutcome(c Credential, f *finder) bool {
 // next waits for a minute.
 func (c Credential) grace() time.Duration { return min(10*time.Minute, c.Expires.Sub(c.ObtainedAt)/10) }
 
+// lookAtEnd reports whether the token that is served has ended.
+func lookAtEnd(c Credential, now time.Time, f *finder) bool {
+	ended := c.Served && !c.Expires.IsZero() && !now.Before(c.Expires)
+	if ended {
+		f.addNext("token.expired", c.Provider, stamp(c.Expires), renew(c))
+	}
+	return ended
+}
+
 func lookAtLife(c Credential, now time.Time, f *finder) {
 	human := c.Kind == providers.Static || c.Kind == providers.OneTimeCode
 	switch {
@@ -85,8 +96,7 @@ func lookAtLife(c Credential, now time.Time, f *finder) {
 		if len(c.Faults) == 0 && (c.Unserved == "" || c.Unserved == Missing) {
 			f.add("token.missing", c.Provider, "")
 		}
-	case !c.Expires.IsZero() && !now.Before(c.Expires):
-		f.addNext("token.expired", c.Provider, stamp(c.Expires), renew(c))
+	case lookAtEnd(c, now, f):
 	case human && !c.Expires.IsZero() && c.Expires.Sub(now) <= warnAhead:
 		f.addNext("token.ending", c.Provider, stamp(c.Expires), byPerson(c))
 	case human:
@@ -126,7 +136,7 @@ func byPerson(c Credential) string {
 
 // renew is the command that replaces a token.
 func renew(c Credential) string {
-	if c.Kind == providers.Static || c.Kind == providers.OneTimeCode {
+	if c.Kind == providers.Static || c.Kind == providers.OneTimeCode || c.Outcome == protocol.Unconfigured {
 		return byPerson(c)
 	}
 	return "hikyaku tokens refresh {subject} --force {hikyaku}"

@@ -45,8 +45,11 @@ type Pause struct {
 	Off []string `json:"off,omitempty"`
 }
 
-// Overdue reports whether the pause should have ended.
-func (p Pause) Overdue(now time.Time) bool { return now.After(p.Until) }
+// Overdue reports whether the pause should have ended. One that somebody wrote down by
+// hand may last no longer than any other.
+func (p Pause) Overdue(now time.Time) bool {
+	return now.After(p.Until) || now.Sub(p.Since) > Longest
+}
 
 // State is what is paused; nil is what is not.
 type State struct {

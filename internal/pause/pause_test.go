@@ -103,6 +103,17 @@ func TestPause_IsNeverLongerThanTheQueueRemembers(t *testing.T) {
 	}
 }
 
+// A pause that somebody wrote down by hand is overdue when any other would be.
+func TestPause_IsOverdueAfterTheLongest(t *testing.T) {
+	t.Parallel()
+	p := a(365 * 24 * time.Hour)
+	for at, want := range map[time.Duration]bool{time.Hour: false, pause.Longest: false, pause.Longest + time.Second: true} {
+		if got := p.Overdue(since.Add(at)); got != want {
+			t.Errorf("after %s: %v", at, got)
+		}
+	}
+}
+
 func TestPause_NeedsAReason(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []string{"", " \t", strings.Repeat("店", 201)} {

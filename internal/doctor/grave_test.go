@@ -1,0 +1,63 @@
+package doctor_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"hikyaku/internal/doctor"
+	"hikyaku/internal/tokenrefresh/protocol"
+	"hikyaku/pkg/providers"
+)
+
+var now = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+
+// found are the findings of what was read of one source, by their ids.
+func found(source doctor.Source, o doctor.Observations) map[string]doctor.Finding {
+	o.Now, o.Skipped = now, map[doctor.Source]bool{}
+	o.Place = doctor.Place{Stack: "shop", Hikyaku: "--stack shop", AWS: "--region r"}
+	for _, k := range doctor.Kinds() {
+		o.Skipped[k.Source] = k.Source != source
+	}
+	all := map[string]doctor.Finding{}
+	for _, f := range doctor.Examine(o) {
+		all[f.ID] = f
+	}
+	return all
+}
+
+func ids(all map[string]doctor.Finding) (names []string) {
+	for id := range all {
+		names = append(names, id)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// What is less grave hides nothing that is graver: the exit code follows the gravest.
+func TestExamine_HidesNothingGraver(t *testing.T) {
+	t.Parallel()
+	ended := doctor.Credential{Provider: "yappli", Kind: providers.ClientCredentials, Served: true, ObtainedAt: now.Add(-time.Hour), Expires: now.Add(-time.Minute)}
+	for outcome, want := range map[protocol.Outcome][]string{
+		"": {"token.expired"}, protocol.Failed: {"token.expired", "token.failing"}, protocol.Cooling: {"token.expired", "token.failing"},
+		protocol.Unconfigured: {"token.expired", "token.unconfigured"}, protocol.Refused: {"token.needs-human"},
+	} {
+		c := ended
+		c.Outcome = outcome
+		all := found(doctor.FromSecrets, doctor.Observations{Credentials: []doctor.Credential{c}})
+		if !slices.Equal(ids(all), want) {
+			t.Errorf("%q: %v, want %v", outcome, ids(all), want)
+		}
+		if next := all["token.expired"].Next; outcome == protocol.Unconfigured && next != "hikyaku connect yappli --stack shop" {
+			t.Errorf("what only a person can renew: %s", next)
+		}
+	}
+	for want, d := range map[string]doctor.Dataset{
+		"export.old":   {Name: "yappli/users", Unfinished: "run", Covered: now.Add(-40 * time.Hour)},
+		"export.doubt": {Name: "yappli/users", Unfinished: "run", Doubt: "s3://b/k", Covered: now},
+	} {
+		if got := ids(found(doctor.FromExports, doctor.Observations{Datasets: []doctor.Dataset{d}})); !slices.Equal(got, []string{want, "export.unfinished"}) {
+			t.Errorf("%s beside a run that died: %v", want, got)
+		}
+	}
+}

@@ -121,10 +121,10 @@ func (r doctorReport) write(out io.Writer) error {
 		if counts[f.Severity]++; counts[f.Severity] == 1 {
 			fmt.Fprintf(&b, "%s\n", f.Severity)
 		}
-		for _, line := range folded(f.ID+": "+visible(f.Message), textColumns-2, "") {
+		for _, line := range folded(strings.Fields(f.ID+": "+visible(f.Message)), textColumns-2, "") {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
-		for i, line := range folded("next: "+visible(f.Next), textColumns-2, ` \`) {
+		for i, line := range folded(shellWords("next: "+visible(f.Next)), textColumns-2, ` \`) {
 			fmt.Fprintf(&b, "  %s%s\n", map[bool]string{true: "  "}[i > 0], line)
 		}
 		b.WriteString("\n")
@@ -144,12 +144,31 @@ func (r doctorReport) write(out io.Writer) error {
 	return err
 }
 
-// folded breaks a text at blanks into lines of so many columns, of which each but the
-// last ends in more. A word that is longer has a line of its own.
-func folded(text string, columns int, more string) []string {
+// shellWords are those of a shell's command: a blank in single quotes parts none.
+func shellWords(command string) (all []string) {
+	quoted, escaped, begin := false, false, 0
+	for i, r := range command {
+		switch {
+		case escaped:
+			escaped = false
+		case r == '\'':
+			quoted = !quoted
+		case quoted:
+		case r == '\\':
+			escaped = true
+		case r == ' ':
+			all, begin = append(all, command[begin:i]), i+1
+		}
+	}
+	return append(all, command[begin:])
+}
+
+// folded puts words into lines of so many columns, of which each but the last ends in
+// more. A word that is longer has a line of its own.
+func folded(words []string, columns int, more string) []string {
 	var lines []string
 	line := ""
-	for word := range strings.FieldsSeq(text) {
+	for _, word := range words {
 		switch room := columns - utf8.RuneCountInString(line+more) - 1; {
 		case line == "":
 			line = word

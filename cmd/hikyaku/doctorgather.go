@@ -41,14 +41,17 @@ type gatherer struct {
 
 func newGatherer(opened clibase.Opened, place clibase.Place) *gatherer {
 	s := opened.Stack
-	at := doctor.Place{Stack: s.Name, Prefix: s.Parameters["Prefix"], Hikyaku: "--stack " + s.Name, AWS: "--region " + s.Region}
+	at := doctor.Place{Stack: s.Name, Prefix: s.Parameters["Prefix"], Hikyaku: "--stack " + doctor.Word(s.Name), AWS: "--region " + doctor.Word(s.Region)}
 	if place.Region != "" {
-		at.Hikyaku += " --region " + place.Region
+		at.Account = " --region " + doctor.Word(place.Region)
 	}
 	if place.Profile != "" {
-		at.Hikyaku += " --profile " + place.Profile
-		at.AWS += " --profile " + place.Profile
+		profile := " --profile " + doctor.Word(place.Profile)
+		at.Account += profile
+		at.AWS += profile
 	}
+	at.Hikyaku += at.Account
+	at.Account = strings.TrimSpace(at.Account)
 	return &gatherer{
 		opened: opened, stack: s, now: time.Now, version: readBuild().Version, environs: map[string]lambdafn.Environ{}, sem: make(chan struct{}, atOnce),
 		o: doctor.Observations{Place: at, Unread: map[doctor.Source]string{}, Skipped: map[doctor.Source]bool{}, Status: s.Status, Parameters: s.Parameters, Skew: s.Skew},

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/export"
+	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/objectstore"
 )
 
@@ -47,6 +48,7 @@ func scheduled(run string) string {
 
 func newExportAccept() *cobra.Command {
 	var by, reason, bucket string
+	var account clibase.Place
 	var o output
 	c := &cobra.Command{
 		Use:   "accept DOUBT --reason TEXT",
@@ -66,7 +68,7 @@ func newExportAccept() *cobra.Command {
 				return &usageError{errors.New("--reason is missing: say why the run is right although it is in doubt; its manifest keeps that")}
 			}
 			place := keyed(a[0], bucket)
-			at, err := manifestAt(c.Context(), place)
+			at, err := manifestAt(c.Context(), account, place)
 			if err != nil {
 				return err
 			}
@@ -85,6 +87,7 @@ func newExportAccept() *cobra.Command {
 	flags.StringVar(&reason, "reason", "", "why the run is right although it is in doubt")
 	flags.StringVar(&by, "by", "", "who says so (default: the user of this machine)")
 	flags.StringVar(&bucket, "bucket", os.Getenv("HIKYAKU_BUCKET"), "the bucket, where DOUBT is a key")
+	accountFlags(c, &account)
 	o.add(c)
 	return c
 }

@@ -36,10 +36,14 @@ func (f *stackFlags) addAccount(c *cobra.Command) {
 
 // addDeployed is add for commands that work on what is deployed, which a name alone finds.
 func (f *stackFlags) addDeployed(c *cobra.Command) {
-	flags := c.Flags()
-	flags.StringVar(&f.Stack, "stack", "", "name of the deployed stack, which knows all other settings (default: HIKYAKU_STACK)")
-	flags.StringVar(&f.Profile, "profile", "", "profile of your AWS configuration (default: AWS_PROFILE)")
-	flags.StringVar(&f.Region, "region", "", "AWS region (default: AWS_REGION, or the profile's)")
+	c.Flags().StringVar(&f.Stack, "stack", "", "name of the deployed stack, which knows all other settings (default: HIKYAKU_STACK)")
+	accountFlags(c, &f.Place)
+}
+
+// accountFlags say with whose rights, and where, a command calls AWS.
+func accountFlags(c *cobra.Command, p *clibase.Place) {
+	c.Flags().StringVar(&p.Profile, "profile", "", "profile of your AWS configuration (default: AWS_PROFILE)")
+	c.Flags().StringVar(&p.Region, "region", "", "AWS region (default: AWS_REGION, or the profile's)")
 }
 
 // environ is the environment of one of the stack's functions, with the caller's own

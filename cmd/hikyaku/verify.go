@@ -20,6 +20,7 @@ import (
 
 func newVerify() *cobra.Command {
 	var o output
+	var account clibase.Place
 	c := &cobra.Command{
 		Use:   "verify MANIFEST",
 		Short: "Say what a run is worth, read it again and prove every figure of its manifest",
@@ -34,7 +35,7 @@ func newVerify() *cobra.Command {
 			"  hikyaku verify exports/exports/yappli/users/dt=2026-11-22/run=20261122T003000Z/_manifest.json --json",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
-			at, err := manifestAt(c.Context(), a[0])
+			at, err := manifestAt(c.Context(), account, a[0])
 			if err != nil {
 				return err
 			}
@@ -52,6 +53,7 @@ func newVerify() *cobra.Command {
 			return err
 		},
 	}
+	accountFlags(c, &account)
 	o.add(c)
 	return c
 }
@@ -108,15 +110,17 @@ type location struct {
 	key    string
 }
 
-// manifestAt finds the store that a manifest is in, and its key there.
-func manifestAt(ctx context.Context, place string) (location, error) {
+// manifestAt finds the store that a manifest is in, and its key there. A bucket is read
+// with the account's rights.
+func manifestAt(ctx context.Context, account clibase.Place, place string) (location, error) {
 	named := strings.HasSuffix(place, "/_manifest.json") || strings.HasSuffix(place, "/_doubt.json")
 	if rest, ok := strings.CutPrefix(place, "s3://"); ok {
 		bucket, key, _ := strings.Cut(rest, "/")
 		if bucket == "" || !named {
 			return location{}, &usageError{fmt.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json, or a _doubt.json there", place)}
 		}
-		e, err := clibase.Place{Prefix: "not-used-by-verify", Bucket: bucket}.Environ(ctx, "")
+		account.Prefix, account.Bucket = "not-used-by-verify", bucket
+		e, err := account.Environ(ctx, "")
 		if err != nil {
 			return location{}, err
 		}

@@ -10,6 +10,7 @@ package doctor
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -38,8 +39,8 @@ type Finding struct {
 }
 
 // A Kind is what findings of one id have in common. Says and Next hold {subject} and
-// {detail}, and Next also {stack}, {hikyaku} and {aws}: the flags with which the
-// commands of each find the stack.
+// {detail}, and Next also {stack}, and the flags with which commands find it: {hikyaku}
+// and {aws} of each, {account} of those of hikyaku that need no stack.
 type Kind struct {
 	ID       string
 	Severity Severity
@@ -130,6 +131,19 @@ func (f *finder) addNext(id, subject, detail, next string) {
 	}
 	k, at := kinds[i], f.o.Place
 	subject = cmp.Or(subject, at.Stack)
-	fill := strings.NewReplacer("{subject}", subject, "{detail}", detail, "{stack}", at.Stack, "{hikyaku}", at.Hikyaku, "{aws}", at.AWS)
-	f.found = append(f.found, Finding{ID: id, Severity: k.Severity, Subject: subject, Message: fill.Replace(k.Says), Next: fill.Replace(cmp.Or(next, k.Next))})
+	says := strings.NewReplacer("{subject}", subject, "{detail}", detail)
+	runs := strings.NewReplacer("{subject}", Word(subject), "{detail}", Word(detail), "{stack}", Word(at.Stack), "{hikyaku}", at.Hikyaku, "{account}", at.Account, "{aws}", at.AWS)
+	f.found = append(f.found, Finding{ID: id, Severity: k.Severity, Subject: subject, Message: says.Replace(k.Says), Next: strings.TrimSpace(runs.Replace(cmp.Or(next, k.Next)))})
+}
+
+// plain are words that a shell takes as they are.
+var plain = regexp.MustCompile(`^[\w./:@=+,-]+$`)
+
+// Word is a text as one word of a shell's command, in which nothing has a meaning of its
+// own: a person copies the command, and others have named what stands in it.
+func Word(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -61,3 +61,24 @@ func TestExamine_HidesNothingGraver(t *testing.T) {
 		}
 	}
 }
+
+// A person copies the next command: what others have named is one word of it, and the
+// flags with which the stack was found stand behind it.
+func TestExamine_NextCanBeCopied(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"arn:aws:sns:r:1:a-b_c": "arn:aws:sns:r:1:a-b_c", "": "''", "my shop": "'my shop'",
+		"$(reboot)": "'$(reboot)'", "it's; x": `'it'\''s; x'`, "a\nb": "'a\nb'",
+	} {
+		if got := doctor.Word(text); got != want {
+			t.Errorf("%q is %s, want %s", text, got, want)
+		}
+	}
+	doubt := found(doctor.FromExports, doctor.Observations{Datasets: []doctor.Dataset{{Name: "yappli/users", Doubt: "s3://b/a b;reboot/_doubt.json", Covered: now}}})
+	if got := doubt["export.doubt"]; got.Next != "hikyaku export accept 's3://b/a b;reboot/_doubt.json' --reason WHY" {
+		t.Errorf("next is %s", got.Next)
+	}
+	if got := found(doctor.FromStack, doctor.Observations{Status: "UPDATE_COMPLETE", SamePrefix: []string{"second"}})["stack.shared-prefix"]; got.Next != "sam deploy --config-file samconfig.second.toml --region r" {
+		t.Errorf("next is %s", got.Next)
+	}
+}

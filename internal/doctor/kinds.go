@@ -6,7 +6,7 @@ var kinds = []Kind{
 
 	// The stack and its settings.
 	{"stack.unfinished", High, FromStack, "CloudFormation has not brought the last deployment to an end: the stack's status is {detail}.", "aws cloudformation describe-stack-events --stack-name {stack} {aws}"},
-	{"stack.shared-prefix", Critical, FromStack, "The stack {subject} has the same prefix in this account and region: both write the same secrets. Give one of them another Prefix.", "sam deploy --config-file samconfig.{subject}.toml"},
+	{"stack.shared-prefix", Critical, FromStack, "The stack {subject} has the same prefix in this account and region: both write the same secrets. Give one of them another Prefix.", "sam deploy --config-file samconfig.{subject}.toml {aws}"},
 	{"stack.behind", Warning, FromStack, "The stack is older than this command: {detail}. Upgrade it.", deploy},
 	{"command.behind", Warning, FromStack, "This command is older than the stack: {detail}. Take a newer one.", "hikyaku version"},
 	{"clock.wrong", Warning, FromStack, "This machine's clock differs from AWS's by {detail}. AWS refuses calls from 5 minutes on, and commands judge ages wrongly.", "timedatectl set-ntp true"},
@@ -79,7 +79,7 @@ var kinds = []Kind{
 	{"export.never", Warning, FromExports, "{subject} was never exported.", "hikyaku export {subject} {hikyaku}"},
 	{"export.old", High, FromExports, "The newest export of {subject} ends at {detail}, more than 36 hours ago.", "hikyaku export {subject} {hikyaku}"},
 	{"export.gone", Note, FromExports, "The newest export of {subject} has been deleted since, as after ExportRetentionDays.", "hikyaku export {subject} {hikyaku}"},
-	{"export.doubt", High, FromExports, "The newest run of {subject} may lack rows and is not published. If it is right as it is, accept it; else the next run asks again.", "hikyaku export accept {detail} --reason WHY"},
+	{"export.doubt", High, FromExports, "The newest run of {subject} may lack rows and is not published. If it is right as it is, accept it; else the next run asks again.", "hikyaku export accept {detail} --reason WHY {account}"},
 	{"export.unfinished", Warning, FromExports, "The run {detail} of {subject} began more than a day ago and has not ended.", "hikyaku export {subject} {hikyaku}"},
 	{"export.rejects", Warning, FromExports, "The newest export of {subject} left out {detail} that cannot be read; the objects that its manifest names as rejects_key say which. Correct them at the provider first.", "hikyaku export {subject} {hikyaku}"},
 	{"export.unresolved", Warning, FromExports, "The list of {subject} moved while it was exported, and {detail} in it could not be found again.", "hikyaku export {subject} {hikyaku}"},
@@ -103,7 +103,7 @@ var kinds = []Kind{
 }
 
 const (
-	deploy   = "sam deploy --config-file samconfig.{stack}.toml"
+	deploy   = "sam deploy --config-file samconfig.{stack}.toml {aws}"
 	publish  = "hikyaku mapping put mapping.yaml {hikyaku}"
 	register = "hikyaku hooks register {hikyaku}"
 	history  = "aws cloudwatch describe-alarm-history --alarm-name {subject} {aws}"

@@ -78,6 +78,7 @@ type Place struct {
 	Stack   string
 	Prefix  string
 	Hikyaku string // flags of hikyaku's commands, such as "--stack hikyaku"
+	Account string // of those that need no stack, such as "--profile shop"; mostly empty
 	AWS     string // flags of AWS's command line, such as "--region ap-northeast-1"
 }
 

@@ -56,9 +56,9 @@ func (p *patient) soon() string {
 	return time.Now().Add(time.Duration(*p.runs) * time.Second).UTC().Format(time.RFC3339)
 }
 
-// A front stands before a server: it refuses what it is told to, shows another time, and
-// keeps no connection, of which hundreds of commands in one process would leave too many.
+// A front stands before a server: it refuses what it is told to, and shows another time.
 type front struct {
+	server  *httptest.Server
 	denied  func(r *http.Request, body string) bool // in AWS's words
 	forbids bool                                    // everybody, with 403
 	ahead   time.Duration
@@ -77,7 +77,7 @@ func (f *front) before(t *testing.T, server string) string {
 			return nil
 		},
 	}
-	shown := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if f.forbids {
@@ -99,10 +99,8 @@ func (f *front) before(t *testing.T, server string) string {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	shown.Config.SetKeepAlivesEnabled(false)
-	shown.Start()
-	t.Cleanup(shown.Close)
-	return shown.URL
+	t.Cleanup(f.server.Close)
+	return f.server.URL
 }
 
 // newPatient is a stack of which everything is well.
@@ -126,7 +124,9 @@ func newPatient(t *testing.T) *patient {
 		p.store(secretOf(name, secretstore.ConnectionPart), p.connections(name))
 	}
 	p.deploy()
-	p.base, err = clibase.Open(lambdafn.OSEnviron())
+	direct := lambdafn.OSEnviron()
+	direct.Vars["AWS_ENDPOINT_URL"] = s.AWS.URL // the test itself is refused nothing
+	p.base, err = clibase.Open(direct)
 	p.ok(err)
 	p.ok(os.WriteFile(p.mapping, []byte("login_id: email\ncolumn01: full_name\n"), 0o600))
 	for _, command := range [][]string{{"tokens", "refresh"}, {"mapping", "put", p.mapping, "--yes"}, {"hooks", "register"}, {"reconcile"}} {
@@ -155,7 +155,13 @@ func (p *patient) run(in string, a ...string) (stdout string, err error) {
 	root.SetOut(&out)
 	root.SetErr(&notes)
 	root.SetArgs(a)
-	if err = root.ExecuteContext(p.ctx); err != nil {
+	err = root.ExecuteContext(p.ctx)
+	// A process would end with its connections: of hundreds in this one too many stay.
+	p.front.server.CloseClientConnections()
+	for _, f := range p.before {
+		f.server.CloseClientConnections()
+	}
+	if err != nil {
 		err = errors.Join(err, errors.New(strings.Join(a, " ")+"\n"+out.String()+notes.String()))
 	}
 	return out.String(), err

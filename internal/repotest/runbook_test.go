@@ -132,7 +132,11 @@ func TestPages_NameAlarmsThatExist(t *testing.T) {
 		}
 		for _, alarm := range alarmName.FindAllStringSubmatch(string(readFile(t, name)), -1) {
 			named++
-			if !slices.Contains(alarms, alarm[1]) {
+			known := alarms
+			if path.Base(name) == "operate.md" {
+				known = slices.Concat(alarms, former)
+			}
+			if !slices.Contains(known, alarm[1]) {
 				t.Errorf("%s: the template has no %s", name, alarm[1])
 			}
 		}
@@ -141,6 +145,9 @@ func TestPages_NameAlarmsThatExist(t *testing.T) {
 		t.Errorf("%d names of alarms were found", named)
 	}
 }
+
+// former are alarms that an upgrade removes, which the page on it names.
+var former = []string{"RefreshSilentAlarm"}
 
 var alarmName = regexp.MustCompile("`(\\w+Alarm)`")
 

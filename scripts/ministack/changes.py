@@ -204,6 +204,25 @@ def write_once_needed(emulator):
         s3.delete_bucket(Bucket="probe-write-once")
 
 
+def concurrency(template):
+    template["Resources"]["WebhookRelayRelayFunctionUsers"]["Properties"]["ScalingConfig"] = {"MaximumConcurrency": 2}
+
+
+def concurrency_needed(emulator):
+    properties = {"EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]}, "FunctionName": "probe", "ScalingConfig": {"MaximumConcurrency": {"Ref": "Number"}}}
+    answers, functions = [], emulator.client("lambda")
+    # As it is on the wire: this SDK would read the text as a number.
+    functions.meta.events.register("after-call.lambda.GetEventSourceMapping", lambda http_response, **_: answers.append(json.loads(http_response.content)))
+    try:
+        emulator.create_stack("probe-number", {
+            "Parameters": {"Number": {"Type": "Number", "Default": 2}},
+            "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}, "Probe": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}}})
+        functions.get_event_source_mapping(UUID=emulator.resources("probe-number")["Probe"])
+        return isinstance(answers[0]["ScalingConfig"]["MaximumConcurrency"], str)
+    finally:
+        emulator.delete_stack("probe-number")
+
+
 def mapping_action(statement):
     if "lambda:GetEventSourceMapping" in statement["Action"]:
         statement["Action"].append("lambda:ListEventSourceMappings")
@@ -258,6 +277,7 @@ TEMPLATE = [
     ("schedule group's date", "Fn::GetAtt CreationDate of a schedule group is unknown there", group_date, group_date_needed),
     ("routes", "an ApiGatewayV2::Api with a Body gets no routes there", routes, routes_needed),
     ("events:source", "that condition key is never set there, so a role limited by it may send no event; the operator's policy, too", event_source, event_source_needed),
+    ("concurrency", "a parameter of type Number stays a text there, and the Go SDK reads no text as MaximumConcurrency", concurrency, concurrency_needed),
     ("batches", "SendMessageBatch and the like are actions of their own there; in the operator's policy, too", batches, batches_needed),
     ("s3:if-none-match", "that condition key is never set there, so the bucket's policy would refuse every part", write_once, write_once_needed),
 ]

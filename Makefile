@@ -137,6 +137,10 @@ prove-export-lies: # providers that lie, and those that do not; half an hour
 prove-export-memory: # the real binaries under the worst answers; half an hour
 	@$(PROVE) -run 'Worst' ./internal/proveexport | $(FIGURES)
 
+.PHONY: prove-operate
+prove-operate: ## prove on another's emulator of AWS what is promised about deploying, operating and upgrading
+	.ci/run install ministack upgrade
+
 .PHONY: sam-local
 sam-local: ## run every function with every event in Docker and compare with 'hikyaku invoke'
 	scripts/sam-local.sh

@@ -200,7 +200,7 @@ class Job:
         self.clean()
         if denied := self.emulator.denied():  # the log groups go with the stack
             raise SystemExit("ministack: denied:\n" + "\n".join(denied[:20]))
-        self.block("hikyaku hooks remove\nAWS_PROFILE=hikyaku-deployer sam delete --debug --stack-name hikyaku --no-prompts --region ap-northeast-1")
+        self.block("hikyaku hooks remove\nAWS_PROFILE=hikyaku-deployer sam delete --stack-name hikyaku --no-prompts --region ap-northeast-1")
         if self.emulator.status(STACK) not in ("", "DELETE_COMPLETE"):
             raise SystemExit(f"ministack: the stack is {self.emulator.status(STACK)}")
         print("ministack: doctor, pause, resume, mapping put and undo, a new setting, and the end of the stack")

@@ -205,6 +205,21 @@ class Job:
             raise SystemExit(f"ministack: the stack is {self.emulator.status(STACK)}")
         print("ministack: doctor, pause, resume, mapping put and undo, a new setting, and the end of the stack")
 
+    def second(self, commands):
+        """A second stack beside the first, by the commands of docs/operate.md."""
+        first = self.emulator.resources(STACK)
+        secrets = self.emulator.client("secretsmanager")
+        before = {s["Name"] for s in secrets.list_secrets(MaxResults=100)["SecretList"]}
+        # The deployer's and the operator's rights are of the first stack alone.
+        self.block("AWS_PROFILE=default\n" + commands)
+        both = set(first.values()) & set(self.emulator.resources("shop-two").values())
+        after = {s["Name"] for s in secrets.list_secrets(MaxResults=100)["SecretList"]}
+        if both or self.emulator.resources(STACK) != first or not after >= before | {"shop-two/supersaas/connection"}:
+            raise SystemExit(f"ministack: the second stack has {both} of the first, and {after - before}")
+        self.clean()
+        self.block("sam delete --stack-name shop-two --no-prompts --region ap-northeast-1\nAWS_PROFILE=hikyaku-operator")
+        print("ministack: a second stack beside the first shares nothing with it")
+
     def clean(self):
         """Nothing but what an emulator without mail and without composite alarms lets be found."""
         code, self.screen = self.shell.run("hikyaku doctor --json")

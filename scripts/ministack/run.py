@@ -43,6 +43,9 @@ def follow(emulator):
             shop.block(text)
         log("%4.1f s  %s: %s", time.monotonic() - started, kind, text.strip().splitlines()[0][:90])
     shop.compare()
+    section = (ROOT / "docs/operate.md").read_text(encoding="utf-8").split("\n## A second shop\n")[1].split("\n## ")[0]
+    ((_, commands),) = blocks(section)
+    shop.second(commands)
     shop.operate()
     if denied := emulator.denied():
         raise SystemExit("ministack: denied:\n" + "\n".join(denied[:20]))

@@ -57,7 +57,16 @@ parameter_overrides = "{overrides}"
     def start(self, machine, event):
         states = self.emulator.client("stepfunctions")
         execution = states.start_execution(stateMachineArn=self.emulator.resources(STACK)[machine], input=json.dumps(event))["executionArn"]
-        return lambda: states.describe_execution(executionArn=execution)["status"]
+        return lambda: states.describe_execution(executionArn=execution)
+
+    def finish(self, machine, event):
+        """Runs a state machine to its end, and returns what it answers."""
+        ended = self.start(machine, event)
+        return wait(f"the end of {machine}", lambda: ended()["status"] != "RUNNING" and ended(), 120, 1)
+
+    def reconcile(self):
+        """Compares both lists; off is the answer until both tokens can be read."""
+        wait("a reconcile", lambda: '"off"' not in self.finish("ReconcileLoop", {"event": {"action": "reconcile"}}).get("output", '"off"'), 240, 5)
 
     def members(self):
         return {m["id"]: m for m in self.emulator.records("yappli")["users"]}
@@ -94,8 +103,7 @@ parameter_overrides = "{overrides}"
             secrets.create_secret(Name=f"{STACK}/{name}/connection", SecretString=json.dumps(connection))
         secrets.create_secret(Name=f"{STACK}/supersaas/webhook", SecretString=json.dumps({"current": "w" * 43}))
         wait("the old version's tokens", lambda: {f"{STACK}/{p}/token" for p in ("supersaas", "yappli")} <= self.versions().keys(), 240, 2)
-        ended = self.start("ReconcileLoop", {"event": {"action": "reconcile"}})
-        wait("the old version's reconcile", lambda: ended() == "SUCCEEDED", 120, 1)
+        self.reconcile()
         users = self.emulator.records("supersaas")["users"]
         self.users = {f"ss-{u['id']}" for u in users}
         wait("the old version's members", lambda: self.users <= {m["unique_id"] for m in self.members().values()}, 180, 2)
@@ -108,7 +116,7 @@ parameter_overrides = "{overrides}"
             queue.send_message(QueueUrl=ids[target], MessageGroupId=str(user), MessageDeduplicationId=f"{target}-{user}",
                                MessageBody=json.dumps({"user_id": user, "event": "change"}))
         self.at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.half = self.start("ExportLoop", {"datasets": DATASETS, "scheduled_time": self.at})
+        self.start("ExportLoop", {"datasets": DATASETS, "scheduled_time": self.at})
         wait("two of three datasets", lambda: len([k for k in self.keys("exports/") if k.endswith("_manifest.json")]) >= 2, 120, 1)
         return rows
 
@@ -121,6 +129,7 @@ parameter_overrides = "{overrides}"
         ids, versions, members = self.emulator.resources(STACK), self.versions(), self.members()
         exported = self.keys("exports/")
         self.new = self.shell("new")
+        self.new.template = json.loads((self.new.folder / "template.yaml").read_text(encoding="utf-8"))
         self.deploy(self.new, "Prefix=hikyaku TimeZone=Asia/Tokyo RelayMode=write IdentityPrefix=ss-")
         now = self.emulator.resources(STACK)
         self.same("the physical id of what holds something", {k: ids[k] for k in KEPT}, {k: now[k] for k in KEPT})
@@ -129,7 +138,7 @@ parameter_overrides = "{overrides}"
         if lost := rows.keys() - self.keys("state/relay/").keys():
             fail("rows are lost", sorted(lost)[:5])
         scheduled = self.emulator.client("scheduler").list_schedules()["Schedules"]
-        if len(scheduled) != 4:
+        if len(scheduled) != len([1 for r in self.new.template["Resources"].values() if r["Type"] == "AWS::Scheduler::Schedule"]):
             fail("schedules", [s["Name"] for s in scheduled])
         self.ticks()
         self.relay(True)
@@ -140,8 +149,8 @@ parameter_overrides = "{overrides}"
         secrets = self.emulator.client("secretsmanager")
         secrets.put_secret_value(SecretId=f"{STACK}/shopline/connection", SecretString=json.dumps(self.emulator.providers["shopline"]["connection"]))
         wait("SHOPLINE's token", lambda: f"{STACK}/shopline/token" in self.versions(), 200, 2)
-        ended = self.start("ExportLoop", {"datasets": DATASETS, "scheduled_time": self.at})
-        wait("the run that was half done", lambda: ended() == "SUCCEEDED", 120, 1)
+        if (ended := self.finish("ExportLoop", {"datasets": DATASETS, "scheduled_time": self.at}))["status"] != "SUCCEEDED":
+            fail("the run that was half done", ended)
         manifests = [k for k in self.keys("exports/") if k.endswith("_manifest.json")]
         if len(manifests) != len(DATASETS):
             fail("a run was made twice, or not", manifests)
@@ -179,8 +188,7 @@ parameter_overrides = "{overrides}"
         now = self.emulator.resources(STACK)
         self.same("the physical id of what holds something", {k: ids[k] for k in KEPT}, {k: now[k] for k in KEPT})
         self.relay(True)
-        ended = self.start("ReconcileLoop", {"event": {"action": "reconcile"}})
-        wait("the old version's reconcile", lambda: ended() == "SUCCEEDED", 120, 1)
+        self.reconcile()
         wait("an empty queue", lambda: self.waiting("UserQueue") == 0, 120, 1)
         self.nobody_doubled(members)
         self.same("a secret", {k: v for k, v in versions.items() if "/token" not in k}, {k: v for k, v in self.versions().items() if k in versions and "/token" not in k})

@@ -47,6 +47,9 @@ func newDoctor() *cobra.Command {
 				return err
 			}
 			o := g.observe(c.Context())
+			if err := c.Context().Err(); err != nil {
+				return err // what was cut off says nothing of the stack
+			}
 			report := doctorReport{Account: g.stack.Account, Region: g.stack.Region, Stack: g.stack.Name, Findings: doctor.Examine(o), Checked: doctor.Checked(o)}
 			if report.Findings == nil {
 				report.Findings = []doctor.Finding{}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/uuid"
 
 	"hikyaku/internal/awslocal"
@@ -71,7 +73,8 @@ func (f *front) before(t *testing.T, server string) string {
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		ErrorLog: log.New(io.Discard, "", 0), // a command that is stopped leaves its calls
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to) },
 		ModifyResponse: func(r *http.Response) error {
 			r.Header.Set("Date", time.Now().Add(f.ahead).UTC().Format(http.TimeFormat))
 			return nil
@@ -346,4 +349,25 @@ func (p *patient) newest(dataset string) (key string) {
 		}
 	}
 	return key
+}
+
+// hide lets somebody look at the dead letters, so that nobody else sees them for a second.
+func (p *patient) hide() {
+	p.Helper()
+	url := p.stack.Vars(localstack.Relay)["HIKYAKU_DEAD_LETTER_QUEUE_URL"]
+	got, err := sqs.NewFromConfig(p.base.AWS).ReceiveMessage(p.ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, VisibilityTimeout: 1})
+	p.ok(err)
+	if len(got.Messages) != 1 {
+		p.Fatalf("%d messages", len(got.Messages))
+	}
+}
+
+// watching switches the schedule that looks at the pauses.
+func (p *patient) watching(on bool) {
+	p.Helper()
+	stack, err := clibase.FindStack(p.ctx, p.base.AWS, localstack.Name)
+	p.ok(err)
+	schedule, err := stack.Schedule(localstack.Pauses)
+	p.ok(err)
+	p.ok(schedule.Enable(p.ctx, on))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ import (
 
 	"hikyaku/internal/doctor"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/localstack"
 )
 
 // watcher speaks CloudWatch's query protocol, which each of its emulators knows too.
@@ -59,23 +61,24 @@ func (g *gatherer) resource(name string) (string, error) {
 	return id, nil
 }
 
-// readQueues reads how many dead letters there are. Their messages are not received:
-// that would count as a try.
-func (g *gatherer) readQueues(ctx context.Context) error {
-	client := sqs.NewFromConfig(g.stack.Config)
-	for name, to := range map[string]*int{"UserQueue": &g.o.Queues.Waiting, "DeadLetterQueue": &g.o.Queues.Dead} {
-		url, err := g.resource(name)
+// readDeadLetters reads how many dead letters there are, also those that somebody looks
+// at just now. They are not received: that would count as a try.
+func (g *gatherer) readDeadLetters(ctx context.Context) error {
+	url, err := g.resource("DeadLetterQueue")
+	if err != nil {
+		return err
+	}
+	counts := []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameApproximateNumberOfMessages, sqstypes.QueueAttributeNameApproximateNumberOfMessagesNotVisible}
+	shown, err := sqs.NewFromConfig(g.stack.Config).GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: counts})
+	if err != nil {
+		return err
+	}
+	for _, name := range counts {
+		n, err := strconv.Atoi(shown.Attributes[string(name)])
 		if err != nil {
-			return err
+			return errors.New("the queue DeadLetterQueue does not say how many messages it holds")
 		}
-		const count = sqstypes.QueueAttributeNameApproximateNumberOfMessages
-		shown, err := client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []sqstypes.QueueAttributeName{count}})
-		if err != nil {
-			return err
-		}
-		if *to, err = strconv.Atoi(shown.Attributes[string(count)]); err != nil {
-			return fmt.Errorf("the queue %s does not say how many messages it holds", name)
-		}
+		g.o.DeadLetters += n
 	}
 	return nil
 }
@@ -182,14 +185,18 @@ func (g *gatherer) readAlarms(ctx context.Context) error {
 	pages := cloudwatch.NewDescribeAlarmsPaginator(g.watcher(), &cloudwatch.DescribeAlarmsInput{
 		AlarmNamePrefix: aws.String(g.stack.Name + "-"), AlarmTypes: []watchtypes.AlarmType{watchtypes.AlarmTypeMetricAlarm, watchtypes.AlarmTypeCompositeAlarm},
 	})
-	ours := map[string]bool{}
-	for _, id := range g.stack.Resources {
-		ours[id[strings.LastIndexByte(id, ':')+1:]] = true // of an ARN, what it ends in
+	missing := map[string]bool{} // of the stack's, those that were not seen yet
+	for name, kind := range g.stack.Types {
+		if kind == "AWS::CloudWatch::Alarm" || kind == "AWS::CloudWatch::CompositeAlarm" {
+			id := g.stack.Resources[name]
+			missing[id[strings.LastIndexByte(id, ':')+1:]] = true // of an ARN, what it ends in
+		}
 	}
 	add := func(name, description *string, state watchtypes.StateValue, enabled *bool, actions []string) {
-		if !ours[aws.ToString(name)] { // a stack whose name begins alike
+		if !missing[aws.ToString(name)] { // a stack whose name begins alike
 			return
 		}
+		delete(missing, aws.ToString(name))
 		g.o.Alarms = append(g.o.Alarms, doctor.Alarm{
 			Name: aws.ToString(name), Description: aws.ToString(description),
 			Rings: state == watchtypes.StateValueAlarm, Muted: !aws.ToBool(enabled), Acts: len(actions) > 0,
@@ -207,6 +214,7 @@ func (g *gatherer) readAlarms(ctx context.Context) error {
 			add(a.AlarmName, a.AlarmDescription, a.StateValue, a.ActionsEnabled, a.AlarmActions)
 		}
 	}
+	g.o.LostAlarms = slices.Sorted(maps.Keys(missing))
 	return nil
 }
 
@@ -251,5 +259,17 @@ func (g *gatherer) readTriggers(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	name := g.stack.Resources[localstack.Pauses]
+	if name == "" { // of a version before pauses
+		return nil
+	}
+	watch, err := g.stack.Schedule(localstack.Pauses)
+	if err != nil {
+		return err
+	}
+	on, err := watch.Enabled(ctx)
+	if err == nil && !on {
+		g.o.Unwatched = name
+	}
+	return err
 }

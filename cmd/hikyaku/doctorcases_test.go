@@ -24,12 +24,14 @@ import (
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pause"
 	"hikyaku/internal/secretstore"
+	"hikyaku/internal/tokenrefresh/execute"
 	"hikyaku/internal/tokenrefresh/protocol"
 	"hikyaku/internal/webhookrelay/published"
 	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/internal/webhooksecret"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
+	"hikyaku/pkg/providers/shopline/shoplinetest"
 	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
@@ -68,6 +70,11 @@ var redeployed = []illness{
 	{"alarm.none", func(p *patient) {
 		p.described(func(s *awslocal.Stack) {
 			s.Resources = slices.DeleteFunc(s.Resources, func(r awslocal.StackResource) bool { return r.Type == "AWS::CloudWatch::Alarm" })
+		})
+	}, (*patient).redeploy},
+	{"alarm.gone", func(p *patient) {
+		p.described(func(s *awslocal.Stack) {
+			s.Resources = append(s.Resources, awslocal.StackResource{Type: "AWS::CloudWatch::Alarm", LogicalID: "LostAlarm", PhysicalID: "lost"})
 		})
 	}, (*patient).redeploy},
 	{"stack.shared-prefix", func(p *patient) { p.stack.AWS.Describe(p.second(localstack.Prefix)) }, func(p *patient, _ doctor.Finding) {
@@ -161,6 +168,17 @@ func (p *patient) drop(name string) {
 	p.ok(err)
 }
 
+// pair is SHOPLINE's connection of an app, whose token is renewed by one that is spent.
+func (p *patient) pair() []byte {
+	return p.stack.Sandboxes[providers.SHOPLINE].(*shoplinetest.Server).AppConnection(p.stack.URLs[providers.SHOPLINE]).Document()
+}
+
+func (p *patient) reconnect(document []byte) {
+	p.Helper()
+	p.store(secretOf(providers.SHOPLINE, secretstore.ConnectionPart), document)
+	p.must("tokens", "refresh", providers.SHOPLINE)
+}
+
 // life is an illness of a token that is served.
 func life(id, provider string, change func(*providers.Token)) illness {
 	return illness{id, func(p *patient) { p.token(provider, change) }, nil}
@@ -189,6 +207,31 @@ var tokenIllnesses = []illness{
 			return r.Header.Get("X-Amz-Target") == "secretsmanager.GetSecretValue" && strings.Contains(body, name)
 		}
 	}, (*patient).allow},
+	{"secret.deleted", func(p *patient) { // which nobody reads before the token ends
+		p.reconnect(p.pair())
+		_, err := p.manager().DeleteSecret(p.ctx, &secretsmanager.DeleteSecretInput{SecretId: aws.String(secretOf(providers.SHOPLINE, secretstore.RefreshPart))})
+		p.ok(err)
+	}, func(p *patient, f doctor.Finding) {
+		_, err := p.manager().RestoreSecret(p.ctx, &secretsmanager.RestoreSecretInput{SecretId: &f.Subject})
+		p.ok(err)
+	}},
+	{"token.no-refresh", func(p *patient) {
+		p.reconnect(p.pair())
+		p.drop(secretOf(providers.SHOPLINE, secretstore.RefreshPart))
+	}, func(p *patient, f doctor.Finding) {
+		if !strings.HasPrefix(f.Next, "hikyaku authorize shopline ") {
+			p.Errorf("next is %s", f.Next)
+		}
+		p.reconnect(p.pair()) // as 'authorize' stores the code that comes back
+		p.wantWell()
+		p.reconnect(p.connections(providers.SHOPLINE))
+	}},
+	{"secret.broken", func(p *patient) {
+		p.set("ExportHash", "HIKYAKU_EXPORT_HASH", "shopline/customers:email", localstack.Export)
+		p.store(localstack.Prefix+"/export/hmac", []byte(`{"key":"too-little"}`))
+	}, func(p *patient, f doctor.Finding) {
+		p.store(f.Subject, []byte(`{"key":"invented-hashing-key-00000000000"}`))
+	}},
 	{"hash-key.missing", func(p *patient) {
 		p.set("ExportHash", "HIKYAKU_EXPORT_HASH", "shopline/customers:email", localstack.Export)
 		p.drop(localstack.Prefix + "/export/hmac")
@@ -206,6 +249,12 @@ var tokenIllnesses = []illness{
 			f.Next = strings.Replace(f.Next, name, "PROVIDER", 1)
 		}
 	}},
+	{"connection.missing", func(p *patient) { p.drop(secretOf(providers.SuperSaaS, secretstore.ConnectionPart)) }, nil},
+	{"connection.missing", func(p *patient) { // what 'connect --remote' leaves of a first connection that was refused
+		name := secretOf(providers.ActiBook, secretstore.ConnectionPart)
+		p.drop(name)
+		p.ok(execute.Make(p.ctx, p.base.Secrets, name, uuid.NewString()))
+	}, nil},
 	{"connection.wrong", func(p *patient) {
 		p.connection(providers.ActiBook, func(d map[string]any) { d["base_url"] = "ftp://x" })
 	}, nil},
@@ -307,6 +356,10 @@ func (p *patient) twin() (user int64) {
 // relays are illnesses of the relay's state.
 var relays = []illness{
 	{"dead.letters", func(p *patient) { p.letter() }, nil},
+	{"dead.letters", func(p *patient) { p.letter(); p.hide() }, func(p *patient, f doctor.Finding) { // somebody looks at it just now
+		time.Sleep(time.Second)
+		p.follow(f)
+	}},
 	{"disabling.stopped", func(p *patient) {
 		_, err := p.state().Disabling.Allow(p.ctx, 1, 0, time.Now())
 		p.ok(err)
@@ -392,6 +445,18 @@ var pauses = []illness{
 		_, err := pause.Begin(p.ctx, p.base.Objects, localstack.Prefix, map[string][]string{pause.Relay: nil}, pause.Pause{By: "x", Reason: "invented", Since: time.Now(), Until: time.Now().Add(time.Hour)})
 		p.ok(err)
 	}, nil},
+	{"pause.broken", func(p *patient) { p.write(localstack.Prefix+"/state/pause", []byte("[]")) }, func(p *patient, f doctor.Finding) {
+		if !strings.HasPrefix(f.Next, "aws s3 mv s3://"+awslocal.Bucket+"/"+localstack.Prefix+"/state/pause ") {
+			p.Errorf("next is %s", f.Next)
+		}
+		p.remove(localstack.Prefix + "/state/pause")
+	}},
+	{"pause.unwatched", func(p *patient) { p.watching(false) }, func(p *patient, f doctor.Finding) {
+		if !strings.HasPrefix(f.Next, "aws scheduler get-schedule --name "+localstack.Name+"-PauseWatch-") {
+			p.Errorf("next is %s", f.Next)
+		}
+		p.watching(true)
+	}},
 	{"trigger.off", func(p *patient) { // somebody switched it off by hand
 		stack, err := clibase.FindStack(p.ctx, p.base.AWS, localstack.Name)
 		p.ok(err)

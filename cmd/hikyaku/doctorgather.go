@@ -69,7 +69,7 @@ func (g *gatherer) observe(ctx context.Context) doctor.Observations {
 	g.o.Now, g.o.Version, g.o.StackVersion = g.now(), g.version, g.stack.Outputs["Version"]
 	g.all(ctx,
 		reading{doctor.FromFunctions, g.readFunctions}, reading{doctor.FromStack, g.readStacks}, reading{doctor.FromAccount, g.readAccount},
-		reading{doctor.FromQueues, g.readQueues}, reading{doctor.FromMetrics, g.readMetrics}, reading{doctor.FromExecutions, g.readExecutions},
+		reading{doctor.FromQueues, g.readDeadLetters}, reading{doctor.FromMetrics, g.readMetrics}, reading{doctor.FromExecutions, g.readExecutions},
 		reading{doctor.FromAlarms, g.readAlarms}, reading{doctor.FromTopic, g.readTopic}, reading{doctor.FromSchedules, g.readTriggers})
 	behind := []reading{
 		{doctor.FromFields, g.readFields}, {doctor.FromHooks, g.readHooks}, {doctor.FromRelay, g.readRelay}, {doctor.FromExports, g.readExports},

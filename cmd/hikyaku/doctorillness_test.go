@@ -2,6 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -123,6 +126,7 @@ func TestDoctor(t *testing.T) {
 		test func(*patient)
 	}{
 		{"a call fails", (*patient).goesOnWhereACallFails},
+		{"it is stopped", (*patient).stops},
 		{"a reader looks", (*patient).tellsAReaderWhatIsHidden},
 		{"each finding", (*patient).findsEachAlone},
 	} {
@@ -241,6 +245,28 @@ func (p *patient) tellsAReaderWhatIsHidden() {
 	if !slices.Contains(r.Checked, "alarm.critical") || slices.Contains(r.Checked, "reconcile.never") {
 		p.Errorf("checked are %q", r.Checked)
 	}
+}
+
+// Who stops it is not told what the calls said that were cut off.
+func (p *patient) stops() {
+	p.Helper()
+	ctx, cancel := context.WithCancel(p.ctx)
+	defer cancel()
+	p.front.denied = func(_ *http.Request, body string) bool {
+		if strings.Contains(body, "DescribeAlarms") {
+			cancel()
+		}
+		return false
+	}
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	root.SetArgs([]string{"doctor", "--stack", localstack.Name})
+	if err := root.ExecuteContext(ctx); !errors.Is(err, context.Canceled) || out.Len() > 0 {
+		p.Errorf("%v, %s", err, &out)
+	}
+	p.front.denied = nil
 }
 
 // wantWell fails if anything is found.

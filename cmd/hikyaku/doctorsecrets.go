@@ -9,6 +9,7 @@ import (
 	"hikyaku/internal/doctor"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
@@ -83,6 +84,8 @@ type providersSecrets struct {
 	credential *doctor.Credential // nil: it is not connected
 	connection providers.Connection
 	token      providers.Token
+
+	unconnected, left bool // there is no connection, and a token is served all the same
 }
 
 func (g *gatherer) readSecrets(ctx context.Context) error {
@@ -95,6 +98,12 @@ func (g *gatherer) readSecrets(ctx context.Context) error {
 	group.Wait()
 	for i, name := range names {
 		g.o.Secrets = append(g.o.Secrets, read[i].secrets...)
+		if read[i].unconnected {
+			g.o.Unconnected = append(g.o.Unconnected, name)
+		}
+		if read[i].left {
+			g.o.Left = append(g.o.Left, name)
+		}
 		if c := read[i].credential; c != nil {
 			g.o.Credentials = append(g.o.Credentials, *c)
 			g.stored.connections[name] = read[i].connection
@@ -113,6 +122,10 @@ func (g *gatherer) readHashKey(ctx context.Context) error {
 	}
 	key, err := g.secret(ctx, g.o.Place.Prefix+"/export/hmac")
 	g.o.HashKeyMissing = key.State == doctor.Missing
+	if _, wrong := exportfn.ParseHashKey(key.value.Data); key.State == "" && err == nil && wrong != nil {
+		key.State, key.Why = doctor.Broken, wrong.Error()+". Another key would change every hash: bring the version back that was right."
+		key.Remedy = "aws secretsmanager list-secret-version-ids --secret-id " + key.Name + " {aws}"
+	}
 	g.o.Secrets = append(g.o.Secrets, key.Secret)
 	return err
 }
@@ -121,8 +134,18 @@ func (g *gatherer) readHashKey(ctx context.Context) error {
 func (g *gatherer) readProvider(ctx context.Context, provider string) (p providersSecrets, err error) {
 	name := func(part string) string { return secretstore.Name(g.o.Place.Prefix, provider, part) }
 	connection, err := g.secret(ctx, name(secretstore.ConnectionPart))
-	if err != nil || connection.State != "" {
+	if err != nil {
+		return p, err
+	}
+	if _, none := providers.ParseConnection(connection.value.Data); connection.State == "" && errors.Is(none, providers.ErrNotFound) {
+		connection.State = doctor.Missing // 'connect --remote' has left a placeholder
+	}
+	if connection.State != "" {
 		p.secrets = append(p.secrets, connection.Secret)
+		if connection.State == doctor.Missing {
+			p.unconnected = true
+			p.left, err = g.tokenLeft(ctx, name(secretstore.TokenPart))
+		}
 		return p, err
 	}
 	c := &doctor.Credential{Provider: provider, Unknown: providers.UnknownFields(connection.value.Data)}
@@ -154,7 +177,9 @@ func (g *gatherer) readProvider(ctx context.Context, provider string) (p provide
 		if err != nil {
 			return p, err
 		}
-		if _, wrong := providers.ParseGrant(grant.value.Data); grant.State == "" && wrong != nil && !errors.Is(wrong, providers.ErrNotFound) {
+		held, wrong := providers.ParseGrant(grant.value.Data)
+		c.NoRefresh = grant.State == doctor.Missing || grant.State == "" && (errors.Is(wrong, providers.ErrNotFound) || wrong == nil && held.Refresh.Empty())
+		if grant.State == "" && wrong != nil && !errors.Is(wrong, providers.ErrNotFound) {
 			grant.State, grant.Why, grant.Remedy = doctor.Broken, wrong.Error(), "hikyaku authorize "+provider+" {hikyaku}"
 		}
 		p.secrets = append(p.secrets, grant.Secret)
@@ -163,6 +188,16 @@ func (g *gatherer) readProvider(ctx context.Context, provider string) (p provide
 	c.Outcome, c.Reason, c.Spent = journal.Outcome, visible(journal.Reason), journal.Exhausted(g.o.Now)
 	c.Unserved = token.State
 	return p, err
+}
+
+// tokenLeft reports whether a token is served.
+func (g *gatherer) tokenLeft(ctx context.Context, name string) (bool, error) {
+	token, err := g.secret(ctx, name)
+	if err != nil || token.State != "" {
+		return false, err
+	}
+	_, none := providers.ParseToken(token.value.Data)
+	return none == nil, nil
 }
 
 // probe asks each provider whether the token that is served works, by a call that

@@ -26,6 +26,7 @@ import (
 
 func (g *gatherer) readPauses(ctx context.Context) (err error) {
 	g.o.Pauses, err = pause.Read(ctx, g.stored.base.Objects, g.o.Place.Prefix)
+	g.o.BrokenPauses, err = g.broken(ctx, g.o.Place.Prefix+"/state/pause", err)
 	return err
 }
 

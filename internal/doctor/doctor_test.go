@@ -113,7 +113,7 @@ func TestExamine_SaysWhatIsUnread(t *testing.T) {
 	o := doctor.Observations{
 		Now: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), Place: doctor.Place{Stack: "shop", Hikyaku: "--stack shop", AWS: "--region r"},
 		Unread: map[doctor.Source]string{doctor.FromAlarms: "AccessDenied: no"}, Skipped: map[doctor.Source]bool{doctor.FromHooks: true},
-		Queues: doctor.Queues{Dead: 2}, Status: "CREATE_COMPLETE",
+		DeadLetters: 2, Status: "CREATE_COMPLETE",
 	}
 	var ids []string
 	for _, f := range doctor.Examine(o) {

@@ -82,3 +82,18 @@ func TestExamine_NextCanBeCopied(t *testing.T) {
 		t.Errorf("next is %s", got.Next)
 	}
 }
+
+// A deployment that changes nothing leaves what was edited by hand.
+func TestExamine_RewritesWhatWasEdited(t *testing.T) {
+	t.Parallel()
+	for level, want := range map[string]string{"WARN": "INFO", "INFO": "WARN"} {
+		all := found(doctor.FromFunctions, doctor.Observations{
+			Parameters: map[string]string{"LogLevel": level, "TimeZone": "Asia/Tokyo"},
+			Functions:  map[string]doctor.Function{"ExportFunction": {Vars: map[string]string{"HIKYAKU_TIME_ZONE": "Asia/Taipei"}}},
+		})
+		const deploy = "sam deploy --config-file samconfig.shop.toml --region r --parameter-overrides LogLevel="
+		if got := all["settings.edited"].Next; got != deploy+want+" && "+deploy+level {
+			t.Errorf("next is %s", got)
+		}
+	}
+}

@@ -56,20 +56,25 @@ type Observations struct {
 
 	Secrets []Secret
 
-	HashKeyMissing bool    // and fields are to be hashed
-	WebhookSecret  *Secret // nil: it could be read, or is missing
+	HashKeyMissing bool     // and fields are to be hashed
+	Unconnected    []string // providers whose connection is missing
+	Left           []string // those of them whose token is still served
+	WebhookSecret  *Secret  // nil: it could be read, or is missing
 	Credentials    []Credential
 	Mapping        Mapping
 	Unknown        []string // fields that the mapping uses and the account does not have
 	Webhook        Webhook
-	Queues         Queues
+	DeadLetters    int // also those that somebody looks at
 	Metrics        Metrics
 	Relay          Relay
 	Datasets       []Dataset
 	Executions     []Execution
 	Alarms         []Alarm
+	LostAlarms     []string // that the stack made, and CloudWatch does not have
 	Topic          Topic
 	Pauses         pause.State
+	BrokenPauses   string                     // why they cannot be read
+	Unwatched      string                     // physical name of the schedule that looks at the pauses, if it is off
 	Triggers       map[string]map[string]bool // whether what starts each part's work is on, by its name in the template
 }
 
@@ -119,6 +124,7 @@ type Credential struct {
 	Faults   []string // of the connection
 	Unknown  []string // fields that no connection has
 
+	NoRefresh                  bool   // what makes the next token of a one-time pair is gone
 	Served                     bool   // a token is served
 	Unserved                   string // the state of the token's secret otherwise
 	ObtainedAt, Expires, DueAt time.Time
@@ -146,9 +152,6 @@ type Webhook struct {
 	Before    int // and in the one before, which is accepted too
 	Elsewhere []string
 }
-
-// Queues are how many messages wait in each.
-type Queues struct{ Waiting, Dead int }
 
 // Metrics are what CloudWatch kept.
 type Metrics struct {

@@ -39,8 +39,8 @@ func lookAtHooks(o *Observations, f *finder) {
 }
 
 func lookAtQueues(o *Observations, f *finder) {
-	if o.Queues.Dead > 0 {
-		f.add("dead.letters", "", count(o.Queues.Dead, "change was", "changes were"))
+	if o.DeadLetters > 0 {
+		f.add("dead.letters", "", count(o.DeadLetters, "change was", "changes were"))
 	}
 }
 
@@ -153,8 +153,11 @@ func lookAtExecutions(o *Observations, f *finder) {
 }
 
 func lookAtAlarms(o *Observations, f *finder) {
-	if len(o.Alarms) == 0 {
+	if len(o.Alarms)+len(o.LostAlarms) == 0 {
 		f.add("alarm.none", "", "")
+	}
+	for _, name := range o.LostAlarms {
+		f.add("alarm.gone", name, "")
 	}
 	for _, a := range o.Alarms {
 		if a.Rings && a.Acts { // one without actions is a part of another
@@ -182,6 +185,9 @@ func lookAtTopic(o *Observations, f *finder) {
 }
 
 func lookAtPauses(o *Observations, f *finder) {
+	if o.BrokenPauses != "" {
+		f.addNext("pause.broken", "", o.BrokenPauses, o.moveAway("state/pause"))
+	}
 	for _, part := range pause.Parts() {
 		p := o.Pauses.Of(part)
 		switch {
@@ -208,7 +214,10 @@ func (o *Observations) triggers(part string, on bool) (names []string) {
 }
 
 func lookAtTriggers(o *Observations, f *finder) {
-	if !o.read(FromPauses) {
+	if o.Unwatched != "" {
+		f.add("pause.unwatched", "", o.Unwatched)
+	}
+	if !o.read(FromPauses) || o.BrokenPauses != "" {
 		return // whether somebody has paused it is not known
 	}
 	for _, part := range pause.Parts() {

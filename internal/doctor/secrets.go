@@ -40,6 +40,7 @@ func lookAtCredentials(o *Observations, f *finder) {
 	if len(o.Credentials) == 0 && !unknown {
 		f.add("connection.none", "", "")
 	}
+	lookAtUnconnected(o, f)
 	for _, c := range o.Credentials {
 		if len(c.Faults) > 0 {
 			f.add("connection.wrong", c.Provider, strings.Join(c.Faults, "; "))
@@ -52,6 +53,21 @@ func lookAtCredentials(o *Observations, f *finder) {
 		}
 		if !lookAtOutcome(c, o.Now, f) {
 			lookAtLife(c, o.Now, f)
+		}
+	}
+}
+
+// lookAtUnconnected tells of providers whose connection is missing though somebody works
+// with them. Where no provider is connected nobody does.
+func lookAtUnconnected(o *Observations, f *finder) {
+	writes := o.read(FromFunctions) && o.Functions[relayFunction].Vars["HIKYAKU_RELAY"] == "write"
+	for _, provider := range o.Unconnected {
+		switch relays := provider == providers.SuperSaaS || provider == providers.Yappli; {
+		case len(o.Credentials) == 0:
+		case writes && relays:
+			f.add("connection.missing", provider, "the relay is to write (RelayMode=write), and does nothing without both providers.")
+		case slices.Contains(o.Left, provider):
+			f.add("connection.missing", provider, "its token is still served, and nobody replaces it. Connect it again, or delete the secret of its token.")
 		}
 	}
 }
@@ -100,6 +116,8 @@ func lookAtLife(c Credential, now time.Time, f *finder) {
 	case human && !c.Expires.IsZero() && c.Expires.Sub(now) <= warnAhead:
 		f.addNext("token.ending", c.Provider, stamp(c.Expires), byPerson(c))
 	case human:
+	case c.NoRefresh:
+		f.add("token.no-refresh", c.Provider, stamp(c.Expires))
 	case c.Expires.IsZero():
 		f.add("token.no-end", c.Provider, "")
 	case !c.DueAt.IsZero() && now.After(c.DueAt.Add(c.grace())):
@@ -144,11 +162,16 @@ func renew(c Credential) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
+// moveAway is the command that moves an object of the bucket to where nothing reads it.
+func (o *Observations) moveAway(key string) string {
+	from := fmt.Sprintf("s3://%s/%s/%s", o.Functions[relayFunction].Vars["HIKYAKU_BUCKET"], o.Place.Prefix, key)
+	return "aws s3 mv " + from + " " + from + ".broken {aws}"
+}
+
 func lookAtMapping(o *Observations, f *finder) {
 	switch m := o.Mapping; {
 	case m.Pointer != "":
-		pointer := fmt.Sprintf("s3://%s/%s/config/mapping/pointer", o.Functions[relayFunction].Vars["HIKYAKU_BUCKET"], o.Place.Prefix)
-		f.addNext("mapping.pointer-broken", "", m.Pointer, "aws s3 mv "+pointer+" "+pointer+".broken {aws}")
+		f.addNext("mapping.pointer-broken", "", m.Pointer, o.moveAway("config/mapping/pointer"))
 	case m.Lost:
 		f.add("mapping.pointer-lost", "", "")
 	case !m.Published:

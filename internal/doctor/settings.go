@@ -112,6 +112,17 @@ var editable = []string{"email", "name", "phone", "mobile", "field_1", "field_2"
 // ownOf are the settings that a function has for itself.
 var ownOf = []string{"HIKYAKU_ROLE", "HIKYAKU_INSTANCES", "HIKYAKU_TOKENREFRESH_FUNCTION"}
 
+// rewriteAll are commands that write the settings of every function anew. CloudFormation
+// compares templates and parameters alone, so that one has to change, and change back.
+func (o *Observations) rewriteAll() string {
+	level := cmp.Or(o.Parameters["LogLevel"], "WARN")
+	another := "INFO"
+	if level == another {
+		another = "WARN"
+	}
+	return deploy + " --parameter-overrides LogLevel=" + another + " && " + deploy + " --parameter-overrides LogLevel=" + Word(level)
+}
+
 // lookAtDifferences compares what several functions are told.
 func lookAtDifferences(o *Observations, f *finder) {
 	values := map[string]map[string][]string{} // functions, by variable and value
@@ -134,7 +145,7 @@ func lookAtDifferences(o *Observations, f *finder) {
 		for _, value := range slices.Sorted(maps.Keys(values[name])) {
 			said = append(said, fmt.Sprintf("%q in %s", value, strings.Join(values[name][value], ", ")))
 		}
-		f.add("settings.differ", name, strings.Join(said, "; "))
+		f.addNext("settings.differ", name, strings.Join(said, "; "), o.rewriteAll())
 	}
 }
 
@@ -154,7 +165,7 @@ func lookAtEdits(o *Observations, f *finder) {
 		}
 		for value := range got {
 			if len(got) == 1 && !same(value, want) {
-				f.add("settings.edited", p.Variable, fmt.Sprintf("%s is %q, not %q", p.Name, want, value))
+				f.addNext("settings.edited", p.Variable, fmt.Sprintf("%s is %q, not %q", p.Name, want, value), o.rewriteAll())
 			}
 		}
 	}

@@ -24,6 +24,7 @@ type Stack struct {
 	Name, Account, Region string
 
 	Resources  map[string]string // physical ids, by logical id
+	Types      map[string]string // such as AWS::SQS::Queue, by logical id
 	Outputs    map[string]string
 	Parameters map[string]string
 	Status     string        // CloudFormation's, such as UPDATE_COMPLETE
@@ -55,7 +56,7 @@ func FindStack(ctx context.Context, config aws.Config, name string) (*Stack, err
 	if err != nil {
 		return nil, fmt.Errorf("looking for the stack %s: its id is no ARN", name)
 	}
-	s := &Stack{Name: aws.ToString(found.StackName), Account: id.AccountID, Region: id.Region, Resources: map[string]string{}, Outputs: map[string]string{}, Parameters: map[string]string{}, Status: string(found.StackStatus), Config: config}
+	s := &Stack{Name: aws.ToString(found.StackName), Account: id.AccountID, Region: id.Region, Resources: map[string]string{}, Types: map[string]string{}, Outputs: map[string]string{}, Parameters: map[string]string{}, Status: string(found.StackStatus), Config: config}
 	if theirs, ok := awsmiddleware.GetServerTime(described.ResultMetadata); ok {
 		s.Skew = time.Since(theirs).Truncate(time.Second) // the header has no more
 	}
@@ -72,7 +73,8 @@ func FindStack(ctx context.Context, config aws.Config, name string) (*Stack, err
 			return nil, fault(err)
 		}
 		for _, r := range page.StackResourceSummaries {
-			s.Resources[aws.ToString(r.LogicalResourceId)] = aws.ToString(r.PhysicalResourceId)
+			name := aws.ToString(r.LogicalResourceId)
+			s.Resources[name], s.Types[name] = aws.ToString(r.PhysicalResourceId), aws.ToString(r.ResourceType)
 		}
 	}
 	return s, nil

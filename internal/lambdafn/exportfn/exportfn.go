@@ -74,14 +74,23 @@ func (f *Function) hashKey(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the hashing key in %s: %w", name, err)
 	}
+	key, err := ParseHashKey(value.Data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the hashing key in %s: %w", name, err)
+	}
+	f.key, f.keyAt = key, f.base.Now()
+	return f.key, nil
+}
+
+// ParseHashKey returns the key of hashed fields that a secret's document holds.
+func ParseHashKey(document []byte) ([]byte, error) {
 	var secret struct {
 		Key string `json:"key"`
 	}
-	if json.Unmarshal(value.Data, &secret) != nil || len(secret.Key) < minHashKey {
-		return nil, fmt.Errorf(`reading the hashing key in %s: {"key": "..."} with at least %d bytes is expected`, name, minHashKey)
+	if json.Unmarshal(document, &secret) != nil || len(secret.Key) < minHashKey {
+		return nil, fmt.Errorf(`{"key": "..."} with at least %d bytes is expected`, minHashKey)
 	}
-	f.key, f.keyAt = []byte(secret.Key), f.base.Now()
-	return f.key, nil
+	return []byte(secret.Key), nil
 }
 
 // dataset finds an enabled dataset by name.

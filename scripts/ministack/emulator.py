@@ -159,6 +159,10 @@ class Emulator:
         with urllib.request.urlopen(self.sandboxes[provider] + "/_sandbox/records", timeout=10) as answer:
             return json.load(answer)
 
+    def put_records(self, provider, records):
+        request = urllib.request.Request(self.sandboxes[provider] + "/_sandbox/records", method="PUT", data=json.dumps(records).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
 
 def clone(folder, commit=None):
     """Clones this checkout as it is, or a commit of it, and changes its template."""

@@ -95,8 +95,7 @@ class Job:
         for record in records["users"]:
             if chosen(record):
                 record.update(values)
-        request = urllib.request.Request(self.emulator.sandboxes[provider] + "/_sandbox/records", method="PUT", data=json.dumps(records).encode())
-        urllib.request.urlopen(request, timeout=10).close()
+        self.emulator.put_records(provider, records)
 
     def approve(self, screen):
         """Approves アシスト店長's application in a browser, and returns where that ends."""

@@ -71,6 +71,14 @@ parameter_overrides = "{overrides}"
     def members(self):
         return {m["id"]: m for m in self.emulator.records("yappli")["users"]}
 
+    def member(self, user):
+        return next(m for m in self.members().values() if m["unique_id"] == f"ss-{user}")
+
+    def rename(self, user, name):
+        records = self.emulator.records("supersaas")
+        next(u for u in records["users"] if u["id"] == user)["full_name"] = name
+        self.emulator.put_records("supersaas", records)
+
     def waiting(self, queue):
         url = self.emulator.resources(STACK)[queue]
         got = self.emulator.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -112,9 +120,11 @@ parameter_overrides = "{overrides}"
         ids = self.emulator.resources(STACK)
         log("upgrade: the old version made %d members", len(self.users))
         rows = self.keys("state/relay/")
+        self.changed = users[0]["id"]
+        self.rename(self.changed, "検証 花子")
         for target, user in (("UserQueue", users[0]["id"]), ("DeadLetterQueue", users[1]["id"])):
             queue.send_message(QueueUrl=ids[target], MessageGroupId=str(user), MessageDeduplicationId=f"{target}-{user}",
-                               MessageBody=json.dumps({"user_id": user, "event": "change"}))
+                               MessageBody=json.dumps({"user": str(user), "event": "change", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}))
         self.at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.start("ExportLoop", {"datasets": DATASETS, "scheduled_time": self.at})
         wait("two of three datasets", lambda: len([k for k in self.keys("exports/") if k.endswith("_manifest.json")]) >= 2, 120, 1)
@@ -143,6 +153,7 @@ parameter_overrides = "{overrides}"
         self.ticks()
         self.relay(True)
         wait("the message that waited", lambda: self.waiting("UserQueue") == 0, 120, 1)
+        wait("the change that waited", lambda: self.member(self.changed)["column01"] == "検証 花子", 60, 1)
         self.same("the dead letters", 1, self.waiting("DeadLetterQueue"))
         self.nobody_doubled(members)
         # The shop's export gets on with what is there, by the same scheduled time.

@@ -46,7 +46,7 @@ func (s switchboard) pause(ctx context.Context, parts []string, p pause.Pause) (
 	}
 	state, err := pause.Begin(ctx, s.objects, s.prefix, off, p)
 	if err != nil {
-		return state, err
+		return state, cutOff(ctx, "whether the pause is written down is not known; run the same command again", err)
 	}
 	var faults []error
 	for _, part := range parts {
@@ -55,9 +55,18 @@ func (s switchboard) pause(ctx context.Context, parts []string, p pause.Pause) (
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
-		return state, fmt.Errorf("the pause is written down, but not all of it rests yet; run the same command again: %w", err)
+		const left = "the pause is written down, but not all of it rests yet; run the same command again"
+		return state, cutOff(ctx, left, fmt.Errorf("%s: %w", left, err))
 	}
 	return state, nil
+}
+
+// cutOff is the error of what a person has stopped, with what that left; otherwise err.
+func cutOff(ctx context.Context, left string, err error) error {
+	if ctx.Err() != nil {
+		return stoppedError("stopped; " + left)
+	}
+	return err
 }
 
 // resume also returns the triggers that were off before the pause, and stay off.
@@ -77,9 +86,12 @@ func (s switchboard) resume(ctx context.Context, parts []string) (now pause.Stat
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
-		return seen, stay, fmt.Errorf("not all of it works again yet, and the pause stays written down; run the same command again: %w", err)
+		const left = "not all of it works again yet, and the pause stays written down; run the same command again"
+		return seen, stay, cutOff(ctx, left, fmt.Errorf("%s: %w", left, err))
 	}
-	now, err = pause.End(ctx, s.objects, s.prefix, seen, parts)
+	if now, err = pause.End(ctx, s.objects, s.prefix, seen, parts); err != nil {
+		err = cutOff(ctx, "all of it works again, and whether the pause is still written down is not known; run the same command again", err)
+	}
 	return now, stay, err
 }
 

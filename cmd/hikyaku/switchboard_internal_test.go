@@ -206,6 +206,62 @@ func TestSwitchboard_InterruptedAnywhere(t *testing.T) {
 	}
 }
 
+// cutStore is a store of somebody who is stopped after a call.
+type cutStore struct {
+	objectstore.Store
+
+	after string // Get or Put
+	stop  context.CancelFunc
+}
+
+func (s cutStore) Get(ctx context.Context, key string) (objectstore.Info, io.ReadCloser, error) {
+	info, body, err := s.Store.Get(ctx, key)
+	if s.after == "Get" {
+		s.stop()
+	}
+	return info, body, err
+}
+
+func (s cutStore) Put(ctx context.Context, o objectstore.Object) (string, error) {
+	tag, err := s.Store.Put(ctx, o)
+	if s.after == "Put" {
+		s.stop()
+	}
+	return tag, err
+}
+
+// Who stops a command in the middle is told what that left, and not that it was stopped
+// alone.
+func TestSwitchboard_StoppedSaysWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	pauses := func(ctx context.Context, s switchboard) error {
+		_, err := s.pause(ctx, pause.Parts(), hour())
+		return err
+	}
+	resumes := func(ctx context.Context, s switchboard) error { _, _, err := s.resume(ctx, pause.Parts()); return err }
+	for _, c := range []struct {
+		after string
+		do    func(context.Context, switchboard) error
+		want  string
+	}{
+		{"Get", pauses, "stopped; whether the pause is written down is not known; run the same command again"},
+		{"Put", pauses, "stopped; the pause is written down, but not all of it rests yet; run the same command again"},
+		{"Get", resumes, "stopped; not all of it works again yet, and the pause stays written down; run the same command again"},
+	} {
+		onBoard(t, func(b *board) {
+			_, err := b.pause(b.Context(), []string{pause.Export}, hour())
+			b.must(err)
+			ctx, stop := context.WithCancel(b.Context())
+			defer stop()
+			cut := b.switchboard
+			cut.objects = cutStore{b.objects, c.after, stop}
+			if err := c.do(ctx, cut); err == nil || interrupted(err).Error() != c.want {
+				b.Errorf("after a %s: %v, want %s", c.after, err, c.want)
+			}
+		})
+	}
+}
+
 // What somebody had switched off for good does not begin to work because of a pause, even
 // of one that was begun twice.
 func TestSwitchboard_WhatWasOffStaysOff(t *testing.T) {

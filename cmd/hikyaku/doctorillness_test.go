@@ -198,7 +198,7 @@ func (p *patient) findsEachAlone() {
 // said.
 func (p *patient) goesOnWhereACallFails() {
 	defer p.stack.AWS.ClearFaults()
-	p.Setenv("AWS_MAX_ATTEMPTS", "1")
+	p.Setenv("AWS_MAX_ATTEMPTS", "2")
 	before := p.stack.AWS.Calls()
 	p.wantWell()
 	var asked []string

@@ -56,7 +56,7 @@ func (r *remote) ask(ctx context.Context, o refreshfn.Operation) (answer refresh
 	if err != nil {
 		return answer, err
 	}
-	if err := json.Unmarshal(raw, &answer); err != nil {
+	if err := json.Unmarshal(raw, &answer); err != nil || !answer.Answers(o) {
 		return answer, errors.New("the function's answer is not of this version: deploy the stack with the version of this command, or use the command of the stack's")
 	}
 	return answer, nil

@@ -320,3 +320,23 @@ func TestRemote_AsksAgainWhatTheProviderRefused(t *testing.T) {
 	}
 	s.isClean(notes.String() + prompt.String())
 }
+
+// An answer that says nothing is not taken for one that all is well: a function of another
+// version may answer whatever it likes.
+func TestRemote_TakesNoOtherAnswer(t *testing.T) {
+	t.Parallel()
+	s := newWalledStack(t)
+	if err := s.AWS.Register(awslocal.Function{
+		Name: localstack.TokenRefresh, Aliases: localstack.Aliases(localstack.TokenRefresh), Env: pairs(s.Vars(localstack.TokenRefresh)), Timeout: time.Minute,
+		Compose: func(io.Writer) (lambda.Handler, error) {
+			return lambda.NewHandler(func() (map[string]string, error) { return map[string]string{"errorMessage": "sorry"}, nil }), nil
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	sound := string(s.SuperSaaS().Connection(s.URLs[providers.SuperSaaS]).Document())
+	const says = "the function's answer is not of this version"
+	s.hikyaku(sound, 1, "connect supersaas --remote", says, "the connection is still the one before")
+	s.hikyaku("", 1, "tokens refresh --remote", says)
+	s.hikyaku("", 1, "tokens --probe --remote", says)
+}

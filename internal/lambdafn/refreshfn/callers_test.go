@@ -74,7 +74,7 @@ func TestInvoke_EachEventThroughEachAlias(t *testing.T) {
 		"a candidate":                  {`{"operation":"connect","provider":"yappli","version":"` + candidate + `","base":"$BASE"}`, []string{operator}, toOperator},
 		"operation with a source":      {`{"source":"aws.scheduler","operation":"probe"}`, []string{operator}, toOperator},
 		"unknown operation":            {`{"operation":"unheard-of"}`, nil, ""},
-		"no candidate":                 {`{"operation":"connect","provider":"yappli","version":"` + other + `"}`, nil, ""},
+		"no candidate":                 {`{"operation":"connect","provider":"yappli","version":"` + other + `","base":"` + other + `"}`, nil, ""},
 		"authorize, which is no event": {`{"authorize":"yappli","code":"x"}`, nil, unknown},
 		"nothing":                      {`{}`, nil, unknown},
 	} {

@@ -46,6 +46,18 @@ type Answer struct {
 	Probes  []Probe               `json:"probes,omitempty"`
 }
 
+// Answers reports whether it says what came of an operation. What does not comes from
+// another version, and means nothing.
+func (a Answer) Answers(o Operation) bool {
+	switch o.Name {
+	case Connect:
+		return a.Check != "" || a.Fault != nil || a.Taken
+	case Refresh:
+		return len(a.Results) > 0
+	}
+	return len(a.Probes) > 0
+}
+
 // A Fault is an error of a provider's client, as an answer carries it.
 type Fault struct {
 	Kind string `json:"kind,omitempty"` // of kinds
@@ -107,14 +119,16 @@ func (f *Function) operate(ctx context.Context, e event) ([]byte, error) {
 	}
 	var answer Answer
 	var err error
-	switch e.Name {
-	case Connect:
+	switch {
+	case e.ResendInDoubt && !e.Force:
+		err = errors.New("what may have been spent is sent again by force alone")
+	case e.Name == Connect:
 		answer, err = f.connect(ctx, e)
-	case Refresh:
+	case e.Name == Refresh:
 		var report tokenrefresh.Report
 		report, err = f.core.Run(ctx, tokenrefresh.Request{Provider: e.Provider, Force: e.Force, ResendInDoubt: e.ResendInDoubt})
 		answer.Results = report.Results
-	case Try:
+	case e.Name == Try:
 		answer.Probes = f.Probes(ctx)
 	default:
 		err = fmt.Errorf("the operation is unknown: known are %s", strings.Join(operations, ", "))
@@ -132,6 +146,9 @@ func (f *Function) operate(ctx context.Context, e event) ([]byte, error) {
 func (f *Function) connect(ctx context.Context, e event) (Answer, error) {
 	if !slices.Contains(providers.Names(), e.Provider) {
 		return Answer{}, &tokenrefresh.UnknownProviderError{Provider: e.Provider}
+	}
+	if e.Version == "" || e.Base == "" { // the service reads no version as the current one
+		return Answer{}, errors.New("to connect, name the version of the candidate, and the version whose place it takes")
 	}
 	name := secretstore.Name(f.base.Common.Prefix, e.Provider, secretstore.ConnectionPart)
 	value, err := f.secrets.GetVersion(ctx, name, e.Version)

@@ -102,6 +102,9 @@ func TestOperator_RefusesWhatIsNoCandidate(t *testing.T) {
 		old: "another command has stored a newer one; run it again",
 		strings.Replace(event, "supersaas", "unheard-of", 1): "unknown provider",
 		strings.Replace(event, "supersaas", "yappli", 1):     "reading the candidate for hikyaku/yappli/connection",
+		`{"operation":"connect","provider":"supersaas"}`:     "name the version of the candidate",
+		`{"operation":"refresh","resend_in_doubt":true}`:     "by force alone",
+		`{"operation":"read","provider":"supersaas"}`:        "the operation is unknown: known are connect, refresh, probe",
 	} {
 		if _, err := s.ask(localstack.Operator, event); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

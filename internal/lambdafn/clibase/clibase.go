@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	"hikyaku/internal/lambdafn"
 )
@@ -98,7 +99,7 @@ func (p Place) Find(ctx context.Context) (Opened, error) {
 }
 
 func (p Place) load(ctx context.Context) (aws.Config, error) {
-	var options []func(*config.LoadOptions) error
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // an error says what has failed
 	if p.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(p.Profile))
 	}

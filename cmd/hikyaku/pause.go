@@ -70,6 +70,20 @@ func (f *pauseFlags) open(c *cobra.Command) (*pausing, error) {
 	}, nil
 }
 
+// sayPaused says whose pauses a command changes: somebody else may count on them.
+func (p *pausing) sayPaused(c *cobra.Command, parts []string) error {
+	state, err := pause.Read(c.Context(), p.objects, p.prefix)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if is := state.Of(part); is != nil {
+			say(c.ErrOrStderr(), "%s is paused until %s by %s: %s", part, is.Until.UTC().Format(time.RFC3339), visible(is.By), visible(is.Reason))
+		}
+	}
+	return nil
+}
+
 // agreed asks on a terminal if the stack writes, and always if tokens rest.
 func (f *pauseFlags) agreed(c *cobra.Command, writes, always bool, otherwise string) error {
 	file, ok := c.InOrStdin().(*os.File)
@@ -160,6 +174,9 @@ func (f *pauseFlags) pause(c *cobra.Command, parts []string, length time.Duratio
 		return err
 	}
 	next := pause.Pause{By: by, Reason: reason, Since: now, Until: now.Add(length)}
+	if err := p.sayPaused(c, parts); err != nil {
+		return fmt.Errorf("nothing was paused: %w", err)
+	}
 	say(out, "This pauses %s until %s, in %s.", inWords(parts), next.Until.Format(time.RFC3339), spell(length))
 	var ending []endingToken
 	rest := slices.Contains(parts, pause.Tokens)
@@ -266,6 +283,9 @@ func newResume() *cobra.Command {
 				return err
 			}
 			parts := partsOf(a[0])
+			if err := p.sayPaused(c, parts); err != nil {
+				return fmt.Errorf("nothing was resumed: %w", err)
+			}
 			say(c.ErrOrStderr(), "This resumes %s.", inWords(parts))
 			if err := f.agreed(c, p.writes, false, "nothing was resumed"); err != nil {
 				return err

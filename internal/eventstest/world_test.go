@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ const buildFlags = "-trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w
 var binaryDir string
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // the tests make much garbage and keep little
 	dir, err := os.MkdirTemp("", "hikyaku-binaries-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -42,6 +42,7 @@ type spent struct {
 func TestMain(m *testing.M) {
 	mode := os.Getenv(childMode)
 	if mode == "" {
+		debug.SetGCPercent(400) // the tests make much garbage and keep little
 		os.Exit(m.Run())
 	}
 	s, err := child(mode, lambdafn.OSEnviron())

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"golang.org/x/time/rate"
@@ -18,6 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // the tests make much garbage and keep little
 	code := m.Run()
 	if err := seenfile.Write("assisttencho"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // the tests make much garbage and keep little
 	code := m.Run()
 	if err := seenfile.Write(providers.SHOPLINE); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)

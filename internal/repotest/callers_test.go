@@ -13,16 +13,19 @@ import (
 )
 
 // mentions lists where a value names a resource, by the keys on the way there.
-func mentions(v any, at, resource string) (paths []string) {
-	named := regexp.MustCompile(`\b` + resource + `\b`)
+func mentions(v any, at, resource string) []string {
+	return mentionsOf(v, at, regexp.MustCompile(`\b`+resource+`\b`))
+}
+
+func mentionsOf(v any, at string, named *regexp.Regexp) (paths []string) {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, below := range v {
-			paths = append(paths, mentions(below, at+"."+key, resource)...)
+			paths = append(paths, mentionsOf(below, at+"."+key, named)...)
 		}
 	case []any:
 		for i, below := range v {
-			paths = append(paths, mentions(below, fmt.Sprintf("%s.%d", at, i), resource)...)
+			paths = append(paths, mentionsOf(below, fmt.Sprintf("%s.%d", at, i), named)...)
 		}
 	case string:
 		if named.MatchString(v) {

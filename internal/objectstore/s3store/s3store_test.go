@@ -101,28 +101,30 @@ var calls = map[string]struct {
 
 func TestAnswersBecomeTheStoresErrors(t *testing.T) {
 	t.Parallel()
-	kinds := []error{objectstore.ErrNotFound, objectstore.ErrConflict, objectstore.ErrDenied}
-	reads := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrNotFound}
-	conditional := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrConflict, 409: objectstore.ErrConflict, 412: objectstore.ErrConflict}
-	plain := map[int]error{403: objectstore.ErrDenied}
-	want := map[string]map[int]error{"get": reads, "head": reads, "create": conditional, "swap": conditional, "put": plain, "delete": plain, "list": plain, "tag": reads, "untag": reads, "tags": reads}
-	for name, call := range calls {
-		for _, status := range []int{400, 403, 404, 409, 412, 500} {
-			s := &service{status: status, answer: `<Error><Code>Coded</Code><Message>canary</Message></Error>`}
-			err := call.run(t, s.store())
-			for _, kind := range kinds {
-				if err == nil || errors.Is(err, kind) != errors.Is(want[name][status], kind) {
-					t.Errorf("%s answered by %d: error %v, want %v", name, status, err, want[name][status])
+	synctest.Test(t, func(t *testing.T) { // the pauses between tries take no time
+		kinds := []error{objectstore.ErrNotFound, objectstore.ErrConflict, objectstore.ErrDenied}
+		reads := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrNotFound}
+		conditional := map[int]error{403: objectstore.ErrDenied, 404: objectstore.ErrConflict, 409: objectstore.ErrConflict, 412: objectstore.ErrConflict}
+		plain := map[int]error{403: objectstore.ErrDenied}
+		want := map[string]map[int]error{"get": reads, "head": reads, "create": conditional, "swap": conditional, "put": plain, "delete": plain, "list": plain, "tag": reads, "untag": reads, "tags": reads}
+		for name, call := range calls {
+			for _, status := range []int{400, 403, 404, 409, 412, 500} {
+				s := &service{status: status, answer: `<Error><Code>Coded</Code><Message>canary</Message></Error>`}
+				err := call.run(t, s.store())
+				for _, kind := range kinds {
+					if err == nil || errors.Is(err, kind) != errors.Is(want[name][status], kind) {
+						t.Errorf("%s answered by %d: error %v, want %v", name, status, err, want[name][status])
+					}
+				}
+				if text := fmt.Sprint(err); strings.Contains(text, "canary") || !strings.Contains(text, "object k: ") || !strings.Contains(text, fmt.Sprint(status)) {
+					t.Errorf("%s answered by %d: error text %q", name, status, text)
+				}
+				if tries := map[bool]int{true: call.tries, false: 1}[status == 500]; s.requests != tries {
+					t.Errorf("%s answered by %d: tried %d times, want %d", name, status, s.requests, tries)
 				}
 			}
-			if text := fmt.Sprint(err); strings.Contains(text, "canary") || !strings.Contains(text, "object k: ") || !strings.Contains(text, fmt.Sprint(status)) {
-				t.Errorf("%s answered by %d: error text %q", name, status, text)
-			}
-			if tries := map[bool]int{true: call.tries, false: 1}[status == 500]; s.requests != tries {
-				t.Errorf("%s answered by %d: tried %d times, want %d", name, status, s.requests, tries)
-			}
 		}
-	}
+	})
 }
 
 // TestMissingBucketIsNoAbsentObject: S3 answers 404 for both.
@@ -142,13 +144,15 @@ func TestMissingBucketIsNoAbsentObject(t *testing.T) {
 
 func TestConnectionFaultsKeepTheirCauseButNoAddress(t *testing.T) {
 	t.Parallel()
-	cause := errors.New("connection reset")
-	for name, call := range calls {
-		s := &service{fail: cause}
-		if err := call.run(t, s.store()); !errors.Is(err, cause) || strings.Contains(err.Error(), "s3.test") {
-			t.Errorf("%s: error %v, want the cause without the address", name, err)
+	synctest.Test(t, func(t *testing.T) { // the pauses between tries take no time
+		cause := errors.New("connection reset")
+		for name, call := range calls {
+			s := &service{fail: cause}
+			if err := call.run(t, s.store()); !errors.Is(err, cause) || strings.Contains(err.Error(), "s3.test") {
+				t.Errorf("%s: error %v, want the cause without the address", name, err)
+			}
 		}
-	}
+	})
 }
 
 func TestPutSendsWhatItIsTold(t *testing.T) {

@@ -148,12 +148,36 @@ func words(text string) []string {
 	return strings.Fields(b.String())
 }
 
-// forbidden are traces of unfinished work and of the machine it was done on.
-// They are put together here so that this file does not contain them.
-var forbidden = regexp.MustCompile(strings.Join([]string{
-	`\bTO` + `DO\b`, `\bFIX` + `ME\b`, `\bX` + `XX\b`,
-	`(^|[\s"'(=:])/wo` + `rk/`, `/ro` + `ot/`, `/ho` + `me/[a-z]`, `\.\./sha` + `red/`,
-}, "|"))
+// traces are of unfinished work and of the machine it was done on: a word, and what
+// stands before and after it. They are put together here so that this file does not
+// contain them.
+var traces = []struct{ before, word, after string }{
+	{`\b`, "TO" + "DO", `\b`},
+	{`\b`, "FIX" + "ME", `\b`},
+	{`\b`, "X" + "XX", `\b`},
+	{`(^|[\s"'(=:])`, "/wo" + "rk/", ""},
+	{"", "/ro" + "ot/", ""},
+	{"", "/ho" + "me/", "[a-z]"},
+	{"", "../sha" + "red/", ""},
+}
+
+var forbidden = func() *regexp.Regexp {
+	var patterns []string
+	for _, t := range traces {
+		patterns = append(patterns, t.before+regexp.QuoteMeta(t.word)+t.after)
+	}
+	return regexp.MustCompile(strings.Join(patterns, "|"))
+}()
+
+// mayHoldTraces spares a file without any of the words the slower look at each line.
+func mayHoldTraces(content []byte) bool {
+	for _, t := range traces {
+		if bytes.Contains(content, []byte(t.word)) {
+			return true
+		}
+	}
+	return false
+}
 
 func TestTraces(t *testing.T) {
 	t.Parallel()
@@ -163,7 +187,7 @@ func TestTraces(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if bytes.IndexByte(content, 0) >= 0 || !utf8.Valid(content) {
+		if !mayHoldTraces(content) || bytes.IndexByte(content, 0) >= 0 || !utf8.Valid(content) {
 			return
 		}
 		for i, line := range strings.Split(string(content), "\n") {
@@ -193,8 +217,9 @@ func TestTheRulesBite(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"// TO" + "DO: later": true, "see /wo" + "rk/main": true, "network/wo" + "rk/": false, "a to-do list": false, "cp ../sha" + "red/x .": true,
+		"FIX" + "ME": true, "X" + "XX": true, "cd /ro" + "ot/x": true, "/ho" + "me/somebody": true, "/ho" + "me/": false, "..xsha" + "red/": false,
 	} {
-		if got := forbidden.MatchString(text); got != want {
+		if got := mayHoldTraces([]byte(text)) && forbidden.MatchString(text); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
 	}

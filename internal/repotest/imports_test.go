@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/token"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -150,25 +152,34 @@ type listed struct {
 // list returns every package of the module and what it reaches.
 func list(t *testing.T) map[string]listed {
 	t.Helper()
+	packages, err := listPackages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+// listPackages asks the go command once, for all tests.
+var listPackages = sync.OnceValues(func() (map[string]listed, error) {
 	command := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
 	command.Dir = root
 	var faults bytes.Buffer
 	command.Stderr = &faults
 	out, err := command.Output()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, &faults)
+		return nil, fmt.Errorf("go list: %w\n%s", err, &faults)
 	}
 	packages := map[string]listed{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var r listed
 		if err := dec.Decode(&r); errors.Is(err, io.EOF) {
-			return packages
+			return packages, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		packages[r.ImportPath] = r
 	}
-}
+})
 
 // chainTo returns the shortest chain of imports from a package to one that a
 // pattern matches, or nil.

@@ -337,7 +337,7 @@ func TestSplit_Limits(t *testing.T) {
 
 // A bomb is stopped at the limit, in the memory of about two pages.
 func TestSplit_StopsABomb(t *testing.T) {
-	bomb := []byte(packed("[" + strings.Repeat(" ", 64<<20) + "]"))
+	bomb := []byte(packed("[" + strings.Repeat(" ", 16<<20) + "]"))
 	const limit = 1 << 20
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -74,7 +74,7 @@ func TestStream_ThroughATemporaryFile(t *testing.T) {
 		"too long":                {[]reply{{body: rows(300_000)}}, 0, providers.ErrTooLarge, "", 1},
 		"too long, packed":        {[]reply{{body: packed(rows(300_000))}}, 0, providers.ErrTooLarge, "", 1},
 		"too long as it comes":    {[]reply{{body: strings.Repeat(packed(""), 200_000) + packed(rows(3))}}, 0, providers.ErrTooLarge, "", 1}, // of nothing
-		"a bomb":                  {[]reply{{body: packed(strings.Repeat(" ", 100<<20))}}, 0, providers.ErrTooLarge, "", 1},
+		"a bomb":                  {[]reply{{body: packed(strings.Repeat(" ", 16<<20))}}, 0, providers.ErrTooLarge, "", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

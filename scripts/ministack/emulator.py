@@ -79,7 +79,7 @@ class Emulator:
                "AWS_SECRET_ACCESS_KEY": "invented", "MINISTACK_ACCOUNT_ID": "123456789012", "SSL_CERT_FILE": str(self.certificate),
                "MINISTACK_SSL_CERT": str(self.certificate), "MINISTACK_SSL_KEY": str(self.folder / "tls.key")}
         with self.log.open("wb") as out:
-            self.spawn([CACHE / "venv-ministack/bin/ministack"], env, out)
+            self.spawn([CACHE / "venv-ministack/bin/python", pathlib.Path(__file__).parent / "launch.py"], env, out)
         wait("its start", self.answers)
 
     def spawn(self, command, env, out):

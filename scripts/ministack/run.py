@@ -52,6 +52,8 @@ def follow(emulator):
     for name, why, *_, needed in changes.ALL:
         if not needed(emulator):
             raise SystemExit(f"ministack: changes.py: {name} is no longer needed ({why}): remove it")
+    if not any("user/probe" in line for line in emulator.denied()):
+        raise SystemExit("ministack: the log does not name the calls of the probes that were denied, so it names none")
     log("ministack: %d commands of docs/deploy.md, %d steps by hand, 0 calls denied, %d changes for ministack, each still needed",
         shop.ran, len(hands), len(changes.ALL))
 

@@ -218,6 +218,21 @@ func TestPolicies_ReaderRunsDoctor(t *testing.T) {
 	}
 }
 
+// Each policy fits into a role of its own, as docs/deploy.md attaches it: IAM takes
+// 10,240 characters there, white space not counted.
+func TestPolicies_FitIntoARole(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"deployer", "operator", "analyst", "reader"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "policies", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(strings.Join(strings.Fields(string(raw)), "")); n == 0 || n > 10240 {
+			t.Errorf("policies/%s.json has %d characters, the bound is 10240", name, n)
+		}
+	}
+}
+
 // A statement is one of a policy.
 type statement struct {
 	Sid       string

@@ -321,21 +321,26 @@ func (p *patient) write(key string, content []byte) {
 	p.ok(err)
 }
 
-// change rewrites a field of a JSON object; one of hikyaku's documents holds it as data.
-func (p *patient) change(key, field string, value any) {
+func (p *patient) read(key string) []byte {
 	p.Helper()
 	_, body, err := p.base.Objects.Get(p.ctx, key)
 	p.ok(err)
 	raw, err := io.ReadAll(body)
 	p.ok(err)
+	return raw
+}
+
+// change rewrites a field of a JSON object; one of hikyaku's documents holds it as data.
+func (p *patient) change(key, field string, value any) {
+	p.Helper()
 	document := map[string]any{}
-	p.ok(json.Unmarshal(raw, &document))
+	p.ok(json.Unmarshal(p.read(key), &document))
 	inner := document
 	if data, ok := document["data"].(map[string]any); ok {
 		inner = data
 	}
 	inner[field] = value
-	raw, err = json.Marshal(document)
+	raw, err := json.Marshal(document)
 	p.ok(err)
 	p.write(key, raw)
 }

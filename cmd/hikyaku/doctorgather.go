@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,6 +115,20 @@ func (g *gatherer) unread(source doctor.Source, err error) {
 		return
 	}
 	g.o.Unread[source] = clibase.Plain(err).Error()
+}
+
+// unreadOf says which of several things of a source could not be read, and hides none of
+// the others. Where none could be, it is the source's fault.
+func (g *gatherer) unreadOf(source doctor.Source, names []string, faults []error) error {
+	if !slices.Contains(faults, nil) {
+		return errors.Join(faults...)
+	}
+	for i, err := range faults {
+		if err != nil {
+			g.unread(source.Of(names[i]), err)
+		}
+	}
+	return nil
 }
 
 // readFunctions reads how each function is set, and whether it would start with that.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -127,6 +128,7 @@ func TestDoctor(t *testing.T) {
 	}{
 		{"a call fails", (*patient).goesOnWhereACallFails},
 		{"it is stopped", (*patient).stops},
+		{"a document is broken", (*patient).goesOnWhereOneIsBroken},
 		{"a reader looks", (*patient).tellsAReaderWhatIsHidden},
 		{"each finding", (*patient).findsEachAlone},
 	} {
@@ -225,6 +227,33 @@ func (p *patient) goesOnWhereACallFails() {
 			}
 		}
 	}
+}
+
+// What is broken of one provider or dataset hides nothing of the others.
+func (p *patient) goesOnWhereOneIsBroken() {
+	journal, latest := localstack.Prefix+"/state/tokens/"+providers.ActiBook, localstack.Prefix+"/exports/yappli/users/latest.json"
+	old := localstack.Prefix + "/exports/supersaas/users/latest.json"
+	before := map[string][]byte{}
+	for _, key := range []string{journal, latest, old} {
+		before[key] = p.read(key)
+	}
+	p.write(journal, []byte("[]"))
+	p.write(latest, []byte("[]"))
+	p.change(old, "scheduled_time", time.Now().Add(-40*time.Hour))
+	p.token(providers.Yappli, func(t *providers.Token) { t.ExpiresAt = time.Now().Add(-time.Minute) })
+	r, code := p.examine()
+	var ids []string
+	for _, f := range r.Findings {
+		ids = append(ids, f.ID+" "+f.Subject)
+	}
+	if want := []string{"token.expired yappli", "export.old supersaas/users", "unread exports of yappli/users", "unread secrets of actibook"}; code != 5 || !slices.Equal(ids, want) {
+		p.Errorf("exit code %d, found %q, want %q", code, ids, want)
+	}
+	for key, content := range before {
+		p.write(key, content)
+	}
+	p.must("tokens", "refresh", providers.Yappli, "--force")
+	p.wantWell()
 }
 
 // Who may only read, by policies/reader.json, is told what they may not see, and of

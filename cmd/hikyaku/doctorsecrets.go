@@ -90,7 +90,7 @@ type providersSecrets struct {
 
 func (g *gatherer) readSecrets(ctx context.Context) error {
 	names := providers.Names()
-	read, faults := make([]providersSecrets, len(names)), make([]error, len(names), len(names)+1)
+	read, faults := make([]providersSecrets, len(names)), make([]error, len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
 		group.Go(func() { read[i], faults[i] = g.readProvider(ctx, name) })
@@ -112,7 +112,10 @@ func (g *gatherer) readSecrets(ctx context.Context) error {
 			}
 		}
 	}
-	return errors.Join(append(faults, g.readHashKey(ctx))...)
+	if err := g.readHashKey(ctx); err != nil {
+		g.unread(doctor.FromSecrets.Of("export"), err)
+	}
+	return g.unreadOf(doctor.FromSecrets, names, faults)
 }
 
 // readHashKey looks for the key of hashed fields, where some are.

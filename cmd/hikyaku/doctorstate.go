@@ -206,8 +206,14 @@ func (g *gatherer) readExports(ctx context.Context) error {
 		group.Go(func() { read[i], faults[i] = g.readDataset(ctx, direct.Core, d) })
 	}
 	group.Wait()
-	g.o.Datasets = read
-	return errors.Join(faults...)
+	names := make([]string, len(enabled))
+	for i, d := range enabled {
+		names[i] = d.String()
+		if faults[i] == nil {
+			g.o.Datasets = append(g.o.Datasets, read[i])
+		}
+	}
+	return g.unreadOf(doctor.FromExports, names, faults)
 }
 
 func (g *gatherer) readDataset(ctx context.Context, core *export.Exporter, d export.Dataset) (doctor.Dataset, error) {

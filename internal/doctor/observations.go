@@ -33,6 +33,9 @@ const (
 	FromSchedules  Source = "schedules"  // EventBridge Scheduler, and the queue's event source
 )
 
+// Of is one of several things that lie in a source, such as a provider's secrets.
+func (s Source) Of(name string) Source { return s + " of " + Source(name) }
+
 // Observations are what was read of a stack. What lies in a source that could not be
 // read counts for nothing.
 type Observations struct {

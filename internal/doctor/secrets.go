@@ -37,6 +37,9 @@ func lookAtCredentials(o *Observations, f *finder) {
 		f.add("hash-key.missing", o.Place.Prefix+"/export/hmac", "")
 	}
 	unknown := slices.ContainsFunc(o.Secrets, func(s Secret) bool { return s.State == Denied || s.State == Deleted || s.State == Broken })
+	for source := range o.Unread {
+		unknown = unknown || strings.HasPrefix(string(source), string(FromSecrets.Of("")))
+	}
 	if len(o.Credentials) == 0 && !unknown {
 		f.add("connection.none", "", "")
 	}

@@ -254,8 +254,14 @@ func (g *gatherer) readTriggers(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if g.o.Triggers[part][name], err = trigger.Enabled(ctx); err != nil {
+			on, err := trigger.Enabled(ctx)
+			switch {
+			case errors.Is(err, clibase.ErrGone):
+				g.o.LostTriggers = append(g.o.LostTriggers, name)
+			case err != nil:
 				return err
+			default:
+				g.o.Triggers[part][name] = on
 			}
 		}
 	}
@@ -268,8 +274,13 @@ func (g *gatherer) readTriggers(ctx context.Context) error {
 		return err
 	}
 	on, err := watch.Enabled(ctx)
-	if err == nil && !on {
+	switch {
+	case errors.Is(err, clibase.ErrGone):
+		g.o.LostTriggers = append(g.o.LostTriggers, localstack.Pauses)
+	case err != nil:
+		return err
+	case !on:
 		g.o.Unwatched = name
 	}
-	return err
+	return nil
 }

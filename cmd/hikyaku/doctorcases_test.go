@@ -72,6 +72,12 @@ var redeployed = []illness{
 			s.Resources = slices.DeleteFunc(s.Resources, func(r awslocal.StackResource) bool { return r.Type == "AWS::CloudWatch::Alarm" })
 		})
 	}, (*patient).redeploy},
+	{"trigger.gone", func(p *patient) {
+		p.described(func(s *awslocal.Stack) {
+			at := slices.IndexFunc(s.Resources, func(r awslocal.StackResource) bool { return r.LogicalID == localstack.Exports })
+			s.Resources[at].PhysicalID = "gone"
+		})
+	}, (*patient).redeploy},
 	{"alarm.gone", func(p *patient) {
 		p.described(func(s *awslocal.Stack) {
 			s.Resources = append(s.Resources, awslocal.StackResource{Type: "AWS::CloudWatch::Alarm", LogicalID: "LostAlarm", PhysicalID: "lost"})

@@ -95,7 +95,8 @@ func (s switchboard) resume(ctx context.Context, parts []string) (now pause.Stat
 	return now, stay, err
 }
 
-// off are the triggers of each part that are off.
+// off are the triggers of each part that are off. One that is gone starts nothing either,
+// and hinders nobody from pausing the others.
 func (s switchboard) off(ctx context.Context, parts []string) (map[string][]string, error) {
 	off := map[string][]string{}
 	for _, part := range parts {
@@ -106,10 +107,11 @@ func (s switchboard) off(ctx context.Context, parts []string) (map[string][]stri
 				return nil, err
 			}
 			on, err := trigger.Enabled(ctx)
-			if err != nil {
+			gone := errors.Is(err, clibase.ErrGone)
+			if err != nil && !gone {
 				return nil, err
 			}
-			if !on {
+			if !on && !gone {
 				off[part] = append(off[part], name)
 			}
 		}
@@ -122,5 +124,8 @@ func (s switchboard) turn(ctx context.Context, name string, on bool) error {
 	if err != nil {
 		return err
 	}
-	return trigger.Enable(ctx, on)
+	if err := trigger.Enable(ctx, on); on || !errors.Is(err, clibase.ErrGone) {
+		return err
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,6 +261,26 @@ func TestSwitchboard_StoppedSaysWhatIsLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A trigger that somebody has deleted does not keep the others from being paused, and a
+// resume says that it is missing.
+func TestSwitchboard_PausesWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	onBoard(t, func(b *board) {
+		for _, name := range []string{localstack.Wanted, userSource} {
+			b.stack.Resources[name] = "gone"
+		}
+		_, err := b.pause(b.Context(), pause.Parts(), hour())
+		b.must(err)
+		if off, want := b.off(), []string{localstack.Nightly, localstack.Exports, localstack.Tick}; !slices.Equal(off, want) {
+			b.Errorf("off are %v, want %v", off, want)
+		}
+		_, _, err = b.resume(b.Context(), pause.Parts())
+		if off := b.off(); err == nil || !strings.Contains(err.Error(), "reading the schedule gone: somebody has deleted it") || len(off) > 0 || len(b.written()) != len(pause.Parts()) {
+			b.Errorf("%v; off are %v", err, off)
+		}
+	})
 }
 
 // What somebody had switched off for good does not begin to work because of a pause, even

@@ -104,6 +104,7 @@ var kinds = []Kind{
 	{"pause.broken", High, FromPauses, "What says who paused what cannot be read, so that no alarm rings while a pause lasts: {detail}", ""},
 	{"pause.unwatched", High, FromSchedules, "The schedule that looks at the pauses is off: no alarm rings while a pause lasts, nor once it should have ended.", `aws scheduler get-schedule --name {detail} {aws} | jq 'del(.Arn, .CreationDate, .LastModificationDate) | .State = "ENABLED"' > schedule.json && aws scheduler update-schedule --cli-input-json file://schedule.json {aws}`},
 	{"pause.half", High, FromSchedules, "{subject} is paused, and these are on: {detail}. The pause was interrupted.", resume},
+	{"trigger.gone", High, FromSchedules, "{subject} of this stack was deleted by hand: what it starts does not happen. Deploy once without it in the template, and once with it.", deploy},
 	{"trigger.off", High, FromSchedules, "Nobody has paused {subject}, and these are off: {detail}.", resume},
 }
 

@@ -78,6 +78,7 @@ type Observations struct {
 	Pauses         pause.State
 	BrokenPauses   string                     // why they cannot be read
 	Unwatched      string                     // physical name of the schedule that looks at the pauses, if it is off
+	LostTriggers   []string                   // that the stack made, and AWS does not have
 	Triggers       map[string]map[string]bool // whether what starts each part's work is on, by its name in the template
 }
 

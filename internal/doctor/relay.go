@@ -214,6 +214,9 @@ func (o *Observations) triggers(part string, on bool) (names []string) {
 }
 
 func lookAtTriggers(o *Observations, f *finder) {
+	for _, name := range o.LostTriggers {
+		f.add("trigger.gone", name, "")
+	}
 	if o.Unwatched != "" {
 		f.add("pause.unwatched", "", o.Unwatched)
 	}

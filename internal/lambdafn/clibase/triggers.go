@@ -2,15 +2,20 @@ package clibase
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	schedulertypes "github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
+
+// ErrGone says that AWS has no trigger that the stack made.
+var ErrGone = errors.New("somebody has deleted it")
 
 // A Trigger is what starts work of a deployed stack, and can be switched off and on.
 type Trigger interface {
@@ -52,6 +57,9 @@ type schedule struct {
 
 func (s schedule) get(ctx context.Context) (*scheduler.GetScheduleOutput, error) {
 	got, err := s.client.GetSchedule(ctx, &scheduler.GetScheduleInput{Name: &s.name})
+	if _, gone := errors.AsType[*schedulertypes.ResourceNotFoundException](err); gone {
+		err = ErrGone
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the schedule %s: %w", s.name, err)
 	}
@@ -116,6 +124,9 @@ func (s source) Enabled(ctx context.Context) (bool, error) {
 	defer cancel()
 	for wait := firstLook; ; wait = min(2*wait, lastLook) {
 		got, err := s.client.GetEventSourceMapping(ctx, &awslambda.GetEventSourceMappingInput{UUID: &s.id})
+		if _, gone := errors.AsType[*lambdatypes.ResourceNotFoundException](err); gone {
+			err = ErrGone
+		}
 		if err != nil {
 			return false, fmt.Errorf("reading the event source mapping %s: %w", s.id, err)
 		}

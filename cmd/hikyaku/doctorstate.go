@@ -103,7 +103,10 @@ func (g *gatherer) account() *supersaas.Client {
 func (g *gatherer) readHooks(ctx context.Context) error {
 	e, err := g.environ(localstack.Reconcile)
 	address := asFolder(e.Vars["HIKYAKU_WEBHOOK_URL"])
-	if err != nil || address == "" || !g.works(providers.SuperSaaS) {
+	if err == nil && address == "" {
+		err = errors.New("the functions do not know the address of the webhook: the stack is older than this command")
+	}
+	if err != nil || !g.works(providers.SuperSaaS) {
 		return cmp.Or(err, errExplained)
 	}
 	hooks, err := g.account().Hooks(ctx)

@@ -92,6 +92,27 @@ func TestParameters_AreTheTemplates(t *testing.T) {
 	}
 }
 
+// An alarm without actions says of which other one it is a part, and no other does.
+func TestPartOfAnother_IsWhatTheTemplateSays(t *testing.T) {
+	t.Parallel()
+	s := prove.ReadTemplate(t, root)
+	parts := 0
+	for _, kind := range []string{"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"} {
+		for _, name := range s.Resources(kind) {
+			part := strings.Contains(fmt.Sprint(s.At("Resources", name, "Properties", "AlarmDescription")), doctor.PartOfAnother)
+			if silent := s.At("Resources", name, "Properties", "AlarmActions") == nil; silent != part {
+				t.Errorf("%s has no action: %v; its description says so: %v", name, silent, part)
+			}
+			if part {
+				parts++
+			}
+		}
+	}
+	if parts < 2 {
+		t.Errorf("%d parts", parts)
+	}
+}
+
 // What customers can edit is what the relay says.
 func TestUnconfirmed_IsTheRelaysRule(t *testing.T) {
 	t.Parallel()

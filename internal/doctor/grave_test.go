@@ -97,3 +97,16 @@ func TestExamine_RewritesWhatWasEdited(t *testing.T) {
 		}
 	}
 }
+
+// An alarm whose actions somebody took away is seen, and when it rings nobody else says so.
+func TestExamine_AlarmsThatTellNobody(t *testing.T) {
+	t.Parallel()
+	for description, want := range map[string][]string{
+		"High: invented": {"alarm.high", "alarm.muted"},
+		"High: invented; a part of RefreshStoppedAlarm, which tells people": nil,
+	} {
+		if got := ids(found(doctor.FromAlarms, doctor.Observations{Alarms: []doctor.Alarm{{Name: "a", Description: description, Rings: true}}})); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", description, got, want)
+		}
+	}
+}

@@ -92,7 +92,7 @@ var kinds = []Kind{
 	{"alarm.critical", Critical, FromAlarms, "{subject} rings: {detail}", history},
 	{"alarm.high", High, FromAlarms, "{subject} rings: {detail}", history},
 	{"alarm.warning", Warning, FromAlarms, "{subject} rings: {detail}", history},
-	{"alarm.muted", High, FromAlarms, "The actions of the alarm {subject} are disabled: it tells nobody.", "aws cloudwatch enable-alarm-actions --alarm-names {subject} {aws}"},
+	{"alarm.muted", High, FromAlarms, "The alarm {subject} tells nobody: {detail}", "aws cloudwatch enable-alarm-actions --alarm-names {subject} {aws}"},
 	{"alarm.gone", High, FromAlarms, "The alarm {subject} was deleted by hand: it tells nobody. Deploy once without it in the template, and once with it.", deploy},
 	{"alarm.none", High, FromAlarms, "The stack has no alarm.", deploy},
 	{"topic.nobody", High, FromTopic, "Nobody is told of alarms: the topic {subject} has no subscription. Give AlarmMail, or subscribe.", "aws sns subscribe --topic-arn {subject} --protocol email --notification-endpoint ADDRESS {aws}"},

@@ -152,6 +152,9 @@ func lookAtExecutions(o *Observations, f *finder) {
 	}
 }
 
+// PartOfAnother stands in the description of an alarm that tells nobody by itself.
+const PartOfAnother = "; a part of "
+
 func lookAtAlarms(o *Observations, f *finder) {
 	if len(o.Alarms)+len(o.LostAlarms) == 0 {
 		f.add("alarm.none", "", "")
@@ -160,7 +163,10 @@ func lookAtAlarms(o *Observations, f *finder) {
 		f.add("alarm.gone", name, "")
 	}
 	for _, a := range o.Alarms {
-		if a.Rings && a.Acts { // one without actions is a part of another
+		if strings.Contains(a.Description, PartOfAnother) {
+			continue
+		}
+		if a.Rings {
 			severity, says, _ := strings.Cut(a.Description, ": ")
 			id := map[string]string{string(Critical): "alarm.critical", string(Warning): "alarm.warning"}[severity]
 			if id == "" {
@@ -168,8 +174,11 @@ func lookAtAlarms(o *Observations, f *finder) {
 			}
 			f.add(id, a.Name, says)
 		}
-		if a.Muted && a.Acts {
-			f.add("alarm.muted", a.Name, "")
+		switch {
+		case !a.Acts:
+			f.addNext("alarm.muted", a.Name, "somebody took its actions away. Deploy once without it in the template, and once with it.", deploy)
+		case a.Muted:
+			f.add("alarm.muted", a.Name, "its actions are disabled.")
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package doctor_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,5 +110,18 @@ func TestExamine_AlarmsThatTellNobody(t *testing.T) {
 		if got := ids(found(doctor.FromAlarms, doctor.Observations{Alarms: []doctor.Alarm{{Name: "a", Description: description, Rings: true}}})); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", description, got, want)
 		}
+	}
+}
+
+// However much a provider lists, a finding stays one that a person reads.
+func TestExamine_NamesSomeOfMany(t *testing.T) {
+	t.Parallel()
+	hooks := doctor.Webhook{Ours: 1, Right: 1, Secret: true}
+	for i := range 3000 {
+		hooks.Elsewhere = append(hooks.Elsewhere, fmt.Sprintf("host%02d.example", i%30))
+	}
+	got := found(doctor.FromHooks, doctor.Observations{Webhook: hooks})["webhook.elsewhere"].Message
+	if !strings.Contains(got, "host00.example, host01.example, ") || !strings.Contains(got, " host09.example and 20 more") || strings.Contains(got, "host10") {
+		t.Errorf("%s", got)
 	}
 }

@@ -34,7 +34,7 @@ func lookAtHooks(o *Observations, f *finder) {
 		f.add("webhook.twice", "", count(w.Ours, "webhook", "webhooks"))
 	}
 	if len(w.Elsewhere) > 0 {
-		f.add("webhook.elsewhere", "", strings.Join(w.Elsewhere, ", "))
+		f.add("webhook.elsewhere", "", some(w.Elsewhere))
 	}
 }
 
@@ -241,6 +241,16 @@ func lookAtTriggers(o *Observations, f *finder) {
 			f.add("trigger.off", part, strings.Join(off, ", "))
 		}
 	}
+}
+
+// some are the first of many names, each once: others have made them.
+func some(names []string) string {
+	const most = 10
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[:most], ", ") + " and " + strconv.Itoa(more) + " more"
+	}
+	return strings.Join(names, ", ")
 }
 
 // count is a number with its noun.

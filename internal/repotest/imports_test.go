@@ -120,7 +120,7 @@ var confinements = []confinement{
 		"pkg/providers/assisttencho/assisttenchotest", "pkg/providers/yappli/yapplitest", "pkg/providers/shopline/shoplinetest",
 		"pkg/providers/actibook/actibooktest", "pkg/providers/supersaas/supersaastest",
 	}, []string{"internal/localstack", "cmd/hikyaku"}, "sandboxes are for the command line and tests"},
-	{[]string{"internal/prove"}, []string{"internal/secretstore/secretstoretest", "internal/cloudwatchtest"}, "the proofs are tests"},
+	{[]string{"internal/prove"}, []string{"internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest", "internal/cloudwatchtest"}, "the proofs are tests"},
 	{[]string{"internal/crash", "internal/cloudwatchtest", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest"}, nil, "these are for tests alone"},
 	{[]string{"cmd/...", "functions/..."}, nil, "nothing imports a command"},
 }

@@ -25,11 +25,13 @@ import (
 	"github.com/google/uuid"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 )
 
 // Run runs the suite against the stores that open returns. Each must be
-// usable by several goroutines.
-func Run(t *testing.T, open func(*testing.T) objectstore.Store) {
+// usable by several goroutines. The heavy cases are left to .ci/run prove, for a
+// store that answers them as another one does.
+func Run(t *testing.T, open func(*testing.T) objectstore.Store, heavy ...string) {
 	t.Helper()
 	cases := map[string]func(*testing.T, *fixture){
 		"missing":             missing,
@@ -56,6 +58,9 @@ func Run(t *testing.T, open func(*testing.T) objectstore.Store) {
 	for name, run := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if slices.Contains(heavy, name) {
+				prove.Heavy(t)
+			}
 			f := &fixture{Store: open(t), prefix: "hikyaku-conformance/" + uuid.NewString() + "/"}
 			t.Cleanup(func() { f.clear(t) })
 			run(t, f)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"maps"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"hikyaku/internal/doctor"
 )
 
 // actions are the AWS actions that the commands of all scripts asked for.
@@ -48,13 +51,76 @@ func (a *actions) add(calls map[string]int) {
 // free are the actions that need no right.
 var free = map[string]bool{"sts:GetCallerIdentity": true}
 
-// rarely are the actions that no script needs.
+// rarely are the actions that no script needs, and no page names.
 var rarely = map[string]string{
-	"iam:PassRole":             "which EventBridge Scheduler asks of who changes a schedule, for the role that it names",
-	"s3:DeleteObject":          "with which a reconcile clears the tables of one that was interrupted",
-	"states:StartExecution":    "by which docs/deploy.md starts a reconcile or an export",
-	"states:DescribeExecution": "by which it waits for the end",
-	"logs:FilterLogEvents":     "by which it reads the functions' lines",
+	"iam:PassRole":    "which EventBridge Scheduler asks of who changes a schedule, for the role that it names",
+	"s3:DeleteObject": "with which a reconcile clears the tables of one that was interrupted",
+}
+
+// notOperators are the actions of the runbook and of doctor that are left to others.
+var notOperators = map[string]string{
+	"cloudformation:ContinueUpdateRollback": "it deploys",
+	"sns:Subscribe":                         "who is told of alarms is a setting of the stack",
+}
+
+var (
+	awsCommand = regexp.MustCompile(`\baws (cloudformation|cloudwatch|lambda|logs|s3|s3api|scheduler|secretsmanager|sns|sqs|stepfunctions) ([a-z0-9-]+)`)
+	wordOf     = regexp.MustCompile(`(?:^|-)[a-z]`)
+	// actionOfCommand names the actions of commands of the AWS CLI that are called otherwise.
+	actionOfCommand = map[string]string{"lambda:Invoke": "lambda:InvokeFunction", "s3:Mv": "s3:DeleteObject", "s3:Rm": "s3:DeleteObject", "s3:Cp": "s3:GetObject"}
+)
+
+// onPages are the AWS actions of the commands of the AWS CLI that an operator is told to
+// run: in the runbook, in what follows docs/deploy.md's "From here on you are the
+// operator", and by doctor; each with where.
+func onPages(t *testing.T) map[string]string {
+	t.Helper()
+	read := func(name string) string {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	_, operators, found := strings.Cut(read("deploy.md"), "From here on you are the operator")
+	if !found {
+		t.Fatal("docs/deploy.md does not say from where on it is the operator's")
+	}
+	texts := map[string]string{"docs/runbook.md": read("runbook.md"), "docs/deploy.md": operators}
+	for _, k := range doctor.Kinds() {
+		texts["doctor's "+k.ID] = k.Next
+	}
+	actions := map[string]string{}
+	for where, text := range texts {
+		for _, c := range awsCommand.FindAllStringSubmatch(text, -1) {
+			service := map[string]string{"stepfunctions": "states", "s3api": "s3"}[c[1]]
+			action := cmp.Or(service, c[1]) + ":" + wordOf.ReplaceAllStringFunc(c[2], func(w string) string { return strings.ToUpper(w[len(w)-1:]) })
+			actions[cmp.Or(actionOfCommand[action], action)] = where
+		}
+	}
+	return actions
+}
+
+// An operator can follow the runbook, and every command that doctor names.
+func TestPolicies_OperatorFollowsTheRunbook(t *testing.T) {
+	t.Parallel()
+	allowed := map[string]bool{}
+	for _, s := range policy(t, "operator") {
+		for _, action := range s.Action {
+			allowed[action] = true
+		}
+	}
+	told := onPages(t)
+	for action, where := range told {
+		if _, others := notOperators[action]; !allowed[action] && !others {
+			t.Errorf("%s tells an operator to ask for %s, which policies/operator.json does not allow", where, action)
+		}
+	}
+	for action := range notOperators {
+		if allowed[action] || told[action] == "" {
+			t.Errorf("%s is allowed, or no page names it: it is no exception", action)
+		}
+	}
 }
 
 // wantOperators compares what was asked for with what policies/operator.json allows:
@@ -70,6 +136,7 @@ func (a *actions) wantOperators(t *testing.T) {
 		t.Logf("not asked for by the scripts: %s, %s", action, why)
 		delete(allowed, action)
 	}
+	told := onPages(t)
 	all := flag.Lookup("test.run").Value.String() == ""
 	for action := range a.asked {
 		if !allowed[action] && !free[action] && rarely[action] == "" {
@@ -77,8 +144,8 @@ func (a *actions) wantOperators(t *testing.T) {
 		}
 	}
 	for _, action := range slices.Sorted(maps.Keys(allowed)) {
-		if all && !a.asked[action] {
-			t.Errorf("policies/operator.json allows %s, for which no command of the scripts asks", action)
+		if all && !a.asked[action] && told[action] == "" {
+			t.Errorf("policies/operator.json allows %s, for which no command of the scripts and no page asks", action)
 		}
 	}
 }
@@ -166,6 +233,11 @@ func TestPolicies_WhoReadsWhat(t *testing.T) {
 		{"operator", "s3:GetObject", part, true},
 		{"operator", "s3:DeleteObject", part, false},
 		{"operator", "s3:DeleteObject", row, false},
+		{"operator", "s3:DeleteObject", "arn:aws:s3:::BUCKET/PREFIX/config/mapping/pointer", true},
+		{"operator", "s3:DeleteObject", "arn:aws:s3:::BUCKET/PREFIX/config/mapping/0a1b.yaml", false},
+		{"operator", "s3:DeleteObject", "arn:aws:s3:::BUCKET/PREFIX/state/pause", true},
+		{"operator", "secretsmanager:RestoreSecret", secret, true},
+		{"operator", "secretsmanager:RestoreSecret", foreign, false},
 		{"operator", "s3:GetObject", other, false},
 		{"operator", "scheduler:UpdateSchedule", "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/STACK-TokenRefreshTick-1ABC", true},
 		{"operator", "scheduler:UpdateSchedule", "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/ELSEWHERE-Tick", false},

@@ -76,7 +76,7 @@ func newConnect() *cobra.Command {
 				return err
 			}
 			if a[0] == webhooksecret.Part {
-				return connectWebhook(c, base, o)
+				return connectWebhook(c, base, o, f.name(""))
 			}
 			n := &newConnection{base: base, provider: a[0], notes: c.ErrOrStderr(), resetQuirks: resetQuirks, unchecked: unchecked}
 			if onRemote {
@@ -363,8 +363,8 @@ func storeSecret(ctx context.Context, base *lambdafn.Base, name string, document
 }
 
 // connectWebhook makes the webhook's secret, or takes one from standard input,
-// and stores it. It shows nothing of it.
-func connectWebhook(c *cobra.Command, base *lambdafn.Base, o output) error {
+// and stores it. It shows nothing of it. Of a stack without a name, the address has to be given.
+func connectWebhook(c *cobra.Command, base *lambdafn.Base, o output, stack string) error {
 	secret, made, err := webhookSecret(c.InOrStdin())
 	if err != nil {
 		return err
@@ -374,8 +374,12 @@ func connectWebhook(c *cobra.Command, base *lambdafn.Base, o output) error {
 	if err != nil {
 		return err
 	}
+	next := "--url URL (the output WebhookUrl)"
+	if stack != "" {
+		next = "--stack " + stack
+	}
 	return o.say(c, map[string]string{"secret": name, "version": version, "check": made}, "Stored %s (%s). Every instance accepts it within 5 minutes; the one before stays valid until this command runs again.\n"+
-		"Next, and if it replaced another one after these 5 minutes: hikyaku hooks register --url URL (the output WebhookUrl)", name, made)
+		"Next, and if it replaced another one after these 5 minutes: hikyaku hooks register %s", name, made, next)
 }
 
 // webhookSecret reads a document, and makes one where there is none.

@@ -164,7 +164,7 @@ func newDead() *cobra.Command {
 			w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 			printLetters(w, letters)
 			_ = w.Flush()
-			return f.say(c, nil, "%s%d dead letters.", b.String(), len(letters))
+			return f.say(c, nil, "%s%s.", b.String(), count(len(letters), "dead letter"))
 		},
 	}
 	f.add(c)

@@ -214,7 +214,7 @@ func newHooksRegister() *cobra.Command {
 					others += " It tells of changed users as well: --only removes it."
 				}
 			}
-			return f.say(c, done, "%s; %d old ones removed.\nInstances that run already may take up to five minutes to accept a new secret.%s", created, done.Removed, others)
+			return f.say(c, done, "%s; %s removed.\nInstances that run already may take up to five minutes to accept a new secret.%s", created, count(done.Removed, "old one"), others)
 		},
 	}
 	f.add(c)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,7 @@ func (r *remote) ask(ctx context.Context, o refreshfn.Operation) (answer refresh
 	}
 	raw, log, err := r.stack.Invoke(ctx, localstack.Resource(localstack.TokenRefresh), localstack.Operator, payload, r.logs != nil)
 	if r.logs != nil {
-		_, _ = r.logs.Write(log)
+		_, _ = fmt.Fprintf(r.logs, "%s\n", bytes.TrimSuffix(log, []byte("\n"))) // what follows begins a line of its own
 	}
 	if err != nil {
 		return answer, err

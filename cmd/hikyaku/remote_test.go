@@ -207,7 +207,7 @@ func TestRemote_CallsFromTheStacksAddress(t *testing.T) {
 
 	s.hikyaku("", 1, "tokens refresh yappli --force", "yappli: ")
 	s.hikyaku("", 0, "tokens refresh yappli --force --remote --json", `"outcome":"refreshed","reason":"asked for by a person"`)
-	s.hikyaku("", 0, "tokens refresh --remote --logs", "supersaas     static", `"message":"operation done"`)
+	s.hikyaku("", 0, "tokens refresh --remote --logs", "supersaas     static", "\nPROVIDER", `"message":"operation done"`)
 	s.hikyaku("", 1, "tokens --probe", "supersaas: the provider does not accept what is served", "ask with --remote")
 	s.hikyaku("", 0, "tokens --probe --remote --json", `"provider":"supersaas","kind":"static","state":"unknown_expiry"`, `"probe":"works"`)
 

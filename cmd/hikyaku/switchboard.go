@@ -89,7 +89,18 @@ func (s switchboard) resume(ctx context.Context, parts []string) (now pause.Stat
 		const left = "not all of it works again yet, and the pause stays written down; run the same command again"
 		return seen, stay, cutOff(ctx, left, fmt.Errorf("%s: %w", left, err))
 	}
-	if now, err = pause.End(ctx, s.objects, s.prefix, seen, parts); err != nil {
+	now, err = pause.End(ctx, s.objects, s.prefix, seen, parts)
+	if errors.Is(err, pause.ErrPausedAgain) { // whoever did so counts on it, also where it was before these were on
+		for _, part := range parts {
+			if now.Of(part) == nil {
+				continue
+			}
+			for _, name := range triggersOf[part] {
+				err = errors.Join(err, s.turn(ctx, name, false))
+			}
+		}
+	}
+	if err != nil {
 		err = cutOff(ctx, "all of it works again, and whether the pause is still written down is not known; run the same command again", err)
 	}
 	return now, stay, err

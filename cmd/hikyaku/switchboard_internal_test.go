@@ -307,43 +307,51 @@ func TestSwitchboard_WhatWasOffStaysOff(t *testing.T) {
 	})
 }
 
-// meddledReads is a store before whose second read somebody else does something.
+// meddledReads is a store before whose second read, or after whose first, somebody else
+// does something.
 type meddledReads struct {
 	objectstore.Store
 
+	early  bool // after the first
 	reads  int
 	meddle func()
 }
 
 func (m *meddledReads) Get(ctx context.Context, key string) (objectstore.Info, io.ReadCloser, error) {
-	if m.reads++; m.reads == 2 {
+	if m.reads++; m.reads == 2 && !m.early {
 		m.meddle()
 	}
-	return m.Store.Get(ctx, key)
+	info, body, err := m.Store.Get(ctx, key)
+	if m.reads == 1 && m.early {
+		m.meddle()
+	}
+	return info, body, err
 }
 
 // Another person pauses before the one who resumes is done: the stack is not left paused
 // without a note.
 func TestSwitchboard_PausedWhileItIsResumed(t *testing.T) {
 	t.Parallel()
-	onBoard(t, func(b *board) {
-		_, err := b.pause(b.Context(), pause.Parts(), hour())
-		b.must(err)
-		longer := hour()
-		longer.Until = longer.Until.Add(time.Hour)
-		resuming := b.switchboard
-		resuming.objects = &meddledReads{Store: b.objects, meddle: func() {
-			_, err := b.pause(b.Context(), []string{pause.Relay}, longer)
+	for _, early := range []bool{false, true} { // before it is switched on, or after
+		onBoard(t, func(b *board) {
+			_, err := b.pause(b.Context(), pause.Parts(), hour())
 			b.must(err)
-		}}
-		if _, _, err := resuming.resume(b.Context(), pause.Parts()); !errors.Is(err, pause.ErrPausedAgain) {
-			b.Errorf("who resumes is not told of the new pause: %v", err)
-		}
-		b.known("after both")
-		if off := b.off(); !slices.Equal(off, triggersOf[pause.Relay]) || !slices.Equal(b.written(), []string{pause.Relay}) {
-			b.Errorf("off are %v, written down %v", off, b.written())
-		}
-	})
+			longer := hour()
+			longer.Until = longer.Until.Add(time.Hour)
+			resuming := b.switchboard
+			resuming.objects = &meddledReads{Store: b.objects, early: early, meddle: func() {
+				_, err := b.pause(b.Context(), []string{pause.Relay}, longer)
+				b.must(err)
+			}}
+			if _, _, err := resuming.resume(b.Context(), pause.Parts()); !errors.Is(err, pause.ErrPausedAgain) {
+				b.Errorf("who resumes is not told of the new pause: %v", err)
+			}
+			b.known("after both")
+			if off := b.off(); !slices.Equal(off, triggersOf[pause.Relay]) || !slices.Equal(b.written(), []string{pause.Relay}) {
+				b.Errorf("early %v: off are %v, written down %v", early, off, b.written())
+			}
+		})
+	}
 }
 
 // A schedule on which somebody has set everything keeps all of it.

@@ -1,6 +1,6 @@
 package doctor
 
-// in docs/runbook.md too.
+// kinds are all that can be found. Each has a row in docs/runbook.md, "Findings of doctor".
 var kinds = []Kind{
 	{"unread", Warning, "", "{subject} could not be read: {detail}", "aws sts get-caller-identity {aws}"},
 

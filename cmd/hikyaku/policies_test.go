@@ -260,6 +260,12 @@ func TestPolicies_WhoReadsWhat(t *testing.T) {
 		{"operator", "lambda:InvokeFunction", refresher, false},
 		{"reader", "lambda:InvokeFunction", refresher + ":operator", false},
 		{"analyst", "lambda:InvokeFunction", refresher + ":operator", false},
+		{"operator", "lambda:InvokeFunction", refresher + ":watch", false},
+		{"reader", "scheduler:UpdateSchedule", "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/STACK-TokenRefreshTick-1ABC", false},
+		{"reader", "lambda:UpdateEventSourceMapping", "arn:aws:lambda:REGION:ACCOUNT:event-source-mapping:5f0c", false},
+		{"reader", "s3:PutObject", "arn:aws:s3:::BUCKET/PREFIX/state/pause", false},
+		{"reader", "sns:Publish", "arn:aws:sns:REGION:ACCOUNT:STACK-PeopleTopic-AbC", false},
+		{"analyst", "s3:PutObject", "arn:aws:s3:::BUCKET/PREFIX/state/pause", false},
 		{"deployer", "s3:GetObject", part, false},
 		{"deployer", "iam:CreateRole", "arn:aws:iam::ACCOUNT:role/Admin", false},
 	} {

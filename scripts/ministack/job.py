@@ -32,11 +32,14 @@ class Job:
         else:
             code, self.screen = self.shell.run(text, self.answers())
         self.ran += len([line for line in text.splitlines() if line and not line.startswith((" ", "}", "#"))])
+        with (self.emulator.folder / "screens.txt").open("a", encoding="utf-8") as screens:
+            screens.write(f"$ {text}\n{self.screen}\n")
         forgiven = [t for t in changes.TOLERATED if re.search(t[2], text) and re.search(t[3], self.screen)]
         if code != 0 and not forgiven:
             raise SystemExit(f"ministack: exit code {code} of:\n{text}\n{self.screen[-4000:]}")
-        if re.search("^run ", text, re.M) and "SUCCEEDED" not in self.screen:
-            raise SystemExit(f"ministack: no success of:\n{text}\n{self.screen[-2000:]}")
+        for command, said in SAID:
+            if re.search(command, text, re.M) and not re.search(said, self.screen, re.M):
+                raise SystemExit(f"ministack: {command} does not say {said}:\n{text}\n{self.screen[-2000:]}")
 
     def answers(self):
         """What a person types at each prompt, by what the sandboxes' connections say."""
@@ -250,6 +253,21 @@ class Stay(urllib.request.HTTPRedirectHandler):
 def line(record):
     return json.dumps(record, sort_keys=True, ensure_ascii=False)
 
+
+# What a person should see of a command of docs/deploy.md.
+SAID = [
+    (r"^run ", r"^SUCCEEDED$"),
+    (r"^hikyaku tokens$", r"^supersaas +static +"),
+    (r"^hikyaku mapping log$", r"first mapping"),
+    (r"^hikyaku hooks list$", r"execute-api"),
+    (r"^hikyaku links list$", r"^Waiting for a decision: 2 pairs"),
+    (r"^hikyaku links approve --all", r"^Decided: 2 pairs"),
+    (r"^aws logs filter-log-events", r'"message": ?"observed"'),
+    (r"^sleep 10$", r"would_create"),
+    (r"^hikyaku runs shopline/orders$", r"^complete "),
+    (r"^hikyaku verify", r"complete"),
+    (r"gunzip", r'^\{"id":'),
+]
 
 # What is asked before a provider is.
 ASKED = [

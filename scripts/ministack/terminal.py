@@ -30,7 +30,7 @@ class Shell:
         self.folder, self.env, self.state = folder, env, state
         self.state.touch()
 
-    def run(self, block, answers=(), seconds=150):
+    def run(self, block, answers=(), seconds=300):
         """Runs a block on a terminal. answers are pairs of a pattern of a prompt and what
         is typed there, each for as often as it is asked. Returns code and screen."""
         text = f"set -ae\n. {self.state}\n{block}\n{{ export -p; declare -f; }} >{self.state}\n"

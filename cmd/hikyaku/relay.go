@@ -123,7 +123,8 @@ func newReconcile() *cobra.Command {
 		Long: "Does what the scheduled function does, in this process and until it is done: it lists both sides, links\n" +
 			"members who exist, and puts the users who differ on the queue. It never writes to Yappli. With --dry-run\n" +
 			"it changes nothing at all and names the users, by id and reason: missing (to be created), differing,\n" +
-			"gone (to be read singly, then disabled), restored, unresolved, and awaiting_approval ('hikyaku links').\n\n" + ownSettings,
+			"gone (to be read singly, then disabled), restored, unresolved, member_missing, and awaiting_approval\n" +
+			"('hikyaku links').\n\n" + ownSettings,
 		Example: "  hikyaku reconcile --dry-run\n  hikyaku reconcile --stack hikyaku --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			f.queueless = dry
@@ -228,6 +229,9 @@ func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer,
 func sentences(r reconcile.Report, due int) string {
 	text := fmt.Sprintf("%d users, %d members: %d matched, %d missing, %d differing, %d gone, %d members nobody claims.\n%d to be written by the relay.",
 		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, due)
+	if r.Lost > 0 {
+		text += fmt.Sprintf("\nLinked members in no list: %d, which somebody removed or disabled in Yappli ('hikyaku history').", r.Lost)
+	}
 	if r.NoIdentity+r.DuplicateIdentity > 0 {
 		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has.", r.NoIdentity, r.DuplicateIdentity)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hikyaku/internal/webhookrelay/outcome"
 	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
@@ -210,6 +211,22 @@ func TestReconcile_RunsOnRequest(t *testing.T) {
 		}
 		if got := run(); got.Report != nil {
 			t.Fatal("it ran twice for one request")
+		}
+	})
+}
+
+// A user whose linked member is in no list is named.
+func TestReconcile_DryRunNamesWhoseMemberIsGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		user := r.linked("誰")
+		r.linked("別") // an empty list proves nothing
+		r.crm.Delete(r.member(unique(user)).ID)
+		report, _, err := reconcile.New(r.stack(), r.queue).DryRun(context.Background())
+		if err != nil || report.Lost != 1 {
+			t.Fatalf("report %+v, %v; want 1 lost", report, err)
+		}
+		if len(report.Named) != 1 || report.Named[0].User != user || report.Named[0].Reason != outcome.MemberMissing {
+			t.Errorf("named are %+v, want user %d with %s", report.Named, user, outcome.MemberMissing)
 		}
 	})
 }

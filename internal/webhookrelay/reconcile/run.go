@@ -140,7 +140,7 @@ type Report struct {
 	Sent              int `json:"sent"`               // users put on the queue
 
 	Check *tenant.Check `json:"check,omitempty"` // nil: the account could not be asked
-	Named []Difference  `json:"named,omitempty"` // of a dry run: who the unreadable, odd, unconverging and awaiting users are
+	Named []Difference  `json:"named,omitempty"` // of a dry run: who the lost, unreadable, odd, unconverging and awaiting users are
 }
 
 // A Result is the answer of one invocation.
@@ -155,7 +155,7 @@ type Result struct {
 // tells something else.
 type Difference struct {
 	User   int64         `json:"user_id,string"`
-	Reason outcome.Class `json:"reason"`           // differing, missing, gone, unresolved, restored, decided; else unreadable, odd, unconverging, awaiting_approval
+	Reason outcome.Class `json:"reason"`           // differing, missing, gone, unresolved, restored, decided; else member_missing, unreadable, odd, unconverging, awaiting_approval
 	Fields []string      `json:"fields,omitempty"` // that cannot be read, or are odd
 }
 

@@ -89,6 +89,9 @@ func (r sender) judge(ctx context.Context, rec *record, usersComplete, membersCo
 		if rec.is(tombstone) {
 			return outcome.Restored, nil // a list may leave out disabled members
 		}
+		if membersComplete {
+			r.name(rec.id, outcome.MemberMissing, nil)
+		}
 	case rec.is(listed) && rec.is(noIdentity):
 		c.NoIdentity++
 	case rec.is(listed):

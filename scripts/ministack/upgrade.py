@@ -1,229 +1,407 @@
 #!/usr/bin/env python3
-"""Deploys the version before this issue (ee17bce) on ministack, with rows, queued and dead
-messages and an export half done, updates it to this checkout's and goes back, as
-docs/operate.md says it: nothing is replaced or lost, each schedule fires once, nobody is
-doubled or disabled. Usage: upgrade.py FOLDER"""
+"""Updates a stack of ee17bce on ministack to this checkout, by the commands of
+docs/operate.md, Upgrade, and goes back by those of Rollback, with messages that wait and
+that are dead, a comparison and an export half done. Usage: upgrade.py FOLDER, which is
+made anew and holds every log."""
+import hashlib
 import json
 import pathlib
 import shutil
 import signal
-import subprocess
+import ssl
 import sys
 import time
+import urllib.parse
+import urllib.request
 
+import changes
+import job
+from botocore.exceptions import ClientError
+from door import Door
 from emulator import REGION, ROOT, Emulator, clone, log, wait
-from terminal import Shell
+from terminal import Shell, blocks
 
-OLD = "ee17bce"
-STACK = "hikyaku"
-KEPT = ("Bucket", "UserQueue", "DeadLetterQueue", "WebhookApi", "TokenRefreshLog", "WebhookRelayIngestLog", "WebhookRelayRelayLog",
-        "WebhookRelayReconcileLog", "ExportLog", "Database")
-DATASETS = ["yappli/users", "supersaas/users", "shopline/orders"]
+OLD, STACK, USERS = "ee17bce", "hikyaku", 20
+MAPPING = "login_id: email\ncolumn01: full_name\ncolumn02: e164(default(mobile, phone))\n"
+SETTINGS = "Prefix=hikyaku TimeZone=Asia/Tokyo RelayMode=write IdentityPrefix=ss- LogLevel=INFO"
 
 
-def fail(what, *found):
-    raise SystemExit("upgrade: " + what + (": " + json.dumps(found, default=str, ensure_ascii=False)[:3000] if found else ""))
+def fail(text, *values):
+    raise SystemExit("ministack: upgrade: " + (text % values if values else text))
 
 
-class Upgrade:
-    def __init__(self, folder):
-        self.emulator = Emulator(folder)
-        self.folder = folder
+# ---------------------------------------------- gaps that only this script meets
 
-    def shell(self, name, commit=None):
-        return Shell(clone(self.folder / name, commit), self.emulator.env, self.folder / f"{name}.sh")
 
-    def deploy(self, shell, overrides):
-        """Builds and deploys, as both versions are."""
-        (shell.folder / "samconfig.shop.toml").write_text(f"""version = 0.1
-[default.global.parameters]
-stack_name = "{STACK}"
-region = "{REGION}"
-[default.deploy.parameters]
-capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
-confirm_changeset = false
-resolve_s3 = true
-fail_on_empty_changeset = false
-parameter_overrides = "{overrides}"
-""")
-        code, screen = shell.run("sam build\nsam deploy --config-file samconfig.shop.toml")
-        if code:
-            fail("a deployment", self.failures(), screen[-1500:])
+def missing_secrets(template):
+    """A secret that is missing is looked for without the six characters of its ARN there,
+    which roles of then deny; and changes.py knows roles that are written out alone."""
+    for function in changes.resources(template, "AWS::Serverless::Function").values():
+        for policy in function["Properties"].get("Policies", []):
+            for statement in policy["Statement"]:
+                changes.batch_statement(statement)
+                if "secretsmanager:GetSecretValue" in json.dumps(statement["Action"]):
+                    names = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+                    statement["Resource"] = names + [{"Fn::Sub": n["Fn::Sub"].removesuffix("-*")} for n in names]
 
-    def failures(self):
-        events = self.emulator.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
-        return [(e["LogicalResourceId"], e.get("ResourceStatusReason")) for e in events if "FAILED" in e["ResourceStatus"]]
 
-    def start(self, machine, event):
-        states = self.emulator.client("stepfunctions")
-        execution = states.start_execution(stateMachineArn=self.emulator.resources(STACK)[machine], input=json.dumps(event))["executionArn"]
-        return lambda: states.describe_execution(executionArn=execution)
+def missing_secrets_needed(emulator):
+    allowed = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "arn:aws:secretsmanager:*:*:secret:probe-missing-*"}
+    try:
+        return changes.refused_to(emulator, allowed, "secretsmanager", lambda c: c.get_secret_value(SecretId="probe-missing"))
+    except ClientError:
+        return False
 
-    def finish(self, machine, event):
-        """Runs a state machine to its end, and returns what it answers."""
-        ended = self.start(machine, event)
-        return wait(f"the end of {machine}", lambda: ended()["status"] != "RUNNING" and ended(), 120, 1)
 
-    def reconcile(self):
-        """Compares both lists; off is the answer until both tokens can be read."""
-        wait("a reconcile", lambda: '"off"' not in self.finish("ReconcileLoop", {"event": {"action": "reconcile"}}).get("output", '"off"'), 240, 5)
+def rates(template):
+    """The sandboxes allow 100 requests a second, and nobody waits for minutes; the rates
+    of then are no parameters."""
+    for function in changes.resources(template, "AWS::Serverless::Function").values():
+        variables = function["Properties"].get("Environment", {}).get("Variables", {})
+        variables.update({name: "100" for name in variables if name.endswith("_RATE") and isinstance(variables[name], str)})
 
-    def members(self):
-        return {m["id"]: m for m in self.emulator.records("yappli")["users"]}
 
-    def member(self, user):
-        return next(m for m in self.members().values() if m["unique_id"] == f"ss-{user}")
+class Upgrade(job.Job):
+    """One stack, from the old version to this one and back."""
 
-    def rename(self, user, name):
-        records = self.emulator.records("supersaas")
-        next(u for u in records["users"] if u["id"] == user)["full_name"] = name
-        self.emulator.put_records("supersaas", records)
+    def __init__(self, emulator):
+        self.old = clone(emulator.folder / "old", OLD)
+        self.new = clone(emulator.folder / "shop")
+        path = self.old / "config/mapping.yaml"
+        path.write_text(path.read_text(encoding="utf-8").split("\nlogin_id:")[0] + "\n" + MAPPING, encoding="utf-8")
+        for folder in (self.old, self.new):
+            path = folder / "template.yaml"
+            template = json.loads(path.read_text(encoding="utf-8"))
+            missing_secrets(template)
+            rates(template)
+            path.write_text(json.dumps(template, indent=1), encoding="utf-8")
+        emulator.env |= {"OLD": str(self.old), "NEW": str(self.new)}
+        super().__init__(emulator, Shell(self.new, emulator.env, emulator.folder / "state.sh"))
+        self.s3, self.sqs = emulator.client("s3"), emulator.client("sqs")
+
+    def do(self, text, folder=None):
+        """Runs commands in a folder, as an operator of today."""
+        self.shell.folder = folder or self.new
+        code, self.screen = self.shell.run(text, job.ASKED, 420)
+        if code != 0:
+            fail("exit code %d of:\n%s\n%s", code, text, self.screen[-4000:])
+        return self.screen
+
+    def follow(self, heading, meanwhile=()):
+        """Follows a section of docs/operate.md. meanwhile are pairs of a command, and what
+        happens once its block has run."""
+        page = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
+        section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+        pending = list(meanwhile)
+        for kind, text in blocks(section):
+            started = time.monotonic()
+            if kind == "sh":
+                self.do(text)
+                for command, happens in [p for p in pending if p[0] in text]:
+                    pending.remove((command, happens))
+                    happens()
+            log("%5.1f s  %s: %s: %s", time.monotonic() - started, heading, kind, text.strip().splitlines()[0][:90])
+        if pending:
+            fail("the section %s has no command %s", heading, pending[0][0])
+
+    # ------------------------------------------------------------------- state
+
+    def identifiers(self):
+        """The physical ids of what has to stay."""
+        return {n: i for n, i in self.emulator.resources(STACK).items()
+                if n.endswith(("Function", "Loop", "Log", "Queue", "FunctionUsers", "Table")) or n in ("Bucket", "WebhookApi", "Database")}
+
+    def address(self):
+        return self.emulator.outputs(STACK)["WebhookUrl"]
+
+    def secrets(self):
+        names = self.emulator.client("secretsmanager").list_secrets(MaxResults=100)["SecretList"]
+        return {s["Name"]: s["ARN"] for s in names}
+
+    def rows(self):
+        """The member of each user, as the rows name it."""
+        found = {}
+        for key, read in self.objects(f"{STACK}/state/relay/"):
+            if "/rows/" in key:
+                row = json.loads(read())
+                data = row.get("data", row)
+                found[key.rsplit("/", 1)[1]] = data.get("member")
+        return found
 
     def waiting(self, queue):
-        url = self.emulator.resources(STACK)[queue]
-        got = self.emulator.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        return sum(int(got[a]) for a in ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"))
+        got = self.sqs.get_queue_attributes(QueueUrl=self.emulator.outputs(STACK)[queue], AttributeNames=["All"])["Attributes"]
+        return int(got["ApproximateNumberOfMessages"]) + int(got["ApproximateNumberOfMessagesNotVisible"]) + int(got["ApproximateNumberOfMessagesDelayed"])
 
-    def versions(self):
-        """Each secret's current version."""
-        secrets = self.emulator.client("secretsmanager")
-        return {s["Name"]: secrets.get_secret_value(SecretId=s["Name"])["VersionId"] for s in secrets.list_secrets(MaxResults=100)["SecretList"]}
+    def dead(self):
+        """The bodies of the dead messages, which stay where they are."""
+        url = self.emulator.outputs(STACK)["DeadLetterQueueUrl"]
+        got = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+        return sorted(hashlib.sha256(m["Body"].encode()).hexdigest() for m in got)
 
-    def keys(self, part):
-        s3 = self.emulator.client("s3")
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.emulator.resources(STACK)["Bucket"], Prefix=f"{STACK}/{part}")
-        return {o["Key"]: o["ETag"] for p in pages for o in p.get("Contents", [])}
+    def schedules(self):
+        client = self.emulator.client("scheduler")
+        found = []
+        for page in client.get_paginator("list_schedules").paginate():
+            found += [client.get_schedule(Name=s["Name"], GroupName=s["GroupName"]) for s in page["Schedules"]]
+        return found
 
-    def relay(self, enabled):
-        functions, ids = self.emulator.client("lambda"), self.emulator.resources(STACK)
-        functions.update_event_source_mapping(UUID=ids["WebhookRelayRelayFunctionUsers"], Enabled=enabled)
+    def start(self, loop, text):
+        return self.emulator.client("stepfunctions").start_execution(stateMachineArn=self.emulator.outputs(STACK)[loop], input=json.dumps(text))["executionArn"]
+
+    def ended(self, execution, seconds=300):
+        steps = self.emulator.client("stepfunctions")
+        return wait(f"the end of {execution}", lambda: next(iter({steps.describe_execution(executionArn=execution)["status"]} - {"RUNNING"}), None), seconds, 0.5)
+
+    def reconcile(self):
+        if (status := self.ended(self.start("ReconcileLoopArn", {"event": {"action": "reconcile"}}))) != "SUCCEEDED":
+            fail("the comparison ended %s", status)
+
+    def held(self):
+        """The members, by the number that Yappli gave them."""
+        return {m["id"]: m for m in self.members()}
+
+    def settled(self):
+        """Waits until every user has the one member that the mapping makes."""
+        wait("an empty queue", lambda: self.waiting("UserQueueUrl") == 0, 180, 1)
+        self.whole()
+
+    def whole(self):
+        def fits():
+            by = {}
+            for member in self.members():
+                by.setdefault(member["unique_id"], []).append(member)
+            return all(len(own := by.get(f"ss-{u['id']}", [])) == 1 and own[0]["column01"] == u["full_name"] and own[0]["login_id"] == u["email"]
+                       and own[0].get("enabled", 1) for u in self.users())
+        wait("one member of each user, as the mapping makes it", fits, 180, 1)
+        if len(self.members()) != self.count:
+            fail("there are %d members, and were to be %d", len(self.members()), self.count)
+
+    def change(self, users, name):
+        for user in users:
+            self.edit("supersaas", lambda u, i=user: u["id"] == i, full_name=f"{name} {user}")
+            self.webhook(user)
+
+    def webhook(self, user):
+        address = urllib.parse.urlsplit(self.hook)
+        record = next(u for u in self.users() if u["id"] == user)
+        self.post(address.path, json.dumps({**record, "event": "change"}).encode())
+
+    def post(self, path, body):
+        host = urllib.parse.urlsplit(self.hook).hostname.split(".")[0] + ".execute-api.127.0.0.1"
+        request = urllib.request.Request(f"{self.emulator.url}{path}", data=body, headers={"Host": host, "Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=self.emulator.certificate)) as answer:
+            if answer.status != 200:
+                fail("a webhook was answered %d", answer.status)
 
     # ------------------------------------------------------------------- steps
 
     def before(self):
-        """The old version at work: rows, messages that wait, dead ones, an export half done."""
-        secrets = self.emulator.client("secretsmanager")
-        self.deploy(self.shell("old", OLD), "Prefix=hikyaku TimeZone=Asia/Tokyo RelayMode=write IdentityPrefix=ss-")
-        for name in ("supersaas", "yappli", "shopline"):
-            connection = dict(self.emulator.providers[name]["connection"])
-            if name == "shopline":
-                connection["base_url"] = "http://127.0.0.1:9/v1"  # nobody answers: its export does not get on
-            secrets.create_secret(Name=f"{STACK}/{name}/connection", SecretString=json.dumps(connection))
-        secrets.create_secret(Name=f"{STACK}/supersaas/webhook", SecretString=json.dumps({"current": "w" * 43}))
-        wait("the old version's tokens", lambda: {f"{STACK}/{p}/token" for p in ("supersaas", "yappli")} <= self.versions().keys(), 240, 2)
+        """The stack of the old version, in write mode, with users and their members."""
+        self.do("make install")
+        self.emulator.serve(self.emulator.folder / "bin/hikyaku", records=USERS)
+        self.doors = {p: Door(self.emulator.sandboxes[p]) for p in ("yappli", "supersaas", "shopline")}
+        self.do("sam build && sam deploy --stack-name hikyaku --region ap-northeast-1 --resolve-s3 --no-confirm-changeset "
+                f"--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameter-overrides {SETTINGS}", self.old)
+        self.do(f"go build -o {self.emulator.folder}/bin/old-hikyaku ./cmd/hikyaku", self.old)
+        for provider, door in self.doors.items():
+            connection = self.emulator.providers[provider]["connection"]
+            connection["base_url"] = connection["base_url"].replace(self.emulator.sandboxes[provider], door.url)
+            path = self.emulator.folder / f"{provider}.json"
+            path.write_text(json.dumps(connection), encoding="utf-8")
+            self.do(f"HIKYAKU_ALLOW_HOSTS=127.0.0.1 old-hikyaku connect {provider} --prefix hikyaku --unchecked < {path}", self.old)
+        secret = hashlib.sha256(b"upgrade").hexdigest()
+        self.emulator.client("secretsmanager").create_secret(Name=f"{STACK}/supersaas/webhook", SecretString=json.dumps({"current": secret}))
+        self.hook = self.address() + secret
+        users, members = self.users(), self.members()
+        self.count = len(users) + len(members)
+        wait("the tokens", self.tokens, 60)
         self.reconcile()
-        users = self.emulator.records("supersaas")["users"]
-        self.users = {f"ss-{u['id']}" for u in users}
-        wait("the old version's members", lambda: self.users <= {m["unique_id"] for m in self.members().values()}, 180, 2)
-        self.relay(False)
-        queue = self.emulator.client("sqs")
-        ids = self.emulator.resources(STACK)
-        log("upgrade: the old version made %d members", len(self.users))
-        rows = self.keys("state/relay/")
-        self.changed = users[0]["id"]
-        self.rename(self.changed, "検証 花子")
-        for target, user in (("UserQueue", users[0]["id"]), ("DeadLetterQueue", users[1]["id"])):
-            queue.send_message(QueueUrl=ids[target], MessageGroupId=str(user), MessageDeduplicationId=f"{target}-{user}",
-                               MessageBody=json.dumps({"user": str(user), "event": "change", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}))
-        self.at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.start("ExportLoop", {"datasets": DATASETS, "scheduled_time": self.at})
-        wait("two of three datasets", lambda: len([k for k in self.keys("exports/") if k.endswith("_manifest.json")]) >= 2, 120, 1)
-        return rows
+        self.settled()
 
-    def same(self, what, before, after):
-        if before != after:
-            fail(f"{what} changed", before, after)
+    def tokens(self):
+        """Looks at the tokens as the schedule does each minute."""
+        function = self.emulator.resources(STACK)["TokenRefreshFunction"]
+        self.emulator.client("lambda").invoke(FunctionName=function, Payload=b'{"source":"aws.scheduler"}')
+        return all(map(self.token_of, self.doors))
 
-    def after(self, rows):
-        """This version in its place."""
-        ids, versions, members = self.emulator.resources(STACK), self.versions(), self.members()
-        exported = self.keys("exports/")
-        self.new = self.shell("new")
-        self.new.template = json.loads((self.new.folder / "template.yaml").read_text(encoding="utf-8"))
-        self.deploy(self.new, "Prefix=hikyaku TimeZone=Asia/Tokyo RelayMode=write IdentityPrefix=ss-")
-        now = self.emulator.resources(STACK)
-        self.same("the physical id of what holds something", {k: ids[k] for k in KEPT}, {k: now[k] for k in KEPT})
-        self.same("a secret", versions, {k: v for k, v in self.versions().items() if k in versions})
-        self.same("what was exported", exported, {k: v for k, v in self.keys("exports/").items() if k in exported})
-        if lost := rows.keys() - self.keys("state/relay/").keys():
-            fail("rows are lost", sorted(lost)[:5])
-        scheduled = self.emulator.client("scheduler").list_schedules()["Schedules"]
-        if len(scheduled) != len([1 for r in self.new.template["Resources"].values() if r["Type"] == "AWS::Scheduler::Schedule"]):
-            fail("schedules", [s["Name"] for s in scheduled])
-        self.ticks()
-        self.relay(True)
-        wait("the message that waited", lambda: self.waiting("UserQueue") == 0, 120, 1)
-        wait("the change that waited", lambda: self.member(self.changed)["column01"] == "検証 花子", 60, 1)
-        self.same("the dead letters", 1, self.waiting("DeadLetterQueue"))
-        self.nobody_doubled(members)
-        # A run that the old version left half done is refused by name; the next one
-        # covers what it would have, and is not begun by the same scheduled time.
-        secrets = self.emulator.client("secretsmanager")
-        secrets.put_secret_value(SecretId=f"{STACK}/shopline/connection", SecretString=json.dumps(self.emulator.providers["shopline"]["connection"]))
-        wait("SHOPLINE's token", lambda: f"{STACK}/shopline/token" in self.versions(), 200, 2)
-        next_run = {"datasets": ["shopline/orders"], "scheduled_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        if (ended := self.finish("ExportLoop", next_run))["status"] != "SUCCEEDED":
-            fail("the run after the one that was half done", ended)
-        manifests = [k for k in self.keys("exports/") if k.endswith("_manifest.json")]
-        if len(manifests) != len(DATASETS):
-            fail("a run was made twice, or not", manifests)
+    def token_of(self, provider):
+        """The credential that counts, if there is one."""
+        client = self.emulator.client("secretsmanager")
+        try:
+            return json.loads(client.get_secret_value(SecretId=f"{STACK}/{provider}/token")["SecretString"])["credential"]
+        except (client.exceptions.ResourceNotFoundException, KeyError):
+            return ""
+
+    def interrupt(self):
+        """Messages wait and are dead, and a comparison and an export have begun."""
+        users = [u["id"] for u in self.users()]
+        self.late, dead = users[:6], users[6:8]
+        url = {q: self.emulator.outputs(STACK)[q] for q in ("UserQueueUrl", "DeadLetterQueueUrl")}
+        for user in dead:
+            body = json.dumps({"user": str(user), "event": "change", "at": "2026-11-22T01:15:09Z"})
+            self.sqs.send_message(QueueUrl=url["DeadLetterQueueUrl"], MessageBody=body, MessageGroupId=str(user), MessageDeduplicationId=str(user))
+        self.doors["yappli"].close_after(0)
+        self.doors["shopline"].close_after(1)
+        scheduled = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+        self.run = {"datasets": ["shopline/customers", "shopline/orders", "supersaas/users"], "scheduled_time": scheduled}
+        self.exports = self.start("ExportLoopArn", self.run)
+        self.comparison = self.start("ReconcileLoopArn", {"event": {"action": "reconcile"}})
+        self.change(self.late, "更新 前")
+        journals = lambda: [k for k, _ in self.objects(f"{STACK}/state/") if "/export/" in k or "reconcile" in k]
+        wait("journals of the runs", lambda: any("/export/" in k for k in journals()) and any("reconcile" in k for k in journals()), 60, 0.5)
+        if self.waiting("UserQueueUrl") < len(self.late) or len(self.dead()) != len(dead):
+            fail("%d messages wait and %d are dead", self.waiting("UserQueueUrl"), len(self.dead()))
+
+
+    def update(self):
+        """The update of the page; what waits, is dead or had begun is there afterwards."""
+        before, address, secrets, rows, dead, held = self.identifiers(), self.address(), self.secrets(), self.rows(), self.dead(), self.held()
+        if len(rows) != USERS or not all(rows.values()):
+            fail("of %d rows %d have a member", len(rows), len(list(filter(None, rows.values()))))
+        self.do("export AWS_REGION=ap-northeast-1")
+
+        def updated():
+            self.stayed(before, address, secrets, dead)
+            if self.held() != held or self.waiting("UserQueueUrl") < len(self.late):
+                fail("while Yappli was down, members changed or a message was lost: %d wait", self.waiting("UserQueueUrl"))
+            self.updated_at = time.time()
+            for door in self.doors.values():
+                door.open()
+
+        self.follow("Upgrade", [("sam deploy", updated)])
+        again = self.start("ExportLoopArn", self.run)
+        self.settled()
+        wait("the comparison that had begun starting over", lambda: self.said("reconcile", "another version of Hikyaku began it"), 120, 1)
+        wait("the export that had begun being refused", lambda: self.said("export", "begun by another version of Hikyaku"), 120, 1)
+        self.stop(self.exports, self.comparison, again)
+        if (now := self.rows()) != rows:
+            fail("%d rows name another member than before", len([u for u in rows if now.get(u) != rows[u]]))
+        log("         %d messages handled, %d rows name the members of before, the comparison started over, the export was refused by name", len(self.late), len(rows))
+
+    def stayed(self, before, address, secrets, dead):
+        now = self.identifiers()
+        if lost := {n for n, i in before.items() if now.get(n) != i}:
+            fail("made anew: %s", sorted(lost))
+        if self.address() != address:
+            fail("the API's address was %s and is %s", address, self.address())
+        if any(self.secrets().get(n) != arn for n, arn in secrets.items()):
+            fail("a secret was made anew")
+        if self.dead() != dead:
+            fail("the dead messages differ")
+        log("         %d resources, the address, %d secrets and %d dead messages are those of before", len(before), len(secrets), len(dead))
+
+    def said(self, log_group, text):
+        """Whether a function's log has a text."""
+        pages = self.emulator.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/hikyaku/{STACK}/{log_group}")
+        return any(text in e["message"] for p in pages for e in p["events"])
+
+    def stop(self, *executions):
+        steps = self.emulator.client("stepfunctions")
+        for execution in executions:
+            if steps.describe_execution(executionArn=execution)["status"] == "RUNNING":
+                steps.stop_execution(executionArn=execution)
+
+    def called(self, want):
+        """Each of the schedules is there once, is on, and calls what no other calls."""
+        found = [(s["Target"]["Arn"].split(":", 5)[5], s["Target"].get("Input", ""), s["State"]) for s in self.schedules()]
+        if len(found) != want or len({f[:2] for f in found}) != want or {f[2] for f in found} != {"ENABLED"}:
+            fail("the schedules are %s", sorted(found))
 
     def ticks(self):
-        """Each minute the token's schedule fires once."""
-        logs = self.emulator.client("logs")
-        began = int(time.time() * 1000)
-        time.sleep(125)
-        events = logs.filter_log_events(logGroupName=f"/hikyaku/{STACK}/tokenrefresh", startTime=began)["events"]
-        starts = [e for e in events if e["message"].startswith("START")]
-        if not 1 <= len(starts) <= 3:
-            fail("ticks in two minutes", len(starts))
-        log("upgrade: %d ticks in two minutes", len(starts))
+        """How often the function for tokens was called in the two minutes after the update;
+        the pauses are looked at after five for the first time."""
+        time.sleep(max(0, self.updated_at + 122 - time.time()))
+        pages = self.emulator.client("logs").get_paginator("filter_log_events").paginate(
+            logGroupName=f"/hikyaku/{STACK}/tokenrefresh", startTime=int(self.updated_at * 1000), endTime=int((self.updated_at + 120) * 1000))
+        found = len([e for p in pages for e in p["events"] if e["message"].startswith("START")])
+        if not 1 <= found <= 3:
+            fail("%d looks at the tokens in two minutes", found)
+        return found
 
-    def nobody_doubled(self, before):
-        members = self.members()
-        names = [m["unique_id"] for m in members.values()]
-        if len(names) != len(set(names)) or members.keys() != before.keys():
-            fail("members", len(members), len(before))
-        if off := [m["id"] for m in members.values() if m["enabled"] != before[m["id"]]["enabled"]]:
-            fail("members were disabled or enabled", off)
+    def export(self):
+        """A run of a later time covers what the one that was refused would have."""
+        for bucket in ("shopline/customers", "shopline/orders"):
+            before = len(self.exported().get(bucket, []))
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            if (status := self.ended(self.start("ExportLoopArn", {"datasets": [bucket], "scheduled_time": at}))) != "SUCCEEDED":
+                fail("the export of %s ended %s", bucket, status)
+            read, held = self.exported()[bucket][before:], self.emulator.records("shopline")[bucket.split("/")[1]]
+            if before == 0 and sorted(map(job.line, read)) != sorted(map(job.line, held)):
+                fail("%s: %d records exported, %d held, and they differ", bucket, len(read), len(held))
+
+    def sign_up(self, number):
+        """Somebody new, who gets one member."""
+        records = self.emulator.records("supersaas")
+        user = {**records["users"][0], "id": number, "name": f"new-{number}@shop.example", "email": f"new-{number}@shop.example", "full_name": f"新規 {number}"}
+        records["users"].append(user)
+        self.emulator.put_records("supersaas", records)
+        self.webhook(number)
+        self.count += 1
+
+    def work(self):
+        """What the new version does with what the old one left."""
+        self.called(5)
+        self.sign_up(29450001)
+        self.change([u["id"] for u in self.users()[8:10]], "更新 後")
+        self.settled()
+        self.export()
+        log("         5 schedules, %d looks at the tokens in two minutes; a new user has one member; the export covers what was refused", self.ticks())
 
     def back(self):
-        """The old version again, as docs/operate.md says it under Rollback."""
-        members, versions = self.members(), self.versions()
-        ids = self.emulator.resources(STACK)
-        self.relay(False)
-        s3 = self.emulator.client("s3")
-        for key in self.keys("state/relay/"):
-            if key.endswith("/index"):
-                s3.delete_object(Bucket=ids["Bucket"], Key=key)
-        old = Shell(self.folder / "old", self.emulator.env, self.folder / "old.sh")
-        self.deploy(old, "Prefix=hikyaku TimeZone=Asia/Tokyo RelayMode=write IdentityPrefix=ss-")
-        now = self.emulator.resources(STACK)
-        self.same("the physical id of what holds something", {k: ids[k] for k in KEPT}, {k: now[k] for k in KEPT})
-        self.relay(True)
-        self.reconcile()
-        wait("an empty queue", lambda: self.waiting("UserQueue") == 0, 120, 1)
-        self.nobody_doubled(members)
-        self.same("a secret", {k: v for k, v in versions.items() if "/token" not in k}, {k: v for k, v in self.versions().items() if k in versions and "/token" not in k})
+        """Back by the page: nobody is doubled, disabled or written but who changed."""
+        self.settled()
+        before, address, secrets, rows, dead, held = self.identifiers(), self.address(), self.secrets(), self.rows(), self.dead(), self.held()
+        late = [u["id"] for u in self.users()[10:13]]
+        for door in self.doors.values():
+            door.writes.clear()
+        self.follow("Rollback", [("hikyaku pause export", lambda: self.change(late, "戻り 中")), ("sam deploy", lambda: self.rested(held, late))])
+        self.stayed(before, address, secrets, dead)
+        self.settled()
+        names = {u["id"]: u["full_name"] for u in self.users()}
+        for number, member in self.held().items():
+            user = int(member["unique_id"].removeprefix("ss-")) if member["unique_id"].startswith("ss-") else 0
+            want = {**held[number], "column01": names[user]} if user in late else held[number]
+            if differ := {k for k in want.keys() | member.keys() if want.get(k) != member.get(k)} - {"updated_at"}:
+                fail("the member %s differs in %s", number, sorted(differ))
+        writes = list(self.doors["yappli"].writes)
+        if len(writes) != len(late):
+            fail("Yappli was written %d times for %d changes: %s", len(writes), len(late), writes)
+        if (now := self.rows()) != rows:
+            fail("%d rows name another member than before", len([u for u in rows if now.get(u) != rows[u]]))
+        self.called(4)
+        log("         %d members compared, the %d of those who changed meanwhile were written once each, %d rows name the members of before", len(held), len(late), len(rows))
+        self.sign_up(29450002)
+        self.settled()
+        self.export()
+        log("         the old version makes one member of a new user, and exports")
+
+    def rested(self, held, late):
+        """The queue is not read until the old version has seen both lists."""
+        if self.held() != held or self.waiting("UserQueueUrl") != len(late):
+            fail("the queue was read during the way back: %d messages wait", self.waiting("UserQueueUrl"))
 
 
 def main(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends
-    upgrade = Upgrade(folder)
-    emulator = upgrade.emulator
+    emulator = Emulator(folder)
     try:
         emulator.start()
-        subprocess.run(["go", "build", "-o", folder / "bin/hikyaku", "./cmd/hikyaku"], cwd=ROOT, check=True)
-        emulator.serve(folder / "bin/hikyaku", records=12)
-        rows = upgrade.before()
-        upgrade.after(rows)
-        log("upgrade: %s to this version: nothing is replaced or lost", OLD)
-        upgrade.back()
-        log("upgrade: and back: nobody is doubled or disabled")
+        go(Upgrade(emulator))
     finally:
         emulator.stop()
+
+
+def go(u):
+    for step in (u.before, u.interrupt, u.update, u.work, u.back):
+        started = time.monotonic()
+        step()
+        log("%5.1f s  %s", time.monotonic() - started, " ".join(step.__doc__.split()))
+    if not missing_secrets_needed(u.emulator):
+        fail("missing_secrets is no longer needed: remove it")
+    if denied := u.emulator.denied():
+        fail("denied:\n%s", "\n".join(denied[:20]))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -98,6 +99,10 @@ class Emulator:
                 p.wait(20)
             except subprocess.TimeoutExpired:
                 p.kill()
+            try:  # functions that a server left behind; timeout leads their group
+                os.killpg(p.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     def client(self, service, key="administrator", secret="invented"):
         return boto3.client(service, region_name=REGION, endpoint_url=self.url, verify=str(self.certificate),

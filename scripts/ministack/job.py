@@ -230,6 +230,8 @@ class Job:
         found = [f for f in report["findings"] if f["severity"].lower() != "note" and f["id"] not in changes.FINDINGS]
         if found:
             raise SystemExit(f"ministack: doctor finds {json.dumps(found, indent=1, ensure_ascii=False)}")
+        if stale := changes.FINDINGS.keys() - {f["id"] for f in report["findings"]}:
+            raise SystemExit(f"ministack: changes.py: doctor no longer finds {sorted(stale)}: remove it")
 
     def states(self):
         """Whether each schedule and the queue's event source are on."""

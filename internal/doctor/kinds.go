@@ -50,7 +50,7 @@ var kinds = []Kind{
 	{"mapping.pointer-broken", Critical, FromMapping, "What says which mapping counts cannot be read: {detail}", ""},
 	{"mapping.unreadable", Critical, FromMapping, "The mapping that counts cannot be read: {detail}", publish},
 	{"mapping.refused", Critical, FromMapping, "The mapping that counts cannot be used: {detail}", publish},
-	{"mapping.unknown-field", High, FromFields, "The mapping uses fields that the SuperSaaS account does not have: {detail}.", publish},
+	{"mapping.unknown-field", Warning, FromFields, "The mapping uses fields that SuperSaaS does not list for the account: {detail}.", publish},
 
 	// The webhook.
 	{"webhook.no-secret", Critical, FromWebhook, "The webhook has no secret, so every webhook is refused.", "hikyaku connect webhook {hikyaku}"},

@@ -272,7 +272,7 @@ TEMPLATE = [
     ("architecture", "functions run as processes of this machine", architecture, architecture_needed),
     ("allowed hosts", "the providers are sandboxes at http://127.0.0.1, which functions refuse to call", hosts, hosts_needed),
     ("rates", "the sandboxes allow 100 requests a second, and nobody waits for hours", rates, rates_needed),
-    ("composite alarms", "AWS::CloudWatch::CompositeAlarm is unknown there (RefreshSilentAlarm)", composites, composites_needed),
+    ("composite alarms", "AWS::CloudWatch::CompositeAlarm is unknown there (RefreshStoppedAlarm)", composites, composites_needed),
     ("saved queries", "AWS::Logs::QueryDefinition is unknown there", queries, queries_needed),
     ("computed alarms", "an alarm of an expression is refused there (WebhookRefusedAlarm)", computed, computed_needed),
     ("schedule group's date", "Fn::GetAtt CreationDate of a schedule group is unknown there", group_date, group_date_needed),

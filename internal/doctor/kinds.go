@@ -41,7 +41,7 @@ var kinds = []Kind{
 	{"token.failing", High, FromSecrets, "The last run could not replace the token of {subject}: {detail}", "hikyaku tokens refresh {subject} --logs {hikyaku}"},
 	{"token.budget-spent", Warning, FromSecrets, "The versions of {subject}'s token that may be written in 24 hours are used up, by {detail}.", "hikyaku tokens {hikyaku}"},
 	{"token.refused", Critical, FromProviders, "{subject} does not accept the token that is served: {detail}", ""},
-	{"token.forbidden", Warning, FromProviders, "{subject} refuses calls from this machine. Perhaps it lets in the stack's address alone: then only the stack can ask. {detail}", "hikyaku tokens --probe --remote {hikyaku}"},
+	{"token.forbidden", Note, FromProviders, "{subject} refuses calls from this machine. Perhaps it lets in the stack's address alone: then only the stack can ask. {detail}", "hikyaku tokens --probe --remote {hikyaku}"},
 	{"token.unclear", Warning, FromProviders, "{subject} did not say whether the token works: {detail}", "hikyaku tokens --probe {hikyaku}"},
 
 	// The mapping.

@@ -57,6 +57,7 @@ func TestAMappingIsSwitchedOff(t *testing.T) {
 		equal(t, "state", shown(), "Disabled")
 		q.send("a-2", "b-1")
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		equal(t, "delivered before", fmt.Sprint(got), "[a-1]")
 		ok(t, "on", turn(true))
 		time.Sleep(time.Minute)

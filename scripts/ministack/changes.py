@@ -6,6 +6,7 @@ A change of the template takes it as CloudFormation's long form. A probe takes t
 emulator and returns whether the change is still needed."""
 import json
 import platform
+import time
 
 from botocore.exceptions import ClientError
 
@@ -267,6 +268,52 @@ def secret_version_needed(emulator):
     return made["VersionId"] != asked
 
 
+def rings(emulator, metric, datum):
+    """Whether an alarm of a count, which is 0 where nothing comes, rings after a datum."""
+    cloudwatch = emulator.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="probe", Namespace="Probe", MetricName=metric, Dimensions=[{"Name": "stack", "Value": "probe"}], Statistic="Sum", Period=60,
+        EvaluationPeriods=1, Threshold=0, ComparisonOperator="GreaterThanThreshold", TreatMissingData="notBreaching")
+    try:
+        cloudwatch.put_metric_data(Namespace="Probe", MetricData=[{"MetricName": metric, "Value": 1} | datum])
+        time.sleep(1.5)
+        cloudwatch.put_metric_data(Namespace="Probe", MetricData=[{"MetricName": "Other", "Value": 1}])
+        return cloudwatch.describe_alarms(AlarmNames=["probe"])["MetricAlarms"][0]["StateValue"] == "ALARM"
+    finally:
+        cloudwatch.delete_alarms(AlarmNames=["probe"])
+
+
+def missing_needed(emulator):
+    """A second after the only value has left the window."""
+    return rings(emulator, "Missing", {"Timestamp": time.time() - 59, "Dimensions": [{"Name": "stack", "Value": "probe"}]})
+
+
+def dimensions_needed(emulator):
+    return rings(emulator, "Another", {"Dimensions": [{"Name": "stack", "Value": "another"}]})
+
+
+def metrics(emulator, namespace):
+    return emulator.client("cloudwatch").list_metrics(Namespace=namespace)["Metrics"]
+
+
+def embedded_needed(emulator):
+    logs, now = emulator.client("logs"), int(time.time() * 1000)
+    logs.create_log_group(logGroupName="probe")
+    try:
+        logs.create_log_stream(logGroupName="probe", logStreamName="probe")
+        logs.put_log_events(logGroupName="probe", logStreamName="probe", logEvents=[{"timestamp": now, "message": json.dumps({
+            "Probe": 1, "_aws": {"Timestamp": now, "CloudWatchMetrics": [
+                {"Namespace": "ProbeLines", "Dimensions": [[]], "Metrics": [{"Name": "Probe", "Unit": "Count"}]}]}})}])
+        return not metrics(emulator, "ProbeLines")
+    finally:
+        logs.delete_log_group(logGroupName="probe")
+
+
+def queue_metrics_needed(emulator):
+    """Of all queues of the run, some of which held messages for minutes."""
+    return not metrics(emulator, "AWS/SQS")
+
+
 # Name, why, how the template changes, whether that is still needed.
 TEMPLATE = [
     ("architecture", "functions run as processes of this machine", architecture, architecture_needed),
@@ -298,7 +345,16 @@ TOLERATED = [
 # What doctor finds there for good, and why; no longer needed once it is not found.
 FINDINGS = {"alarm.muted": "DescribeAlarms does not say there which actions an alarm has"}
 
-ALL = TEMPLATE + POLICIES + TOLERATED
+# Name, what follows for the alarms (alarms.py; docs/proof.md says which ring there),
+# whether that is still so.
+EVALUATION = [
+    ("metrics of log lines", "no line in the embedded metric format makes a metric there, so alarms.py puts what the lines say", embedded_needed),
+    ("dimensions of an alarm", "an alarm adds up a metric over all dimensions there, and rings for another stack's, so alarms.py looks at its own", dimensions_needed),
+    ("missing data", "an alarm without values in its window stays as it is there, so no count goes back to OK and no silence rings", missing_needed),
+    ("queues' metrics", "queues have none there, so neither QueueAgeAlarm nor DeadLettersAlarm rings", queue_metrics_needed),
+]
+
+ALL = TEMPLATE + POLICIES + TOLERATED + EVALUATION
 
 
 def missing_secrets(template):

@@ -165,7 +165,9 @@ class Emulator:
             return json.load(answer)
 
     def put_records(self, provider, records):
-        request = urllib.request.Request(self.sandboxes[provider] + "/_sandbox/records", method="PUT", data=json.dumps(records).encode())
+        """Replaces a sandbox's records. A lone surrogate is a byte that is no UTF-8."""
+        body = json.dumps(records, ensure_ascii=False).encode(errors="surrogateescape")
+        request = urllib.request.Request(self.sandboxes[provider] + "/_sandbox/records", method="PUT", data=body)
         urllib.request.urlopen(request, timeout=10).close()
 
 

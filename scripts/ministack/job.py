@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import alarms
 import changes
 from emulator import wait
 
@@ -118,10 +119,11 @@ class Job:
     def token(self):
         return re.findall(r"--token (\S+)", self.screen)[-1]
 
-    def webhook(self, user):
-        """Posts what SuperSaaS posts of a changed user, to where its webhook points."""
+    def webhook(self, user, secret=None):
+        """Posts what SuperSaaS posts of a changed user, to where its webhook points, or
+        with another secret."""
         (hook,) = self.emulator.records("supersaas")["hooks"]
-        address = urllib.parse.urlsplit(hook["url"])
+        address = urllib.parse.urlsplit(hook["url"] if secret is None else urllib.parse.urljoin(hook["url"], secret))
         body = json.dumps({**next(u for u in self.users() if u["id"] == user), "event": "change"}).encode()
         # ministack's own name of the same API.
         host = address.hostname.split(".")[0] + ".execute-api.127.0.0.1"
@@ -130,6 +132,13 @@ class Job:
         with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
             if answer.status != 200:
                 raise SystemExit(f"ministack: a webhook was answered {answer.status}")
+
+    def start(self, loop, text):
+        return self.emulator.client("stepfunctions").start_execution(stateMachineArn=self.emulator.outputs(STACK)[loop], input=json.dumps(text))["executionArn"]
+
+    def ended(self, execution, seconds=300):
+        steps = self.emulator.client("stepfunctions")
+        return wait(f"the end of {execution}", lambda: next(iter({steps.describe_execution(executionArn=execution)["status"]} - {"RUNNING"}), None), seconds, 0.5)
 
     # ----------------------------------------------------------------- results
 
@@ -220,6 +229,7 @@ class Job:
         if both or self.emulator.resources(STACK) != first or not after >= before | {"shop-two/supersaas/connection"}:
             raise SystemExit(f"ministack: the second stack has {both} of the first, and {after - before}")
         self.clean()
+        alarms.prove(self)
         self.block("sam delete --stack-name shop-two --no-prompts --region ap-northeast-1\nAWS_PROFILE=hikyaku-operator")
         print("ministack: a second stack beside the first shares nothing with it")
 

@@ -145,13 +145,6 @@ class Upgrade(job.Job):
             found += [client.get_schedule(Name=s["Name"], GroupName=s["GroupName"]) for s in page["Schedules"]]
         return found
 
-    def start(self, loop, text):
-        return self.emulator.client("stepfunctions").start_execution(stateMachineArn=self.emulator.outputs(STACK)[loop], input=json.dumps(text))["executionArn"]
-
-    def ended(self, execution, seconds=300):
-        steps = self.emulator.client("stepfunctions")
-        return wait(f"the end of {execution}", lambda: next(iter({steps.describe_execution(executionArn=execution)["status"]} - {"RUNNING"}), None), seconds, 0.5)
-
     def reconcile(self):
         if (status := self.ended(self.start("ReconcileLoopArn", {"event": {"action": "reconcile"}}))) != "SUCCEEDED":
             fail("the comparison ended %s", status)

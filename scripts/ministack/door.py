@@ -1,6 +1,7 @@
 """A door before a provider's sandbox that can be closed: whoever calls then is answered
 503, as by a provider that is down. It notes the calls that change something."""
 import http.server
+import json
 import threading
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ class Door(http.server.ThreadingHTTPServer):
         self.behind = behind
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.left = None  # calls that are let through; None: all
+        self.hides = False  # whether a list of users is answered empty
         self.writes = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -39,6 +41,8 @@ class Through(http.server.BaseHTTPRequestHandler):
                 status, kept, content = answer.status, answer.headers.items(), answer.read()
         except urllib.error.HTTPError as e:
             status, kept, content = e.code, e.headers.items(), e.read()
+        if door.hides and self.command == "GET" and self.path.split("?")[0].endswith("/users"):
+            content = json.dumps({k: [] if isinstance(v, list) else v for k, v in json.loads(content).items()}).encode()
         if self.command != "GET" and "token" not in self.path:
             door.writes.append(f"{self.command} {self.path}")
         self.reply(status, kept, content)

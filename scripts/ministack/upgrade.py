@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Updates a stack of ee17bce on ministack to this checkout, by the commands of
 docs/operate.md, Upgrade, and goes back by those of Rollback, with messages that wait and
-that are dead, a comparison and an export half done. Usage: upgrade.py FOLDER, which is
-made anew and holds every log."""
+that are dead, a comparison and an export half done, and pairs that nobody approved.
+Usage: upgrade.py FOLDER [GUARD...]. FOLDER is made anew and holds every log. For each
+GUARD it goes there and back once more, without that command of Rollback: somebody has to
+get a second member, else nothing shows that the command is needed."""
+import collections
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 import signal
 import ssl
@@ -23,7 +27,8 @@ from terminal import Shell, blocks
 
 OLD, STACK, USERS = "ee17bce", "hikyaku", 20
 MAPPING = "login_id: email\ncolumn01: full_name\ncolumn02: e164(default(mobile, phone))\n"
-SETTINGS = "Prefix=hikyaku TimeZone=Asia/Tokyo RelayMode=write IdentityPrefix=ss- LogLevel=INFO"
+SETTINGS = "Prefix=hikyaku TimeZone=Asia/Tokyo RelayMode=write Identity=email IdentityPrefix=ss- LogLevel=INFO"
+GUARDS = {"index": "aws s3 mv"}  # how their lines in Rollback begin
 
 
 def fail(text, *values):
@@ -87,11 +92,15 @@ class Upgrade(job.Job):
             fail("exit code %d of:\n%s\n%s", code, text, self.screen[-4000:])
         return self.screen
 
-    def follow(self, heading, meanwhile=()):
+    def follow(self, heading, meanwhile=(), without=None):
         """Follows a section of docs/operate.md. meanwhile are pairs of a command, and what
-        happens once its block has run."""
+        happens once its block has run. without is the beginning of a line to leave out."""
         page = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
         section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+        if without:
+            section, found = re.subn(rf"^( *){without} .*$", rf"\1: {without}, left out", section, flags=re.MULTILINE)
+            if found != 1:
+                fail("the section %s has %d lines that begin with %s", heading, found, without)
         pending = list(meanwhile)
         for kind, text in blocks(section):
             started = time.monotonic()
@@ -163,7 +172,7 @@ class Upgrade(job.Job):
             by = {}
             for member in self.members():
                 by.setdefault(member["unique_id"], []).append(member)
-            return all(len(own := by.get(f"ss-{u['id']}", [])) == 1 and own[0]["column01"] == u["full_name"] and own[0]["login_id"] == u["email"]
+            return all(len(own := by.get(unique(u), [])) == 1 and own[0]["column01"] == u["full_name"] and own[0]["login_id"] == u["email"]
                        and own[0].get("enabled", 1) for u in self.users())
         wait("one member of each user, as the mapping makes it", fits, 180, 1)
         if len(self.members()) != self.count:
@@ -190,7 +199,7 @@ class Upgrade(job.Job):
 
     def before(self):
         """The stack of the old version, in write mode, with users and their members."""
-        self.do("make install")
+        self.do("make install && export AWS_REGION=ap-northeast-1")
         self.emulator.serve(self.emulator.folder / "bin/hikyaku", records=USERS)
         self.doors = {p: Door(self.emulator.sandboxes[p]) for p in ("yappli", "supersaas", "shopline")}
         self.do("sam build && sam deploy --stack-name hikyaku --region ap-northeast-1 --resolve-s3 --no-confirm-changeset "
@@ -205,6 +214,9 @@ class Upgrade(job.Job):
         secret = hashlib.sha256(b"upgrade").hexdigest()
         self.emulator.client("secretsmanager").create_secret(Name=f"{STACK}/supersaas/webhook", SecretString=json.dumps({"current": secret}))
         self.hook = self.address() + secret
+        # An identity that the new version knows by another name, which has no capitals.
+        for user in self.users():
+            self.edit("supersaas", lambda u, i=user["id"]: u["id"] == i, email=user["email"].title())
         users, members = self.users(), self.members()
         self.count = len(users) + len(members)
         wait("the tokens", self.tokens, 60)
@@ -245,13 +257,11 @@ class Upgrade(job.Job):
         if self.waiting("UserQueueUrl") < len(self.late) or len(self.dead()) != len(dead):
             fail("%d messages wait and %d are dead", self.waiting("UserQueueUrl"), len(self.dead()))
 
-
     def update(self):
         """The update of the page; what waits, is dead or had begun is there afterwards."""
         before, address, secrets, rows, dead, held = self.identifiers(), self.address(), self.secrets(), self.rows(), self.dead(), self.held()
         if len(rows) != USERS or not all(rows.values()):
             fail("of %d rows %d have a member", len(rows), len(list(filter(None, rows.values()))))
-        self.do("export AWS_REGION=ap-northeast-1")
 
         def updated():
             self.stayed(before, address, secrets, dead)
@@ -261,7 +271,7 @@ class Upgrade(job.Job):
             for door in self.doors.values():
                 door.open()
 
-        self.follow("Upgrade", [("sam deploy", updated)])
+        self.upgrade(updated)
         again = self.start("ExportLoopArn", self.run)
         self.settled()
         wait("the comparison that had begun starting over", lambda: self.said("reconcile", "another version of Hikyaku began it"), 120, 1)
@@ -270,6 +280,11 @@ class Upgrade(job.Job):
         if (now := self.rows()) != rows:
             fail("%d rows name another member than before", len([u for u in rows if now.get(u) != rows[u]]))
         log("         %d messages handled, %d rows name the members of before, the comparison started over, the export was refused by name", len(self.late), len(rows))
+
+    def upgrade(self, updated=lambda: None):
+        """Follows the page, and does by hand what an identity needs that customers edit."""
+        by_hand = lambda: self.do("grep -q IdentityEditable samconfig.hikyaku.toml || sed -i 's/Prefix=hikyaku/& IdentityEditable=yes/' samconfig.hikyaku.toml")
+        self.follow("Upgrade", [("grep -q stack_name", by_hand), ("sam deploy", updated)])
 
     def stayed(self, before, address, secrets, dead):
         now = self.identifiers()
@@ -283,10 +298,11 @@ class Upgrade(job.Job):
             fail("the dead messages differ")
         log("         %d resources, the address, %d secrets and %d dead messages are those of before", len(before), len(secrets), len(dead))
 
-    def said(self, log_group, text):
-        """Whether a function's log has a text."""
-        pages = self.emulator.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/hikyaku/{STACK}/{log_group}")
-        return any(text in e["message"] for p in pages for e in p["events"])
+    def said(self, log_group, *texts, since=0):
+        """Whether a line of a function's log has these texts."""
+        pages = self.emulator.client("logs").get_paginator("filter_log_events").paginate(
+            logGroupName=f"/hikyaku/{STACK}/{log_group}", startTime=int(since * 1000))
+        return any(all(t in e["message"] for t in texts) for p in pages for e in p["events"])
 
     def stop(self, *executions):
         steps = self.emulator.client("stepfunctions")
@@ -322,20 +338,42 @@ class Upgrade(job.Job):
             if before == 0 and sorted(map(job.line, read)) != sorted(map(job.line, held)):
                 fail("%s: %d records exported, %d held, and they differ", bucket, len(read), len(held))
 
-    def sign_up(self, number):
-        """Somebody new, who gets one member."""
+    def add(self, number):
+        """Somebody new, of whom no webhook tells yet."""
         records = self.emulator.records("supersaas")
-        user = {**records["users"][0], "id": number, "name": f"new-{number}@shop.example", "email": f"new-{number}@shop.example", "full_name": f"新規 {number}"}
+        user = {**records["users"][0], "id": number, "name": f"new-{number}@shop.example", "email": f"New-{number}@Shop.example", "full_name": f"新規 {number}"}
         records["users"].append(user)
         self.emulator.put_records("supersaas", records)
-        self.webhook(number)
         self.count += 1
+        return user
+
+    def sign_up(self, number):
+        """Somebody new, who gets one member."""
+        self.add(number)
+        self.webhook(number)
+
+    def propose(self):
+        """Two users whose members a person made: one waits for approval, one is rejected."""
+        loop, steps = self.emulator.outputs(STACK)["ReconcileLoopArn"], self.emulator.client("stepfunctions")
+        wait("the end of comparisons", lambda: not steps.list_executions(stateMachineArn=loop, statusFilter="RUNNING")["executions"], 120, 1)
+        first = 29450000 + self.count
+        self.pairs = {first: f"9{first}", first + 1: f"9{first + 1}"}
+        linked = next(m for m in self.members() if m["unique_id"] == unique(self.users()[0]))
+        for number, member in self.pairs.items():
+            user, records = self.add(number), self.emulator.records("yappli")
+            records["users"].append({**linked, "id": member, "unique_id": unique(user), "login_id": user["email"], "column01": user["full_name"]})
+            self.emulator.put_records("yappli", records)
+        self.reconcile()
+        self.do(f"hikyaku links reject --user {first + 1} --stack hikyaku")
+        if str(first) not in (listed := self.do("hikyaku links list --stack hikyaku")) or str(first + 1) in listed:
+            fail("of the pairs one was to wait for a decision:\n%s", listed)
 
     def work(self):
         """What the new version does with what the old one left."""
         self.called(5)
         self.sign_up(29450001)
         self.change([u["id"] for u in self.users()[8:10]], "更新 後")
+        self.propose()
         self.settled()
         self.export()
         log("         5 schedules, %d looks at the tokens in two minutes; a new user has one member; the export covers what was refused", self.ticks())
@@ -347,49 +385,89 @@ class Upgrade(job.Job):
         late = [u["id"] for u in self.users()[10:13]]
         for door in self.doors.values():
             door.writes.clear()
-        self.follow("Rollback", [("hikyaku pause export", lambda: self.change(late, "戻り 中")), ("sam deploy", lambda: self.rested(held, late))])
+        self.rollback(late, lambda: self.rested(held, [*late, *self.pairs]))
         self.stayed(before, address, secrets, dead)
+        self.awaiting(self.deployed_at)
+        if doubled := self.doubled():
+            fail("after an incomplete list the users %s have two members", doubled)
+        self.doors["yappli"].hides = False
+        self.reconcile()
         self.settled()
-        names = {u["id"]: u["full_name"] for u in self.users()}
+        users = {unique(u): u for u in self.users()}
+        changed = {n: users[m["unique_id"]]["id"] for n, m in held.items() if m["unique_id"] in users and users[m["unique_id"]]["id"] in [*late, *self.pairs]}
         for number, member in self.held().items():
-            user = int(member["unique_id"].removeprefix("ss-")) if member["unique_id"].startswith("ss-") else 0
-            want = {**held[number], "column01": names[user]} if user in late else held[number]
+            want = {**held[number], "column01": users[member["unique_id"]]["full_name"]} if number in changed else held[number]
             if differ := {k for k in want.keys() | member.keys() if want.get(k) != member.get(k)} - {"updated_at"}:
                 fail("the member %s differs in %s", number, sorted(differ))
-        writes = list(self.doors["yappli"].writes)
-        if len(writes) != len(late):
-            fail("Yappli was written %d times for %d changes: %s", len(writes), len(late), writes)
-        if (now := self.rows()) != rows:
-            fail("%d rows name another member than before", len([u for u in rows if now.get(u) != rows[u]]))
+        # A comparison that links a pair sends its user, too, who is then written at most twice.
+        writes = collections.Counter(w.rsplit("/", 1)[1] for w in self.doors["yappli"].writes)
+        if writes.keys() != changed.keys() or any(writes[n] > (1 if user in late else 2) for n, user in changed.items()):
+            fail("Yappli was written %s for changes of %s", dict(writes), sorted(changed))
+        if (now := self.rows()) != (want := rows | {str(u): m for u, m in self.pairs.items()}):
+            fail("%d rows name another member than before", len([u for u in want if now.get(u) != want[u]]))
         self.called(4)
-        log("         %d members compared, the %d of those who changed meanwhile were written once each, %d rows name the members of before", len(held), len(late), len(rows))
+        log("         %d members compared, the %d of those who changed meanwhile were written once each, %d rows name the members of before", len(held), len(late), len(list(filter(None, rows.values()))))
+        log("         after an empty list nobody was made; after a complete one the pair that waited and the one rejected are linked")
         self.sign_up(29450002)
         self.settled()
         self.export()
         log("         the old version makes one member of a new user, and exports")
+
+    def rollback(self, late, deployed=lambda: None, without=None):
+        """Follows the page. Users change meanwhile, and the list of members that the old
+        version reads first is empty: an answer that a provider gives in a bad hour."""
+        def then():
+            self.deployed_at = time.time()
+            deployed()
+            self.doors["yappli"].hides = True
+
+        begins = lambda: self.change([*late, *self.pairs], "戻り 中")
+        self.follow("Rollback", [("hikyaku pause export", begins), ("sam deploy", then)], without)
+
+    def awaiting(self, since):
+        for user in self.pairs:
+            wait(f"the user {user} waiting for a list", lambda u=user: self.said("relay", "awaiting_list", str(u), since=since), 60, 1)
 
     def rested(self, held, late):
         """The queue is not read until the old version has seen both lists."""
         if self.held() != held or self.waiting("UserQueueUrl") != len(late):
             fail("the queue was read during the way back: %d messages wait", self.waiting("UserQueueUrl"))
 
+    def doubled(self):
+        """The users of whom there are two members."""
+        members = collections.Counter(m["unique_id"] for m in self.members())
+        return [u["id"] for u in self.users() if members[unique(u)] > 1]
 
-def main(folder):
+    def unguarded(self, guard):
+        """There and back without one command: users of pairs get a second member."""
+        self.upgrade()
+        self.propose()
+        self.rollback([], without=GUARDS[guard])
+        wait(f"harm without '{GUARDS[guard]}'", lambda: set(self.pairs) <= set(self.doubled()), 150, 1)
+        self.doors["yappli"].hides = False
+        log("         without '%s' both users whose pair waited or was rejected got a second member", GUARDS[guard])
+
+
+def unique(user):
+    return f"ss-{user['email']}"
+
+
+def main(folder, *guards):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends
     emulator = Emulator(folder)
     try:
         emulator.start()
-        go(Upgrade(emulator))
+        go(Upgrade(emulator), guards)
     finally:
         emulator.stop()
 
 
-def go(u):
-    for step in (u.before, u.interrupt, u.update, u.work, u.back):
+def go(u, guards):
+    for step, *guard in [(u.before,), (u.interrupt,), (u.update,), (u.work,), (u.back,), *((u.unguarded, g) for g in guards)]:
         started = time.monotonic()
-        step()
+        step(*guard)
         log("%5.1f s  %s", time.monotonic() - started, " ".join(step.__doc__.split()))
     if denied := u.emulator.denied():
         fail("denied:\n%s", "\n".join(denied[:20]))
@@ -400,4 +478,4 @@ def go(u):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]).resolve())
+    main(pathlib.Path(sys.argv[1]).resolve(), *sys.argv[2:])

@@ -28,19 +28,19 @@ import (
 )
 
 // watcher speaks CloudWatch's query protocol, which each of its emulators knows too.
-func (g *gatherer) watcher() *cloudwatch.Client {
+func (g accountReader) watcher() *cloudwatch.Client {
 	return cloudwatch.NewFromConfig(g.stack.Config, func(o *cloudwatch.Options) { o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801) })
 }
 
 // readStacks looks for other stacks of the account with the same prefix.
-func (g *gatherer) readStacks(ctx context.Context) error {
+func (g accountReader) readStacks(ctx context.Context) error {
 	names, all, err := clibase.Sharing(ctx, g.stack.Config, g.o.Place.Prefix)
 	g.o.Stacks = all
 	g.o.SamePrefix = slices.DeleteFunc(names, func(name string) bool { return name == g.stack.Name })
 	return err
 }
 
-func (g *gatherer) readAccount(ctx context.Context) error {
+func (g accountReader) readAccount(ctx context.Context) error {
 	shown, err := awslambda.NewFromConfig(g.stack.Config).GetAccountSettings(ctx, &awslambda.GetAccountSettingsInput{})
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (g *gatherer) readAccount(ctx context.Context) error {
 }
 
 // resource is the physical id of one of the stack's resources.
-func (g *gatherer) resource(name string) (string, error) {
+func (g accountReader) resource(name string) (string, error) {
 	id := g.stack.Resources[name]
 	if id == "" {
 		return "", fmt.Errorf("the stack has no %s: it is older than this command, or not deployed to its end", name)
@@ -63,7 +63,7 @@ func (g *gatherer) resource(name string) (string, error) {
 
 // readDeadLetters reads how many dead letters there are, also those that somebody looks
 // at just now. They are not received: that would count as a try.
-func (g *gatherer) readDeadLetters(ctx context.Context) error {
+func (g accountReader) readDeadLetters(ctx context.Context) error {
 	url, err := g.resource("DeadLetterQueue")
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ const (
 )
 
 // readMetrics reads what the alarms on queues and webhooks look at.
-func (g *gatherer) readMetrics(ctx context.Context) error {
+func (g accountReader) readMetrics(ctx context.Context) error {
 	queueName := func(resource string) (string, error) {
 		url, err := g.resource(resource)
 		return url[strings.LastIndexByte(url, '/')+1:], err
@@ -131,7 +131,7 @@ type metricQuery struct {
 	to              *float64
 }
 
-func (g *gatherer) readMetric(ctx context.Context, q metricQuery) error {
+func (g accountReader) readMetric(ctx context.Context, q metricQuery) error {
 	dimensions := make([]watchtypes.Dimension, 0, len(q.dimensions))
 	for name, value := range q.dimensions {
 		dimensions = append(dimensions, watchtypes.Dimension{Name: &name, Value: &value})
@@ -157,7 +157,7 @@ func (g *gatherer) readMetric(ctx context.Context, q metricQuery) error {
 // readExecutions reads the newest execution of each state machine that ended well, and
 // the newest that did not. They are asked for apart: one that only looks whether a
 // comparison is wanted ends well every ten minutes.
-func (g *gatherer) readExecutions(ctx context.Context) error {
+func (g accountReader) readExecutions(ctx context.Context) error {
 	client := sfn.NewFromConfig(g.stack.Config)
 	for _, name := range []string{"ReconcileLoop", "ExportLoop"} {
 		machine, err := g.resource(name)
@@ -181,7 +181,7 @@ func (g *gatherer) readExecutions(ctx context.Context) error {
 
 // readAlarms reads the alarms that CloudFormation has made: it begins their names with
 // the stack's.
-func (g *gatherer) readAlarms(ctx context.Context) error {
+func (g accountReader) readAlarms(ctx context.Context) error {
 	pages := cloudwatch.NewDescribeAlarmsPaginator(g.watcher(), &cloudwatch.DescribeAlarmsInput{
 		AlarmNamePrefix: aws.String(g.stack.Name + "-"), AlarmTypes: []watchtypes.AlarmType{watchtypes.AlarmTypeMetricAlarm, watchtypes.AlarmTypeCompositeAlarm},
 	})
@@ -219,7 +219,7 @@ func (g *gatherer) readAlarms(ctx context.Context) error {
 }
 
 // readTopic reads who is told.
-func (g *gatherer) readTopic(ctx context.Context) error {
+func (g accountReader) readTopic(ctx context.Context) error {
 	topic := g.stack.Outputs[topicOutput]
 	if topic == "" {
 		return errors.New("the stack has no output " + topicOutput + ": it is older than this command")
@@ -244,7 +244,7 @@ func (g *gatherer) readTopic(ctx context.Context) error {
 }
 
 // readTriggers reads which of what starts the stack's work is on.
-func (g *gatherer) readTriggers(ctx context.Context) error {
+func (g accountReader) readTriggers(ctx context.Context) error {
 	board := switchboard{stack: g.stack}
 	g.o.Triggers = map[string]map[string]bool{}
 	for part, names := range triggersOf {

@@ -350,8 +350,9 @@ func (p *patient) hook(target string) {
 	p.stack.SuperSaaS().AddHook(supersaastest.Hook{Trigger: "M", Target: target})
 }
 
-// twin is a member whom the relay did not make, with a user's identity.
-func (p *patient) twin() (user int64) {
+// memberOfSameIdentity makes a user and a member, whom the relay did not make, that bear
+// one identity.
+func (p *patient) memberOfSameIdentity() (user int64) {
 	p.Helper()
 	user = p.stack.SuperSaaS().Quiet().AddUser(map[string]any{"name": uuid.NewString() + "@mail.example", "full_name": "見本 試子"})
 	p.stack.Yappli().Put(yapplitest.Member{Values: map[string]string{"unique_id": strconv.FormatInt(user, 10)}})
@@ -383,9 +384,9 @@ var relays = []illness{
 		p.ok(p.state().Wanted.Ask(p.ctx, time.Now()))
 		p.change(p.state().Root+"wanted", "since", time.Now().Add(-2*time.Hour))
 	}, nil},
-	{"pairs.waiting", func(p *patient) { p.twin() }, nil},
+	{"pairs.waiting", func(p *patient) { p.memberOfSameIdentity() }, nil},
 	{"decisions.undone", func(p *patient) {
-		user := strconv.FormatInt(p.twin(), 10)
+		user := strconv.FormatInt(p.memberOfSameIdentity(), 10)
 		out, err := p.run("", "links", "show", "--user", user, "--stack", localstack.Name, "--json")
 		p.ok(err)
 		var shown struct{ Token string }

@@ -25,7 +25,8 @@ const (
 	topicOutput = "PeopleTopicArn"
 )
 
-// A gatherer reads what doctor looks at, and writes nothing.
+// A gatherer reads what doctor looks at, and writes nothing. It knows the stack, and what
+// of it cannot be read; what each kind of source tells, its readers know.
 type gatherer struct {
 	opened  clibase.Opened
 	stack   *clibase.Stack
@@ -39,6 +40,15 @@ type gatherer struct {
 	o   doctor.Observations
 	sem chan struct{}
 }
+
+// An accountReader reads what AWS tells of the stack: functions' calls, queues, alarms.
+type accountReader struct{ *gatherer }
+
+// A secretReader reads the secrets, and asks the providers whether they work.
+type secretReader struct{ *gatherer }
+
+// A stateReader reads what the functions have stored, and what the booking page is told.
+type stateReader struct{ *gatherer }
 
 func newGatherer(opened clibase.Opened, place clibase.Place) *gatherer {
 	s := opened.Stack
@@ -67,16 +77,17 @@ type reading struct {
 
 // observe reads every source: those first that the others need.
 func (g *gatherer) observe(ctx context.Context) doctor.Observations {
+	account, secrets, state := accountReader{g}, secretReader{g}, stateReader{g}
 	g.o.Now, g.o.Version, g.o.StackVersion = g.now(), g.version, g.stack.Outputs["Version"]
 	g.all(ctx,
-		reading{doctor.FromFunctions, g.readFunctions}, reading{doctor.FromStack, g.readStacks}, reading{doctor.FromAccount, g.readAccount},
-		reading{doctor.FromQueues, g.readDeadLetters}, reading{doctor.FromMetrics, g.readMetrics}, reading{doctor.FromExecutions, g.readExecutions},
-		reading{doctor.FromAlarms, g.readAlarms}, reading{doctor.FromTopic, g.readTopic}, reading{doctor.FromSchedules, g.readTriggers})
+		reading{doctor.FromFunctions, g.readFunctions}, reading{doctor.FromStack, account.readStacks}, reading{doctor.FromAccount, account.readAccount},
+		reading{doctor.FromQueues, account.readDeadLetters}, reading{doctor.FromMetrics, account.readMetrics}, reading{doctor.FromExecutions, account.readExecutions},
+		reading{doctor.FromAlarms, account.readAlarms}, reading{doctor.FromTopic, account.readTopic}, reading{doctor.FromSchedules, account.readTriggers})
 	behind := []reading{
-		{doctor.FromFields, g.readFields}, {doctor.FromHooks, g.readHooks}, {doctor.FromRelay, g.readRelay}, {doctor.FromExports, g.readExports},
+		{doctor.FromFields, state.readFields}, {doctor.FromHooks, state.readHooks}, {doctor.FromRelay, state.readRelay}, {doctor.FromExports, state.readExports},
 	}
 	first := []reading{
-		{doctor.FromSecrets, g.readSecrets}, {doctor.FromWebhook, g.readWebhookSecret}, {doctor.FromMapping, g.readMapping}, {doctor.FromPauses, g.readPauses},
+		{doctor.FromSecrets, secrets.readSecrets}, {doctor.FromWebhook, secrets.readWebhookSecret}, {doctor.FromMapping, state.readMapping}, {doctor.FromPauses, state.readPauses},
 	}
 	if err := g.openStored(ctx); err != nil {
 		for _, r := range append(first, append(behind, reading{source: doctor.FromProviders})...) {
@@ -85,7 +96,7 @@ func (g *gatherer) observe(ctx context.Context) doctor.Observations {
 		return g.o
 	}
 	g.all(ctx, first...)
-	g.all(ctx, reading{doctor.FromProviders, g.probe})
+	g.all(ctx, reading{doctor.FromProviders, secrets.probe})
 	g.all(ctx, behind...)
 	return g.o
 }

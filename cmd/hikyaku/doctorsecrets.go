@@ -60,7 +60,7 @@ type seenSecret struct {
 }
 
 // secret reads a secret, and says how it is not there. An outage is an error.
-func (g *gatherer) secret(ctx context.Context, name string) (seenSecret, error) {
+func (g secretReader) secret(ctx context.Context, name string) (seenSecret, error) {
 	s := seenSecret{Secret: doctor.Secret{Name: name}}
 	var err error
 	s.value, err = g.stored.base.Secrets.Get(ctx, name, secretstore.Current)
@@ -88,7 +88,7 @@ type providersSecrets struct {
 	unconnected, left bool // there is no connection, and a token is served all the same
 }
 
-func (g *gatherer) readSecrets(ctx context.Context) error {
+func (g secretReader) readSecrets(ctx context.Context) error {
 	names := providers.Names()
 	read, faults := make([]providersSecrets, len(names)), make([]error, len(names))
 	var group sync.WaitGroup
@@ -119,7 +119,7 @@ func (g *gatherer) readSecrets(ctx context.Context) error {
 }
 
 // readHashKey looks for the key of hashed fields, where some are.
-func (g *gatherer) readHashKey(ctx context.Context) error {
+func (g secretReader) readHashKey(ctx context.Context) error {
 	if g.environs[localstack.Export].Vars["HIKYAKU_EXPORT_HASH"] == "" {
 		return nil
 	}
@@ -134,7 +134,7 @@ func (g *gatherer) readHashKey(ctx context.Context) error {
 }
 
 // readProvider reads a provider's connection and token, and what the last run left.
-func (g *gatherer) readProvider(ctx context.Context, provider string) (p providersSecrets, err error) {
+func (g secretReader) readProvider(ctx context.Context, provider string) (p providersSecrets, err error) {
 	name := func(part string) string { return secretstore.Name(g.o.Place.Prefix, provider, part) }
 	connection, err := g.secret(ctx, name(secretstore.ConnectionPart))
 	if err != nil {
@@ -194,7 +194,7 @@ func (g *gatherer) readProvider(ctx context.Context, provider string) (p provide
 }
 
 // tokenLeft reports whether a token is served.
-func (g *gatherer) tokenLeft(ctx context.Context, name string) (bool, error) {
+func (g secretReader) tokenLeft(ctx context.Context, name string) (bool, error) {
 	token, err := g.secret(ctx, name)
 	if err != nil || token.State != "" {
 		return false, err
@@ -205,7 +205,7 @@ func (g *gatherer) tokenLeft(ctx context.Context, name string) (bool, error) {
 
 // probe asks each provider whether the token that is served works, by a call that
 // changes nothing.
-func (g *gatherer) probe(ctx context.Context) error {
+func (g secretReader) probe(ctx context.Context) error {
 	authorities := refreshfn.Authorities(g.stored.base.Options())
 	var group sync.WaitGroup
 	for i := range g.o.Credentials {
@@ -239,7 +239,7 @@ func (g *gatherer) works(provider string) bool {
 
 // readWebhookSecret reads the secrets that end the webhook's address: the current one's,
 // and while it rotates the one's before.
-func (g *gatherer) readWebhookSecret(ctx context.Context) error {
+func (g secretReader) readWebhookSecret(ctx context.Context) error {
 	w, name := &g.o.Webhook, webhooksecret.Name(g.o.Place.Prefix)
 	current, _, err := webhooksecret.Read(ctx, g.stored.base.Secrets, name, secretstore.Current)
 	switch {
@@ -264,7 +264,7 @@ func (g *gatherer) readWebhookSecret(ctx context.Context) error {
 
 // brokenWebhook adds the webhook's secret to those that are not as they should be. The
 // relay refuses every webhook then.
-func (g *gatherer) brokenWebhook(name string, err error) error {
+func (g secretReader) brokenWebhook(name string, err error) error {
 	s := doctor.Secret{Name: name, State: doctor.Broken, Why: err.Error(), Remedy: "hikyaku connect webhook {hikyaku}"}
 	switch {
 	case errors.Is(err, secretstore.ErrDenied):

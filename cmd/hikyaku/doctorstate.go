@@ -24,14 +24,14 @@ import (
 	"hikyaku/pkg/providers/yappli"
 )
 
-func (g *gatherer) readPauses(ctx context.Context) (err error) {
+func (g stateReader) readPauses(ctx context.Context) (err error) {
 	g.o.Pauses, err = pause.Read(ctx, g.stored.base.Objects, g.o.Place.Prefix)
 	g.o.BrokenPauses, err = g.broken(ctx, g.o.Place.Prefix+"/state/pause", err)
 	return err
 }
 
 // relayFunction composes reconcile, which reads both sides.
-func (g *gatherer) relayFunction(ctx context.Context) (*relayfn.Function, error) {
+func (g stateReader) relayFunction(ctx context.Context) (*relayfn.Function, error) {
 	e, err := g.environ(localstack.Reconcile)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (g *gatherer) relayFunction(ctx context.Context) (*relayfn.Function, error)
 }
 
 // readMapping reads the mapping that counts, as a function does that starts now.
-func (g *gatherer) readMapping(ctx context.Context) error {
+func (g stateReader) readMapping(ctx context.Context) error {
 	function, err := g.relayFunction(ctx)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (g *gatherer) readMapping(ctx context.Context) error {
 
 // broken says why an object could not be read, if its content is at fault or it is
 // missing. Of an outage, or where it may not be read, nothing is known of the object.
-func (g *gatherer) broken(ctx context.Context, key string, err error) (why string, outage error) {
+func (g stateReader) broken(ctx context.Context, key string, err error) (why string, outage error) {
 	if err == nil {
 		return "", nil
 	}
@@ -85,7 +85,7 @@ func (g *gatherer) broken(ctx context.Context, key string, err error) (why strin
 }
 
 // readFields compares the fields that the mapping uses with those of the account.
-func (g *gatherer) readFields(ctx context.Context) error {
+func (g stateReader) readFields(ctx context.Context) error {
 	if g.stored.mapping == nil || !g.works(providers.SuperSaaS) {
 		return errExplained
 	}
@@ -95,12 +95,12 @@ func (g *gatherer) readFields(ctx context.Context) error {
 }
 
 // account is the SuperSaaS client with the token that is served.
-func (g *gatherer) account() *supersaas.Client {
+func (g stateReader) account() *supersaas.Client {
 	return supersaas.New(providers.Fixed(g.stored.tokens[providers.SuperSaaS]), g.stored.base.Options())
 }
 
 // readHooks reads where the account's webhooks for changed users point.
-func (g *gatherer) readHooks(ctx context.Context) error {
+func (g stateReader) readHooks(ctx context.Context) error {
 	e, err := g.environ(localstack.Reconcile)
 	address := asFolder(e.Vars["HIKYAKU_WEBHOOK_URL"])
 	if err == nil && address == "" {
@@ -142,7 +142,7 @@ const approvedFor = time.Hour
 
 // readRelay reads the state of both sides. Without the key of its names there is none,
 // and nothing makes it here.
-func (g *gatherer) readRelay(ctx context.Context) error {
+func (g stateReader) readRelay(ctx context.Context) error {
 	bound, served := g.stored.tokens[providers.Yappli]
 	if _, both := g.stored.tokens[providers.SuperSaaS]; !served || !both {
 		return errExplained
@@ -187,7 +187,7 @@ const (
 )
 
 // readExports reads how the newest runs of each dataset ended.
-func (g *gatherer) readExports(ctx context.Context) error {
+func (g stateReader) readExports(ctx context.Context) error {
 	e, err := g.environ(localstack.Export)
 	if err != nil || slices.ContainsFunc(g.o.Secrets, func(s doctor.Secret) bool { return s.State == doctor.Denied }) {
 		return cmp.Or(err, errExplained) // who may not see what is connected cannot say what is missing
@@ -219,7 +219,7 @@ func (g *gatherer) readExports(ctx context.Context) error {
 	return g.unreadOf(doctor.FromExports, names, faults)
 }
 
-func (g *gatherer) readDataset(ctx context.Context, core *export.Exporter, d export.Dataset) (doctor.Dataset, error) {
+func (g stateReader) readDataset(ctx context.Context, core *export.Exporter, d export.Dataset) (doctor.Dataset, error) {
 	seen := doctor.Dataset{Name: d.String()}
 	runs, err := core.RunsSince(ctx, d, g.o.Now.Add(-recentRuns))
 	if err != nil {

@@ -1,7 +1,6 @@
 package awslocal_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/prove"
 )
 
 // bootstrap builds testdata/bootstrap once for all tests.
@@ -47,25 +47,14 @@ func TestMain(m *testing.M) {
 }
 
 // A syncBuffer is written by processes while the test reads it.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
+type syncBuffer struct{ prove.Log }
 
 // expect waits for text, which arrives through a pipe.
 func (s *syncBuffer) expect(t *testing.T, text string) {
 	t.Helper()
 	var have string
 	for range 100 {
-		s.mu.Lock()
-		have = s.b.String()
-		s.mu.Unlock()
+		have = s.String()
 		if strings.Contains(have, text) {
 			return
 		}

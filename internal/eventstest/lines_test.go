@@ -1,7 +1,6 @@
 package eventstest_test
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -14,26 +13,6 @@ import (
 	"hikyaku/internal/cloudwatchtest"
 	"hikyaku/internal/localstack"
 )
-
-// logs are what a function writes, by several processes too.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write keeps what comes.
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-// String is all of it.
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
 
 // spoken are the messages of a world's functions, each with its function and level, and
 // the levels of Lambda at which it is left out. Each line is one that Lambda reads, and

@@ -114,7 +114,7 @@ type world struct {
 	bucket  string
 	users   string // URL of the queue
 	dead    string
-	logs    map[string]*logs // by function
+	logs    map[string]*prove.Log // by function
 }
 
 // records is small, and still two pages for export.
@@ -137,7 +137,7 @@ func newWorld(t *testing.T, endpoint string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, stack: stack, vars: map[string]string{}, bucket: awslocal.Bucket, logs: map[string]*logs{}}
+	w := &world{T: t, stack: stack, vars: map[string]string{}, bucket: awslocal.Bucket, logs: map[string]*prove.Log{}}
 	address := stack.URLs["aws"]
 	if endpoint != "" {
 		address = endpoint
@@ -149,7 +149,7 @@ func newWorld(t *testing.T, endpoint string) *world {
 		w.move(endpoint)
 	}
 	for _, name := range localstack.Functions() {
-		w.logs[name] = &logs{}
+		w.logs[name] = &prove.Log{}
 		f := awslocal.Function{Name: name, Aliases: localstack.Aliases(name), Output: w.logs[name], Timeout: 30 * time.Second}
 		if vars := w.environment(name); asBinaries() {
 			f.Binary = binary(t, name)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hikyaku/internal/objectstore"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/webhookrelay/ingest"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/queue"
@@ -229,24 +230,6 @@ func (c *counts) all() map[string]float64 {
 	return maps.Clone(c.values)
 }
 
-// A lockedLog keeps what several loggers write.
-type lockedLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 const testMapping = `
 options: {zone: Asia/Tokyo, region: JP}
 login_id: email
@@ -264,7 +247,7 @@ type rig struct {
 	queue     *fifo
 	dead      *fifo
 	metrics   *counts
-	log       *lockedLog
+	log       *prove.Log
 	settings  tenant.Settings
 	identity  tenant.Identity
 	mapping   string
@@ -282,7 +265,7 @@ func newRig(t testing.TB) *rig {
 		t:       t,
 		shop:    supersaastest.New(sandbox.Options{Records: -1, Rate: -1}),
 		crm:     yapplitest.New(sandbox.Options{Records: -1, Rate: -1}),
-		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &lockedLog{},
+		objects: &objectstore.Memory{}, queue: &fifo{}, dead: &fifo{}, metrics: &counts{}, log: &prove.Log{},
 		settings: tenant.Settings{Mode: tenant.Write, Link: tenant.Always},
 		identity: tenant.Identity{By: "id", Prefix: "ss-"},
 		mapping:  testMapping, quirks: `{"update":"partial"}`, rate: 1e6,

@@ -1,7 +1,6 @@
 package relayfn_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +21,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/prove"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay/queue"
 	"hikyaku/pkg/providers/sandbox"
@@ -43,25 +42,8 @@ type world struct {
 	crm   *yapplitest.Server
 	queue string
 	dead  string
-	out   *lockedBuffer
+	out   *prove.Log
 	now   time.Time
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // byHost sends a request to the sandbox that its host names.
@@ -82,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = local.Close() })
 	w := &world{
-		t: t, aws: local, out: &lockedBuffer{}, now: time.Now(),
+		t: t, aws: local, out: &prove.Log{}, now: time.Now(),
 		shop: supersaastest.New(sandbox.Options{Records: 30, Rate: -1}),
 		crm:  yapplitest.New(sandbox.Options{Records: 30, Rate: -1}),
 	}

@@ -22,7 +22,7 @@ type RecordKind struct {
 	Fixed  bool // nothing of the kind can be made or deleted by hand
 }
 
-// A RecordField is a field of a record.
+// A RecordField is what can be written in one place of a record, and how a form offers it.
 type RecordField struct {
 	Name     string // the provider's
 	Label    string // of a field that the shop has named; empty: the provider's own word is enough

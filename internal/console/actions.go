@@ -1,0 +1,168 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// An action is what a person can do: a command, made from a form's fields. Few things that
+// only a development stack can do are no commands.
+type action struct {
+	name string // in its address, and of its texts: action.NAME
+	page string // whose templates have result-NAME, if what it finds is shown; empty: a notice says that it is done
+
+	command func(f url.Values) ([]string, error)                                      // the command, without --json; or:
+	do      func(ctx context.Context, f url.Values) (any, error)                      // what no command does
+	stdin   func(f url.Values) []byte                                                 // what the command reads; nil: nothing
+	shape   func(ctx context.Context, raw json.RawMessage, f url.Values) (any, error) // makes of what was printed what the template shows; nil: as it is
+	reads   bool                                                                      // it changes nothing, and is allowed everywhere
+}
+
+// allActions are all that a person can do.
+func (s *Server) allActions() []action {
+	return slices.Concat(
+		s.overviewActions(),
+	)
+}
+
+// errReadOnly says why nothing was done.
+var errReadOnly = errors.New("the console is read-only; start it with --write, or copy the command")
+
+// maxForm bounds what a form may send, in bytes: a mapping and some words.
+const maxForm = 1 << 20
+
+// A result is what the templates get after an action.
+type result struct {
+	Action  string
+	Command string // as a person would type it; empty: it is none
+	Fields  any    // what the command has printed
+	Err     error
+}
+
+// serveAction does what a person asks for, and answers with what came of it.
+func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {
+	a, form, ok := s.asked(w, r)
+	if !ok {
+		return
+	}
+	done := result{Action: a.name}
+	done.Fields, done.Command, done.Err = s.perform(r.Context(), a, form)
+	if !a.reads {
+		s.reader.forget()
+		s.frames.act()
+	}
+	v := s.view(r, page{Name: a.page})
+	v.Data, v.Err = done, done.Err
+	if a.page != "" && done.Err == nil && s.templates[v.Lang][a.page].Lookup("result-"+a.name) != nil {
+		s.send(w, r, http.StatusOK, v, a.page, "result-"+a.name)
+		return
+	}
+	w.Header().Set("HX-Retarget", "#notice")
+	w.Header().Set("HX-Reswap", "innerHTML")
+	s.send(w, r, http.StatusOK, v, "outside", "notice")
+}
+
+// asked is the action of a request, with its form.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request) (action, url.Values, bool) {
+	a, known := s.actions[r.PathValue("action")]
+	if !known {
+		http.NotFound(w, r)
+		return a, nil, false
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "The form cannot be read: "+err.Error(), http.StatusBadRequest)
+		return a, nil, false
+	}
+	return a, r.PostForm, true
+}
+
+// perform runs an action and notes who has done what.
+func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields any, command string, err error) {
+	if a.command == nil {
+		if !a.reads && !s.allowed() {
+			return nil, "", errReadOnly
+		}
+		fields, err = a.do(ctx, form)
+		return fields, "", err
+	}
+	args, err := a.command(form)
+	if err != nil {
+		return nil, "", err
+	}
+	command = s.shown(args...)
+	if !a.reads && !s.allowed() {
+		return nil, command, errReadOnly
+	}
+	var stdin []byte
+	if a.stdin != nil {
+		stdin = a.stdin(form)
+	}
+	raw, err := s.options.Run(ctx, stdin, slices.Concat(args, []string{"--json"}, s.options.Extra)...)
+	if fault := failed(raw); fault != nil {
+		err = fault
+	}
+	if !a.reads && s.options.Audit != nil {
+		err = errors.Join(err, s.options.Audit(ctx, args, form.Get("why"), err))
+	}
+	if err != nil && len(raw) == 0 || failed(raw) != nil {
+		return nil, command, err
+	}
+	if a.shape != nil {
+		fields, err = a.shape(ctx, raw, form)
+		return fields, command, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	if decoder.Decode(&fields) != nil {
+		fields = nil
+	}
+	return fields, command, err
+}
+
+// allowed reports whether a person may change anything: on a development stack always.
+func (s *Server) allowed() bool { return s.options.Dev != nil || s.options.Write }
+
+// serveCommand answers with the command that an action would run, for a person to copy.
+func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
+	a, form, ok := s.asked(w, r)
+	if !ok {
+		return
+	}
+	if a.command == nil {
+		http.Error(w, "No command does this.", http.StatusNotFound)
+		return
+	}
+	args, err := a.command(form)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	v := s.view(r, page{})
+	v.Data = s.shown(args...)
+	s.send(w, r, http.StatusOK, v, "outside", "command")
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
+
+// shown is a command as a person types it into a shell.
+func (s *Server) shown(args ...string) string {
+	words := []string{"hikyaku"}
+	for _, a := range args {
+		if !plainWord.MatchString(a) {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		words = append(words, a)
+	}
+	if s.options.Suffix != "" {
+		words = append(words, s.options.Suffix)
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,72 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// A hit is what the palette found: a page, or a customer.
+type hit struct{ Text, Address string }
+
+// palettePatience is how long the palette waits for the customers.
+const palettePatience = 3 * time.Second
+
+// servePalette finds pages and customers by words. The words come in a form, so that they
+// stand in no address.
+func (s *Server) servePalette(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	words := strings.TrimSpace(r.PostFormValue("words"))
+	v := s.view(r, page{})
+	var hits []hit
+	for _, p := range s.pages {
+		title := s.texts.say(v.Lang, "page."+p.Name)
+		if strings.Contains(p.Path, "{") && p.Path != "/{$}" || words != "" && !strings.Contains(strings.ToLower(title+" "+p.Name), strings.ToLower(words)) {
+			continue
+		}
+		hits = append(hits, hit{title, p.Address()})
+	}
+	if len([]rune(words)) >= 2 {
+		ctx, cancel := context.WithTimeout(r.Context(), palettePatience)
+		defer cancel()
+		hits = append(hits, s.customerHits(ctx, words)...)
+	}
+	v.Data = hits
+	s.send(w, r, http.StatusOK, v, "outside", "palette")
+}
+
+// customerHits are the customers who match; none if they cannot be read in time, because
+// the page of the customers says why.
+func (s *Server) customerHits(ctx context.Context, words string) []hit {
+	people, err := s.searchCustomers(ctx, words)
+	if err != nil {
+		return nil
+	}
+	hits := make([]hit, 0, len(people))
+	for _, p := range people {
+		hits = append(hits, hit{p.Name + " · " + p.ID, "/relay/people/" + p.ID})
+	}
+	return hits
+}
+
+// A customer is a person of the booking page, as a search finds them.
+type customer struct{ ID, Name, Email string }
+
+// searchCustomers asks the booking page for those whom all the words fit.
+func (s *Server) searchCustomers(ctx context.Context, words string) ([]customer, error) {
+	var printed struct {
+		Users []struct {
+			ID     string            `json:"id"`
+			Fields map[string]string `json:"fields"`
+		}
+	}
+	if err := s.reader.read(ctx, &printed, "users", "list", "supersaas", "--search", words, "--limit", "20"); err != nil {
+		return nil, err
+	}
+	found := make([]customer, 0, len(printed.Users))
+	for _, u := range printed.Users {
+		found = append(found, customer{u.ID, u.Fields["full_name"], u.Fields["email"]})
+	}
+	return found, nil
+}

@@ -1,0 +1,129 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// readLimit bounds how long a page waits for a command.
+const readLimit = 30 * time.Second
+
+// A reader runs the commands whose output pages show. Equal commands of several pages run
+// once, and what one has printed is shown again for a while: each costs calls of AWS.
+type reader struct {
+	run   Runner
+	extra []string
+	now   func() time.Time
+	fresh time.Duration
+
+	flight singleflight.Group
+	mu     sync.Mutex
+	kept   map[string]answer
+}
+
+type answer struct {
+	at     time.Time
+	stdout json.RawMessage
+	err    error
+}
+
+// read decodes what a command prints with --json into out. Some commands print their
+// findings and fail too: what was printed counts then.
+func (r *reader) read(ctx context.Context, out any, args ...string) error {
+	return r.readWithin(ctx, r.fresh, out, args...)
+}
+
+// readWithin is read of a command whose output may be older.
+func (r *reader) readWithin(ctx context.Context, fresh time.Duration, out any, args ...string) error {
+	stdout, err := r.text(ctx, fresh, args...)
+	if len(stdout) == 0 {
+		return err
+	}
+	if fault := failed(stdout); fault != nil {
+		return fault
+	}
+	if err := json.Unmarshal(stdout, out); err != nil {
+		return fmt.Errorf("what 'hikyaku %s --json' printed cannot be read: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// text runs a command with --json, or returns what it has printed lately.
+func (r *reader) text(ctx context.Context, fresh time.Duration, args ...string) (json.RawMessage, error) {
+	key := strings.Join(args, "\x00")
+	if a, ok := r.lately(key, fresh); ok {
+		return a.stdout, a.err
+	}
+	// The first who asks may go away: the others still want to know.
+	done := r.flight.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
+		defer cancel()
+		stdout, err := r.run(ctx, nil, slices.Concat(args, []string{"--json"}, r.extra)...)
+		a := answer{at: r.now(), stdout: stdout, err: err}
+		r.keep(key, a)
+		return a, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case result := <-done:
+		a := result.Val.(answer) //nolint:forcetypeassert // it is made above
+		return a.stdout, a.err
+	}
+}
+
+func (r *reader) lately(key string, fresh time.Duration) (answer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.kept[key]
+	return a, ok && r.now().Sub(a.at) < fresh
+}
+
+func (r *reader) keep(key string, a answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept == nil {
+		r.kept = map[string]answer{}
+	}
+	for k, old := range r.kept { // what nobody looks at any more
+		if r.now().Sub(old.at) > 10*r.fresh+time.Minute {
+			delete(r.kept, k)
+		}
+	}
+	r.kept[key] = a
+}
+
+// forget lets the next look see what an action has changed.
+func (r *reader) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.kept)
+}
+
+// A commandError is the error object that a command prints.
+type commandError struct {
+	Kind    string
+	Message string
+}
+
+// Error is the command's own sentence.
+func (e *commandError) Error() string { return e.Message }
+
+// failed is the error that a command has printed, if it has.
+func failed(stdout []byte) error {
+	var printed struct {
+		Error *commandError
+	}
+	_ = json.Unmarshal(stdout, &printed) // of another shape it is no error object
+	if printed.Error == nil {
+		return nil
+	}
+	return printed.Error
+}

@@ -116,12 +116,13 @@ var confinements = []confinement{
 	{[]string{"github.com/aws/aws-lambda-go/..."}, []string{"internal/lambdafn/...", "internal/awslocal", "cmd/hikyaku"}, "only the wiring, the local AWS and the command line speak Lambda"},
 	{[]string{"internal/awslocal"}, []string{"internal/localstack", "cmd/hikyaku"}, "the local AWS is for the command line and tests"},
 	{[]string{"internal/localstack"}, []string{"cmd/hikyaku"}, "the local AWS is for the command line and tests"},
+	{[]string{"internal/boltkeeper", "go.etcd.io/bbolt/..."}, []string{"cmd/hikyaku", "internal/boltkeeper"}, "state in a file is for the command line"},
 	{[]string{
 		"pkg/providers/assisttencho/assisttenchotest", "pkg/providers/yappli/yapplitest", "pkg/providers/shopline/shoplinetest",
 		"pkg/providers/actibook/actibooktest", "pkg/providers/supersaas/supersaastest",
 	}, []string{"internal/localstack", "cmd/hikyaku"}, "sandboxes are for the command line and tests"},
 	{[]string{"internal/prove"}, []string{"internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest", "internal/cloudwatchtest"}, "the proofs are tests"},
-	{[]string{"internal/crash", "internal/cloudwatchtest", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest"}, nil, "these are for tests alone"},
+	{[]string{"internal/crash", "internal/cloudwatchtest", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest", "pkg/providers/sandbox/keepertest"}, nil, "these are for tests alone"},
 	{[]string{"cmd/...", "functions/..."}, nil, "nothing imports a command"},
 }
 

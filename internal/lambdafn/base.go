@@ -97,7 +97,7 @@ func awsConfig(e Environ, c Common) aws.Config {
 
 // Options returns the options of a provider's client for this function.
 func (b *Base) Options() *providers.Options {
-	return &providers.Options{HTTP: b.HTTP, UserAgent: b.Common.UserAgent}
+	return &providers.Options{HTTP: b.HTTP, UserAgent: b.Common.UserAgent, Now: b.Now}
 }
 
 // Tokens returns the reader of a provider's token, which asks the token

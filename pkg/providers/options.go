@@ -37,6 +37,9 @@ type Options struct {
 	SpoolDir string
 	// MaxSpool caps such an answer; 0 means 256 MiB.
 	MaxSpool int64
+	// Now is the clock of the times that are stored, such as a token's expiry; nil
+	// means time.Now. Waiting itself goes by the machine's clock.
+	Now func() time.Time
 	// Buffers hold the pages of lists; nil means new memory for each.
 	Buffers *Buffers
 }

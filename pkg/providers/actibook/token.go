@@ -37,7 +37,7 @@ func (a *Authority) Obtain(ctx context.Context, c providers.Connection, secret, 
 	if err != nil {
 		return providers.Grant{}, refuse(op, 0, providers.ErrInvalid, "the request cannot be encoded")
 	}
-	sent := time.Now()
+	sent := call.Now(a.options)
 	answer, err := call.Once(ctx, providers.ActiBook, op, a.options, call.Request{Method: http.MethodPost, URL: c.TokenURL, Body: body})
 	grant, err := call.ParseGrant(providers.ActiBook, op, answer, sent, err)
 	if life := jwtLife(grant.Access); err == nil && grant.ExpiresAt.IsZero() && life > 0 {
@@ -74,7 +74,7 @@ func jwtLife(token providers.Secret) time.Duration {
 // purpose, Probe logs in with it.
 func (a *Authority) Probe(ctx context.Context, c providers.Connection, t providers.Token) error {
 	const op = "token.probe"
-	if !wellFormed(t.Credential.Reveal()) || t.Expired(time.Now()) {
+	if !wellFormed(t.Credential.Reveal()) || t.Expired(call.Now(a.options)) {
 		return refuse(op, 0, providers.ErrUnauthorized, "the token is malformed or has expired")
 	}
 	if _, err := ParseQuirks(c.Quirks); err != nil { // or no log-in could be made with the token

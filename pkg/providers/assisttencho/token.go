@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
@@ -58,7 +57,7 @@ func (a *Authority) Obtain(ctx context.Context, c providers.Connection, secret, 
 		form.Set("refresh_token", spend.Reveal())
 	}
 	endpoint := cmp.Or(c.TokenURL, strings.TrimRight(c.BaseURL, "/")+tokenPath)
-	sent := time.Now()
+	sent := call.Now(a.options)
 	answer, err := call.Once(ctx, providers.AssistTencho, op, a.options, call.Request{Method: http.MethodPost, URL: endpoint, Body: call.Form(form)})
 	return call.ParseGrant(providers.AssistTencho, op, answer, sent, err)
 }
@@ -69,7 +68,7 @@ func (a *Authority) Obtain(ctx context.Context, c providers.Connection, secret, 
 // is looked at.
 func (a *Authority) Probe(ctx context.Context, c providers.Connection, t providers.Token) error {
 	const op = "token.probe"
-	if t.Credential.Empty() || t.Expired(time.Now()) {
+	if t.Credential.Empty() || t.Expired(call.Now(a.options)) {
 		return refuse(op, providers.ErrUnauthorized, "the token is absent or has expired")
 	}
 	if _, err := ParseQuirks(c.Quirks); err != nil { // or no order could be read with the token

@@ -78,7 +78,7 @@ func (a *Authority) Obtain(ctx context.Context, c providers.Connection, secret, 
 	if err != nil {
 		return refuse("the token request cannot be encoded")
 	}
-	sent := time.Now()
+	sent := call.Now(a.options)
 	response, err := call.Once(ctx, providers.SHOPLINE, op, a.agent(quirks, c.Account),
 		call.Request{Method: http.MethodPost, URL: tokenURL(c), Body: body})
 	grant, err := call.ParseGrant(providers.SHOPLINE, op, response, sent, err)

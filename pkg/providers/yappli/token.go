@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/internal/call"
@@ -47,7 +46,7 @@ func (a *Authority) Obtain(ctx context.Context, c providers.Connection, secret, 
 			"grant_type": {"client_credentials"}, "client_id": {c.ClientID}, "client_secret": {secret.Reveal()},
 		})
 	}
-	sent := time.Now()
+	sent := call.Now(&a.options)
 	answer, err := call.Once(ctx, providers.Yappli, op, &a.options, request)
 	grant, err := call.ParseGrant(providers.Yappli, op, answer, sent, err)
 	grant.Refresh = providers.Secret{}

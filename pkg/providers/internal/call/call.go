@@ -371,6 +371,14 @@ func newRequest(ctx context.Context, base string, r Request, agent string) (*htt
 // left, or was refused for its token.
 func unsent(cause error) error { return fmt.Errorf("%w: %w", providers.ErrUnsent, cause) }
 
+// Now is the time at which o's owner lives.
+func Now(o *providers.Options) time.Time {
+	if o == nil || o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
+}
+
 func httpClient(o *providers.Options) *http.Client {
 	client := http.Client{Timeout: defaultTimeout}
 	if o.HTTP != nil {

@@ -62,7 +62,9 @@ func (a *AWS) forward(w http.ResponseWriter, r *http.Request, function, key stri
 		gatewayError(w, http.StatusBadRequest, "Bad Request")
 		return
 	}
-	payload, err := json.Marshal(a.gatewayEvent(r, key, names, body))
+	event := a.gatewayEvent(r, key, names, body)
+	w.Header().Set("Apigw-Requestid", event.RequestContext.RequestID)
+	payload, err := json.Marshal(event)
 	if err != nil {
 		gatewayError(w, http.StatusInternalServerError, "Internal Server Error")
 		return

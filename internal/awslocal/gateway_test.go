@@ -55,6 +55,7 @@ func TestGatewayEvent(t *testing.T) {
 		"Content-Type", "application/json; charset=utf-8", "User-Agent", "hook", "X-Two", "1", "X-Two", "2", "Cookie", "a=1; b=2")
 	equal(t, "status", w.Code, 204)
 	e := *last
+	equal(t, "id", w.Header().Get("Apigw-Requestid"), e.RequestContext.RequestID)
 	for what, pair := range map[string][2]string{
 		"version": {e.Version, "2.0"}, "route": {e.RouteKey, "POST /webhooks/{provider}/{secret}"}, "route again": {e.RequestContext.RouteKey, e.RouteKey},
 		"path": {e.RawPath, "/webhooks/supersaas/s/1"}, "query": {e.RawQueryString, "a=1&a=2&b=%20x"},

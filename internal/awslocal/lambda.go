@@ -38,9 +38,12 @@ type Function struct {
 
 	Handler lambda.Handler // or:
 	Compose Compose        // or:
-	Binary  string         // path of a bootstrap; its directory is the task root
+	Binary  string         // path of a bootstrap; its directory is the task root. Its standard input ends with this process
+	Args    []string       // of the binary
 	Env     []string       // of the binary, beside Environment and Lambda's own; nothing else is inherited. GetFunctionConfiguration shows it of any function
-	Output  io.Writer      // gets what a composed function or the binary logs; nil: nobody does
+	Output  io.Writer      // gets what a composed function or the binary logs, of a binary whole lines; nil: nobody does
+
+	Watcher Watcher // of the binary's processes; nil: nobody
 
 	Timeout     time.Duration // of an invocation; 0: 3 s, the service's default
 	Concurrency int           // invocations at a time; more are throttled; 0: 10

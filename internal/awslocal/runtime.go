@@ -27,85 +27,6 @@ const (
 	stopTimeout   = 500 * time.Millisecond // between SIGTERM and SIGKILL, the service's for extensions
 )
 
-// A pool is the processes of one function.
-type pool struct {
-	mu   sync.Mutex
-	idle []*process
-	all  map[*process]bool
-	done bool
-}
-
-// Processes returns the process ids of a function's binary, for tests that
-// kill or measure them.
-func (a *AWS) Processes(name string) []int {
-	f, err := a.functions.find(name)
-	if err != nil {
-		return nil
-	}
-	f.pool.mu.Lock()
-	defer f.pool.mu.Unlock()
-	var pids []int
-	for p := range f.pool.all {
-		pids = append(pids, p.cmd.Process.Pid)
-	}
-	return pids
-}
-
-// take returns an idle process that still lives, or nil.
-func (p *pool) take() *process {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.idle) > 0 {
-		last := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
-		select {
-		case <-last.exited:
-		default:
-			return last
-		}
-	}
-	return nil
-}
-
-func (p *pool) add(made *process) (ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.done {
-		return false
-	}
-	if p.all == nil {
-		p.all = map[*process]bool{}
-	}
-	p.all[made] = true
-	return true
-}
-
-func (p *pool) free(used *process) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.idle = append(p.idle, used)
-}
-
-func (p *pool) remove(ended *process) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.all, ended)
-}
-
-// stop ends all processes, and lets none start.
-func (p *pool) stop() {
-	p.mu.Lock()
-	p.done = true
-	running := p.all
-	p.all = nil
-	p.mu.Unlock()
-	var all sync.WaitGroup
-	for each := range running {
-		all.Go(each.stop)
-	}
-	all.Wait()
-}
-
 // A process is one running binary with a runtime API of its own.
 type process struct {
 	function *function
@@ -117,6 +38,10 @@ type process struct {
 	failed   chan []byte   // what it posted as its initialization's error
 	exited   chan struct{} // closed after exit is set
 	exit     error
+
+	lifeline io.Closer // the writing end of its standard input, which ends when this process does
+	log      *lineWriter
+	old      bool // in the pool's lock: it takes no further invocation
 
 	mu      sync.Mutex
 	current *invocation
@@ -131,9 +56,13 @@ type invocation struct {
 }
 
 // run invokes the binary, in an idle process or a new one.
-func (f *function) run(arn string, payload []byte) (Result, error) {
+func (f *function) run(arn string, payload []byte) (r Result, err error) {
 	// The binary measures its deadline by the machine's clock.
 	in := &invocation{id: uuid.NewString(), arn: arn, payload: payload, done: make(chan Result, 1)}
+	if f.Watcher != nil {
+		answered := f.Watcher.Invoked(in.id, payload)
+		defer func() { answered(r, err) }()
+	}
 	timer := time.NewTimer(f.Timeout)
 	defer timer.Stop()
 	for {
@@ -141,7 +70,6 @@ func (f *function) run(arn string, payload []byte) (Result, error) {
 		isNew := p == nil
 		if isNew {
 			var failed []byte
-			var err error
 			if p, failed, err = f.start(); err != nil || failed != nil {
 				return Result{Payload: failed, Error: "Unhandled"}, err
 			}
@@ -166,7 +94,9 @@ func (f *function) run(arn string, payload []byte) (Result, error) {
 func (p *process) wait(in *invocation, timeout <-chan time.Time) Result {
 	select {
 	case r := <-in.done:
-		p.function.pool.free(p)
+		if !p.function.pool.free(p) {
+			go p.stop()
+		}
 		return r
 	case <-p.exited:
 		return p.crashed(in.id)
@@ -212,13 +142,25 @@ func (f *function) start() (p *process, failed []byte, err error) {
 	api := &http.Server{Handler: hostguard.New(p.routes()), ReadHeaderTimeout: initTimeout}
 	go func() { _ = api.Serve(listener) }()
 	p.api = api
-	p.cmd = exec.Command(f.Binary) //nolint:gosec,noctx // the binary is the caller's; it outlives every request
+	p.cmd = exec.Command(f.Binary, f.Args...) //nolint:gosec,noctx // the binary is the caller's; it outlives every request
 	p.cmd.Dir = filepath.Dir(f.Binary)
 	p.cmd.Env = append(append(f.all.common(), f.environment(listener.Addr().String())...), f.Env...)
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.WaitDelay = f.Output, f.Output, time.Second
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.WaitDelay = time.Second
+	if f.Output != nil {
+		p.log = &lineWriter{to: f.Output}
+		p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	}
+	p.lifeline, err = p.cmd.StdinPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
 		_ = p.api.Close()
 		return nil, failure("Runtime.InvalidEntrypoint", err.Error()).Payload, nil
+	}
+	f.pool.begun()
+	if f.Watcher != nil {
+		f.Watcher.Began(p.cmd.Process.Pid)
 	}
 	go p.watch()
 	if !f.pool.add(p) {
@@ -259,7 +201,13 @@ func (f *function) environment(api string) []string {
 func (p *process) watch() {
 	p.exit = p.cmd.Wait()
 	_ = p.api.Close()
+	if p.log != nil {
+		p.log.flush()
+	}
 	p.function.pool.remove(p)
+	if p.function.Watcher != nil {
+		p.function.Watcher.Ended(p.cmd.Process.Pid, p.exit)
+	}
 	close(p.exited)
 }
 
@@ -268,9 +216,12 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// stop ends the process as the service does, with a moment to clean up.
+// stop ends the process as the service does, with a moment to clean up. Where there is
+// no such signal, the end of its input says the same.
 func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		_ = p.lifeline.Close()
+	}
 	select {
 	case <-p.exited:
 	case <-time.After(stopTimeout):

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,6 +64,33 @@ func (a *AWS) Fires(name string) bool {
 	a.schedules.mu.Lock()
 	defer a.schedules.mu.Unlock()
 	return a.schedules.byName[name].State == scheduleEnabled
+}
+
+// A Schedule is one as who fires it needs it.
+type Schedule struct {
+	Name, Expression, Zone string
+
+	Created time.Time
+	Enabled bool
+	Target  string // ARN
+	Input   string
+}
+
+// Schedules returns all schedules, in the order of their names.
+func (a *AWS) Schedules() []Schedule {
+	a.schedules.mu.Lock()
+	defer a.schedules.mu.Unlock()
+	all := make([]Schedule, 0, len(a.schedules.byName))
+	for _, name := range slices.Sorted(maps.Keys(a.schedules.byName)) {
+		e := a.schedules.byName[name]
+		var target struct{ Arn, Input string }
+		_ = json.Unmarshal(e.Target, &target) // of another shape it has no target, and nobody can fire it
+		all = append(all, Schedule{
+			Name: name, Expression: e.ScheduleExpression, Zone: e.ScheduleExpressionTimezone, Enabled: e.State == scheduleEnabled,
+			Created: time.UnixMilli(int64(e.CreationDate * 1000)), Target: target.Arn, Input: target.Input,
+		})
+	}
+	return all
 }
 
 const (

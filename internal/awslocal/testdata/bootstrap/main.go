@@ -29,6 +29,11 @@ func handle(ctx context.Context, e event) (map[string]string, error) {
 		panic("asked to panic")
 	case "exit":
 		os.Exit(3)
+	case "args":
+		return map[string]string{"arguments": strings.Join(os.Args[1:], " ")}, nil
+	case "long":
+		fmt.Print(strings.Repeat("x", 200_000), "\nan end without one")
+		os.Exit(0)
 	case "big":
 		return map[string]string{"body": strings.Repeat("x", 7<<20)}, nil
 	}

@@ -1,0 +1,234 @@
+package awslocal
+
+import (
+	"bytes"
+	"io"
+	"sync"
+)
+
+// A Watcher is told of the processes and invocations of a function's binary.
+type Watcher interface {
+	// Began and Ended tell of a process; err is how it ended.
+	Began(pid int)
+	Ended(pid int, err error)
+	// Invoked is called before an invocation, also where a process must begin first, and
+	// what it returns with the answer.
+	Invoked(id string, payload []byte) (answered func(Result, error))
+}
+
+// A pool is the processes of one function.
+type pool struct {
+	mu     sync.Mutex
+	idle   []*process
+	all    map[*process]bool
+	starts int
+	done   bool
+}
+
+// Processes returns the process ids of a function's binary, for tests that
+// kill or measure them.
+func (a *AWS) Processes(name string) []int {
+	f, err := a.functions.find(name)
+	if err != nil {
+		return nil
+	}
+	f.pool.mu.Lock()
+	defer f.pool.mu.Unlock()
+	var pids []int
+	for p := range f.pool.all {
+		pids = append(pids, p.cmd.Process.Pid)
+	}
+	return pids
+}
+
+// A Census is how many processes a function's binary has.
+type Census struct {
+	Running int
+	Busy    int // of them, with an invocation, or on the way to their first
+	Starts  int // so far
+}
+
+// Census counts the processes of a function's binary.
+func (a *AWS) Census(name string) Census {
+	f, err := a.functions.find(name)
+	if err != nil {
+		return Census{}
+	}
+	f.pool.mu.Lock()
+	defer f.pool.mu.Unlock()
+	return Census{Running: len(f.pool.all), Busy: max(0, len(f.pool.all)-len(f.pool.idle)), Starts: f.pool.starts}
+}
+
+// Kill ends a process of a function's binary at once: that of an invocation, by its id,
+// or, if the id is empty, one that is busy rather than one that is idle. It reports
+// whether there was one.
+func (a *AWS) Kill(name, invocation string) bool {
+	f, err := a.functions.find(name)
+	if err != nil {
+		return false
+	}
+	chosen := f.pool.choose(invocation)
+	if chosen == nil {
+		return false
+	}
+	chosen.kill()
+	return true
+}
+
+func (p *pool) choose(invocation string) (chosen *process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	idle := map[*process]bool{}
+	for _, each := range p.idle {
+		idle[each] = true
+	}
+	for each := range p.all {
+		switch {
+		case invocation != "":
+			if !idle[each] && each.handles(invocation) {
+				return each
+			}
+		case chosen == nil || !idle[each]:
+			chosen = each
+		}
+	}
+	return chosen
+}
+
+func (p *process) handles(invocation string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current != nil && p.current.id == invocation
+}
+
+// Renew lets a function's next invocations begin in new processes, as a deployment does:
+// what is idle ends now, and what is busy after its answer.
+func (a *AWS) Renew(name string) {
+	f, err := a.functions.find(name)
+	if err != nil {
+		return
+	}
+	f.pool.mu.Lock()
+	idle := f.pool.idle
+	f.pool.idle = nil
+	for each := range f.pool.all {
+		each.old = true
+	}
+	f.pool.mu.Unlock()
+	for _, each := range idle {
+		a.jobs.work.Go(each.stop)
+	}
+}
+
+// take returns an idle process that still lives, or nil.
+func (p *pool) take() *process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.idle) > 0 {
+		last := p.idle[len(p.idle)-1]
+		p.idle = p.idle[:len(p.idle)-1]
+		select {
+		case <-last.exited:
+		default:
+			return last
+		}
+	}
+	return nil
+}
+
+func (p *pool) begun() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.starts++
+}
+
+func (p *pool) add(made *process) (ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return false
+	}
+	if p.all == nil {
+		p.all = map[*process]bool{}
+	}
+	p.all[made] = true
+	return true
+}
+
+// free takes a process back. It is refused if the process is to end.
+func (p *pool) free(used *process) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if used.old {
+		return false
+	}
+	p.idle = append(p.idle, used)
+	return true
+}
+
+func (p *pool) remove(ended *process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.all, ended)
+	for i, each := range p.idle {
+		if each == ended {
+			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+			return
+		}
+	}
+}
+
+// stop ends all processes, and lets none start.
+func (p *pool) stop() {
+	p.mu.Lock()
+	p.done = true
+	running := p.all
+	p.all = nil
+	p.mu.Unlock()
+	var all sync.WaitGroup
+	for each := range running {
+		all.Go(each.stop)
+	}
+	all.Wait()
+}
+
+// A lineWriter passes on what one process writes, line by line, so that lines of several
+// processes stay whole.
+type lineWriter struct {
+	to io.Writer
+
+	mu   sync.Mutex
+	part []byte
+}
+
+// maxLine is what is passed on without its end.
+const maxLine = 1 << 20
+
+// Write passes on the lines that end in p.
+func (l *lineWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.part = append(l.part, p...)
+	for {
+		end := bytes.IndexByte(l.part, '\n') + 1
+		if end == 0 && len(l.part) > maxLine {
+			end = len(l.part)
+		}
+		if end == 0 {
+			return len(p), nil
+		}
+		if _, err := l.to.Write(l.part[:end]); err != nil {
+			return 0, err
+		}
+		l.part = append(l.part[:0], l.part[end:]...)
+	}
+}
+
+func (l *lineWriter) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.part) > 0 {
+		_, _ = l.to.Write(append(l.part, '\n'))
+		l.part = nil
+	}
+}

@@ -31,7 +31,7 @@ func (s *Server) serveStream(p page) http.HandlerFunc {
 		shown := make([][sha256.Size]byte, len(p.live))
 		last := r.Header.Get("Last-Event-Id")
 		for r.Context().Err() == nil {
-			changed := s.changed()
+			changes := s.changes()
 			frame := s.frame(r, p)
 			if id := frameID(frame); id != last {
 				last = id
@@ -40,7 +40,7 @@ func (s *Server) serveStream(p page) http.HandlerFunc {
 					return
 				}
 			}
-			if !s.wait(r.Context(), w, out, changed) {
+			if !s.wait(r.Context(), w, out, changes) {
 				return
 			}
 		}
@@ -72,7 +72,7 @@ func writeUpdate(w http.ResponseWriter, id string, names []string, frame [][]byt
 }
 
 // wait returns true once the page may have changed, and false once nobody looks.
-func (s *Server) wait(ctx context.Context, w http.ResponseWriter, out *http.ResponseController, changed <-chan struct{}) bool {
+func (s *Server) wait(ctx context.Context, w http.ResponseWriter, out *http.ResponseController, changes [2]<-chan struct{}) bool {
 	begun := s.options.Now()
 	poll := time.NewTimer(s.options.Fresh)
 	defer poll.Stop()
@@ -86,11 +86,12 @@ func (s *Server) wait(ctx context.Context, w http.ResponseWriter, out *http.Resp
 			if _, err := fmt.Fprint(w, ": still here\n\n"); err != nil || out.Flush() != nil {
 				return false
 			}
-		case <-changed:
-			return pause(ctx, leastPause-s.options.Now().Sub(begun))
+			continue
+		case <-changes[0]:
+		case <-changes[1]:
 		case <-poll.C:
-			return pause(ctx, leastPause-s.options.Now().Sub(begun))
 		}
+		return pause(ctx, leastPause-s.options.Now().Sub(begun))
 	}
 }
 
@@ -103,26 +104,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// changed is closed at the next change of the stack, or after an action of this console's.
-func (s *Server) changed() <-chan struct{} {
+// changes are two channels: one is closed at the next action of this console's, the other
+// at the next change of the stack. A deployed stack has none: it is asked again.
+func (s *Server) changes() [2]<-chan struct{} {
 	if s.options.Dev == nil {
-		return s.frames.acted()
+		return [2]<-chan struct{}{s.frames.acted()}
 	}
-	return merged(s.frames.acted(), s.options.Dev.Changed())
-}
-
-// merged is closed once one of two channels is.
-func merged(a, b <-chan struct{}) <-chan struct{} {
-	either := make(chan struct{})
-	go func() {
-		defer close(either)
-		select {
-		case <-a:
-		case <-b:
-		case <-time.After(heartbeat): // nobody may wait for it any more
-		}
-	}()
-	return either
+	return [2]<-chan struct{}{s.frames.acted(), s.options.Dev.Changed()}
 }
 
 // frames are what the pages' fragments look like now. Tabs that show the same page share

@@ -33,7 +33,8 @@ type Options struct {
 	// address that it listens at. Web pages of other hosts are refused.
 	Hosts []string
 	// Now is the clock of everything that is stored or expires; nil:
-	// time.Now. Waiting itself (long polls, time-outs) takes real time.
+	// time.Now. It may run fast and jump: what waits for a time of it notices within
+	// 50 ms. Waiting itself (long polls, time-outs) takes real time.
 	Now func() time.Time
 	// Log gets refusals and failed background work; nil: nobody does.
 	Log *slog.Logger
@@ -68,6 +69,7 @@ type AWS struct {
 
 // New makes a local AWS without a socket; call it through Client or Handler.
 func New(o Options) (*AWS, error) {
+	jumps := o.Now != nil
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -85,7 +87,7 @@ func New(o Options) (*AWS, error) {
 		return nil, err
 	}
 	a := &AWS{
-		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now), events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}},
+		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now, jumps), events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}},
 		sources: &sources{now: o.Now}, schedules: &schedules{now: o.Now},
 		jobs: newJobs(), now: o.Now, log: o.Log,
 	}

@@ -4,27 +4,23 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// deduplicationWindow is how long a queue remembers a deduplication id.
-const deduplicationWindow = 5 * time.Minute
-
 // queues are all FIFO queues. One lock for all of them makes a move to a
 // dead-letter queue one step.
 type queues struct {
-	now func() time.Time
+	now   func() time.Time
+	jumps bool // now is not the machine's clock
 
 	mu     sync.Mutex
 	byName map[string]*queue
 }
 
-// A queue holds messages in the order in which they came.
+// A queue is a FIFO queue.
 type queue struct {
 	name       string
 	attributes map[string]string // as set; see settings
@@ -33,16 +29,10 @@ type queue struct {
 	created    time.Time
 	modified   time.Time
 	purged     time.Time // zero: never
-	messages   []*message
-	seen       map[string]accepted
+	backlog    *backlog
+	seen       *seenIDs
 	sequence   int64
-	changed    chan struct{} // closed at each change that may let a message be received
-}
-
-// accepted is what a repeated deduplication id answers.
-type accepted struct {
-	at time.Time
-	m  *message
+	changed    chan struct{} // closed at each change that may let a message be received; nil: nobody waits
 }
 
 // A message is one message with its state. It is in flight while it has been
@@ -59,6 +49,9 @@ type message struct {
 	received     int
 	receipt      int    // times received in its whole life, for handles
 	source       string // ARN of the queue it is a dead letter of
+
+	inQueue, inGroup link // these are the backlog's
+	hiddenAt         int
 }
 
 // An attribute is a message attribute, in its JSON form.
@@ -68,48 +61,55 @@ type attribute struct {
 	BinaryValue []byte `json:",omitempty"`
 }
 
-func newQueues(now func() time.Time) *queues {
-	return &queues{now: now, byName: map[string]*queue{}}
+func newQueues(now func() time.Time, jumps bool) *queues {
+	return &queues{now: now, jumps: jumps, byName: map[string]*queue{}}
 }
 
 // send appends a message, or finds the one that it repeats.
-func (q *queue) send(m *message, now time.Time) *message {
-	maps.DeleteFunc(q.seen, func(_ string, a accepted) bool { return now.Sub(a.at) >= deduplicationWindow })
+func (q *queue) send(m *message, now time.Time) accepted {
+	q.seen.expire(now)
 	key := m.dedup
 	if q.settings.perGroup {
 		key = m.group + "\x00" + m.dedup
 	}
-	if before, ok := q.seen[key]; ok {
-		return before.m
+	if before, ok := q.seen.byKey[key]; ok {
+		return before
 	}
 	m.sent, m.visible = now, now.Add(q.settings.delay)
-	q.append(m)
-	q.seen[key] = accepted{at: now, m: m}
-	return m
+	q.append(m, now)
+	return q.seen.remember(key, m, now)
 }
 
-func (q *queue) append(m *message) {
+func (q *queue) append(m *message, now time.Time) {
 	q.sequence++
 	m.sequence = q.sequence
-	q.messages = append(q.messages, m)
+	q.backlog.add(m, now)
 	q.wake()
 }
 
+// wake tells those who wait for a message.
 func (q *queue) wake() {
-	close(q.changed)
-	q.changed = make(chan struct{})
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
+	}
 }
 
-// expire drops messages past their retention, and ends visibility time-outs.
-func (q *queue) expire(now time.Time) {
-	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool {
-		return now.Sub(m.sent) >= q.settings.retention
-	})
-	for _, m := range q.messages {
-		if m.inFlight && !m.visible.After(now) {
-			m.inFlight = false
-		}
+// waiting returns what wake closes.
+func (q *queue) waiting() <-chan struct{} {
+	if q.changed == nil {
+		q.changed = make(chan struct{})
 	}
+	return q.changed
+}
+
+// expire drops messages past their retention, and ends visibility time-outs. The oldest
+// message is the first.
+func (q *queue) expire(now time.Time) {
+	for m := q.backlog.all.first; m != nil && now.Sub(m.sent) >= q.settings.retention; m = q.backlog.all.first {
+		q.backlog.remove(m)
+	}
+	q.backlog.reveal(now)
 }
 
 // take receives up to n messages: in order within a group, and none of a group
@@ -117,32 +117,14 @@ func (q *queue) expire(now time.Time) {
 // dead-letter queue instead.
 func (q *queue) take(n int, visibility time.Duration, now time.Time, dead *queue) []*message {
 	q.expire(now)
-	blocked := map[string]bool{}
-	for _, m := range q.messages {
-		if m.inFlight {
-			blocked[m.group] = true
+	taken, lost := q.backlog.pick(n, func(m *message) bool { return dead != nil && m.received >= q.settings.maxReceives })
+	for _, m := range taken {
+		m.received++
+		m.receipt++
+		if m.first.IsZero() {
+			m.first = now
 		}
-	}
-	var taken, lost []*message
-	for _, m := range q.messages {
-		if len(taken) == n {
-			break
-		}
-		switch {
-		case blocked[m.group]:
-		case m.visible.After(now): // delayed: what follows in its group waits too
-			blocked[m.group] = true
-		case dead != nil && m.received >= q.settings.maxReceives:
-			lost = append(lost, m)
-		default:
-			m.received++
-			m.receipt++
-			if m.first.IsZero() {
-				m.first = now
-			}
-			m.visible, m.inFlight = now.Add(visibility), visibility > 0
-			taken = append(taken, m)
-		}
+		q.backlog.hide(m, now.Add(visibility), true, now)
 	}
 	for _, m := range lost {
 		q.move(m, dead, m.id, QueueARN(q.name), now)
@@ -152,11 +134,11 @@ func (q *queue) take(n int, visibility time.Duration, now time.Time, dead *queue
 
 // move takes m to another queue, where its time and its receives begin again.
 func (q *queue) move(m *message, to *queue, id, source string, now time.Time) {
-	q.messages = slices.DeleteFunc(q.messages, func(other *message) bool { return other == m })
+	q.backlog.remove(m)
 	moved := *m
 	moved.id, moved.source = id, source
-	moved.sent, moved.visible, moved.first, moved.received, moved.inFlight = now, now, time.Time{}, 0, false
-	to.append(&moved)
+	moved.sent, moved.visible, moved.first, moved.received = now, now, time.Time{}, 0
+	to.append(&moved, now)
 }
 
 // deadLetters returns the queue's dead-letter queue, or nil.
@@ -177,8 +159,8 @@ func (s *queues) receive(ctx context.Context, name string, n int, visibility, wa
 		}
 		now := s.now()
 		found := deliver(q.take(n, visibility, now, s.deadLetters(q)))
-		changed, left := q.changed, time.Until(deadline)
-		next := q.next(now, left)
+		changed, left := q.waiting(), time.Until(deadline)
+		next := s.patience(q.next(now, left))
 		s.mu.Unlock()
 		if len(found) > 0 || left <= 0 {
 			return found, nil
@@ -195,12 +177,22 @@ func (s *queues) receive(ctx context.Context, name string, n int, visibility, wa
 	}
 }
 
+// patience is how long to wait at once for what is to come at a time of s.now, which
+// may jump.
+func (s *queues) patience(wait time.Duration) time.Duration {
+	if s.jumps {
+		return min(wait, jumpPause)
+	}
+	return wait
+}
+
+// jumpPause is how soon a jump of the clock is noticed.
+const jumpPause = 50 * time.Millisecond
+
 // next is how soon time alone may make a message visible, at most limit.
 func (q *queue) next(now time.Time, limit time.Duration) time.Duration {
-	for _, m := range q.messages {
-		if m.visible.After(now) {
-			limit = min(limit, m.visible.Sub(now))
-		}
+	if hidden := q.backlog.hidden; len(hidden) > 0 {
+		return min(limit, hidden[0].visible.Sub(now))
 	}
 	return limit
 }
@@ -221,24 +213,19 @@ func (q *queue) received(handle string, now time.Time) (*message, error) {
 	if err != nil || numberErr != nil || !ok {
 		return nil, refuse("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
 	}
-	for _, m := range q.messages {
-		if m.id != id {
-			continue
-		}
-		if !m.inFlight || m.receipt != receipt {
-			return nil, invalidValue("Value %s for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.", handle)
-		}
-		return m, nil
+	m := q.backlog.byID[id]
+	if m != nil && (!m.inFlight || m.receipt != receipt) {
+		return nil, invalidValue("Value %s for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.", handle)
 	}
-	return nil, nil
+	return m, nil
 }
 
 func (q *queue) remove(handle string, now time.Time) error {
 	m, err := q.received(handle, now)
-	if err != nil {
+	if err != nil || m == nil {
 		return err
 	}
-	q.messages = slices.DeleteFunc(q.messages, func(other *message) bool { return other == m })
+	q.backlog.remove(m)
 	q.wake()
 	return nil
 }
@@ -254,7 +241,7 @@ func (q *queue) changeVisibility(handle string, seconds int, now time.Time) erro
 	if m == nil {
 		return refuseQueue("MessageNotInflight", "The specified message isn't in flight.")
 	}
-	m.visible, m.inFlight = now.Add(time.Duration(seconds)*time.Second), seconds > 0
+	q.backlog.hide(m, now.Add(time.Duration(seconds)*time.Second), true, now)
 	q.wake()
 	return nil
 }
@@ -271,11 +258,9 @@ func nameOf(address string) string {
 func (a *AWS) QueueMetrics(name string) (visible int, oldest time.Duration, err error) {
 	_, err = with(a.queues, name, func(q *queue, now time.Time) (nothing, error) {
 		q.expire(now)
-		for _, m := range q.messages {
-			if !m.visible.After(now) {
-				visible++
-			}
-			oldest = max(oldest, now.Sub(m.sent))
+		visible = q.backlog.depth().Visible
+		if first := q.backlog.all.first; first != nil {
+			oldest = now.Sub(first.sent)
 		}
 		return nothing{}, nil
 	})

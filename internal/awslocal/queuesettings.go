@@ -72,7 +72,7 @@ func (s *queues) create(name string, attributes map[string]string) error {
 		}
 		return nil
 	}
-	q := &queue{name: name, attributes: map[string]string{}, tags: map[string]string{}, created: s.now(), seen: map[string]accepted{}, changed: make(chan struct{})}
+	q := &queue{name: name, attributes: map[string]string{}, tags: map[string]string{}, created: s.now(), backlog: newBacklog(), seen: newSeenIDs()}
 	if err := s.set(q, attributes); err != nil {
 		return err
 	}
@@ -152,24 +152,14 @@ func (q *queue) seconds(name string) time.Duration {
 // all returns every attribute that the service shows.
 func (q *queue) all(now time.Time) map[string]string {
 	q.expire(now)
-	visible, hidden, delayed := 0, 0, 0
-	for _, m := range q.messages {
-		switch {
-		case m.inFlight:
-			hidden++
-		case m.visible.After(now):
-			delayed++
-		default:
-			visible++
-		}
-	}
+	depth := q.backlog.depth()
 	shown := map[string]string{
 		"QueueArn":                              QueueARN(q.name),
 		"CreatedTimestamp":                      strconv.FormatInt(q.created.Unix(), 10),
 		"LastModifiedTimestamp":                 strconv.FormatInt(q.modified.Unix(), 10),
-		"ApproximateNumberOfMessages":           strconv.Itoa(visible),
-		"ApproximateNumberOfMessagesNotVisible": strconv.Itoa(hidden),
-		"ApproximateNumberOfMessagesDelayed":    strconv.Itoa(delayed),
+		"ApproximateNumberOfMessages":           strconv.Itoa(depth.Visible),
+		"ApproximateNumberOfMessagesNotVisible": strconv.Itoa(depth.InFlight),
+		"ApproximateNumberOfMessagesDelayed":    strconv.Itoa(depth.Delayed),
 	}
 	for name := range numericAttributes {
 		shown[name] = q.value(name)

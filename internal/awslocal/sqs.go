@@ -169,7 +169,7 @@ func (s *queues) purge(_ *http.Request, in queueURL) (nothing, error) {
 			no.Status = http.StatusForbidden
 			return nothing{}, no
 		}
-		q.messages, q.purged = nil, now
+		q.backlog, q.purged = newBacklog(), now
 		return nothing{}, nil
 	})
 }
@@ -214,10 +214,10 @@ func (q *queue) accept(in sending, now time.Time) (sent, error) {
 	case m.body == "" || m.size() > q.settings.maxSize:
 		return sent{}, invalidValue("One or more parameters are invalid. Reason: Message must have 1 to %d bytes.", q.settings.maxSize)
 	}
-	m = q.send(m, now)
+	done := q.send(m, now)
 	return sent{
-		ID: in.ID, MessageID: m.id, MD5OfMessageBody: digestOf(m.body), MD5OfMessageAttributes: digestOfAttributes(m.attributes),
-		SequenceNumber: m.number(),
+		ID: in.ID, MessageID: done.id, MD5OfMessageBody: done.bodyDigest, MD5OfMessageAttributes: done.attributesDigest,
+		SequenceNumber: sequenceNumber(done.sequence),
 	}, nil
 }
 
@@ -240,8 +240,8 @@ func checkAttributes(in sending) error {
 	return nil
 }
 
-// number is the sequence number in the service's form of 20 digits.
-func (m *message) number() string { return strconv.FormatInt(m.sequence+1e19/10, 10) + "0" }
+// sequenceNumber has the service's form of 20 digits.
+func sequenceNumber(n int64) string { return strconv.FormatInt(n+1e19/10, 10) + "0" }
 
 func (m *message) size() int {
 	size := len(m.body)
@@ -288,7 +288,7 @@ func deliver(messages []*message) []delivery {
 	for _, m := range messages {
 		system := map[string]string{
 			"SenderId": Account, "SentTimestamp": millis(m.sent), "ApproximateFirstReceiveTimestamp": millis(m.first),
-			"ApproximateReceiveCount": strconv.Itoa(m.received), "SequenceNumber": m.number(),
+			"ApproximateReceiveCount": strconv.Itoa(m.received), "SequenceNumber": sequenceNumber(m.sequence),
 			"MessageDeduplicationId": m.dedup, "MessageGroupId": m.group,
 		}
 		if m.trace != "" {

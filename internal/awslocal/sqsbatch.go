@@ -123,15 +123,14 @@ func (s *queues) startMove(_ *http.Request, in moveInput) (moveTask, error) {
 			return moveTask{}, &refusal{Status: http.StatusNotFound, Code: "ResourceNotFoundException", Message: "The destination queue does not exist."}
 		}
 		q.expire(now)
-		for _, m := range append([]*message(nil), q.messages...) {
+		for _, m := range q.backlog.visible() {
 			to := s.byName[nameOf(in.DestinationARN)]
 			if in.DestinationARN == "" {
 				to = s.byName[nameOf(m.source)]
 			}
-			if to == nil || m.inFlight || m.visible.After(now) {
-				continue
+			if to != nil {
+				q.move(m, to, uuid.NewString(), "", now)
 			}
-			q.move(m, to, uuid.NewString(), "", now)
 		}
 		return moveTask{TaskHandle: uuid.NewString()}, nil
 	})

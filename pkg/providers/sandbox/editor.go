@@ -15,6 +15,13 @@ type Editor interface {
 	Delete(kind, id string) error
 }
 
+// An Editable sandbox has an Editor. All five providers' have one; it is not the
+// sandbox itself, whose own Delete some tests call with other arguments.
+type Editable interface {
+	// ByHand returns the editor of the records.
+	ByHand() Editor
+}
+
 // A RecordKind is a kind of record, such as a user or an order.
 type RecordKind struct {
 	Name   string // such as "users"; as a path has it

@@ -28,7 +28,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -43,6 +42,17 @@ type Options struct {
 	Spare   int              // requests allowed beyond that, for callers that do not know of each other
 	Now     func() time.Time // nil: time.Now
 	Faults  Faults           // random misbehavior; see also Server.Inject
+
+	// Keeper keeps the state, so that a sandbox which is opened with it again goes on
+	// where the process of the last one ended, however it did; Seed and Records then
+	// count no more. What was invented and never changed is kept as its number only.
+	// Nil: the state ends with the process.
+	Keeper Keeper
+	// MaxCalls is how many calls are remembered at most, the newest; 0: all.
+	MaxCalls int
+	// Observe is told of each call once it is answered, just before the client has
+	// the answer. It must be safe for concurrent use, and quick.
+	Observe func(Call)
 }
 
 // Count returns the number of records to make.
@@ -74,20 +84,15 @@ type Server struct {
 
 	handling sync.Mutex // held while a handler runs
 
+	journal *Journal
+	origin  origin
+
 	mu      sync.Mutex
 	random  *rand.Rand
 	faults  Faults
 	limiter limiter
-	calls   []Call
-}
-
-// A Call is one request as it was answered.
-type Call struct {
-	Time   time.Time
-	Route  string // "PUT /api/ext/users/{id}"
-	Path   string
-	Status int // 0: the connection was cut
-	Fault  FaultKind
+	calls   callLog
+	observe func(Call)
 }
 
 // NewServer returns a server without routes. rate is the provider's own limit.
@@ -98,14 +103,18 @@ func NewServer(provider string, rate float64, o Options) *Server {
 	if o.Rate != 0 {
 		rate = o.Rate
 	}
-	return &Server{
+	s := &Server{
 		provider: provider, mux: http.NewServeMux(), unlimited: map[string]bool{}, now: o.Now, faults: o.Faults,
 		limiter: limiter{rate: rate, period: cmp.Or(o.Window, time.Second), spare: o.Spare}, windowed: o.Window > 0,
 		refusal: func(w http.ResponseWriter, _ *Request, status int, code string) {
 			JSON(w, status, map[string]string{"error": code})
 		},
 		random: rand.New(rand.NewPCG(o.Seed, 0x68696b79616b75)),
+		calls:  newCallLog(o.MaxCalls), observe: o.Observe,
+		journal: &Journal{keeper: o.Keeper, prefix: provider + "/"},
 	}
+	s.loadOrigin(o)
+	return s
 }
 
 // Provider returns the provider's name.
@@ -150,62 +159,60 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h Handler) {
+	began := time.Now()
 	request := readRequest(s.provider, route, r)
 	fault := s.admit(route)
 	Pause(r.Context(), s.delay(fault))
-	answer := httptest.NewRecorder()
-	answer.Body.Grow(512)
-	if fault.happensFirst() {
-		fault.refuse(answer, request, s.refusal)
-	} else {
-		s.Do(func() { h(answer, request) })
-	}
+	answer := s.answer(request, fault, h)
 	if fault.Kind == Garbage {
 		answer = garbage()
 	}
 	frame(answer)
+	call := Call{Route: route, Path: r.URL.Path, Status: answer.Code, Fault: fault.Kind}
 	if fault.Kind.cuts() {
-		s.remember(route, r, 0, fault.Kind)
+		call.Status = 0
+		s.remember(call, began)
 		cut(w, answer, fault.Kind)
 		return
 	}
-	s.remember(route, r, answer.Code, fault.Kind)
+	s.remember(call, began)
 	send(w, answer)
 }
 
-func (s *Server) remember(route string, r *http.Request, status int, kind FaultKind) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls = append(s.calls, Call{Time: s.now(), Route: route, Path: r.URL.Path, Status: status, Fault: kind})
-}
-
-// Calls returns the requests so far, in the order in which they ended.
-func (s *Server) Calls() []Call {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.calls)
-}
-
-// Count returns how many requests a route has answered or cut; an empty
-// route counts all.
-func (s *Server) Count(route string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, c := range s.calls {
-		if route == "" || c.Route == route {
-			n++
-		}
+// answer runs a handler, unless a fault comes first, and keeps what it changed.
+func (s *Server) answer(request *Request, fault Fault, h Handler) *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	answer.Body.Grow(512)
+	if fault.happensFirst() {
+		fault.refuse(answer, request, s.refusal)
+		return answer
 	}
-	return n
+	if s.journal.broken() == nil {
+		s.handle(func() { h(answer, request) })
+	}
+	if s.journal.Commit() != nil {
+		answer = httptest.NewRecorder()
+		s.refusal(answer, request, http.StatusServiceUnavailable, "unavailable")
+	}
+	return answer
 }
 
 // Do runs f while no handler runs, for tests and commands that change records
 // by hand. A panic of f leaves the sandbox usable: net/http survives it, and
 // the next request must not wait for ever.
+//
+// What f changes is kept once Do returns; see Err.
 func (s *Server) Do(f func()) {
+	s.handle(f)
+	_ = s.journal.Commit() // what failed is tried again with the next, and Err says it
+}
+
+// handle runs f, whose changes are kept together or not at all.
+func (s *Server) handle(f func()) {
 	s.handling.Lock()
 	defer s.handling.Unlock()
+	s.journal.begin()
+	defer s.journal.end()
 	f()
 }
 

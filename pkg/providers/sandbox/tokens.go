@@ -13,6 +13,8 @@ type Tokens struct {
 	RefreshGrace  time.Duration // how long a refresh token outlives its access token
 	NewRevokesOld bool          // issuing a token ends all earlier ones
 
+	keep *Section
+
 	mu       sync.Mutex
 	serial   int
 	access   map[string]*grant
@@ -23,6 +25,8 @@ type Tokens struct {
 }
 
 type grant struct {
+	access, refresh string // the latter is empty if there is none
+
 	family  int
 	expires time.Time // zero: never
 	spent   bool      // its refresh token was used
@@ -31,6 +35,7 @@ type grant struct {
 
 // Issue makes a new access and refresh token of a new family.
 func (t *Tokens) Issue(now time.Time) (access, refresh string) {
+	defer t.keep.Commit()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.serial++
@@ -43,7 +48,7 @@ func (t *Tokens) issue(now time.Time, family int) (access, refresh string) {
 	}
 	if t.NewRevokesOld {
 		for _, g := range t.access {
-			g.revoked = true
+			t.revoke(g)
 		}
 	}
 	t.issued++
@@ -52,7 +57,10 @@ func (t *Tokens) issue(now time.Time, family int) (access, refresh string) {
 		g.expires = now.Add(t.Life)
 	}
 	access, refresh = fmt.Sprintf("AT-%06d-%032x", t.issued, t.issued*7919), fmt.Sprintf("RT-%06d-%032x", t.issued, t.issued*104729)
+	g.access, g.refresh = access, refresh
 	t.access[access], t.refresh[refresh] = g, g
+	t.note(g)
+	t.noteCounts()
 	return access, refresh
 }
 
@@ -67,18 +75,22 @@ func (t *Tokens) Valid(access string, now time.Time) bool {
 // Accept makes a token of the caller's choosing valid, as if a person had
 // generated it. A zero expires means never.
 func (t *Tokens) Accept(access string, expires time.Time) {
+	defer t.keep.Commit()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.access == nil {
 		t.access, t.refresh = map[string]*grant{}, map[string]*grant{}
 	}
 	t.serial++
-	t.access[access] = &grant{family: t.serial, expires: expires}
+	t.access[access] = &grant{access: access, family: t.serial, expires: expires}
+	t.note(t.access[access])
+	t.noteCounts()
 }
 
 // Redeem spends a refresh token. Spending one twice revokes its whole family,
 // the newest tokens included.
 func (t *Tokens) Redeem(refresh string, now time.Time) (access, next string, ok bool) {
+	defer t.keep.Commit()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.refresh[refresh]
@@ -93,6 +105,7 @@ func (t *Tokens) Redeem(refresh string, now time.Time) (access, next string, ok 
 		return "", "", false
 	}
 	g.spent = true
+	t.note(g)
 	t.redeemed++
 	access, next = t.issue(now, g.family)
 	return access, next, true
@@ -100,22 +113,26 @@ func (t *Tokens) Redeem(refresh string, now time.Time) (access, next string, ok 
 
 // AddCode registers a one-time authorization code.
 func (t *Tokens) AddCode(code string) {
+	defer t.keep.Commit()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.codes == nil {
 		t.codes = map[string]bool{}
 	}
 	t.codes[code] = true
+	t.noteCode(code)
 }
 
 // Exchange spends a code.
 func (t *Tokens) Exchange(code string, now time.Time) (access, refresh string, ok bool) {
+	defer t.keep.Commit()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.codes[code] {
 		return "", "", false
 	}
 	t.codes[code] = false
+	t.noteCode(code)
 	t.redeemed++
 	t.serial++
 	access, refresh = t.issue(now, t.serial)
@@ -124,11 +141,12 @@ func (t *Tokens) Exchange(code string, now time.Time) (access, refresh string, o
 
 // Revoke ends an access token at once; an empty one ends all.
 func (t *Tokens) Revoke(access string) {
+	defer t.keep.Commit()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, g := range t.access {
 		if access == "" || name == access {
-			g.revoked = true
+			t.revoke(g)
 		}
 	}
 }
@@ -151,7 +169,9 @@ func (t *Tokens) Redeemed() int {
 func (t *Tokens) revokeFamily(family int) {
 	for _, grants := range []map[string]*grant{t.access, t.refresh} {
 		for _, g := range grants {
-			g.revoked = g.revoked || g.family == family
+			if g.family == family {
+				t.revoke(g)
+			}
 		}
 	}
 }

@@ -1,0 +1,240 @@
+package sandbox
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// A Journal notes what changes in a sandbox, and keeps it in Options.Keeper. Without
+// one it does nothing. It is safe for concurrent use.
+//
+// What changes while a handler runs, or a function given to Server.Do, is kept together
+// or not at all, before the answer is sent.
+type Journal struct {
+	keeper Keeper
+	prefix string // of all sections
+
+	writing sync.Mutex // held during a commit, so that an older one never follows a newer
+
+	mu       sync.Mutex
+	handling bool             // a handler runs
+	staged   map[place][]byte // by what runs now
+	noted    map[place][]byte // to be kept with the next commit
+	unread   error            // the state could not be read: nothing is written over it
+	unkept   error            // the last commit failed
+}
+
+// A place is where a Keeper keeps a value.
+type place struct{ section, key string }
+
+// Journal returns the sandbox's.
+func (s *Server) Journal() *Journal { return s.journal }
+
+// Err says why the state in Options.Keeper cannot be read or written; nil: it can. As
+// long as it cannot, requests that change something are refused with 503, and all of
+// them if it could not be read.
+func (s *Server) Err() error {
+	if err := s.journal.broken(); err != nil {
+		return err
+	}
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	return s.journal.unkept
+}
+
+// A Section is a part of the journal, such as the records of a kind. The methods of a
+// nil Section do nothing.
+type Section struct {
+	journal *Journal
+	name    string
+}
+
+// Section returns the part with a name, which must not be that of another.
+func (j *Journal) Section(name string) *Section {
+	if j.keeper == nil {
+		return nil
+	}
+	return &Section{journal: j, name: j.prefix + name}
+}
+
+// Put notes a value, which has to have a form in JSON.
+func (s *Section) Put(key string, value any) {
+	if s == nil {
+		return
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		s.journal.fail(fmt.Errorf("keeping %s of %s: %w", key, s.name, err))
+		return
+	}
+	s.journal.note(place{s.name, key}, encoded)
+}
+
+// Delete notes that a value is gone.
+func (s *Section) Delete(key string) {
+	if s != nil {
+		s.journal.note(place{s.name, key}, nil)
+	}
+}
+
+// Clear notes that all values are gone.
+func (s *Section) Clear() {
+	if s == nil {
+		return
+	}
+	j := s.journal
+	j.mu.Lock()
+	for _, changes := range []map[place][]byte{j.staged, j.noted} {
+		for at := range changes {
+			if at.section == s.name {
+				changes[at] = nil
+			}
+		}
+	}
+	j.mu.Unlock()
+	s.load(func(key string, _ []byte) error {
+		s.Delete(key)
+		return nil
+	})
+}
+
+// Commit keeps what was noted so far, but for what a handler has changed that still runs.
+func (s *Section) Commit() {
+	if s != nil {
+		_ = s.journal.Commit() // Server.Err says it
+	}
+}
+
+func (s *Section) load(f func(key string, value []byte) error) {
+	if s == nil {
+		return
+	}
+	if err := s.journal.keeper.Load(s.name, f); err != nil {
+		s.journal.fail(fmt.Errorf("reading what was kept of %s: %w", s.name, err))
+	}
+}
+
+// Each gives f every value that a section holds, in the order of the keys.
+func Each[T any](s *Section, f func(key string, value T)) {
+	s.load(func(key string, encoded []byte) error {
+		var value T
+		if err := json.Unmarshal(encoded, &value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		f(key, value)
+		return nil
+	})
+}
+
+func (j *Journal) fail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.unread = cmp.Or(j.unread, err)
+}
+
+func (j *Journal) broken() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unread
+}
+
+func (j *Journal) note(at place, value []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	into := &j.noted
+	if j.handling {
+		into = &j.staged
+	}
+	if *into == nil {
+		*into = map[place][]byte{}
+	}
+	(*into)[at] = value
+}
+
+func (j *Journal) begin() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.handling = true
+}
+
+// end adds what a handler has changed to what is kept with the next commit.
+func (j *Journal) end() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.handling = false
+	if j.noted == nil {
+		j.noted, j.staged = j.staged, nil
+		return
+	}
+	for at, value := range j.staged {
+		j.noted[at] = value
+	}
+	j.staged = nil
+}
+
+// Commit keeps what was noted so far, but for what a handler has changed that still
+// runs. What cannot be kept stays noted. It returns only once nothing of it is on its
+// way with another's commit either: who has seen a change may rely on it.
+func (j *Journal) Commit() error {
+	if j.keeper == nil {
+		return nil
+	}
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	j.mu.Lock()
+	batch, err := j.noted, j.unread
+	if err == nil {
+		j.noted = nil
+	}
+	j.mu.Unlock()
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	changes := make([]Change, 0, len(batch))
+	for at, value := range batch {
+		changes = append(changes, Change{Section: at.section, Key: at.key, Value: value})
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Key, b.Key)) })
+	if err = j.keeper.Commit(changes...); err != nil {
+		err = fmt.Errorf("keeping what has changed: %w", err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.unkept = err; err == nil {
+		return nil
+	}
+	for at, value := range j.noted { // changed again meanwhile
+		batch[at] = value
+	}
+	j.noted = batch
+	return err
+}
+
+// An origin is what a sandbox began with.
+type origin struct {
+	Seed    uint64 `json:"seed"`
+	Records int    `json:"records"` // that were invented
+}
+
+func (s *Server) loadOrigin(o Options) {
+	section := s.journal.Section("origin")
+	found := false
+	Each(section, func(_ string, kept origin) { s.origin, found = kept, true })
+	if !found {
+		s.origin = origin{Seed: o.Seed, Records: o.Count()}
+		section.Put("made", s.origin)
+	}
+}
+
+// Origin returns the seed of the invented records, and how many of each dataset there
+// were: those of Options, unless Options.Keeper knew better.
+func (s *Server) Origin() (seed uint64, records int) { return s.origin.Seed, s.origin.Records }
+
+// Disown notes that no record is an invented one any longer: all were replaced.
+func (s *Server) Disown() {
+	s.origin.Records = 0
+	s.journal.Section("origin").Put("made", s.origin)
+}

@@ -141,6 +141,10 @@ prove-export-memory: # the real binaries under the worst answers; half an hour
 prove-operate: ## prove on another's emulator of AWS what is promised about deploying, operating and upgrading
 	.ci/run install ministack upgrade
 
+.PHONY: console-assets
+console-assets: ## bundle what the console's pages load; needs npm
+	cd internal/console/assets && npm ci --silent --ignore-scripts --no-audit --no-fund && go run .
+
 .PHONY: sam-local
 sam-local: ## run every function with every event in Docker and compare with 'hikyaku invoke'
 	scripts/sam-local.sh

@@ -1,0 +1,9 @@
+import "./token";
+import "./focus";
+import "./live";
+import "./announce";
+import "./dialogs";
+import "./palette";
+import "./copy";
+import "./lost";
+import "./scheme";

@@ -163,6 +163,7 @@ func (f authorizeFlags) receive(c *cobra.Command, connection providers.Connectio
 	return r.wait(ctx)
 }
 
+// say prints a sentence in the language of who reads it.
 func say(out io.Writer, format string, values ...any) {
-	_, _ = fmt.Fprintf(out, format+"\n", values...)
+	_, _ = fmt.Fprintln(out, languageOf(out).Sprintf(format, values...))
 }

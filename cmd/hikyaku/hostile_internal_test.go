@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,7 +91,7 @@ func leaves(c *cobra.Command) (paths []string) {
 			paths = append(paths, leaves(sub)...)
 		}
 	}
-	if c.RunE != nil && reflect.ValueOf(c.RunE).Pointer() != reflect.ValueOf(showHelp).Pointer() {
+	if c.RunE != nil && !groups(c) {
 		paths = append(paths, strings.TrimPrefix(c.CommandPath(), "hikyaku "))
 	}
 	return paths

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"hikyaku/internal/locale"
 	"hikyaku/internal/spelling"
 )
 
@@ -36,28 +38,54 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)   // a second signal ends the process at once
 	signal.Ignore(syscall.SIGPIPE) // a reader that has enough must not leave an export's folder behind
-	root, started := newRoot(), false
+	return runWith(ctx, os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr, language: locale.Of(os.Getenv)})
+}
+
+// A stdio is where a command reads and prints, and in which language it tells people.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+	language locale.Language
+}
+
+// runWith runs a command as a person types it, without the program's name, and returns its
+// exit code. It is what the process does, and what runs commands within one.
+func runWith(ctx context.Context, args []string, with stdio) int {
+	root, started := newRoot(), false //nolint:contextcheck // cobra hands the context to the commands
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.SetArgs(args)
+	root.SetIn(with.in)
+	out := &visibleWriter{to: with.out, language: with.language}
+	if asksJSON(args) {
+		out.language = locale.English // programs read it
+	}
+	notes := &visibleWriter{to: with.err, language: with.language}
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		notes.to = io.Discard // a shell that completes shows it between the words of a person
+	}
+	root.SetOut(out)
+	root.SetErr(notes)
+	inLanguage(root, out.language)
 	err := root.ExecuteContext(ctx)
 	if ctx.Err() != nil {
 		err = interrupted(err)
 	}
-	var usage *usageError
-	switch {
-	case err == nil || hasEnough(err):
+	failure := failureOf(err, started)
+	if asksJSON(args) {
+		if fault := out.finish(failure); err == nil && fault != nil {
+			err, failure = fault, failureOf(fault, started)
+		}
+	}
+	if failure == nil {
 		return 0
-	case !started || errors.As(err, &usage): // cobra checks names, flags and arguments before it starts a command
-		_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %s\nRun with --help to see how it is called.\n", visibleLines(err.Error()))
-		return 2
 	}
-	if found, ok := errors.AsType[*foundError](err); ok {
-		return found.code() // what was found is printed already
+	if _, printed := errors.AsType[*foundError](err); !printed { // what was found is printed already
+		say(notes, "hikyaku: %s", visibleLines(inWordsOf(with.language, err)))
 	}
-	_, _ = fmt.Fprintf(os.Stderr, "hikyaku: %s\n", visibleLines(err.Error()))
-	if _, ok := errors.AsType[*doubtError](err); ok {
-		return 3
+	if failure.Kind == kindUsage {
+		say(notes, "Run with --help to see how it is called.")
 	}
-	return 1
+	return failure.Exit
 }
 
 // A stoppedError says that a person has stopped a command, and what that left.
@@ -84,14 +112,19 @@ func hasEnough(err error) bool {
 	return errors.As(err, &file) && file.Path == os.Stdout.Name() && errors.Is(file, syscall.EPIPE)
 }
 
+// Says is the sentence.
+func (e stoppedError) Says() locale.Message { return locale.M(string(e)) }
+
 // A usageError says that the command was called wrongly.
 type usageError struct{ error }
 
+// Unwrap is what is wrong.
+func (e *usageError) Unwrap() error { return e.error }
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:     "hikyaku",
-		Version: readBuild().String(), // cobra makes --version of it
-		Short:   "Keep tokens alive, relay bookings into the app, export customers and orders",
+		Use:   "hikyaku",
+		Short: "Keep tokens alive, relay bookings into the app, export customers and orders",
 		Long: "Hikyaku keeps the API tokens of アシスト店長, Yappli CRM, SHOPLINE, ActiBookOne and SuperSaaS alive,\n" +
 			"relays SuperSaaS webhooks into Yappli CRM, and exports customers and orders to S3 as JSONL.\n\n" +
 			"Start with 'hikyaku demo': it needs no account and shows the whole job on this machine.\n\n" +
@@ -108,28 +141,53 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newAuthorize(), newConnect(), newDead(), newDemo(), newDoctor(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is said in every language
+	root.SetHelpCommand(newHelp())
+	root.InitDefaultHelpCmd()
+	root.AddCommand(newCompletion())
 	root.SetFlagErrorFunc(inPlainWords)
-	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	printVisibly(root)
+	root.SetHelpFunc(printHelp)
 	complete(root)
 	return root
 }
 
-// complete lets every command without Args take none, and those that only group
-// others show their help.
+// complete gives every command what all have: arguments that are refused in plain words,
+// help where a command only groups others, --json and --version.
 func complete(c *cobra.Command) {
 	if c.Args == nil {
 		c.Args = noCommand
 	}
 	if c.RunE == nil {
-		c.RunE = showHelp
+		c.RunE, c.Annotations = showHelp, map[string]string{groupOnly: "yes"}
+	}
+	if c.Flags().Lookup("json") == nil {
+		c.Flags().Bool("json", false, jsonUsage)
+	}
+	c.Flags().Bool("version", false, "print the version of hikyaku")
+	c.InitDefaultHelpFlag()
+	args, run := c.Args, c.RunE
+	c.Args = func(c *cobra.Command, a []string) error {
+		if asked(c, "version") {
+			return nil
+		}
+		return args(c, a)
+	}
+	c.RunE = func(c *cobra.Command, a []string) error {
+		if asked(c, "version") {
+			return sayVersion(c)
+		}
+		return run(c, a)
 	}
 	for _, sub := range c.Commands() {
 		complete(sub)
 	}
 }
 
-func showHelp(c *cobra.Command, _ []string) error { return c.Help() }
+// asked reports whether a flag without a value was given.
+func asked(c *cobra.Command, flag string) bool {
+	on, err := c.Flags().GetBool(flag)
+	return err == nil && on
+}
 
 // expected says what a kind of flag takes.
 var expected = map[string]string{

@@ -74,11 +74,15 @@ func newVersion() *cobra.Command {
 			"'hikyaku --version' does. A binary of 'make install' or of a release knows all of them; one of plain\n" +
 			"'go build' or 'go run' says (devel), or what the Go command made of the commit.",
 		Example: "  hikyaku version\n  hikyaku version --json",
-		RunE: func(c *cobra.Command, _ []string) error {
-			b := readBuild()
-			return o.say(c, b, "hikyaku %s", b)
-		},
+		RunE:    func(c *cobra.Command, _ []string) error { return sayVersion(c) },
 	}
 	o.add(c)
 	return c
+}
+
+// sayVersion prints what --version does, too.
+func sayVersion(c *cobra.Command) error {
+	b := readBuild()
+	o := output{asked(c, "json")}
+	return o.say(c, b, "hikyaku %s", b.String())
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,8 +12,9 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"hikyaku/internal/locale"
 )
 
 // visible shows what a provider wrote so that a terminal neither obeys nor hides
@@ -61,10 +63,13 @@ func visibleLines(s string) string {
 // so that no command can forget it. A newline or tab within what a provider
 // wrote is for the command to show, by visible. It is safe for concurrent use.
 type visibleWriter struct {
-	to *os.File
+	to       io.Writer
+	language locale.Language // of the person who reads it
 
-	mu  sync.Mutex
-	cut []byte // the beginning of a character that ends in the next write
+	mu   sync.Mutex
+	cut  []byte          // the beginning of a character that ends in the next write
+	held json.RawMessage // the answer of a command with --json, until the command has ended
+	used bool            // something was written
 }
 
 // Write implements io.Writer.
@@ -82,16 +87,19 @@ func (w *visibleWriter) Write(p []byte) (int, error) {
 		}
 	}
 	w.cut = text[whole:]
+	w.used = true
 	if _, err := io.WriteString(w.to, shown(string(text[:whole]), "\n\t")); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// printVisibly makes a command and those below it print through visibleWriters.
-func printVisibly(c *cobra.Command) {
-	c.SetOut(&visibleWriter{to: os.Stdout})
-	c.SetErr(&visibleWriter{to: os.Stderr})
+// languageOf is the language of who reads an output; English where it is not known.
+func languageOf(out io.Writer) locale.Language {
+	if w, ok := out.(*visibleWriter); ok && w.language != "" {
+		return w.language
+	}
+	return locale.English
 }
 
 // file returns the file behind a command's output, for progress that is written
@@ -99,7 +107,7 @@ func printVisibly(c *cobra.Command) {
 func file(out io.Writer) (f *os.File, terminal bool) {
 	switch out := out.(type) {
 	case *visibleWriter:
-		f = out.to
+		f, _ = out.to.(*os.File)
 	case *os.File:
 		f = out
 	}

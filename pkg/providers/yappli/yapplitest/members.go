@@ -110,6 +110,15 @@ func newTable(seed uint64, n int) table {
 	return t
 }
 
+// reorder sorts the list by a seed; 0 is the order of ids.
+func (t *table) reorder(seed uint64) {
+	t.shuffle, t.log = seed, nil
+	for i := range t.slots {
+		t.slots[i].key = t.key(t.slots[i].id)
+	}
+	slices.SortFunc(t.slots, compareSlots)
+}
+
 // key orders ids as numbers, or shuffled.
 func (t *table) key(id string) uint64 {
 	n, err := strconv.ParseUint(id, 10, 63)

@@ -20,9 +20,12 @@ type Records struct {
 	now   func() time.Time
 	seed  uint64
 
+	disown func() // notes that no member is an invented one any longer
+
 	mu     sync.Mutex // guards what follows
 	table  table
 	random *rand.Rand // of lags
+	kept   kept
 }
 
 // Members returns all members in the order of the list, as they are now. The
@@ -42,6 +45,7 @@ func (s *Records) Members() []Member {
 // that every member has (rank, point, logined, enabled and the two times) get
 // their defaults where m has none. It returns the id.
 func (s *Records) Put(m Member) string {
+	defer s.kept.members.Commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m = m.clone()
@@ -52,8 +56,14 @@ func (s *Records) Put(m Member) string {
 		m.ID = fmt.Sprint(s.table.next)
 	}
 	s.complete(m.Values)
-	s.table.put(m, s.now(), s.knobs.Lag)
+	s.put(m)
 	return m.ID
+}
+
+// put stores a member and keeps it. The lock is held.
+func (s *Records) put(m Member) {
+	s.table.put(m, s.now(), s.knobs.Lag)
+	s.kept.member(&s.table, m)
 }
 
 // complete sets what a new member has without having been told.
@@ -71,9 +81,14 @@ func (s *Records) complete(values map[string]string) {
 // Delete removes a member as if it had never been, which no call of the API
 // can, and reports whether it was there.
 func (s *Records) Delete(id string) bool {
+	defer s.kept.members.Commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.table.remove(id, s.now(), s.knobs.Lag)
+	found := s.table.remove(id, s.now(), s.knobs.Lag)
+	if found {
+		s.kept.gone(id)
+	}
+	return found
 }
 
 // Find returns the member with Yappli's id.
@@ -98,13 +113,11 @@ func (s *Records) FindUnique(unique string) []Member {
 // Shuffle changes the order of lists to one that depends on seed; 0 restores
 // the order of ids.
 func (s *Records) Shuffle(seed uint64) {
+	defer s.kept.members.Commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.table.shuffle, s.table.log = seed, nil
-	for i := range s.table.slots {
-		s.table.slots[i].key = s.table.key(s.table.slots[i].id)
-	}
-	slices.SortFunc(s.table.slots, compareSlots)
+	s.table.reorder(seed)
+	s.kept.list(&s.table)
 }
 
 // Dump writes {"users":[...]} with every member as the lists hold it.
@@ -136,13 +149,18 @@ func (s *Records) Load(r io.Reader) error {
 		}
 		loaded = append(loaded, m)
 	}
+	defer s.kept.members.Commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.disown()
 	s.table = newTable(s.seed, 0)
+	s.kept.members.Clear()
 	for _, m := range loaded {
 		s.complete(m.Values)
 		s.table.put(m, s.now(), 0)
+		s.kept.member(&s.table, m)
 	}
+	s.kept.list(&s.table)
 	return nil
 }
 
@@ -204,7 +222,7 @@ func (s *Records) create(unique string, set map[string]*string) (Member, bool) {
 	m := Member{ID: strconv.Itoa(s.table.next), Values: map[string]string{}}
 	s.complete(m.Values)
 	apply(m.Values, set)
-	s.table.put(m, s.now(), s.knobs.Lag)
+	s.put(m)
 	return m, true
 }
 
@@ -234,7 +252,7 @@ func (s *Records) change(m Member, set map[string]*string) Member {
 	s.complete(m.Values)
 	apply(m.Values, set)
 	m.Values["updated_at"] = stamp(s.now())
-	s.table.put(m, s.now(), s.knobs.Lag)
+	s.put(m)
 	return m
 }
 

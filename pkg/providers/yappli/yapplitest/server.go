@@ -21,10 +21,8 @@ package yapplitest
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"sync"
 	"time"
 
 	"hikyaku/pkg/providers"
@@ -115,10 +113,14 @@ type Server struct {
 // New returns a sandbox with invented members.
 func New(o sandbox.Options) *Server {
 	s := &Server{Server: sandbox.NewServer(providers.Yappli, defaultRate, o), Tokens: &sandbox.Tokens{Life: tokenLife}}
+	seed, records := s.Origin()
 	s.Records = &Records{
-		knobs: &s.Knobs, now: s.Now, seed: o.Seed, table: newTable(o.Seed, o.Count()),
-		random: rand.New(rand.NewPCG(o.Seed, 0x6c6167)), // invented data and lags need no secrecy
+		knobs: &s.Knobs, now: s.Now, disown: s.Disown, seed: seed, table: newTable(seed, records),
+		random: rand.New(rand.NewPCG(seed, 0x6c6167)), // invented data and lags need no secrecy
 	}
+	s.Records.resume(s.Journal())
+	s.Tokens.KeepIn(s.Journal().Section("tokens"))
+	s.handovers.resume(s.Journal())
 	s.HandleUnlimited("POST /api/ext/token", s.token)
 	s.Handle("GET /api/ext/users", s.guarded(s.list))
 	s.Handle("POST /api/ext/users", s.guarded(s.create))
@@ -129,6 +131,7 @@ func New(o sandbox.Options) *Server {
 	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, code string) {
 		fail(w, status, code, http.StatusText(status)) // unverified for 404, 429 and 503: documented are 400 and 401
 	})
+	_ = s.Journal().Commit() // Err says it
 	return s
 }
 
@@ -180,31 +183,6 @@ func (k *Knobs) encoding() string {
 // IssueHandover makes a hand-over token for the member with Yappli's id, as
 // the app does when it sends its user to another service.
 func (s *Server) IssueHandover(id string) string { return s.handovers.issue(id) }
-
-// handovers are the hand-over tokens so far.
-type handovers struct {
-	mu  sync.Mutex
-	ids map[string]string // token to Yappli's id
-}
-
-func (h *handovers) issue(id string) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.ids == nil {
-		h.ids = map[string]string{}
-	}
-	token := fmt.Sprintf("HO-%06d", len(h.ids)+1)
-	h.ids[token] = id
-	return token
-}
-
-// confirms reports whether a token was made for a member.
-func (h *handovers) confirms(token, id string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	owner, ok := h.ids[token]
-	return ok && owner == id
-}
 
 // fail answers with the documented error document.
 func fail(w http.ResponseWriter, status int, code, description string) {

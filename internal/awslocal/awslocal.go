@@ -107,6 +107,11 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the local AWS: %w", err)
 	}
+	return Serve(ctx, listener, o)
+}
+
+// Serve is Start at a listener that the caller has made, which it closes.
+func Serve(ctx context.Context, listener net.Listener, o Options) (*AWS, error) {
 	a, err := New(o)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())

@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,21 @@ func (a *AWS) Gateway(function string, routes ...string) http.Handler {
 	})
 }
 
+type requestIDKey struct{}
+
+// WithRequestID gives the request that is sent to a Gateway with the context its id, for
+// who wants to know it again.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+func gatewayID(ctx context.Context) string {
+	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
+		return id
+	}
+	return uuid.NewString()
+}
+
 func gatewayError(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -88,7 +104,7 @@ func (a *AWS) gatewayEvent(r *http.Request, key string, names []string, body []b
 		Version: "2.0", RouteKey: key, RawPath: r.URL.Path, RawQueryString: r.URL.RawQuery,
 		Headers: map[string]string{"host": r.Host},
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
-			RouteKey: key, AccountID: Account, Stage: "$default", RequestID: uuid.NewString(), APIID: "local",
+			RouteKey: key, AccountID: Account, Stage: "$default", RequestID: gatewayID(r.Context()), APIID: "local",
 			DomainName: r.Host, DomainPrefix: "local", Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
 			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
 				Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: client, UserAgent: r.UserAgent(),

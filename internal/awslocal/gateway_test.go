@@ -56,6 +56,9 @@ func TestGatewayEvent(t *testing.T) {
 	equal(t, "status", w.Code, 204)
 	e := *last
 	equal(t, "id", w.Header().Get("Apigw-Requestid"), e.RequestContext.RequestID)
+	named := httptest.NewRequest(http.MethodPost, "http://api.test/any", nil)
+	h.ServeHTTP(w, named.WithContext(awslocal.WithRequestID(named.Context(), "a name")))
+	equal(t, "own id", last.RequestContext.RequestID, "a name")
 	for what, pair := range map[string][2]string{
 		"version": {e.Version, "2.0"}, "route": {e.RouteKey, "POST /webhooks/{provider}/{secret}"}, "route again": {e.RequestContext.RouteKey, e.RouteKey},
 		"path": {e.RawPath, "/webhooks/supersaas/s/1"}, "query": {e.RawQueryString, "a=1&a=2&b=%20x"},

@@ -2,6 +2,8 @@ package awslocal
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"io"
 	"sync"
 )
@@ -99,6 +101,22 @@ func (p *process) handles(invocation string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.current != nil && p.current.id == invocation
+}
+
+// Warm begins a process of a function's binary that waits for its first invocation.
+func (a *AWS) Warm(name string) error {
+	f, err := a.functions.find(name)
+	if err != nil {
+		return err
+	}
+	p, failed, err := f.start()
+	if err != nil || failed != nil {
+		return cmp.Or(err, fmt.Errorf("%s does not start: %s", name, failed))
+	}
+	if !f.pool.free(p) {
+		go p.stop()
+	}
+	return nil
 }
 
 // Renew lets a function's next invocations begin in new processes, as a deployment does:

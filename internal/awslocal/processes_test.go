@@ -36,6 +36,8 @@ func TestABinaryIsWatchedAndKilledAndRenewed(t *testing.T) {
 	a := start(t, awslocal.Options{})
 	output, told := new(syncBuffer), &witness{ids: make(chan string, 9)}
 	binary(t, a, awslocal.Function{Name: "f", Args: []string{"one", "two"}, Timeout: 20 * time.Second, Output: output, Watcher: told})
+	ok(t, "warm", a.Warm("f"))
+	equal(t, "warmed", a.Census("f"), awslocal.Census{Running: 1, Starts: 1})
 	first, _ := invoke(t, a, "f", `{"do":"args"}`)
 	equal(t, "arguments", first["arguments"], "one two")
 	equal(t, "idle", a.Census("f"), awslocal.Census{Running: 1, Starts: 1})

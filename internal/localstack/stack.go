@@ -5,6 +5,7 @@
 package localstack
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -16,6 +17,8 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,6 +57,20 @@ type Options struct {
 	Redirect string       // redirect URL of アシスト店長's application; empty: the sandbox's own
 	Mapping  string       // mapping file for the relay; empty: config/mapping.yaml
 	Log      *slog.Logger // of the local AWS; nil: nobody
+
+	AWS   awslocal.Options                                     // what is not said by the others
+	Ports map[string]int                                       // where each of Services is to listen, if the port is free; absent: a free one
+	Watch func(service string, next http.Handler) http.Handler // stands before a sandbox or the webhooks; nil: nothing does
+	Real  map[string]providers.Connection                      // of providers that have no sandbox here
+	Vars  func(function string) map[string]string              // further variables of a function, which count first; nil: none
+}
+
+// Webhooks is the service that takes webhooks.
+const Webhooks = "webhooks"
+
+// Services are what a stack listens for: the local AWS, the sandboxes and the webhooks.
+func Services() []string {
+	return slices.Concat([]string{"aws"}, providers.Names(), []string{Webhooks})
 }
 
 // A Stack is running. Its sandboxes may be changed at any time.
@@ -62,7 +79,8 @@ type Stack struct {
 	Sandboxes map[string]Sandbox
 	URLs      map[string]string // of each sandbox, and "aws", as the functions reach them
 
-	Webhook string // where webhooks go, without the secret
+	Ports   map[string]int // of each service
+	Webhook string         // where webhooks go, without the secret
 
 	options     Options
 	public      string
@@ -73,32 +91,72 @@ type Stack struct {
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	o.Host = cmp.Or(o.Host, "127.0.0.1")
 	o.Mapping = cmp.Or(o.Mapping, filepath.Join("config", "mapping.yaml"))
-	names := append([]string{o.Host, o.Public}, o.Hosts...)
-	local, err := awslocal.Start(ctx, awslocal.Options{Dir: o.Dir, Addr: net.JoinHostPort(o.Host, "0"), Hosts: names, Log: o.Log})
+	s := &Stack{Sandboxes: map[string]Sandbox{}, URLs: map[string]string{}, Ports: map[string]int{}, options: o, public: cmp.Or(o.Public, o.Host)}
+	listeners, err := s.listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{AWS: local, Sandboxes: map[string]Sandbox{}, URLs: map[string]string{}, options: o, public: cmp.Or(o.Public, o.Host)}
-	s.URLs["aws"] = s.reach(local.URL)
+	aws := o.AWS
+	aws.Dir, aws.Hosts, aws.Log = o.Dir, s.names(), o.Log
+	if s.AWS, err = awslocal.Serve(ctx, listeners["aws"], aws); err != nil {
+		return nil, err
+	}
 	for _, name := range providers.Names() {
+		listener := listeners[name]
+		if listener == nil {
+			continue
+		}
 		sandbox := NewSandbox(name, o.Sandbox)
 		AllowLocalHooks(sandbox)
 		SetRedirect(sandbox, o.Redirect)
-		address, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), WithRecords(sandbox), names...)
-		if err != nil {
-			return nil, err
-		}
-		s.Sandboxes[name], s.URLs[name] = sandbox, s.reach(address)
+		s.serve(ctx, name, listener, WithRecords(sandbox))
+		s.Sandboxes[name] = sandbox
 	}
-	gateway, err := Serve(ctx, net.JoinHostPort(o.Host, "0"), local.Gateway(Ingest, "POST /webhook/{secret}"), names...)
-	if err != nil {
-		return nil, err
-	}
-	s.Webhook = s.reach(gateway) + "/webhook/"
-	local.AddSource(RelaySource())
+	s.serve(ctx, Webhooks, listeners[Webhooks], s.AWS.Gateway(Ingest, "POST /webhook/{secret}"))
+	s.Webhook = s.URLs[Webhooks] + "/webhook/"
+	delete(s.URLs, Webhooks)
+	s.AWS.AddSource(RelaySource())
 	err = errors.Join(s.storeSecrets(ctx), s.createQueues(), s.addSchedules())
 	s.describe()
 	return s, err
+}
+
+// names are those by which the stack's services are called.
+func (s *Stack) names() []string {
+	return append([]string{s.options.Host, s.options.Public}, s.options.Hosts...)
+}
+
+// listen listens for every service. A port that somebody else has is replaced.
+func (s *Stack) listen(ctx context.Context) (map[string]net.Listener, error) {
+	listeners := map[string]net.Listener{}
+	var config net.ListenConfig
+	for _, name := range Services() {
+		if _, isReal := s.options.Real[name]; isReal {
+			continue
+		}
+		wanted := s.options.Ports[name]
+		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(s.options.Host, strconv.Itoa(wanted)))
+		if err != nil && wanted != 0 {
+			listener, err = config.Listen(ctx, "tcp", net.JoinHostPort(s.options.Host, "0"))
+		}
+		if err != nil {
+			for _, other := range listeners {
+				err = errors.Join(err, other.Close())
+			}
+			return nil, fmt.Errorf("listening for %s: %w", name, err)
+		}
+		listeners[name] = listener
+		s.URLs[name] = s.reach("http://" + listener.Addr().String())
+		s.Ports[name] = listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on TCP
+	}
+	return listeners, nil
+}
+
+func (s *Stack) serve(ctx context.Context, name string, listener net.Listener, h http.Handler) {
+	if s.options.Watch != nil {
+		h = s.options.Watch(name, h)
+	}
+	serve(ctx, listener, h, s.names()...)
 }
 
 // describe lets CloudFormation tell of the stack, by the names of template.yaml.
@@ -123,10 +181,23 @@ func (s *Stack) describe() {
 	}})
 }
 
+// changedUser is the trigger of a new, changed or deleted user.
+const changedUser = "M"
+
 // RegisterWebhook points the booking account's "changed user" webhook at the
-// stack, as a person does on its page.
+// stack, as a person does on its page, unless it does so already.
 func (s *Stack) RegisterWebhook() {
-	s.SuperSaaS().AddHook(supersaastest.Hook{Trigger: "M", Target: s.WebhookAddress()})
+	page := s.SuperSaaS()
+	var records bytes.Buffer
+	var known struct{ Hooks []supersaastest.Hook }
+	if page.Dump(&records) == nil && json.Unmarshal(records.Bytes(), &known) == nil {
+		for _, hook := range known.Hooks {
+			if hook.Trigger == changedUser && hook.Target == s.WebhookAddress() {
+				return
+			}
+		}
+	}
+	page.AddHook(supersaastest.Hook{Trigger: changedUser, Target: s.WebhookAddress()})
 }
 
 // WebhookAddress is where webhooks go, with the secret.
@@ -150,27 +221,55 @@ func Serve(ctx context.Context, addr string, h http.Handler, names ...string) (a
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{Handler: hostguard.New(h, names...), ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }()
-	context.AfterFunc(ctx, func() { _ = server.Close() })
+	serve(ctx, listener, h, names...)
 	return "http://" + listener.Addr().String(), nil
 }
 
-// storeSecrets writes what an operator would: the connections, the webhook
-// secret and the hashing key.
+func serve(ctx context.Context, listener net.Listener, h http.Handler, names ...string) {
+	server := &http.Server{Handler: hostguard.New(h, names...), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+}
+
+// storeSecrets writes what an operator would: the connections, the webhook secret and
+// the hashing key. What is there already stays, but a connection that leads elsewhere.
 func (s *Stack) storeSecrets(ctx context.Context) error {
 	var faults []error
 	create := func(name string, document []byte) {
-		faults = append(faults, s.AWS.Secrets.Create(ctx, name, uuid.NewString(), document))
+		err := s.AWS.Secrets.Create(ctx, name, uuid.NewString(), document)
+		if !errors.Is(err, secretstore.ErrExists) {
+			faults = append(faults, err)
+		}
 	}
-	for name, sandbox := range s.Sandboxes {
-		create(secretstore.Name(Prefix, name, secretstore.ConnectionPart), sandbox.Connection(s.URLs[name]).Document())
+	for _, name := range providers.Names() {
+		faults = append(faults, s.connect(ctx, name))
 	}
 	webhook, err := json.Marshal(map[string]string{"current": hookSecret})
 	faults = append(faults, err)
 	create(secretstore.Name(Prefix, providers.SuperSaaS, "webhook"), webhook)
 	create(Prefix+"/export/hmac", []byte(`{"key":"`+hashKey+`"}`))
 	return errors.Join(faults...)
+}
+
+// connect stores a provider's connection. One that a person has changed stays as long as
+// it leads to the same address.
+func (s *Stack) connect(ctx context.Context, provider string) error {
+	connection, isReal := s.options.Real[provider]
+	if !isReal {
+		connection = s.Sandboxes[provider].Connection(s.URLs[provider])
+	}
+	name := secretstore.Name(Prefix, provider, secretstore.ConnectionPart)
+	stored, err := s.AWS.Secrets.Get(ctx, name, secretstore.Current)
+	if errors.Is(err, secretstore.ErrNotFound) {
+		return s.AWS.Secrets.Create(ctx, name, uuid.NewString(), connection.Document())
+	}
+	if err != nil {
+		return err
+	}
+	if known, err := providers.ParseConnection(stored.Data); err == nil && known.BaseURL == connection.BaseURL {
+		return nil
+	}
+	return s.AWS.Secrets.Put(ctx, name, uuid.NewString(), connection.Document(), secretstore.Current)
 }
 
 func (s *Stack) createQueues() error {
@@ -210,5 +309,8 @@ func (s *Stack) common() map[string]string {
 func (s *Stack) Vars(function string) map[string]string {
 	vars := s.common()
 	maps.Copy(vars, s.own(function))
+	if s.options.Vars != nil {
+		maps.Copy(vars, s.options.Vars(function))
+	}
 	return vars
 }

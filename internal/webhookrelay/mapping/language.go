@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/conf"
+	exprfile "github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 
 	"hikyaku/internal/spelling"
@@ -37,13 +39,21 @@ type judge struct {
 	options   *options
 	variables map[string]kind
 	uses      []string // source fields
-	faults    []string
+	faults    []slip
+	at        int  // where the node begins that is looked at, in characters
 	varies    bool // what was looked at since this was last false depends on a user
 }
 
+// A slip is a fault of an expression, and where in it, in characters.
+type slip struct {
+	at   int
+	text string
+}
+
 func (j *judge) fault(format string, args ...any) kind {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(j.faults, text) {
-		j.faults = append(j.faults, text)
+	text := fmt.Sprintf(format, args...)
+	if !slices.ContainsFunc(j.faults, func(s slip) bool { return s.text == text }) {
+		j.faults = append(j.faults, slip{j.at, text})
 	}
 	return anything
 }
@@ -60,6 +70,9 @@ func (j *judge) read(source string, language *conf.Config) ast.Node {
 	}
 	tree, err := parser.ParseWithConfig(source, language)
 	if err != nil {
+		if e, ok := errors.AsType[*exprfile.Error](err); ok {
+			j.at = e.From
+		}
 		text, _, _ := strings.Cut(err.Error(), "\n")
 		j.fault("not an expression: %s", text)
 		return nil
@@ -114,13 +127,13 @@ func depth(source string) int {
 // kindOf looks at a node and all below it. What no user's fields enter is
 // evaluated at once, so that a mapping that can never be read says so.
 func (j *judge) kindOf(node ast.Node) kind {
-	varied, before := j.varies, len(j.faults)
-	j.varies = false
+	varied, before, outside := j.varies, len(j.faults), j.at
+	j.varies, j.at = false, node.Location().From
 	k := j.look(node)
 	if !j.varies && len(j.faults) == before && run(j.options, node, map[string]value{}) == unread {
 		j.fault("%s can never be read", node)
 	}
-	j.varies = j.varies || varied
+	j.varies, j.at = j.varies || varied, outside
 	return k
 }
 

@@ -25,29 +25,29 @@ func (m *Mapping) LinkIf() []string { return m.linkIf }
 // readLinkIf reads the line once all targets are known.
 func (f *file) readLinkIf(key, v *yaml.Node) {
 	if v.Kind != yaml.SequenceNode || len(v.Content) == 0 {
-		f.fault(key.Line, linkIfKey, "is not a list of Yappli fields that this file maps; write [column04]")
+		f.fault(at(key), linkIfKey, "is not a list of Yappli fields that this file maps; write [column04]")
 		return
 	}
 	for _, item := range v.Content {
 		name := item.Value
 		i := slices.IndexFunc(f.mapping.targets, func(t target) bool { return t.name == name })
 		if i < 0 {
-			f.fault(item.Line, linkIfKey, "%q is no field that this file maps: name one that is, such as column04", name)
+			f.fault(at(item), linkIfKey, "%q is no field that this file maps: name one that is, such as column04", name)
 			continue
 		}
 		reads := f.mapping.targets[i].reads()
 		own := func(field string) bool { return slices.Contains(customerFields, field) }
 		switch {
 		case slices.Contains(f.mapping.linkIf, name):
-			f.fault(item.Line, linkIfKey, "%s is in it twice: remove one of the two", name)
+			f.fault(at(item), linkIfKey, "%s is in it twice: remove one of the two", name)
 		case name == "password" || name == "secret_answer":
-			f.fault(item.Line, linkIfKey, "no answer of Yappli shows a %s, so that it could never agree: name another field", name)
+			f.fault(at(item), linkIfKey, "no answer of Yappli shows a %s, so that it could never agree: name another field", name)
 		case len(reads) == 0:
-			f.fault(item.Line, linkIfKey, "%s is the same for every user, and would agree for everybody: name a field made of something that tells users apart", name)
+			f.fault(at(item), linkIfKey, "%s is the same for every user, and would agree for everybody: name a field made of something that tells users apart", name)
 		case slices.Contains(reads, f.identity):
-			f.fault(item.Line, linkIfKey, "%s is made of %s, like the identity, and would agree wherever that does: name a field made of another", name, f.identity)
+			f.fault(at(item), linkIfKey, "%s is made of %s, like the identity, and would agree wherever that does: name a field made of another", name, f.identity)
 		case !slices.ContainsFunc(reads, func(field string) bool { return !own(field) }):
-			f.fault(item.Line, linkIfKey, "%s is made of %s alone, which customers may edit, so that they could make it agree: name a field made of something that they cannot, such as super_field", name, strings.Join(reads, ", "))
+			f.fault(at(item), linkIfKey, "%s is made of %s alone, which customers may edit, so that they could make it agree: name a field made of something that they cannot, such as super_field", name, strings.Join(reads, ", "))
 		}
 		f.mapping.linkIf = append(f.mapping.linkIf, name)
 	}

@@ -62,10 +62,12 @@ type options struct {
 }
 
 type target struct {
-	name  string
-	field string   // a plain field; else node
-	node  ast.Node // an expression
-	uses  []string // fields that node names
+	name   string
+	source string   // as the file has it
+	field  string   // a plain field; else node
+	node   ast.Node // an expression
+	uses   []string // fields that node names
+	broken bool     // the expression has faults
 }
 
 // DigestOf names the bytes of a mapping's file: their SHA-256, in hex.
@@ -111,29 +113,18 @@ type Desired struct {
 
 // Apply evaluates the mapping for one user.
 func (m *Mapping) Apply(u supersaas.User) Desired {
-	fields := u.Fields()
-	known := make(map[string]value, len(fields))
-	for name, v := range fields {
-		known[name] = valueOf(v)
-	}
-	if _, ok := known["form"].(map[string]any); !ok {
-		known["form"] = map[string]any{} // null, [] or absent: it has no member
-	}
+	r := m.read(u)
 	desired := Desired{Fields: yappli.Fields{}}
 	for _, t := range m.targets {
-		there := func(field string) bool { _, ok := fields[field]; return ok }
-		if reads := t.reads(); len(reads) > 0 && !slices.ContainsFunc(reads, there) {
-			continue
-		}
-		sent, ok := ValueOf(t.of(&m.options, known))
-		switch {
-		case !ok || yappli.Fields{t.name: sent}.Check() != nil:
-			desired.Unreadable = append(desired.Unreadable, t.name)
-		case !m.options.keep || !blank(sent.Text):
+		switch sent, state := r.make(t); state {
+		case Sent:
 			desired.Fields[t.name] = sent
+		case Unreadable:
+			desired.Unreadable = append(desired.Unreadable, t.name)
+		case Absent, Kept: // changes nothing
 		}
 	}
-	desired.LinkIf = m.linkValues(known, desired.Fields)
+	desired.LinkIf = m.linkValues(r.known, desired.Fields)
 	return desired
 }
 

@@ -33,18 +33,13 @@ func targetNames() []string {
 	return slices.DeleteFunc(yappli.RequestFields(), func(name string) bool { return forbidden[name] != "" })
 }
 
-// A fault is one thing that is wrong with a file, and what to write instead.
-type fault struct {
-	line      int
-	key, text string
-}
-
 // A file is a mapping while it is read.
 type file struct {
 	mapping  Mapping
 	identity string       // the source field of unique_id; empty: not known
 	language *conf.Config // of the expressions: one for all, which takes time to make
-	faults   []fault
+	lines    [][]rune     // of the file
+	faults   []Fault
 }
 
 // Parse reads a mapping. name is for messages. Every fault is reported, each
@@ -52,28 +47,29 @@ type file struct {
 func Parse(name string, source []byte) (*Mapping, error) { return ParseFor("", name, source) }
 
 // ParseFor is Parse for a relay whose identity is made of a source field, which
-// link_if must not repeat.
+// link_if must not repeat. The error is a *FaultsError.
 func ParseFor(identity, name string, source []byte) (*Mapping, error) {
-	f := file{mapping: Mapping{options: options{zone: time.UTC}}, identity: identity, language: language()}
-	f.read(source)
-	if len(f.faults) == 0 {
-		f.mapping.digest = DigestOf(source)
-		slices.SortFunc(f.mapping.targets, func(a, b target) int { return strings.Compare(a.name, b.name) })
-		return &f.mapping, nil
+	m, faults := Draft(identity, source)
+	if len(faults) > 0 {
+		return nil, &FaultsError{Name: name, Faults: faults}
 	}
-	slices.SortStableFunc(f.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
-	lines := make([]error, len(f.faults))
-	for i, at := range f.faults {
-		lines[i] = fmt.Errorf("  %s:%d: %s%s", name, at.line, at.key, at.text)
-	}
-	return nil, fmt.Errorf("the mapping has %d faults:\n%w", len(lines), errors.Join(lines...))
+	return m, nil
 }
 
-func (f *file) fault(line int, key, format string, args ...any) {
-	if key != "" {
-		key += ": "
-	}
-	f.faults = append(f.faults, fault{line, key, fmt.Sprintf(format, args...)})
+// Draft is ParseFor of a file that somebody is still writing: of one with faults, the
+// mapping has those lines that have none. It is to be looked at, and never to be published.
+func Draft(identity string, source []byte) (*Mapping, []Fault) {
+	f := file{mapping: Mapping{options: options{zone: time.UTC}}, identity: identity, language: language(), lines: linesOf(source)}
+	f.read(source)
+	f.mapping.digest = DigestOf(source)
+	f.leaveOutBroken()
+	slices.SortFunc(f.mapping.targets, func(a, b target) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(f.faults, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
+	return &f.mapping, f.faults
+}
+
+func (f *file) fault(at place, key, format string, args ...any) {
+	f.faults = append(f.faults, Fault{at.line, at.column, key, fmt.Sprintf(format, args...)})
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?`)
@@ -94,7 +90,7 @@ func (f *file) documents(source []byte) []*yaml.Node {
 		if at != nil && at[1] != "" {
 			line, _ = strconv.Atoi(at[1])
 		}
-		f.fault(line, "", "not YAML: %s; each line is 'field: expression', and an expression with ': ' or ' #' in it must be in single quotes", yamlLine.ReplaceAllString(err.Error(), ""))
+		f.fault(place{line, 1}, "", "not YAML: %s; each line is 'field: expression', and an expression with ': ' or ' #' in it must be in single quotes", yamlLine.ReplaceAllString(err.Error(), ""))
 		if line > len(lines) || !topLine.Match(lines[line-1]) {
 			return all
 		}
@@ -119,13 +115,13 @@ func decode(source []byte) (all []*yaml.Node, _ error) {
 
 func (f *file) read(source []byte) {
 	if len(source) > mostFile {
-		f.fault(1, "", "the file has %d bytes; at most %d are read", len(source), mostFile)
+		f.fault(place{1, 1}, "", "the file has %d bytes; at most %d are read", len(source), mostFile)
 		return
 	}
 	documents := f.documents(source)
 	if len(documents) == 0 || len(documents[0].Content) == 0 || documents[0].Content[0].Kind != yaml.MappingNode {
 		if len(f.faults) == 0 {
-			f.fault(1, "", "no mapping: at least one line such as 'column01: full_name' is needed; 'hikyaku mapping init' writes a starter")
+			f.fault(place{1, 1}, "", "no mapping: at least one line such as 'column01: full_name' is needed; 'hikyaku mapping init' writes a starter")
 		}
 		return
 	}
@@ -138,7 +134,7 @@ func (f *file) read(source []byte) {
 				continue
 			}
 			if line := seen[key.Value]; line > 0 {
-				f.fault(key.Line, key.Value, "mapped twice, first on line %d: remove one of the two", line)
+				f.fault(at(key), key.Value, "mapped twice, first on line %d: remove one of the two", line)
 				continue
 			}
 			seen[key.Value] = key.Line
@@ -153,10 +149,10 @@ func (f *file) read(source []byte) {
 		}
 	}
 	if len(f.faults) == 0 && !slices.ContainsFunc(f.mapping.targets, func(t target) bool { return t.name != "password" }) {
-		f.fault(1, "", "no target that an update could set: map at least one, such as 'column01: full_name'")
+		f.fault(place{1, 1}, "", "no target that an update could set: map at least one, such as 'column01: full_name'")
 	}
 	for _, second := range documents[1:] {
-		f.fault(second.Line, "---", "a second document, which nothing would read: write all fields into one, without the line ---")
+		f.fault(at(second), "---", "a second document, which nothing would read: write all fields into one, without the line ---")
 	}
 }
 
@@ -192,7 +188,7 @@ var fileOptions = map[string]option{
 
 func (f *file) readOptions(node *yaml.Node) {
 	if node.Kind != yaml.MappingNode {
-		f.fault(node.Line, "options", "lines such as 'region: JP' belong below it, indented; known: %s", optionNames())
+		f.fault(at(node), "options", "lines such as 'region: JP' belong below it, indented; known: %s", optionNames())
 		return
 	}
 	seen := map[string]bool{}
@@ -202,11 +198,11 @@ func (f *file) readOptions(node *yaml.Node) {
 		o, known := fileOptions[key.Value]
 		switch {
 		case seen[key.Value]:
-			f.fault(key.Line, name, "is set twice: remove one of the two")
+			f.fault(at(key), name, "is set twice: remove one of the two")
 		case !known:
-			f.fault(key.Line, name, "no such option%s; known: %s", meant(key.Value, optionNames()), strings.Join(optionNames(), ", "))
+			f.fault(at(key), name, "no such option%s; known: %s", meant(key.Value, optionNames()), strings.Join(optionNames(), ", "))
 		case v.Kind != yaml.ScalarNode || len(o.values) > 0 && !slices.Contains(o.values, v.Value) || !o.set(&f.mapping.options, v.Value):
-			f.fault(v.Line, name, "%q is not %s; write %s", v.Value, cmp.Or(strings.Join(o.values, " or "), o.what), o.example)
+			f.fault(at(v), name, "%q is not %s; write %s", v.Value, cmp.Or(strings.Join(o.values, " or "), o.what), o.example)
 		}
 		seen[key.Value] = true
 	}
@@ -215,24 +211,24 @@ func (f *file) readOptions(node *yaml.Node) {
 func optionNames() []string { return []string{"zone", "region", "password", "empty"} }
 
 func (f *file) readTarget(key, v *yaml.Node) {
-	t := target{name: key.Value}
 	source := strings.TrimSpace(v.Value)
+	t := target{name: key.Value, source: source}
 	switch reason, no := forbidden[t.name]; {
 	case no:
-		f.fault(key.Line, t.name, "cannot be mapped, as %s: remove the line", reason)
+		f.fault(at(key), t.name, "cannot be mapped, as %s: remove the line", reason)
 		return
 	case !slices.Contains(targetNames(), t.name):
-		f.fault(key.Line, t.name, "no such field in Yappli%s; known: login_id, password, rank, column01 to column50, secret_question, secret_answer, logined, logined_at",
+		f.fault(at(key), t.name, "no such field in Yappli%s; known: login_id, password, rank, column01 to column50, secret_question, secret_answer, logined, logined_at",
 			meant(t.name, []string{"login_id", "password", "rank", "column01", "secret_question", "secret_answer", "logined", "logined_at", "options", linkIfKey}))
 		return
 	case t.name == "password" && !f.mapping.options.password:
-		f.fault(key.Line, t.name, "needs the explicit policy 'options: {password: on_create}'; it is sent on creation only")
+		f.fault(at(key), t.name, "needs the explicit policy 'options: {password: on_create}'; it is sent on creation only")
 		return
 	case v.Kind != yaml.ScalarNode || source == "" || v.Tag == "!!null":
-		f.fault(key.Line, t.name, "a field name or an expression is expected, such as full_name or e164(mobile)")
+		f.fault(at(key), t.name, "a field name or an expression is expected, such as full_name or e164(mobile)")
 		return
 	case v.Tag != "!!str":
-		f.fault(v.Line, t.name, "%s is no field and no expression; for the same text on every member write '\"%s\"'", source, source)
+		f.fault(at(v), t.name, "%s is no field and no expression; for the same text on every member write '\"%s\"'", source, source)
 		return
 	case source != "form" && slices.Contains(SourceFields(), source):
 		t.field = source
@@ -243,8 +239,9 @@ func (f *file) readTarget(key, v *yaml.Node) {
 		if len(j.faults) == 0 && t.name == "login_id" && !j.varies {
 			j.fault("every member would get the same one: name a field that tells them apart, such as email")
 		}
-		for _, text := range j.faults {
-			f.fault(v.Line, t.name, "%s", text)
+		t.broken = len(j.faults) > 0
+		for _, slip := range j.faults {
+			f.fault(f.within(v, slip.at), t.name, "%s", slip.text)
 		}
 	}
 	f.mapping.targets = append(f.mapping.targets, t)

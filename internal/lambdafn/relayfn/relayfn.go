@@ -72,6 +72,9 @@ func (f *Function) Published() published.Store {
 	return published.Store{Objects: f.base.Objects, Prefix: f.settings.Prefix}
 }
 
+// Identity is the source field that unique_id is made of.
+func (f *Function) Identity() string { return f.settings.Identity }
+
 // Parse reads a mapping for the function's identity.
 func (f *Function) Parse(name string, source []byte) (*mapping.Mapping, error) {
 	return mapping.ParseFor(f.settings.Identity, name, source)

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"hikyaku/internal/webhookrelay/mapping"
@@ -16,6 +15,7 @@ type MappingChange struct {
 	Users   int                     `json:"users"`   // who live, in SuperSaaS
 	Changed int                     `json:"changed"` // of whom any field is another
 	Fields  map[string]*FieldChange `json:"fields"`
+	Partial bool                    `json:"partial,omitempty"` // the shop has more users than were counted
 }
 
 // A FieldChange is a MappingChange of one field of Yappli.
@@ -26,43 +26,54 @@ type FieldChange struct {
 	Dropped       bool `json:"dropped,omitempty"` // the new one does not write the field: what Yappli holds stays
 }
 
-// CompareMappings reads all users and compares what the tenant's mapping makes of
-// each with what another does; nil: with nothing.
-func CompareMappings(ctx context.Context, t *tenant.Tenant, old *mapping.Mapping) (MappingChange, error) {
+// newMappingChange counts nobody yet. It has every field of both mappings.
+func newMappingChange(now, old *mapping.Mapping) MappingChange {
 	c := MappingChange{Fields: map[string]*FieldChange{}}
-	for _, name := range t.Mapping.Targets() {
+	for _, name := range now.Targets() {
 		c.Fields[name] = &FieldChange{}
 	}
-	form := t.Mapping.UsesForm()
-	if old != nil {
-		form = form || old.UsesForm()
-		for _, name := range old.Targets() {
-			if c.Fields[name] == nil {
-				c.Fields[name] = &FieldChange{Dropped: true}
-			}
+	if old == nil {
+		return c
+	}
+	for _, name := range old.Targets() {
+		if c.Fields[name] == nil {
+			c.Fields[name] = &FieldChange{Dropped: true}
 		}
 	}
-	seen := map[int64]bool{} // a list that moves may show somebody twice
-	for u, err := range t.Users.Users(ctx, supersaas.UsersQuery{Form: form}) {
+	return c
+}
+
+// CompareMappings reads all users and compares what the tenant's mapping makes of
+// each with what another does; nil: with nothing. It holds no more than one page of
+// them; a Snapshot is for what is asked again.
+func CompareMappings(ctx context.Context, t *tenant.Tenant, old *mapping.Mapping, told func(users int)) (MappingChange, error) {
+	c := newMappingChange(t.Mapping, old)
+	for u, err := range livingUsers(ctx, t, NeedsForm(t.Mapping, old)) {
 		if err != nil {
-			return c, fmt.Errorf("reading the users: %w", err)
+			return c, err
 		}
-		if u.Deleted || seen[u.ID] {
-			continue
+		c.count(t.Mapping, old, u)
+		if told != nil {
+			told(c.Users)
 		}
-		seen[u.ID] = true
-		c.add(t.Mapping.Apply(u), old, u)
 	}
-	c.Users = len(seen)
 	return c, nil
 }
 
-func (c *MappingChange) add(now mapping.Desired, old *mapping.Mapping, u supersaas.User) {
+// NeedsForm reports whether either of two mappings, of which the second may be nil, reads
+// users' forms.
+func NeedsForm(now, old *mapping.Mapping) bool {
+	return now.UsesForm() || old != nil && old.UsesForm()
+}
+
+// count adds one user.
+func (c *MappingChange) count(m, old *mapping.Mapping, u supersaas.User) {
+	c.Users++
 	var was mapping.Desired
 	if old != nil {
 		was = old.Apply(u)
 	}
-	changed := false
+	now, changed := m.Apply(u), false
 	for name, f := range c.Fields {
 		value, sent := now.Fields[name]
 		before, sentBefore := was.Fields[name]
@@ -79,5 +90,17 @@ func (c *MappingChange) add(now mapping.Desired, old *mapping.Mapping, u supersa
 	}
 	if changed {
 		c.Changed++
+	}
+}
+
+// add sums up the counts of other users, of the same two mappings.
+func (c *MappingChange) add(other MappingChange) {
+	c.Users += other.Users
+	c.Changed += other.Changed
+	for name, f := range c.Fields {
+		o := other.Fields[name]
+		f.Changed += o.Changed
+		f.Unreadable += o.Unreadable
+		f.WasUnreadable += o.WasUnreadable
 	}
 }

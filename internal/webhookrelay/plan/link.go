@@ -117,8 +117,12 @@ func (p Plan) TakenBy(ctx context.Context, user int64, claim state.HeldClaim, un
 // unsteady are fields that change without anybody becoming another person.
 var unsteady = []string{"credit", "last_login", "updated_on", "logined", "logined_at"}
 
-// UserFields are a user's record as a person is shown it.
-func UserFields(u supersaas.User) map[string]string {
+// UserFields are a user's record as a person is shown it who decides on a link.
+func UserFields(u supersaas.User) map[string]string { return steady(EveryUserField(u)) }
+
+// EveryUserField is all that SuperSaaS sent of a user, but what it sent as null: what is
+// no text as JSON.
+func EveryUserField(u supersaas.User) map[string]string {
 	shown := map[string]string{}
 	for name, raw := range u.Fields() {
 		encoded, _ := json.Marshal(raw) // it was read from JSON
@@ -129,7 +133,7 @@ func UserFields(u supersaas.User) map[string]string {
 			shown[name] = string(encoded)
 		}
 	}
-	return steady(shown)
+	return shown
 }
 
 // MemberFields are a member's record as a person is shown it.

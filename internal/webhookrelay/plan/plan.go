@@ -49,9 +49,9 @@ var NeverShown = []string{"password", SecretAnswer}
 // SecretAnswer is such a field, which an update that omits it may reset.
 const SecretAnswer = "secret_answer"
 
-// differs reports whether a member shows another value than v for a field. Null,
+// Differs reports whether a member shows another value than v for a field. Null,
 // "" and absent are one: not every encoding can tell them apart.
-func differs(m yappli.Member, name string, v yappli.Value) bool {
+func Differs(m yappli.Member, name string, v yappli.Value) bool {
 	if slices.Contains(NeverShown, name) {
 		return false
 	}
@@ -63,7 +63,7 @@ func differs(m yappli.Member, name string, v yappli.Value) bool {
 func Changes(m yappli.Member, desired yappli.Fields) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(desired)) {
-		if differs(m, name, desired[name]) {
+		if Differs(m, name, desired[name]) {
 			names = append(names, name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"hikyaku/internal/webhookrelay/state"
 	"hikyaku/internal/webhookrelay/tenant"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/supersaas"
 	"hikyaku/pkg/providers/yappli"
 )
 
@@ -57,51 +58,57 @@ func (p Plan) MemberOf(ctx context.Context, user int64, person tenant.Person, ro
 	return own, nil
 }
 
-// Would says what the relay would do for a user of whom MemberOf gave b, and
-// which fields of the member that would change. A pair for a person to decide is
-// proposed.
-func (p Plan) Would(ctx context.Context, user int64, person tenant.Person, row state.Row, b Standing, propose func(context.Context, state.Pair) error) (class outcome.Class, fields []string, err error) {
+// A Prospect is what the relay would do for a user.
+type Prospect struct {
+	Class  outcome.Class
+	Fields []string       // of the member that would change
+	Held   *yappli.Member // as it was read; nil: it was not
+}
+
+// Would says what the relay would do for a user of whom MemberOf gave b. A pair for a
+// person to decide is proposed.
+func (p Plan) Would(ctx context.Context, user int64, person tenant.Person, row state.Row, b Standing, propose func(context.Context, state.Pair) error) (Prospect, error) {
 	switch {
 	case row.State == state.Inflight && p.Now().Before(row.Until):
-		return outcome.InFlight, nil, nil
+		return Prospect{Class: outcome.InFlight}, nil
 	case row.Unresolved():
-		return outcome.Unresolved, nil, nil
+		return Prospect{Class: outcome.Unresolved}, nil
 	case row.Member == "" && !person.Live:
-		return outcome.GoneUnlinked, nil, nil
+		return Prospect{Class: outcome.GoneUnlinked}, nil
 	case row.Member == "" && person.Unique.Text == "":
-		return outcome.NoIdentity, nil, nil
+		return Prospect{Class: outcome.NoIdentity}, nil
 	case b.taken && (b.Member == "" || !b.similar):
-		return outcome.DuplicateIdentity, nil, nil
+		return Prospect{Class: outcome.DuplicateIdentity}, nil
 	case b.Doubt:
-		return outcome.Unresolved, nil, nil // only a list tells which member has the identity now
+		return Prospect{Class: outcome.Unresolved}, nil // only a list tells which member has the identity now
 	case b.Member == "":
 		if ready, err := p.MayCreate(ctx, person, time.Time{}); err != nil || !ready {
-			return outcome.AwaitingList, nil, err
+			return Prospect{Class: outcome.AwaitingList}, err
 		}
-		return outcome.WouldCreate, nil, nil
+		return Prospect{Class: outcome.WouldCreate}, nil
 	}
 	m, err := p.Members.User(ctx, b.Member)
 	switch {
 	case errors.Is(err, providers.ErrNotFound):
-		return outcome.MemberMissing, nil, nil
+		return Prospect{Class: outcome.MemberMissing}, nil
 	case err != nil:
-		return "", nil, err
+		return Prospect{}, err
 	case !person.Live && m.Enabled:
-		return outcome.WouldDisable, []string{"enabled"}, nil
+		return Prospect{outcome.WouldDisable, []string{"enabled"}, &m}, nil
 	case !person.Live:
-		return outcome.Unchanged, nil, nil
+		return Prospect{outcome.Unchanged, nil, &m}, nil
 	}
-	fields = Changes(m, expected(person, row))
+	fields := Changes(m, expected(person, row))
 	switch {
 	case row.Member == "" && (p.Settings.Link != tenant.Always || b.similar):
-		class, err = p.wouldLink(ctx, user, person, m, b, propose)
-		return class, fields, err
+		class, err := p.wouldLink(ctx, user, person, m, b, propose)
+		return Prospect{class, fields, &m}, err
 	case len(fields) == 0:
-		return outcome.Unchanged, nil, nil
+		return Prospect{outcome.Unchanged, nil, &m}, nil
 	case row.Leaves() && row.Hash == person.Hash && row.Differs == p.DifferenceOf(person, m):
-		return outcome.Unconverging, fields, nil
+		return Prospect{outcome.Unconverging, fields, &m}, nil
 	}
-	return outcome.WouldUpdate, fields, nil
+	return Prospect{outcome.WouldUpdate, fields, &m}, nil
 }
 
 // wouldLink says what would come of a user and a member who bears the user's
@@ -143,6 +150,9 @@ type Preview struct {
 	Desired  yappli.Fields
 	Unread   []string // fields that cannot be read: they are not sent
 	Changes  []string // fields that would change
+
+	User supersaas.User // as SuperSaaS showed it; zero if Gone
+	Held *yappli.Member // as Yappli showed it; nil: none was read
 }
 
 // Preview reads one user and says what the relay would do. It writes nothing.
@@ -155,13 +165,16 @@ func (p Plan) Preview(ctx context.Context, user int64) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	v := Preview{UniqueID: person.Unique.Text, Gone: !person.Live, Desired: person.Desired, Unread: person.Unread}
+	v := Preview{UniqueID: person.Unique.Text, Gone: !person.Live, Desired: person.Desired, Unread: person.Unread, User: person.User}
 	b, err := p.MemberOf(ctx, user, person, held.Row)
 	if err != nil {
 		return Preview{}, err
 	}
-	v.Outcome, v.Changes, err = p.Would(ctx, user, person, held.Row, b, func(context.Context, state.Pair) error { return nil })
-	if v.Outcome != outcome.DuplicateIdentity {
+	would, err := p.Would(ctx, user, person, held.Row, b, func(context.Context, state.Pair) error { return nil })
+	v.Outcome, v.Changes, v.Held = would.Class, would.Fields, would.Held
+	if v.Outcome == outcome.DuplicateIdentity {
+		v.Held = nil // it is another user's
+	} else {
 		v.Member = b.Member
 	}
 	return v, err

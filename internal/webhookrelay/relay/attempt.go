@@ -173,14 +173,14 @@ func (r *Relay) observe(ctx context.Context, j *job, p tenant.Person, row state.
 	if err != nil {
 		return outcome.FaultOf(err)
 	}
-	class, fields, err := r.Would(ctx, j.user, p, row, b, r.State.Pairs.Propose)
+	would, err := r.Would(ctx, j.user, p, row, b, r.State.Pairs.Propose)
 	if err != nil {
 		return outcome.FaultOf(err)
 	}
 	level := slog.LevelWarn // what people deploy observe to read
-	if class == outcome.Unchanged {
+	if would.Class == outcome.Unchanged {
 		level = slog.LevelDebug
 	}
-	r.Log.Log(ctx, level, "observed", "user_id", j.user, "outcome", class, "fields", fields, "mapping", r.Mapping.ShortDigest(), "says", class.Sentence())
-	return outcome.Done(class)
+	r.Log.Log(ctx, level, "observed", "user_id", j.user, "outcome", would.Class, "fields", would.Fields, "mapping", r.Mapping.ShortDigest(), "says", would.Class.Sentence())
+	return outcome.Done(would.Class)
 }

@@ -16,14 +16,27 @@ import (
 	"hikyaku/internal/lambdafn/clibase"
 )
 
-// A foundError says that doctor has found something. What it is stands in its output.
-type foundError struct{ worst doctor.Severity }
+// A foundError says that a command has found what it looks for to be wrong. What it is
+// stands in its output.
+type foundError struct {
+	worst doctor.Severity // of doctor's findings
+	exit  int             // of another command
+	what  string          // that it has found
+}
 
 // Error names the gravest.
-func (e *foundError) Error() string { return "the gravest finding is " + string(e.worst) }
+func (e *foundError) Error() string {
+	if e.what != "" {
+		return e.what
+	}
+	return "the gravest finding is " + string(e.worst)
+}
 
 // code is the command's exit code.
 func (e *foundError) code() int {
+	if e.exit != 0 {
+		return e.exit
+	}
 	return map[doctor.Severity]int{doctor.Warning: 3, doctor.High: 4, doctor.Critical: 5}[e.worst]
 }
 
@@ -111,7 +124,7 @@ func (r doctorReport) judge() error {
 	if len(r.Findings) == 0 || r.Findings[0].Severity == doctor.Note {
 		return nil
 	}
-	return &foundError{r.Findings[0].Severity}
+	return &foundError{worst: r.Findings[0].Severity}
 }
 
 // textColumns is the width that every terminal has.

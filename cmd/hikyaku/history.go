@@ -33,6 +33,7 @@ type story struct {
 	Unreadable []string              `json:"unreadable,omitempty"`
 	Events     []told[state.Event]   `json:"events"`
 	Dead       []told[queue.Message] `json:"dead_letters"`
+	Next       string                `json:"next,omitempty"` // the command that helps; empty: none does
 }
 
 func newHistory() *cobra.Command {
@@ -89,8 +90,9 @@ func deadLetters(ctx context.Context, function *relayfn.Function, user int64) ([
 
 func (f *relayFlags) tell(c *cobra.Command, user int64, h admin.History, letters []queue.Message) error {
 	p := h.Preview
+	next := f.stack.onStack(hindrances{user: user, class: p.Outcome, letters: letters, unread: p.Unread}.next())
 	if f.asJSON {
-		s := story{User: user, Now: told[outcome.Class]{p.Outcome, p.Outcome.Sentence()}, Changes: p.Changes, Unreadable: p.Unread, Events: []told[state.Event]{}, Dead: saying(letters)}
+		s := story{Next: next, User: user, Now: told[outcome.Class]{p.Outcome, p.Outcome.Sentence()}, Changes: p.Changes, Unreadable: p.Unread, Events: []told[state.Event]{}, Dead: saying(letters)}
 		for _, e := range h.Events {
 			s.Events = append(s.Events, told[state.Event]{e, e.Outcome.Sentence()})
 		}
@@ -106,6 +108,9 @@ func (f *relayFlags) tell(c *cobra.Command, user int64, h admin.History, letters
 	_ = w.Flush()
 	if len(p.Unread) > 0 {
 		fmt.Fprintf(&b, "These fields cannot be read, are not sent, and stay as they are in Yappli: %s\n", visible(strings.Join(p.Unread, " ")))
+	}
+	if next != "" {
+		fmt.Fprintf(&b, "Next: %s\n", next)
 	}
 	_, err := fmt.Fprint(c.OutOrStdout(), b.String())
 	return err

@@ -149,6 +149,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 	s.Yappli().Put(yapplitest.Member{Values: map[string]string{"unique_id": userID, "column01": hostile}})
 	run("", "reconcile")
 	calls := map[string][][]string{
+		"compare":   {{"--user", userID, "--mapping", mapping}, {"--user", userID, "--mapping", mapping, "--json", "--logs"}},
 		"authorize": {{"assisttencho", "--paste"}}, "connect": {{"yappli"}, {"webhook", "--json"}},
 		"export": {{"yappli/users", "--to", "lake"}, {"supersaas/users", "--to", "lake", "--json", "--logs"}}, "export plan": {{"yappli/users", "--to", "lake"}},
 		"export accept": {{"lake/exports/yappli/users/_doubt.json", "--reason", hostile}},
@@ -157,6 +158,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"invoke":     {{"webhookrelayreconcile", "--event", dryRun}},
 		"links list": {{}, {"--json"}}, "links show": {{"--user", userID}, {"--user", userID, "--json"}}, "links approve": {{"--user", userID}}, "links reject": {{"--user", userID}},
 		"mapping init": {{}, {"--out", "new.yaml"}}, "mapping check": {{mapping, "--user", userID}, {mapping, "--user", userID, "--json"}, {mapping, "--user", userID, "--write"}},
+		"mapping try": {{mapping, "--user", userID}, {mapping, "--user", userID, "--compare", "--json"}, {mapping, "--count"}}, "mapping show": {{}, {"--json"}},
 		"mapping put": {{mapping, "--yes", "--why", hostile}, {mapping, "--json"}}, "mapping log": {{}, {"--json"}}, "mapping undo": {{"--yes"}},
 		"pause": {{"--stack", localstack.Name}, {"relay", "--for", "1h", "--reason", hostile, "--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}}, "resume": {{"all", "--stack", localstack.Name}},
 		"reconcile": {{"--dry-run", "--logs"}, {"--json"}}, "redrive": {{"--logs"}}, "relay release": {{"--mapping", mapping}},
@@ -192,7 +194,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"hooks list", "links show", "mapping init", "mapping check"} {
+	for _, path := range []string{"compare", "hooks list", "links show", "mapping init", "mapping check", "mapping try"} {
 		if !showed[path] {
 			t.Errorf("%s shows nothing of what the provider says: the test proves nothing of it", path)
 		}

@@ -29,9 +29,9 @@ func newMapping() *cobra.Command {
 		Short: "Write, check and publish the mapping from booking fields to Yappli fields",
 		Long: "The mapping says what each field of a Yappli user is made of: a SuperSaaS field, or an expression over\n" +
 			"several. The relay refuses to start without one, because no choice would be right for every shop.",
-		Example: "  hikyaku mapping init --out mapping.yaml\n  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping put mapping.yaml",
+		Example: "  hikyaku mapping init --out mapping.yaml\n  hikyaku mapping try mapping.yaml --count\n  hikyaku mapping put mapping.yaml",
 	}
-	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingSchema(), newMappingPut(), newMappingLog(), newMappingUndo())
+	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingTry(), newMappingShow(), newMappingSchema(), newMappingPut(), newMappingLog(), newMappingUndo())
 	return c
 }
 

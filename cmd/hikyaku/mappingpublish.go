@@ -89,7 +89,9 @@ func (p *publication) prepare(c *cobra.Command, name string, source func(publish
 	if plan.tenant, err = function.Tenant(c.Context()); err != nil {
 		return plan, nil, err
 	}
-	plan.change, err = admin.CompareMappings(c.Context(), plan.tenant, old)
+	line, told := countingUsers(c)
+	defer line.clear()
+	plan.change, err = admin.CompareMappings(c.Context(), plan.tenant, old, told)
 	return plan, m, err
 }
 
@@ -129,6 +131,13 @@ func describe(plan publishPlan) string {
 	} else {
 		fmt.Fprintf(&b, "No mapping was published yet, so there is none to compare with. It makes something of %d of %s.\n", ch.Changed, count(ch.Users, "user"))
 	}
+	b.WriteString(changedFields(ch))
+	return b.String()
+}
+
+// changedFields is a table of how many users' fields change.
+func changedFields(ch admin.MappingChange) string {
+	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row(w, "FIELD", "USERS", "UNREADABLE", "")
 	for _, name := range slices.Sorted(maps.Keys(ch.Fields)) {
@@ -290,15 +299,14 @@ func newMappingLog() *cobra.Command {
 }
 
 func printPublished(c *cobra.Command, store published.Store, log published.Log, digest string) error {
-	for _, e := range slices.Backward(log.Entries) {
-		if strings.HasPrefix(e.Digest, digest) {
-			source, err := store.Source(c.Context(), e.Digest)
-			if err != nil {
-				return err
-			}
-			_, err = c.OutOrStdout().Write(source)
-			return err
-		}
+	e, err := publishedAs(log, digest)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("no mapping of the digest %s was published here: see 'hikyaku mapping log'", visible(digest))
+	source, err := store.Source(c.Context(), e.Digest)
+	if err != nil {
+		return err
+	}
+	_, err = c.OutOrStdout().Write(source)
+	return err
 }

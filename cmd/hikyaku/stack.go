@@ -101,6 +101,14 @@ func (f *stackFlags) name(vars string) string {
 	return f.Stack
 }
 
+// onStack is a command to run next, for the stack that was named in this one.
+func (f *stackFlags) onStack(command string) string {
+	if command != "" && f.Stack != "" {
+		command += " --stack " + visible(f.Stack)
+	}
+	return command
+}
+
 // open opens the stack with the caller's own credentials and the settings of its
 // token refresher.
 func (f *stackFlags) open(c *cobra.Command) (lambdafn.Environ, *lambdafn.Base, error) {

@@ -165,7 +165,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"runs": {{"yappli/users", "--to", "lake"}}, "tokens": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
 		"verify": {{"lake/exports/yappli/users/_manifest.json"}},
 	}
-	known := []string{"demo", "init", "sandbox", "version", "mapping schema"} // these ask no provider of anybody
+	known := []string{"demo", "init", "sandbox", "version", "console", "mapping schema"} // these ask no provider of anybody
 	for path := range calls {
 		known = append(known, path)
 	}

@@ -105,14 +105,19 @@ func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields
 	if a.stdin != nil {
 		stdin = a.stdin(form)
 	}
-	raw, err := s.options.Run(ctx, stdin, slices.Concat(args, []string{"--json"}, s.options.Extra)...)
+	end := func(error) error { return nil }
+	if !a.reads && s.options.Audit != nil {
+		if end, err = s.options.Audit(ctx, args, form.Get("why")); err != nil {
+			return nil, command, err
+		}
+	}
+	raw, err := s.options.Run(ctx, stdin, slices.Concat(s.options.Of(args), []string{"--json"})...)
 	if fault := failed(raw); fault != nil {
 		err = fault
+	} else if len(raw) > 0 {
+		err = nil // what it found is in its answer
 	}
-	if !a.reads && s.options.Audit != nil {
-		err = errors.Join(err, s.options.Audit(ctx, args, form.Get("why"), err))
-	}
-	if err != nil && len(raw) == 0 || failed(raw) != nil {
+	if err = errors.Join(err, end(err)); err != nil {
 		return nil, command, err
 	}
 	if a.shape != nil {
@@ -154,15 +159,14 @@ var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
 
 // shown is a command as a person types it into a shell.
 func (s *Server) shown(args ...string) string {
-	words := []string{"hikyaku"}
+	args = s.options.Of(args)
+	words := make([]string, 0, len(args)+1)
+	words = append(words, "hikyaku")
 	for _, a := range args {
 		if !plainWord.MatchString(a) {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
 		words = append(words, a)
-	}
-	if s.options.Suffix != "" {
-		words = append(words, s.options.Suffix)
 	}
 	return strings.Join(words, " ")
 }

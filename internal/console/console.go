@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hikyaku/internal/console/static"
+	"hikyaku/internal/objectstore"
 )
 
 // Options configure a Server.
@@ -26,12 +27,12 @@ type Options struct {
 	Run   Runner
 	Dev   Dev    // nil: a deployed stack
 	Stack string // name, as people know it
-	// Suffix is what a copied command has at its end so that it finds the stack, such as
-	// --stack shop. Extra is what the console itself adds to each command that it runs.
-	Suffix string
-	Extra  []string
-	Write  bool           // actions that change the stack are allowed
-	Zone   *time.Location // of the shop; nil: UTC
+	// Of adds to a command what lets it find the stack, such as --stack shop; nil: nothing.
+	Of func(args []string) []string
+	// Objects opens the stack's bucket, with its prefix: downloads and records come from there.
+	Objects func() (store objectstore.Store, prefix string)
+	Write   bool           // actions that change the stack are allowed
+	Zone    *time.Location // of the shop; nil: UTC
 	// Fresh is how long what a command has printed is shown again; 0: two seconds.
 	Fresh time.Duration
 	// Sessions is a file that keeps who has entered, so that a restart throws nobody out;
@@ -42,8 +43,9 @@ type Options struct {
 	Log      *slog.Logger     // nil: nobody
 }
 
-// An Audit notes an action of a person's: which command, why, and how it ended.
-type Audit func(ctx context.Context, command []string, why string, err error) error
+// An Audit notes an action of a person's before it is done: which command, and why. What it
+// returns notes how the action ended. An error says that it must not be done.
+type Audit func(ctx context.Context, command []string, why string) (end func(error) error, err error)
 
 // A Server is a running console.
 type Server struct {
@@ -67,6 +69,9 @@ type Server struct {
 func Start(ctx context.Context, addr string, o Options) (*Server, error) {
 	o.Zone, o.Now = cmp.Or(o.Zone, time.UTC), orNow(o.Now)
 	o.Fresh = cmp.Or(o.Fresh, 2*time.Second)
+	if o.Of == nil {
+		o.Of = func(args []string) []string { return args }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -117,7 +122,7 @@ func newServer(o Options, at *net.TCPAddr) (*Server, error) {
 	}
 	s := &Server{
 		files: files, URL: "http://" + at.String(), options: o, sessions: entered, texts: texts,
-		reader: &reader{run: o.Run, extra: o.Extra, now: o.Now, fresh: o.Fresh}, frames: newFrames(o.Now), ended: make(chan struct{}),
+		reader: &reader{run: o.Run, of: o.Of, now: o.Now, fresh: o.Fresh}, frames: newFrames(o.Now), ended: make(chan struct{}),
 	}
 	s.pages = s.allPages()
 	s.actions = map[string]action{}

@@ -19,7 +19,7 @@ const readLimit = 30 * time.Second
 // once, and what one has printed is shown again for a while: each costs calls of AWS.
 type reader struct {
 	run   Runner
-	extra []string
+	of    func([]string) []string
 	now   func() time.Time
 	fresh time.Duration
 
@@ -65,7 +65,7 @@ func (r *reader) text(ctx context.Context, fresh time.Duration, args ...string) 
 	done := r.flight.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
 		defer cancel()
-		stdout, err := r.run(ctx, nil, slices.Concat(args, []string{"--json"}, r.extra)...)
+		stdout, err := r.run(ctx, nil, slices.Concat(r.of(args), []string{"--json"})...)
 		a := answer{at: r.now(), stdout: stdout, err: err}
 		r.keep(key, a)
 		return a, nil
@@ -116,14 +116,15 @@ type commandError struct {
 // Error is the command's own sentence.
 func (e *commandError) Error() string { return e.Message }
 
-// failed is the error that a command has printed, if it has.
+// failed is the error that a command has printed in the place of an answer. One that has
+// printed both, such as doctor with its findings, has answered.
 func failed(stdout []byte) error {
-	var printed struct {
-		Error *commandError
-	}
+	var printed map[string]json.RawMessage
+	var fault *commandError
 	_ = json.Unmarshal(stdout, &printed) // of another shape it is no error object
-	if printed.Error == nil {
+	_ = json.Unmarshal(printed["error"], &fault)
+	if len(printed) != 1 || fault == nil {
 		return nil
 	}
-	return printed.Error
+	return fault
 }

@@ -24,7 +24,6 @@ type view struct {
 	Dev    bool
 	Write  bool
 	State  *State // of a development stack
-	Suffix string
 	Token  string
 	Nonce  string
 	Stream string // address of the page's stream
@@ -108,7 +107,7 @@ func dict(pairs ...any) (map[string]any, error) {
 func (s *Server) view(r *http.Request, p page) view {
 	token, _ := r.Context().Value(sessionKey{}).(string)
 	v := view{
-		Page: p, Pages: s.pages, Stack: s.options.Stack, Dev: s.options.Dev != nil, Write: s.options.Write, Suffix: s.options.Suffix,
+		Page: p, Pages: s.pages, Stack: s.options.Stack, Dev: s.options.Dev != nil, Write: s.options.Write,
 		Token: token, Lang: s.texts.languageOf(r), Langs: Languages(), Scheme: schemeOf(r),
 	}
 	if len(p.live) > 0 {

@@ -65,9 +65,9 @@ func (s *Section) Put(key string, value any) {
 	if s == nil {
 		return
 	}
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		s.journal.fail(fmt.Errorf("keeping %s of %s: %w", key, s.name, err))
+	encoded := Record(value)
+	if len(encoded) == 0 {
+		s.journal.fail(fmt.Errorf("keeping %s of %s: it has no form in JSON", key, s.name))
 		return
 	}
 	s.journal.note(place{s.name, key}, encoded)

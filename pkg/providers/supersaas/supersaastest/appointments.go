@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,10 +55,10 @@ func (t *bookings) show(b *booking, form bool) []byte { return shown(t.record(b)
 func (c bookingCalls) find(w http.ResponseWriter, r *sandbox.Request) *booking {
 	id := strings.TrimSuffix(r.PathValue("id"), ".json")
 	schedule, named := r.Lookup("schedule_id")
-	for _, b := range c.bookings.list {
-		if itoa(b.id) == id && (!named || itoa(b.schedule.id) == schedule) {
-			return b
-		}
+	number, err := strconv.ParseInt(id, 10, 64)
+	b := c.bookings.byID[number]
+	if err == nil && b != nil && itoa(number) == id && (!named || itoa(b.schedule.id) == schedule) {
+		return b
 	}
 	fail(w, http.StatusNotFound, "Not found")
 	return nil
@@ -117,6 +118,7 @@ func (c bookingCalls) update(w http.ResponseWriter, r *sandbox.Request) {
 	in.remove(b)
 	*b = changed
 	in.insert(b)
+	c.bookings.note(b)
 	c.hooks.fireBooking(c.bookings, b, "edit", r.True("webhook"))
 	sandbox.Encoded(w, c.bookings.show(b, r.True("form")))
 }

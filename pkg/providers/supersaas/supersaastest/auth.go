@@ -29,11 +29,18 @@ type account struct {
 	seed  uint64 // of its keys
 	keys  int    // so far
 	key   string
+
+	counts *sandbox.Section
 }
 
 // roll replaces the key.
 func (a *account) roll() string {
 	a.keys++
+	a.counts.Put(keysSoFar, a.keys)
+	return a.useKey()
+}
+
+func (a *account) useKey() string {
 	a.key = fmt.Sprintf("SSKEY%06d-%016x", a.keys, a.seed*2654435761+uint64(a.keys)*7919)
 	return a.key
 }

@@ -44,6 +44,7 @@ var bookingOrder = []string{
 var slotOrder = []string{"id", "title", "name", "description", "location", "start", "finish", "count", "capacity", "bookings"}
 
 type booking struct {
+	place    int // in the table
 	id       int64
 	schedule *schedule
 	user     int64 // 0: none
@@ -86,15 +87,21 @@ func (b *booking) forget(names ...string) {
 // bookings is the table, in the order of their making.
 type bookings struct {
 	list    []*booking
-	diaries map[int64]*diary // by schedule
+	diaries map[int64]*diary   // by schedule
+	byID    map[int64]*booking // the first of each id
+	last    int64              // highest id
 	users   *users
 	now     func() time.Time
+	kept    *sandbox.Section
 }
 
 // index makes the diaries of all that is in the table.
 func (t *bookings) index() {
 	lists := map[int64][]*booking{}
-	for _, b := range t.list {
+	t.byID, t.last = make(map[int64]*booking, len(t.list)), firstBooking
+	for i, b := range t.list {
+		b.place = i
+		t.name(b)
 		lists[b.schedule.id] = append(lists[b.schedule.id], b)
 	}
 	t.diaries = map[int64]*diary{}
@@ -227,27 +234,29 @@ func (e *Editor) Book(scheduleID, user int64, start time.Time) (id int64) {
 }
 
 func (t *bookings) add(b *booking) {
+	b.place = len(t.list)
 	t.list = append(t.list, b)
+	t.name(b)
 	t.diaries[b.schedule.id].insert(b)
+	t.note(b)
 }
 
-func (t *bookings) nextID() int64 {
-	last := int64(firstBooking)
-	for _, b := range t.list {
-		last = max(last, b.id)
+// name lets a booking be found by its id.
+func (t *bookings) name(b *booking) {
+	if t.byID[b.id] == nil {
+		t.byID[b.id] = b
 	}
-	return last + 1
+	t.last = max(t.last, b.id)
 }
+
+func (t *bookings) nextID() int64 { return t.last + 1 }
 
 // ChangeBooking does one of the documents' events to a booking: edit, destroy,
 // restore, place, pending, approve or revert.
 func (e *Editor) ChangeBooking(id int64, event string) (ok bool) {
 	e.do(func(s *Server) {
-		for _, b := range s.bookings.list {
-			if b.id != id {
-				continue
-			}
-			ok = true
+		b := s.bookings.byID[id]
+		if ok = b != nil; ok {
 			s.bookings.change(b, event)
 			s.hooks.fireBooking(&s.bookings, b, event, e.fires)
 		}
@@ -277,4 +286,5 @@ func (t *bookings) change(b *booking, event string) {
 		b.forget("status", "status_message")
 	}
 	in.insert(b)
+	t.note(b)
 }

@@ -18,6 +18,8 @@ type Delivery struct {
 	Body    []byte
 	Status  int   // 0: not posted, or no answer
 	Err     error // of the transport
+
+	serial int64
 }
 
 // mail holds the webhooks. Nothing that was not answered is posted again.
@@ -29,11 +31,15 @@ type mail struct {
 	pending []Delivery
 	held    []Delivery
 	done    []Delivery
+	most    int // of done; 0: all
 	running sync.WaitGroup
+
+	serial int64 // of webhooks
+	kept   *sandbox.Section
 }
 
-func newMail(set *Settings, seed uint64) *mail {
-	return &mail{set: set, random: rand.New(rand.NewPCG(seed, 0x706f7374))}
+func newMail(set *Settings, seed uint64, most int, kept *sandbox.Section) *mail {
+	return &mail{set: set, random: rand.New(rand.NewPCG(seed, 0x706f7374)), most: most, kept: kept}
 }
 
 func (m *mail) queue(d Delivery) {
@@ -47,7 +53,11 @@ func (m *mail) queue(d Delivery) {
 		copies = 2
 	}
 	for range copies {
-		if m.random.Float64() < m.set.Knobs.HoldBack {
+		held := m.random.Float64() < m.set.Knobs.HoldBack
+		m.serial++
+		d.serial = m.serial
+		m.note(d, held)
+		if held {
 			m.held = append(m.held, d)
 			continue
 		}
@@ -79,10 +89,19 @@ func (m *mail) flush() {
 
 func (m *mail) deliver(d Delivery) {
 	d.Status, d.Err = sandbox.Post(m.set.Poster, d.Target, d.Body)
+	m.kept.Delete(serialKey(d.serial))
+	m.kept.Commit()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.done = append(m.done, d)
+	if m.most > 0 && len(m.done) >= 2*m.most {
+		m.done = slices.Clone(m.done[len(m.done)-m.most:])
+	}
 }
+
+// PostWaiting posts the webhooks that a process left which was killed before they were
+// answered. One of them may have arrived already. The next request would post them too.
+func (s *Server) PostWaiting() { s.post.flush() }
 
 // Release posts the webhooks that HoldBack kept, the youngest first.
 func (s *Server) Release() { s.post.release() }
@@ -90,18 +109,32 @@ func (s *Server) Release() { s.post.release() }
 func (m *mail) release() {
 	m.mu.Lock()
 	slices.Reverse(m.held)
+	for i := range m.held { // so that they are kept in the order in which they are posted
+		m.kept.Delete(serialKey(m.held[i].serial))
+		m.serial++
+		m.held[i].serial = m.serial
+		m.note(m.held[i], false)
+	}
 	m.pending, m.held = append(m.pending, m.held...), nil
 	m.mu.Unlock()
+	m.kept.Commit()
 	m.flush()
 }
 
 // Deliveries waits for those under way and returns what was posted so far,
-// in the order in which the answers came.
+// in the order in which the answers came; of more than Options.MaxCalls the newest.
 func (s *Server) Deliveries() []Delivery {
 	s.post.running.Wait()
 	s.post.mu.Lock()
 	defer s.post.mu.Unlock()
-	return slices.Clone(s.post.done)
+	done := slices.Clone(s.post.done)
+	if most := s.post.most; most > 0 && len(done) > most {
+		done = done[len(done)-most:]
+	}
+	for i := range done {
+		done[i].serial = 0
+	}
+	return done
 }
 
 // payload is a record as a webhook carries it: empty fields left out, the

@@ -132,6 +132,7 @@ func (e *Editor) SubmitForm(user int64) (id int64) {
 	e.do(func(s *Server) {
 		f := form{id: s.forms.nextID(), user: user, created: s.Now(), changed: s.Now()}
 		s.forms.list = append(s.forms.list, f)
+		s.forms.note(len(s.forms.list) - 1)
 		id = f.id
 		s.hooks.fireForm(f, "new", e.fires)
 	})
@@ -145,6 +146,7 @@ func (e *Editor) ChangeForm(id int64, event string) (ok bool) {
 			if f := &s.forms.list[i]; f.id == id {
 				ok = true
 				f.deleted, f.changed, f.raw = event == "delete", s.Now(), nil
+				s.forms.note(i)
 				s.hooks.fireForm(*f, event, e.fires)
 			}
 		}

@@ -23,6 +23,7 @@ type form struct {
 type forms struct {
 	list  []form
 	users *users
+	kept  *sandbox.Section
 }
 
 const firstForm = 3120001
@@ -92,7 +93,7 @@ func (t *forms) nextID() int64 {
 // load adds a submission of a document.
 func (t *forms) load(raw json.RawMessage) error {
 	o := parseObject(raw)
-	f := form{id: number(o["id"]), user: number(o["user_id"]), deleted: sandbox.IsTrue(textOf(o["deleted"])), raw: raw}
+	f := form{id: number(o["id"]), user: number(o["user_id"]), deleted: sandbox.IsTrue(textOf(o["deleted"])), raw: compact(raw)}
 	var err error
 	if f.changed, err = time.Parse(time.RFC3339, textOf(o["updated_on"])); err != nil || f.id <= 0 {
 		return errors.New("loading supersaas records: a form needs an id, and updated_on such as 2025-04-08T09:00:00Z")

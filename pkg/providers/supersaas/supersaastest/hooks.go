@@ -46,6 +46,8 @@ type hooks struct {
 	post    *mail
 	list    []Hook
 	serial  int64
+
+	kept, counts *sandbox.Section
 }
 
 func (h *hooks) add(hook Hook) Hook {
@@ -53,15 +55,21 @@ func (h *hooks) add(hook Hook) Hook {
 	hook.ID = firstHook + h.serial
 	hook.ParentID = cmp.Or(hook.ParentID, AccountID)
 	h.list = append(h.list, hook)
+	h.kept.Put(hookKey(hook.ID), hook)
+	h.counts.Put(hookSerial, h.serial)
 	return hook
 }
 
 // replace takes over the hooks of a document.
 func (h *hooks) replace(list []Hook) {
+	slices.SortStableFunc(list, func(a, b Hook) int { return cmp.Compare(a.ID, b.ID) })
 	h.list = list
+	h.kept.Clear()
 	for _, hook := range list {
 		h.serial = max(h.serial, hook.ID-firstHook)
+		h.kept.Put(hookKey(hook.ID), hook)
 	}
+	h.counts.Put(hookSerial, h.serial)
 }
 
 // answerList answers with other names than the request for a hook has.
@@ -128,7 +136,11 @@ func (h *hooks) delete(w http.ResponseWriter, r *sandbox.Request) {
 	before := len(h.list)
 	h.list = slices.DeleteFunc(h.list, func(hook Hook) bool {
 		parent, ok := h.parent(parents[hook.Trigger], r.Param("parent_id"))
-		return itoa(hook.ID) == r.Param("id") && ok && parent == hook.ParentID
+		gone := itoa(hook.ID) == r.Param("id") && ok && parent == hook.ParentID
+		if gone {
+			h.kept.Delete(hookKey(hook.ID))
+		}
+		return gone
 	})
 	if len(h.list) == before {
 		fail(w, http.StatusNotFound, "Not found")

@@ -95,7 +95,10 @@ type promotion struct {
 	Usage       int    `json:"usage"`
 }
 
-type promotions struct{ list []promotion }
+type promotions struct {
+	list         []promotion
+	kept, counts *sandbox.Section
+}
 
 // templates are the codes that a person has made in the account.
 func templates() promotions {
@@ -155,6 +158,7 @@ func (t *promotions) duplicate(w http.ResponseWriter, r *sandbox.Request) {
 		invalid(w, "id", "has already been taken")
 	default:
 		t.list = append(t.list, promotion{Code: code, Description: template.Description})
+		t.note(len(t.list) - 1)
 		created(w, r, "/api/promotions.json?id="+code)
 	}
 }

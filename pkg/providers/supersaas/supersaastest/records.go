@@ -93,7 +93,7 @@ func (s *Server) Load(r io.Reader) error {
 	}
 	loaded.bookings.index()
 	s.Do(func() {
-		s.users, s.bookings, s.forms, s.promotions = loaded.users, loaded.bookings, loaded.forms, loaded.promotions
+		s.replace(&loaded)
 		s.hooks.replace(d.Hooks)
 	})
 	return nil
@@ -106,7 +106,7 @@ func (t *users) load(raw json.RawMessage, forms map[string]json.RawMessage) erro
 	if err != nil || id <= 0 || t.byID[id] != nil || t.byName[name] != nil {
 		return fmt.Errorf("loading supersaas records: a user needs an id and a name of its own")
 	}
-	u := &user{id: id, name: name, number: -1, raw: raw, form: forms[itoa(id)]}
+	u := &user{id: id, name: name, number: -1, raw: compact(raw), form: compact(forms[itoa(id)])}
 	if fk := o["fk"]; fk != nil && string(fk) != "null" {
 		u.fk = strings.TrimSuffix(textOf(fk), "fk")
 	}
@@ -122,7 +122,7 @@ func (t *users) load(raw json.RawMessage, forms map[string]json.RawMessage) erro
 func (t *bookings) load(raw json.RawMessage, forms map[string]json.RawMessage) error {
 	o := parseObject(raw)
 	id, err := strconv.ParseInt(textOf(o["id"]), 10, 64)
-	b := &booking{id: id, raw: raw, deleted: sandbox.IsTrue(textOf(o["deleted"])), resource: number(o["resource_id"]), form: forms[itoa(id)]}
+	b := &booking{id: id, raw: compact(raw), deleted: sandbox.IsTrue(textOf(o["deleted"])), resource: number(o["resource_id"]), form: compact(forms[itoa(id)])}
 	b.schedule = scheduleOf(textOf(o["schedule_id"]))
 	if err != nil || b.schedule == nil {
 		return fmt.Errorf("loading supersaas records: an appointment needs an id and one of the sandbox's schedule_ids")

@@ -102,17 +102,22 @@ type Server struct {
 
 // New returns a sandbox with o.Count users and as many bookings.
 func New(o sandbox.Options) *Server {
-	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, allowedRate, o), Settings: Settings{Account: "mihon_salon"}, seed: o.Seed}
+	s := &Server{Server: sandbox.NewServer(providers.SuperSaaS, allowedRate, o), Settings: Settings{Account: "mihon_salon"}}
+	seed, records := s.Origin()
+	s.seed = seed
 	s.Editor = &Editor{server: s, fires: true}
 	s.CountInBucket()
-	s.users = newUsers(&s.Settings, s.Now, o.Seed, o.Count())
-	s.bookings = newBookings(&s.users, s.Now, o.Count())
-	s.forms = newForms(&s.users, o.Count())
+	s.users = newUsers(&s.Settings, s.Now, seed, records)
+	s.bookings = newBookings(&s.users, s.Now, records)
+	s.forms = newForms(&s.users, records)
 	s.promotions = templates()
-	s.account = account{set: &s.Settings, users: &s.users, seed: o.Seed}
-	s.post = newMail(&s.Settings, o.Seed)
+	s.account = account{set: &s.Settings, users: &s.users, seed: seed}
+	s.post = newMail(&s.Settings, seed, o.MaxCalls, s.Journal().Section("mail"))
 	s.hooks = hooks{set: &s.Settings, account: &s.account, post: s.post}
-	s.RollKey()
+	s.resume()
+	if s.account.keys == 0 {
+		s.RollKey()
+	}
 	s.routes()
 	return s
 }

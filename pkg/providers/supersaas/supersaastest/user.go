@@ -52,6 +52,8 @@ type users struct {
 	byFK   map[string]*user // not the deleted
 	sorted []*user          // not the deleted
 	order  Order            // of sorted; empty: not sorted yet
+	kept   *sandbox.Section
+	counts *sandbox.Section
 }
 
 // newUsers invents n users. What they look like is made up when it is asked
@@ -267,6 +269,8 @@ func (t *users) add(fk string, fields object) *user {
 	u.raw = o.encode(userOrder)
 	t.insert(u)
 	t.remember(u, nil)
+	t.note(u)
+	t.counts.Put(nextUser, t.next)
 	return u
 }
 
@@ -283,6 +287,7 @@ func (t *users) change(u *user, fields object) {
 	o.set("updated_on", stamp(t.now()))
 	t.rename(u, o)
 	t.remember(u, before)
+	t.note(u)
 }
 
 // rename stores o and keeps the indexes right.
@@ -309,6 +314,7 @@ func (t *users) remove(u *user) {
 	u.deleted = true
 	t.rename(u, o)
 	t.remember(u, before)
+	t.note(u)
 }
 
 func (t *users) restore(u *user) bool {
@@ -321,6 +327,7 @@ func (t *users) restore(u *user) bool {
 	u.deleted, u.raw = false, o.encode(userOrder)
 	t.insert(u)
 	t.remember(u, nil)
+	t.note(u)
 	return true
 }
 

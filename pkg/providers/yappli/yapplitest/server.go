@@ -118,7 +118,7 @@ func New(o sandbox.Options) *Server {
 		knobs: &s.Knobs, now: s.Now, disown: s.Disown, seed: seed, table: newTable(seed, records),
 		random: rand.New(rand.NewPCG(seed, 0x6c6167)), // invented data and lags need no secrecy
 	}
-	s.Records.resume(s.Journal())
+	s.resume(s.Journal())
 	s.Tokens.KeepIn(s.Journal().Section("tokens"))
 	s.handovers.resume(s.Journal())
 	s.HandleUnlimited("POST /api/ext/token", s.token)

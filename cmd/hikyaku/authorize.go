@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/pkg/providers"
@@ -74,7 +75,7 @@ func authorize(c *cobra.Command, provider string, f authorizeFlags) error {
 	state := rand.Text() // 130 random bits
 	page, err := approvalPage(connection, state)
 	if err != nil {
-		return fmt.Errorf("%w; correct it with 'hikyaku connect %s'", err, provider)
+		return locale.Errorf("%w; correct it with 'hikyaku connect %s'", err, provider)
 	}
 	code, err := f.receive(c, connection, page, state)
 	if err != nil {
@@ -86,7 +87,7 @@ func authorize(c *cobra.Command, provider string, f authorizeFlags) error {
 	defer cancel()
 	report, err := s.exchange(ctx, provider, connection, code)
 	if err != nil {
-		return fmt.Errorf("authorizing %s: %w", provider, err)
+		return locale.Errorf("authorizing %s: %w", provider, err)
 	}
 	result := report.Results[0]
 	err = f.print(c, result, func(out io.Writer) error { return writeReport(out, report, s.base.Now()) })
@@ -98,7 +99,7 @@ func (s *stackRefresher) exchange(ctx context.Context, provider string, connecti
 	if s.remote == nil {
 		result, err := s.core.Authorize(ctx, provider, connection, code)
 		if err != nil {
-			err = fmt.Errorf("%w; the code was not sent", err)
+			err = locale.Errorf("%w; the code was not sent", err)
 		}
 		return tokenrefresh.Report{Results: []tokenrefresh.Result{result}}, err
 	}
@@ -106,12 +107,12 @@ func (s *stackRefresher) exchange(ctx context.Context, provider string, connecti
 	err = s.core.HandOver(ctx, provider, connection, code, func(ctx context.Context, c tokenrefresh.Candidate) (taken bool, err error) {
 		answer, err = s.remote.connect(ctx, s.base, provider, c)
 		if err == nil && answer.Fault != nil {
-			err = fmt.Errorf("%w; the code was not sent", answer.Fault)
+			err = locale.Errorf("%w; the code was not sent", answer.Fault)
 		}
 		return answer.Taken, err
 	})
 	if err == nil && len(answer.Results) == 0 {
-		err = errors.New("the function does not say what became of the code: look with 'hikyaku tokens'")
+		err = locale.Errorf("the function does not say what became of the code: look with 'hikyaku tokens'")
 	}
 	return tokenrefresh.Report{Results: answer.Results}, err
 }
@@ -120,13 +121,13 @@ func (s *stackRefresher) exchange(ctx context.Context, provider string, connecti
 func (s *stackRefresher) authorizable(ctx context.Context, provider string) (providers.Connection, error) {
 	connection, _, err := readConnection(ctx, s.base, provider)
 	if errors.Is(err, secretstore.ErrNotFound) || errors.Is(err, providers.ErrNotFound) {
-		err = fmt.Errorf("there is no secret %s: run 'hikyaku connect %s' first", connectionName(s.base, provider), provider)
+		err = locale.Errorf("there is no secret %s: run 'hikyaku connect %s' first", connectionName(s.base, provider), provider)
 	}
 	if err != nil {
 		return connection, err
 	}
 	if connection.Kind != providers.OneTimePair && connection.Kind != providers.OneTimeCode {
-		return connection, fmt.Errorf("the connection of %s is of kind %q, which nobody authorizes: run 'hikyaku connect %s' and choose the app", provider, connection.Kind, provider)
+		return connection, locale.Errorf("the connection of %s is of kind %q, which nobody authorizes: run 'hikyaku connect %s' and choose the app", provider, connection.Kind, provider)
 	}
 	return connection, nil
 }
@@ -149,7 +150,7 @@ func (f authorizeFlags) receive(c *cobra.Command, connection providers.Connectio
 	}
 	if address != "" {
 		if err := r.listen(ctx, address, connection.RedirectURI); err != nil {
-			return providers.Secret{}, fmt.Errorf("%w; free that port, or use --paste", err)
+			return providers.Secret{}, locale.Errorf("%w; free that port, or use --paste", err)
 		}
 		defer r.close(ctx)
 	}

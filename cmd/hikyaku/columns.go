@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
 
 	"golang.org/x/term"
 	"golang.org/x/text/width"
@@ -65,46 +63,4 @@ func (l *liveLine) clear() {
 	if l != nil {
 		_, _ = io.WriteString(l.terminal, "\r\x1b[K")
 	}
-}
-
-// writeTable writes rows in columns, or on a terminal that is too narrow for the widest of
-// them a row as a block of lines.
-func writeTable(out io.Writer, heading []string, rows [][]string) error {
-	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{heading}, rows...) {
-		_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
-	}
-	_ = table.Flush() // to memory
-	if most := columnsOf(out); most > 0 {
-		for line := range strings.Lines(text.String()) {
-			if columns(strings.TrimRight(line, " \n")) > most {
-				return writeBlocks(out, heading, rows)
-			}
-		}
-	}
-	_, err := io.WriteString(out, text.String())
-	return err
-}
-
-// writeBlocks writes each row as its first cell, and below it what else there is of it.
-func writeBlocks(out io.Writer, heading []string, rows [][]string) error {
-	for i, row := range rows {
-		gap := "\n"
-		if i == 0 {
-			gap = ""
-		}
-		if _, err := fmt.Fprintf(out, "%s%s\n", gap, row[0]); err != nil {
-			return err
-		}
-		for n, cell := range row[1:] {
-			if cell == "-" || cell == "" {
-				continue
-			}
-			if _, err := fmt.Fprintf(out, "  %s: %s\n", strings.ToLower(heading[n+1]), cell); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -9,13 +9,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +23,7 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
@@ -102,7 +101,7 @@ func refuseShared(c *cobra.Command, base *lambdafn.Base) error {
 	case err != nil:
 		say(c.ErrOrStderr(), "Whether another stack has the prefix %s is not known: %s", visible(prefix), visible(clibase.Plain(err).Error()))
 	case len(names) > 1:
-		return fmt.Errorf("the stacks %s of this account and region have the same prefix %s, so that each would use this secret: give one of them another Prefix", visible(strings.Join(names, " and ")), visible(prefix))
+		return locale.Errorf("the stacks %s of this account and region have the same prefix %s, so that each would use this secret: give one of them another Prefix", inWords(names), visible(prefix))
 	}
 	return nil
 }
@@ -113,9 +112,9 @@ func checkConnect(f stackFlags, what string, onRemote, unchecked bool) error {
 	case !onRemote:
 		return nil
 	case unchecked:
-		return &usageError{errors.New("--remote has the connection tried, and --unchecked leaves that out: give one of the two")}
+		return &usageError{locale.Errorf("--remote has the connection tried, and --unchecked leaves that out: give one of the two")}
 	case what == webhooksecret.Part:
-		return &usageError{errors.New("--remote is for providers: no provider is asked about the webhook's secret")}
+		return &usageError{locale.Errorf("--remote is for providers: no provider is asked about the webhook's secret")}
 	}
 	return f.ofRemote()
 }
@@ -135,7 +134,7 @@ func readConnection(ctx context.Context, base *lambdafn.Base, provider string) (
 		c, err = providers.ParseConnection(value.Data)
 	}
 	if err != nil {
-		err = fmt.Errorf("reading %s: %w", name, err)
+		err = locale.Errorf("reading %s: %w", name, err)
 	}
 	return c, value, err
 }
@@ -166,20 +165,20 @@ func (n *newConnection) connect(c *cobra.Command, o output) error {
 			return err
 		}
 	}
-	next := "The next run of tokenrefresh, " + tokenFollows + ", makes its token."
+	next := locale.M("The next run of tokenrefresh, %s, makes its token.", locale.T(tokenFollows))
 	switch oneTime := connection.Kind == providers.OneTimePair || connection.Kind == providers.OneTimeCode; {
 	case len(n.results) > 0:
-		next = "Its code was handed over: " + string(n.results[0].Outcome) + "."
+		next = locale.M("Its code was handed over: %s.", n.results[0].Outcome)
 	case oneTime && connection.Code.Empty():
-		next = "Next: hikyaku authorize " + connection.Provider
+		next = locale.M("Next: hikyaku authorize %s", connection.Provider)
 	}
-	err = o.say(c, map[string]string{"secret": name, "version": n.version, "check": checked}, "Stored %s (%s). %s", name, checked, next)
+	err = o.say(c, map[string]string{"secret": name, "version": n.version, "check": checked}, "Stored %s (%s). %s", name, locale.T(checked), next)
 	return errors.Join(err, judge(tokenrefresh.Report{Results: n.results}))
 }
 
 func (n *newConnection) sayChanges(stored, connection providers.Connection) {
-	if changes := changesOf(stored, connection); changes != "" {
-		say(n.notes, "%s", strings.TrimSuffix(changes, "\n"))
+	for _, change := range changesOf(stored, connection) {
+		say(n.notes, "%s", change)
 	}
 }
 
@@ -254,7 +253,7 @@ func (n *newConnection) check(ctx context.Context, stored, c providers.Connectio
 		return n.hand(ctx, c)
 	}
 	if checked, err = refreshfn.TryConnection(ctx, n.base, c); err != nil {
-		err = fmt.Errorf("checking the connection: %w%s", err, place(c, err))
+		err = locale.Errorf("checking the connection: %w%s", err, place(c, err))
 	}
 	return checked, err
 }
@@ -272,9 +271,9 @@ func (n *newConnection) hand(ctx context.Context, c providers.Connection) (check
 	case err != nil:
 		return "", &unknownError{err}
 	case answer.Taken:
-		return "", &unknownError{errors.New("somebody else has changed the connection meanwhile, and it stays as they left it; run the command again")}
+		return "", &unknownError{locale.Errorf("somebody else has changed the connection meanwhile, and it stays as they left it; run the command again")}
 	case answer.Fault != nil:
-		return "", fmt.Errorf("checking the connection from the stack: %w%s", answer.Fault, place(c, answer.Fault))
+		return "", locale.Errorf("checking the connection from the stack: %w%s", answer.Fault, place(c, answer.Fault))
 	}
 	n.results = answer.Results
 	return answer.Check, nil
@@ -289,59 +288,61 @@ func (n *newConnection) refused(err error) error {
 	case err == nil, errors.As(err, &unknown):
 		return err
 	case n.remote != nil:
-		return fmt.Errorf("%w; the connection is as it was. Correct the values, or store them with --unchecked in the place of --remote", err)
+		return locale.Errorf("%w; the connection is as it was. Correct the values, or store them with --unchecked in the place of --remote", err)
 	case errors.Is(err, providers.ErrForbidden):
-		return fmt.Errorf("%w; nothing was stored. If the provider lets in the stack's address alone, add --remote; else correct the values, or store them with --unchecked", err)
+		return locale.Errorf("%w; nothing was stored. If the provider lets in the stack's address alone, add --remote; else correct the values, or store them with --unchecked", err)
 	}
-	return fmt.Errorf("%w; nothing was stored. Correct the values, or store them with --unchecked", err)
+	return locale.Errorf("%w; nothing was stored. Correct the values, or store them with --unchecked", err)
 }
 
 // place names the host that was asked, and the usual slip, where the address may be
 // wrong.
-func place(c providers.Connection, err error) string {
+func place(c providers.Connection, err error) locale.Message {
 	address := cmp.Or(c.BaseURL, c.TokenURL)
 	u, parseErr := url.Parse(address)
 	switch {
 	case parseErr != nil:
-		return ""
+		return locale.T("")
 	case errors.Is(err, providers.ErrNotFound), errors.Is(err, providers.ErrMalformed), errors.Is(err, providers.ErrInvalid):
-		return fmt.Sprintf(", asked of %s. Is the address right? A part of its path may be missing or too much, such as /v1 or /api", u.Host)
+		return locale.M(", asked of %s. Is the address right? A part of its path may be missing or too much, such as /v1 or /api", u.Host)
 	case errors.Is(err, providers.ErrUnsent):
-		return fmt.Sprintf(", asked of %s. Is the name spelled right, and can this machine reach it?", u.Host)
+		return locale.M(", asked of %s. Is the name spelled right, and can this machine reach it?", u.Host)
 	}
-	return ""
+	return locale.T("")
 }
 
 // parseDocument reads a document of a provider, which must be right in every field.
 func parseDocument(document []byte, provider string, now time.Time) (providers.Connection, error) {
 	connection, faults := refreshfn.CheckConnection(document, now)
 	if connection.Provider != provider && slices.Contains(providers.Names(), connection.Provider) {
-		return connection, &usageError{fmt.Errorf("the document is a connection of %q, not of %q", connection.Provider, provider)}
+		return connection, &usageError{locale.Errorf("the document is a connection of %q, not of %q", connection.Provider, provider)}
 	}
 	return connection, faulty(faults)
 }
 
 // changesOf says which fields a connection changes, without a credential.
-func changesOf(stored, c providers.Connection) string {
+func changesOf(stored, c providers.Connection) (changes []locale.Message) {
 	if stored.Provider == "" {
-		return ""
+		return nil
 	}
 	var before, after map[string]json.RawMessage
 	_ = json.Unmarshal(stored.Document(), &before)
 	_ = json.Unmarshal(c.Document(), &after) // both are objects
-	text := ""
 	fields := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
 	slices.Sort(fields)
 	for _, field := range slices.Compact(fields) {
 		switch {
 		case bytes.Equal(before[field], after[field]):
 		case slices.Contains([]string{"api_key", "client_secrets", "code"}, field):
-			text += fmt.Sprintf("%s changes.\n", field)
+			changes = append(changes, locale.M("%s changes.", field))
 		default:
-			text += fmt.Sprintf("%s changes from %s to %s.\n", field, visible(cmp.Or(string(before[field]), "none")), visible(cmp.Or(string(after[field]), "none")))
+			changes = append(changes, locale.M("%s changes from %s to %s.", field, visible(cmp.Or(string(before[field]), "none")), visible(cmp.Or(string(after[field]), "none"))))
 		}
 	}
-	return cmp.Or(text, "Nothing changes in the connection that is stored.\n")
+	if changes == nil {
+		return []locale.Message{locale.T("Nothing changes in the connection that is stored.")}
+	}
+	return changes
 }
 
 // largestInput bounds what a command reads from a person's pipe or file.
@@ -357,7 +358,7 @@ func storeSecret(ctx context.Context, base *lambdafn.Base, name string, document
 		err = base.Secrets.Put(ctx, name, version, document, secretstore.Current)
 	}
 	if err != nil {
-		return "", fmt.Errorf("storing %s: %w", name, err)
+		return "", locale.Errorf("storing %s: %w", name, err)
 	}
 	return version, nil
 }
@@ -374,12 +375,12 @@ func connectWebhook(c *cobra.Command, base *lambdafn.Base, o output, stack strin
 	if err != nil {
 		return err
 	}
-	next := "--url URL (the output WebhookUrl)"
+	next := locale.T("--url URL (the output WebhookUrl)")
 	if stack != "" {
-		next = "--stack " + stack
+		next = locale.M("--stack %s", stack)
 	}
 	return o.say(c, map[string]string{"secret": name, "version": version, "check": made}, "Stored %s (%s). Every instance accepts it within 5 minutes; the one before stays valid until this command runs again.\n"+
-		"Next, and if it replaced another one after these 5 minutes: hikyaku hooks register %s", name, made, next)
+		"Next, and if it replaced another one after these 5 minutes: hikyaku hooks register %s", name, locale.T(made), next)
 }
 
 // webhookSecret reads a document, and makes one where there is none.
@@ -398,14 +399,14 @@ func webhookSecret(in io.Reader) (d webhooksecret.Document, made string, err err
 	fields := json.NewDecoder(bytes.NewReader(document))
 	fields.DisallowUnknownFields()
 	if err := fields.Decode(&d); err != nil || fields.More() { // the decoder's words could repeat the secret
-		return d, "", &usageError{errors.New("standard input: expected one object {\"current\":\"...\"}, and \"previous\" where an older one is to stay valid; nothing was stored")}
+		return d, "", &usageError{locale.Errorf("standard input: expected one object {\"current\":\"...\"}, and \"previous\" where an older one is to stay valid; nothing was stored")}
 	}
 	err = webhooksecret.Check(d.Current.Reveal())
 	if !d.Previous.Empty() {
 		err = errors.Join(err, webhooksecret.Check(d.Previous.Reveal()))
 	}
 	if err != nil {
-		return d, "", fmt.Errorf("%w; nothing was stored", err)
+		return d, "", locale.Errorf("%w; nothing was stored", err)
 	}
 	return d, "taken from standard input", nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/locale"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/shopline"
 	"hikyaku/pkg/providers/supersaas"
@@ -91,7 +92,7 @@ func hiddenLine(keys io.Reader) (string, error) {
 // Why no answer came.
 const errStoppedAsking stoppedError = "stopped; nothing was stored"
 
-var errNoAnswer = errors.New("the input ended before there was an answer (Ctrl-D); nothing was stored")
+var errNoAnswer = locale.Errorf("the input ended before there was an answer (Ctrl-D); nothing was stored")
 
 func (t tty) read(ctx context.Context, ask func() (string, error)) (string, error) {
 	before, err := term.GetState(int(t.file.Fd()))
@@ -123,7 +124,7 @@ func (t tty) read(ctx context.Context, ask func() (string, error)) (string, erro
 // A question asks for one field of a connection.
 type question struct {
 	field  string // as faults name it
-	text   string
+	text   locale.Message
 	secret bool
 	usual  string // the documented value; empty: there is none
 	get    func(providers.Connection) string
@@ -132,7 +133,7 @@ type question struct {
 
 func text(field, label string, at func(*providers.Connection) *string) question {
 	return question{
-		field: field, text: label,
+		field: field, text: locale.T(label),
 		get: func(c providers.Connection) string { return *at(&c) },
 		set: func(c *providers.Connection, v string) error { *at(c) = v; return nil },
 	}
@@ -140,7 +141,7 @@ func text(field, label string, at func(*providers.Connection) *string) question 
 
 func secret(field, label string, at func(*providers.Connection) *providers.Secret) question {
 	return question{
-		field: field, text: label, secret: true,
+		field: field, text: locale.T(label), secret: true,
 		get: func(c providers.Connection) string { return at(&c).Reveal() },
 		set: func(c *providers.Connection, v string) error { *at(c) = providers.NewSecret(v); return nil },
 	}
@@ -177,7 +178,7 @@ func code() question {
 
 func end() question {
 	return question{
-		field: "expires_at", text: "End of the token's life, with offset, such as 2027-03-31T23:59:59+09:00 (empty: none set)",
+		field: "expires_at", text: locale.T("End of the token's life, with offset, such as 2027-03-31T23:59:59+09:00 (empty: none set)"),
 		get: func(c providers.Connection) string {
 			if c.ExpiresAt.IsZero() {
 				return ""
@@ -190,7 +191,7 @@ func end() question {
 				c.ExpiresAt, err = time.Parse(time.RFC3339, v)
 			}
 			if err != nil {
-				err = errors.New("a time with offset is expected, such as 2027-03-31T23:59:59+09:00")
+				err = locale.Errorf("a time with offset is expected, such as 2027-03-31T23:59:59+09:00")
 			}
 			return err
 		},
@@ -270,8 +271,9 @@ func (i interview) ask(ctx context.Context, provider string, stored providers.Co
 
 func (i interview) shoplineKind(ctx context.Context, stored providers.Kind) (providers.Kind, error) {
 	usual := map[providers.Kind]string{providers.OneTimePair: " [yes]", providers.Static: " [no]"}[stored]
+	language := languageOf(i.prompt)
 	for range rounds {
-		_, _ = fmt.Fprintf(i.prompt, "Is it a Developer Center app (yes), or a staff API Auth token (no)%s: ", usual)
+		_, _ = io.WriteString(i.prompt, language.Sprintf("Is it a Developer Center app (yes), or a staff API Auth token (no)%s: ", usual))
 		answer, err := i.terminal.line(ctx)
 		if err != nil {
 			return "", err
@@ -286,9 +288,9 @@ func (i interview) shoplineKind(ctx context.Context, stored providers.Kind) (pro
 				return stored, nil
 			}
 		}
-		_, _ = fmt.Fprintln(i.prompt, "Please answer yes or no.")
+		say(i.prompt, "Please answer yes or no.")
 	}
-	return "", errors.New("neither yes nor no was answered; nothing was stored")
+	return "", locale.Errorf("neither yes nor no was answered; nothing was stored")
 }
 
 // correct asks questions, and those again whose answers are wrong.
@@ -303,7 +305,7 @@ func (i interview) correct(ctx context.Context, c providers.Connection, list []q
 		if _, faults = refreshfn.CheckConnection(c.Document(), i.now()); len(faults) == 0 {
 			return c, nil
 		}
-		_, _ = fmt.Fprintf(i.prompt, "\n%v\n", faults)
+		say(i.prompt, "\n%v", faults)
 		list = slices.DeleteFunc(questions(c.Provider, c.Kind), func(q question) bool {
 			return !slices.ContainsFunc(faults, func(f providers.Fault) bool { return strings.TrimRight(f.Field, "[]0123456789") == q.field })
 		})
@@ -318,17 +320,17 @@ func (i interview) one(ctx context.Context, c *providers.Connection, q question)
 	for range rounds {
 		have := q.get(*c)
 		usual := cmp.Or(have, q.usual)
-		shown := ""
+		shown := locale.T("")
 		switch {
 		case usual == "":
 		case q.secret:
-			shown = " [Enter keeps the one before]"
+			shown = locale.T(" [Enter keeps the one before]")
 		case have != "":
-			shown = " [" + visible(usual) + "; - for none]"
+			shown = locale.M(" [%s; - for none]", visible(usual))
 		default:
-			shown = " [" + visible(usual) + "]"
+			shown = locale.M(" [%s]", visible(usual))
 		}
-		_, _ = fmt.Fprintf(i.prompt, "%s%s: ", q.text, shown)
+		_, _ = io.WriteString(i.prompt, languageOf(i.prompt).Sprintf("%s%s: ", q.text, shown))
 		read := i.terminal.line
 		if q.secret {
 			read = i.terminal.secret
@@ -349,9 +351,9 @@ func (i interview) one(ctx context.Context, c *providers.Connection, q question)
 		if err = q.set(c, answer); err == nil {
 			return nil
 		}
-		_, _ = fmt.Fprintf(i.prompt, "%v\n", err)
+		say(i.prompt, "%v", err)
 	}
-	return fmt.Errorf("%s: no answer can be used; nothing was stored", q.text)
+	return locale.Errorf("%s: no answer can be used; nothing was stored", q.text)
 }
 
 // suspects are the questions whose answers an error of the provider speaks against.
@@ -376,5 +378,5 @@ func faulty(faults providers.Faults) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the connection cannot be stored as it is, and nothing was stored:\n%w", faults)
+	return locale.Errorf("the connection cannot be stored as it is, and nothing was stored:\n%w", faults)
 }

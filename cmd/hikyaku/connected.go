@@ -96,7 +96,8 @@ func (s connectedStack) print(out io.Writer, asJSON bool) error {
 	if err := printServices(out, s.Services, false); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%-13s %s\n\n%s%s\n", "webhook", s.Webhook, s.exports, untilInterrupted)
+	_, err := fmt.Fprintf(out, "%-13s %s\n\n%s", "webhook", s.Webhook, s.exports)
+	say(out, untilInterrupted)
 	return err
 }
 

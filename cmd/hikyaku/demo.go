@@ -21,6 +21,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers/sandbox"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
@@ -103,7 +104,7 @@ func runDemo(ctx context.Context, out io.Writer, dir string, keep, asJSON bool) 
 			d.clear(made)
 			return stoppedError("stopped; nothing is left of the demo")
 		}
-		return fmt.Errorf("%w (logs: %s)", err, filepath.Join(dir, "functions.log"))
+		return locale.Errorf("%w (logs: %s)", err, filepath.Join(dir, "functions.log"))
 	}
 	d.totals.Directory, d.totals.Seconds = dir, time.Since(d.began).Seconds()
 	if asJSON {
@@ -134,7 +135,7 @@ func demoDir(dir string) (at string, made bool, err error) {
 		return "", false, err
 	}
 	if len(entries) > 0 {
-		return "", false, &usageError{fmt.Errorf("--dir %s: must be empty or absent", dir)}
+		return "", false, &usageError{locale.Errorf("--dir %s: must be empty or absent", dir)}
 	}
 	return dir, err != nil, os.MkdirAll(dir, 0o750)
 }
@@ -171,7 +172,7 @@ func (d *demo) show(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) say(format string, values ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", values...) }
+func (d *demo) say(format string, values ...any) { say(d.out, format, values...) }
 
 // start brings up the stack and registers each function in the local AWS,
 // composed as its binary composes it.
@@ -196,7 +197,7 @@ func (d *demo) start(ctx context.Context) error {
 	for _, name := range localstack.Functions() {
 		handler, err := compose(ctx, name, lambdafn.Environ{Vars: d.stack.Vars(name), Out: logs})
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return locale.Errorf("%s: %w", name, err)
 		}
 		if err := d.stack.AWS.Register(awslocal.Function{Name: name, Aliases: localstack.Aliases(name), Handler: handler, Timeout: time.Minute}); err != nil {
 			return err
@@ -231,7 +232,7 @@ func (d *demo) drained(ctx context.Context) error {
 			return nil
 		}
 	}
-	return errors.New("the relay has not emptied its queue within a minute")
+	return locale.Errorf("the relay has not emptied its queue within a minute")
 }
 
 // slowOrders makes one page of SHOPLINE's orders so slow that the first call
@@ -248,7 +249,7 @@ func (d *demo) exported(ctx context.Context, manifest string) (export.Manifest, 
 		return export.Manifest{}, err
 	}
 	if len(verdict.Faults) > 0 {
-		return export.Manifest{}, fmt.Errorf("the export does not verify: %s", verdict.Faults[0])
+		return export.Manifest{}, locale.Errorf("the export does not verify: %s", verdict.Faults[0])
 	}
 	return verdict.Manifest, nil
 }

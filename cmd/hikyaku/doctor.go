@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"hikyaku/internal/doctor"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 )
 
 // A foundError says that a command has found what it looks for to be wrong. What it is
@@ -99,7 +99,7 @@ func (f *doctorFlags) add(c *cobra.Command) {
 func (f *doctorFlags) open(c *cobra.Command) (*gatherer, error) {
 	place := f.stack.Place
 	if place.Stack = f.stack.name(""); place.Stack == "" {
-		return nil, &usageError{errors.New("no stack is named: give --stack NAME (HIKYAKU_STACK)")}
+		return nil, &usageError{locale.Errorf("no stack is named: give --stack NAME (HIKYAKU_STACK)")}
 	}
 	opened, err := place.Find(c.Context())
 	if err != nil {
@@ -132,15 +132,16 @@ const textColumns = 60
 
 func (r doctorReport) write(out io.Writer) error {
 	var b strings.Builder
+	l, paint := languageOf(out), painterOf(out)
 	counts := map[doctor.Severity]int{}
 	for _, f := range r.Findings {
 		if counts[f.Severity]++; counts[f.Severity] == 1 {
-			fmt.Fprintf(&b, "%s\n", f.Severity)
+			fmt.Fprintf(&b, "%s\n", paint.in(colorOf(string(f.Severity)), l.Text(string(f.Severity))))
 		}
-		for _, line := range folded(strings.Fields(f.ID+": "+visible(f.Message)), textColumns-2, "") {
+		for _, line := range wrapped(f.ID+": "+visible(f.MessageIn(l)), textColumns-2) {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
-		for i, line := range folded(shellWords("next: "+visible(f.Next)), textColumns-2, ` \`) {
+		for i, line := range folded(shellWords(l.Text("next:")+" "+visible(f.Next)), textColumns-2, ` \`) {
 			fmt.Fprintf(&b, "  %s%s\n", map[bool]string{true: "  "}[i > 0], line)
 		}
 		b.WriteString("\n")
@@ -148,15 +149,15 @@ func (r doctorReport) write(out io.Writer) error {
 	var sums []string
 	for _, severity := range doctor.Severities() {
 		if n := counts[severity]; n > 0 {
-			sums = append(sums, fmt.Sprintf("%d %s", n, severity))
+			sums = append(sums, l.Sprintf("%d %s", n, locale.T(string(severity))))
 		}
 	}
 	if len(sums) == 0 {
-		fmt.Fprintf(&b, "All is well: %d things looked at.\n", len(r.Checked))
+		b.WriteString(l.Sprintf("All is well: %d things looked at.", len(r.Checked)) + "\n")
 	} else {
-		fmt.Fprintf(&b, "%s; %d things looked at.\n", strings.Join(sums, ", "), len(r.Checked))
+		b.WriteString(l.Sprintf("%s; %d things looked at.", strings.Join(sums, l.Text(", ")), len(r.Checked)) + "\n")
 	}
-	_, err := io.WriteString(out, b.String())
+	_, err := writePainted(out, b.String())
 	return err
 }
 
@@ -202,14 +203,14 @@ func folded(words []string, columns int, more string) []string {
 func (g *gatherer) notify(c *cobra.Command) error {
 	topic := g.stack.Outputs[topicOutput]
 	if topic == "" {
-		return fmt.Errorf("the stack %s names no topic to which a test could be sent: it is older than this command", g.stack.Name)
+		return locale.Errorf("the stack %s names no topic to which a test could be sent: it is older than this command", g.stack.Name)
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), sourceTime)
 	defer cancel()
 	subject := "Hikyaku test"
 	message := fmt.Sprintf("Hikyaku %s: this is a test of who is told of alarms, sent at %s. Nothing has to be done.", g.stack.Name, time.Now().UTC().Format(time.RFC3339))
 	if _, err := sns.NewFromConfig(g.stack.Config).Publish(ctx, &sns.PublishInput{TopicArn: &topic, Subject: &subject, Message: &message}); err != nil {
-		return fmt.Errorf("sending a test to %s: %w", topic, clibase.Plain(err))
+		return locale.Errorf("sending a test to %s: %w", topic, clibase.Plain(err))
 	}
 	say(c.ErrOrStderr(), "A test message was sent to %s.", topic)
 	return nil

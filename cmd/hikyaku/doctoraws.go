@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -24,6 +23,7 @@ import (
 
 	"hikyaku/internal/doctor"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 )
 
@@ -46,7 +46,7 @@ func (g accountReader) readAccount(ctx context.Context) error {
 		return err
 	}
 	if shown.AccountLimit == nil {
-		return errors.New("the account's limits name no concurrency")
+		return locale.Errorf("the account's limits name no concurrency")
 	}
 	g.o.Concurrency = int(shown.AccountLimit.ConcurrentExecutions)
 	return nil
@@ -56,7 +56,7 @@ func (g accountReader) readAccount(ctx context.Context) error {
 func (g accountReader) resource(name string) (string, error) {
 	id := g.stack.Resources[name]
 	if id == "" {
-		return "", fmt.Errorf("the stack has no %s: it is older than this command, or not deployed to its end", name)
+		return "", locale.Errorf("the stack has no %s: it is older than this command, or not deployed to its end", name)
 	}
 	return id, nil
 }
@@ -76,7 +76,7 @@ func (g accountReader) readDeadLetters(ctx context.Context) error {
 	for _, name := range counts {
 		n, err := strconv.Atoi(shown.Attributes[string(name)])
 		if err != nil {
-			return errors.New("the queue DeadLetterQueue does not say how many messages it holds")
+			return locale.Errorf("the queue DeadLetterQueue does not say how many messages it holds")
 		}
 		g.o.DeadLetters += n
 	}
@@ -222,7 +222,7 @@ func (g accountReader) readAlarms(ctx context.Context) error {
 func (g accountReader) readTopic(ctx context.Context) error {
 	topic := g.stack.Outputs[topicOutput]
 	if topic == "" {
-		return errors.New("the stack has no output " + topicOutput + ": it is older than this command")
+		return locale.Errorf("the stack has no output " + topicOutput + ": it is older than this command")
 	}
 	g.o.Topic.ARN = topic
 	pages := sns.NewListSubscriptionsByTopicPaginator(sns.NewFromConfig(g.stack.Config), &sns.ListSubscriptionsByTopicInput{TopicArn: &topic})

@@ -15,6 +15,7 @@ import (
 	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 )
 
@@ -201,7 +202,7 @@ func faultsOf(function string, e lambdafn.Environ) (faults []string) {
 }
 
 // errExplained: a source is not read, as another finding says why that would fail.
-var errExplained = errors.New("another finding explains it")
+var errExplained = locale.Errorf("another finding explains it")
 
 // environ is that of a function, which asks no other for a token. One that does not start
 // is explained.

@@ -14,6 +14,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pause"
@@ -104,7 +105,7 @@ func (g stateReader) readHooks(ctx context.Context) error {
 	e, err := g.environ(localstack.Reconcile)
 	address := asFolder(e.Vars["HIKYAKU_WEBHOOK_URL"])
 	if err == nil && address == "" {
-		err = errors.New("the functions do not know the address of the webhook: the stack is older than this command")
+		err = locale.Errorf("the functions do not know the address of the webhook: the stack is older than this command")
 	}
 	if err != nil || !g.works(providers.SuperSaaS) {
 		return cmp.Or(err, errExplained)

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 )
 
@@ -29,7 +29,7 @@ func (d driver) invoke(ctx context.Context, function string, event, answer any) 
 			Message string `json:"errorMessage"`
 		}
 		_ = json.Unmarshal(result.Payload, &failure)
-		return fmt.Errorf("%s: %s", function, failure.Message)
+		return locale.Errorf("%s: %s", function, failure.Message)
 	}
 	return json.Unmarshal(result.Payload, answer)
 }
@@ -47,10 +47,10 @@ func (d driver) loop(ctx context.Context, function string, event any, answer any
 		case "busy":
 			time.Sleep(200 * time.Millisecond)
 		default:
-			return calls, fmt.Errorf("%s answered %q", function, status())
+			return calls, locale.Errorf("%s answered %q", function, status())
 		}
 		if calls == 100 {
-			return calls, fmt.Errorf("%s is not done after %d calls", function, calls)
+			return calls, locale.Errorf("%s is not done after %d calls", function, calls)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/dirstore"
@@ -79,15 +79,15 @@ func (f *exportFlags) target() (*exportfn.Target, error) {
 	rest, bucket := strings.CutPrefix(f.to, "s3://")
 	switch {
 	case bucket && f.sandbox:
-		return nil, &usageError{errors.New("--sandbox exports into a directory or to standard output; give --to DIR or --to -")}
+		return nil, &usageError{locale.Errorf("--sandbox exports into a directory or to standard output; give --to DIR or --to -")}
 	case bucket:
 		name, prefix, _ := strings.Cut(rest, "/")
 		if name == "" {
-			return nil, &usageError{fmt.Errorf("--to %s: expected s3://bucket/prefix", f.to)}
+			return nil, &usageError{locale.Errorf("--to %s: expected s3://bucket/prefix", f.to)}
 		}
 		return &exportfn.Target{Bucket: name, Prefix: strings.Trim(prefix, "/")}, nil
 	case f.to == "" && f.sandbox:
-		return nil, &usageError{errors.New("--to is missing: a directory, or - for standard output")}
+		return nil, &usageError{locale.Errorf("--to is missing: a directory, or - for standard output")}
 	case f.to == "":
 		return nil, nil
 	}
@@ -104,7 +104,7 @@ func (f *exportFlags) ownSettings() error {
 	if f.sandbox || f.stack.name("") != "" || f.to != "" && strings.TrimSuffix(f.to, "/") != own {
 		return nil
 	}
-	return &usageError{errors.New("into the stack's own bucket and prefix a run needs the settings of its function, such as the fields that it leaves out: name the stack with --stack NAME (HIKYAKU_STACK), or give another place with --to")}
+	return &usageError{locale.Errorf("into the stack's own bucket and prefix a run needs the settings of its function, such as the fields that it leaves out: name the stack with --stack NAME (HIKYAKU_STACK), or give another place with --to")}
 }
 
 // offline is an environment for what lies in a directory: no AWS is asked there.
@@ -163,7 +163,7 @@ func (f *runFlags) trigger(d export.Dataset) (export.Trigger, error) {
 		}
 		at, err := time.Parse(time.RFC3339, one.text)
 		if err != nil {
-			return t, &usageError{fmt.Errorf("%s %s: expected a time such as 2026-11-22T00:30:00Z", one.name, one.text)}
+			return t, &usageError{locale.Errorf("%s %s: expected a time such as 2026-11-22T00:30:00Z", one.name, one.text)}
 		}
 		*one.to = at
 	}
@@ -259,11 +259,12 @@ func (f *exportFlags) place(key string) string {
 	return filepath.Join(f.to, filepath.FromSlash(key))
 }
 
-func count(n int, what string) string {
+// count says how many there are of something.
+func count(n int, what string) locale.Message {
 	if n == 1 {
-		return "1 " + what
+		return locale.T("1 " + what)
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return locale.M("%d "+what+"s", n)
 }
 
 // exportTo brings a run to its end.
@@ -280,12 +281,12 @@ func exportTo(c *cobra.Command, f *exportFlags, named runFlags, name string) (*e
 	if err != nil {
 		return nil, export.Answer{}, err
 	}
-	_, _ = fmt.Fprintf(c.ErrOrStderr(), "Run %s of %s\n", run.ID, name)
+	say(c.ErrOrStderr(), "Run %s of %s", run.ID, name)
 	meter := newMeter(ctx, c.ErrOrStderr(), direct, run)
 	answer, err := untilDone(ctx, direct.Core.Telling(meter.told), run, c.ErrOrStderr())
 	meter.end()
 	if errors.Is(err, errCutShort) && f.to != toPipe {
-		err = fmt.Errorf("%w; the same command with --at %s goes on", err, run.Scheduled.Format(time.RFC3339))
+		err = locale.Errorf("%w; the same command with --at %s goes on", err, run.Scheduled.Format(time.RFC3339))
 	}
 	return direct, answer, err
 }
@@ -305,7 +306,7 @@ func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes
 			continue
 		}
 		why := cmp.Or(answer.Cause, "Another process works on this run, or died in it")
-		_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", visible(why), answer.Until.Local().Format(time.TimeOnly))
+		say(notes, "%s; waiting until %s", locale.T(visible(why)), answer.Until.Local().Format(time.TimeOnly))
 		select {
 		case <-time.After(time.Until(*answer.Until)):
 		case <-ctx.Done():
@@ -317,7 +318,7 @@ func untilDone(ctx context.Context, core *export.Exporter, run export.Run, notes
 // and then prints the lines.
 func exportToPipe(c *cobra.Command, f *exportFlags, run runFlags, name string) error {
 	if f.asJSON {
-		return &usageError{errors.New("--json and --to - both want standard output")}
+		return &usageError{locale.Errorf("--json and --to - both want standard output")}
 	}
 	direct, answer, err := exportTo(c, f, run, name)
 	if err == nil {
@@ -343,8 +344,8 @@ func exportToPipe(c *cobra.Command, f *exportFlags, run runFlags, name string) e
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.ErrOrStderr(), "Printed %s\n", runOutcome(c.Context(), direct.Objects, answer, nil))
-	return err
+	say(c.ErrOrStderr(), "Printed %s", runOutcome(c.Context(), direct.Objects, answer, nil))
+	return nil
 }
 
 // writeLines copies a part's lines.

@@ -86,7 +86,7 @@ func TestMeter_ShowsNoRateOfTheFirstMoments(t *testing.T) {
 		{5, 4 * time.Second, "250 rows, 5 pages, 1.00 MB/s, 0.5 of 0.5 requests/s, 1 refused, remaining: unknown"},
 	} {
 		m.take(sample{progressed(c.pages), began.Add(c.at)})
-		if got := m.text(began.Add(c.at)) + ", remaining: " + m.remaining(began.Add(c.at)); got != c.want {
+		if got := m.text(began.Add(c.at)).String() + ", remaining: " + m.remaining(began.Add(c.at)).String(); got != c.want {
 			t.Errorf("after %v: %q, want %q", c.at, got, c.want)
 		}
 	}
@@ -113,7 +113,7 @@ func TestMeter_SaysThatNoPageComes(t *testing.T) {
 		t.Errorf("got\n%s, want\n%s", got, want)
 	}
 	m.take(sample{progressed(1), began.Add(time.Hour)}) // another call
-	if got := m.text(began.Add(time.Hour)); !strings.HasPrefix(got, "1300 rows, 1 page, at most") {
+	if got := m.text(began.Add(time.Hour)).String(); !strings.HasPrefix(got, "1300 rows, 1 page, at most") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/user"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/objectstore"
 )
 
@@ -26,12 +25,12 @@ func (f *exportFlags) doubt(ctx context.Context, store objectstore.Store, a expo
 	if a.Status != export.Doubtful {
 		return nil
 	}
-	what := fmt.Sprintf("run %s of %s is in doubt and not published: %s", a.Run, a.Dataset, details(a.Doubts))
+	what := locale.M("run %s of %s is in doubt and not published: %s", a.Run, a.Dataset, details(a.Doubts))
 	if f.to == toPipe {
-		return &doubtError{fmt.Errorf("%s. No line was printed, and nothing is kept. Run the command again later; with --to DIR what was read is kept, and can be accepted", what)}
+		return &doubtError{locale.Errorf("%s. No line was printed, and nothing is kept. Run the command again later; with --to DIR what was read is kept, and can be accepted", what)}
 	}
 	place := f.place(a.Doubt)
-	return &doubtError{fmt.Errorf("%s. %s lie beside %s; latest.json and the watermark have not moved. "+
+	return &doubtError{locale.Errorf("%s. %s lie beside %s; latest.json and the watermark have not moved. "+
 		"Look at it, and run the export again later, as a new run (--at %s names this one); or publish this one as it is: hikyaku export accept %s --reason '...'",
 		what, runOutcome(ctx, store, a, f.place), place, scheduled(a.Run), place)}
 }
@@ -65,7 +64,7 @@ func newExportAccept() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
 			if strings.TrimSpace(reason) == "" {
-				return &usageError{errors.New("--reason is missing: say why the run is right although it is in doubt; its manifest keeps that")}
+				return &usageError{locale.Errorf("--reason is missing: say why the run is right although it is in doubt; its manifest keeps that")}
 			}
 			place := keyed(a[0], bucket)
 			at, err := manifestAt(c.Context(), account, place)
@@ -78,7 +77,7 @@ func newExportAccept() *cobra.Command {
 				return err
 			}
 			if answer.Status == export.Busy {
-				return fmt.Errorf("another process works on this run until %s at the latest; call again then", answer.Until.Format(time.RFC3339))
+				return locale.Errorf("another process works on this run until %s at the latest; call again then", answer.Until.Format(time.RFC3339))
 			}
 			return o.say(c, answer, "Published as %s: %s: %s", answer.State, runOutcome(c.Context(), at.store, answer, where), where(answer.Manifest))
 		},

@@ -4,18 +4,19 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/locale"
 )
 
 // A meter shows the progress of an export: one line that is written over on a
 // terminal, and a line now and then elsewhere. It is safe for concurrent use.
 type meter struct {
 	out       io.Writer
+	language  locale.Language
 	live      *liveLine // on a terminal; nil elsewhere
 	expected  int       // rows of the whole run; 0: not known
 	perSecond float64   // requests that are allowed; 0: not known
@@ -52,7 +53,7 @@ const (
 // newMeter learns what it can, and starts: a snapshot has about as many rows as
 // the newest published one.
 func newMeter(ctx context.Context, out io.Writer, direct *exportfn.Direct, run export.Run) *meter {
-	m := &meter{out: out, began: time.Now(), stop: make(chan struct{})}
+	m := &meter{out: out, language: languageOf(out), began: time.Now(), stop: make(chan struct{})}
 	if f, terminal := file(out); terminal {
 		m.out, m.live = f, &liveLine{f}
 	}
@@ -112,7 +113,7 @@ func (m *meter) report(now time.Time) {
 		since = now.Sub(m.shown)
 	}
 	if since >= m.every(now) {
-		m.print(now, ", remaining: "+m.remaining(now))
+		m.print(now, locale.M(", remaining: %s", m.remaining(now)))
 	}
 }
 
@@ -128,13 +129,13 @@ func (m *meter) every(now time.Time) time.Duration {
 	return min(max(now.Sub(m.began)/10, plainFirst), plainMost)
 }
 
-func (m *meter) print(now time.Time, rest string) {
+func (m *meter) print(now time.Time, rest locale.Message) {
 	m.shown, m.line = now, m.last
 	if m.live != nil {
-		m.live.show(m.text(now) + rest)
+		m.live.show(m.language.Sprintf("%s%s", m.text(now), rest))
 		return
 	}
-	_, _ = fmt.Fprintf(m.out, "%s%s\n", m.text(now), rest)
+	_, _ = fmt.Fprintln(m.out, m.language.Sprintf("%s%s", m.text(now), rest))
 }
 
 // counted is for how long rates have been counted; 0: too short to show any.
@@ -146,38 +147,38 @@ func (m *meter) counted(now time.Time) time.Duration {
 }
 
 // remaining spells how long the rest takes.
-func (m *meter) remaining(now time.Time) string {
+func (m *meter) remaining(now time.Time) locale.Message {
 	rows, taken, counted := m.before+m.last.Rows, m.last.Rows-m.first.Rows, m.counted(now)
 	if counted == 0 || taken == 0 || m.expected <= rows {
-		return "unknown"
+		return locale.T("unknown")
 	}
-	return spell(time.Duration(float64(m.expected-rows) / float64(taken) * float64(counted)))
+	return locale.M("%s", spell(time.Duration(float64(m.expected-rows)/float64(taken)*float64(counted))))
 }
 
 // text says how far the export has come.
-func (m *meter) text(now time.Time) string {
-	parts := []string{count(m.before+m.last.Rows, "row"), count(m.last.Pages, "page")}
+func (m *meter) text(now time.Time) locale.Message {
+	parts := []locale.Message{count(m.before+m.last.Rows, "row"), count(m.last.Pages, "page")}
 	if counted := m.counted(now); m.perSecond == 0 {
-		parts = append(parts, fmt.Sprintf("%d requests", m.last.Traffic.Requests))
+		parts = append(parts, locale.M("%d requests", m.last.Traffic.Requests))
 	} else if counted > 0 {
 		per := func(n int64) float64 { return float64(n) / counted.Seconds() }
 		// A request is counted when it begins, so that the last one may stand
 		// for a time that is still to come.
 		requests := min(per(m.last.Traffic.Requests-m.first.Traffic.Requests), m.perSecond)
-		parts = append(parts, fmt.Sprintf("%.2f MB/s", per(m.last.Bytes-m.first.Bytes)/1e6),
-			fmt.Sprintf("%.1f of %.1f requests/s", requests, m.perSecond))
+		parts = append(parts, locale.M("%.2f MB/s", per(m.last.Bytes-m.first.Bytes)/1e6),
+			locale.M("%.1f of %.1f requests/s", requests, m.perSecond))
 	} else {
-		parts = append(parts, fmt.Sprintf("at most %.1f requests/s", m.perSecond))
+		parts = append(parts, locale.M("at most %.1f requests/s", m.perSecond))
 	}
-	parts = append(parts, fmt.Sprintf("%d refused", m.last.Traffic.RateLimited))
+	parts = append(parts, locale.M("%d refused", m.last.Traffic.RateLimited))
 	heard := m.began
 	if m.last.at.After(heard) {
 		heard = m.last.at
 	}
 	if silent := now.Sub(heard); silent >= plainMost {
-		parts = append(parts, "no page for "+spell(silent))
+		parts = append(parts, locale.M("no page for %s", spell(silent)))
 	}
-	return strings.Join(parts, ", ")
+	return locale.Join(parts, ", ")
 }
 
 // end stops the meter and shows how far it came.
@@ -187,7 +188,7 @@ func (m *meter) end() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.last.at.IsZero() { // also after the same, which said that something remains
-		m.print(time.Now(), "")
+		m.print(time.Now(), locale.T(""))
 	}
 	if m.live != nil && !m.shown.IsZero() {
 		_, _ = fmt.Fprintln(m.out)

@@ -68,7 +68,7 @@ func TestOutcome(t *testing.T) {
 		if _, err := store.Put(t.Context(), objectstore.Object{Key: key, Body: bytes.NewReader(raw), Size: int64(len(raw))}); err != nil {
 			t.Fatal(err)
 		}
-		if got := runOutcome(t.Context(), store, c.answer, c.where); got != c.want {
+		if got := runOutcome(t.Context(), store, c.answer, c.where).String(); got != c.want {
 			t.Errorf("got\n%s, want\n%s", got, c.want)
 		}
 	}

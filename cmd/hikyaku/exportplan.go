@@ -1,17 +1,15 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"math"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn/exportfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/pagination"
 )
 
@@ -109,7 +107,7 @@ func newExportPlan() *cobra.Command {
 			if rows == 0 && last != nil {
 				rows = last.Rows
 			} else if rows == 0 {
-				return &usageError{errors.New("no run has been published yet, so the number of rows is not known; give --rows")}
+				return &usageError{locale.Errorf("no run has been published yet, so the number of rows is not known; give --rows")}
 			}
 			run, err := named.choose(c.Context(), direct.Core, d, time.Now())
 			if err != nil {
@@ -131,15 +129,16 @@ func newExportPlan() *cobra.Command {
 }
 
 func (e estimate) write(out io.Writer) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	l := languageOf(out)
+	var rows [][2]string
 	line := func(name, format string, args ...any) {
-		_, _ = fmt.Fprintf(table, name+"\t"+format+"\n", args...)
+		rows = append(rows, [2]string{l.Text(name), l.Sprintf(format, args...)})
 	}
 	line("run", "%s of %s", e.Run, e.Dataset)
 	if w := e.Window; w != nil && !w.To.IsZero() {
-		from := "the beginning"
+		from := locale.T("the beginning")
 		if !w.From.IsZero() {
-			from = w.From.Format(time.RFC3339)
+			from = locale.M("%s", w.From.Format(time.RFC3339))
 		}
 		line("window", "%s to %s", from, w.To.Format(time.RFC3339))
 	}
@@ -150,5 +149,5 @@ func (e estimate) write(out io.Writer) error {
 	line("parts", "%d", e.Parts)
 	line("invocations", "%d", e.Invocations)
 	line("cost", "$%.4f", e.USD)
-	return table.Flush()
+	return writePairs(out, rows)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/lambdafn/refreshfn"
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 )
 
@@ -66,7 +66,7 @@ func newInvoke() *cobra.Command {
 
 func invoke(c *cobra.Command, function string, f invokeFlags) error {
 	if f.event == "" {
-		return &usageError{errors.New("--event FILE is missing; '--event -' reads standard input")}
+		return &usageError{locale.Errorf("--event FILE is missing; '--event -' reads standard input")}
 	}
 	event, err := readInput(c, f.event)
 	if err != nil {
@@ -75,7 +75,7 @@ func invoke(c *cobra.Command, function string, f invokeFlags) error {
 	arn := "arn:aws:lambda:local:000000000000:function:" + function
 	if f.alias != "" {
 		if known := localstack.Aliases(function); !slices.Contains(known, f.alias) {
-			return &usageError{fmt.Errorf("--alias %s: %s has %s", f.alias, function, cmp.Or(strings.Join(known, ", "), "none"))}
+			return &usageError{locale.Errorf("--alias %s: %s has %s", f.alias, function, cmp.Or(strings.Join(known, ", "), "none"))}
 		}
 		arn += ":" + f.alias
 	}
@@ -129,7 +129,7 @@ func readVars(path, function string) (map[string]string, error) {
 	}
 	var byFunction map[string]map[string]string
 	if err := json.Unmarshal(raw, &byFunction); err != nil {
-		return nil, &usageError{fmt.Errorf("--env-vars %s: expected {\"FunctionName\": {\"VARIABLE\": \"value\"}}", path)}
+		return nil, &usageError{locale.Errorf("--env-vars %s: expected {\"FunctionName\": {\"VARIABLE\": \"value\"}}", path)}
 	}
 	for _, name := range []string{localstack.Resource(function), function, "Parameters"} {
 		if vars, ok := byFunction[name]; ok {
@@ -137,5 +137,5 @@ func readVars(path, function string) (map[string]string, error) {
 		}
 	}
 	names := slices.Sorted(maps.Keys(byFunction))
-	return nil, &usageError{fmt.Errorf("--env-vars %s: nothing for %s; it has %s", path, localstack.Resource(function), strings.Join(names, ", "))}
+	return nil, &usageError{locale.Errorf("--env-vars %s: nothing for %s; it has %s", path, localstack.Resource(function), strings.Join(names, ", "))}
 }

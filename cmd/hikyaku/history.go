@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/outcome"
@@ -49,7 +50,7 @@ func newHistory() *cobra.Command {
 		Example: "  hikyaku history --user 20450001 --stack hikyaku\n  hikyaku history --user 20450001 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if user <= 0 {
-				return &usageError{errors.New("history needs --user ID: the number of a SuperSaaS user")}
+				return &usageError{locale.Errorf("history needs --user ID: the number of a SuperSaaS user")}
 			}
 			function, t, err := f.tenant(c, relayfn.Relay, localstack.Relay)
 			if err != nil {
@@ -57,19 +58,19 @@ func newHistory() *cobra.Command {
 			}
 			h, err := admin.HistoryOf(c.Context(), t, user)
 			if err != nil {
-				return fmt.Errorf("reading what the relay knows of user %d: %w", user, err)
+				return locale.Errorf("reading what the relay knows of user %d: %w", user, err)
 			}
 			letters, err := deadLetters(c.Context(), function, user)
 			if err != nil {
 				return err
 			}
 			if len(h.Events)+len(letters) == 0 && h.Preview.Outcome == outcome.GoneUnlinked {
-				return fmt.Errorf("SuperSaaS has no user %d, and the relay knows nothing of one: look for the number in SuperSaaS", user)
+				return locale.Errorf("SuperSaaS has no user %d, and the relay knows nothing of one: look for the number in SuperSaaS", user)
 			}
 			if err := f.tell(c, user, h, letters); err != nil || h.Err == nil {
 				return err
 			}
-			return fmt.Errorf("asking what the relay would do now: %w", h.Err)
+			return locale.Errorf("asking what the relay would do now: %w", h.Err)
 		},
 	}
 	f.add(c)
@@ -98,22 +99,26 @@ func (f *relayFlags) tell(c *cobra.Command, user int64, h admin.History, letters
 		}
 		return f.say(c, s, "")
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	out := c.OutOrStdout()
+	l := languageOf(out)
+	rows := make([][]string, 0, len(h.Events)+len(letters)+1)
 	for _, e := range h.Events {
-		row(w, at(e.At), e.Cause, string(e.Outcome), e.Outcome.Sentence(), strings.Join(e.Fields, " "), e.Request, e.Mapping)
+		rows = append(rows, []string{at(e.At), e.Cause, string(e.Outcome), l.Text(e.Outcome.Sentence()), strings.Join(e.Fields, " "), e.Request, e.Mapping})
 	}
-	printLetters(w, letters)
-	row(w, "now", "", string(p.Outcome), p.Outcome.Sentence(), strings.Join(p.Changes, " "))
-	_ = w.Flush()
+	for _, d := range letters {
+		rows = append(rows, []string{at(d.At), l.Text("dead letter"), d.Class, l.Text(outcome.Class(d.Class).Sentence()), "", "", ""})
+	}
+	rows = append(rows, []string{l.Text("now"), "", string(p.Outcome), l.Text(p.Outcome.Sentence()), strings.Join(p.Changes, " "), "", ""})
+	if err := writeTable(out, []string{"WHEN", "CAUSE", "OUTCOME", "MEANING", "FIELDS", "REQUEST", "MAPPING"}, rows); err != nil {
+		return err
+	}
 	if len(p.Unread) > 0 {
-		fmt.Fprintf(&b, "These fields cannot be read, are not sent, and stay as they are in Yappli: %s\n", visible(strings.Join(p.Unread, " ")))
+		say(out, "These fields cannot be read, are not sent, and stay as they are in Yappli: %s", visible(strings.Join(p.Unread, " ")))
 	}
 	if next != "" {
-		fmt.Fprintf(&b, "Next: %s\n", next)
+		say(out, "Next: %s", next)
 	}
-	_, err := fmt.Fprint(c.OutOrStdout(), b.String())
-	return err
+	return nil
 }
 
 func saying(letters []queue.Message) []told[queue.Message] {
@@ -126,22 +131,20 @@ func saying(letters []queue.Message) []told[queue.Message] {
 
 func at(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// row writes cells of a table. Some hold what others wrote.
-func row(w *tabwriter.Writer, cells ...string) {
-	for i, cell := range cells {
-		cells[i] = visible(cell)
+func writeLetters(out io.Writer, letters []queue.Message) error {
+	if len(letters) == 0 {
+		return nil
 	}
-	_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
-}
-
-func printLetters(w *tabwriter.Writer, letters []queue.Message) {
-	for _, l := range letters {
-		age := time.Since(l.At).Round(time.Minute).String()
-		if l.User == 0 {
+	l := languageOf(out)
+	rows := make([][]string, 0, len(letters))
+	for _, d := range letters {
+		age := spell(time.Since(d.At))
+		if d.User == 0 {
 			age = "" // it says nothing that could be believed
 		}
-		row(w, "dead letter", fmt.Sprint(l.User), l.Class, outcome.Class(l.Class).Sentence(), l.Event, strings.TrimSuffix(age, "0s"))
+		rows = append(rows, []string{l.Text("dead letter"), fmt.Sprint(d.User), d.Class, l.Text(outcome.Class(d.Class).Sentence()), d.Event, age})
 	}
+	return writeTable(out, []string{"WHAT", "USER", "CLASS", "MEANING", "EVENT", "AGE"}, rows)
 }
 
 func newDead() *cobra.Command {
@@ -165,11 +168,10 @@ func newDead() *cobra.Command {
 			if f.asJSON {
 				return f.say(c, map[string]any{"dead_letters": saying(letters)}, "")
 			}
-			var b strings.Builder
-			w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-			printLetters(w, letters)
-			_ = w.Flush()
-			return f.say(c, nil, "%s%s.", b.String(), count(len(letters), "dead letter"))
+			if err := writeLetters(c.OutOrStdout(), letters); err != nil {
+				return err
+			}
+			return f.say(c, nil, "%s.", count(len(letters), "dead letter"))
 		},
 	}
 	f.add(c)
@@ -192,9 +194,9 @@ func newRedrive() *cobra.Command {
 			only.Class = outcome.Class(class)
 			switch {
 			case class != "" && !slices.Contains(outcome.Classes(), only.Class):
-				return &usageError{fmt.Errorf("--class %s: no dead letter has such a class: see 'hikyaku dead'", visible(class))}
+				return &usageError{locale.Errorf("--class %s: no dead letter has such a class: see 'hikyaku dead'", visible(class))}
 			case only.User < 0 || only.Limit < 0:
-				return &usageError{errors.New("--user and --limit take numbers above 0")}
+				return &usageError{locale.Errorf("--user and --limit take numbers above 0")}
 			}
 			// The role ingest needs the queues, and neither tokens nor a mapping.
 			function, err := f.open(c, relayfn.Ingest, localstack.Relay)

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/webhookrelay/admin"
@@ -64,7 +64,7 @@ func (f *hookFlags) open(c *cobra.Command, use hookUse) (*lambdafn.Base, admin.H
 	case stacks == "":
 		say(c.ErrOrStderr(), "The address could not be compared with the stack's: HIKYAKU_WEBHOOK_URL is not set. It has to be the output WebhookUrl.")
 	case !strings.EqualFold(address, stacks):
-		return nil, none, &usageError{fmt.Errorf("--url: that is not the stack's address, which is %s: leave --url out, or correct HIKYAKU_WEBHOOK_URL", stacks)}
+		return nil, none, &usageError{locale.Errorf("--url: that is not the stack's address, which is %s: leave --url out, or correct HIKYAKU_WEBHOOK_URL", stacks)}
 	default:
 		address = stacks
 	}
@@ -91,13 +91,13 @@ func checkAddress(address string, use hookUse) error {
 	case address == "" && use == toList:
 		return nil
 	case address == "":
-		return errors.New(addressMissing)
+		return locale.Errorf(addressMissing)
 	case err != nil || parsed.Hostname() == "" || parsed.RawQuery != "" || parsed.Fragment != "":
-		return errors.New("--url or HIKYAKU_WEBHOOK_URL: expected an address such as https://.../webhook/, without a query")
+		return locale.Errorf("--url or HIKYAKU_WEBHOOK_URL: expected an address such as https://.../webhook/, without a query")
 	case use == toRegister && parsed.Scheme != "https":
-		return errors.New("--url or HIKYAKU_WEBHOOK_URL: only https is taken, since the address ends in a secret, which http would send in clear")
+		return locale.Errorf("--url or HIKYAKU_WEBHOOK_URL: only https is taken, since the address ends in a secret, which http would send in clear")
 	case use == toRegister && parsed.User != nil:
-		return errors.New("--url or HIKYAKU_WEBHOOK_URL: expected an address without a name and password before the host")
+		return locale.Errorf("--url or HIKYAKU_WEBHOOK_URL: expected an address without a name and password before the host")
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func newHooksList() *cobra.Command {
 			}
 			list, err := hooks.Client.Hooks(c.Context())
 			if err != nil {
-				return fmt.Errorf("listing the account's webhooks: %w", err)
+				return locale.Errorf("listing the account's webhooks: %w", err)
 			}
 			rows := make([]hookRow, len(list))
 			for i, h := range list {
@@ -191,7 +191,7 @@ func newHooksRegister() *cobra.Command {
 			name := webhooksecret.Name(base.Common.Prefix)
 			secret, _, err := webhooksecret.Read(c.Context(), base.Secrets, name, secretstore.Current)
 			if errors.Is(err, secretstore.ErrNotFound) {
-				err = fmt.Errorf("%w; make it with 'hikyaku connect webhook'", err)
+				err = locale.Errorf("%w; make it with 'hikyaku connect webhook'", err)
 			}
 			if err == nil {
 				err = webhooksecret.Check(secret.Current.Reveal())
@@ -203,18 +203,19 @@ func newHooksRegister() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			created := "The webhook was registered already"
+			created := locale.T("The webhook was registered already")
 			if done.Created {
-				created = "The webhook is registered"
+				created = locale.T("The webhook is registered")
 			}
-			others := ""
+			var others []locale.Message
 			for _, o := range done.Others {
-				others += fmt.Sprintf("\nWebhook %d (trigger %s) points at the same host too.", o.ID, visible(o.Trigger))
+				more := locale.T("")
 				if o.Trigger == string(supersaas.ChangedUser) {
-					others += " It tells of changed users as well: --only removes it."
+					more = locale.T(" It tells of changed users as well: --only removes it.")
 				}
+				others = append(others, locale.M("\nWebhook %d (trigger %s) points at the same host too.%s", o.ID, visible(o.Trigger), more))
 			}
-			return f.say(c, done, "%s; %s removed.\nInstances that run already may take up to five minutes to accept a new secret.%s", created, count(done.Removed, "old one"), others)
+			return f.say(c, done, "%s; %s removed.\nInstances that run already may take up to five minutes to accept a new secret.%s", created, count(done.Removed, "old one"), locale.Join(others, ""))
 		},
 	}
 	f.add(c)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"hikyaku/internal/locale"
 	"hikyaku/internal/webhookrelay/tenant"
 )
 
@@ -45,13 +46,13 @@ func matching(pattern, what string) func(string) error {
 		if expression.MatchString(v) && !strings.ContainsAny(v, `"\ `) {
 			return nil
 		}
-		return fmt.Errorf("expected %s", what)
+		return locale.Errorf("expected %s", locale.T(what))
 	}
 }
 
 func zone(v string) error {
 	if _, err := time.LoadLocation(v); err != nil || v == "" || v == "Local" {
-		return errors.New("expected an IANA time zone such as Asia/Tokyo, Asia/Taipei or Asia/Hong_Kong")
+		return locale.Errorf("expected an IANA time zone such as Asia/Tokyo, Asia/Taipei or Asia/Hong_Kong")
 	}
 	return nil
 }
@@ -71,7 +72,7 @@ func newInit() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
 			if err := matching(`^[A-Za-z][A-Za-z0-9-]{0,40}$`, "a letter, then up to 40 letters, digits and hyphens")(a[0]); err != nil {
-				return &usageError{fmt.Errorf("the stack's name %s: %w", visible(a[0]), err)}
+				return &usageError{locale.Errorf("the stack's name %s: %w", visible(a[0]), err)}
 			}
 			answers, err := decide(c, choices(a[0]), given)
 			if err != nil {
@@ -108,14 +109,14 @@ type identityConsent struct{ editable, unprefixed bool }
 func (y identityConsent) of(answers map[string]string) ([]string, error) {
 	switch identity := answers["identity"]; {
 	case slices.Contains(tenant.EditableFields(), identity) && !y.editable:
-		return nil, fmt.Errorf("customers can edit %s: who types somebody else's asks for that one's member, and the first who types a new one owns its member. "+
+		return nil, locale.Errorf("customers can edit %s: who types somebody else's asks for that one's member, and the first who types a new one owns its member. "+
 			"Choose id, fk or super_field, or add --identity-editable", identity)
 	case slices.Contains(tenant.EditableFields(), identity):
 		return []string{"IdentityEditable=yes"}, nil
 	case identity != "id" || answers["identity-prefix"] != "":
 		return nil, nil
 	case !y.unprefixed:
-		return nil, errors.New("without a prefix a member whose unique_id happens to be a number would be taken for the user of that number. " +
+		return nil, locale.Errorf("without a prefix a member whose unique_id happens to be a number would be taken for the user of that number. " +
 			"Give --identity-prefix such as ss-, or add --id-is-unique-id if the shop's unique_ids are SuperSaaS ids")
 	}
 	return []string{"IdIsUniqueId=yes"}, nil
@@ -142,7 +143,7 @@ func decide(c *cobra.Command, list []choice, given map[string]*string) (map[stri
 			value = ch.usual
 		}
 		if err := ch.check(value); err != nil {
-			faults = append(faults, fmt.Errorf("--%s %s: %w", ch.flag, visible(value), err))
+			faults = append(faults, locale.Errorf("--%s %s: %w", ch.flag, visible(value), err))
 		}
 		answers[ch.flag] = value
 	}
@@ -155,7 +156,7 @@ func decide(c *cobra.Command, list []choice, given map[string]*string) (map[stri
 // askFor asks until the answer is one, or often enough.
 func askFor(c *cobra.Command, t terminal, ch choice) (string, error) {
 	for range rounds {
-		_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s [%s]: ", ch.asks, ch.usual)
+		_, _ = io.WriteString(c.ErrOrStderr(), languageOf(c.ErrOrStderr()).Sprintf("%s [%s]: ", locale.T(ch.asks), ch.usual))
 		value, err := t.line(c.Context())
 		if err != nil {
 			return "", err
@@ -169,7 +170,7 @@ func askFor(c *cobra.Command, t terminal, ch choice) (string, error) {
 		}
 		say(c.ErrOrStderr(), "  %v", fault)
 	}
-	return "", fmt.Errorf("no answer to %q after %d tries; nothing was written", ch.asks, rounds)
+	return "", locale.Errorf("no answer to %q after %d tries; nothing was written", ch.flag, rounds)
 }
 
 // samconfig is the file of a stack.
@@ -205,7 +206,7 @@ parameter_overrides = "%[3]s"
 func create(name, content string) error {
 	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // it holds no secret
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists and stays as it is: edit it, or choose another name: %w", name, os.ErrExist)
+		return locale.Errorf("%s exists and stays as it is: edit it, or choose another name: %w", name, os.ErrExist)
 	}
 	if err != nil {
 		return err

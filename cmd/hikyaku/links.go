@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/state"
@@ -65,7 +65,7 @@ func newLinksList() *cobra.Command {
 			}
 			pairs, err := read(c.Context())
 			if err != nil {
-				return fmt.Errorf("listing the pairs: %w", err)
+				return locale.Errorf("listing the pairs: %w", err)
 			}
 			token := tokenOf(pairs)
 			if before || len(pairs) == 0 {
@@ -82,8 +82,8 @@ func newLinksList() *cobra.Command {
 
 func printPairs(out io.Writer, pairs []state.Pair, token string) error {
 	if len(pairs) == 0 {
-		_, err := fmt.Fprintln(out, "No pair to list.")
-		return err
+		say(out, "No pair to list.")
+		return nil
 	}
 	cells := make([][]string, 0, len(pairs))
 	for _, p := range pairs {
@@ -96,8 +96,8 @@ func printPairs(out io.Writer, pairs []state.Pair, token string) error {
 	if err := writeTable(out, []string{"USER", "MEMBER", "MATCH", "SINCE"}, cells); err != nil || token == "" {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "Waiting for a decision: %s. All of these at once: hikyaku links approve --all --token %s\n", count(len(pairs), "pair"), token)
-	return err
+	say(out, "Waiting for a decision: %s. All of these at once: hikyaku links approve --all --token %s", count(len(pairs), "pair"), token)
+	return nil
 }
 
 // tokenOf names a list of pairs: the time of the newest, so that later ones do
@@ -119,11 +119,11 @@ func listedBy(token string, pairs []state.Pair) ([]state.Pair, error) {
 	at, _, _ := strings.Cut(token, "-")
 	newest, err := strconv.ParseInt(at, 10, 64)
 	if err != nil {
-		return nil, &usageError{errors.New("--token: expected what 'hikyaku links list' printed")}
+		return nil, &usageError{locale.Errorf("--token: expected what 'hikyaku links list' printed")}
 	}
 	pairs = slices.DeleteFunc(pairs, func(p state.Pair) bool { return p.At.UnixNano() > newest })
 	if tokenOf(pairs) != token {
-		return nil, errors.New("the pairs have changed since that list: run 'hikyaku links list' again, and decide by its token")
+		return nil, locale.Errorf("the pairs have changed since that list: run 'hikyaku links list' again, and decide by its token")
 	}
 	return pairs, nil
 }
@@ -140,25 +140,32 @@ func newLinksShow() *cobra.Command {
 		Example: "  hikyaku links show --user 20450001",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(users) == 0 {
-				return &usageError{errors.New("--user ID is missing: whose pair to show")}
+				return &usageError{locale.Errorf("--user ID is missing: whose pair to show")}
 			}
 			links, err := f.openLinks(c)
 			if err != nil {
 				return err
 			}
+			var shown []admin.Comparison
 			for _, user := range users {
 				pair, err := links.Compare(c.Context(), user)
 				if err != nil {
 					return err
 				}
+				if shown = append(shown, pair); f.asJSON && len(users) > 1 {
+					continue
+				}
 				err = f.print(c, pair, func(out io.Writer) error {
 					err := printComparison(out, pair)
-					_, _ = fmt.Fprintf(out, "\nThe same person: hikyaku links approve --user %[1]d --token %[2]s\nAnother person:  hikyaku links reject --user %[1]d --token %[2]s\n", user, pair.Records)
+					say(out, "\nThe same person: hikyaku links approve --user %[1]d --token %[2]s\nAnother person:  hikyaku links reject --user %[1]d --token %[2]s", user, pair.Records)
 					return err
 				})
 				if err != nil {
 					return err
 				}
+			}
+			if f.asJSON && len(users) > 1 {
+				return f.print(c, map[string][]admin.Comparison{"pairs": shown}, nil)
 			}
 			return nil
 		},
@@ -170,15 +177,15 @@ func newLinksShow() *cobra.Command {
 }
 
 func printComparison(out io.Writer, p admin.Comparison) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "unique_id %s\n", visible(p.UniqueID))
+	say(out, "unique_id %s", visible(p.UniqueID))
 	if bears := p.Bearer["unique_id"]; bears != p.UniqueID {
-		_, _ = fmt.Fprintf(table, "The member's is an alias of it: %s\n", visible(bears))
+		say(out, "The member's is an alias of it: %s", visible(bears))
 	}
 	if p.Owner != 0 {
-		_, _ = fmt.Fprintf(table, "User %d is linked to the member: no other user can be\n", p.Owner)
+		say(out, "User %d is linked to the member: no other user can be", p.Owner)
 	}
-	_, _ = fmt.Fprintf(table, "YAPPLI\tMEMBER %s\tUSER %d WOULD WRITE\n", visible(p.Bearer["id"]), p.User)
+	l := languageOf(out)
+	var rows [][]string
 	names := maps.Clone(p.Bearer)
 	maps.Copy(names, p.Desired)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -189,13 +196,17 @@ func printComparison(out io.Writer, p admin.Comparison) error {
 				desired = `""`
 			}
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", name, visible(p.Bearer[name]), desired)
+		rows = append(rows, []string{name, visible(p.Bearer[name]), desired})
 	}
-	_, _ = fmt.Fprintf(table, "- is not touched, \"\" is emptied.\n\nSUPERSAAS\tUSER %d\n", p.User)
+	if err := writeTable(out, []string{"YAPPLI", l.Sprintf("MEMBER %s", visible(p.Bearer["id"])), l.Sprintf("USER %d WOULD WRITE", p.User)}, rows); err != nil {
+		return err
+	}
+	say(out, "- is not touched, \"\" is emptied.\n")
+	rows = nil
 	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
-		_, _ = fmt.Fprintf(table, "%s\t%s\n", visible(name), visible(p.Fields[name]))
+		rows = append(rows, []string{visible(name), visible(p.Fields[name])})
 	}
-	return table.Flush()
+	return writeTable(out, []string{"SUPERSAAS", l.Sprintf("USER %d", p.User)}, rows)
 }
 
 // linkChoice says which pairs are decided.
@@ -215,7 +226,7 @@ func (l linkChoice) chosen(ctx context.Context, links admin.Links) (pairs []stat
 	}
 	waiting, err := links.Waiting(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing the pairs: %w", err)
+		return nil, locale.Errorf("listing the pairs: %w", err)
 	}
 	return listedBy(l.token, waiting)
 }
@@ -227,19 +238,19 @@ func (l linkChoice) decide(c *cobra.Command, f *relayFlags, links admin.Links, l
 	stale := errors.Is(err, admin.ErrNoPair) && !approve && pair.User != 0 // and not to be proposed again
 	switch {
 	case l.all && pair.Pair != listed: // somebody has changed it since the list was read
-		return fmt.Errorf("user %d now waits for another decision than in that list: %w", user, admin.ErrNoPair)
+		return locale.Errorf("user %d now waits for another decision than in that list: %w", user, admin.ErrNoPair)
 	case stale:
 	case err != nil:
 		return err
 	case !l.all && l.token != "" && pair.Records != l.token:
-		return fmt.Errorf("the token is not that of user %d and member %s as they are now: it is mistyped, or a record has changed: look again with 'hikyaku links show --user %d'", user, pair.Member, user)
+		return locale.Errorf("the token is not that of user %d and member %s as they are now: it is mistyped, or a record has changed: look again with 'hikyaku links show --user %d'", user, pair.Member, user)
 	case !l.all && l.token == "" && !f.asJSON:
 		if err := printComparison(c.OutOrStdout(), pair); err != nil {
 			return err
 		}
 	}
 	if err := links.Decide(c.Context(), pair, approve); err != nil {
-		return fmt.Errorf("deciding on user %d: %w", user, err)
+		return locale.Errorf("deciding on user %d: %w", user, err)
 	}
 	return nil
 }
@@ -261,11 +272,11 @@ func newLinksDecide(approve bool) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			switch {
 			case l.all == (len(l.users) > 0):
-				return &usageError{errors.New("say either --user ID or --all")}
+				return &usageError{locale.Errorf("say either --user ID or --all")}
 			case l.all && l.token == "":
-				return &usageError{errors.New("--all needs --token, which 'hikyaku links list' prints below the pairs that it means")}
+				return &usageError{locale.Errorf("--all needs --token, which 'hikyaku links list' prints below the pairs that it means")}
 			case len(l.users) > 1 && l.token != "":
-				return &usageError{errors.New("--token is of one user: decide one after the other, or leave it out")}
+				return &usageError{locale.Errorf("--token is of one user: decide one after the other, or leave it out")}
 			}
 			links, err := f.openLinks(c)
 			if err != nil {

@@ -10,7 +10,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -113,7 +112,7 @@ func hasEnough(err error) bool {
 }
 
 // Says is the sentence.
-func (e stoppedError) Says() locale.Message { return locale.M(string(e)) }
+func (e stoppedError) Says() locale.Message { return locale.T(string(e)) }
 
 // A usageError says that the command was called wrongly.
 type usageError struct{ error }
@@ -201,7 +200,7 @@ func inPlainWords(_ *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		if takes := expected[invalid.GetFlag().Value.Type()]; takes != "" {
-			err = fmt.Errorf("--%s %s: expected %s", invalid.GetFlag().Name, visible(invalid.GetValue()), takes)
+			err = locale.Errorf("--%s %s: expected %s", invalid.GetFlag().Name, visible(invalid.GetValue()), takes)
 		}
 	}
 	return &usageError{err}
@@ -211,7 +210,7 @@ func inPlainWords(_ *cobra.Command, err error) error {
 func known(c *cobra.Command, a []string) error {
 	for _, name := range a {
 		if !slices.Contains(c.ValidArgs, name) {
-			return fmt.Errorf("%q means nothing to %q%s", name, c.CommandPath(), instead(name, c.ValidArgs))
+			return locale.Errorf("%q means nothing to %q%s", name, c.CommandPath(), instead(name, c.ValidArgs))
 		}
 	}
 	return nil
@@ -220,7 +219,7 @@ func known(c *cobra.Command, a []string) error {
 // oneKnown asks for one of the command's ValidArgs; without any it lists them.
 func oneKnown(c *cobra.Command, a []string) error {
 	if len(a) == 0 {
-		return fmt.Errorf("%q needs one of %s", c.CommandPath(), strings.Join(c.ValidArgs, ", "))
+		return locale.Errorf("%q needs one of %s", c.CommandPath(), strings.Join(c.ValidArgs, ", "))
 	}
 	return cobra.MatchAll(cobra.ExactArgs(1), known)(c, a)
 }
@@ -239,14 +238,14 @@ func noCommand(c *cobra.Command, a []string) error {
 	if names == nil {
 		return cobra.NoArgs(c, a)
 	}
-	return fmt.Errorf("unknown command %q for %q%s", a[0], c.CommandPath(), instead(a[0], names))
+	return locale.Errorf("unknown command %q for %q%s", a[0], c.CommandPath(), instead(a[0], names))
 }
 
 // instead ends the sentence about a name that is not known.
-func instead(name string, known []string) string {
-	suggestion := spelling.Meant(name, known)
-	if suggestion != "" {
-		suggestion = ": did you mean " + suggestion + "?"
+func instead(name string, known []string) locale.Message {
+	suggestion := locale.T("")
+	if meant := spelling.Meant(name, known); meant != "" {
+		suggestion = locale.M(": did you mean %s?", meant)
 	}
-	return fmt.Sprintf("%s; known are %s", suggestion, strings.Join(known, ", "))
+	return locale.M("%s; known are %s", suggestion, strings.Join(known, ", "))
 }

@@ -16,6 +16,7 @@ import (
 
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/plan"
@@ -68,7 +69,7 @@ func newMappingInit() *cobra.Command {
 			}
 			fields, err := supersaas.New(base.Tokens(providers.SuperSaaS), base.Options()).FieldList(c.Context(), 0)
 			if err != nil {
-				return fmt.Errorf("reading the account's fields: %w", err)
+				return locale.Errorf("reading the account's fields: %w", err)
 			}
 			if file == "" {
 				_, err := c.OutOrStdout().Write(starter(fields))
@@ -152,7 +153,7 @@ func newMappingCheck() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
 			if write && user == 0 {
-				return &usageError{errors.New("--write needs --user ID: the user whose member is written")}
+				return &usageError{locale.Errorf("--write needs --user ID: the user whose member is written")}
 			}
 			source, err := os.ReadFile(a[0])
 			if err != nil {
@@ -208,7 +209,7 @@ func previewIn(ctx context.Context, e lambdafn.Environ, m *mapping.Mapping, user
 	}
 	preview, err := plan.Of(t).Preview(ctx, user)
 	if err == nil && preview.Gone && preview.Member == "" {
-		err = fmt.Errorf("SuperSaaS has no user %d, and the relay knows no member of one", user)
+		err = locale.Errorf("SuperSaaS has no user %d, and the relay knows no member of one", user)
 	}
 	return preview, err
 }
@@ -228,7 +229,8 @@ func previewFields(p plan.Preview) map[string]any {
 
 func printPreview(out io.Writer, p plan.Preview) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The relay would: %s: %s\nunique_id: %s\n", p.Outcome, p.Outcome.Sentence(), visible(p.UniqueID))
+	l := languageOf(out)
+	b.WriteString(l.Sprintf("The relay would: %s: %s\nunique_id: %s", p.Outcome, locale.T(p.Outcome.Sentence()), visible(p.UniqueID)) + "\n")
 	for _, name := range slices.Sorted(maps.Keys(p.Desired)) {
 		mark := " "
 		if slices.Contains(p.Changes, name) {
@@ -242,9 +244,9 @@ func printPreview(out io.Writer, p plan.Preview) error {
 		fmt.Fprintf(&b, "%s %-16s %s\n", mark, name, text)
 	}
 	for _, name := range p.Unread {
-		fmt.Fprintf(&b, "? %-16s cannot be read: it is not sent, and what Yappli holds stays\n", name)
+		b.WriteString(l.Sprintf("? %-16s cannot be read: it is not sent, and what Yappli holds stays", name) + "\n")
 	}
-	b.WriteString("* differs from what Yappli holds\n")
+	b.WriteString(l.Text("* differs from what Yappli holds") + "\n")
 	_, err := io.WriteString(out, b.String())
 	return err
 }

@@ -3,17 +3,17 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/user"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/mapping"
@@ -113,46 +113,45 @@ func (p *publication) current(c *cobra.Command, function *relayfn.Function, stor
 }
 
 // agreed shows what would change, and asks.
-func (p *publication) agreed(c *cobra.Command, plan publishPlan, what string) error {
+func (p *publication) agreed(c *cobra.Command, plan publishPlan, what locale.Message) error {
 	if p.yes {
 		return nil
 	}
 	out := c.ErrOrStderr()
-	say(out, "%s", describe(plan))
+	if err := describe(out, plan); err != nil {
+		return err
+	}
 	say(out, "%s The relay works by it within a minute; the next reconcile sends the users that differ.", what)
 	return confirm(c, "nothing was published")
 }
 
-func describe(plan publishPlan) string {
-	var b strings.Builder
+// describe says of how many users a mapping makes something else, field by field.
+func describe(out io.Writer, plan publishPlan) error {
 	ch := plan.change
 	if _, ok := plan.log.Current(); ok {
-		fmt.Fprintf(&b, "Of %s the mapping makes something else than the one that counts for %d.\n", count(ch.Users, "user"), ch.Changed)
+		say(out, "Of %s the mapping makes something else than the one that counts for %d.", count(ch.Users, "user"), ch.Changed)
 	} else {
-		fmt.Fprintf(&b, "No mapping was published yet, so there is none to compare with. It makes something of %d of %s.\n", ch.Changed, count(ch.Users, "user"))
+		say(out, "No mapping was published yet, so there is none to compare with. It makes something of %d of %s.", ch.Changed, count(ch.Users, "user"))
 	}
-	b.WriteString(changedFields(ch))
-	return b.String()
+	return changedFields(out, ch)
 }
 
 // changedFields is a table of how many users' fields change.
-func changedFields(ch admin.MappingChange) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	row(w, "FIELD", "USERS", "UNREADABLE", "")
+func changedFields(out io.Writer, ch admin.MappingChange) error {
+	l := languageOf(out)
+	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(ch.Fields)) {
 		f := ch.Fields[name]
 		note := ""
 		switch {
 		case f.Dropped:
-			note = "no longer written: what Yappli holds stays"
+			note = l.Text("no longer written: what Yappli holds stays")
 		case f.WasUnreadable != f.Unreadable:
-			note = fmt.Sprintf("unreadable before: %d", f.WasUnreadable)
+			note = l.Sprintf("unreadable before: %d", f.WasUnreadable)
 		}
-		row(w, name, fmt.Sprint(f.Changed), fmt.Sprint(f.Unreadable), note)
+		rows = append(rows, []string{visible(name), fmt.Sprint(f.Changed), fmt.Sprint(f.Unreadable), note})
 	}
-	_ = w.Flush()
-	return b.String()
+	return writeTable(out, []string{"FIELD", "USERS", "UNREADABLE", "NOTE"}, rows)
 }
 
 // publish lets a mapping count, and asks for a reconcile before: were it asked for
@@ -160,13 +159,13 @@ func changedFields(ch admin.MappingChange) string {
 // Only one that begins once no instance works by the former mapping answers it.
 func (p *publication) publish(c *cobra.Command, plan publishPlan, change func() (published.Entry, error), sentence string) error {
 	if err := plan.tenant.State.Wanted.AskAfter(c.Context(), time.Now().Add(published.Settled)); err != nil {
-		return fmt.Errorf("asking for a reconcile, without which nothing is published: %w", err)
+		return locale.Errorf("asking for a reconcile, without which nothing is published: %w", err)
 	}
 	e, err := change()
 	if err != nil {
-		return fmt.Errorf("publishing the mapping: %w", err)
+		return locale.Errorf("publishing the mapping: %w", err)
 	}
-	return p.say(c, publishedAnswer{e.Digest, &plan.change}, "%s %s counts now. The relay works by it within a minute; a reconcile is asked for, and its schedule starts it.", sentence, e.Short())
+	return p.say(c, publishedAnswer{e.Digest, &plan.change}, "%s %s counts now. The relay works by it within a minute; a reconcile is asked for, and its schedule starts it.", locale.T(sentence), e.Short())
 }
 
 func (p *publication) entry() published.Entry {
@@ -201,7 +200,7 @@ func newMappingPut() *cobra.Command {
 			if plan.tenant == nil {
 				return p.say(c, publishedAnswer{Digest: m.Digest()}, "This mapping counts already; nothing was changed.")
 			}
-			if err := p.agreed(c, plan, "This publishes "+visible(a[0])+"."); err != nil {
+			if err := p.agreed(c, plan, locale.M("This publishes %s.", visible(a[0]))); err != nil {
 				return err
 			}
 			return p.publish(c, plan, func() (published.Entry, error) {
@@ -238,7 +237,7 @@ func newMappingUndo() *cobra.Command {
 			if plan.tenant == nil {
 				return p.say(c, publishedAnswer{Digest: m.Digest()}, "This mapping counts already; nothing was changed.")
 			}
-			if err := p.agreed(c, plan, "This takes the last mapping back, to "+m.ShortDigest()+"."); err != nil {
+			if err := p.agreed(c, plan, locale.M("This takes the last mapping back, to %s.", m.ShortDigest())); err != nil {
 				return err
 			}
 			return p.publish(c, plan, func() (published.Entry, error) {
@@ -281,15 +280,15 @@ func newMappingLog() *cobra.Command {
 				say(c.OutOrStdout(), "No mapping was published under %s: the one that was deployed counts.", visible(base.Common.Prefix))
 				return nil
 			}
-			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			rows := make([][]string, 0, len(log.Entries))
 			for _, e := range log.Entries {
 				how := "put"
 				if e.Undo {
 					how = "undo"
 				}
-				row(w, e.At.UTC().Format(time.RFC3339), e.Short(), how, visible(cmp.Or(e.By, "-")), visible(e.Why))
+				rows = append(rows, []string{e.At.UTC().Format(time.RFC3339), e.Short(), how, visible(cmp.Or(e.By, "-")), visible(cmp.Or(e.Why, "-"))})
 			}
-			return w.Flush()
+			return writeTable(c.OutOrStdout(), []string{"WHEN", "MAPPING", "HOW", "BY", "WHY"}, rows)
 		},
 	}
 	f.add(c)

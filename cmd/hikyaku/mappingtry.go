@@ -180,7 +180,7 @@ func (t *mappingTrial) answer(c *cobra.Command, file string, trial admin.Trial) 
 		return err
 	}
 	if t.stack.asJSON {
-		return &foundError{exit: 1, what: count(len(trial.Faults), "fault") + " found"}
+		return &foundError{exit: 1, what: fmt.Sprintf("%d faults found", len(trial.Faults))}
 	}
 	return &mapping.FaultsError{Name: file, Faults: trial.Faults}
 }
@@ -202,7 +202,8 @@ func writeTrial(out io.Writer, trial admin.Trial) error {
 		}
 	}
 	if trial.Count != nil {
-		_, err := fmt.Fprintf(out, "It would change %d of %s.\n%s", trial.Count.Changed, count(trial.Count.Users, "user"), changedFields(*trial.Count))
+		say(out, "It would change %d of %s.", trial.Count.Changed, count(trial.Count.Users, "user"))
+		err := changedFields(out, *trial.Count)
 		return err
 	}
 	if len(trial.Faults) > 0 {

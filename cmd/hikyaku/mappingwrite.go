@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"os"
@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh/protocol"
@@ -43,7 +44,7 @@ func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64,
 		return err
 	}
 	if preview.Member == "" {
-		return fmt.Errorf("user %d has no member that is known: run 'hikyaku reconcile' first, or choose another user", user)
+		return locale.Errorf("user %d has no member that is known: run 'hikyaku reconcile' first, or choose another user", user)
 	}
 	keep, err := keepFile(base.Common.Prefix, preview.Member)
 	if err != nil {
@@ -59,13 +60,13 @@ func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64,
 	}
 	// An interruption would only lose what was learned.
 	if err := storeUpdate(context.WithoutCancel(c.Context()), base, connection, seen.Update); err != nil {
-		return fmt.Errorf("updates were seen to be %q: %w", seen.Update, err)
+		return locale.Errorf("updates were seen to be %q: %w", seen.Update, err)
 	}
-	what := "keeps the fields that it omits: partial."
+	what := locale.T("keeps the fields that it omits: partial.")
 	if len(seen.Lost) > 0 {
-		what = fmt.Sprintf("resets the fields that it omits: replace. %d were written back.", len(seen.Lost))
+		what = locale.M("resets the fields that it omits: replace. %d were written back.", len(seen.Lost))
 	}
-	return o.say(c, seen, "An update %s\nStored as the quirk update. The token has it %s; from then on RelayMode=write may write.", what, tokenFollows)
+	return o.say(c, seen, "An update %s\nStored as the quirk update. The token has it %s; from then on RelayMode=write may write.", what, locale.T(tokenFollows))
 }
 
 // keepFile names the file that holds a member while it is at risk. It lies in
@@ -82,7 +83,7 @@ func keepFile(prefix, member string) (string, error) {
 	}
 	keep := filepath.Join(folder, "hikyaku", url.PathEscape(prefix), name)
 	if _, err := os.Lstat(name); err == nil {
-		return "", fmt.Errorf("%s lies in this folder, where older versions kept what an interrupted check had read. If you left it there, move it to %s, which goes on from it, with mode 0600 in folders of mode 0700; else remove it", name, keep)
+		return "", locale.Errorf("%s lies in this folder, where older versions kept what an interrupted check had read. If you left it there, move it to %s, which goes on from it, with mode 0600 in folders of mode 0700; else remove it", name, keep)
 	}
 	return keep, nil
 }
@@ -108,9 +109,9 @@ func updatable(ctx context.Context, base *lambdafn.Base) (secretstore.Value, err
 	case err != nil:
 		return value, err
 	case configured.Update != yappli.UpdateUnknown:
-		return value, fmt.Errorf("the connection has the quirk update already (%q); to look again, store one without it ('hikyaku connect yappli --reset-quirks', which drops the others, too) and wait 10 minutes", configured.Update)
+		return value, locale.Errorf("the connection has the quirk update already (%q); to look again, store one without it ('hikyaku connect yappli --reset-quirks', which drops the others, too) and wait 10 minutes", configured.Update)
 	case configured != served || connection.BaseURL != token.BaseURL:
-		return value, errors.New("the connection changed, and its token has not followed yet: wait 10 minutes, until every reader has the new one")
+		return value, locale.Errorf("the connection changed, and its token has not followed yet: wait 10 minutes, until every reader has the new one")
 	}
 	return value, nil
 }
@@ -126,7 +127,7 @@ func consent(c *cobra.Command, user int64, p plan.Preview, keep string) error {
 
 // confirm asks for a person's yes. Without it, otherwise is what did not happen.
 func confirm(c *cobra.Command, otherwise string) error {
-	_, _ = fmt.Fprint(c.ErrOrStderr(), "Type yes to go on: ")
+	_, _ = io.WriteString(c.ErrOrStderr(), languageOf(c.ErrOrStderr()).Text("Type yes to go on: "))
 	answers := make(chan string, 1)
 	go func() {
 		answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
@@ -137,7 +138,7 @@ func confirm(c *cobra.Command, otherwise string) error {
 		if strings.TrimSpace(answer) == "yes" {
 			return nil
 		}
-		return errors.New("not confirmed; " + otherwise)
+		return locale.Errorf("not confirmed; %s", locale.T(otherwise))
 	case <-c.Context().Done():
 		return stoppedError("stopped; " + otherwise)
 	}
@@ -163,10 +164,10 @@ func storeUpdate(ctx context.Context, base *lambdafn.Base, from secretstore.Valu
 		err = base.Secrets.Promote(ctx, name, secretstore.Current, id, from.ID)
 	}
 	if errors.Is(err, secretstore.ErrConflict) {
-		return errors.New("but the connection changed meanwhile, and was left as it is: run the command again")
+		return locale.Errorf("but the connection changed meanwhile, and was left as it is: run the command again")
 	}
 	if err != nil {
-		return fmt.Errorf("storing the quirk in %s: %w; run the command again", name, err)
+		return locale.Errorf("storing the quirk in %s: %w; run the command again", name, err)
 	}
 	_ = base.Secrets.Promote(ctx, name, protocol.Next, "", id) // nothing depends on the label
 	return nil

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -15,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/pause"
 	"hikyaku/pkg/providers"
@@ -54,7 +53,7 @@ type pausing struct {
 
 func (f *pauseFlags) open(c *cobra.Command) (*pausing, error) {
 	if f.stack.name("") == "" {
-		return nil, errors.New("no stack is named: give --stack NAME, or set HIKYAKU_STACK")
+		return nil, locale.Errorf("no stack is named: give --stack NAME, or set HIKYAKU_STACK")
 	}
 	e, err := f.stack.environ(c, "", localstack.Relay)
 	if err != nil {
@@ -144,15 +143,15 @@ func newPause() *cobra.Command {
 		RunE: func(c *cobra.Command, a []string) error {
 			switch {
 			case len(a) == 0 && (length > 0 || reason != ""):
-				return &usageError{fmt.Errorf("say what to pause: one of %s", strings.Join(c.ValidArgs, ", "))}
+				return &usageError{locale.Errorf("say what to pause: one of %s", strings.Join(c.ValidArgs, ", "))}
 			case len(a) == 0:
 				return f.show(c)
 			case length <= 0:
-				return &usageError{errors.New("say for how long, with --for, such as --for 90m, --for 8h or --for 2d")}
+				return &usageError{locale.Errorf("say for how long, with --for, such as --for 90m, --for 8h or --for 2d")}
 			case time.Duration(length) > pause.Longest:
-				return &usageError{fmt.Errorf("--for %s is longer than 12 days: the queue keeps a message for 14, and needs the rest to be worked off. Give 12d or less", &length)}
+				return &usageError{locale.Errorf("--for %s is longer than 12 days: the queue keeps a message for 14, and needs the rest to be worked off. Give 12d or less", &length)}
 			case strings.TrimSpace(reason) == "":
-				return &usageError{errors.New("say why, with --reason TEXT: whoever is told by the alarm has to understand it")}
+				return &usageError{locale.Errorf("say why, with --reason TEXT: whoever is told by the alarm has to understand it")}
 			}
 			return f.pause(c, partsOf(a[0]), time.Duration(length), reason)
 		},
@@ -175,7 +174,7 @@ func (f *pauseFlags) pause(c *cobra.Command, parts []string, length time.Duratio
 	}
 	next := pause.Pause{By: by, Reason: reason, Since: now, Until: now.Add(length)}
 	if err := p.sayPaused(c, parts); err != nil {
-		return fmt.Errorf("nothing was paused: %w", err)
+		return locale.Errorf("nothing was paused: %w", err)
 	}
 	say(out, "This pauses %s until %s, in %s.", inWords(parts), next.Until.Format(time.RFC3339), spell(length))
 	var ending []endingToken
@@ -217,25 +216,25 @@ func (p *pausing) ending(ctx context.Context, until time.Time) (all []endingToke
 
 const unreadable = "unreadable"
 
-func sayEnding(all []endingToken, now time.Time) string {
+func sayEnding(all []endingToken, now time.Time) locale.Message {
 	if len(all) == 0 {
-		return "No token that is stored ends before that."
+		return locale.T("No token that is stored ends before that.")
 	}
-	var b strings.Builder
-	b.WriteString("Nobody replaces these tokens meanwhile:")
+	lines := []locale.Message{locale.T("Nobody replaces these tokens meanwhile:")}
+	add := func(format string, values ...any) { lines = append(lines, locale.M(format, values...)) }
 	for _, t := range all {
 		switch {
 		case t.State == unreadable:
-			fmt.Fprintf(&b, "\n  %s: cannot be read; see 'hikyaku tokens'", t.Provider)
+			add("  %s: cannot be read; see 'hikyaku tokens'", t.Provider)
 		case t.Ends == nil:
-			fmt.Fprintf(&b, "\n  %s: its end is unknown", t.Provider)
+			add("  %s: its end is unknown", t.Provider)
 		case t.Ends.After(now):
-			fmt.Fprintf(&b, "\n  %s: ends at %s, in %s", t.Provider, t.Ends.Format(time.RFC3339), spell(t.Ends.Sub(now)))
+			add("  %s: ends at %s, in %s", t.Provider, t.Ends.Format(time.RFC3339), spell(t.Ends.Sub(now)))
 		default:
-			fmt.Fprintf(&b, "\n  %s: has ended at %s", t.Provider, t.Ends.Format(time.RFC3339))
+			add("  %s: has ended at %s", t.Provider, t.Ends.Format(time.RFC3339))
 		}
 	}
-	return b.String()
+	return locale.Join(lines, "\n")
 }
 
 func (f *pauseFlags) show(c *cobra.Command) error {
@@ -257,7 +256,7 @@ func (f *pauseFlags) show(c *cobra.Command) error {
 			if is := state.Of(part); is != nil {
 				until := is.Until.UTC().Format(time.RFC3339)
 				if is.Overdue(time.Now()) {
-					until += ", overdue"
+					until += languageOf(out).Text(", overdue")
 				}
 				cells = append(cells, []string{part, is.Since.UTC().Format(time.RFC3339), until, visible(is.By), visible(is.Reason)})
 			}
@@ -284,7 +283,7 @@ func newResume() *cobra.Command {
 			}
 			parts := partsOf(a[0])
 			if err := p.sayPaused(c, parts); err != nil {
-				return fmt.Errorf("nothing was resumed: %w", err)
+				return locale.Errorf("nothing was resumed: %w", err)
 			}
 			say(c.ErrOrStderr(), "This resumes %s.", inWords(parts))
 			if err := f.agreed(c, p.writes, false, "nothing was resumed"); err != nil {
@@ -306,12 +305,13 @@ func newResume() *cobra.Command {
 	return c
 }
 
-func inWords(parts []string) string {
+// inWords lists what has a name.
+func inWords(parts []string) locale.Message {
 	last := len(parts) - 1
 	if last == 0 {
-		return parts[0]
+		return locale.M("%s", parts[0])
 	}
-	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+	return locale.M("%s and %s", strings.Join(parts[:last], ", "), parts[last])
 }
 
 func argumentOf(parts []string) string {
@@ -336,7 +336,7 @@ func (s *span) Set(text string) error {
 		d, err = time.ParseDuration(rest)
 	}
 	if err != nil || d < 0 || n == 0 && d == 0 {
-		return errors.New("no length of time")
+		return locale.Errorf("no length of time")
 	}
 	*s = span(time.Duration(n)*24*time.Hour + d)
 	return nil

@@ -166,12 +166,12 @@ func TestPause_NamesTokensThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := pausing{tokens: tokens}
-	said := sayEnding(p.ending(t.Context(), now.Add(time.Hour)), now)
+	said := sayEnding(p.ending(t.Context(), now.Add(time.Hour)), now).String()
 	want := fmt.Sprintf("Nobody replaces these tokens meanwhile:\n  yappli: cannot be read; see 'hikyaku tokens'\n  actibook: has ended at %s", now.Add(-time.Minute).UTC().Format(time.RFC3339))
 	if said != want {
 		t.Errorf("%s\nwant\n%s", said, want)
 	}
-	if said := sayEnding(nil, now); said != "No token that is stored ends before that." {
+	if said := sayEnding(nil, now).String(); said != "No token that is stored ends before that." {
 		t.Error(said)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,18 +16,19 @@ import (
 	"sync"
 	"time"
 
+	"hikyaku/internal/locale"
 	"hikyaku/pkg/providers"
 )
 
 // Why no code came. Each says that nothing was spent, because that is what a
 // person who reads it needs to know first.
 var (
-	errNobody   = errors.New("no redirect came in time; nothing was spent. Run the command again, or with a longer --timeout")
+	errNobody   = locale.Errorf("no redirect came in time; nothing was spent. Run the command again, or with a longer --timeout")
 	errStopped  = stoppedError("stopped before a redirect came; nothing was spent")
-	errState    = errors.New("that redirect does not belong to this run: its state is another. Nothing was spent. Open the page printed here, not an earlier one")
-	errNoCode   = errors.New("that address holds no code. Paste the whole address that the browser shows after the approval")
-	errNoPaste  = errors.New("the input ended without a redirect's address; nothing was spent. Paste the address that the browser shows after the approval")
-	errRepeated = errors.New("a redirect was taken already; this one is ignored")
+	errState    = locale.Errorf("that redirect does not belong to this run: its state is another. Nothing was spent. Open the page printed here, not an earlier one")
+	errNoCode   = locale.Errorf("that address holds no code. Paste the whole address that the browser shows after the approval")
+	errNoPaste  = locale.Errorf("the input ended without a redirect's address; nothing was spent. Paste the address that the browser shows after the approval")
+	errRepeated = locale.Errorf("a redirect was taken already; this one is ignored")
 )
 
 // A declinedError is the provider's answer that nobody approved. It is final
@@ -37,7 +37,12 @@ type declinedError struct{ code string }
 
 // Error names the provider's code if it is one of RFC 6749.
 func (e *declinedError) Error() string {
-	return fmt.Sprintf("the provider sent no code but %s; nothing was spent. Run the command again, and approve the application", e.code)
+	return e.Says().String()
+}
+
+// Says is the sentence.
+func (e *declinedError) Says() locale.Message {
+	return locale.M("the provider sent no code but %s; nothing was spent. Run the command again, and approve the application", e.code)
 }
 
 // errorCodes are those of RFC 6749, section 4.1.2.1. Another text is not
@@ -150,17 +155,17 @@ func (f authorizeFlags) address(redirect string) (string, error) {
 	local := err == nil && u.Scheme == "http" && loopback(u.Hostname()) != ""
 	switch {
 	case f.paste && f.listen != "":
-		return "", &usageError{errors.New("--listen and --paste exclude each other")}
+		return "", &usageError{locale.Errorf("--listen and --paste exclude each other")}
 	case f.paste, f.listen == "" && !local:
 		return "", nil
 	case !local:
-		return "", &usageError{errors.New("--listen: the connection's redirect URL is not on this machine; paste the redirect's address instead")}
+		return "", &usageError{locale.Errorf("--listen: the connection's redirect URL is not on this machine; paste the redirect's address instead")}
 	case f.listen == "":
 		return net.JoinHostPort(loopback(u.Hostname()), cmp.Or(u.Port(), "80")), nil
 	}
 	host, port, err := net.SplitHostPort(f.listen)
 	if err != nil || loopback(host) == "" {
-		return "", &usageError{fmt.Errorf("--listen %s: expected a loopback HOST:PORT, such as 127.0.0.1:8910", f.listen)}
+		return "", &usageError{locale.Errorf("--listen %s: expected a loopback HOST:PORT, such as 127.0.0.1:8910", f.listen)}
 	}
 	return net.JoinHostPort(loopback(host), port), nil
 }
@@ -221,9 +226,9 @@ func (r *receiver) page(path string) http.Handler {
 			say(r.notes, "hikyaku: %v", err)
 		}
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			http.Error(w, languageOf(r.notes).Error(err), http.StatusBadRequest)
 			return
 		}
-		_, _ = io.WriteString(w, "Received. You can close this page; the result is shown where hikyaku runs.\n")
+		_, _ = io.WriteString(w, languageOf(r.notes).Text("Received. You can close this page; the result is shown where hikyaku runs.")+"\n")
 	})
 }

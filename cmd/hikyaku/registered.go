@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"hikyaku/config"
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 )
 
@@ -64,7 +64,7 @@ func mappingFile(ctx context.Context) (string, error) {
 	}
 	dir, err := os.MkdirTemp("", "hikyaku-sandbox-")
 	if err != nil {
-		return "", fmt.Errorf("keeping a mapping for the functions: %w", err)
+		return "", locale.Errorf("keeping a mapping for the functions: %w", err)
 	}
 	context.AfterFunc(ctx, func() { _ = os.RemoveAll(dir) })
 	path = filepath.Join(dir, "mapping.yaml")

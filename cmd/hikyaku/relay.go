@@ -1,15 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/reconcile"
 	"hikyaku/internal/webhookrelay/tenant"
@@ -100,7 +102,7 @@ func newRelayRelease() *cobra.Command {
 			}
 			stopped, err := t.State.Disabling.Release(c.Context())
 			if err != nil {
-				return fmt.Errorf("releasing the cap on disablings: %w", err)
+				return locale.Errorf("releasing the cap on disablings: %w", err)
 			}
 			sentence := "Disabling is not stopped, so there was nothing to release; the count stays as it is."
 			if stopped {
@@ -159,18 +161,21 @@ func (f *relayFlags) dryRun(c *cobra.Command, r *reconcile.Reconciler, line *liv
 	report, differences, err := r.DryRun(c.Context())
 	line.clear()
 	if err != nil {
-		return fmt.Errorf("comparing both sides: %w", err)
+		return locale.Errorf("comparing both sides: %w", err)
 	}
 	if f.asJSON {
 		return f.say(c, map[string]any{"status": "dry_run", "report": report, "differences": differences}, "")
 	}
+	l := languageOf(c.OutOrStdout())
+	var rows [][]string
 	for _, d := range differences {
-		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\t%s\t%s\n", d.User, d.Reason, d.Reason.Sentence()); err != nil {
-			return err
-		}
+		rows = append(rows, []string{strconv.FormatInt(d.User, 10), string(d.Reason), l.Text(d.Reason.Sentence()), "-"})
 	}
 	for _, u := range report.Named {
-		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d\t%s\t%s\t%s\n", u.User, u.Reason, u.Reason.Sentence(), visible(strings.Join(u.Fields, " "))); err != nil {
+		rows = append(rows, []string{strconv.FormatInt(u.User, 10), string(u.Reason), l.Text(u.Reason.Sentence()), visible(cmp.Or(strings.Join(u.Fields, " "), "-"))})
+	}
+	if len(rows) > 0 {
+		if err := writeTable(c.OutOrStdout(), []string{"USER", "REASON", "MEANING", "FIELDS"}, rows); err != nil {
 			return err
 		}
 	}
@@ -189,7 +194,7 @@ func (f *relayFlags) progress(c *cobra.Command) (line *liveLine, told func(recon
 		if p.Compared {
 			step = "comparing"
 		}
-		line.show(fmt.Sprintf("%s: %d users, %d members", step, p.Users, p.Members))
+		line.show(languageOf(c.ErrOrStderr()).Sprintf("%s: %d users, %d members", locale.T(step), p.Users, p.Members))
 	}
 }
 
@@ -209,55 +214,56 @@ func reconcileAll(ctx context.Context, r *reconcile.Reconciler, notes io.Writer,
 		case ctx.Err() != nil:
 			return nil, errStoppedReconcile
 		case err != nil:
-			return nil, fmt.Errorf("reconciling: %w; the next run goes on where this one stopped", err)
+			return nil, locale.Errorf("reconciling: %w; the next run goes on where this one stopped", err)
 		case result.Status == "busy" && result.Cause != "":
 			line.clear()
-			_, _ = fmt.Fprintf(notes, "%s; waiting until %s\n", visible(result.Cause), result.Until.Local().Format(time.TimeOnly))
+			say(notes, "%s; waiting until %s", visible(result.Cause), result.Until.Local().Format(time.TimeOnly))
 			select {
 			case <-time.After(time.Until(result.Until)):
 			case <-ctx.Done():
 				return nil, errStoppedReconcile
 			}
 		case result.Status == "busy":
-			return nil, fmt.Errorf("another run is under way until %s at the latest; try again then", result.Until.UTC().Format(time.RFC3339))
+			return nil, locale.Errorf("another run is under way until %s at the latest; try again then", result.Until.UTC().Format(time.RFC3339))
 		case result.Report != nil:
 			return result.Report, nil
 		}
 	}
 }
 
-func sentences(r reconcile.Report, due int) string {
-	text := fmt.Sprintf("%d users, %d members: %d matched, %d missing, %d differing, %d gone, %d members nobody claims.\n%d to be written by the relay.",
-		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, due)
+func sentences(r reconcile.Report, due int) locale.Message {
+	text := []locale.Message{locale.M("%d users, %d members: %d matched, %d missing, %d differing, %d gone, %d members nobody claims.\n%d to be written by the relay.",
+		r.Users, r.Members, r.Matched, r.Missing, r.Differing, r.Gone, r.Unclaimed, due)}
+	add := func(format string, values ...any) { text = append(text, locale.M(format, values...)) }
 	if r.Lost > 0 {
-		text += fmt.Sprintf("\nLinked members in no list: %d, which somebody removed or disabled in Yappli ('hikyaku history').", r.Lost)
+		add("Linked members in no list: %d, which somebody removed or disabled in Yappli ('hikyaku history').", r.Lost)
 	}
 	if r.NoIdentity+r.DuplicateIdentity > 0 {
-		text += fmt.Sprintf("\nNot written: %d without the identity field, %d whose identity another user has.", r.NoIdentity, r.DuplicateIdentity)
+		add("Not written: %d without the identity field, %d whose identity another user has.", r.NoIdentity, r.DuplicateIdentity)
 	}
 	if r.AwaitingApproval > 0 {
-		text += fmt.Sprintf("\n%d users wait for a decision, because a member that existed before has their identity ('hikyaku links').", r.AwaitingApproval)
+		add("%d users wait for a decision, because a member that existed before has their identity ('hikyaku links').", r.AwaitingApproval)
 	}
 	if r.LinkRejected > 0 {
-		text += fmt.Sprintf("\n%d users are not written, as such a member was said not to be theirs.", r.LinkRejected)
+		add("%d users are not written, as such a member was said not to be theirs.", r.LinkRejected)
 	}
 	if r.UnreadableUsers > 0 {
-		text += fmt.Sprintf("\n%d users have fields that cannot be read, which stay as they are in Yappli.", r.UnreadableUsers)
+		add("%d users have fields that cannot be read, which stay as they are in Yappli.", r.UnreadableUsers)
 	}
 	if r.OddUsers > 0 {
-		text += fmt.Sprintf("\n%d users have fields of an unexpected type, whether the mapping uses them or not; the log names some.", r.OddUsers)
+		add("%d users have fields of an unexpected type, whether the mapping uses them or not; the log names some.", r.OddUsers)
 	}
 	if r.Unconverging > 0 {
-		text += fmt.Sprintf("\n%d members keep showing other values than were written, and are left as they are ('hikyaku history').", r.Unconverging)
+		add("%d members keep showing other values than were written, and are left as they are ('hikyaku history').", r.Unconverging)
 	}
 	if r.Unreadable > 0 {
-		text += fmt.Sprintf("\n%d records of the lists cannot be read; the log names their places.", r.Unreadable)
+		add("%d records of the lists cannot be read; the log names their places.", r.Unreadable)
 	}
 	if r.Drift > 0 {
-		text += fmt.Sprintf("\n%d signs that a list leaves somebody out, so nobody counts as missing or gone.", r.Drift)
+		add("%d signs that a list leaves somebody out, so nobody counts as missing or gone.", r.Drift)
 	}
 	if r.Check != nil && r.Check.Webhooks >= 0 && r.Check.Webhooks != 1 {
-		text += fmt.Sprintf("\n%d webhooks for changed users point at the relay; there must be exactly one ('hikyaku hooks register').", r.Check.Webhooks)
+		add("%d webhooks for changed users point at the relay; there must be exactly one ('hikyaku hooks register').", r.Check.Webhooks)
 	}
-	return text
+	return locale.Join(text, "\n")
 }

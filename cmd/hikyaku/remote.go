@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
@@ -36,7 +36,7 @@ func remoteFlag(flags *pflag.FlagSet, on *bool) {
 // ofRemote is an error where no stack is named that could be asked.
 func (f *stackFlags) ofRemote() error {
 	if f.name("") == "" {
-		return &usageError{errors.New("--remote asks a deployed function: name its stack with --stack NAME (HIKYAKU_STACK)")}
+		return &usageError{locale.Errorf("--remote asks a deployed function: name its stack with --stack NAME (HIKYAKU_STACK)")}
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func (r *remote) ask(ctx context.Context, o refreshfn.Operation) (answer refresh
 		return answer, err
 	}
 	if err := json.Unmarshal(raw, &answer); err != nil || !answer.Answers(o) {
-		return answer, errors.New("the function's answer is not of this version: deploy the stack with the version of this command, or use the command of the stack's")
+		return answer, locale.Errorf("the function's answer is not of this version: deploy the stack with the version of this command, or use the command of the stack's")
 	}
 	return answer, nil
 }
@@ -78,11 +78,11 @@ func (r *remote) connect(ctx context.Context, base *lambdafn.Base, provider stri
 	stored, readErr := base.Secrets.GetVersion(ctx, connectionName(base, provider), c.Version)
 	switch {
 	case readErr != nil:
-		err = fmt.Errorf("%w; whether it is stored cannot be read: %w", err, readErr)
+		err = locale.Errorf("%w; whether it is stored cannot be read: %w", err, readErr)
 	case stored.Has(secretstore.Current):
-		err = fmt.Errorf("%w; it is stored all the same, and the function goes on with it %s: look with 'hikyaku tokens' before you run this again", err, tokenFollows)
+		err = locale.Errorf("%w; it is stored all the same, and the function goes on with it %s: look with 'hikyaku tokens' before you run this again", err, tokenFollows)
 	default:
-		err = fmt.Errorf("%w; the connection is still the one before. Run the command again", err)
+		err = locale.Errorf("%w; the connection is still the one before. Run the command again", err)
 	}
 	return answer, err
 }

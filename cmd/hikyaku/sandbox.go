@@ -19,6 +19,7 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/hostguard"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
 	"hikyaku/pkg/providers/sandbox"
@@ -115,25 +116,25 @@ func (f sandboxFlags) check(chosen []string) error {
 	faults := f.options.Faults
 	for _, share := range []float64{faults.TooMany, faults.ServerFail, faults.Dropped, faults.Lost, faults.Reset} {
 		if share < 0 || share > 1 {
-			return fmt.Errorf("a share of requests must be from 0 to 1, not %v", share)
+			return locale.Errorf("a share of requests must be from 0 to 1, not %v", share)
 		}
 	}
 	_, port, err := net.SplitHostPort(f.addr)
 	switch {
 	case err != nil:
-		return fmt.Errorf("--addr %s: expected HOST:PORT", f.addr)
+		return locale.Errorf("--addr %s: expected HOST:PORT", f.addr)
 	case !hostguard.IsLoopback(f.addr) && !f.exposed:
-		return fmt.Errorf("--addr %s can be reached from other machines; add --expose if they may read and change everything here, or use 127.0.0.1", f.addr)
+		return locale.Errorf("--addr %s can be reached from other machines; add --expose if they may read and change everything here, or use 127.0.0.1", f.addr)
 	case !f.connected && (f.public != "" || f.idle || f.env != ""):
-		return errors.New("--public, --idle and --write-env are for --connected only")
+		return locale.Errorf("--public, --idle and --write-env are for --connected only")
 	case f.redirect != "" && !isWebAddress(f.redirect):
-		return fmt.Errorf("--redirect-url %s: expected an address such as http://127.0.0.1:8910/callback", f.redirect)
+		return locale.Errorf("--redirect-url %s: expected an address such as http://127.0.0.1:8910/callback", f.redirect)
 	case f.redirect != "" && len(chosen) > 0 && !slices.Contains(chosen, providers.AssistTencho):
-		return errors.New("--redirect-url is for " + providers.AssistTencho + ", which is not served")
+		return locale.Errorf("--redirect-url is for " + providers.AssistTencho + ", which is not served")
 	case f.connected && len(chosen) > 0:
-		return errors.New("--connected serves everything; name no service with it")
+		return locale.Errorf("--connected serves everything; name no service with it")
 	case f.connected && port != "0":
-		return errors.New("--connected takes free ports; give --addr a port of 0")
+		return locale.Errorf("--connected takes free ports; give --addr a port of 0")
 	}
 	return nil
 }
@@ -200,7 +201,7 @@ func serveSandboxes(ctx context.Context, out io.Writer, names []string, f sandbo
 		return err
 	}
 	if !f.asJSON {
-		say(out, "%s", untilInterrupted)
+		say(out, untilInterrupted)
 	}
 	<-ctx.Done()
 	return dumpRecords(sandboxes, f.dump)
@@ -219,13 +220,14 @@ func printServices(out io.Writer, lines []serviceLine, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(map[string]any{"services": lines})
 	}
+	language := languageOf(out)
 	for _, l := range lines {
 		note := ""
 		switch {
 		case l.Handover != nil:
-			note = fmt.Sprintf("  (hand-over token %s of user %s)", l.Handover.Token, l.Handover.ID)
+			note = language.Sprintf("  (hand-over token %s of user %s)", l.Handover.Token, l.Handover.ID)
 		case l.Login != nil:
-			note = fmt.Sprintf("  (approve as %s, password %s)", l.Login.ID, l.Login.Password)
+			note = language.Sprintf("  (approve as %s, password %s)", l.Login.ID, l.Login.Password)
 		}
 		if _, err := fmt.Fprintf(out, "%-13s %s%s\n", l.Name, l.URL, note); err != nil {
 			return err
@@ -240,11 +242,11 @@ const untilInterrupted = "\nServing until interrupted. '--json' prints the inven
 func nthAddress(addr string, n int) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", &usageError{fmt.Errorf("--addr %s: expected HOST:PORT", addr)}
+		return "", &usageError{locale.Errorf("--addr %s: expected HOST:PORT", addr)}
 	}
 	number, err := strconv.Atoi(port)
 	if err != nil || number < 0 || number+n > 65535 {
-		return "", &usageError{fmt.Errorf("--addr %s: the port must be a number up to 65535", addr)}
+		return "", &usageError{locale.Errorf("--addr %s: the port must be a number up to 65535", addr)}
 	}
 	if number != 0 {
 		number += n
@@ -265,7 +267,7 @@ func loadRecords(s localstack.Sandbox, dir, name string) error {
 	}
 	defer func() { _ = file.Close() }()
 	if err := s.Load(file); err != nil {
-		return fmt.Errorf("loading %s: %w", file.Name(), err)
+		return locale.Errorf("loading %s: %w", file.Name(), err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"maps"
 	"os"
 
@@ -10,6 +9,7 @@ import (
 
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 )
 
@@ -54,9 +54,9 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 	place := f.Place
 	switch {
 	case place.Stack != "" && vars != "":
-		return lambdafn.Environ{}, &usageError{errors.New("--stack and --env-vars: give one of the two, for each says with which settings the command works")}
+		return lambdafn.Environ{}, &usageError{locale.Errorf("--stack and --env-vars: give one of the two, for each says with which settings the command works")}
 	case place.Stack != "" && place.Prefix+place.Bucket != "":
-		return lambdafn.Environ{}, &usageError{errors.New("--stack knows prefix and bucket: give it alone, or --prefix and --bucket in its place")}
+		return lambdafn.Environ{}, &usageError{locale.Errorf("--stack knows prefix and bucket: give it alone, or --prefix and --bucket in its place")}
 	}
 	place.Stack = f.name(vars)
 	o, err := place.Environ(c.Context(), localstack.Resource(function))
@@ -87,9 +87,9 @@ func (f *stackFlags) which(vars map[string]string) error {
 	case vars["HIKYAKU_PREFIX"] != "":
 		return nil
 	case f.bucketless:
-		return errors.New("no stack is named: give --stack NAME (HIKYAKU_STACK), or --prefix (HIKYAKU_PREFIX)")
+		return locale.Errorf("no stack is named: give --stack NAME (HIKYAKU_STACK), or --prefix (HIKYAKU_PREFIX)")
 	}
-	return errors.New("no stack is named: give --stack NAME (HIKYAKU_STACK), or --prefix and --bucket (HIKYAKU_PREFIX, HIKYAKU_BUCKET)")
+	return locale.Errorf("no stack is named: give --stack NAME (HIKYAKU_STACK), or --prefix and --bucket (HIKYAKU_PREFIX, HIKYAKU_BUCKET)")
 }
 
 // name is the stack's, if the settings are to be those of one that is named: by its

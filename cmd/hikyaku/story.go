@@ -12,6 +12,7 @@ import (
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/tokenrefresh"
 	"hikyaku/internal/tokenrefresh/protocol"
@@ -27,11 +28,11 @@ func (d *demo) refresh(ctx context.Context) error {
 	}
 	for _, r := range report.Results {
 		if r.Outcome != protocol.Refreshed {
-			return fmt.Errorf("the token of %s: %s %s", r.Provider, r.Outcome, r.Reason)
+			return locale.Errorf("the token of %s: %s %s", r.Provider, r.Outcome, r.Reason)
 		}
-		life := "no known end: probed each hour"
+		life := locale.T("no known end: probed each hour")
 		if r.ExpiresAt != nil {
-			life = "ends in " + time.Until(*r.ExpiresAt).Round(time.Minute).String()
+			life = locale.M("ends in %s", time.Until(*r.ExpiresAt).Round(time.Minute))
 		}
 		d.say("   %-13s %-19s %s, %s", r.Provider, r.Kind, r.Outcome, life)
 	}
@@ -44,7 +45,7 @@ func (d *demo) reconcile(ctx context.Context) (reconcile.Report, error) {
 	var answer reconcile.Result
 	_, err := d.loop(ctx, localstack.Reconcile, map[string]string{"action": "reconcile"}, &answer, func() string { return answer.Status })
 	if err != nil || answer.Report == nil {
-		return reconcile.Report{}, fmt.Errorf("reconciling: %w", err)
+		return reconcile.Report{}, locale.Errorf("reconciling: %w", err)
 	}
 	return *answer.Report, d.drained(ctx)
 }
@@ -73,7 +74,7 @@ func (d *demo) relay(ctx context.Context) error {
 	d.totals.Webhooks = len(s.Deliveries())
 	for _, delivery := range s.Deliveries() {
 		if delivery.Status != 200 {
-			return fmt.Errorf("a webhook was answered %d", delivery.Status)
+			return locale.Errorf("a webhook was answered %d", delivery.Status)
 		}
 	}
 	if err := d.drained(ctx); err != nil {
@@ -120,14 +121,14 @@ func (d *demo) secondReconcile(ctx context.Context) error {
 		return err
 	}
 	if report.Differing != 1 {
-		return fmt.Errorf("the second reconcile found %d differences where one change was made without a webhook", report.Differing)
+		return locale.Errorf("the second reconcile found %d differences where one change was made without a webhook", report.Differing)
 	}
 	third, err := d.reconcile(ctx)
 	if err != nil {
 		return err
 	}
 	if third.Sent != 0 {
-		return fmt.Errorf("a reconcile of equal lists queued %d users", third.Sent)
+		return locale.Errorf("a reconcile of equal lists queued %d users", third.Sent)
 	}
 	d.say("   1 change made through the API, which fires no webhook, found and carried over; then 0 differences")
 	d.totals.People = len(d.stack.SuperSaaS().UserIDs())
@@ -149,14 +150,14 @@ func (d *demo) converged(stale int) error {
 		}
 		members := y.FindUnique(strconv.FormatInt(id, 10))
 		if len(members) != 1 {
-			return fmt.Errorf("user %d has %d members", id, len(members))
+			return locale.Errorf("user %d has %d members", id, len(members))
 		}
 		if members[0].Values["column01"] != user.FullName || members[0].Values["enabled"] != "1" {
 			wrong++
 		}
 	}
 	if wrong != stale {
-		return fmt.Errorf("%d members differ from their user where %d are expected", wrong, stale)
+		return locale.Errorf("%d members differ from their user where %d are expected", wrong, stale)
 	}
 	return nil
 }
@@ -168,21 +169,21 @@ func (d *demo) export(ctx context.Context) error {
 	for _, dataset := range export.Datasets() {
 		result, err := d.exportOne(ctx, dataset.String(), scheduled)
 		if err != nil {
-			return fmt.Errorf("exporting %s: %w", dataset.String(), err)
+			return locale.Errorf("exporting %s: %w", dataset.String(), err)
 		}
 		if result.Pages < 3 {
-			return fmt.Errorf("exporting %s took %d pages; the demo shows at least 3", result.Dataset, result.Pages)
+			return locale.Errorf("exporting %s took %d pages; the demo shows at least 3", result.Dataset, result.Pages)
 		}
-		note := ""
+		note := locale.T("")
 		if result.Calls > 1 {
-			note = fmt.Sprintf("  stopped before the deadline, continued: %d calls", result.Calls)
+			note = locale.M("  stopped before the deadline, continued: %d calls", result.Calls)
 		}
 		d.say("   %-23s %4d rows %7.1f KB %3d pages  verified%s", result.Dataset, result.Rows, float64(result.Bytes)/1000, result.Pages, note)
 		d.totals.Exports = append(d.totals.Exports, result)
 		d.totals.Continued += result.Calls - 1
 	}
 	if d.totals.Continued == 0 {
-		return fmt.Errorf("no export was stopped and continued")
+		return locale.Errorf("no export was stopped and continued")
 	}
 	return nil
 }
@@ -200,7 +201,7 @@ func (d *demo) exportOne(ctx context.Context, dataset, scheduled string) (export
 			return result, err
 		}
 		if answer.Status != export.Continue {
-			return result, fmt.Errorf("answered %q where it had to stop for its deadline", answer.Status)
+			return result, locale.Errorf("answered %q where it had to stop for its deadline", answer.Status)
 		}
 		result.Calls, result.Pages = 1, answer.Observed.Pages
 	}

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/pause"
@@ -42,7 +42,7 @@ func (s switchboard) trigger(name string) (clibase.Trigger, error) {
 func (s switchboard) pause(ctx context.Context, parts []string, p pause.Pause) (pause.State, error) {
 	off, err := s.off(ctx, parts)
 	if err != nil {
-		return pause.State{}, fmt.Errorf("nothing was paused: %w", err)
+		return pause.State{}, locale.Errorf("nothing was paused: %w", err)
 	}
 	state, err := pause.Begin(ctx, s.objects, s.prefix, off, p)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s switchboard) pause(ctx context.Context, parts []string, p pause.Pause) (
 	}
 	if err := errors.Join(faults...); err != nil {
 		const left = "the pause is written down, but not all of it rests yet; run the same command again"
-		return state, cutOff(ctx, left, fmt.Errorf("%s: %w", left, err))
+		return state, cutOff(ctx, left, locale.Errorf("%s: %w", left, err))
 	}
 	return state, nil
 }
@@ -87,7 +87,7 @@ func (s switchboard) resume(ctx context.Context, parts []string) (now pause.Stat
 	}
 	if err := errors.Join(faults...); err != nil {
 		const left = "not all of it works again yet, and the pause stays written down; run the same command again"
-		return seen, stay, cutOff(ctx, left, fmt.Errorf("%s: %w", left, err))
+		return seen, stay, cutOff(ctx, left, locale.Errorf("%s: %w", left, err))
 	}
 	now, err = pause.End(ctx, s.objects, s.prefix, seen, parts)
 	if errors.Is(err, pause.ErrPausedAgain) { // whoever did so counts on it, also where it was before these were on

@@ -16,6 +16,7 @@ import (
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/lambdafn/refreshfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/secretstore"
 	"hikyaku/internal/tokenrefresh"
@@ -103,7 +104,7 @@ func newTokens() *cobra.Command {
 		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --probe\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.onRemote && !probe {
-				return &usageError{errors.New("--remote needs --probe: without it no provider is asked")}
+				return &usageError{locale.Errorf("--remote needs --probe: without it no provider is asked")}
 			}
 			s, err := f.open(c)
 			if err != nil {
@@ -144,14 +145,14 @@ func newTokens() *cobra.Command {
 // prefix, or all fail alike, which is said once.
 func (s *stackRefresher) nothingToShow(rows []tokenRow, faults []error) error {
 	if !slices.ContainsFunc(rows, func(r tokenRow) bool { return r.State != "off" }) {
-		return fmt.Errorf("there is no connection under %s/ in Secrets Manager: store one with 'hikyaku connect PROVIDER', or name another stack with --stack, --prefix or --region", visible(s.base.Common.Prefix))
+		return locale.Errorf("there is no connection under %s/ in Secrets Manager: store one with 'hikyaku connect PROVIDER', or name another stack with --stack, --prefix or --region", visible(s.base.Common.Prefix))
 	}
 	for i, err := range faults {
 		if err == nil || nameless(err, rows[i].Provider) != nameless(faults[0], rows[0].Provider) {
 			return nil
 		}
 	}
-	return fmt.Errorf("no credential can be read; of every provider as of %w", faults[0])
+	return locale.Errorf("no credential can be read; of every provider as of %w", faults[0])
 }
 
 // nameless is what an error says of any provider.
@@ -199,20 +200,20 @@ func (s *stackRefresher) look(ctx context.Context, provider string, probe refres
 	row, err := s.row(ctx, provider)
 	if err != nil {
 		row.State, row.Reason = unreadable, err.Error()
-		return row, fmt.Errorf("%s: %w", provider, err)
+		return row, locale.Errorf("%s: %w", provider, err)
 	}
 	row.Probe, row.Answer = probe.State, visible(probe.Answer)
 	if row.Probe != refreshfn.Refused {
 		return row, nil
 	}
-	next := "'hikyaku tokens refresh " + row.Provider + " --force' replaces it"
+	next := locale.M("'hikyaku tokens refresh %s --force' replaces it", row.Provider)
 	if row.Kind == providers.Static {
-		next = "enter another with 'hikyaku connect " + row.Provider + "'"
+		next = locale.M("enter another with 'hikyaku connect %s'", row.Provider)
 	}
 	if s.remote == nil {
-		next += ". If the provider lets in the stack's address alone, ask with --remote"
+		next = locale.M("%s. If the provider lets in the stack's address alone, ask with --remote", next)
 	}
-	return row, fmt.Errorf("%s: the provider does not accept what is served: %s; %s", row.Provider, row.Answer, next)
+	return row, locale.Errorf("%s: the provider does not accept what is served: %s; %s", row.Provider, row.Answer, next)
 }
 
 // row reads one provider's.
@@ -278,6 +279,7 @@ func notZero(t time.Time) *time.Time {
 
 func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 	probed := slices.ContainsFunc(rows, func(r tokenRow) bool { return r.Probe != "" })
+	l := languageOf(out)
 	heading := []string{"PROVIDER", "KIND", "STATE", "AGE", "EXPIRES", "LAST OUTCOME"}
 	if probed {
 		heading = append(heading, "PROBE")
@@ -286,13 +288,13 @@ func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 	for _, r := range rows {
 		age, end, last := "-", "-", "-"
 		if r.ObtainedAt != nil {
-			age, end = spell(now.Sub(*r.ObtainedAt)), expiry(r.ExpiresAt, now)
+			age, end = spell(now.Sub(*r.ObtainedAt)), expiry(r.ExpiresAt, now).In(l)
 		}
 		if r.Outcome != "" {
 			last = string(r.Outcome)
 		}
 		if r.Outcome != "" && r.At != nil {
-			last += ", " + spell(now.Sub(*r.At)) + " ago"
+			last += l.Sprintf(", %s ago", spell(now.Sub(*r.At)))
 		}
 		row := []string{r.Provider, cmp.Or(string(r.Kind), "-"), r.State, age, end, last}
 		if probed {
@@ -308,43 +310,41 @@ func writeTokens(out io.Writer, rows []tokenRow, now time.Time) error {
 		if r.State != "needs_human" && r.State != "missing" {
 			continue
 		}
-		if _, err := fmt.Fprintf(out, "%s%s: %s\n", gap, r.Provider, advice(r)); err != nil {
-			return err
-		}
+		say(out, "%s%s: %s", gap, r.Provider, advice(r))
 		gap = ""
 	}
 	return nil
 }
 
 // advice says why a row needs somebody, and what to do.
-func advice(r tokenRow) string {
+func advice(r tokenRow) locale.Message {
 	kind := r.Kind // of the token; where there is none, the only one that the provider has
 	if kind == "" {
 		kind, _ = kindOf(r.Provider)
 	}
-	next := "run 'hikyaku connect " + r.Provider + "'"
+	next := locale.M("run 'hikyaku connect %s'", r.Provider)
 	switch {
 	case r.State == "missing" && r.Outcome == "":
-		return "no run of tokenrefresh yet: it makes one " + tokenFollows + "; or run 'hikyaku tokens refresh " + r.Provider + "'"
+		return locale.M("no run of tokenrefresh yet: it makes one %s; or run 'hikyaku tokens refresh %s'", locale.T(tokenFollows), r.Provider)
 	case r.State == "missing":
-		next = "the next run tries again, and 'hikyaku tokens refresh " + r.Provider + " --logs' shows the cause"
+		next = locale.M("the next run tries again, and 'hikyaku tokens refresh %s --logs' shows the cause", r.Provider)
 	case kind == providers.OneTimePair || kind == providers.OneTimeCode:
-		next = "run 'hikyaku authorize " + r.Provider + "'"
+		next = locale.M("run 'hikyaku authorize %s'", r.Provider)
 	case kind == "":
-		next += ", or 'hikyaku authorize " + r.Provider + "' if it is an app"
+		next = locale.M("%s, or 'hikyaku authorize %s' if it is an app", next, r.Provider)
 	}
-	return cmp.Or(visible(r.Reason), string(r.Outcome)) + "; " + next
+	return locale.M("%s; %s", locale.T(cmp.Or(visible(r.Reason), string(r.Outcome))), next)
 }
 
 // expiry shows an end; nil is unknown.
-func expiry(at *time.Time, now time.Time) string {
+func expiry(at *time.Time, now time.Time) locale.Message {
 	switch {
 	case at == nil:
-		return "unknown"
+		return locale.T("unknown")
 	case !now.Before(*at):
-		return spell(now.Sub(*at)) + " ago"
+		return locale.M("%s ago", spell(now.Sub(*at)))
 	}
-	return "in " + spell(at.Sub(now))
+	return locale.M("in %s", spell(at.Sub(now)))
 }
 
 // spell shows a duration by its two largest units.
@@ -383,7 +383,7 @@ func newTokensRefresh() *cobra.Command {
 				return err
 			}
 			if resend && !force {
-				return &usageError{errors.New("--resend-in-doubt needs --force")}
+				return &usageError{locale.Errorf("--resend-in-doubt needs --force")}
 			}
 			request := tokenrefresh.Request{Force: force, ResendInDoubt: resend}
 			if len(a) == 1 {
@@ -416,14 +416,15 @@ func (s *stackRefresher) run(ctx context.Context, q tokenrefresh.Request) (token
 
 func writeReport(out io.Writer, report tokenrefresh.Report, now time.Time) error {
 	cells := make([][]string, 0, len(report.Results))
+	l := languageOf(out)
 	for _, r := range report.Results {
 		end := "-"
 		if r.Version != "" {
-			end = expiry(r.ExpiresAt, now)
+			end = expiry(r.ExpiresAt, now).In(l)
 		}
-		reason := visible(r.Reason)
+		reason := l.Text(visible(r.Reason))
 		if r.Outcome == protocol.Fresh && reason == "" {
-			reason = "not due; 'hikyaku tokens --probe' asks the provider whether it works, --force replaces it"
+			reason = l.Text("not due; 'hikyaku tokens --probe' asks the provider whether it works, --force replaces it")
 		}
 		cells = append(cells, []string{r.Provider, cmp.Or(string(r.Kind), "-"), string(r.Outcome), end, reason})
 	}
@@ -438,10 +439,10 @@ func judge(report tokenrefresh.Report) error {
 		failed := r.Outcome == protocol.Cooling || slices.Contains(retry, r.Provider)
 		switch {
 		case r.Status == protocol.Human:
-			faults = append(faults, fmt.Errorf("%s: %s: %s", r.Provider, r.Outcome,
+			faults = append(faults, locale.Errorf("%s: %s: %s", r.Provider, r.Outcome,
 				advice(tokenRow{Provider: r.Provider, Kind: r.Kind, State: "needs_human", Outcome: r.Outcome, Reason: r.Reason})))
 		case failed:
-			faults = append(faults, fmt.Errorf("%s: %s: %s; the next run tries again, see --logs for the cause", r.Provider, r.Outcome, visible(r.Reason)))
+			faults = append(faults, locale.Errorf("%s: %s: %s; the next run tries again, see --logs for the cause", r.Provider, r.Outcome, visible(r.Reason)))
 		}
 	}
 	return errors.Join(faults...)

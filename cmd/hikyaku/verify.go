@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn/clibase"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/objectstore"
 	"hikyaku/internal/objectstore/dirstore"
 	"hikyaku/internal/objectstore/s3store"
@@ -45,10 +45,10 @@ func newVerify() *cobra.Command {
 			}
 			err = o.print(c, v, func(out io.Writer) error { return writeVerdict(out, v) })
 			if err == nil && v.State == export.Expired {
-				err = fmt.Errorf("%s: the run has expired, so there is nothing to prove", visible(a[0]))
+				err = locale.Errorf("%s: the run has expired, so there is nothing to prove", visible(a[0]))
 			}
 			if err == nil && len(v.Faults) > 0 {
-				err = fmt.Errorf("%s: %s found; run the export of that time again under another --at", a[0], count(len(v.Faults), "fault"))
+				err = locale.Errorf("%s: %s found; run the export of that time again under another --at", a[0], count(len(v.Faults), "fault"))
 			}
 			return err
 		},
@@ -59,39 +59,40 @@ func newVerify() *cobra.Command {
 }
 
 func writeVerdict(out io.Writer, v export.Verdict) error {
-	_, _ = fmt.Fprintln(out, visible(standing(v)))
+	_, _ = fmt.Fprintln(out, visible(standing(v).In(languageOf(out))))
 	for _, fault := range v.Faults {
 		_, _ = fmt.Fprintln(out, visible(fault))
 	}
 	if v.State == export.Expired {
-		_, err := fmt.Fprintf(out, "published with %s and %s\n", count(v.Parts, "part"), count(v.Rows, "row"))
-		return err
+		say(out, "published with %s and %s", count(v.Parts, "part"), count(v.Rows, "row"))
+		return nil
 	}
 	verdict := "proved"
 	if len(v.Faults) > 0 {
 		verdict = "not proved"
 	}
-	_, err := fmt.Fprintf(out, "%s: %s, %s, %d bytes\n", verdict, count(v.Parts, "part"), count(v.Rows, "row"), v.Bytes)
-	return err
+	say(out, "%s: %s, %s, %d bytes", locale.T(verdict), count(v.Parts, "part"), count(v.Rows, "row"), v.Bytes)
+	return nil
 }
 
 // standing says in one line what a run is worth.
-func standing(v export.Verdict) string {
+func standing(v export.Verdict) locale.Message {
+	state := locale.T(string(v.State))
 	switch v.State {
 	case export.Accepted:
 		if a := v.Accepted; a != nil {
-			return fmt.Sprintf("%s by %s at %s: %s", v.State, a.By, a.At.Format(time.RFC3339), a.Reason)
+			return locale.M("%s by %s at %s: %s", state, a.By, a.At.Format(time.RFC3339), a.Reason)
 		}
 	case export.InDoubt:
-		return fmt.Sprintf("%s, not published: %s", v.State, details(v.Doubts))
+		return locale.M("%s, not published: %s", state, details(v.Doubts))
 	case export.Complete, export.Unfinished: // nothing to add
 	case export.Expired:
-		return fmt.Sprintf("%s: nothing of it is left after the days for which the bucket keeps exports (ExportRetentionDays)", v.State)
+		return locale.M("%s: nothing of it is left after the days for which the bucket keeps exports (ExportRetentionDays)", state)
 	case export.NotRecorded:
-		return fmt.Sprintf("%s: a version published the run that did not record whether it was in doubt", v.State)
+		return locale.M("%s: a version published the run that did not record whether it was in doubt", state)
 	default:
 	}
-	return string(v.State)
+	return state
 }
 
 // details joins what there is to say about doubts.
@@ -117,7 +118,7 @@ func manifestAt(ctx context.Context, account clibase.Place, place string) (locat
 	if rest, ok := strings.CutPrefix(place, "s3://"); ok {
 		bucket, key, _ := strings.Cut(rest, "/")
 		if bucket == "" || !named {
-			return location{}, &usageError{fmt.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json, or a _doubt.json there", place)}
+			return location{}, &usageError{locale.Errorf("%s: expected s3://bucket/.../run=.../_manifest.json, or a _doubt.json there", place)}
 		}
 		account.Prefix, account.Bucket = "not-used-by-verify", bucket
 		e, err := account.Environ(ctx, "")
@@ -137,7 +138,7 @@ func manifestAt(ctx context.Context, account clibase.Place, place string) (locat
 	path = filepath.ToSlash(path)
 	at := strings.LastIndex(path, "/exports/")
 	if at < 0 || !named {
-		return location{}, &usageError{errors.New("expected DIR/exports/.../run=.../_manifest.json, or a _doubt.json there: the place of the other files follows from it")}
+		return location{}, &usageError{locale.Errorf("expected DIR/exports/.../run=.../_manifest.json, or a _doubt.json there: the place of the other files follows from it")}
 	}
 	return location{store: dirstore.New(filepath.FromSlash(path[:at])), key: path[at+1:]}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +94,27 @@ func (w *visibleWriter) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// paint writes a text as Write does, but for the colors of a painter.
+func (w *visibleWriter) paint(text string) (int, error) {
+	for rest := text; rest != ""; {
+		at := painted.FindStringIndex(rest)
+		if at == nil {
+			at = []int{len(rest), len(rest)}
+		}
+		if _, err := w.Write([]byte(rest[:at[0]])); err != nil {
+			return 0, err
+		}
+		if _, err := io.WriteString(w.to, rest[at[0]:at[1]]); err != nil {
+			return 0, err
+		}
+		rest = rest[at[1]:]
+	}
+	return len(text), nil
+}
+
+// painted are the sequences that a painter writes.
+var painted = regexp.MustCompile(`\x1b\[(31|32|33|0)m`)
 
 // languageOf is the language of who reads an output; English where it is not known.
 func languageOf(out io.Writer) locale.Language {

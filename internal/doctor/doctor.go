@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"hikyaku/internal/locale"
 )
 
 // A Severity says how soon somebody has to act, in the words of the alarms.
@@ -36,6 +38,14 @@ type Finding struct {
 	Subject  string   `json:"subject"` // what it is about, such as a provider or a dataset
 	Message  string   `json:"message"`
 	Next     string   `json:"next"` // the command to run next
+
+	says   string         // of its kind
+	detail locale.Message // what stands in it
+}
+
+// MessageIn is the message in a language.
+func (f Finding) MessageIn(l locale.Language) string {
+	return strings.NewReplacer("{subject}", f.Subject, "{detail}", f.detail.In(l)).Replace(l.Text(f.says))
 }
 
 // A Kind is what findings of one id have in common. Says and Next hold {subject} and
@@ -121,10 +131,16 @@ type finder struct {
 }
 
 // add adds a finding of a kind. An empty subject is the stack.
-func (f *finder) add(id, subject, detail string) { f.addNext(id, subject, detail, "") }
+func (f *finder) add(id, subject, detail string) { f.addSaid(id, subject, locale.T(detail), "") }
 
 // addNext is add with another command than the kind's, unless it is empty.
 func (f *finder) addNext(id, subject, detail, next string) {
+	f.addSaid(id, subject, locale.T(detail), next)
+}
+
+// addSaid is addNext with a detail that is put into the reader's language.
+func (f *finder) addSaid(id, subject string, said locale.Message, next string) {
+	detail := said.String()
 	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.ID == id })
 	if i < 0 {
 		panic("doctor: no kind of finding is called " + id)
@@ -133,7 +149,7 @@ func (f *finder) addNext(id, subject, detail, next string) {
 	subject = cmp.Or(subject, at.Stack)
 	says := strings.NewReplacer("{subject}", subject, "{detail}", detail)
 	runs := strings.NewReplacer("{subject}", Word(subject), "{detail}", Word(detail), "{stack}", Word(at.Stack), "{hikyaku}", at.Hikyaku, "{account}", at.Account, "{aws}", at.AWS)
-	f.found = append(f.found, Finding{ID: id, Severity: k.Severity, Subject: subject, Message: says.Replace(k.Says), Next: strings.TrimSpace(runs.Replace(cmp.Or(next, k.Next)))})
+	f.found = append(f.found, Finding{ID: id, Severity: k.Severity, Subject: subject, Message: says.Replace(k.Says), Next: strings.TrimSpace(runs.Replace(cmp.Or(next, k.Next))), says: k.Says, detail: said})
 }
 
 // plain are words that a shell takes as they are.

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"hikyaku/internal/locale"
 	"hikyaku/internal/pause"
 )
 
@@ -31,16 +31,16 @@ func lookAtHooks(o *Observations, f *finder) {
 	case w.Right == 0 && w.Weak == "":
 		f.add("webhook.old-secret", "", "")
 	case w.Ours > 1:
-		f.add("webhook.twice", "", count(w.Ours, "webhook", "webhooks"))
+		f.addSaid("webhook.twice", "", count(w.Ours, "webhook", "webhooks"), "")
 	}
 	if len(w.Elsewhere) > 0 {
-		f.add("webhook.elsewhere", "", some(w.Elsewhere))
+		f.addSaid("webhook.elsewhere", "", some(w.Elsewhere), "")
 	}
 }
 
 func lookAtQueues(o *Observations, f *finder) {
 	if o.DeadLetters > 0 {
-		f.add("dead.letters", "", count(o.DeadLetters, "change was", "changes were"))
+		f.addSaid("dead.letters", "", count(o.DeadLetters, "change was", "changes were"), "")
 	}
 }
 
@@ -56,13 +56,13 @@ func lookAtMetrics(o *Observations, f *finder) {
 		f.add("queue.old", "", fmt.Sprintf("%dh%02dm", int(m.QueueAge.Hours()), int(m.QueueAge.Minutes())%60))
 	}
 	if m.DeadAge > oldLetter {
-		f.add("dead.ending", "", count(int(m.DeadAge.Hours()/24), "day", "days"))
+		f.addSaid("dead.ending", "", count(int(m.DeadAge.Hours()/24), "day", "days"), "")
 	}
 	if m.Drift > 0 {
-		f.add("reconcile.drift", "", count(int(m.Drift), "sign", "signs"))
+		f.addSaid("reconcile.drift", "", count(int(m.Drift), "sign", "signs"), "")
 	}
 	if m.Arrived == 0 && m.Differed > 0 {
-		f.add("webhook.silent", "", count(int(m.Differed), "user", "users"))
+		f.addSaid("webhook.silent", "", count(int(m.Differed), "user", "users"), "")
 	}
 }
 
@@ -92,10 +92,10 @@ func lookAtRelay(o *Observations, f *finder) {
 		f.add("disabling.stopped", "", "")
 	}
 	if r.Pairs > 0 {
-		f.add("pairs.waiting", "", count(r.Pairs, "pair waits", "pairs wait"))
+		f.addSaid("pairs.waiting", "", count(r.Pairs, "pair waits", "pairs wait"), "")
 	}
 	if r.Undone > 0 {
-		f.add("decisions.undone", "", count(r.Undone, "pair was", "pairs were"))
+		f.addSaid("decisions.undone", "", count(r.Undone, "pair was", "pairs were"), "")
 	}
 }
 
@@ -119,13 +119,13 @@ func lookAtExports(o *Observations, f *finder) {
 			f.add("export.gone", d.Name, "")
 		}
 		if d.Rejects > 0 {
-			f.add("export.rejects", d.Name, count(d.Rejects, "record", "records"))
+			f.addSaid("export.rejects", d.Name, count(d.Rejects, "record", "records"), "")
 		}
 		if d.Unresolved > 0 {
-			f.add("export.unresolved", d.Name, count(d.Unresolved, "place", "places"))
+			f.addSaid("export.unresolved", d.Name, count(d.Unresolved, "place", "places"), "")
 		}
 		if d.Owed > 0 {
-			f.add("export.owed", d.Name, count(d.Owed, "span of time is owed", "spans of time are owed"))
+			f.addSaid("export.owed", d.Name, count(d.Owed, "span of time is owed", "spans of time are owed"), "")
 		}
 	}
 }
@@ -202,9 +202,9 @@ func lookAtPauses(o *Observations, f *finder) {
 		switch {
 		case p == nil || len(o.triggers(part, true)) > 0: // lookAtTriggers says it
 		case p.Overdue(o.Now):
-			f.add("pause.overdue", part, "its pause began at "+stamp(p.Since)+" and was to end at "+stamp(p.Until)+"; none may last longer than 12 days.")
+			f.addSaid("pause.overdue", part, locale.M("its pause began at %s and was to end at %s; none may last longer than 12 days.", stamp(p.Since), stamp(p.Until)), "")
 		default:
-			f.add("pause.lasts", part, "until "+stamp(p.Until)+" by "+p.By+": "+p.Reason)
+			f.addSaid("pause.lasts", part, locale.M("until %s by %s: %s", stamp(p.Until), p.By, p.Reason), "")
 		}
 	}
 }
@@ -244,19 +244,19 @@ func lookAtTriggers(o *Observations, f *finder) {
 }
 
 // some are the first of many names, each once: others have made them.
-func some(names []string) string {
+func some(names []string) locale.Message {
 	const most = 10
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	if more := len(names) - most; more > 0 {
-		return strings.Join(names[:most], ", ") + " and " + strconv.Itoa(more) + " more"
+		return locale.M("%s and %d more", strings.Join(names[:most], ", "), more)
 	}
-	return strings.Join(names, ", ")
+	return locale.T(strings.Join(names, ", "))
 }
 
 // count is a number with its noun.
-func count(n int, one, many string) string {
+func count(n int, one, many string) locale.Message {
 	if n == 1 {
-		return "1 " + one
+		return locale.T("1 " + one)
 	}
-	return strconv.Itoa(n) + " " + many
+	return locale.M("%d "+many, n)
 }

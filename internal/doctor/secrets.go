@@ -49,7 +49,7 @@ func lookAtCredentials(o *Observations, f *finder) {
 			f.add("connection.wrong", c.Provider, strings.Join(c.Faults, "; "))
 		}
 		if len(c.Unknown) > 0 {
-			f.add("connection.unknown-field", c.Provider, some(c.Unknown))
+			f.addSaid("connection.unknown-field", c.Provider, some(c.Unknown), "")
 		}
 		if len(c.Spent) > 0 {
 			f.add("token.budget-spent", c.Provider, strings.Join(c.Spent, ", "))
@@ -188,6 +188,6 @@ func lookAtMapping(o *Observations, f *finder) {
 
 func lookAtFields(o *Observations, f *finder) {
 	if len(o.Unknown) > 0 {
-		f.add("mapping.unknown-field", "", some(o.Unknown))
+		f.addSaid("mapping.unknown-field", "", some(o.Unknown), "")
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"hikyaku/internal/locale"
 )
 
 // closeEnough is how far a clock may be off. AWS refuses calls from 5 minutes on.
@@ -46,16 +48,16 @@ func lookAtVersions(o *Observations, f *finder) {
 	if stack == nil || command == nil {
 		order = 0
 	}
-	both := fmt.Sprintf("its version is %s, and this one's %s", o.StackVersion, o.Version)
+	both := locale.M("its version is %s, and this one's %s", o.StackVersion, o.Version)
 	switch {
 	case order < 0:
-		f.add("stack.behind", "", both)
+		f.addSaid("stack.behind", "", both, "")
 	case order > 0:
-		f.add("command.behind", "", fmt.Sprintf("its version is %s, and the stack's %s", o.Version, o.StackVersion))
+		f.addSaid("command.behind", "", locale.M("its version is %s, and the stack's %s", o.Version, o.StackVersion), "")
 	case len(unknown) > 0:
-		f.add("command.behind", "", "it does not know the stack's parameters "+strings.Join(unknown, ", "))
+		f.addSaid("command.behind", "", locale.M("it does not know the stack's parameters %s", strings.Join(unknown, ", ")), "")
 	case len(lacks) > 0:
-		f.add("stack.behind", "", "it lacks the parameters "+strings.Join(lacks, ", "))
+		f.addSaid("stack.behind", "", locale.M("it lacks the parameters %s", strings.Join(lacks, ", ")), "")
 	}
 }
 
@@ -165,7 +167,7 @@ func lookAtEdits(o *Observations, f *finder) {
 		}
 		for value := range got {
 			if len(got) == 1 && !same(value, want) {
-				f.addNext("settings.edited", p.Variable, fmt.Sprintf("%s is %q, not %q", p.Name, want, value), o.rewriteAll())
+				f.addSaid("settings.edited", p.Variable, locale.M("%s is %q, not %q", p.Name, want, value), o.rewriteAll())
 			}
 		}
 	}

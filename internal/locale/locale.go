@@ -87,6 +87,9 @@ func (l Language) Text(english string) string {
 // Sprintf formats in the language. Arguments that are messages or errors are shown in it
 // too.
 func (l Language) Sprintf(format string, values ...any) string {
+	if len(values) == 0 {
+		return l.Text(format)
+	}
 	if l != Japanese {
 		return fmt.Sprintf(strings.ReplaceAll(format, "%w", "%v"), values...)
 	}
@@ -111,7 +114,15 @@ type Message struct {
 }
 
 // M makes a message. Its format is the key of the catalogs.
-func M(format string, values ...any) Message { return Message{format, values} }
+func M(format string, values ...any) Message {
+	if false {
+		_ = fmt.Sprintf(format, values...) // so that go vet compares verbs and values
+	}
+	return Message{format, values}
+}
+
+// T makes a message of a text without values, which may hold any characters.
+func T(text string) Message { return Message{format: text} }
 
 // In is the message in a language.
 func (m Message) In(l Language) string { return l.Sprintf(m.format, m.values...) }
@@ -183,4 +194,14 @@ func (l Language) around(err error) string {
 		}
 	}
 	return text
+}
+
+// Join is several messages with a text between them.
+func Join(messages []Message, between string) Message {
+	values := make([]any, len(messages))
+	for i, m := range messages {
+		values[i] = m
+	}
+	verbs := strings.Repeat("%s"+strings.ReplaceAll(between, "%", "%%"), len(messages))
+	return Message{strings.TrimSuffix(verbs, between), values}
 }

@@ -41,6 +41,13 @@ type Options struct {
 	// Secrets is the fake that Secrets Manager answers from, with its knobs (read lag,
 	// version quota, throttling); nil: a new one on Now.
 	Secrets *secretstore.Memory
+	// Keeper keeps what has to outlive the process, before anybody is told that it was
+	// done: queues and their messages, secrets, objects, schedules, and which sources are
+	// on; nil: nothing outlives it.
+	Keeper sandbox.Keeper
+	// Observe is told of everything that happens to a message of a queue, in its order.
+	// What it takes, the next events wait; no caller of the queue does. Nil: nobody is.
+	Observe func(QueueEvent)
 	// RetryDelays are the pauses before each retry of an asynchronous
 	// invocation; nil: one minute, then two, as the service has them.
 	RetryDelays []time.Duration
@@ -86,10 +93,15 @@ func New(o Options) (*AWS, error) {
 	if err != nil {
 		return nil, err
 	}
+	jobs, kept := newJobs(), &ledger{keeper: o.Keeper}
 	a := &AWS{
-		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, queues: newQueues(o.Now, jumps), events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}},
+		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}},
+		queues:  &queues{now: o.Now, jumps: jumps, ledger: kept, observer: &observer{observe: o.Observe, ledger: kept, jobs: jobs}, byName: map[string]*queue{}},
 		sources: &sources{now: o.Now}, schedules: &schedules{now: o.Now},
-		jobs: newJobs(), now: o.Now, log: o.Log,
+		jobs: jobs, now: o.Now, log: o.Log,
+	}
+	if err := a.queues.restore(o.Keeper); err != nil {
+		return nil, err
 	}
 	a.functions = &functions{
 		jobs: a.jobs, frontend: &a.frontend, now: o.Now, log: o.Log, delays: o.RetryDelays, common: a.Environment, byName: map[string]*function{},

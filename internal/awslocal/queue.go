@@ -13,8 +13,10 @@ import (
 // queues are all FIFO queues. One lock for all of them makes a move to a
 // dead-letter queue one step.
 type queues struct {
-	now   func() time.Time
-	jumps bool // now is not the machine's clock
+	now      func() time.Time
+	jumps    bool // now is not the machine's clock
+	ledger   *ledger
+	observer *observer
 
 	mu     sync.Mutex
 	byName map[string]*queue
@@ -32,7 +34,12 @@ type queue struct {
 	backlog    *backlog
 	seen       *seenIDs
 	sequence   int64
+	reserved   int64         // up to this one, numbers may be given without saying so
+	inherited  bool          // from an earlier process; this one has not asked for it yet
 	changed    chan struct{} // closed at each change that may let a message be received; nil: nobody waits
+
+	ledger   *ledger
+	observer *observer
 }
 
 // A message is one message with its state. It is in flight while it has been
@@ -61,29 +68,68 @@ type attribute struct {
 	BinaryValue []byte `json:",omitempty"`
 }
 
-func newQueues(now func() time.Time, jumps bool) *queues {
-	return &queues{now: now, jumps: jumps, byName: map[string]*queue{}}
+// newQueue makes a queue that nobody can find yet.
+func (s *queues) newQueue(name string) *queue {
+	return &queue{
+		name: name, attributes: map[string]string{}, tags: map[string]string{}, backlog: newBacklog(), seen: newSeenIDs(), ledger: s.ledger, observer: s.observer,
+	}
 }
 
 // send appends a message, or finds the one that it repeats.
 func (q *queue) send(m *message, now time.Time) accepted {
-	q.seen.expire(now)
-	key := m.dedup
-	if q.settings.perGroup {
-		key = m.group + "\x00" + m.dedup
+	for _, key := range q.seen.expire(now) {
+		q.ledger.note(erasure(seenSection, q.name+"/"+key))
 	}
-	if before, ok := q.seen.byKey[key]; ok {
+	if before, ok := q.seen.byKey[q.seenKey(m)]; ok {
+		m.id, m.sent, m.visible = before.id, before.at, before.at
+		q.tell(MessageRepeated, m, now)
 		return before
 	}
 	m.sent, m.visible = now, now.Add(q.settings.delay)
-	q.append(m, now)
-	return q.seen.remember(key, m, now)
+	return q.put(m, QueueEvent{Kind: MessageSent}, now)
 }
 
+func (q *queue) seenKey(m *message) string {
+	if q.settings.perGroup {
+		return m.group + "\x00" + m.dedup
+	}
+	return m.dedup
+}
+
+// put appends a message and remembers its deduplication id.
+func (q *queue) put(m *message, e QueueEvent, now time.Time) accepted {
+	q.append(m, now)
+	key := q.seenKey(m)
+	a := q.seen.remember(key, m, now)
+	q.ledger.note(append(q.whole(m), q.seenRecord(key, a))...) // both or neither: one without the other loses a message, or doubles it
+	q.tellOf(e, m, now)
+	return a
+}
+
+// append is the last part of what puts a message on the queue but its records.
 func (q *queue) append(m *message, now time.Time) {
+	if q.sequence == q.reserved {
+		q.reserved += sequenceBlock
+		q.ledger.note(q.self())
+	}
 	q.sequence++
 	m.sequence = q.sequence
 	q.backlog.add(m, now)
+	q.wake()
+}
+
+// drop takes a message off the queue.
+func (q *queue) drop(m *message, kind QueueEventKind, now time.Time) {
+	q.backlog.remove(m)
+	q.ledger.note(q.gone(m)...)
+	q.tell(kind, m, now)
+}
+
+// hide says until when a message cannot be received.
+func (q *queue) hide(m *message, until time.Time, inFlight bool, now time.Time) {
+	q.backlog.hide(m, until, inFlight, now)
+	q.ledger.note(q.receives(m))
+	q.tell(MessageHidden, m, now)
 	q.wake()
 }
 
@@ -107,7 +153,7 @@ func (q *queue) waiting() <-chan struct{} {
 // message is the first.
 func (q *queue) expire(now time.Time) {
 	for m := q.backlog.all.first; m != nil && now.Sub(m.sent) >= q.settings.retention; m = q.backlog.all.first {
-		q.backlog.remove(m)
+		q.drop(m, MessageExpired, now)
 	}
 	q.backlog.reveal(now)
 }
@@ -125,20 +171,27 @@ func (q *queue) take(n int, visibility time.Duration, now time.Time, dead *queue
 			m.first = now
 		}
 		q.backlog.hide(m, now.Add(visibility), true, now)
+		q.ledger.note(q.receives(m))
+		q.tell(MessageReceived, m, now)
 	}
 	for _, m := range lost {
-		q.move(m, dead, m.id, QueueARN(q.name), now)
+		q.move(m, dead, MessageDead, m.id, now)
 	}
 	return taken
 }
 
 // move takes m to another queue, where its time and its receives begin again.
-func (q *queue) move(m *message, to *queue, id, source string, now time.Time) {
+func (q *queue) move(m *message, to *queue, kind QueueEventKind, id string, now time.Time) {
 	q.backlog.remove(m)
 	moved := *m
-	moved.id, moved.source = id, source
+	if moved.id, moved.source = id, ""; kind == MessageDead {
+		moved.source = QueueARN(q.name)
+	}
 	moved.sent, moved.visible, moved.first, moved.received = now, now, time.Time{}, 0
 	to.append(&moved, now)
+	q.ledger.note(append(q.gone(m), to.whole(&moved)...)...) // in one queue or the other, never in both
+	q.tellOf(QueueEvent{Kind: kind, To: to.name}, m, now)
+	to.tell(MessageSent, &moved, now)
 }
 
 // deadLetters returns the queue's dead-letter queue, or nil.
@@ -163,7 +216,7 @@ func (s *queues) receive(ctx context.Context, name string, n int, visibility, wa
 		next := s.patience(q.next(now, left))
 		s.mu.Unlock()
 		if len(found) > 0 || left <= 0 {
-			return found, nil
+			return found, s.ledger.settle()
 		}
 		timer := time.NewTimer(next)
 		select {
@@ -225,7 +278,7 @@ func (q *queue) remove(handle string, now time.Time) error {
 	if err != nil || m == nil {
 		return err
 	}
-	q.backlog.remove(m)
+	q.drop(m, MessageDeleted, now)
 	q.wake()
 	return nil
 }
@@ -241,8 +294,7 @@ func (q *queue) changeVisibility(handle string, seconds int, now time.Time) erro
 	if m == nil {
 		return refuseQueue("MessageNotInflight", "The specified message isn't in flight.")
 	}
-	q.backlog.hide(m, now.Add(time.Duration(seconds)*time.Second), true, now)
-	q.wake()
+	q.hide(m, now.Add(time.Duration(seconds)*time.Second), true, now)
 	return nil
 }
 

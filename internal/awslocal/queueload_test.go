@@ -15,6 +15,7 @@ import (
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/prove"
+	"hikyaku/pkg/providers/sandbox/keepertest"
 )
 
 // fields are a document of the JSON protocol.
@@ -132,6 +133,8 @@ func TestWaitingMessagesCostNothing(t *testing.T) {
 type model struct {
 	messages []*modelMessage
 	now      time.Time
+	delay    time.Duration
+	random   *rand.Rand
 }
 
 type modelMessage struct {
@@ -176,53 +179,75 @@ func (m *model) inFlight() (found []*modelMessage) {
 	return found
 }
 
-// TestQueueIsTheModel does the same things at random to a queue and to its model.
+// TestQueueIsTheModel does the same things at random to a queue and to its model. Every
+// other queue is also ended and begun again where its keeper left it.
 func TestQueueIsTheModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(prove.Sample(200, 20)) {
-		bubble(t, func(t *testing.T, a *awslocal.AWS) {
-			_, err := a.CreateQueue("q.fifo", map[string]string{"DelaySeconds": fmt.Sprint(seed % 3 * 2)})
+		synctest.Test(t, func(t *testing.T) {
+			options := awslocal.Options{}
+			if seed%2 == 1 {
+				options.Keeper = new(keepertest.Memory)
+			}
+			a := reopen(t, nil, options)
+			delay := int(seed % 3 * 2)
+			_, err := a.CreateQueue("q.fifo", map[string]string{"DelaySeconds": fmt.Sprint(delay)})
 			ok(t, "create", err)
-			followModel(t, a, prove.Random(seed), time.Duration(seed%3*2)*time.Second)
-			synctest.Wait()
+			m := &model{random: prove.Random(seed), delay: time.Duration(delay) * time.Second}
+			for step := range 400 {
+				m.now = time.Now()
+				if options.Keeper != nil && m.random.IntN(20) == 0 {
+					a = reopen(t, a, options)
+				}
+				m.follow(t, a, step)
+			}
+			ok(t, "close", a.Close())
 		})
 	}
 }
 
-func followModel(t *testing.T, a *awslocal.AWS, random *rand.Rand, delay time.Duration) {
+// reopen ends a local AWS, if there is one, and begins another with the same options.
+func reopen(t *testing.T, a *awslocal.AWS, o awslocal.Options) *awslocal.AWS {
 	t.Helper()
-	m := &model{}
-	for step := range 400 {
-		m.now = time.Now()
-		seconds := random.IntN(4)
-		flying := m.inFlight()
-		switch do := random.IntN(10); {
-		case do < 4:
-			group := fmt.Sprint(random.IntN(5))
-			var out struct{ MessageID string }
-			rawCall(t, a, "AmazonSQS.SendMessage", fields{"QueueUrl": "q.fifo", "MessageBody": "x", "MessageGroupId": group, "MessageDeduplicationId": fmt.Sprint(step)}, &out)
-			m.messages = append(m.messages, &modelMessage{id: out.MessageID, group: group, visible: m.now.Add(delay)})
-		case do < 7:
-			n := 1 + random.IntN(5)
-			var got rawMessages
-			rawCall(t, a, "AmazonSQS.ReceiveMessage", fields{"QueueUrl": "q.fifo", "MaxNumberOfMessages": n, "VisibilityTimeout": seconds, "WaitTimeSeconds": 0}, &got)
-			ids := make([]string, 0, n)
-			for _, each := range got.Messages {
-				ids = append(ids, each.MessageID)
-				m.find(each.MessageID).handle = each.ReceiptHandle
-			}
-			equal(t, fmt.Sprintf("step %d: received", step), strings.Join(ids, " "), strings.Join(m.receive(n, time.Duration(seconds)*time.Second), " "))
-		case do < 8 && len(flying) > 0:
-			gone := flying[random.IntN(len(flying))]
-			rawCall(t, a, "AmazonSQS.DeleteMessage", fields{"QueueUrl": "q.fifo", "ReceiptHandle": gone.handle}, nil)
-			m.messages = slices.DeleteFunc(m.messages, func(each *modelMessage) bool { return each == gone })
-		case do < 9 && len(flying) > 0:
-			hidden := flying[random.IntN(len(flying))]
-			rawCall(t, a, "AmazonSQS.ChangeMessageVisibility", fields{"QueueUrl": "q.fifo", "ReceiptHandle": hidden.handle, "VisibilityTimeout": seconds}, nil)
-			hidden.visible, hidden.inFlight = m.now.Add(time.Duration(seconds)*time.Second), seconds > 0
-		default:
-			time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
+	if a != nil {
+		ok(t, "close", a.Close())
+	}
+	a, err := awslocal.New(o)
+	ok(t, "new", err)
+	return a
+}
+
+// follow does one thing to both.
+func (m *model) follow(t *testing.T, a *awslocal.AWS, step int) {
+	t.Helper()
+	seconds := m.random.IntN(4)
+	flying := m.inFlight()
+	switch do := m.random.IntN(10); {
+	case do < 4:
+		group := fmt.Sprint(m.random.IntN(5))
+		var out struct{ MessageID string }
+		rawCall(t, a, "AmazonSQS.SendMessage", fields{"QueueUrl": "q.fifo", "MessageBody": "x", "MessageGroupId": group, "MessageDeduplicationId": fmt.Sprint(step)}, &out)
+		m.messages = append(m.messages, &modelMessage{id: out.MessageID, group: group, visible: m.now.Add(m.delay)})
+	case do < 7:
+		n := 1 + m.random.IntN(5)
+		var got rawMessages
+		rawCall(t, a, "AmazonSQS.ReceiveMessage", fields{"QueueUrl": "q.fifo", "MaxNumberOfMessages": n, "VisibilityTimeout": seconds, "WaitTimeSeconds": 0}, &got)
+		ids := make([]string, 0, n)
+		for _, each := range got.Messages {
+			ids = append(ids, each.MessageID)
+			m.find(each.MessageID).handle = each.ReceiptHandle
 		}
+		equal(t, fmt.Sprintf("step %d: received", step), strings.Join(ids, " "), strings.Join(m.receive(n, time.Duration(seconds)*time.Second), " "))
+	case do < 8 && len(flying) > 0:
+		gone := flying[m.random.IntN(len(flying))]
+		rawCall(t, a, "AmazonSQS.DeleteMessage", fields{"QueueUrl": "q.fifo", "ReceiptHandle": gone.handle}, nil)
+		m.messages = slices.DeleteFunc(m.messages, func(each *modelMessage) bool { return each == gone })
+	case do < 9 && len(flying) > 0:
+		hidden := flying[m.random.IntN(len(flying))]
+		rawCall(t, a, "AmazonSQS.ChangeMessageVisibility", fields{"QueueUrl": "q.fifo", "ReceiptHandle": hidden.handle, "VisibilityTimeout": seconds}, nil)
+		hidden.visible, hidden.inFlight = m.now.Add(time.Duration(seconds)*time.Second), seconds > 0
+	default:
+		time.Sleep(time.Duration(m.random.IntN(1500)) * time.Millisecond)
 	}
 }
 

@@ -50,17 +50,26 @@ var queueName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,75}\.fifo$`)
 
 // CreateQueue makes a FIFO queue, as the operation of that name does, and
 // returns its URL. Attributes are the service's own, such as
-// "VisibilityTimeout" and "RedrivePolicy".
+// "VisibilityTimeout" and "RedrivePolicy". A queue that an earlier process left in
+// Options.Keeper takes them in the place of those that it had.
 func (a *AWS) CreateQueue(name string, attributes map[string]string) (url string, err error) {
-	a.queues.mu.Lock()
-	defer a.queues.mu.Unlock()
-	return a.URL + queuePath + name, a.queues.create(name, attributes)
+	return settled(a.queues.ledger, func() (string, error) {
+		s := a.queues
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		url := a.URL + queuePath + name
+		if q := s.byName[name]; q != nil && q.inherited {
+			q.inherited = false
+			return url, s.replace(q, attributes)
+		}
+		return url, s.create(name, attributes, nil)
+	})
 }
 
 // QueueARN returns the ARN of a queue, for a RedrivePolicy.
 func QueueARN(name string) string { return arn("sqs", name) }
 
-func (s *queues) create(name string, attributes map[string]string) error {
+func (s *queues) create(name string, attributes, tags map[string]string) error {
 	if !queueName.MatchString(name) {
 		return invalidValue("the local AWS serves FIFO queues only: the name %q must be 1 to 75 letters, digits, - and _ and end with .fifo", name)
 	}
@@ -72,7 +81,9 @@ func (s *queues) create(name string, attributes map[string]string) error {
 		}
 		return nil
 	}
-	q := &queue{name: name, attributes: map[string]string{}, tags: map[string]string{}, created: s.now(), backlog: newBacklog(), seen: newSeenIDs()}
+	q := s.newQueue(name)
+	q.created = s.now()
+	maps.Copy(q.tags, tags)
 	if err := s.set(q, attributes); err != nil {
 		return err
 	}
@@ -83,7 +94,13 @@ func (s *queues) create(name string, attributes map[string]string) error {
 // set changes attributes, all or none.
 func (s *queues) set(q *queue, attributes map[string]string) error {
 	next := maps.Clone(q.attributes)
-	for name, value := range attributes {
+	maps.Copy(next, attributes)
+	return s.replace(q, next)
+}
+
+// replace gives a queue other attributes.
+func (s *queues) replace(q *queue, next map[string]string) error {
+	for name, value := range next {
 		words, isWord := wordAttributes[name]
 		bounds, isNumber := numericAttributes[name]
 		n, err := strconv.Atoi(value)
@@ -93,26 +110,38 @@ func (s *queues) set(q *queue, attributes map[string]string) error {
 		case !isWord && !isNumber && name != "RedrivePolicy":
 			return &refusal{Code: "InvalidAttributeName", Message: "Unknown Attribute " + name + ", or one that the local AWS does not serve."}
 		}
-		next[name] = value
 	}
-	read := settings{}
-	if policy := next["RedrivePolicy"]; policy != "" {
-		var err error
-		if read.deadLetters, read.maxReceives, err = readRedrive(policy); err != nil {
-			return err
-		}
-		if s.byName[nameOf(read.deadLetters)] == nil {
-			return invalidValue("Value %s for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist.", policy)
-		}
+	read, err := readSettings(next)
+	if err != nil {
+		return err
 	}
-	q.attributes, q.modified = next, s.now()
-	read.visibility, read.retention = q.seconds("VisibilityTimeout"), q.seconds("MessageRetentionPeriod")
-	read.delay, read.wait = q.seconds("DelaySeconds"), q.seconds("ReceiveMessageWaitTimeSeconds")
-	read.maxSize, _ = strconv.Atoi(q.value("MaximumMessageSize"))
-	read.contentBased = q.value("ContentBasedDeduplication") == "true"
-	read.perGroup = q.value("DeduplicationScope") == "messageGroup"
-	q.settings = read
+	if read.deadLetters != "" && s.byName[nameOf(read.deadLetters)] == nil {
+		return invalidValue("Value %s for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist.", next["RedrivePolicy"])
+	}
+	q.attributes, q.settings, q.modified = next, read, s.now()
+	q.ledger.note(q.self())
 	return nil
+}
+
+// readSettings reads attributes whose values are valid, but perhaps for the RedrivePolicy.
+func readSettings(attributes map[string]string) (settings, error) {
+	number := func(name string) int {
+		n, _ := strconv.Atoi(attributeValue(attributes, name))
+		return n
+	}
+	seconds := func(name string) time.Duration { return time.Duration(number(name)) * time.Second }
+	read := settings{
+		visibility: seconds("VisibilityTimeout"), retention: seconds("MessageRetentionPeriod"),
+		delay: seconds("DelaySeconds"), wait: seconds("ReceiveMessageWaitTimeSeconds"),
+		maxSize:      number("MaximumMessageSize"),
+		contentBased: attributeValue(attributes, "ContentBasedDeduplication") == "true",
+		perGroup:     attributeValue(attributes, "DeduplicationScope") == "messageGroup",
+	}
+	var err error
+	if policy := attributes["RedrivePolicy"]; policy != "" {
+		read.deadLetters, read.maxReceives, err = readRedrive(policy)
+	}
+	return read, err
 }
 
 // readRedrive reads a RedrivePolicy, whose count may be a number or a string.
@@ -131,8 +160,10 @@ func readRedrive(policy string) (target string, receives int, err error) {
 }
 
 // value returns an attribute that can be set, or its default.
-func (q *queue) value(name string) string {
-	if v, ok := q.attributes[name]; ok {
+func (q *queue) value(name string) string { return attributeValue(q.attributes, name) }
+
+func attributeValue(attributes map[string]string, name string) string {
+	if v, ok := attributes[name]; ok {
 		return v
 	}
 	if words, ok := wordAttributes[name]; ok {
@@ -142,11 +173,6 @@ func (q *queue) value(name string) string {
 		return strconv.Itoa(bounds.fallback)
 	}
 	return ""
-}
-
-func (q *queue) seconds(name string) time.Duration {
-	n, _ := strconv.Atoi(q.value(name))
-	return time.Duration(n) * time.Second
 }
 
 // all returns every attribute that the service shows.

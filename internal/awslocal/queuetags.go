@@ -33,6 +33,7 @@ func (t queueTagging) tag(_ *http.Request, in tagQueueInput) (nothing, error) {
 			return nothing{}, err
 		}
 		q.tags = merged
+		q.ledger.note(q.self())
 		return nothing{}, nil
 	})
 }
@@ -46,6 +47,7 @@ type untagQueueInput struct {
 func (t queueTagging) untag(_ *http.Request, in untagQueueInput) (nothing, error) {
 	return with(t.queues, in.QueueURL, func(q *queue, _ time.Time) (nothing, error) {
 		maps.DeleteFunc(q.tags, func(key, _ string) bool { return slices.Contains(in.TagKeys, key) })
+		q.ledger.note(q.self())
 		return nothing{}, nil
 	})
 }

@@ -1,6 +1,9 @@
 package awslocal
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // deduplicationWindow is how long a queue remembers a deduplication id.
 const deduplicationWindow = 5 * time.Minute
@@ -39,7 +42,16 @@ func (s *seenIDs) expire(now time.Time) (keys []string) {
 
 func (s *seenIDs) remember(key string, m *message, now time.Time) accepted {
 	a := accepted{at: now, id: m.id, sequence: m.sequence, bodyDigest: digestOf(m.body), attributesDigest: digestOfAttributes(m.attributes)}
-	s.byKey[key] = a
-	s.order = append(s.order, seenID{key, now})
+	s.add(key, a)
 	return a
+}
+
+func (s *seenIDs) add(key string, a accepted) {
+	s.byKey[key] = a
+	s.order = append(s.order, seenID{key, a.at})
+}
+
+// sort brings ids in the order of their times that were added in another.
+func (s *seenIDs) sort() {
+	slices.SortStableFunc(s.order, func(a, b seenID) int { return a.at.Compare(b.at) })
 }

@@ -49,16 +49,17 @@ func (s *queues) operations() map[string]jsonOperation {
 	}
 }
 
-// with runs f on the queue of a URL, under the lock.
+// with runs f on the queue of a URL, under the lock, and keeps what it changed.
 func with[Out any](s *queues, url string, f func(q *queue, now time.Time) (Out, error)) (Out, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, ok := s.byName[nameOf(url)]
-	if !ok {
-		var none Out
-		return none, errNoSuchQueue
-	}
-	return f(q, s.now())
+	return settled(s.ledger, func() (out Out, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		q, ok := s.byName[nameOf(url)]
+		if !ok {
+			return out, errNoSuchQueue
+		}
+		return f(q, s.now())
+	})
 }
 
 type queueURL struct {
@@ -78,19 +79,14 @@ func urlOf(r *http.Request, name string) queueURL {
 }
 
 func (s *queues) createQueue(r *http.Request, in createQueueInput) (queueURL, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := checkQueueTags(in.Tags); err != nil {
-		return queueURL{}, err
-	}
-	_, existed := s.byName[in.QueueName]
-	if err := s.create(in.QueueName, in.Attributes); err != nil {
-		return queueURL{}, err
-	}
-	if !existed {
-		maps.Copy(s.byName[in.QueueName].tags, in.Tags)
-	}
-	return urlOf(r, in.QueueName), nil
+	return settled(s.ledger, func() (queueURL, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err := checkQueueTags(in.Tags); err != nil {
+			return queueURL{}, err
+		}
+		return urlOf(r, in.QueueName), s.create(in.QueueName, in.Attributes, in.Tags)
+	})
 }
 
 type getURLInput struct{ QueueName string }
@@ -169,7 +165,11 @@ func (s *queues) purge(_ *http.Request, in queueURL) (nothing, error) {
 			no.Status = http.StatusForbidden
 			return nothing{}, no
 		}
-		q.backlog, q.purged = newBacklog(), now
+		for m := q.backlog.all.first; m != nil; m = q.backlog.all.first {
+			q.drop(m, MessagePurged, now)
+		}
+		q.purged = now
+		q.ledger.note(q.self())
 		return nothing{}, nil
 	})
 }

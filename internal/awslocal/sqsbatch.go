@@ -129,7 +129,7 @@ func (s *queues) startMove(_ *http.Request, in moveInput) (moveTask, error) {
 				to = s.byName[nameOf(m.source)]
 			}
 			if to != nil {
-				q.move(m, to, uuid.NewString(), "", now)
+				q.move(m, to, MessageMoved, uuid.NewString(), now)
 			}
 		}
 		return moveTask{TaskHandle: uuid.NewString()}, nil

@@ -145,6 +145,12 @@ prove-operate: ## prove on another's emulator of AWS what is promised about depl
 console-assets: ## bundle what the console's pages load; needs npm
 	cd internal/console/assets && npm ci --silent --ignore-scripts --no-audit --no-fund && go run .
 
+.PHONY: prove-console
+prove-console: ## prove in a browser, at full size, what is promised about the console; needs npm and chromium
+	cd internal/console/browsertest && npm ci --silent --ignore-scripts --no-audit --no-fund
+	CGO_ENABLED=0 go build $(COMMANDFLAGS) -o $(TOOLS)/hikyaku ./cmd/hikyaku
+	@cd internal/console/browsertest && HIKYAKU_BIN=$(CURDIR)/$(TOOLS)/hikyaku $(PROVE) ./... | $(FIGURES)
+
 .PHONY: sam-local
 sam-local: ## run every function with every event in Docker and compare with 'hikyaku invoke'
 	scripts/sam-local.sh

@@ -43,7 +43,8 @@ document.addEventListener("visibilitychange", () => {
   release = undefined;
 });
 
-on<{ waitUntil(p: Promise<void>): void }>("htmx:sse:before:message", ({ waitUntil }) => {
+on<{ message: { event: string }; waitUntil(p: Promise<void>): void }>("htmx:sse:before:message", ({ message, waitUntil }) => {
+  if (message.event) return; // changes nothing on the page by itself
   const wait = shown + between - performance.now();
   if (wait > 0) waitUntil(new Promise((go) => setTimeout(go, wait)));
   shown = Math.max(performance.now(), shown + between);

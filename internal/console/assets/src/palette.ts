@@ -46,10 +46,14 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     choose(options, next % options.length);
   } else if (event.key === "Enter") {
-    event.preventDefault(); // never sends the words by an address
+    event.preventDefault();
     const chosen = options[Math.max(now, 0)];
     (chosen?.querySelector<HTMLElement>("a, button") ?? chosen)?.click();
   }
+});
+
+document.addEventListener("submit", (event) => {
+  if ((event.target as Element).closest("#palette")) event.preventDefault(); // words never stand in an address
 });
 
 on("htmx:after:swap", () => {

@@ -162,7 +162,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"mapping put": {{mapping, "--yes", "--why", hostile}, {mapping, "--json"}}, "mapping log": {{}, {"--json"}}, "mapping undo": {{"--yes"}},
 		"pause": {{"--stack", localstack.Name}, {"relay", "--for", "1h", "--reason", hostile, "--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}}, "resume": {{"all", "--stack", localstack.Name}},
 		"reconcile": {{"--dry-run", "--logs"}, {"--json"}}, "redrive": {{"--logs"}}, "relay release": {{"--mapping", mapping}},
-		"runs": {{"yappli/users", "--to", "lake"}}, "tokens": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
+		"runs": {{"yappli/users", "--to", "lake"}}, "tokens": {{}, {"--json"}}, "tokens history": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
 		"verify": {{"lake/exports/yappli/users/_manifest.json"}},
 	}
 	known := []string{"demo", "init", "sandbox", "version", "console", "mapping schema"} // these ask no provider of anybody

@@ -48,7 +48,8 @@ type stackRefresher struct {
 	base     *lambdafn.Base
 	function *refreshfn.Function
 	core     *tokenrefresh.Refresher
-	remote   *remote // the deployed function, which is to call the providers; nil: this process does
+	window   protocol.Window // hours in which the stack renews
+	remote   *remote         // the deployed function, which is to call the providers; nil: this process does
 }
 
 func (f *refresherFlags) open(c *cobra.Command) (*stackRefresher, error) {
@@ -84,7 +85,11 @@ func newStackRefresher(ctx context.Context, e lambdafn.Environ) (*stackRefresher
 	if err != nil {
 		return nil, err
 	}
-	return &stackRefresher{base: base, function: function, core: function.Refresher()}, nil
+	window, err := protocol.ParseWindow(e.Vars["HIKYAKU_REFRESH_WINDOW"])
+	if err != nil {
+		return nil, err
+	}
+	return &stackRefresher{base: base, function: function, core: function.Refresher(), window: window}, nil
 }
 
 func newTokens() *cobra.Command {
@@ -137,7 +142,7 @@ func newTokens() *cobra.Command {
 	f.add(c)
 	remoteFlag(c.Flags(), &f.onRemote)
 	c.Flags().BoolVar(&probe, "probe", false, "ask each provider whether its credential works")
-	c.AddCommand(newTokensRefresh())
+	c.AddCommand(newTokensRefresh(), newTokensHistory())
 	return c
 }
 

@@ -148,6 +148,54 @@ func (w *Written) of(by payer) *[]time.Time {
 // left is how many more versions a payer may have written.
 func (w *Written) left(by payer, now time.Time) int { return budgets[by] - len(recent(*w.of(by), now)) }
 
+// A Budget is how many versions of a secret somebody may have written in 24 hours, and
+// how many of them were.
+type Budget struct {
+	By    string     `json:"by"` // schedule, functions or people
+	Spent int        `json:"spent"`
+	Of    int        `json:"of"`
+	Next  *time.Time `json:"next,omitempty"` // when one more is free again; nil: none is spent
+}
+
+// A Renewal is a version of a secret that was written in the last 24 hours.
+type Renewal struct {
+	At time.Time `json:"at"`
+	By string    `json:"by"` // whose budget it counts to
+}
+
+// payers are all of them with the words by which programs know them.
+var payers = []struct {
+	payer payer
+	name  string
+}{{schedule, "schedule"}, {functions, "functions"}, {people, "people"}}
+
+// Budgets says how much of each budget is spent.
+func (w *Written) Budgets(now time.Time) []Budget {
+	list := make([]Budget, 0, len(payers))
+	for _, p := range payers {
+		spent := recent(*w.of(p.payer), now)
+		b := Budget{By: p.name, Spent: len(spent), Of: budgets[p.payer]}
+		if len(spent) > 0 {
+			free := slices.MinFunc(spent, time.Time.Compare).Add(budgetSpan).UTC()
+			b.Next = &free
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+// Renewals lists what was written in the last 24 hours, the newest first.
+func (w *Written) Renewals(now time.Time) []Renewal {
+	list := []Renewal{}
+	for _, p := range payers {
+		for _, at := range recent(*w.of(p.payer), now) {
+			list = append(list, Renewal{at.UTC(), p.name})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Renewal) int { return b.At.Compare(a.At) })
+	return list
+}
+
 // Exhausted names whose budget of versions is used up.
 func (w *Written) Exhausted(now time.Time) []string {
 	var by []string

@@ -91,17 +91,17 @@ func (s *stackRefresher) history(ctx context.Context, provider string) (tokenHis
 }
 
 func writeTokenHistory(out io.Writer, list []tokenHistory, now time.Time) error {
-	cells := make([][]string, 0, len(list))
+	l, cells := languageOf(out), make([][]string, 0, len(list))
 	for _, h := range list {
 		due, last, probed, spent := "-", "-", "-", make([]string, 0, len(h.Budgets))
 		if h.DueAt != nil {
-			due = expiry(h.DueAt, now)
+			due = l.Sprintf("%s", expiry(h.DueAt, now))
 		}
 		if h.At != nil && h.Outcome != "" {
-			last = string(h.Outcome) + ", " + spell(now.Sub(*h.At)) + " ago"
+			last = string(h.Outcome) + ", " + l.Sprintf("%s ago", spell(now.Sub(*h.At)))
 		}
 		if h.Probed != nil {
-			probed = spell(now.Sub(*h.Probed)) + " ago"
+			probed = l.Sprintf("%s ago", spell(now.Sub(*h.Probed)))
 		}
 		for _, b := range h.Budgets {
 			spent = append(spent, fmt.Sprintf("%s %d/%d", b.By, b.Spent, b.Of))
@@ -113,16 +113,12 @@ func writeTokenHistory(out io.Writer, list []tokenHistory, now time.Time) error 
 	}
 	for _, h := range list {
 		for _, r := range h.Renewals {
-			if _, err := fmt.Fprintf(out, "%s  %s renewed by %s\n", at(r.At), h.Provider, r.By); err != nil {
-				return err
-			}
+			say(out, "%s  %s renewed by %s", at(r.At), h.Provider, r.By)
 		}
 		if h.NeedsHuman == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(out, "%s needs a person: %s\n", h.Provider, visible(h.NeedsHuman)); err != nil {
-			return err
-		}
+		say(out, "%s needs a person: %s", h.Provider, visible(h.NeedsHuman))
 	}
 	return nil
 }

@@ -82,5 +82,7 @@ func (t *texts) functions(lang string) template.FuncMap {
 		"t":    func(key string, holes ...any) string { return t.say(lang, key, holes...) },
 		"word": func(group, word string) string { return t.word(lang, group, word) },
 		"lang": func() string { return lang },
+		// A finding of doctor's has its own English words; other languages say what its kind means.
+		"finding": func(id string) string { return t.byLanguage[lang]["finding."+id] },
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -20,11 +21,35 @@ type Journal struct {
 	writing sync.Mutex // held during a commit, so that an older one never follows a newer
 
 	mu       sync.Mutex
-	handling bool             // a handler runs
-	staged   map[place][]byte // by what runs now
-	noted    map[place][]byte // to be kept with the next commit
-	unread   error            // the state could not be read: nothing is written over it
-	unkept   error            // the last commit failed
+	handling bool    // a handler runs
+	staged   changes // by what runs now
+	noted    changes // to be kept with the next commit
+	unread   error   // the state could not be read: nothing is written over it
+	unkept   error   // the last commit failed
+}
+
+// changes are values by where they are kept, nil for those that are gone, and what is to
+// be done once they are kept.
+type changes struct {
+	values map[place][]byte
+	then   []func()
+}
+
+func (c *changes) put(at place, value []byte) {
+	if c.values == nil {
+		c.values = map[place][]byte{}
+	}
+	c.values[at] = value
+}
+
+// add puts what changed later.
+func (c *changes) add(later changes) {
+	if c.values == nil {
+		c.values = later.values
+	} else {
+		maps.Copy(c.values, later.values)
+	}
+	c.then = append(c.then, later.then...)
 }
 
 // A place is where a Keeper keeps a value.
@@ -87,10 +112,10 @@ func (s *Section) Clear() {
 	}
 	j := s.journal
 	j.mu.Lock()
-	for _, changes := range []map[place][]byte{j.staged, j.noted} {
-		for at := range changes {
+	for _, values := range []map[place][]byte{j.staged.values, j.noted.values} {
+		for at := range values {
 			if at.section == s.name {
-				changes[at] = nil
+				values[at] = nil
 			}
 		}
 	}
@@ -144,14 +169,24 @@ func (j *Journal) broken() error {
 func (j *Journal) note(at place, value []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	into := &j.noted
+	j.now().put(at, value)
+}
+
+// now returns the changes to which one of now belongs.
+func (j *Journal) now() *changes {
 	if j.handling {
-		into = &j.staged
+		return &j.staged
 	}
-	if *into == nil {
-		*into = map[place][]byte{}
-	}
-	(*into)[at] = value
+	return &j.noted
+}
+
+// Then lets the next commit run f, once everything is kept that has been noted by now:
+// for what must not happen before its cause outlives the process.
+func (j *Journal) Then(f func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c := j.now()
+	c.then = append(c.then, f)
 }
 
 func (j *Journal) begin() {
@@ -165,52 +200,54 @@ func (j *Journal) end() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.handling = false
-	if j.noted == nil {
-		j.noted, j.staged = j.staged, nil
-		return
-	}
-	for at, value := range j.staged {
-		j.noted[at] = value
-	}
-	j.staged = nil
+	j.noted.add(j.staged)
+	j.staged = changes{}
 }
 
 // Commit keeps what was noted so far, but for what a handler has changed that still
 // runs. What cannot be kept stays noted. It returns only once nothing of it is on its
 // way with another's commit either: who has seen a change may rely on it.
 func (j *Journal) Commit() error {
-	if j.keeper == nil {
-		return nil
+	kept, err := j.commit()
+	for _, f := range kept.then {
+		f()
 	}
+	return err
+}
+
+// commit returns what it has kept.
+func (j *Journal) commit() (kept changes, err error) {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	j.mu.Lock()
-	batch, err := j.noted, j.unread
-	if err == nil {
-		j.noted = nil
+	if err = j.unread; err == nil {
+		kept, j.noted = j.noted, changes{}
 	}
 	j.mu.Unlock()
-	if err != nil || len(batch) == 0 {
-		return err
+	if len(kept.values) == 0 || j.keeper == nil {
+		return kept, err
 	}
-	changes := make([]Change, 0, len(batch))
-	for at, value := range batch {
-		changes = append(changes, Change{Section: at.section, Key: at.key, Value: value})
-	}
-	slices.SortFunc(changes, func(a, b Change) int { return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Key, b.Key)) })
-	if err = j.keeper.Commit(changes...); err != nil {
-		err = fmt.Errorf("keeping what has changed: %w", err)
-	}
+	err = j.write(kept.values)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.unkept = err; err == nil {
-		return nil
+		return kept, nil
 	}
-	for at, value := range j.noted { // changed again meanwhile
-		batch[at] = value
+	kept.add(j.noted) // what changed meanwhile
+	j.noted = kept
+	return changes{}, err
+}
+
+func (j *Journal) write(values map[place][]byte) error {
+	list := make([]Change, 0, len(values))
+	for at, value := range values {
+		list = append(list, Change{Section: at.section, Key: at.key, Value: value})
 	}
-	j.noted = batch
-	return err
+	slices.SortFunc(list, func(a, b Change) int { return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Key, b.Key)) })
+	if err := j.keeper.Commit(list...); err != nil {
+		return fmt.Errorf("keeping what has changed: %w", err)
+	}
+	return nil
 }
 
 // An origin is what a sandbox began with.

@@ -14,8 +14,19 @@ import (
 
 // A ticket is one redirect URL.
 type ticket struct {
-	user int // id
-	used bool
+	User int  `json:"user"` // id
+	Used bool `json:"used,omitempty"`
+}
+
+// tickets are those so far, by the last part of their path.
+type tickets struct {
+	byName map[string]*ticket
+	kept   *sandbox.Section
+}
+
+func (t *tickets) put(name string, one *ticket) {
+	t.byName[name] = one
+	t.kept.Put(name, one)
 }
 
 // login answers the proxy login: it creates the site user, then the URL.
@@ -40,8 +51,9 @@ func (s *Server) login(w http.ResponseWriter, r *sandbox.Request) {
 		sandbox.JSON(w, http.StatusOK, struct{}{})
 		return
 	}
-	name := fmt.Sprintf("%06d%016x", len(s.tickets)+1, s.seed+uint64(len(s.tickets)+1)*15485863)
-	s.tickets[name] = &ticket{user: id}
+	n := len(s.tickets.byName) + 1
+	name := fmt.Sprintf("%06d%016x", n, s.seed+uint64(n)*15485863)
+	s.tickets.put(name, &ticket{User: id})
 	site := cmp.Or(s.Site, "http://"+r.Host)
 	var answer any = map[string]string{"redirect_url": site + "/sso/login/" + name}
 	if s.Wrapper != "" {
@@ -55,12 +67,13 @@ func (s *Server) keywordParameter() string { return cmp.Or(s.Quirks.KeywordParam
 // open is the site: it takes the reader that the URL names to the page asked
 // for, if that lies on the site.
 func (s *Server) open(w http.ResponseWriter, r *sandbox.Request) {
-	t := s.tickets[r.PathValue("ticket")]
-	if t == nil || t.used && !s.Reuse {
+	name := r.PathValue("ticket")
+	t := s.tickets.byName[name]
+	if t == nil || t.Used && !s.Reuse {
 		page(w, http.StatusForbidden, "このURLは無効です。")
 		return
 	}
-	t.used = true
+	s.tickets.put(name, &ticket{User: t.User, Used: true})
 	target := "/"
 	if encoded := r.URL.Query().Get("target_uri"); encoded != "" {
 		content, err := base64.StdEncoding.DecodeString(encoded)
@@ -71,7 +84,7 @@ func (s *Server) open(w http.ResponseWriter, r *sandbox.Request) {
 		}
 		target = string(content)
 	}
-	http.SetCookie(w, &http.Cookie{Name: "site_user", Value: fmt.Sprint(t.user), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // not Secure: the sandbox is served by http
+	http.SetCookie(w, &http.Cookie{Name: "site_user", Value: fmt.Sprint(t.User), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // not Secure: the sandbox is served by http
 	http.Redirect(w, r.Request, target, http.StatusFound)
 }
 

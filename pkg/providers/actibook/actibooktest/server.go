@@ -45,11 +45,8 @@ type Server struct {
 	Reuse   bool              // redirect URLs work more than once
 
 	seed    uint64
-	users   []user
-	byKey   map[string]int // id of the user that parameters name
-	indexed bool           // byKey holds the invented users too
-	nextID  int
-	tickets map[string]*ticket
+	users   siteUsers
+	tickets tickets
 }
 
 // New returns a sandbox with invented site users.
@@ -59,17 +56,15 @@ func New(o sandbox.Options) *Server {
 		Tokens:   sandbox.Tokens{Life: 30 * time.Minute},
 		ClientID: "actibook-client", ClientSecret: "actibook-client-secret-0000",
 		Groups: map[string]string{"members": "会員", "staff": "スタッフ"},
-		seed:   o.Seed, byKey: map[string]int{}, tickets: map[string]*ticket{},
 	}
-	for s.nextID = 1; s.nextID <= o.Count(); s.nextID++ {
-		s.users = append(s.users, user{id: s.nextID})
-	}
+	s.resume()
 	s.HandleUnlimited("POST "+tokenPath, s.token)
 	s.Handle("POST "+loginPath, s.login)
 	s.HandleUnlimited("GET /sso/login/{ticket}", s.open)
 	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, code string) {
 		refuse(w, status, code, http.StatusText(status))
 	})
+	_ = s.Journal().Commit() // Err says it
 	return s
 }
 

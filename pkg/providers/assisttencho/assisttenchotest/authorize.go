@@ -27,10 +27,12 @@ type application struct {
 	tokens *sandbox.Tokens
 	seed   uint64
 	codes  int // so far
+	counts *sandbox.Section
 }
 
 func (a *application) newCode() string {
 	a.codes++
+	a.counts.Put(codesSoFar, a.codes)
 	code := fmt.Sprintf("CODE-%06d-%016x", a.codes, a.seed+uint64(a.codes)*15485863)
 	a.tokens.AddCode(code)
 	return code

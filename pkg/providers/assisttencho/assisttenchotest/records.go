@@ -62,6 +62,8 @@ type orders struct {
 	seed   uint64
 	list   []record
 	nextID int
+
+	kept, counts *sandbox.Section
 }
 
 func newOrders(seed uint64, n int) orders {
@@ -116,7 +118,9 @@ func (t *orders) insert(fields map[string]any) json.RawMessage {
 	order["serial_order_id"] = t.nextID
 	raw := sandbox.Record(order)
 	t.list = append(t.list, record{t.nextID, raw})
+	t.note(t.list[len(t.list)-1])
 	t.nextID++
+	t.counts.Put(nextID, t.nextID)
 	return raw
 }
 
@@ -131,10 +135,14 @@ func (t *orders) change(at int, fields map[string]any) json.RawMessage {
 		}
 	}
 	t.list[at].raw = sandbox.Record(order)
+	t.note(t.list[at])
 	return t.list[at].raw
 }
 
-func (t *orders) remove(at int) { t.list = slices.Delete(t.list, at, at+1) }
+func (t *orders) remove(at int) {
+	t.kept.Put(orderKey(t.list[at].id), keptOrder{Gone: true})
+	t.list = slices.Delete(t.list, at, at+1)
+}
 
 // Insert adds an order by hand and returns its number.
 func (s *Server) Insert(fields map[string]any) (id int) {
@@ -213,8 +221,10 @@ func (s *Server) Load(r io.Reader) error {
 		loaded.nextID = loaded.list[n-1].id + 1
 	}
 	s.Do(func() {
-		loaded.seed = s.orders.seed
+		loaded.seed, loaded.kept, loaded.counts = s.orders.seed, s.orders.kept, s.orders.counts
 		s.orders = loaded
+		s.Disown()
+		s.orders.keepAll()
 	})
 	return nil
 }

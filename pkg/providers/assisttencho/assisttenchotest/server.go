@@ -74,10 +74,14 @@ func New(o sandbox.Options) *Server {
 			ClientID: "assist-client", ClientSecret: "assist-client-secret-0000",
 			RedirectURI: "https://tool.example/getAuth.php", AdminID: "admin", AdminPassword: "sandbox-password",
 		},
-		orders: newOrders(o.Seed, o.Count()), serial: o.Rate >= 0,
+		serial: o.Rate >= 0,
 	}
-	s.app = application{set: &s.Settings, now: s.Now, tokens: &s.Tokens, seed: o.Seed}
+	seed, records := s.Origin()
+	s.orders = newOrders(seed, records)
+	s.app = application{set: &s.Settings, now: s.Now, tokens: &s.Tokens, seed: seed}
+	s.resume()
 	s.routes()
+	_ = s.Journal().Commit() // Err says it
 	return s
 }
 

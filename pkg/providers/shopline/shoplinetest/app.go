@@ -21,6 +21,7 @@ type app struct {
 	mu     sync.Mutex // guards the fields below
 	codes  map[string]code
 	serial int // of codes
+	kept   *sandbox.Section
 }
 
 type code struct {
@@ -47,11 +48,13 @@ func (a *app) authorize(w http.ResponseWriter, r *sandbox.Request) {
 }
 
 func (a *app) newCode(redirect string) string {
+	defer a.kept.Commit()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.serial++
 	value := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "code %d", a.serial)))
 	a.codes[value] = code{made: a.now(), redirect: redirect}
+	a.kept.Put(value, keptCode{a.codes[value].made, redirect})
 	a.tokens.AddCode(value)
 	return value
 }

@@ -27,7 +27,12 @@ type reports struct {
 	mu      sync.Mutex
 	files   map[string][]byte // by name
 	sent    []Callback
+	most    int                     // of sent; 0: all
+	waiting map[string]keptCallback // by job
 	running sync.WaitGroup
+
+	journal         *sandbox.Journal
+	kept, callbacks *sandbox.Section // files, and messages that were not answered
 }
 
 // A Callback is the message that a report is ready, as it went.
@@ -39,12 +44,16 @@ type Callback struct {
 }
 
 // Callbacks waits for those under way and returns all, in the order in which
-// the answers came.
+// the answers came; of more than Options.MaxCalls the newest.
 func (s *Server) Callbacks() []Callback {
 	s.reports.running.Wait()
 	s.reports.mu.Lock()
 	defer s.reports.mu.Unlock()
-	return slices.Clone(s.reports.sent)
+	sent := s.reports.sent
+	if most := s.reports.most; most > 0 && len(sent) > most {
+		sent = sent[len(sent)-most:]
+	}
+	return slices.Clone(sent)
 }
 
 // reportRequest is the body of the call.
@@ -87,7 +96,7 @@ func (p *reports) request(w http.ResponseWriter, r *sandbox.Request) {
 		"start_date": asked.Filters.Start, "end_date": asked.Filters.End, "status": "success", "error_message": nil,
 		"download_links": []string{origin(r) + archivePath + job + ".json"},
 	})
-	p.running.Go(func() { p.callBack(asked.Callback, body) })
+	p.announce(job, keptCallback{asked.Callback, string(body)})
 }
 
 func origin(r *sandbox.Request) string {
@@ -104,6 +113,7 @@ func (p *reports) keep(orders []json.RawMessage) (job string) {
 	defer p.mu.Unlock()
 	job = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "report %d of %d", len(p.files), p.records.seed)))[:24]
 	p.files[job+".json"] = sandbox.Record(orders)
+	p.kept.Put(job+".json", string(p.files[job+".json"]))
 	return job
 }
 
@@ -133,10 +143,35 @@ func (p *reports) reachable(target string) bool {
 	return u.Scheme == "https" && !local
 }
 
-func (p *reports) callBack(target string, body []byte) {
-	done := Callback{Target: target, Body: body}
-	done.Status, done.Err = sandbox.Post(p.set.Poster, target, body)
+// announce calls back once it is kept that there is something to call back for, and
+// keeps the message until it was posted.
+func (p *reports) announce(job string, message keptCallback) {
+	p.callbacks.Put(job, message)
+	p.journal.Then(func() { p.running.Go(func() { p.callBack(job, message) }) })
+}
+
+// PostWaiting calls back for the reports that a process left which was killed before it
+// had an answer. One of the messages may have arrived already.
+func (s *Server) PostWaiting() {
+	p := &s.reports
+	p.mu.Lock()
+	waiting := p.waiting
+	p.waiting = nil
+	p.mu.Unlock()
+	for job, message := range waiting {
+		p.callBack(job, message)
+	}
+}
+
+func (p *reports) callBack(job string, message keptCallback) {
+	done := Callback{Target: message.Target, Body: []byte(message.Body)}
+	done.Status, done.Err = sandbox.Post(p.set.Poster, done.Target, done.Body)
+	p.callbacks.Delete(job)
+	p.callbacks.Commit()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, done)
+	if p.most > 0 && len(p.sent) >= 2*p.most {
+		p.sent = slices.Clone(p.sent[len(p.sent)-p.most:])
+	}
 }

@@ -50,6 +50,7 @@ type table struct {
 	rows   []*row
 	next   int // number of the next invented record
 	render func(number int) any
+	kept   *sandbox.Section
 }
 
 func (t *table) append(number int, i index) {
@@ -89,14 +90,31 @@ func (t *table) put(raw json.RawMessage) error {
 		return errors.New("putting a record: it has no id")
 	}
 	r := &row{index: record.index(), raw: slices.Clone(raw)}
+	if place, found := t.find(r.id); found {
+		r.archived = t.rows[place].archived
+	}
+	t.set(r)
+	t.note(r)
+	return nil
+}
+
+// set puts a row in its place.
+func (t *table) set(r *row) {
 	place, found := t.find(r.id)
 	if found {
-		r.archived = t.rows[place].archived
 		t.rows[place] = r
-		return nil
+		return
 	}
 	t.rows = slices.Insert(t.rows, place, r)
-	return nil
+}
+
+// remove reports whether there was a record.
+func (t *table) remove(id string) bool {
+	place, found := t.find(id)
+	if found {
+		t.rows = slices.Delete(t.rows, place, place+1)
+	}
+	return found
 }
 
 // edit changes a record through its decoded form.
@@ -127,19 +145,24 @@ type Records struct {
 	now  func() time.Time
 	seed uint64
 
+	journal *sandbox.Journal
+	disown  func() // notes that no record is an invented one any longer
+
 	mu        sync.Mutex // guards the tables
 	customers table
 	orders    table
 }
 
-func newRecords(set *Settings, now func() time.Time, o sandbox.Options) *Records {
-	s := &Records{set: set, now: now, seed: o.Seed}
-	s.customers.render = func(n int) any { return newCustomer(o.Seed, n) }
+func newRecords(set *Settings, server *sandbox.Server) *Records {
+	seed, count := server.Origin()
+	s := &Records{set: set, now: server.Now, seed: seed, journal: server.Journal(), disown: server.Disown}
+	s.customers.render = func(n int) any { return newCustomer(seed, n) }
 	s.orders.render = func(n int) any { return s.order(n) }
-	for n := range o.Count() {
-		s.customers.append(n, customerIndex(o.Seed, n))
-		s.orders.append(n, newOrder(o.Seed, n).index())
+	for n := range count {
+		s.customers.append(n, customerIndex(seed, n))
+		s.orders.append(n, newOrder(seed, n).index())
 	}
+	s.resume()
 	return s
 }
 
@@ -157,13 +180,17 @@ func (s *Records) Load(r io.Reader) error {
 	if err := json.NewDecoder(r).Decode(&d); err != nil {
 		return fmt.Errorf("loading records: %w", err)
 	}
+	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.disown()
+	s.keepCount()
 	for _, part := range []struct {
 		table   *table
 		records []json.RawMessage
 	}{{&s.customers, d.Customers}, {&s.orders, d.Orders}} {
 		part.table.rows = nil
+		part.table.kept.Clear()
 		for _, raw := range part.records {
 			if err := part.table.put(raw); err != nil {
 				return err
@@ -182,6 +209,7 @@ func (s *Records) PutCustomer(raw json.RawMessage) error { return s.put(&s.custo
 func (s *Records) PutOrder(raw json.RawMessage) error { return s.put(&s.orders, raw) }
 
 func (s *Records) put(t *table, raw json.RawMessage) error {
+	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return t.put(raw)
@@ -194,10 +222,11 @@ func (s *Records) DeleteCustomer(id string) { s.remove(&s.customers, id) }
 func (s *Records) DeleteOrder(id string) { s.remove(&s.orders, id) }
 
 func (s *Records) remove(t *table, id string) {
+	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if place, found := t.find(id); found {
-		t.rows = slices.Delete(t.rows, place, place+1)
+	if t.remove(id) {
+		t.kept.Put(id, keptRow{Gone: true})
 	}
 }
 
@@ -212,6 +241,7 @@ func (s *Records) UpdateOrder(id string, fields map[string]any) error {
 }
 
 func (s *Records) update(t *table, id string, fields map[string]any) error {
+	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return t.edit(id, func(record map[string]any) {
@@ -222,11 +252,13 @@ func (s *Records) update(t *table, id string, fields map[string]any) error {
 
 // AddOrder invents one more order, made now, and returns its id.
 func (s *Records) AddOrder() string {
+	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, customerID := person(s.seed, s.orders.next)
 	o := pendingOrder(p, customerID, s.orders.next, s.now())
 	s.orders.next++
+	s.keepCount()
 	_ = s.orders.put(sandbox.Record(o)) // it has an id
 	return o.ID
 }
@@ -244,6 +276,7 @@ func (s *Records) ChangeDelivery(id, status string) error {
 	if !known {
 		return fmt.Errorf("changing the delivery of order %s: no such status", id)
 	}
+	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.orders.edit(id, func(record map[string]any) {
@@ -259,6 +292,7 @@ func (s *Records) ChangeDelivery(id, status string) error {
 
 // Archive takes an order out of all lists; asked for singly it answers 410.
 func (s *Records) Archive(id string) error {
+	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	place, found := s.orders.find(id)
@@ -266,6 +300,7 @@ func (s *Records) Archive(id string) error {
 		return fmt.Errorf("archiving order %s: there is none", id)
 	}
 	s.orders.rows[place].archived = true
+	s.orders.note(s.orders.rows[place])
 	return nil
 }
 

@@ -83,12 +83,17 @@ func New(o sandbox.Options) *Server {
 		Tokens:   &sandbox.Tokens{Life: accessLife, RefreshGrace: refreshGrace},
 		Settings: Settings{ClientSecrets: []string{ClientSecret}, RedirectURI: "http://127.0.0.1:8910/callback"},
 	}
-	s.Records = newRecords(&s.Settings, s.Now, o)
+	s.Records = newRecords(&s.Settings, s.Server)
 	s.Staff = &Staff{set: &s.Settings, now: s.Now, app: s.Tokens, tokens: map[string]*staffToken{}}
 	s.app = app{set: &s.Settings, now: s.Now, tokens: s.Tokens, codes: map[string]code{}}
 	s.reports = reports{set: &s.Settings, records: s.Records, files: map[string][]byte{}}
-	s.GenerateToken(time.Time{})
+	s.reports.most = o.MaxCalls
+	s.resume()
+	if s.serial == 0 {
+		s.GenerateToken(time.Time{})
+	}
 	s.routes()
+	_ = s.Journal().Commit() // Err says it
 	return s
 }
 

@@ -34,6 +34,8 @@ type Staff struct {
 	now func() time.Time
 	app *sandbox.Tokens // whose tokens are accepted as well
 
+	kept *sandbox.Section
+
 	mu     sync.Mutex // guards the fields below
 	tokens map[string]*staffToken
 	newest string
@@ -44,24 +46,29 @@ type Staff struct {
 // expires means never. paths are the ticked APIs, such as "/v1/orders"; none
 // means all.
 func (s *Staff) GenerateToken(expires time.Time, paths ...string) string {
+	defer s.kept.Commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serial++
 	s.newest = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "staff token %d", s.serial)))
 	s.tokens[s.newest] = &staffToken{expires: expires, paths: paths}
+	s.note(s.newest)
 	return s.newest
 }
 
 // DeleteToken deletes a staff token and its IP whitelist.
 func (s *Staff) DeleteToken(token string) {
+	defer s.kept.Commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.tokens, token)
+	s.kept.Delete(token)
 }
 
 // AllowIP adds an address to a token's whitelist. Only an existing token has
 // one; it holds at most 20 entries, each with a name of at most 20 characters.
 func (s *Staff) AllowIP(token, name, address string) error {
+	defer s.kept.Commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tokens[token]
@@ -74,6 +81,7 @@ func (s *Staff) AllowIP(token, name, address string) error {
 		return fmt.Errorf("adding to the IP whitelist: a token has at most %d entries", whitelistSize)
 	}
 	t.allowed = append(t.allowed, address)
+	s.note(token)
 	return nil
 }
 

@@ -122,12 +122,13 @@ prove-relay: ## prove at full size what is promised about the relay
 	@$(PROVE) ./internal/proverelay | $(FIGURES)
 	@$(PROVE) -run 'ProveIngest' ./internal/lambdafn/relayfn | $(FIGURES)
 	@$(PROVE) -run 'Crash|Schedule|ProveUnreadable' ./internal/webhookrelay | $(FIGURES)
-	@$(PROVE) -run 'Prove' ./internal/webhookrelay/mapping | $(FIGURES)
+	@$(PROVE) -run 'Prove' ./internal/webhookrelay/mapping ./internal/webhookrelay/admin | $(FIGURES)
 
 .PHONY: prove-export
 prove-export: prove-export-lies prove-export-memory ## prove at full size what is promised about exports
 	@$(PROVE) -skip 'Lies|Healthy|Worst' ./internal/proveexport | $(FIGURES)
 	@$(PROVE) ./internal/export ./internal/pagination | $(FIGURES)
+	@$(PROVE) -run 'Prove' ./internal/export/records | $(FIGURES)
 
 .PHONY: prove-export-lies
 prove-export-lies: # providers that lie, and those that do not; half an hour

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -149,7 +150,6 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 	s.Yappli().Put(yapplitest.Member{Values: map[string]string{"unique_id": userID, "column01": hostile}})
 	run("", "reconcile")
 	calls := map[string][][]string{
-		"compare":   {{"--user", userID, "--mapping", mapping}, {"--user", userID, "--mapping", mapping, "--json", "--logs"}},
 		"authorize": {{"assisttencho", "--paste"}}, "connect": {{"yappli"}, {"webhook", "--json"}},
 		"export": {{"yappli/users", "--to", "lake"}, {"supersaas/users", "--to", "lake", "--json", "--logs"}}, "export plan": {{"yappli/users", "--to", "lake"}},
 		"export accept": {{"lake/exports/yappli/users/_doubt.json", "--reason", hostile}},
@@ -158,13 +158,13 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"invoke":     {{"webhookrelayreconcile", "--event", dryRun}},
 		"links list": {{}, {"--json"}}, "links show": {{"--user", userID}, {"--user", userID, "--json"}}, "links approve": {{"--user", userID}}, "links reject": {{"--user", userID}},
 		"mapping init": {{}, {"--out", "new.yaml"}}, "mapping check": {{mapping, "--user", userID}, {mapping, "--user", userID, "--json"}, {mapping, "--user", userID, "--write"}},
-		"mapping try": {{mapping, "--user", userID}, {mapping, "--user", userID, "--compare", "--json"}, {mapping, "--count"}}, "mapping show": {{}, {"--json"}},
 		"mapping put": {{mapping, "--yes", "--why", hostile}, {mapping, "--json"}}, "mapping log": {{}, {"--json"}}, "mapping undo": {{"--yes"}},
 		"pause": {{"--stack", localstack.Name}, {"relay", "--for", "1h", "--reason", hostile, "--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}}, "resume": {{"all", "--stack", localstack.Name}},
 		"reconcile": {{"--dry-run", "--logs"}, {"--json"}}, "redrive": {{"--logs"}}, "relay release": {{"--mapping", mapping}},
 		"runs": {{"yappli/users", "--to", "lake"}}, "tokens": {{}, {"--json"}}, "tokens history": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
 		"verify": {{"lake/exports/yappli/users/_manifest.json"}},
 	}
+	maps.Copy(calls, shopCalls(userID, mapping))
 	known := []string{"demo", "init", "sandbox", "version", "console", "mapping schema"} // these ask no provider of anybody
 	for path := range calls {
 		known = append(known, path)

@@ -140,7 +140,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newAuthorize(), newConnect(), newConsole(), newDead(), newDemo(), newDoctor(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
-	root.AddCommand(newCompare())
+	root.AddCommand(shopCommands()...)
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is said in every language
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultHelpCmd()

@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// eachLine yields the lines of an object's body, with their newlines. The error
+// EachLine yields the lines of an object's body, with their newlines. The error
 // of yield ends it.
-func eachLine(body io.Reader, zipped bool, yield func([]byte) error) error {
+func EachLine(body io.Reader, zipped bool, yield func([]byte) error) error {
 	if zipped {
 		z, err := gzip.NewReader(body)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"hikyaku/internal/lease"
 	"hikyaku/internal/objectstore"
 )
 
@@ -16,16 +17,16 @@ import (
 // Planned with what is known of the others. It reads one object for each run,
 // and what lies in its folder; it writes nothing.
 func (e *Exporter) Runs(ctx context.Context, d Dataset) ([]Answer, error) {
-	return e.runsAfter(ctx, d, "")
+	return e.RunsSince(ctx, d, time.Time{})
 }
 
-// RunsSince is Runs of those that were due after a time.
+// RunsSince is Runs of those that were due after a time; of all, if it is zero.
 func (e *Exporter) RunsSince(ctx context.Context, d Dataset, after time.Time) ([]Answer, error) {
-	return e.runsAfter(ctx, d, after.UTC().Format(stamp))
-}
-
-func (e *Exporter) runsAfter(ctx context.Context, d Dataset, after string) ([]Answer, error) {
-	begun, err := e.history(d).begun(ctx, after, "")
+	from := ""
+	if !after.IsZero() {
+		from = after.UTC().Format(stamp)
+	}
+	begun, err := e.history(d).begun(ctx, from, "")
 	if err != nil {
 		return nil, err
 	}
@@ -136,4 +137,39 @@ func (e *Exporter) CoveredUntil(ctx context.Context, d Dataset) (time.Time, erro
 		return h.coveredBefore(ctx, now)
 	}
 	return end, nil
+}
+
+// ErrNoRun says that no run was found.
+var ErrNoRun = errors.New("see 'hikyaku runs'")
+
+// RunNamed returns one run as Runs does, by its id; without an id, the newest that was
+// published. It is ErrNoRun if there is none.
+func (e *Exporter) RunNamed(ctx context.Context, d Dataset, id string) (Answer, error) {
+	h := e.history(d)
+	if id == "" {
+		at, err := h.latest(ctx)
+		if err == nil && at.Run == "" {
+			err = fmt.Errorf("no run of %s has been published: %w", d, ErrNoRun)
+		}
+		if err != nil {
+			return Answer{}, err
+		}
+		id = at.Run
+	}
+	run, ok := h.named(id)
+	if !ok {
+		return Answer{}, fmt.Errorf("%s is no name of a run, which is such as 20261122T003000Z: %w", clip(id), ErrNoRun)
+	}
+	known, err := lease.Peek(ctx, e.seams.Store, h.keys.lease(run))
+	if err == nil && known == nil {
+		err = fmt.Errorf("no run %s of %s has begun: %w", id, d, ErrNoRun)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	answer, err := e.Plan(ctx, run)
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer, e.worth(ctx, &answer)
 }

@@ -194,7 +194,7 @@ func (v *verifier) same(what string, stated, found Part) {
 // lines reads a part's lines and sums them up.
 func (v *verifier) lines(body io.Reader, found *Part) error {
 	sum := sha256.New()
-	err := eachLine(body, strings.HasSuffix(found.Key, ".gz"), func(line []byte) error {
+	err := EachLine(body, strings.HasSuffix(found.Key, ".gz"), func(line []byte) error {
 		_, _ = sum.Write(line) // never fails
 		found.Bytes += int64(len(line))
 		found.Rows++
@@ -228,7 +228,7 @@ func (v *verifier) rejected(ctx context.Context, p Part, stem string, found *Par
 	}
 	defer func() { _ = body.Close() }()
 	sum := sha256.New()
-	if err := eachLine(io.TeeReader(body, sum), false, func([]byte) error { found.Rejects++; return nil }); err != nil {
+	if err := EachLine(io.TeeReader(body, sum), false, func([]byte) error { found.Rejects++; return nil }); err != nil {
 		return fmt.Errorf("reading %s: %w", p.RejectsKey, err)
 	}
 	found.RejectsKey = rejectsKey(stem, sum.Sum(nil))

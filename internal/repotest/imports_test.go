@@ -27,7 +27,7 @@ type importRule struct {
 }
 
 var (
-	cores       = slices.Concat([]string{"internal/webhooksecret", "internal/export"}, tokenPackages, relayPackages)
+	cores       = slices.Concat([]string{"internal/webhooksecret", "internal/export", "internal/export/records"}, tokenPackages, relayPackages)
 	seams       = []string{"internal/secretstore", "internal/objectstore", "internal/lease"}
 	clientNames = []string{"assisttencho", "yappli", "shopline", "actibook", "supersaas"}
 	aws         = []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/aws-lambda-go/...", "github.com/aws/smithy-go/..."}

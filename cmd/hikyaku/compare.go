@@ -1,18 +1,17 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/pause"
 	"hikyaku/internal/webhookrelay/admin"
@@ -36,6 +35,8 @@ type comparison struct {
 	Fields   []admin.FieldSide `json:"fields"`
 	Shop     map[string]string `json:"supersaas"`
 	App      map[string]string `json:"yappli"`
+
+	also []locale.Message // Also, for people
 }
 
 func newCompare() *cobra.Command {
@@ -56,7 +57,7 @@ func newCompare() *cobra.Command {
 		Example: "  hikyaku compare --user 20450001 --stack hikyaku\n  hikyaku compare --user 20450001 --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if user <= 0 {
-				return &usageError{errors.New("compare needs --user ID: the number of a SuperSaaS user, which 'hikyaku users list supersaas --search TEXT' finds")}
+				return &usageError{locale.Errorf("compare needs --user ID: the number of a SuperSaaS user, which 'hikyaku users list supersaas --search TEXT' finds")}
 			}
 			function, t, err := f.tenant(c, relayfn.Relay, localstack.Relay)
 			if err != nil {
@@ -64,21 +65,21 @@ func newCompare() *cobra.Command {
 			}
 			sides, err := admin.SidesOf(c.Context(), t, user)
 			if err != nil {
-				return fmt.Errorf("comparing user %d: %w", user, err)
+				return locale.Errorf("comparing user %d: %w", user, err)
 			}
 			if sides.Err != nil {
-				return fmt.Errorf("%s: %w", sides.Preview.Outcome.Sentence(), sides.Err)
+				return locale.Errorf("%s: %w", sides.Preview.Outcome.Sentence(), sides.Err)
 			}
 			letters, err := deadLetters(c.Context(), function, user)
 			if err != nil {
 				return err
 			}
 			if len(sides.Events)+len(letters) == 0 && sides.Preview.Outcome == outcome.GoneUnlinked {
-				return fmt.Errorf("SuperSaaS has no user %d, and the relay knows nothing of one: look for the number with 'hikyaku users list supersaas --search TEXT'", user)
+				return locale.Errorf("SuperSaaS has no user %d, and the relay knows nothing of one: look for the number with 'hikyaku users list supersaas --search TEXT'", user)
 			}
 			paused, err := pause.Read(c.Context(), t.Objects, t.Prefix)
 			if err != nil {
-				return fmt.Errorf("reading what is paused: %w", err)
+				return locale.Errorf("reading what is paused: %w", err)
 			}
 			answer := compared(user, t, sides, letters, paused.Relay)
 			answer.Next = f.stack.onStack(answer.Next)
@@ -99,36 +100,37 @@ func compared(user int64, t *tenant.Tenant, s admin.Sides, letters []queue.Messa
 		Fields: s.Fields, Shop: s.User, App: s.Member,
 	}
 	h := hindrances{user: user, class: p.Outcome, paused: paused, observes: t.Settings.Mode != tenant.Write, letters: letters, unread: p.Unread}
-	answer.Also, answer.Next = h.sentences(), h.next()
+	answer.also, answer.Next = h.sentences(), h.next()
+	for _, also := range answer.also {
+		answer.Also = append(answer.Also, also.String())
+	}
 	return answer
 }
 
 func (a comparison) write(out io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s.\n", a.Now.Entry, a.Now.Says)
-	for _, also := range a.Also {
-		fmt.Fprintf(&b, "%s.\n", visible(also))
+	say(out, "%s: %s.", a.Now.Entry, locale.T(a.Now.Says))
+	for _, also := range a.also {
+		say(out, "%s.", also)
 	}
 	if a.Next != "" {
-		fmt.Fprintf(&b, "Next: %s\n", a.Next)
+		say(out, "Next: %s", a.Next)
 	}
-	fmt.Fprintf(&b, "unique_id %s, member %s, mapping %s\n\n", visible(dash(a.UniqueID)), visible(dash(a.Member)), a.Mapping[:min(12, len(a.Mapping))])
-	if _, err := io.WriteString(out, b.String()); err != nil {
-		return err
-	}
+	say(out, "unique_id %s, member %s, mapping %s\n", visible(dash(a.UniqueID)), visible(dash(a.Member)), a.Mapping[:min(12, len(a.Mapping))])
 	if err := writeSides(out, a.Fields); err != nil {
 		return err
 	}
+	l := languageOf(out)
 	for _, side := range []struct {
 		name   string
+		title  string
 		fields map[string]string
-	}{{fmt.Sprintf("SUPERSAAS USER %d", a.User), a.Shop}, {"YAPPLI MEMBER " + visible(dash(a.Member)), a.App}} {
-		table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintf(table, "\n%s\n", side.name)
+	}{{"SUPERSAAS", l.Sprintf("USER %d", a.User), a.Shop}, {"YAPPLI", l.Sprintf("MEMBER %s", visible(dash(a.Member))), a.App}} {
+		rows := make([][]string, 0, len(side.fields))
 		for _, name := range slices.Sorted(maps.Keys(side.fields)) {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", visible(name), visible(side.fields[name]))
+			rows = append(rows, []string{name, side.fields[name]})
 		}
-		if err := table.Flush(); err != nil {
+		say(out, "")
+		if err := writeTable(out, []string{side.name, side.title}, rows); err != nil {
 			return err
 		}
 	}
@@ -137,9 +139,9 @@ func (a comparison) write(out io.Writer) error {
 
 // writeSides writes the fields that are mapped as a table.
 func writeSides(out io.Writer, fields []admin.FieldSide) error {
-	cells := make([][]string, 0, len(fields))
+	l, cells := languageOf(out), make([][]string, 0, len(fields))
 	for _, s := range fields {
-		mark := ""
+		mark := "-"
 		switch {
 		case s.Changes:
 			mark = "changes"
@@ -148,9 +150,9 @@ func writeSides(out io.Writer, fields []admin.FieldSide) error {
 		case s.Differs:
 			mark = "differs"
 		}
-		cells = append(cells, []string{s.Field, visible(s.Source), quoted(s.Makes), quoted(s.Holds), visible(mark)})
+		cells = append(cells, []string{s.Field, s.Source, quoted(s.Makes), quoted(s.Holds), l.Text(mark)})
 	}
-	return writeTable(out, []string{"FIELD", "MADE OF", "MAKES", "YAPPLI HOLDS", ""}, cells)
+	return writeTable(out, []string{"FIELD", "MADE OF", "MAKES", "YAPPLI HOLDS", "CHANGE"}, cells)
 }
 
 // quoted shows a value so that an empty one is seen; a dash is none.
@@ -158,7 +160,7 @@ func quoted(text *string) string {
 	if text == nil {
 		return "-"
 	}
-	return visible(fmt.Sprintf("%q", *text))
+	return fmt.Sprintf("%q", *text)
 }
 
 func dash(text string) string {
@@ -178,19 +180,19 @@ type hindrances struct {
 	unread   []string
 }
 
-func (h hindrances) sentences() []string {
-	list := []string{}
+func (h hindrances) sentences() []locale.Message {
+	list := []locale.Message{}
 	if h.paused != nil {
-		list = append(list, fmt.Sprintf("the relay is paused until %s: %s", h.paused.Until.UTC().Format(time.RFC3339), h.paused.Reason))
+		list = append(list, locale.M("the relay is paused until %s: %s", h.paused.Until.UTC().Format(time.RFC3339), visible(h.paused.Reason)))
 	}
 	if h.observes {
-		list = append(list, "the relay only observes, and writes nothing: RelayMode is not write")
+		list = append(list, locale.M("the relay only observes, and writes nothing: RelayMode is not write"))
 	}
 	for _, l := range h.letters {
-		list = append(list, "a message of this user was given up: "+outcome.Class(l.Class).Sentence())
+		list = append(list, locale.M("a message of this user was given up: %s", locale.T(outcome.Class(l.Class).Sentence())))
 	}
 	if len(h.unread) > 0 {
-		list = append(list, "these fields cannot be read, are not sent, and stay as they are in Yappli: "+strings.Join(h.unread, " "))
+		list = append(list, locale.M("these fields cannot be read, are not sent, and stay as they are in Yappli: %s", strings.Join(h.unread, " ")))
 	}
 	return list
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/mapping"
 	"hikyaku/internal/webhookrelay/published"
@@ -89,7 +89,7 @@ func publishedAs(log published.Log, digest string) (published.Entry, error) {
 			return e, nil
 		}
 	}
-	return published.Entry{}, fmt.Errorf("no mapping of the digest %s was published here: see 'hikyaku mapping log'", visible(digest))
+	return published.Entry{}, locale.Errorf("no mapping of the digest %s was published here: see 'hikyaku mapping log'", visible(digest))
 }
 
 // deployedMapping is the mapping that counts where none was published.
@@ -100,7 +100,7 @@ func deployedMapping(ctx context.Context, store published.Store, log published.L
 	file := e.Vars["HIKYAKU_MAPPING_FILE"]
 	source, err := os.ReadFile(filepath.Clean(file))
 	if err != nil {
-		return shownMapping{}, fmt.Errorf("no mapping was published, and the one that was deployed (HIKYAKU_MAPPING_FILE %s) is not on this machine: publish one with 'hikyaku mapping put FILE'", visible(file))
+		return shownMapping{}, locale.Errorf("no mapping was published, and the one that was deployed (HIKYAKU_MAPPING_FILE %s) is not on this machine: publish one with 'hikyaku mapping put FILE'", visible(file))
 	}
 	return shownMapping{Digest: mapping.DigestOf(source), Source: string(source)}, nil
 }

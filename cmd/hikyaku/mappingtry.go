@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/webhookrelay/admin"
 	"hikyaku/internal/webhookrelay/mapping"
@@ -61,7 +61,7 @@ func newMappingTry() *cobra.Command {
 
 func (t *mappingTrial) run(c *cobra.Command, file string) error {
 	if t.compare && len(t.users) == 0 {
-		return &usageError{errors.New("--compare needs --user ID: whose member to read")}
+		return &usageError{locale.Errorf("--compare needs --user ID: whose member to read")}
 	}
 	source, err := readMapping(c, file)
 	if err != nil {
@@ -119,14 +119,14 @@ func (t *mappingTrial) subjects(ctx context.Context, function *relayfn.Function,
 		if t.compare {
 			preview, err := plan.Of(opened).Preview(ctx, user)
 			if err != nil {
-				return nil, fmt.Errorf("reading user %d and the member: %w", user, err)
+				return nil, locale.Errorf("reading user %d and the member: %w", user, err)
 			}
 			s = admin.Subject{User: preview.User, Held: preview.Held, Outcome: preview.Outcome}
 		} else if s.User, err = opened.Users.GetUser(ctx, supersaas.ID(user), draft.UsesForm()); err != nil {
-			return nil, fmt.Errorf("reading user %d: %w", user, err)
+			return nil, locale.Errorf("reading user %d: %w", user, err)
 		}
 		if s.User.ID == 0 || s.User.Deleted {
-			return nil, fmt.Errorf("SuperSaaS has no user %d: a mapping can be tried on somebody who is there", user)
+			return nil, locale.Errorf("SuperSaaS has no user %d: a mapping can be tried on somebody who is there", user)
 		}
 		subjects = append(subjects, s)
 	}
@@ -187,30 +187,24 @@ func (t *mappingTrial) answer(c *cobra.Command, file string, trial admin.Trial) 
 
 func writeTrial(out io.Writer, trial admin.Trial) error {
 	for _, u := range trial.Users {
-		says := ""
 		if u.Outcome != "" {
-			says = fmt.Sprintf(": %s: %s", u.Outcome, u.Says)
-		}
-		if _, err := fmt.Fprintf(out, "User %d%s\n", u.User, says); err != nil {
-			return err
+			say(out, "User %d: %s: %s", u.User, string(u.Outcome), locale.T(u.Says))
+		} else {
+			say(out, "User %d", u.User)
 		}
 		if err := writeSides(out, u.Fields); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(out); err != nil {
-			return err
-		}
+		say(out, "")
 	}
-	if trial.Count != nil {
+	switch {
+	case trial.Count != nil:
 		say(out, "It would change %d of %s.", trial.Count.Changed, count(trial.Count.Users, "user"))
-		err := changedFields(out, *trial.Count)
-		return err
+		return changedFields(out, *trial.Count)
+	case len(trial.Faults) == 0:
+		say(out, "The mapping compiles: %d fields (%s) made of %s.", len(trial.Targets), strings.Join(trial.Targets, ", "), strings.Join(trial.Uses, ", "))
 	}
-	if len(trial.Faults) > 0 {
-		return nil
-	}
-	_, err := fmt.Fprintf(out, "The mapping compiles: %d fields (%s) made of %s.\n", len(trial.Targets), strings.Join(trial.Targets, ", "), strings.Join(trial.Uses, ", "))
-	return err
+	return nil
 }
 
 // readMapping reads a mapping's file, or standard input for "-".
@@ -220,7 +214,7 @@ func readMapping(c *cobra.Command, name string) ([]byte, error) {
 	}
 	source, err := io.ReadAll(io.LimitReader(c.InOrStdin(), mostMapping+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the mapping from standard input: %w", err)
+		return nil, locale.Errorf("reading the mapping from standard input: %w", err)
 	}
 	return source, nil
 }

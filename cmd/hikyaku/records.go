@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"hikyaku/internal/export"
 	"hikyaku/internal/export/records"
+	"hikyaku/internal/locale"
 )
 
 const (
@@ -95,13 +95,13 @@ func (r *recordsCall) check(c *cobra.Command) error {
 	}
 	switch {
 	case r.query.Skip < 0 || r.query.Limit < 0:
-		return &usageError{errors.New("--skip and --limit take numbers that are not below 0")}
+		return &usageError{locale.Errorf("--skip and --limit take numbers that are not below 0")}
 	case r.lines && r.asJSON:
-		return &usageError{errors.New("--lines and --json: give one of the two; lines are many objects, and --json is one")}
+		return &usageError{locale.Errorf("--lines and --json: give one of the two; lines are many objects, and --json is one")}
 	case r.lines && len(r.columns) > 0:
-		return &usageError{errors.New("--lines and --columns: give one of the two; lines are printed whole, as they are stored")}
+		return &usageError{locale.Errorf("--lines and --columns: give one of the two; lines are printed whole, as they are stored")}
 	case r.asJSON && (r.query.Limit == 0 || r.query.Limit > mostRecords):
-		return &usageError{fmt.Errorf("--limit: with --json at most %d records come at once; go on with --skip, or print --lines", mostRecords)}
+		return &usageError{locale.Errorf("--limit: with --json at most %d records come at once; go on with --skip, or print --lines", mostRecords)}
 	}
 	return nil
 }
@@ -138,13 +138,13 @@ func (r *recordsCall) show(c *cobra.Command, dataset string) error {
 func readable(a export.Answer) (string, error) {
 	switch {
 	case a.State == export.Expired:
-		return "", fmt.Errorf("the run %s has expired: its records are gone, as they are once their retention is over; 'hikyaku runs' lists those that are there", a.Run)
+		return "", locale.Errorf("the run %s has expired: its records are gone, as they are once their retention is over; 'hikyaku runs' lists those that are there", a.Run)
 	case a.Manifest != "":
 		return a.Manifest, nil
 	case a.Doubt != "":
 		return a.Doubt, nil
 	}
-	return "", fmt.Errorf("the run %s is not finished: its records can be read once it has ended, see 'hikyaku runs'", a.Run)
+	return "", locale.Errorf("the run %s is not finished: its records can be read once it has ended, see 'hikyaku runs'", a.Run)
 }
 
 // print prints what a scan finds as it comes, or with --json together.
@@ -248,7 +248,7 @@ func (p *recordsPage) add(record records.Record, names []string) {
 // summary says on standard error what was printed and how to go on.
 func (r *recordsCall) summary(c *cobra.Command, page recordsPage, n int) {
 	notes := c.ErrOrStderr()
-	say(notes, "%s of the run %s of %s (%s), which has %d.", count(n, "record"), page.Run, page.Dataset, page.State, page.Rows)
+	say(notes, "%s of the run %s of %s (%s), which has %d.", count(n, "record"), page.Run, page.Dataset, locale.T(string(page.State)), page.Rows)
 	if page.More {
 		say(notes, "There are more: --skip %d goes on.", r.query.Skip+n)
 	}

@@ -116,11 +116,11 @@ func sidesOf(m *mapping.Mapping, u supersaas.User, held *yappli.Member, class ou
 func changes(s FieldSide, class outcome.Class, mode tenant.Mode) (would bool, why string) {
 	switch s.State {
 	case mapping.Unreadable:
-		return false, "its value cannot be read, so it is not sent, and what Yappli holds stays"
+		return false, "its value cannot be read, and what Yappli holds stays"
 	case mapping.Absent:
-		return false, "SuperSaaS sends none of the fields that it is made of, so it is not sent, and what Yappli holds stays"
+		return false, "SuperSaaS does not send it, and what Yappli holds stays"
 	case mapping.Kept:
-		return false, "it is empty in SuperSaaS, and the mapping's option empty: keep leaves what Yappli holds"
+		return false, "it is empty in SuperSaaS, and empty: keep leaves what Yappli holds"
 	case Faulty, mapping.Sent:
 	}
 	switch {

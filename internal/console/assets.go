@@ -18,5 +18,5 @@ func serveIcon(w http.ResponseWriter, _ *http.Request) {
 
 // licenses is the page that says whose work the console is made of.
 func (s *Server) licenses() page {
-	return page{Name: "licenses", Path: "/licenses", load: func(context.Context, *http.Request) (any, error) { return static.Notice, nil }}
+	return page{Name: "licenses", Path: "/licenses", load: func(context.Context, *http.Request) (any, error) { return static.Notice(), nil }}
 }

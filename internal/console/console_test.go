@@ -272,3 +272,35 @@ func TestConsole_KnowsABrowserAfterARestart(t *testing.T) {
 		t.Errorf("a console that knows nobody answers %d", status)
 	}
 }
+
+// A tab that finds no connection free for a stream asks once, again and again, and must not hold
+// one meanwhile.
+func TestConsole_AnswersAtOnceWhoAsksOnce(t *testing.T) {
+	s, b := open(t, healthy)
+	b.enter(s)
+	id := ""
+	for range 2 {
+		begun := time.Now()
+		_, _, body := b.do(http.MethodGet, "/stream/", "", map[string]string{"Hikyaku-Once": "true", "Last-Event-Id": id})
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("answered after %v", took)
+		}
+		m := regexp.MustCompile(`id: (\w+)`).FindStringSubmatch(body)
+		switch {
+		case id == "" && m == nil:
+			t.Fatalf("the first answer is no update: %q", body)
+		case id != "" && m != nil:
+			t.Errorf("nothing is new, yet the answer is %q", body)
+		case m != nil:
+			id = m[1]
+		}
+	}
+}
+
+func TestConsole_ShowsLicenses(t *testing.T) {
+	s, b := open(t, healthy)
+	b.enter(s)
+	if status, page := b.get("/licenses"); status != http.StatusOK || !strings.Contains(page, "htmx.org") {
+		t.Errorf("answered %d: %.200s", status, page)
+	}
+}

@@ -29,18 +29,20 @@ func (s *Server) serveStream(p page) http.HandlerFunc {
 		w.WriteHeader(http.StatusOK)
 		out := http.NewResponseController(w)
 		shown := make([][sha256.Size]byte, len(p.live))
-		last := r.Header.Get("Last-Event-Id")
+		last, once := r.Header.Get("Last-Event-Id"), r.Header.Get(onceHeader) != ""
 		for r.Context().Err() == nil {
 			changes := s.changes()
 			frame := s.frame(r, p)
 			if id := frameID(frame); id != last {
 				last = id
 				writeUpdate(w, id, p.live, frame, shown)
-				if out.Flush() != nil || r.Header.Get(onceHeader) != "" {
+				if out.Flush() != nil {
 					return
 				}
 			}
-			if !s.wait(r.Context(), w, out, changes) {
+			// Who asks once is answered at once, also when nothing is new: waiting would hold
+			// the connection that the browser has too few of.
+			if once || !s.wait(r.Context(), w, out, changes) {
 				return
 			}
 		}

@@ -259,3 +259,5 @@ func (b *tab) screen(width, height int64, scheme string) {
 			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 		}))
 }
+
+const ctrl = input.ModifierCtrl

@@ -110,7 +110,7 @@ func (s *sample) get(of func(*sample) int) int {
 const samplePage = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Sample</title><meta name="viewport" content="width=device-width">
 <meta name="csrf-token" content="the-token"><link rel="stylesheet" href="/static/app.css"><link rel="stylesheet" href="/static/plot.css">
 <script src="/static/app.js" defer></script><script src="/static/plot.js" defer></script></head>
-<body><a class="skip" href="#main">Skip</a><header class="top"><a class="brand" href="/page">Sample</a><nav aria-label="Pages"><ul><li><a href="/page" aria-current="page">Page</a></li></ul></nav>
+<body><a class="skip" href="#main">Skip</a><header class="top"><p class="brand"><a href="/page">Sample</a></p><nav aria-label="Pages"><ul><li><a href="/page" aria-current="page">Page</a></li></ul></nav>
 <div class="tools"><button data-palette>Find <kbd>Ctrl K</kbd></button></div></header>
 <main id="main"><h1>Sample</h1>
 <div hx-sse:connect="/live" hidden></div>

@@ -29,6 +29,7 @@ type action struct {
 func (s *Server) allActions() []action {
 	return slices.Concat(
 		s.overviewActions(),
+		s.sandboxActions(),
 	)
 }
 
@@ -46,6 +47,9 @@ type result struct {
 	Err     error
 }
 
+// elsewhere is what an action finds that goes on at another address of the console.
+type elsewhere string
+
 // serveAction does what a person asks for, and answers with what came of it.
 func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {
 	a, form, ok := s.asked(w, r)
@@ -57,6 +61,11 @@ func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {
 	if !a.reads {
 		s.reader.forget()
 		s.frames.act()
+	}
+	if to, ok := done.Fields.(elsewhere); ok && done.Err == nil {
+		w.Header().Set("HX-Redirect", string(to))
+		w.WriteHeader(http.StatusNoContent)
+		return
 	}
 	v := s.view(r, page{Name: a.page})
 	v.Data, v.Err = done, done.Err

@@ -28,6 +28,8 @@ type overviewData struct {
 	Flow    []Sample // nil: the stack has none
 	Last    []Event
 	Lag     time.Duration
+
+	Customer string // address of one to change; empty: there is none
 }
 
 // A finding is one of doctor's.
@@ -67,6 +69,7 @@ func (s *Server) loadOverview(ctx context.Context, _ *http.Request) (any, error)
 	}
 	d.Systems, d.Tokens = systems(health.Findings, tokens), s.lives(tokens)
 	if dev := s.options.Dev; dev != nil {
+		d.Customer = s.firstCustomer()
 		d.Flow, d.Last = dev.Series(), dev.Events(Filter{Limit: 20, Kinds: []Kind{Webhook, Handled, Died, Edited, Token, Run, Compared, Process}})
 		for _, sample := range d.Flow {
 			if sample.Lag > 0 {

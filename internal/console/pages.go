@@ -29,6 +29,7 @@ type page struct {
 func (s *Server) allPages() []page {
 	return slices.Concat(
 		[]page{s.overview()},
+		[]page{s.sandboxes()}, s.sandbox(), []page{s.record()},
 		[]page{s.licenses()},
 	)
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -67,6 +68,27 @@ func (t *texts) say(lang, key string, holes ...any) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
+// A said is an error whose text stands in the catalogs.
+type said struct {
+	key   string
+	holes []any
+}
+
+// Error is the key, for logs.
+func (e *said) Error() string { return e.key }
+
+// saying makes an error of a text with its holes.
+func saying(key string, holes ...any) error { return &said{key, holes} }
+
+// explain is the text of an error: that of the catalogs if it has one there.
+func (t *texts) explain(lang string, err error) string {
+	var e *said
+	if errors.As(err, &e) {
+		return t.say(lang, e.key, e.holes...)
+	}
+	return err.Error()
+}
+
 // word is the text of a word of the product, such as an outcome; one that has none shows
 // as it is, because it may be of a newer version.
 func (t *texts) word(lang, group, word string) string {
@@ -84,5 +106,6 @@ func (t *texts) functions(lang string) template.FuncMap {
 		"lang": func() string { return lang },
 		// A finding of doctor's has its own English words; other languages say what its kind means.
 		"finding": func(id string) string { return t.byLanguage[lang]["finding."+id] },
+		"explain": func(err error) string { return t.explain(lang, err) },
 	}
 }

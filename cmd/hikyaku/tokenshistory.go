@@ -91,14 +91,15 @@ func (s *stackRefresher) history(ctx context.Context, provider string) (tokenHis
 }
 
 func writeTokenHistory(out io.Writer, list []tokenHistory, now time.Time) error {
-	l, cells := languageOf(out), make([][]string, 0, len(list))
+	l := languageOf(out)
+	cells := make([][]string, 0, len(list))
 	for _, h := range list {
 		due, last, probed, spent := "-", "-", "-", make([]string, 0, len(h.Budgets))
 		if h.DueAt != nil {
-			due = l.Sprintf("%s", expiry(h.DueAt, now))
+			due = expiry(h.DueAt, now).In(l)
 		}
 		if h.At != nil && h.Outcome != "" {
-			last = string(h.Outcome) + ", " + l.Sprintf("%s ago", spell(now.Sub(*h.At)))
+			last = string(h.Outcome) + l.Sprintf(", %s ago", spell(now.Sub(*h.At)))
 		}
 		if h.Probed != nil {
 			probed = l.Sprintf("%s ago", spell(now.Sub(*h.Probed)))
@@ -113,12 +114,16 @@ func writeTokenHistory(out io.Writer, list []tokenHistory, now time.Time) error 
 	}
 	for _, h := range list {
 		for _, r := range h.Renewals {
-			say(out, "%s  %s renewed by %s", at(r.At), h.Provider, r.By)
+			if _, err := fmt.Fprintln(out, l.Sprintf("%s  %s renewed by %s", at(r.At), h.Provider, r.By)); err != nil {
+				return err
+			}
 		}
 		if h.NeedsHuman == "" {
 			continue
 		}
-		say(out, "%s needs a person: %s", h.Provider, visible(h.NeedsHuman))
+		if _, err := fmt.Fprintln(out, l.Sprintf("%s needs a person: %s", h.Provider, visible(h.NeedsHuman))); err != nil {
+			return err
+		}
 	}
 	return nil
 }

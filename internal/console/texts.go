@@ -69,22 +69,19 @@ func (t *texts) say(lang, key string, holes ...any) string {
 }
 
 // A said is an error whose text stands in the catalogs.
-type said struct {
-	key   string
-	holes []any
-}
+type said struct{ key string }
 
 // Error is the key, for logs.
 func (e *said) Error() string { return e.key }
 
-// saying makes an error of a text with its holes.
-func saying(key string, holes ...any) error { return &said{key, holes} }
+// saying makes an error of a text.
+func saying(key string) error { return &said{key} }
 
 // explain is the text of an error: that of the catalogs if it has one there.
 func (t *texts) explain(lang string, err error) string {
 	var e *said
 	if errors.As(err, &e) {
-		return t.say(lang, e.key, e.holes...)
+		return t.say(lang, e.key)
 	}
 	return err.Error()
 }

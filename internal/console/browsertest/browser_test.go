@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,8 +30,11 @@ const patience = 20 * time.Second
 // full says that everything is to be proved, at full size.
 func full() bool { return os.Getenv("HIKYAKU_PROVE") == "full" }
 
+// A browserContext is a running browser, as chromedp passes it on.
+type browserContext = context.Context
+
 // chromium starts a browser with a profile of its own, which asks nothing of the internet.
-func chromium(t testing.TB) context.Context {
+func chromium(t testing.TB) browserContext {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -61,7 +65,7 @@ func chromium(t testing.TB) context.Context {
 // console, exceptions, reports of its policy, requests that fail.
 type tab struct {
 	t       testing.TB
-	browser context.Context
+	browser browserContext
 	id      cdp.BrowserContextID // of the window's cookies
 	ctx     context.Context
 
@@ -72,7 +76,7 @@ type tab struct {
 }
 
 // private opens a window that shares nothing with any other.
-func private(t testing.TB, browser context.Context) *tab {
+func private(t testing.TB, browser browserContext) *tab {
 	t.Helper()
 	id, err := target.CreateBrowserContext().Do(executor(browser))
 	if err != nil {
@@ -88,11 +92,11 @@ func beside(other *tab) *tab { return open(other.t, other.browser, other.id, tru
 // behind opens a tab in the other's window, in front of it.
 func behind(other *tab) *tab { return open(other.t, other.browser, other.id, false) }
 
-func executor(browser context.Context) context.Context {
+func executor(browser browserContext) context.Context {
 	return cdp.WithExecutor(browser, chromedp.FromContext(browser).Browser)
 }
 
-func open(t testing.TB, browser context.Context, id cdp.BrowserContextID, window bool) *tab {
+func open(t testing.TB, browser browserContext, id cdp.BrowserContextID, window bool) *tab {
 	t.Helper()
 	created, err := target.CreateTarget("about:blank").WithBrowserContextID(id).WithNewWindow(window).Do(executor(browser))
 	if err != nil {
@@ -226,7 +230,7 @@ func (b *tab) reaches(expression string, within time.Duration) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("after %v it is not so that %s (%v)", within, expression, err)
+			return errors.Join(fmt.Errorf("after %v it is not so that %s", within, expression), err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

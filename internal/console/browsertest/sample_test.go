@@ -86,8 +86,8 @@ func (s *sample) live(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "text/event-stream")
 	for n := 1; ; n++ {
-		fmt.Fprintf(w, "event: announce\ndata: number %d\n\n", n)
-		fmt.Fprintf(w, "data: <hx-partial hx-target=\"#count\"><b>%d</b></hx-partial><hx-partial hx-target=\"#list\"><tr id=\"r%d\"><td>row %d</td></tr></hx-partial>\n\n", n, n, n)
+		_, _ = fmt.Fprintf(w, "event: announce\ndata: number %d\n\n", n)
+		_, _ = fmt.Fprintf(w, "data: <hx-partial hx-target=\"#count\"><b>%d</b></hx-partial><hx-partial hx-target=\"#list\"><tr id=\"r%d\"><td>row %d</td></tr></hx-partial>\n\n", n, n, n)
 		_ = http.NewResponseController(w).Flush()
 		if once {
 			return

@@ -219,7 +219,7 @@ func saysThatNothingAnswers(t *testing.T, s *sample, b *tab) {
 	b.allow("htmx:")
 	b.allow("net::")
 	s.CloseClientConnections()
-	s.Listener.Close()
+	_ = s.Listener.Close()
 	b.until(`!document.getElementById("lost").hidden`)
 }
 

@@ -146,12 +146,12 @@ func (s *stack) must(into any, args ...string) {
 }
 
 // enter follows the one-time link in a window of its own.
-func (s *stack) enter(chrome context.Context) *tab {
+func (s *stack) enter(chrome browserContext) *tab {
 	s.t.Helper()
 	return enter(s.t, chrome, s.link)
 }
 
-func enter(t testing.TB, chrome context.Context, link string) *tab {
+func enter(t testing.TB, chrome browserContext, link string) *tab {
 	t.Helper()
 	b := private(t, chrome)
 	b.visit(link)

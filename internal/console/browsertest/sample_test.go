@@ -47,6 +47,9 @@ func samples(t testing.TB) *sample {
 	mux.HandleFunc("POST /check", func(w http.ResponseWriter, r *http.Request) {
 		s.write(w, policy, `<hx-partial hx-target="#faults"><li data-line="2" data-column="3">no such field: `+html.EscapeString(r.FormValue("mapping"))+`</li></hx-partial>`)
 	})
+	mux.HandleFunc("POST /load", func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, policy, `<hx-partial hx-target="#loaded"><textarea hidden data-mapping-source>version: 2</textarea></hx-partial>`)
+	})
 	mux.HandleFunc("GET /live", s.live)
 	mux.HandleFunc("POST /act", func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -141,4 +144,4 @@ const mappingPage = `<!doctype html><html lang="en"><head><meta charset="utf-8">
 fields:
   birthday:
     from: field_1
-</textarea></form><ul id="faults"><li data-line="1" data-column="1">first</li></ul></main></body></html>`
+</textarea></form><div id="loaded"></div><button id="load" hx-post="/load" hx-swap="none">load</button><ul id="faults"><li data-line="1" data-column="1">first</li></ul></main></body></html>`

@@ -272,6 +272,10 @@ func TestScripts_Editor(t *testing.T) {
 	if eval[bool](b, `document.activeElement.classList.contains("cm-content")`) {
 		t.Error("Tab does not leave the editor")
 	}
+	b.do(chromedp.Focus("#load"))
+	b.press(kb.Enter)
+	b.until(`document.getElementById("mapping").value === "version: 2" && document.querySelector(".cm-content").innerText === "version: 2"`)
+	b.until(`document.querySelector("#faults li").textContent.endsWith("version: 2")`)
 	b.quiet()
 
 	// Without the nonce the browser reports: the test would see it.

@@ -17,7 +17,8 @@ import { tags } from "@lezer/highlight";
 //                 which the server sends anew after each change
 //   data-phrases  the editor's own words in the page's language, as a JSON object
 //
-// After a change the textarea gets the event "mapping", which its form sends to the server.
+// An answer that brings <textarea data-mapping-source> puts its text into the editor, where it
+// can be undone. After a change the textarea gets the event "mapping", which its form sends to the server.
 interface Schema {
   paths: Record<string, Completion[]>;
 }
@@ -104,12 +105,21 @@ async function start(area: HTMLTextAreaElement): Promise<void> {
   area.hidden = true;
   area.after(view.dom);
   label?.addEventListener("click", () => view.focus());
-  const mark = () => view.dispatch(setDiagnostics(view.state, faults(list ? document.querySelector(list) : null, view.state.doc)));
+  let marked = "";
+  const mark = () => {
+    const found = list ? document.querySelector(list) : null;
+    if ((found?.innerHTML ?? "") === marked) return; // a stream updates other parts meanwhile
+    marked = found?.innerHTML ?? "";
+    view.dispatch(setDiagnostics(view.state, faults(found, view.state.doc)));
+  };
   mark();
   document.addEventListener("htmx:after:swap", () => {
+    const source = document.querySelector<HTMLTextAreaElement>("textarea[data-mapping-source]");
+    if (source) {
+      source.removeAttribute("data-mapping-source");
+      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: source.value } });
+    }
     mark();
-    if (area.defaultValue === area.value || area.value === view.state.doc.toString()) return;
-    view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: area.value } });
   });
   document.addEventListener("click", (event) => {
     const at = (event.target as Element).closest<HTMLElement>("[data-goto-line]");

@@ -33,7 +33,7 @@ import (
 
 func newConnect() *cobra.Command {
 	var f stackFlags
-	var unchecked, resetQuirks, onRemote bool
+	var unchecked, resetQuirks, onRemote, fields bool
 	var o output
 	c := &cobra.Command{
 		Use:   "connect PROVIDER | webhook",
@@ -48,6 +48,8 @@ func newConnect() *cobra.Command {
 			"stored where two stacks of the account and region have the same prefix.\n\n" +
 			"--remote is for a provider that lets in the stack's address alone: the connection is stored as a candidate,\n" +
 			"and the stack's function tries it from there. Only if the provider accepts it, it becomes the connection.\n\n" +
+			"--fields says what a provider needs, with what is stored of it but its secrets, and asks nothing: the\n" +
+			"fields of the document that is read from standard input.\n\n" +
 			"'hikyaku connect webhook' makes the secret that ends the relay's address, of 43 random characters, and\n" +
 			"stores it as {prefix}/supersaas/webhook. Run again, it rotates the secret: the one before stays valid\n" +
 			"until the next time, so run 'hikyaku hooks register' in between. One of your own, {\"current\":\"...\"}, is\n" +
@@ -71,6 +73,9 @@ func newConnect() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if fields {
+				return (&newConnection{base: base, provider: a[0]}).fields(c, o)
+			}
 			if err := refuseShared(c, base); err != nil {
 				return err
 			}
@@ -87,6 +92,7 @@ func newConnect() *cobra.Command {
 	f.addAccount(c)
 	remoteFlag(c.Flags(), &onRemote)
 	c.Flags().BoolVar(&unchecked, "unchecked", false, "store without trying the credentials")
+	c.Flags().BoolVar(&fields, "fields", false, "only say what the provider needs")
 	c.Flags().BoolVar(&resetQuirks, "reset-quirks", false, "drop the quirks of the stored connection, which are kept otherwise")
 	o.add(c)
 	return c

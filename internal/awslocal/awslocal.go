@@ -58,6 +58,7 @@ type AWS struct {
 	URL     string              // endpoint, without a path
 	Secrets *secretstore.Memory // all secrets; what is written here shows there
 	Told    *Told               // what is shown as it was told
+	Hand    *Hand               // a person's, in the queues
 
 	frontend  frontend
 	services  services
@@ -100,7 +101,8 @@ func New(o Options) (*AWS, error) {
 		sources: &sources{now: o.Now}, schedules: &schedules{now: o.Now},
 		jobs: jobs, now: o.Now, log: o.Log,
 	}
-	if err := a.queues.restore(o.Keeper); err != nil {
+	a.Hand = &Hand{a.queues}
+	if err := (queueLoader{a.queues}).restore(o.Keeper); err != nil {
 		return nil, err
 	}
 	a.functions = &functions{
@@ -159,7 +161,9 @@ func (a *AWS) Environment() []string {
 }
 
 // Handler returns the whole AWS as one handler.
-func (a *AWS) Handler() http.Handler { return http.HandlerFunc(a.serve) }
+func (a *AWS) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.frontend.serve(w, r, a.services.route(r), a.log) })
+}
 
 // Client returns an HTTP client that calls the handler in-process, whatever
 // host a request names.

@@ -2,6 +2,7 @@ package awslocal
 
 import (
 	"errors"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -56,13 +57,12 @@ func (f *frontend) count(operation string) {
 	f.calls[operation]++
 }
 
-func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
-	s := a.services.route(r)
+func (f *frontend) serve(w http.ResponseWriter, r *http.Request, s service, log *slog.Logger) {
 	operation := s.operation(r)
 	w.Header().Set("X-Amzn-Requestid", uuid.NewString())
 	name := s.name + "." + operation
-	a.frontend.count(name)
-	fault, _ := a.frontend.faults.Next(name)
+	f.count(name)
+	fault, _ := f.faults.Next(name)
 	if !sandbox.Pause(r.Context(), fault.Delay) {
 		return
 	}
@@ -74,15 +74,15 @@ func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
 	case sandbox.Dropped:
 		panic(http.ErrAbortHandler)
 	case sandbox.Lost:
-		a.answer(s, httptest.NewRecorder(), r, operation)
+		s.answer(httptest.NewRecorder(), r, operation, log)
 		panic(http.ErrAbortHandler)
 	default:
-		a.answer(s, w, r, operation)
+		s.answer(w, r, operation, log)
 	}
 }
 
 // answer serves a call, or refuses it in the service's own way.
-func (a *AWS) answer(s service, w http.ResponseWriter, r *http.Request, operation string) {
+func (s service) answer(w http.ResponseWriter, r *http.Request, operation string, log *slog.Logger) {
 	err := s.serve(w, r, operation)
 	if err == nil || r.Context().Err() != nil {
 		return
@@ -90,8 +90,8 @@ func (a *AWS) answer(s service, w http.ResponseWriter, r *http.Request, operatio
 	var no *refusal
 	if !errors.As(err, &no) {
 		no = &refusal{Status: http.StatusInternalServerError, Code: s.failed.Code, Message: err.Error()}
-		a.log.ErrorContext(r.Context(), "local AWS failed", "service", s.name, "operation", operation, "err", err)
+		log.ErrorContext(r.Context(), "local AWS failed", "service", s.name, "operation", operation, "err", err)
 	}
-	a.log.DebugContext(r.Context(), "local AWS refused", "service", s.name, "operation", operation, "code", no.Code)
+	log.DebugContext(r.Context(), "local AWS refused", "service", s.name, "operation", operation, "code", no.Code)
 	s.refuse(w, r, no)
 }

@@ -36,7 +36,7 @@ func (a *AWS) Gateway(function string, routes ...string) http.Handler {
 			names[i] = p[1]
 		}
 		pattern := strings.TrimPrefix(strings.ReplaceAll(key, "+}", "...}"), "ANY ")
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.forward(w, r, function, key, names) })
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { gateway{a}.forward(w, r, function, key, names) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
@@ -68,7 +68,10 @@ func gatewayError(w http.ResponseWriter, status int, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
 }
 
-func (a *AWS) forward(w http.ResponseWriter, r *http.Request, function, key string, names []string) {
+// gateway makes events of requests.
+type gateway struct{ *AWS }
+
+func (a gateway) forward(w http.ResponseWriter, r *http.Request, function, key string, names []string) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxGateway))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		gatewayError(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
@@ -78,7 +81,7 @@ func (a *AWS) forward(w http.ResponseWriter, r *http.Request, function, key stri
 		gatewayError(w, http.StatusBadRequest, "Bad Request")
 		return
 	}
-	event := a.gatewayEvent(r, key, names, body)
+	event := a.event(r, key, names, body)
 	w.Header().Set("Apigw-Requestid", event.RequestContext.RequestID)
 	payload, err := json.Marshal(event)
 	if err != nil {
@@ -94,7 +97,7 @@ func (a *AWS) forward(w http.ResponseWriter, r *http.Request, function, key stri
 	writeGateway(w, answer.Payload)
 }
 
-func (a *AWS) gatewayEvent(r *http.Request, key string, names []string, body []byte) events.APIGatewayV2HTTPRequest {
+func (a gateway) event(r *http.Request, key string, names []string, body []byte) events.APIGatewayV2HTTPRequest {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = r.RemoteAddr

@@ -48,7 +48,7 @@ func (a *AWS) Poll(ctx context.Context, m Mapping) error {
 	for range m.MaxConcurrency {
 		pollers.Go(func() {
 			for ctx.Err() == nil {
-				a.pollOnce(ctx, m)
+				poller{a, m}.once(ctx)
 			}
 		})
 	}
@@ -56,8 +56,16 @@ func (a *AWS) Poll(ctx context.Context, m Mapping) error {
 	return nil
 }
 
-// pollOnce receives one batch, invokes the function and settles the messages.
-func (a *AWS) pollOnce(ctx context.Context, m Mapping) {
+// A poller works for a mapping.
+type poller struct {
+	*AWS
+
+	mapping Mapping
+}
+
+// once receives one batch, invokes the function and settles the messages.
+func (a poller) once(ctx context.Context) {
+	m := a.mapping
 	receiving, stop := a.sources.receiving(ctx, m.ID)
 	defer stop()
 	if ctx.Err() != nil {

@@ -7,18 +7,21 @@ import (
 	"github.com/google/uuid"
 )
 
+// A Hand is a person's in the queues.
+type Hand struct{ queues *queues }
+
 // Depth returns how many messages a queue has. It costs the same however many there are.
-func (a *AWS) Depth(name string) (Depth, error) {
-	return with(a.queues, name, func(q *queue, now time.Time) (Depth, error) {
+func (h *Hand) Depth(name string) (Depth, error) {
+	return with(h.queues, name, func(q *queue, now time.Time) (Depth, error) {
 		q.expire(now)
 		return q.backlog.depth(), nil
 	})
 }
 
-// DelayMessage lets a message be received later than it could be now, or sooner if by is
-// negative, as a person may want. One that is in flight stays so, and its receipt good.
-func (a *AWS) DelayMessage(name, id string, by time.Duration) error {
-	return a.hand(name, id, func(q *queue, m *message, now time.Time) error {
+// Delay lets a message be received later than it could be now, or sooner if by is
+// negative. One that is in flight stays so, and its receipt good.
+func (h *Hand) Delay(name, id string, by time.Duration) error {
+	return h.change(name, id, func(q *queue, m *message, now time.Time) error {
 		from := now
 		if m.visible.After(now) {
 			from = m.visible
@@ -35,11 +38,11 @@ func (a *AWS) DelayMessage(name, id string, by time.Duration) error {
 	})
 }
 
-// DuplicateMessage sends a message once more, as a person may want, and returns the id of
-// the new one. Its deduplication id is new too.
-func (a *AWS) DuplicateMessage(name, id string) (string, error) {
+// Duplicate sends a message once more, and returns the id of the new one. Its
+// deduplication id is new too.
+func (h *Hand) Duplicate(name, id string) (string, error) {
 	var made string
-	err := a.hand(name, id, func(q *queue, m *message, now time.Time) error {
+	err := h.change(name, id, func(q *queue, m *message, now time.Time) error {
 		twin := &message{
 			id: uuid.NewString(), dedup: uuid.NewString(), body: m.body, group: m.group, attributes: m.attributes, trace: m.trace,
 			sent: now, visible: now,
@@ -51,18 +54,18 @@ func (a *AWS) DuplicateMessage(name, id string) (string, error) {
 	return made, err
 }
 
-// DropMessage takes a message away, as a person may want, even if it is in flight.
-func (a *AWS) DropMessage(name, id string) error {
-	return a.hand(name, id, func(q *queue, m *message, now time.Time) error {
+// Drop takes a message away, even if it is in flight.
+func (h *Hand) Drop(name, id string) error {
+	return h.change(name, id, func(q *queue, m *message, now time.Time) error {
 		q.drop(m, MessageDropped, now)
 		q.wake()
 		return nil
 	})
 }
 
-// hand lets a person do something to a message.
-func (a *AWS) hand(name, id string, f func(q *queue, m *message, now time.Time) error) error {
-	_, err := with(a.queues, name, func(q *queue, now time.Time) (nothing, error) {
+// change lets a person do something to a message.
+func (h *Hand) change(name, id string, f func(q *queue, m *message, now time.Time) error) error {
+	_, err := with(h.queues, name, func(q *queue, now time.Time) (nothing, error) {
 		q.expire(now)
 		m := q.backlog.byID[id]
 		if m == nil {

@@ -277,18 +277,18 @@ func TestAPersonsHandInTheQueue(t *testing.T) {
 		ids := r.line().send("a-1", "a-2", "b-1", "c-1")
 		depth := func(what string, want awslocal.Depth) {
 			t.Helper()
-			got, err := r.a.Depth("q.fifo")
+			got, err := r.a.Hand.Depth("q.fifo")
 			ok(t, what, err)
 			equal(t, what, got, want)
 		}
 		depth("waiting", awslocal.Depth{Visible: 4})
 		_ = d.read()
-		ok(t, "delay", r.a.DelayMessage("q.fifo", ids[0], time.Minute))
-		ok(t, "delay", r.a.DelayMessage("q.fifo", ids[0], time.Minute))
+		ok(t, "delay", r.a.Hand.Delay("q.fifo", ids[0], time.Minute))
+		ok(t, "delay", r.a.Hand.Delay("q.fifo", ids[0], time.Minute))
 		depth("delayed", awslocal.Depth{Visible: 3, Delayed: 1})
-		twin, err := r.a.DuplicateMessage("q.fifo", ids[2])
+		twin, err := r.a.Hand.Duplicate("q.fifo", ids[2])
 		ok(t, "duplicate", err)
-		ok(t, "drop", r.a.DropMessage("q.fifo", ids[3]))
+		ok(t, "drop", r.a.Hand.Drop("q.fifo", ids[3]))
 		byHand := d.take()
 		equal(t, "copied", byHand[2].Copy && byHand[2].MessageID == twin, true)
 		equal(t, "told", told(byHand), "q: hidden a-1, q: hidden a-1, q: sent b-1, q: dropped c-1")
@@ -297,19 +297,19 @@ func TestAPersonsHandInTheQueue(t *testing.T) {
 		equal(t, "the new one", *got[1].MessageId, twin)
 		equal(t, "another deduplication id", slices.Contains(ids, got[1].Attributes["MessageDeduplicationId"]) || got[1].Attributes["MessageDeduplicationId"] == "b-1", false)
 		depth("in flight", awslocal.Depth{Visible: 1, InFlight: 2, Delayed: 1})
-		ok(t, "delay one in flight", r.a.DelayMessage("q.fifo", twin, time.Hour))
+		ok(t, "delay one in flight", r.a.Hand.Delay("q.fifo", twin, time.Hour))
 		r.line().remove(got[1])
 		time.Sleep(30 * time.Second)
 		r.line().expect(10, "b-1")
-		ok(t, "drop one in flight", r.a.DropMessage("q.fifo", ids[2]))
+		ok(t, "drop one in flight", r.a.Hand.Drop("q.fifo", ids[2]))
 		r.line().remove(got[0]) // as of a message that is deleted already
 		time.Sleep(90*time.Second - time.Nanosecond)
 		r.line().expect(10, "")
-		ok(t, "at once after all", r.a.DelayMessage("q.fifo", ids[0], -time.Hour))
+		ok(t, "at once after all", r.a.Hand.Delay("q.fifo", ids[0], -time.Hour))
 		r.begin()
 		r.line().expect(10, "a-1 a-2")
 		for what, err := range map[string]error{
-			"no queue": r.a.DropMessage("none.fifo", ids[0]), "no message": r.a.DropMessage("q.fifo", ids[2]), "too long": r.a.DelayMessage("q.fifo", ids[0], 13*time.Hour),
+			"no queue": r.a.Hand.Drop("none.fifo", ids[0]), "no message": r.a.Hand.Drop("q.fifo", ids[2]), "too long": r.a.Hand.Delay("q.fifo", ids[0], 13*time.Hour),
 		} {
 			if err == nil {
 				t.Errorf("%s: nothing is said", what)

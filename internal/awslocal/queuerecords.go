@@ -84,8 +84,10 @@ func (q *queue) seenRecord(key string, a accepted) sandbox.Change {
 	return record(seenSection, q.name+"/"+key, seenRecord{a.at, a.id, a.sequence, a.bodyDigest, a.attributesDigest}, nil)
 }
 
-// restore reads the queues that an earlier process kept.
-func (s *queues) restore(k sandbox.Keeper) error {
+// queueLoader reads what an earlier process kept of the queues.
+type queueLoader struct{ *queues }
+
+func (s queueLoader) restore(k sandbox.Keeper) error {
 	err := load(k, queueSection, func(name string, r queueRecord, _ []byte) error {
 		q := s.newQueue(name)
 		q.attributes, q.created, q.modified, q.purged = r.Attributes, r.Created, r.Modified, r.Purged
@@ -108,7 +110,7 @@ func (s *queues) restore(k sandbox.Keeper) error {
 }
 
 // owner finds the queue of a key, and what stands behind its name.
-func (s *queues) owner(key string) (q *queue, rest string, err error) {
+func (s queueLoader) owner(key string) (q *queue, rest string, err error) {
 	name, rest, _ := strings.Cut(key, "/")
 	if q = s.byName[name]; q == nil {
 		return nil, "", errNoSuchQueue
@@ -116,7 +118,7 @@ func (s *queues) owner(key string) (q *queue, rest string, err error) {
 	return q, rest, nil
 }
 
-func (s *queues) restoreSeen(k sandbox.Keeper) error {
+func (s queueLoader) restoreSeen(k sandbox.Keeper) error {
 	err := load(k, seenSection, func(key string, r seenRecord, _ []byte) error {
 		q, id, err := s.owner(key)
 		if err == nil {
@@ -132,7 +134,7 @@ func (s *queues) restoreSeen(k sandbox.Keeper) error {
 
 // restoreMessages reads the messages in their order. Those in flight stay so until their
 // visibility ends.
-func (s *queues) restoreMessages(k sandbox.Keeper) error {
+func (s queueLoader) restoreMessages(k sandbox.Keeper) error {
 	received := map[string]receivesRecord{}
 	if err := load(k, receivesSection, func(key string, r receivesRecord, _ []byte) error { received[key] = r; return nil }); err != nil {
 		return err

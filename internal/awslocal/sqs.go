@@ -37,10 +37,10 @@ func invalidValue(format string, args ...any) *refusal {
 type nothing struct{}
 
 func (s *queues) operations() map[string]jsonOperation {
-	tags := queueTagging{s}
+	own, tags := queueCalls{s}, queueTagging{s}
 	return map[string]jsonOperation{
-		"CreateQueue": operation(s.createQueue), "GetQueueUrl": operation(s.getURL), "ListQueues": operation(s.listQueues),
-		"GetQueueAttributes": operation(s.getAttributes), "SetQueueAttributes": operation(s.setAttributes), "PurgeQueue": operation(s.purge),
+		"CreateQueue": operation(own.createQueue), "GetQueueUrl": operation(own.getURL), "ListQueues": operation(own.listQueues),
+		"GetQueueAttributes": operation(own.getAttributes), "SetQueueAttributes": operation(own.setAttributes), "PurgeQueue": operation(own.purge),
 		"SendMessage": operation(s.sendMessage), "SendMessageBatch": operation(s.sendBatch), "ReceiveMessage": operation(s.receiveMessage),
 		"DeleteMessage": operation(s.deleteMessage), "DeleteMessageBatch": operation(s.deleteBatch),
 		"ChangeMessageVisibility": operation(s.changeVisibility), "ChangeMessageVisibilityBatch": operation(s.changeBatch),
@@ -48,6 +48,9 @@ func (s *queues) operations() map[string]jsonOperation {
 		"ListQueueTags":        operation(tags.list), "TagQueue": operation(tags.tag), "UntagQueue": operation(tags.untag),
 	}
 }
+
+// queueCalls is what is called about queues as such.
+type queueCalls struct{ *queues }
 
 // with runs f on the queue of a URL, under the lock, and keeps what it changed.
 func with[Out any](s *queues, url string, f func(q *queue, now time.Time) (Out, error)) (Out, error) {
@@ -78,7 +81,7 @@ func urlOf(r *http.Request, name string) queueURL {
 	return queueURL{"http://" + r.Host + queuePath + name}
 }
 
-func (s *queues) createQueue(r *http.Request, in createQueueInput) (queueURL, error) {
+func (s queueCalls) createQueue(r *http.Request, in createQueueInput) (queueURL, error) {
 	return settled(s.ledger, func() (queueURL, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -91,8 +94,8 @@ func (s *queues) createQueue(r *http.Request, in createQueueInput) (queueURL, er
 
 type getURLInput struct{ QueueName string }
 
-func (s *queues) getURL(r *http.Request, in getURLInput) (queueURL, error) {
-	return with(s, in.QueueName, func(q *queue, _ time.Time) (queueURL, error) { return urlOf(r, q.name), nil })
+func (s queueCalls) getURL(r *http.Request, in getURLInput) (queueURL, error) {
+	return with(s.queues, in.QueueName, func(q *queue, _ time.Time) (queueURL, error) { return urlOf(r, q.name), nil })
 }
 
 type listQueuesInput struct{ QueueNamePrefix string }
@@ -101,7 +104,7 @@ type queueURLs struct {
 	QueueURLs []string `json:"QueueUrls,omitempty"`
 }
 
-func (s *queues) listQueues(r *http.Request, in listQueuesInput) (out queueURLs, _ error) {
+func (s queueCalls) listQueues(r *http.Request, in listQueuesInput) (out queueURLs, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
@@ -122,8 +125,8 @@ type queueAttributes struct {
 	Attributes map[string]string `json:",omitempty"`
 }
 
-func (s *queues) getAttributes(_ *http.Request, in getAttributesInput) (queueAttributes, error) {
-	return with(s, in.QueueURL, func(q *queue, now time.Time) (queueAttributes, error) {
+func (s queueCalls) getAttributes(_ *http.Request, in getAttributesInput) (queueAttributes, error) {
+	return with(s.queues, in.QueueURL, func(q *queue, now time.Time) (queueAttributes, error) {
 		all := q.all(now)
 		for _, name := range in.AttributeNames {
 			if _, ok := all[name]; !ok && !slices.Contains(unsetAttributes, name) {
@@ -151,15 +154,15 @@ type setAttributesInput struct {
 	Attributes map[string]string
 }
 
-func (s *queues) setAttributes(_ *http.Request, in setAttributesInput) (nothing, error) {
-	return with(s, in.QueueURL, func(q *queue, _ time.Time) (nothing, error) { return nothing{}, s.set(q, in.Attributes) })
+func (s queueCalls) setAttributes(_ *http.Request, in setAttributesInput) (nothing, error) {
+	return with(s.queues, in.QueueURL, func(q *queue, _ time.Time) (nothing, error) { return nothing{}, s.set(q, in.Attributes) })
 }
 
 // purgePause is how long a queue refuses to be purged again.
 const purgePause = 60 * time.Second
 
-func (s *queues) purge(_ *http.Request, in queueURL) (nothing, error) {
-	return with(s, in.QueueURL, func(q *queue, now time.Time) (nothing, error) {
+func (s queueCalls) purge(_ *http.Request, in queueURL) (nothing, error) {
+	return with(s.queues, in.QueueURL, func(q *queue, now time.Time) (nothing, error) {
 		if !q.purged.IsZero() && now.Sub(q.purged) < purgePause {
 			no := refuseQueue("PurgeQueueInProgress", "Only one PurgeQueue operation on %s is allowed every 60 seconds.", q.name)
 			no.Status = http.StatusForbidden

@@ -68,6 +68,7 @@ type AWS struct {
 	events    *bus
 	sources   *sources
 	schedules *schedules
+	notes     *secretNotes
 	jobs      *jobs
 
 	now    func() time.Time
@@ -97,12 +98,14 @@ func New(o Options) (*AWS, error) {
 	jobs, kept := newJobs(), &ledger{keeper: o.Keeper}
 	a := &AWS{
 		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}},
-		queues:  &queues{now: o.Now, jumps: jumps, ledger: kept, observer: &observer{observe: o.Observe, ledger: kept, jobs: jobs}, byName: map[string]*queue{}},
-		sources: &sources{now: o.Now}, schedules: &schedules{now: o.Now},
-		jobs: jobs, now: o.Now, log: o.Log,
+		queues:    &queues{now: o.Now, jumps: jumps, ledger: kept, observer: &observer{observe: o.Observe, ledger: kept, jobs: jobs}, byName: map[string]*queue{}},
+		sources:   &sources{now: o.Now, ledger: kept, byID: map[string]*source{}, kept: map[string]sourceRecord{}},
+		schedules: &schedules{now: o.Now, ledger: kept, byName: map[string]scheduleEntry{}},
+		notes:     &secretNotes{ledger: kept, byName: map[string]*secretNote{}},
+		jobs:      jobs, now: o.Now, log: o.Log,
 	}
 	a.Hand = &Hand{a.queues}
-	if err := (queueLoader{a.queues}).restore(o.Keeper); err != nil {
+	if err := restore(o.Keeper, a); err != nil {
 		return nil, err
 	}
 	a.functions = &functions{
@@ -110,6 +113,25 @@ func New(o Options) (*AWS, error) {
 	}
 	a.services = a.newServices()
 	return a, nil
+}
+
+// secretSection of the keeper holds the secrets by their names.
+const secretSection = "aws.secrets"
+
+// restore takes over what an earlier process left in a keeper, and lets the secrets be
+// kept there.
+func restore(k sandbox.Keeper, a *AWS) error {
+	if k == nil {
+		return nil
+	}
+	err := errors.Join((queueLoader{a.queues}).restore(k), a.schedules.restore(), a.sources.restore(), a.notes.restore())
+	if err == nil {
+		err = k.Load(secretSection, a.Secrets.Load)
+	}
+	a.Secrets.Keep = func(name string, document []byte) error {
+		return k.Commit(sandbox.Change{Section: secretSection, Key: name, Value: document})
+	}
+	return err
 }
 
 // Start makes a local AWS that listens at o.Addr until Close is called or ctx

@@ -98,6 +98,14 @@ func TestSecretsConform(t *testing.T) {
 	}, secretstoretest.Departures{})
 }
 
+func TestKeptSecretsConform(t *testing.T) {
+	t.Parallel()
+	c := restarted(t, awslocal.Options{})
+	secretstoretest.Run(t, func(*testing.T) secretstore.Store {
+		return smstore.New(secretsmanager.NewFromConfig(c), "")
+	}, secretstoretest.Departures{})
+}
+
 func TestObjectsConform(t *testing.T) {
 	t.Parallel()
 	heavy := []string{"list many"} // lists come from the same index, wherever the bodies lie

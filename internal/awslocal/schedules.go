@@ -38,25 +38,69 @@ type scheduleEntry struct {
 	ARN                                string `json:"Arn"`
 	Name                               string
 	CreationDate, LastModificationDate float64
+
+	declared  string // document that it was added with
+	inherited bool   // from an earlier process; this one has not added it yet
 }
 
 type schedules struct {
-	now func() time.Time
+	now    func() time.Time
+	ledger *ledger
 
 	mu     sync.Mutex
 	byName map[string]scheduleEntry
 }
 
+// scheduleSection of the keeper holds them by their names.
+const scheduleSection = "aws.schedules"
+
+type scheduleRecord struct {
+	Entry    scheduleEntry
+	Declared string
+}
+
+// restore reads the schedules of an earlier process.
+func (s *schedules) restore() error {
+	return load(s.ledger.keeper, scheduleSection, func(name string, r scheduleRecord, _ []byte) error {
+		r.Entry.declared, r.Entry.inherited = r.Declared, true
+		s.byName[name] = r.Entry
+		return nil
+	})
+}
+
 // AddSchedule lets EventBridge Scheduler show a schedule, in the JSON of its API. Who
-// drives the functions asks [AWS.Fires] before each time.
+// drives the functions asks [AWS.Fires] before each time. One that an earlier process
+// left in Options.Keeper stays as it was left; only if that one had added it with another
+// document, it becomes what this one says, and is as enabled as it was.
 func (a *AWS) AddSchedule(name, document string) error {
-	a.schedules.mu.Lock()
-	defer a.schedules.mu.Unlock()
-	if a.schedules.byName == nil {
-		a.schedules.byName = map[string]scheduleEntry{}
+	_, err := settled(a.schedules.ledger, func() (nothing, error) {
+		a.schedules.mu.Lock()
+		defer a.schedules.mu.Unlock()
+		return nothing{}, a.schedules.add(name, document)
+	})
+	return err
+}
+
+func (s *schedules) add(name, document string) error {
+	at := seconds(s.now())
+	e := scheduleEntry{Name: name, CreationDate: at, LastModificationDate: at, declared: document}
+	known := s.byName[name]
+	if known.inherited {
+		if known.inherited = false; known.declared == document {
+			s.byName[name] = known
+			return nil
+		}
+		e.CreationDate = known.CreationDate
+	} else {
+		known.State = ""
 	}
-	at := seconds(a.now())
-	return a.schedules.put(scheduleEntry{Name: name, CreationDate: at, LastModificationDate: at}, []byte(document))
+	e, err := e.with([]byte(document))
+	if err != nil {
+		return err
+	}
+	e.State = cmp.Or(known.State, e.State)
+	s.put(e)
+	return nil
 }
 
 // Fires reports whether a schedule is enabled.
@@ -98,14 +142,14 @@ const (
 	scheduleDisabled = "DISABLED"
 )
 
-// put replaces all that a caller may set: what is absent has its default.
-func (s *schedules) put(e scheduleEntry, document []byte) error {
+// with replaces all that a caller may set: what is absent has its default.
+func (e scheduleEntry) with(document []byte) (scheduleEntry, error) {
 	group := e.GroupName
 	e.schedule = schedule{}
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&e.schedule); err != nil {
-		return refuse("ValidationException", "the local AWS does not serve this parameter or value: %v", err)
+		return e, refuse("ValidationException", "the local AWS does not serve this parameter or value: %v", err)
 	}
 	e.ClientToken = ""
 	e.State = cmp.Or(e.State, scheduleEnabled)
@@ -115,14 +159,18 @@ func (s *schedules) put(e scheduleEntry, document []byte) error {
 	e.ARN = arn("scheduler", "schedule/"+e.GroupName+"/"+e.Name)
 	switch {
 	case group != "" && e.GroupName != group:
-		return noSchedule(e.Name)
+		return e, noSchedule(e.Name)
 	case e.ScheduleExpression == "" || e.FlexibleTimeWindow == nil || e.Target == nil:
-		return refuse("ValidationException", "ScheduleExpression, FlexibleTimeWindow and Target must not be null")
+		return e, refuse("ValidationException", "ScheduleExpression, FlexibleTimeWindow and Target must not be null")
 	case e.State != scheduleEnabled && e.State != scheduleDisabled:
-		return refuse("ValidationException", "State must be ENABLED or DISABLED, not %s", e.State)
+		return e, refuse("ValidationException", "State must be ENABLED or DISABLED, not %s", e.State)
 	}
+	return e, nil
+}
+
+func (s *schedules) put(e scheduleEntry) {
 	s.byName[e.Name] = e
-	return nil
+	s.ledger.note(record(scheduleSection, e.Name, scheduleRecord{e, e.declared}, nil))
 }
 
 func noSchedule(name string) error {
@@ -130,7 +178,7 @@ func noSchedule(name string) error {
 }
 
 func (s *schedules) service() service {
-	served := map[string]func(w http.ResponseWriter, r *http.Request, found scheduleEntry) error{"GetSchedule": s.serveGet, "UpdateSchedule": s.serveUpdate}
+	served := map[string]func(r *http.Request, found scheduleEntry) (any, error){"GetSchedule": s.get, "UpdateSchedule": s.update}
 	return service{
 		name: "scheduler", refuse: refuseLambda, // which has the same form
 		operation: func(r *http.Request) string {
@@ -145,32 +193,38 @@ func (s *schedules) service() service {
 			if !ok {
 				return &refusal{Status: http.StatusNotFound, Code: unknownOperation, Message: "the local AWS does not serve scheduler " + operation + "; it serves " + list(served)}
 			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			name := strings.TrimPrefix(r.URL.Path, schedulesPath)
-			found, ok := s.byName[name]
-			if !ok || cmp.Or(r.URL.Query().Get("groupName"), found.GroupName) != found.GroupName {
-				return noSchedule(name)
+			answer, err := settled(s.ledger, func() (any, error) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				name := strings.TrimPrefix(r.URL.Path, schedulesPath)
+				found, ok := s.byName[name]
+				if !ok || cmp.Or(r.URL.Query().Get("groupName"), found.GroupName) != found.GroupName {
+					return nil, noSchedule(name)
+				}
+				return run(r, found)
+			})
+			if err != nil {
+				return err
 			}
-			return run(w, r, found)
+			return writeJSON(w, http.StatusOK, "application/json", answer)
 		},
 		throttled: refusal{Status: http.StatusTooManyRequests, Code: "ThrottlingException", Message: "Rate exceeded (injected fault)"},
 		failed:    refusal{Status: http.StatusInternalServerError, Code: "InternalServerException", Message: "internal failure (injected fault)"},
 	}
 }
 
-func (s *schedules) serveGet(w http.ResponseWriter, _ *http.Request, found scheduleEntry) error {
-	return writeJSON(w, http.StatusOK, "application/json", found)
-}
+func (s *schedules) get(_ *http.Request, found scheduleEntry) (any, error) { return found, nil }
 
-func (s *schedules) serveUpdate(w http.ResponseWriter, r *http.Request, found scheduleEntry) error {
+func (s *schedules) update(r *http.Request, found scheduleEntry) (any, error) {
 	var body bytes.Buffer
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxJSON)); err != nil {
-		return refuse("ValidationException", "the body cannot be read")
+	if _, err := body.ReadFrom(http.MaxBytesReader(nil, r.Body, maxJSON)); err != nil {
+		return nil, refuse("ValidationException", "the body cannot be read")
 	}
 	found.LastModificationDate = seconds(s.now())
-	if err := s.put(found, body.Bytes()); err != nil {
-		return err
+	found, err := found.with(body.Bytes())
+	if err != nil {
+		return nil, err
 	}
-	return writeJSON(w, http.StatusOK, "application/json", map[string]string{"ScheduleArn": found.ARN})
+	s.put(found)
+	return map[string]string{"ScheduleArn": found.ARN}, nil
 }

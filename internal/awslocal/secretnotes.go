@@ -11,8 +11,22 @@ import (
 
 // secretNotes is what the service knows of secrets beyond the fake.
 type secretNotes struct {
+	ledger *ledger
+
 	mu     sync.Mutex
 	byName map[string]*secretNote
+}
+
+// noteSection of the keeper holds them by the secret's name.
+const noteSection = "aws.secret-notes"
+
+type noteRecord struct {
+	Created, Changed, Rotated time.Time
+
+	Description *string `json:",omitempty"`
+	Key         string  `json:",omitempty"`
+	Tags        []tag   `json:",omitempty"`
+	Binary      map[string]bool
 }
 
 // A secretNote is about one secret. A secret that is created again under an old
@@ -26,7 +40,16 @@ type secretNote struct {
 	binary           map[string]bool // by version id: written as SecretBinary
 }
 
-func newSecretNotes() *secretNotes { return &secretNotes{byName: map[string]*secretNote{}} }
+// restore reads what an earlier process noted.
+func (n *secretNotes) restore() error {
+	return load(n.ledger.keeper, noteSection, func(name string, r noteRecord, _ []byte) error {
+		if r.Binary == nil {
+			r.Binary = map[string]bool{}
+		}
+		n.byName[name] = &secretNote{r.Created, r.Changed, r.Rotated, r.Description, r.Key, r.Tags, r.Binary}
+		return nil
+	})
+}
 
 // of returns the note about a secret. n.mu is held.
 func (n *secretNotes) of(e secretstore.Entry) *secretNote {
@@ -40,9 +63,17 @@ func (n *secretNotes) of(e secretstore.Entry) *secretNote {
 
 // change lets f change the note about a secret.
 func (n *secretNotes) change(e secretstore.Entry, f func(*secretNote) error) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return f(n.of(e))
+	_, err := settled(n.ledger, func() (nothing, error) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		note := n.of(e)
+		err := f(note)
+		n.ledger.note(record(noteSection, e.Name, noteRecord{
+			note.created, note.changed, note.rotated, note.description, note.key, note.tags, note.binary,
+		}, nil))
+		return nothing{}, err
+	})
+	return err
 }
 
 // read returns the note about a secret as it is now.
@@ -55,10 +86,15 @@ func (n *secretNotes) read(e secretstore.Entry) secretNote {
 }
 
 // forget drops the note about a secret that is gone.
-func (n *secretNotes) forget(name string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.byName, name)
+func (n *secretNotes) forget(name string) error {
+	_, err := settled(n.ledger, func() (nothing, error) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.byName, name)
+		n.ledger.note(erasure(noteSection, name))
+		return nothing{}, nil
+	})
+	return err
 }
 
 func (n *secretNotes) isBinary(e secretstore.Entry, version string) bool {

@@ -345,7 +345,7 @@ func (s *secretsManager) delete(r *http.Request, in deleteSecretInput) (deletedS
 		err = nil // documented: no error for a secret that does not exist
 	}
 	if in.ForceDeleteWithoutRecovery && err == nil {
-		s.notes.forget(name)
+		err = s.notes.forget(name)
 	}
 	return deletedSecret{ARN: secretFullARN(name), Name: name, DeletionDate: seconds(s.now().Add(window))}, err
 }

@@ -58,7 +58,7 @@ type services struct {
 }
 
 func (a *AWS) newServices() services {
-	manager := &secretsManager{fake: a.Secrets, notes: newSecretNotes(), functions: a.functions, now: a.now}
+	manager := &secretsManager{fake: a.Secrets, notes: a.notes, functions: a.functions, now: a.now}
 	secrets := jsonService{name: "secretsmanager", version: "1.1", operations: manager.operations()}
 	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queues.operations()}
 	states := jsonService{name: "states", version: "1.0", operations: map[string]jsonOperation{"ListExecutions": operation(a.Told.machines.listExecutions)}}

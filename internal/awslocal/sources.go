@@ -30,21 +30,37 @@ type source struct {
 }
 
 type sources struct {
-	now func() time.Time
+	now    func() time.Time
+	ledger *ledger
 
 	mu   sync.Mutex
 	byID map[string]*source
+	kept map[string]sourceRecord // of an earlier process
 }
 
-// AddSource lets Lambda show a mapping by its ID, enabled. [AWS.Poll] runs it.
+// sourceSection of the keeper holds them by their ids.
+const sourceSection = "aws.sources"
+
+type sourceRecord struct{ Enabled bool }
+
+// restore reads which sources an earlier process had on.
+func (s *sources) restore() error {
+	return load(s.ledger.keeper, sourceSection, func(id string, r sourceRecord, _ []byte) error {
+		s.kept[id] = r
+		return nil
+	})
+}
+
+// AddSource lets Lambda show a mapping by its ID. It is enabled, unless an earlier process
+// left it disabled in Options.Keeper. [AWS.Poll] runs it.
 func (a *AWS) AddSource(m Mapping) {
 	a.sources.mu.Lock()
 	defer a.sources.mu.Unlock()
-	if a.sources.byID == nil {
-		a.sources.byID = map[string]*source{}
-	}
 	s := &source{Mapping: m, enabled: true}
 	s.on, s.off = context.WithCancel(context.Background())
+	if left, ok := a.sources.kept[m.ID]; ok {
+		s.change(left.Enabled)
+	}
 	a.sources.byID[m.ID] = s
 }
 
@@ -129,13 +145,19 @@ func (s *sources) find(id string) (*source, error) {
 }
 
 func (s *sources) serveGet(w http.ResponseWriter, _ *http.Request, id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, err := s.find(id)
+	shown, err := settled(s.ledger, func() (sourceEntry, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		found, err := s.find(id)
+		if err != nil {
+			return sourceEntry{}, err
+		}
+		return s.entry(found), nil
+	})
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, "application/json", s.entry(found))
+	return writeJSON(w, http.StatusOK, "application/json", shown)
 }
 
 func (s *sources) serveUpdate(w http.ResponseWriter, r *http.Request, id string) error {
@@ -149,18 +171,30 @@ func (s *sources) serveUpdate(w http.ResponseWriter, r *http.Request, id string)
 	if err := decoder.Decode(&in); err != nil || in.Enabled == nil {
 		return refuse("InvalidParameterValueException", "the local AWS changes Enabled of lambda UpdateEventSourceMapping, and nothing else: %v", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, err := s.find(id)
+	shown, err := settled(s.ledger, func() (sourceEntry, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.turn(id, *in.Enabled)
+	})
 	if err != nil {
 		return err
 	}
+	return writeJSON(w, http.StatusAccepted, "application/json", shown)
+}
+
+// turn switches a mapping on or off for a caller. s.mu is held.
+func (s *sources) turn(id string, enabled bool) (sourceEntry, error) {
+	found, err := s.find(id)
+	if err != nil {
+		return sourceEntry{}, err
+	}
 	if s.now().Before(found.settled) {
-		return &refusal{Status: http.StatusConflict, Code: "ResourceInUseException", Message: "Cannot update the event source mapping because it is in use."}
+		return sourceEntry{}, &refusal{Status: http.StatusConflict, Code: "ResourceInUseException", Message: "Cannot update the event source mapping because it is in use."}
 	}
-	if found.enabled != *in.Enabled {
-		found.change(*in.Enabled)
+	if found.enabled != enabled {
+		found.change(enabled)
 		found.settled = s.now().Add(settling)
+		s.ledger.note(record(sourceSection, id, sourceRecord{enabled}, nil))
 	}
-	return writeJSON(w, http.StatusAccepted, "application/json", s.entry(found))
+	return s.entry(found), nil
 }

@@ -52,8 +52,7 @@ func (m *Memory) Delete(ctx context.Context, name string, window time.Duration) 
 	s, err := m.enter(ctx, Call{OpDelete, name, ""})
 	defer m.mu.Unlock()
 	if window == 0 && (err == nil || s != nil && errors.Is(err, errMarked)) {
-		delete(m.secrets, name)
-		return nil
+		return m.remove(s)
 	}
 	if err != nil {
 		return err
@@ -62,7 +61,7 @@ func (m *Memory) Delete(ctx context.Context, name string, window time.Duration) 
 		return invalid("the recovery window is 7 to 30 days")
 	}
 	s.deleteAt, s.changed = m.now().Add(window), m.now()
-	return nil
+	return m.keep(s)
 }
 
 // Restore takes back Delete while its window is open.
@@ -73,7 +72,7 @@ func (m *Memory) Restore(ctx context.Context, name string) error {
 		return err
 	}
 	s.deleteAt, s.changed = time.Time{}, m.now()
-	return nil
+	return m.keep(s)
 }
 
 // Rotate turns rotation on and starts one: it puts AWSPENDING on a new version
@@ -110,7 +109,8 @@ func (m *Memory) Rotate(ctx context.Context, name, id, function string) (started
 	s.rotation = Rotation{Enabled: true, Function: function}
 	s.versions[id] = &version{created: m.now()}
 	s.move(Pending, id, m.now())
-	return true, nil
+	err = m.keep(s)
+	return err == nil, err
 }
 
 // Cancel turns rotation off. As on the service, AWSPENDING stays where a
@@ -122,5 +122,5 @@ func (m *Memory) Cancel(ctx context.Context, name string) error {
 		return err
 	}
 	s.rotation.Enabled, s.changed = false, m.now()
-	return nil
+	return m.keep(s)
 }

@@ -59,6 +59,11 @@ type Memory struct {
 	// Throttle reports whether to refuse a call with ErrThrottled; nil
 	// refuses none. It must be safe for concurrent use.
 	Throttle func(op, name string) bool
+	// Keep, if not nil, keeps the document of a secret somewhere, from where Load puts it
+	// back at the next start; a nil document: the secret is gone. It is called before a
+	// change is answered. A call whose change is not kept fails, and changes nothing.
+	// That a value was read is kept once a day. It is called by one goroutine at a time.
+	Keep func(name string, document []byte) error
 	// MaxVersions is the quota of versions of one secret; 0 means 100.
 	MaxVersions int
 
@@ -76,7 +81,7 @@ func (m *Memory) Get(ctx context.Context, name, stage string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	return s.read(s.holder(stage, m.now(), m.ReadLag), "staging label: "+stage, m.now(), m.ReadLag)
+	return m.read(s, s.holder(stage, m.now(), m.ReadLag), "staging label: "+stage, m.ReadLag)
 }
 
 // GetVersion reads a version by id.
@@ -86,8 +91,19 @@ func (m *Memory) GetVersion(ctx context.Context, name, id string) (Value, error)
 	if err != nil {
 		return Value{}, err
 	}
-	return s.read(id, "VersionId: "+id, m.now(), 0)
+	return m.read(s, id, "VersionId: "+id, 0)
 }
+
+func (m *Memory) read(s *secret, id, what string, lag time.Duration) (Value, error) {
+	before := s.accessed
+	v, err := s.read(id, what, m.now(), lag)
+	if err == nil && !dayOf(before).Equal(dayOf(s.accessed)) {
+		_ = m.keep(s) // the value is right whether or not it is kept when it was read
+	}
+	return v, err
+}
+
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
 // Describe lists the versions that have a stage.
 func (m *Memory) Describe(ctx context.Context, name string) (Description, error) {
@@ -132,11 +148,8 @@ func (m *Memory) Create(ctx context.Context, name, id string, data []byte) error
 	if data != nil {
 		s.add(id, data, []string{Current}, m.now())
 	}
-	if m.secrets == nil {
-		m.secrets = map[string]*secret{}
-	}
-	m.secrets[name] = s
-	return nil
+	m.put(s)
+	return m.keep(s)
 }
 
 // Put adds a version under the given stages, or fills a rotation's placeholder.
@@ -165,7 +178,7 @@ func (m *Memory) Put(ctx context.Context, name, id string, data []byte, stages .
 		return overQuota()
 	}
 	s.add(id, data, stages, m.now())
-	return nil
+	return m.keep(s)
 }
 
 // Promote moves a stage by compare-and-swap.
@@ -190,7 +203,7 @@ func (m *Memory) Promote(ctx context.Context, name, stage, to, from string) erro
 		return fault("LimitExceededException", ErrLimit, "more than 20 stages on one secret")
 	}
 	s.move(stage, to, m.now())
-	return nil
+	return m.keep(s)
 }
 
 // Calls returns how often each call was made, refused ones included.

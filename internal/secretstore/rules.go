@@ -71,6 +71,7 @@ type secret struct {
 	rotation          Rotation
 	versions          map[string]*version
 	stages            map[string]placement
+	kept              []byte // document that was kept last; nil: none
 }
 
 type version struct {

@@ -165,7 +165,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"verify": {{"lake/exports/yappli/users/_manifest.json"}},
 	}
 	maps.Copy(calls, shopCalls(userID, mapping))
-	known := []string{"demo", "init", "sandbox", "version", "console", "mapping schema"} // these ask no provider of anybody
+	known := []string{"demo", "dev", "dev env", "function", "init", "sandbox", "version", "console", "mapping schema"} // these ask no provider of anybody
 	for path := range calls {
 		known = append(known, path)
 	}

@@ -140,6 +140,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newAuthorize(), newConnect(), newConsole(), newDead(), newDemo(), newDoctor(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTokens(), newVerify(), newVersion())
+	root.AddCommand(newDev(), newFunction())
 	root.AddCommand(shopCommands()...)
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is said in every language
 	root.SetHelpCommand(newHelp())
@@ -175,6 +176,9 @@ func complete(c *cobra.Command) {
 	c.RunE = func(c *cobra.Command, a []string) error {
 		if asked(c, "version") {
 			return sayVersion(c)
+		}
+		if err := useDev(c); err != nil {
+			return err
 		}
 		return run(c, a)
 	}

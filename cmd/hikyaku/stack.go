@@ -44,6 +44,7 @@ func (f *stackFlags) addDeployed(c *cobra.Command) {
 func accountFlags(c *cobra.Command, p *clibase.Place) {
 	c.Flags().StringVar(&p.Profile, "profile", "", "profile of your AWS configuration (default: AWS_PROFILE)")
 	c.Flags().StringVar(&p.Region, "region", "", "AWS region (default: AWS_REGION, or the profile's)")
+	c.Flags().Bool(devFlag, false, "work with the stack that 'hikyaku dev' runs on this machine")
 }
 
 // environ is the environment of one of the stack's functions, with the caller's own

@@ -50,31 +50,60 @@ type Census struct {
 	Starts  int // so far
 }
 
-// Census counts the processes of a function's binary.
-func (a *AWS) Census(name string) Census {
-	f, err := a.functions.find(name)
-	if err != nil {
-		return Census{}
-	}
-	f.pool.mu.Lock()
-	defer f.pool.mu.Unlock()
-	return Census{Running: len(f.pool.all), Busy: max(0, len(f.pool.all)-len(f.pool.idle)), Starts: f.pool.starts}
+// A Fleet is the processes of one function's binary.
+type Fleet struct{ of *function }
+
+// Fleet returns the processes of a function that was registered.
+func (a *AWS) Fleet(name string) (Fleet, error) {
+	found, err := a.functions.find(name)
+	return Fleet{found.function}, err
 }
 
-// Kill ends a process of a function's binary at once: that of an invocation, by its id,
-// or, if the id is empty, one that is busy rather than one that is idle. It reports
-// whether there was one.
-func (a *AWS) Kill(name, invocation string) bool {
-	f, err := a.functions.find(name)
-	if err != nil {
-		return false
-	}
-	chosen := f.pool.choose(invocation)
+// Census counts the processes.
+func (f Fleet) Census() Census {
+	p := &f.of.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Census{Running: len(p.all), Busy: max(0, len(p.all)-len(p.idle)), Starts: p.starts}
+}
+
+// Kill ends a process at once: that of an invocation, by its id, or, if the id is empty,
+// one that is busy rather than one that is idle. It reports whether there was one.
+func (f Fleet) Kill(invocation string) bool {
+	chosen := f.of.pool.choose(invocation)
 	if chosen == nil {
 		return false
 	}
 	chosen.kill()
 	return true
+}
+
+// Warm begins a process that waits for its first invocation.
+func (f Fleet) Warm() error {
+	p, failed, err := f.of.start()
+	if err != nil || failed != nil {
+		return cmp.Or(err, fmt.Errorf("%s does not start: %s", f.of.Name, failed))
+	}
+	if !f.of.pool.free(p) {
+		go p.stop()
+	}
+	return nil
+}
+
+// Renew lets the next invocations begin in new processes, as a deployment does: what is
+// idle ends now, and what is busy after its answer.
+func (f Fleet) Renew() {
+	p := &f.of.pool
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	for each := range p.all {
+		each.old = true
+	}
+	p.mu.Unlock()
+	for _, each := range idle {
+		f.of.all.jobs.work.Go(each.stop)
+	}
 }
 
 func (p *pool) choose(invocation string) (chosen *process) {
@@ -101,41 +130,6 @@ func (p *process) handles(invocation string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.current != nil && p.current.id == invocation
-}
-
-// Warm begins a process of a function's binary that waits for its first invocation.
-func (a *AWS) Warm(name string) error {
-	f, err := a.functions.find(name)
-	if err != nil {
-		return err
-	}
-	p, failed, err := f.start()
-	if err != nil || failed != nil {
-		return cmp.Or(err, fmt.Errorf("%s does not start: %s", name, failed))
-	}
-	if !f.pool.free(p) {
-		go p.stop()
-	}
-	return nil
-}
-
-// Renew lets a function's next invocations begin in new processes, as a deployment does:
-// what is idle ends now, and what is busy after its answer.
-func (a *AWS) Renew(name string) {
-	f, err := a.functions.find(name)
-	if err != nil {
-		return
-	}
-	f.pool.mu.Lock()
-	idle := f.pool.idle
-	f.pool.idle = nil
-	for each := range f.pool.all {
-		each.old = true
-	}
-	f.pool.mu.Unlock()
-	for _, each := range idle {
-		a.jobs.work.Go(each.stop)
-	}
 }
 
 // take returns an idle process that still lives, or nil.

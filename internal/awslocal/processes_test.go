@@ -36,11 +36,15 @@ func TestABinaryIsWatchedAndKilledAndRenewed(t *testing.T) {
 	a := start(t, awslocal.Options{})
 	output, told := new(syncBuffer), &witness{ids: make(chan string, 9)}
 	binary(t, a, awslocal.Function{Name: "f", Args: []string{"one", "two"}, Timeout: 20 * time.Second, Output: output, Watcher: told})
-	ok(t, "warm", a.Warm("f"))
-	equal(t, "warmed", a.Census("f"), awslocal.Census{Running: 1, Starts: 1})
+	fleet, err := a.Fleet("f")
+	ok(t, "fleet", err)
+	_, err = a.Fleet("unknown")
+	equal(t, "no such function", err != nil, true)
+	ok(t, "warm", fleet.Warm())
+	equal(t, "warmed", fleet.Census(), awslocal.Census{Running: 1, Starts: 1})
 	first, _ := invoke(t, a, "f", `{"do":"args"}`)
 	equal(t, "arguments", first["arguments"], "one two")
-	equal(t, "idle", a.Census("f"), awslocal.Census{Running: 1, Starts: 1})
+	equal(t, "idle", fleet.Census(), awslocal.Census{Running: 1, Starts: 1})
 
 	failed := make(chan string)
 	go func() {
@@ -48,18 +52,18 @@ func TestABinaryIsWatchedAndKilledAndRenewed(t *testing.T) {
 		failed <- r.Error
 	}()
 	<-told.ids
-	equal(t, "no such invocation", a.Kill("f", "another"), false)
-	for id := <-told.ids; !a.Kill("f", id); { // once it is there
+	equal(t, "no such invocation", fleet.Kill("another"), false)
+	for id := <-told.ids; !fleet.Kill(id); { // once it is there
 		time.Sleep(time.Millisecond)
 	}
 	equal(t, "killed", <-failed, "Unhandled")
-	equal(t, "after it", a.Census("f"), awslocal.Census{Starts: 1})
+	equal(t, "after it", fleet.Census(), awslocal.Census{Starts: 1})
 
 	second, _ := invoke(t, a, "f", `{}`)
-	a.Renew("f")
+	fleet.Renew()
 	third, _ := invoke(t, a, "f", `{}`)
 	equal(t, "another process", second["pid"] == third["pid"], false)
-	equal(t, "an idle one", a.Kill("f", ""), true)
+	equal(t, "an idle one", fleet.Kill(""), true)
 	ok(t, "close", a.Close())
 	told.mu.Lock()
 	defer told.mu.Unlock()

@@ -17,13 +17,13 @@ const (
 	Pauses  = "PauseWatch"
 )
 
-// schedules are as template.yaml has them. Nothing fires them but who drives the stack,
-// which asks [Stack.Fires] before each time.
+// schedules are as template.yaml has them, by its defaults. Nothing fires them but who
+// drives the stack, which asks [Stack.Fires] before each time.
 var schedules = []struct{ name, expression, target, input string }{
 	{Tick, "rate(1 minute)", "lambda:function:" + TokenRefresh + ":" + Schedule, `{"source":"aws.scheduler"}`},
 	{Nightly, "cron(30 18 * * ? *)", "states:stateMachine:ReconcileLoop", `{"event":{"action":"reconcile"}}`},
 	{Wanted, "rate(10 minutes)", "states:stateMachine:ReconcileLoop", `{"event":{"action":"reconcile","only_if_wanted":true}}`},
-	{Exports, "cron(0 17 * * ? *)", "states:stateMachine:ExportLoop", `{"datasets":["all"],"scheduled_time":"<aws.scheduler.scheduled-time>"}`},
+	{Exports, "cron(0 17 * * ? *)", "states:stateMachine:ExportLoop", `{"datasets":["yappli/users","supersaas/users","supersaas/appointments","shopline/customers","shopline/orders","assisttencho/orders"],"scheduled_time":"<aws.scheduler.scheduled-time>"}`},
 	{Pauses, "rate(5 minutes)", "lambda:function:" + TokenRefresh + ":" + Watch, `{"action":"watch_pauses"}`},
 }
 

@@ -114,9 +114,10 @@ var confinements = []confinement{
 	{[]string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
 		[]string{"internal/secretstore/smstore", "internal/objectstore/s3store", "internal/lambdafn/...", "cmd/hikyaku"}, "the AWS SDK stays behind the stores and the wiring"},
 	{[]string{"github.com/aws/aws-lambda-go/..."}, []string{"internal/lambdafn/...", "internal/awslocal", "cmd/hikyaku"}, "only the wiring, the local AWS and the command line speak Lambda"},
-	{[]string{"internal/awslocal"}, []string{"internal/localstack", "cmd/hikyaku"}, "the local AWS is for the command line and tests"},
-	{[]string{"internal/localstack"}, []string{"cmd/hikyaku"}, "the local AWS is for the command line and tests"},
-	{[]string{"internal/boltkeeper", "go.etcd.io/bbolt/..."}, []string{"cmd/hikyaku", "internal/boltkeeper"}, "state in a file is for the command line"},
+	{[]string{"internal/awslocal"}, []string{"internal/localstack", "internal/dev", "cmd/hikyaku"}, "the local AWS is for the command line and tests"},
+	{[]string{"internal/dev/..."}, []string{"cmd/hikyaku"}, "the development stack is for the command line and tests"},
+	{[]string{"internal/localstack"}, []string{"internal/dev", "cmd/hikyaku"}, "the local AWS is for the command line and tests"},
+	{[]string{"internal/boltkeeper", "go.etcd.io/bbolt/..."}, []string{"internal/dev", "internal/boltkeeper"}, "state in a file is for the development stack"},
 	{[]string{
 		"pkg/providers/assisttencho/assisttenchotest", "pkg/providers/yappli/yapplitest", "pkg/providers/shopline/shoplinetest",
 		"pkg/providers/actibook/actibooktest", "pkg/providers/supersaas/supersaastest",

@@ -1,0 +1,196 @@
+package dev
+
+import (
+	"bytes"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"hikyaku/internal/awslocal"
+	"hikyaku/internal/localstack"
+)
+
+// ClockVariable tells a function's process where the stack's clock is.
+const ClockVariable = "HIKYAKU_DEV_CLOCK"
+
+// Command is the hidden command that is a function.
+const Command = "function"
+
+// children are the functions' processes.
+type children struct {
+	stack *Stack
+	half  *halfway
+
+	mu    sync.Mutex
+	kills map[string]int // by function
+	dying map[string]int // kills whose process has not ended yet
+}
+
+func newChildren(s *Stack) *children {
+	return &children{stack: s, half: &halfway{took: map[string]time.Duration{}}, kills: map[string]int{}, dying: map[string]int{}}
+}
+
+// register lets the local AWS run each function as a process of this program.
+func (c *children) register() error {
+	s := c.stack
+	for _, name := range localstack.Functions() {
+		vars := s.Local.Vars(name)
+		vars[ClockVariable] = s.clockFile()
+		environment := make([]string, 0, len(vars))
+		for _, variable := range slices.Sorted(maps.Keys(vars)) {
+			environment = append(environment, variable+"="+vars[variable])
+		}
+		err := s.Local.AWS.Register(awslocal.Function{
+			Name: name, Aliases: localstack.Aliases(name), Binary: s.options.Program, Args: []string{Command, name}, Env: environment,
+			Timeout: localstack.Timeout(name), Memory: localstack.Memory(name), Concurrency: atOnce + 2,
+			Output: logLines{s, name}, Watcher: watcher{c, name},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logLines take the log of a function.
+type logLines struct {
+	stack    *Stack
+	function string
+}
+
+// Write takes one line. What is written for who looks for faults in hikyaku itself is left
+// out, but how each user was handled.
+func (l logLines) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(`"level":"DEBUG"`)) && !bytes.Contains(line, []byte(`"message":"user handled"`)) {
+		return len(line), nil
+	}
+	l.stack.recorder.Line(l.function, line)
+	return l.stack.logs.Write(line)
+}
+
+// A watcher is told of one function's processes.
+type watcher struct {
+	children *children
+	function string
+}
+
+// Began records a process.
+func (w watcher) Began(pid int) { w.children.stack.recorder.Process(w.function, pid, "started", false) }
+
+// Ended records the end of a process, and whether it was killed.
+func (w watcher) Ended(pid int, err error) {
+	what := "ended"
+	if err != nil {
+		what = "failed"
+	}
+	if w.children.killed(w.function) {
+		what = "killed"
+	}
+	w.children.stack.recorder.Process(w.function, pid, what, what != "ended")
+}
+
+// Invoked lets the clock run as the machine's until the answer.
+func (w watcher) Invoked(id string, payload []byte) func(awslocal.Result, error) {
+	idle := w.children.stack.Clock.Busy()
+	ended := w.children.stack.recorder.Invoked(w.function, id, payload)
+	began := time.Now()
+	stop := w.children.half.maybe(w.function, func() { w.children.kill(w.function, id) })
+	return func(awslocal.Result, error) {
+		stop()
+		w.children.half.learn(w.function, time.Since(began))
+		ended()
+		idle()
+	}
+}
+
+// kill ends a process of a function at once; see [awslocal.Fleet.Kill].
+func (c *children) kill(function, invocation string) bool {
+	fleet, err := c.stack.Local.AWS.Fleet(function)
+	if err != nil {
+		return false
+	}
+	c.count(function, 1)
+	ok := fleet.Kill(invocation)
+	if !ok {
+		c.count(function, -1)
+	}
+	return ok
+}
+
+// renew lets functions begin in new processes.
+func (c *children) renew(functions ...string) {
+	for _, name := range functions {
+		if fleet, err := c.stack.Local.AWS.Fleet(name); err == nil {
+			fleet.Renew()
+		}
+	}
+}
+
+func (c *children) count(function string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kills[function] += n
+	c.dying[function] += n
+}
+
+// killed reports whether the process that has ended was killed here.
+func (c *children) killed(function string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dying[function] <= 0 {
+		return false
+	}
+	c.dying[function]--
+	return true
+}
+
+func (c *children) killsOf(function string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kills[function]
+}
+
+// halfway kills a share of the invocations in their middle, by how long a function takes
+// of late.
+type halfway struct {
+	mu    sync.Mutex
+	on    bool
+	share float64
+	met   int
+	took  map[string]time.Duration
+}
+
+// usualTime is what an invocation is taken to need before one was seen.
+const usualTime = 200 * time.Millisecond
+
+// maybe kills, or not, unless it is stopped before. The function that takes webhooks is
+// spared: what sends them is not known to send again.
+func (h *halfway) maybe(function string, kill func()) (stop func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.on || function == localstack.Ingest || rand.Float64() >= h.share {
+		return func() {}
+	}
+	took, seen := h.took[function]
+	if !seen {
+		took = usualTime
+	}
+	timer := time.AfterFunc(took/2, func() {
+		h.mu.Lock()
+		h.met++
+		h.mu.Unlock()
+		kill()
+	})
+	return func() { timer.Stop() }
+}
+
+func (h *halfway) learn(function string, took time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if before, seen := h.took[function]; seen {
+		took = (3*before + took) / 4
+	}
+	h.took[function] = took
+}

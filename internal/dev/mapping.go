@@ -1,0 +1,126 @@
+package dev
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hikyaku/internal/console"
+	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/lambdafn/relayfn"
+	"hikyaku/internal/localstack"
+	"hikyaku/internal/webhookrelay/published"
+)
+
+// lookAtMapping is how often the mapping that counts is looked at, by the machine's clock.
+const lookAtMapping = 250 * time.Millisecond
+
+// watchMapping publishes the mapping file of the options whenever it changes, as 'mapping
+// put' does, and lets every mapping that is published take effect at once: the functions
+// that work by it begin in new processes, where others would look within a minute, and
+// both lists are compared.
+func (s *Stack) watchMapping(ctx context.Context) {
+	function, err := relayfn.New(ctx, lambdafn.Environ{Vars: s.Local.Vars(localstack.Reconcile)})
+	if err != nil {
+		s.options.Notes("The mapping is not watched: " + err.Error())
+		return
+	}
+	counts := effect{store: function.Published()}
+	file := publisher{path: s.options.Mapping, run: s.options.Run}
+	ticker := time.NewTicker(lookAtMapping)
+	defer ticker.Stop()
+	for {
+		if file.path != "" {
+			if fault := file.look(ctx); fault != "" {
+				s.options.Notes(fault)
+				s.recorder.Add(console.Event{Kind: console.Logged, Level: "ERROR", Message: fault, Bad: true})
+			}
+		}
+		if counts.changed(ctx) {
+			s.children.renew(localstack.Relay, localstack.Reconcile)
+			s.startMachine(ctx, localstack.Nightly)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// An effect is which mapping counted when it was looked at.
+type effect struct {
+	store  published.Store
+	looked bool
+	digest string
+}
+
+// changed reports whether another mapping counts than at the last look.
+func (e *effect) changed(ctx context.Context) bool {
+	log, err := e.store.Log(ctx)
+	if err != nil {
+		return false // the next look is soon
+	}
+	entry, _ := log.Current()
+	changed := e.looked && entry.Digest != e.digest
+	e.looked, e.digest = true, entry.Digest
+	return changed
+}
+
+// A publisher publishes a file whenever it changes.
+type publisher struct {
+	path string
+	run  console.Runner
+
+	source []byte    // of the last try
+	again  time.Time // when to try the same once more; zero: not at all
+}
+
+// tryAgain is the pause before a mapping is tried again that could not be published for
+// another reason than its own faults, such as tokens that are not there yet.
+const tryAgain = 2 * time.Second
+
+// look publishes what the file holds, if that is new, and returns what a person should
+// know about it.
+func (p *publisher) look(ctx context.Context) (fault string) {
+	source, err := os.ReadFile(p.path)
+	if err != nil {
+		if p.source == nil || p.again.IsZero() {
+			p.source, p.again = []byte{}, time.Now().Add(time.Hour)
+			return fmt.Sprintf("The mapping file cannot be read: %v; the last mapping counts.", err)
+		}
+		return ""
+	}
+	isSame := p.source != nil && bytes.Equal(source, p.source)
+	if isSame && (p.again.IsZero() || time.Now().Before(p.again)) {
+		return ""
+	}
+	p.source, p.again = source, time.Time{}
+	answer, err := p.run(ctx, nil, "mapping", "put", p.path, "--yes", "--why", "changed in "+filepath.Base(p.path), "--json")
+	if err == nil {
+		return ""
+	}
+	why := reason(answer, err)
+	if _, checked := p.run(ctx, nil, "mapping", "check", p.path, "--json"); checked == nil {
+		p.again = time.Now().Add(tryAgain)
+	}
+	if isSame || ctx.Err() != nil {
+		return ""
+	}
+	return fmt.Sprintf("The mapping file is not published, and the last mapping counts: %s", why)
+}
+
+// reason is what a command has said of its failure.
+func reason(answer json.RawMessage, err error) string {
+	var said struct {
+		Error struct{ Message string }
+	}
+	if json.Unmarshal(answer, &said) == nil && said.Error.Message != "" {
+		return said.Error.Message
+	}
+	return err.Error()
+}

@@ -1,0 +1,183 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"hikyaku/internal/dev/record"
+	"hikyaku/internal/hostguard"
+	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers"
+)
+
+// A Real is a provider that is not a sandbox.
+type Real struct{ Connection providers.Connection }
+
+// documentedRates are what the providers allow an account, in requests per second, or
+// what the clients keep to where nothing is documented.
+var documentedRates = map[string]float64{
+	providers.SuperSaaS: 4, providers.Yappli: 2, providers.SHOPLINE: 3, providers.AssistTencho: 1, providers.ActiBook: 1,
+}
+
+// realShare is the part of an account's rate that a development stack takes.
+const realShare = 0.1
+
+// doors are the only ways to the real providers. The processes of the functions reach
+// nothing but this machine.
+type doors struct {
+	options  Options
+	behind   map[string]providers.Connection // with addresses of this machine
+	refused  atomic.Int64
+	recorder *record.Recorder
+}
+
+func openDoors(ctx context.Context, o Options, r *record.Recorder) (*doors, error) {
+	d := &doors{options: o, behind: map[string]providers.Connection{}, recorder: r}
+	if len(o.Real) > 0 && o.Speed > 1 {
+		return nil, errRealSpeed
+	}
+	for provider, real := range o.Real {
+		c := real.Connection
+		opened := map[string]string{} // by origin
+		pace := providers.NewPace(documentedRates[provider] * realShare)
+		for _, address := range []*string{&c.BaseURL, &c.TokenURL, &c.LoginURL} {
+			if *address == "" {
+				continue
+			}
+			u, err := url.Parse(*address)
+			if err != nil || u.Scheme != "https" && !hostguard.IsLoopback(u.Host) {
+				return nil, fmt.Errorf("the real %s: %q is no https address", provider, *address)
+			}
+			origin := u.Scheme + "://" + u.Host
+			if opened[origin] == "" {
+				door := &door{doors: d, provider: provider, kind: c.Kind, tokens: tokenPaths(real.Connection, origin), pace: pace}
+				if opened[origin], err = localstack.Serve(ctx, "127.0.0.1:0", r.Calls(provider, door.guard(u))); err != nil {
+					return nil, err
+				}
+			}
+			*address = opened[origin] + strings.TrimPrefix(*address, origin)
+		}
+		d.behind[provider] = c
+	}
+	return d, nil
+}
+
+// tokenPaths are the paths of an origin at which tokens are given out.
+func tokenPaths(c providers.Connection, origin string) []string {
+	if rest, ok := strings.CutPrefix(c.TokenURL, origin); ok && c.TokenURL != "" {
+		path, _, _ := strings.Cut(rest, "?")
+		return []string{path}
+	}
+	return nil
+}
+
+func (d *doors) connections() map[string]providers.Connection { return d.behind }
+
+func (d *doors) real(provider string) bool {
+	_, is := d.behind[provider]
+	return is
+}
+
+func (d *doors) names() []string { return slices.Sorted(maps.Keys(d.behind)) }
+
+// vars are what the functions have otherwise than on AWS.
+func (d *doors) vars(string) map[string]string {
+	vars := map[string]string{"HIKYAKU_LOG_LEVEL": "DEBUG"} // how each user was handled is told at this level
+	for provider := range d.behind {
+		vars["HIKYAKU_"+strings.ToUpper(provider)+"_RATE"] = strconv.FormatFloat(documentedRates[provider]*realShare, 'f', -1, 64)
+		if relayed := provider == providers.SuperSaaS || provider == providers.Yappli; relayed && !d.options.Write {
+			vars["HIKYAKU_RELAY"] = "observe"
+		}
+	}
+	return vars
+}
+
+// A door lets through to one real provider what does no harm.
+type door struct {
+	doors    *doors
+	provider string
+	kind     providers.Kind
+	tokens   []string
+	pace     providers.Limiter
+}
+
+// longestWait is how long a request waits for its turn.
+const longestWait = 25 * time.Second
+
+func (d *door) guard(to *url.URL) http.Handler {
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, to.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			http.Error(w, `{"error":"the provider cannot be reached"}`, http.StatusBadGateway)
+		},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if why := d.refuses(r); why != "" {
+			d.doors.refused.Add(1)
+			d.doors.recorder.Touch()
+			http.Error(w, `{"error":"hikyaku dev does not send this to a real provider: `+why+`"}`, http.StatusForbidden)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), longestWait)
+		defer cancel()
+		if err := d.pace.Wait(ctx); err != nil {
+			w.Header().Set("Retry-After", strconv.Itoa(int(longestWait.Seconds())))
+			http.Error(w, `{"error":"a tenth of the account's rate is used up"}`, http.StatusTooManyRequests)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})
+}
+
+// Reasons to refuse a request.
+const (
+	oneTime  = "it would use up a credential that works once"
+	changing = "it may change something there; --write allows it"
+	hook     = "it registers or removes a hook"
+	strange  = "its path is not in its plain form"
+)
+
+// once are the beginnings of paths whose requests use up what works once: a code, a
+// refresh token, a hand-over token or a log-in, whatever their method.
+var once = []string{"/api/ext/check/", "/api/login", "/developers/oauth/", "/api/oauth/", "/sso/"}
+
+// refuses says why a request is not sent; empty: it is.
+func (d *door) refuses(r *http.Request) string {
+	path := strings.ToLower(r.URL.Path)
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	givesTokens := slices.Contains(d.tokens, r.URL.Path) || d.provider == providers.Yappli && strings.HasSuffix(path, "/api/ext/token")
+	switch {
+	case path != "" && r.URL.Path != cleanPath(r.URL.Path) || r.Header.Get("X-Http-Method-Override") != "" || r.URL.Query().Has("_method"):
+		return strange
+	case givesTokens && d.kind == providers.ClientCredentials:
+		return ""
+	case givesTokens, slices.ContainsFunc(once, func(beginning string) bool { return strings.Contains(path, beginning) }):
+		return oneTime
+	case reads:
+		return ""
+	case strings.Contains(path, "/hooks"):
+		return hook
+	case !d.doors.options.Write:
+		return changing
+	}
+	return ""
+}
+
+// cleanPath is a path without what a server could read otherwise than we do.
+func cleanPath(path string) string {
+	if strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") || strings.ContainsAny(path, "\\;") {
+		return ""
+	}
+	return path
+}

@@ -77,6 +77,14 @@ func startFunctions(ctx context.Context, stack *localstack.Stack, public, host s
 		say(notes, "hikyaku: %s", visible(err.Error()))
 	}
 	go d.run(ctx, notes)
+	stack.AWS.Told.OnStart(func(machine string, input []byte) error {
+		go func() {
+			if err := d.machine(ctx, machine, input); err != nil && ctx.Err() == nil {
+				say(notes, "hikyaku: %s", visible(err.Error()))
+			}
+		}()
+		return nil
+	})
 }
 
 // A connectedStack is what is printed, and written for other programs, of a stack that

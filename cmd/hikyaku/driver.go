@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"slices"
 	"time"
 
+	"hikyaku/internal/export"
 	"hikyaku/internal/locale"
 	"hikyaku/internal/localstack"
 )
@@ -79,6 +82,36 @@ func (d driver) run(ctx context.Context, notes io.Writer) {
 		}
 		return err
 	}))
+}
+
+// machine runs a state machine once, as StartExecution has it done.
+func (d driver) machine(ctx context.Context, name string, input []byte) error {
+	if name == localstack.ReconcileLoop {
+		var in struct{ Event map[string]any }
+		if err := json.Unmarshal(input, &in); err != nil {
+			return err
+		}
+		var answer struct{ Status string }
+		_, err := d.loop(ctx, localstack.Reconcile, in.Event, &answer, func() string { return answer.Status })
+		return err
+	}
+	var in struct {
+		Datasets  []string
+		Scheduled string `json:"scheduled_time"`
+	}
+	if err := json.Unmarshal(input, &in); err != nil {
+		return err
+	}
+	var faults []error
+	for _, name := range export.DatasetNames() {
+		if !slices.Contains(in.Datasets, name) && !slices.Contains(in.Datasets, "all") {
+			continue
+		}
+		var answer export.Answer
+		_, err := d.loop(ctx, localstack.Export, map[string]string{"action": "extract", "dataset": name, "scheduled_time": in.Scheduled}, &answer, func() string { return string(answer.Status) })
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
 }
 
 // scheduled does something if its schedule is enabled.

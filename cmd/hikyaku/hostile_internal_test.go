@@ -161,7 +161,8 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 		"mapping put": {{mapping, "--yes", "--why", hostile}, {mapping, "--json"}}, "mapping log": {{}, {"--json"}}, "mapping undo": {{"--yes"}},
 		"pause": {{"--stack", localstack.Name}, {"relay", "--for", "1h", "--reason", hostile, "--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}}, "resume": {{"all", "--stack", localstack.Name}},
 		"reconcile": {{"--dry-run", "--logs"}, {"--json"}}, "redrive": {{"--logs"}}, "relay release": {{"--mapping", mapping}},
-		"runs": {{"yappli/users", "--to", "lake"}}, "tokens": {{}, {"--json"}}, "tokens history": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
+		"runs": {{"yappli/users", "--to", "lake"}}, "tail": {{"--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}}, "trigger": {{"user-changed", "--user", userID, "--stack", localstack.Name}},
+		"tokens": {{}, {"--json"}}, "tokens history": {{}, {"--json"}}, "tokens refresh": {{"--force"}, {"--force", "--json", "--logs"}},
 		"verify": {{"lake/exports/yappli/users/_manifest.json"}},
 	}
 	maps.Copy(calls, shopCalls(userID, mapping))

@@ -30,7 +30,7 @@ func newMapping() *cobra.Command {
 		Short: "Write, check and publish the mapping from booking fields to Yappli fields",
 		Long: "The mapping says what each field of a Yappli user is made of: a SuperSaaS field, or an expression over\n" +
 			"several. The relay refuses to start without one, because no choice would be right for every shop.",
-		Example: "  hikyaku mapping init --out mapping.yaml\n  hikyaku mapping try mapping.yaml --count\n  hikyaku mapping put mapping.yaml",
+		Example: "  hikyaku mapping init --to mapping.yaml\n  hikyaku mapping try mapping.yaml --count\n  hikyaku mapping put mapping.yaml",
 	}
 	c.AddCommand(newMappingInit(), newMappingCheck(), newMappingTry(), newMappingShow(), newMappingSchema(), newMappingPut(), newMappingLog(), newMappingUndo())
 	return c
@@ -41,7 +41,7 @@ func newMappingSchema() *cobra.Command {
 		Use:   "schema",
 		Short: "Print the JSON schema by which editors complete a mapping",
 		Long: "A mapping's first line names " + mapping.SchemaFile + ", which editors that know YAML schemas look for beside\n" +
-			"the mapping. 'mapping init --out' writes it there.",
+			"the mapping. 'mapping init --to' writes it there.",
 		Example: "  hikyaku mapping schema > config/" + mapping.SchemaFile,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := c.OutOrStdout().Write(mapping.Schema())
@@ -59,9 +59,9 @@ func newMappingInit() *cobra.Command {
 		Long: "Asks SuperSaaS for the account's fields and prints a mapping to edit, with every line commented out:\n" +
 			"which field goes into which column is the shop's own decision, and the relay refuses to start without\n" +
 			"one. Uses the token of the stack, so 'hikyaku connect supersaas' and one run of tokenrefresh come first.\n\n" +
-			"--out writes it to a file that does not exist yet, and its schema beside it: unlike > FILE, that leaves\n" +
+			"--to writes it to a file that does not exist yet, and its schema beside it: unlike > FILE, that leaves\n" +
 			"a mapping of yours alone, also when this command fails.",
-		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket --out mapping.yaml",
+		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket --to mapping.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, base, err := f.open(c)
 			if err != nil {
@@ -79,7 +79,8 @@ func newMappingInit() *cobra.Command {
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&file, "out", "", "file to write; never one that exists (default: standard output)")
+	c.Flags().StringVar(&file, "to", "", "file to write; never one that exists (default: standard output)")
+	alias(c, "out", "to")
 	return c
 }
 
@@ -134,7 +135,7 @@ func starter(fields []supersaas.Field) []byte {
 func newMappingCheck() *cobra.Command {
 	var f stackFlags
 	var user int64
-	var write bool
+	var write, yes bool
 	var o output
 	c := &cobra.Command{
 		Use:   "check FILE",
@@ -174,7 +175,7 @@ func newMappingCheck() *cobra.Command {
 					len(m.Targets()), strings.Join(m.Targets(), ", "), strings.Join(m.Uses(), ", "))
 			}
 			if write {
-				return learnUpdate(c, f, m, user, o)
+				return learnUpdate(c, f, m, user, yes, o)
 			}
 			preview, err := previewIn(c.Context(), e, m, user)
 			if err != nil {
@@ -185,6 +186,7 @@ func newMappingCheck() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().Int64Var(&user, "user", 0, "SuperSaaS id of a user to try it on")
+	c.Flags().BoolVar(&yes, "yes", false, "with --write: do not ask")
 	c.Flags().BoolVar(&write, "write", false, "with --user: find out what an update does to omitted fields, and store it")
 	o.add(c)
 	return c

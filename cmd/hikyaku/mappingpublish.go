@@ -31,7 +31,8 @@ type publication struct {
 
 func (p *publication) add(c *cobra.Command) {
 	p.relayFlags.add(c)
-	c.Flags().StringVar(&p.why, "why", "", "reason, kept in 'mapping log'")
+	c.Flags().StringVar(&p.why, "reason", "", "why, kept in 'mapping log'")
+	alias(c, "why", "reason")
 	c.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
 }
 
@@ -186,7 +187,7 @@ func newMappingPut() *cobra.Command {
 			"lets it count, and asks for a reconcile, which sends the users that differ to the relay. A job under way that\n" +
 			"began by the former mapping writes nothing and begins again. 'mapping log' tells who published what,\n" +
 			"'mapping undo' takes it back. Once one is published, the mapping that was deployed counts no more.\n\n" + ownSettings,
-		Example: "  hikyaku mapping put mapping.yaml --stack hikyaku --why 'new membership card'",
+		Example: "  hikyaku mapping put mapping.yaml --stack hikyaku --reason 'new membership card'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
 			source, err := os.ReadFile(a[0])
@@ -222,7 +223,7 @@ func newMappingUndo() *cobra.Command {
 		Long: "Takes the last 'mapping put' back, as 'mapping put' of the one before it would: it says what changes, asks,\n" +
 			"and asks for a reconcile. A column that only the mapping taken back wrote keeps what it was filled with:\n" +
 			"the relay knows no older value. Run again, it goes back one more.\n\n" + ownSettings,
-		Example: "  hikyaku mapping undo --stack hikyaku --why 'wrong column'",
+		Example: "  hikyaku mapping undo --stack hikyaku --reason 'wrong column'",
 		RunE: func(c *cobra.Command, _ []string) error {
 			plan, m, err := p.prepare(c, "the mapping before", func(store published.Store, log published.Log) ([]byte, error) {
 				before, ok := log.Before()

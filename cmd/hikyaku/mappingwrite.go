@@ -30,7 +30,7 @@ import (
 
 // learnUpdate sees with one write what an update does to omitted fields, and
 // stores that as the connection's quirk.
-func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64, o output) error {
+func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64, yes bool, o output) error {
 	e, base, err := f.openAs(c, localstack.Reconcile)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func learnUpdate(c *cobra.Command, f stackFlags, m *mapping.Mapping, user int64,
 		return err
 	}
 	check := admin.UpdateCheck{Client: yappli.New(base.Tokens(providers.Yappli), base.Options()), Keep: keep}
-	if err := consent(c, user, preview, check.Keep); err != nil {
+	if err := consent(c, user, preview, check.Keep, yes); err != nil {
 		return err
 	}
 	seen, err := check.Run(c.Context(), preview.Member, slices.Sorted(maps.Keys(preview.Desired)))
@@ -117,11 +117,14 @@ func updatable(ctx context.Context, base *lambdafn.Base) (secretstore.Value, err
 }
 
 // consent asks a person before anything is written.
-func consent(c *cobra.Command, user int64, p plan.Preview, keep string) error {
+func consent(c *cobra.Command, user int64, p plan.Preview, keep string, yes bool) error {
 	say(c.ErrOrStderr(), "This writes one field of member %s (user %d) with the value that it has, and looks at the others.\n"+
 		"If they are gone, all that the member shows is written back at once; until then %s holds it.\n"+
 		"A password or secret answer cannot be read, so it could not be written back: take a member made for tests.\n"+
 		"If that file is there, an earlier check was interrupted, and what it holds is written back first.\n", visible(p.Member), user, keep)
+	if yes {
+		return nil
+	}
 	return confirm(c, "nothing was written")
 }
 

@@ -96,7 +96,7 @@ func TestPages_ShowCommandsThatExist(t *testing.T) {
 		t.Errorf("%d calls were found: they are not looked for well", calls)
 	}
 	for call, want := range map[string]string{
-		"tokns --json": "tokns", "mapping put FILE --wy x": "--wy of hikyaku mapping put", "mapping put FILE --why 'x' --stack S": "", "relay release": "",
+		"tokns --json": "tokns", "mapping put FILE --resn x": "--resn of hikyaku mapping put", "mapping put FILE --why 'x' --stack S": "", "relay release": "",
 	} {
 		if got := unknown(root, call); got != want {
 			t.Errorf("%s: unknown is %q, want %q", call, got, want)

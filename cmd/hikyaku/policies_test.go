@@ -260,7 +260,8 @@ func TestPolicies_WhoReadsWhat(t *testing.T) {
 		{"operator", "lambda:InvokeFunction", refresher, false},
 		{"reader", "lambda:InvokeFunction", refresher + ":operator", false},
 		{"analyst", "lambda:InvokeFunction", refresher + ":operator", false},
-		{"operator", "lambda:InvokeFunction", refresher + ":watch", false},
+		{"operator", "lambda:InvokeFunction", refresher + ":watch", true}, // it measures, and touches no credential
+		{"reader", "lambda:InvokeFunction", refresher + ":watch", false},
 		{"reader", "scheduler:UpdateSchedule", "arn:aws:scheduler:REGION:ACCOUNT:schedule/default/STACK-TokenRefreshTick-1ABC", false},
 		{"reader", "lambda:UpdateEventSourceMapping", "arn:aws:lambda:REGION:ACCOUNT:event-source-mapping:5f0c", false},
 		{"reader", "s3:PutObject", "arn:aws:s3:::BUCKET/PREFIX/state/pause", false},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -28,7 +30,7 @@ func registerFunctions(ctx context.Context, stack *localstack.Stack, public, hos
 		made := awslocal.Function{
 			Name: name, Aliases: localstack.Aliases(name), Env: pairs(vars), Timeout: localstack.Timeout(name), Memory: localstack.Memory(name),
 			Compose: func(logs io.Writer) (lambda.Handler, error) {
-				e := lambdafn.Environ{Vars: vars, Out: logs}
+				e := lambdafn.Environ{Vars: vars, Out: io.MultiWriter(logs, &logFeed{function: name, to: stack.AWS})}
 				if public != "" && public != host {
 					e.HTTP, e.AWS = reaching(public, host), reaching(public, host)
 				}
@@ -80,4 +82,29 @@ func reaching(public, host string) http.RoundTripper {
 		}
 		return dialer.DialContext(ctx, network, address)
 	}}
+}
+
+// A logFeed hands what a function logs to the local CloudWatch Logs, line by line. It is
+// safe for concurrent use.
+type logFeed struct {
+	function string
+	to       *awslocal.AWS
+
+	mu   sync.Mutex
+	rest []byte
+}
+
+// Write implements io.Writer.
+func (f *logFeed) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rest = append(f.rest, p...)
+	for {
+		line, rest, whole := bytes.Cut(f.rest, []byte("\n"))
+		if !whole {
+			return len(p), nil
+		}
+		f.to.Log(f.function, string(line))
+		f.rest = rest
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,7 +93,7 @@ func newStackRefresher(ctx context.Context, e lambdafn.Environ) (*stackRefresher
 
 func newTokens() *cobra.Command {
 	var f refresherFlags
-	var probe bool
+	var probe, watch bool
 	c := &cobra.Command{
 		Use:   "tokens",
 		Short: "Show every provider's credential: its state, age, end and last outcome",
@@ -105,15 +104,23 @@ func newTokens() *cobra.Command {
 			"--probe asks each provider now, by a call that changes nothing, whether the credential that is served\n" +
 			"works: a provider may have withdrawn one that is still valid by its end. It reads the connections for\n" +
 			"that, and exits with 1 if a provider says no. With --remote the stack's function asks, from the address\n" +
-			"that the provider may know alone.",
-		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --probe\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
+			"that the provider may know alone.\n\n" +
+			"--watch looks every 5 seconds until it is interrupted: on a terminal it draws the table again, elsewhere it\n" +
+			"appends what has changed, with --json one object each time.",
+		Example: "  hikyaku tokens --prefix hikyaku --bucket my-bucket\n  hikyaku tokens --probe\n  hikyaku tokens --watch\n  hikyaku tokens --json | jq '.tokens[] | select(.state == \"needs_human\")'",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.onRemote && !probe {
 				return &usageError{locale.Errorf("--remote needs --probe: without it no provider is asked")}
 			}
+			if watch && probe {
+				return &usageError{locale.Errorf("--watch and --probe exclude each other: a provider is asked once, and not again and again")}
+			}
 			s, err := f.open(c)
 			if err != nil {
 				return err
+			}
+			if watch {
+				return f.watch(c, s)
 			}
 			probes := map[string]refreshfn.Probe{}
 			if probe {
@@ -121,13 +128,7 @@ func newTokens() *cobra.Command {
 					return err
 				}
 			}
-			names := providers.Names()
-			rows, faults := make([]tokenRow, len(names)), make([]error, len(names), len(names)+2)
-			var looking sync.WaitGroup // all at once: one that does not answer is waited for once
-			for i, provider := range names {
-				looking.Go(func() { rows[i], faults[i] = s.look(c.Context(), provider, probes[provider]) })
-			}
-			looking.Wait()
+			rows, faults := s.rows(c.Context(), probes)
 			nothing := s.nothingToShow(rows, faults)
 			if nothing != nil {
 				clear(faults) // it says the same once
@@ -141,6 +142,7 @@ func newTokens() *cobra.Command {
 	}
 	f.add(c)
 	remoteFlag(c.Flags(), &f.onRemote)
+	c.Flags().BoolVar(&watch, "watch", false, "look again and again, until interrupted")
 	c.Flags().BoolVar(&probe, "probe", false, "ask each provider whether its credential works")
 	c.AddCommand(newTokensRefresh(), newTokensHistory())
 	return c

@@ -97,7 +97,7 @@ func New(o Options) (*AWS, error) {
 	}
 	jobs, kept := newJobs(), &ledger{keeper: o.Keeper}
 	a := &AWS{
-		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}},
+		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}, machines: machines{now: o.Now}, logs: logGroups{now: o.Now}},
 		queues:    &queues{now: o.Now, jumps: jumps, ledger: kept, observer: &observer{observe: o.Observe, ledger: kept, jobs: jobs}, byName: map[string]*queue{}},
 		sources:   &sources{now: o.Now, ledger: kept, byID: map[string]*source{}, kept: map[string]sourceRecord{}},
 		schedules: &schedules{now: o.Now, ledger: kept, byName: map[string]scheduleEntry{}},

@@ -1,13 +1,19 @@
 package awslocal
 
 import (
+	"cmp"
+	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-// An Execution is what Step Functions tells of one. No state machine runs here.
+// An Execution is what Step Functions tells of one. State machines run here only where
+// OnStart says how.
 type Execution struct {
 	Name, Status string // such as RUNNING, SUCCEEDED, FAILED
 
@@ -18,6 +24,8 @@ type Execution struct {
 type machines struct {
 	mu    sync.Mutex
 	byARN map[string][]Execution
+	run   func(machine string, input []byte) error
+	now   func() time.Time
 }
 
 // SetExecutions makes a state machine with its executions, the newest first, or gives
@@ -31,6 +39,44 @@ func (t *Told) SetExecutions(machine string, executions ...Execution) string {
 	machine = arn("states", "stateMachine:"+machine)
 	t.machines.byARN[machine] = executions
 	return machine
+}
+
+// OnStart says what StartExecution does: it is given the name of the state machine and the
+// input, and returns once the execution has begun. Without it nobody can start one.
+func (t *Told) OnStart(run func(machine string, input []byte) error) {
+	t.machines.mu.Lock()
+	defer t.machines.mu.Unlock()
+	t.machines.run = run
+}
+
+type startInput struct {
+	Machine string `json:"stateMachineArn"`
+	Name    string `json:"name"`
+	Input   string `json:"input"`
+}
+
+type startOutput struct {
+	ARN     string  `json:"executionArn"`
+	Started float64 `json:"startDate"`
+}
+
+// start serves StartExecution.
+func (m *machines) start(_ *http.Request, in startInput) (startOutput, error) {
+	m.mu.Lock()
+	run := m.run
+	m.mu.Unlock()
+	name := in.Machine[strings.LastIndexByte(in.Machine, ':')+1:]
+	if run == nil || in.Machine != arn("states", "stateMachine:"+name) {
+		return startOutput{}, refuse("StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", in.Machine)
+	}
+	if !json.Valid([]byte(cmp.Or(in.Input, "{}"))) {
+		return startOutput{}, refuse("InvalidExecutionInput", "Invalid State Machine Execution Input: '%s'", in.Input)
+	}
+	if err := run(name, []byte(cmp.Or(in.Input, "{}"))); err != nil {
+		return startOutput{}, err
+	}
+	id := cmp.Or(in.Name, uuid.NewString())
+	return startOutput{arn("states", "execution:"+name+":"+id), seconds(m.now())}, nil
 }
 
 type executionsInput struct {

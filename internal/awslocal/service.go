@@ -61,7 +61,8 @@ func (a *AWS) newServices() services {
 	manager := &secretsManager{fake: a.Secrets, notes: a.notes, functions: a.functions, now: a.now}
 	secrets := jsonService{name: "secretsmanager", version: "1.1", operations: manager.operations()}
 	sqs := jsonService{name: "sqs", version: "1.0", namespace: "com.amazonaws.sqs#", operations: a.queues.operations()}
-	states := jsonService{name: "states", version: "1.0", operations: map[string]jsonOperation{"ListExecutions": operation(a.Told.machines.listExecutions)}}
+	states := jsonService{name: "states", version: "1.0", operations: map[string]jsonOperation{"ListExecutions": operation(a.Told.machines.listExecutions), "StartExecution": operation(a.Told.machines.start)}}
+	logs := jsonService{name: "logs", version: "1.1", operations: map[string]jsonOperation{"FilterLogEvents": operation(a.Told.logs.filter)}}
 	events := jsonService{name: "events", version: "1.1", operations: map[string]jsonOperation{"PutEvents": operation(a.events.put)}}
 	return services{
 		s3: a.objects.service(), lambda: lambdaCalls{a.functions, a.sources, a.Told}.service(), scheduler: a.schedules.service(), unknown: unknownService(),
@@ -69,7 +70,7 @@ func (a *AWS) newServices() services {
 			"sts": queryService("sts", callerIdentity), "cloudformation": queryService("cloudformation", a.Told.stacks.operations()), "": queryService("query", nil),
 			"monitoring": queryService("cloudwatch", a.Told.watch.operations()), "sns": queryService("sns", a.Told.topics.operations()),
 		},
-		byTarget: map[string]service{"secretsmanager": secrets.service(), "AmazonSQS": sqs.service(), "AWSEvents": events.service(), "AWSStepFunctions": states.service()},
+		byTarget: map[string]service{"secretsmanager": secrets.service(), "AmazonSQS": sqs.service(), "AWSEvents": events.service(), "AWSStepFunctions": states.service(), "Logs_20140328": logs.service()},
 	}
 }
 
@@ -133,7 +134,7 @@ func unknownService() service {
 	return s
 }
 
-const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, scheduler GetSchedule and UpdateSchedule, events PutEvents, sts GetCallerIdentity, cloudformation DescribeStacks and ListStackResources, cloudwatch DescribeAlarms and GetMetricStatistics, sns ListSubscriptionsByTopic and Publish, and states ListExecutions"
+const whatIsServed = "the local AWS serves s3, secretsmanager, sqs (JSON protocol), lambda, scheduler GetSchedule and UpdateSchedule, events PutEvents, sts GetCallerIdentity, cloudformation DescribeStacks and ListStackResources, cloudwatch DescribeAlarms and GetMetricStatistics, sns ListSubscriptionsByTopic and Publish, states ListExecutions and StartExecution, and logs FilterLogEvents"
 
 const unknownOperation = "UnknownOperationException"
 

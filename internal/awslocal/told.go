@@ -9,6 +9,7 @@ type Told struct {
 	watch    watch
 	topics   topics
 	machines machines
+	logs     logGroups
 
 	mu      sync.Mutex
 	account int // invocations at a time that the account may have; 0: newAccount

@@ -2,6 +2,7 @@ package localstack
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -44,6 +45,11 @@ func Command(function string) string { return specs[function].command }
 
 // Resource is a function's logical name in template.yaml.
 func Resource(function string) string { return specs[function].resource }
+
+// LogResource is the logical name of a function's log group in template.yaml.
+func LogResource(function string) string {
+	return strings.TrimSuffix(specs[function].resource, "Function") + "Log"
+}
 
 // Timeout is how long a function may take.
 func Timeout(function string) time.Duration { return specs[function].timeout }

@@ -172,7 +172,9 @@ func (s *Stack) describe() {
 		resources = append(resources, awslocal.StackResource{Type: "AWS::Scheduler::Schedule", LogicalID: schedule.name, PhysicalID: scheduleName(schedule.name)})
 	}
 	for _, name := range Functions() {
-		resources = append(resources, awslocal.StackResource{Type: "AWS::Lambda::Function", LogicalID: Resource(name), PhysicalID: name})
+		resources = append(resources,
+			awslocal.StackResource{Type: "AWS::Lambda::Function", LogicalID: Resource(name), PhysicalID: name},
+			awslocal.StackResource{Type: "AWS::Logs::LogGroup", LogicalID: LogResource(name), PhysicalID: "/hikyaku/" + Name + "/" + name})
 	}
 	watched, topic := s.watched()
 	s.AWS.Describe(awslocal.Stack{Name: Name, Parameters: s.parameters(), Resources: append(resources, watched...), Outputs: map[string]string{

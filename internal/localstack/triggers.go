@@ -17,6 +17,12 @@ const (
 	Pauses  = "PauseWatch"
 )
 
+// Logical names of the state machines in template.yaml.
+const (
+	ReconcileLoop = "ReconcileLoop"
+	ExportLoop    = "ExportLoop"
+)
+
 // schedules are as template.yaml has them, by its defaults. Nothing fires them but who
 // drives the stack, which asks [Stack.Fires] before each time.
 var schedules = []struct{ name, expression, target, input string }{

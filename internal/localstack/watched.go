@@ -14,8 +14,8 @@ func (s *Stack) watched() (resources []awslocal.StackResource, topic string) {
 	return []awslocal.StackResource{
 		{Type: "AWS::CloudWatch::Alarm", LogicalID: "DeadLettersAlarm", PhysicalID: alarm},
 		{Type: "AWS::SNS::Topic", LogicalID: "PeopleTopic", PhysicalID: topic},
-		{Type: "AWS::StepFunctions::StateMachine", LogicalID: "ReconcileLoop", PhysicalID: s.AWS.Told.SetExecutions("ReconcileLoop")},
-		{Type: "AWS::StepFunctions::StateMachine", LogicalID: "ExportLoop", PhysicalID: s.AWS.Told.SetExecutions("ExportLoop")},
+		{Type: "AWS::StepFunctions::StateMachine", LogicalID: ReconcileLoop, PhysicalID: s.AWS.Told.SetExecutions(ReconcileLoop)},
+		{Type: "AWS::StepFunctions::StateMachine", LogicalID: ExportLoop, PhysicalID: s.AWS.Told.SetExecutions(ExportLoop)},
 	}, topic
 }
 

@@ -200,7 +200,7 @@ class Job:
         wait("the change that waited", lambda: self.member(self.tested)["column01"] == "検証 太郎", 60, 1)
         path = self.shell.folder / "mapping.yaml"
         path.write_text(path.read_text(encoding="utf-8").replace("column01: full_name", "column01: upper(full_name)"), encoding="utf-8")
-        self.block("hikyaku mapping put mapping.yaml --why 'a trial' --yes\nhikyaku mapping undo --yes\nhikyaku mapping log")
+        self.block("hikyaku mapping put mapping.yaml --reason 'a trial' --yes\nhikyaku mapping undo --yes\nhikyaku mapping log")
         self.block("sed -i.before 's/RelayMode=write/RelayMode=write LogLevel=INFO/' samconfig.hikyaku.toml\n"
                    "AWS_PROFILE=hikyaku-deployer sam deploy --config-file samconfig.hikyaku.toml")
         ids = self.emulator.resources(STACK)

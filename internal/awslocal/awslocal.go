@@ -26,6 +26,8 @@ const (
 type Options struct {
 	// Dir keeps each object as a file, Dir/{bucket}/{key}, for a person to
 	// look at; it must be empty or absent. Without it objects live in memory.
+	// With a Keeper it is where the bodies lie that are too large for that, in
+	// Dir/bodies, under names that say nothing.
 	Dir string
 	// Addr is where Start listens; empty: a free port of 127.0.0.1.
 	Addr string
@@ -91,11 +93,11 @@ func New(o Options) (*AWS, error) {
 	if o.RetryDelays == nil {
 		o.RetryDelays = []time.Duration{time.Minute, 2 * time.Minute}
 	}
-	stored, err := newObjects(o.Dir, o.Now)
+	jobs, kept := newJobs(), &ledger{keeper: o.Keeper}
+	stored, err := newObjects(o.Dir, o.Now, kept)
 	if err != nil {
 		return nil, err
 	}
-	jobs, kept := newJobs(), &ledger{keeper: o.Keeper}
 	a := &AWS{
 		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}, machines: machines{now: o.Now}, logs: logGroups{now: o.Now}},
 		queues:    &queues{now: o.Now, jumps: jumps, ledger: kept, observer: &observer{observe: o.Observe, ledger: kept, jobs: jobs}, byName: map[string]*queue{}},

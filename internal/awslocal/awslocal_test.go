@@ -119,6 +119,13 @@ func TestObjectsConform(t *testing.T) {
 			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(config(a), awslocal.Bucket) }, c.heavy...)
 		})
 	}
+	for name, dir := range map[string]string{"restarted": "", "restarted, with a directory": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := restarted(t, awslocal.Options{Dir: dir})
+			objectstoretest.Run(t, func(*testing.T) objectstore.Store { return s3store.New(c, awslocal.Bucket) }, heavy...)
+		})
+	}
 	t.Run("TLS", func(t *testing.T) { // over which bodies are sent in chunks, with the checksum after them
 		t.Parallel()
 		a := start(t, awslocal.Options{})

@@ -18,8 +18,9 @@ import (
 
 // objects are all buckets.
 type objects struct {
-	dir string // empty: in memory
-	now func() time.Time
+	dir    string // empty: in memory
+	now    func() time.Time
+	ledger *ledger
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
@@ -54,8 +55,11 @@ type blob struct {
 	path string // empty: in memory
 }
 
-func newObjects(dir string, now func() time.Time) (*objects, error) {
-	o := &objects{dir: dir, now: now, buckets: map[string]*bucket{}}
+func newObjects(dir string, now func() time.Time, l *ledger) (*objects, error) {
+	o := &objects{dir: dir, now: now, ledger: l, buckets: map[string]*bucket{}}
+	if o.keeps() {
+		return o, o.restore()
+	}
 	if dir != "" {
 		if files, err := os.ReadDir(dir); err == nil && len(files) > 0 {
 			return nil, fmt.Errorf("keeping objects in %s: it is not empty, and objects of an earlier start would look like new ones; name another directory", dir)
@@ -93,6 +97,9 @@ func (o *objects) receive(p *payload) (blob, error) {
 
 // spool keeps what is read, under no key yet.
 func (o *objects) spool(r io.Reader) (blob, error) {
+	if o.keeps() {
+		return o.spoolKept(r)
+	}
 	if o.dir == "" {
 		data, err := io.ReadAll(r)
 		return blob{size: int64(len(data)), data: data}, err
@@ -101,6 +108,10 @@ func (o *objects) spool(r io.Reader) (blob, error) {
 	o.spooled++
 	path := o.path(".spool", strconv.Itoa(o.spooled))
 	o.mu.Unlock()
+	return writeBlob(path, r)
+}
+
+func writeBlob(path string, r io.Reader) (blob, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // our own name
 	if err != nil {
 		return blob{}, err
@@ -135,6 +146,16 @@ func (b blob) remove() {
 // key's, so that a file opened later might be another version's or gone. One
 // that is replaced while it is read stays what it was.
 func (o *objects) find(at place) (*object, io.ReadSeekCloser, error) {
+	found, body, err := o.open(at)
+	if err == nil {
+		if err = o.settle(); err != nil {
+			_ = body.Close()
+		}
+	}
+	return found, body, err
+}
+
+func (o *objects) open(at place) (*object, io.ReadSeekCloser, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b, ok := o.buckets[at.bucket]
@@ -149,27 +170,40 @@ func (o *objects) find(at place) (*object, io.ReadSeekCloser, error) {
 	return found, body, err
 }
 
-// store puts an object under its key if the request's conditions hold.
-func (o *objects) store(at place, made *object, h http.Header) error {
+// store puts an object under its key if the request's conditions hold. The caller
+// settles, with the body that it returns.
+func (o *objects) store(at place, made *object, h http.Header) (unneeded blob, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b, old, err := o.writable(at, h)
 	if err != nil {
-		return err
+		return blob{}, err
 	}
-	if o.dir != "" {
+	if o.dir != "" && !o.keeps() {
 		if err := o.name(at, &made.blob); err != nil {
-			return err
+			return blob{}, err
 		}
 	}
+	made.modified = o.now()
+	o.ledger.note(made.record(at))
+	b.objects[at.key] = made
 	if old == nil {
 		b.fresh = append(b.fresh, at.key)
-	} else if old.path != made.path {
+		return blob{}, nil
+	}
+	return o.replaced(old.blob, made.path), nil
+}
+
+// replaced is a body that is no object's any more. Where nothing is kept, it is taken
+// away while the lock is held, before another object has its path.
+func (o *objects) replaced(old blob, path string) (unneeded blob) {
+	if o.keeps() {
+		return old
+	}
+	if old.path != path {
 		old.remove()
 	}
-	made.modified = o.now()
-	b.objects[at.key] = made
-	return nil
+	return blob{}
 }
 
 // name moves a spooled file to its key's place. Keys that cannot be a path
@@ -218,21 +252,21 @@ func matches(condition, etag string) bool {
 }
 
 // erase takes an object away if the request's condition holds. Without one, a
-// missing object is no error.
-func (o *objects) erase(at place, h http.Header) error {
+// missing object is no error. The caller settles, with the body that it returns.
+func (o *objects) erase(at place, h http.Header) (unneeded blob, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b, old, err := o.writable(at, h)
 	if err != nil || old == nil {
-		return err
+		return blob{}, err
 	}
 	b.sort()
 	if i, ok := slices.BinarySearch(b.sorted, at.key); ok {
 		b.sorted = slices.Delete(b.sorted, i, i+1)
 	}
 	delete(b.objects, at.key)
-	old.remove()
-	return nil
+	o.ledger.note(erasure(objectSection, at.bucket+"/"+at.key))
+	return o.replaced(old.blob, ""), nil
 }
 
 // sort merges the fresh keys into the sorted ones.

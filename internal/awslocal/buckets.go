@@ -30,13 +30,25 @@ func (o bucketCalls) create(w http.ResponseWriter, r *http.Request, at place) er
 	if region := asked.LocationConstraint; cmp.Or(region, Region) != Region {
 		return refuse("IllegalLocationConstraintException", "The %s location constraint is incompatible for the region specific endpoint this request was sent to; the local AWS is in %s", region, Region)
 	}
+	if err := o.make(at.bucket); err != nil {
+		return err
+	}
+	if err := o.settle(); err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/"+at.bucket)
+	return nil
+}
+
+func (o bucketCalls) make(name string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.buckets[at.bucket] != nil {
+	if o.buckets[name] != nil {
 		return &refusal{Status: 409, Code: "BucketAlreadyOwnedByYou", Message: "Your previous request to create the named bucket succeeded and you already own it."}
 	}
-	o.buckets[at.bucket] = newBucket(o.now())
-	w.Header().Set("Location", "/"+at.bucket)
+	b := newBucket(o.now())
+	o.buckets[name] = b
+	o.ledger.note(b.record(name))
 	return nil
 }
 
@@ -48,6 +60,9 @@ func (o bucketCalls) delete(w http.ResponseWriter, _ *http.Request, at place) er
 	}
 	for _, u := range uploads {
 		u.discard()
+	}
+	if err := o.settle(); err != nil {
+		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -64,7 +79,8 @@ func (o bucketCalls) drop(name string) (uploads map[string]*upload, err error) {
 		return nil, &refusal{Status: 409, Code: "BucketNotEmpty", Message: "The bucket you tried to delete is not empty"}
 	}
 	delete(o.buckets, name)
-	if o.dir != "" { // empty directories of deleted keys
+	o.ledger.note(erasure(bucketSection, name))
+	if o.dir != "" && !o.keeps() { // empty directories of deleted keys
 		err = os.RemoveAll(o.path(name))
 	}
 	return b.uploads, err

@@ -62,11 +62,15 @@ func (o uploadCalls) complete(w http.ResponseWriter, r *http.Request, at place) 
 	if err != nil {
 		return err
 	}
+	var unneeded blob
 	if err = claimed(r.Header, u, made); err == nil {
-		err = o.store(at, made, r.Header)
+		unneeded, err = o.store(at, made, r.Header)
 	}
 	if err != nil {
 		made.remove()
+		return err
+	}
+	if err := o.settle(unneeded); err != nil {
 		return err
 	}
 	u.end()

@@ -105,8 +105,12 @@ func (o objectCalls) copy(w http.ResponseWriter, r *http.Request, at place) erro
 		return err
 	}
 	copied := &object{blob: made, etag: sums.etag(), headers: headers, checksum: sums.headers(), tags: tags}
-	if err := o.store(at, copied, r.Header); err != nil {
+	unneeded, err := o.store(at, copied, r.Header)
+	if err != nil {
 		made.remove()
+		return err
+	}
+	if err := o.settle(unneeded); err != nil {
 		return err
 	}
 	return writeXML(w, http.StatusOK, copyResult{
@@ -221,12 +225,14 @@ func (o objectCalls) deleteMany(w http.ResponseWriter, r *http.Request, at place
 		return errNoSuchBucket
 	}
 	answer := deleteResult{Namespace: s3Namespace}
+	var unneeded []blob
 	for _, each := range asked.Objects {
 		condition := http.Header{}
 		if each.ETag != "" {
 			condition.Set("If-Match", each.ETag)
 		}
-		err := o.erase(place{at.bucket, each.Key}, condition)
+		body, err := o.erase(place{at.bucket, each.Key}, condition)
+		unneeded = append(unneeded, body)
 		no, refused := err.(*refusal) //nolint:errorlint // erase wraps none
 		switch {
 		case refused:
@@ -236,6 +242,9 @@ func (o objectCalls) deleteMany(w http.ResponseWriter, r *http.Request, at place
 		case !asked.Quiet:
 			answer.Deleted = append(answer.Deleted, deletedKey{each.Key})
 		}
+	}
+	if err := o.settle(unneeded...); err != nil {
+		return err
 	}
 	return writeXML(w, http.StatusOK, answer)
 }

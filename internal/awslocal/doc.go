@@ -23,8 +23,15 @@
 // The documented rules hold, the awkward ones too. What is not served is
 // refused by name, be it an operation, a parameter or a header: nothing is
 // ignored in silence. Signatures are not checked, but a presigned address ends
-// when it says; every caller may do everything, and nothing but the object files
-// in Dir outlives the process.
+// when it says; every caller may do everything.
+//
+// Nothing but the object files in Dir outlives the process, unless it has an
+// Options.Keeper. Then queues with their messages, secrets, buckets and objects,
+// and the schedules and sources that are switched off are as they were, however
+// the process before ended: a change is kept before it is answered. Lost are
+// multipart uploads that were not completed, events, what others are only told
+// ([Told], [AWS.Describe]), and counts; functions, sources and schedules are
+// added anew by each process.
 //
 // Everything that comes in is counted ([AWS.Calls]) and can be made to fail
 // ([AWS.Inject]). Time is Options.Now's, or a testing/synctest bubble's: there

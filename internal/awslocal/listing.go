@@ -121,13 +121,15 @@ func (l *listing) write(w http.ResponseWriter) error {
 }
 
 func (o bucketCalls) fill(page *listing, after string) (last string, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	b, ok := o.buckets[page.Name]
-	if !ok {
-		return "", errNoSuchBucket
-	}
-	return b.fill(page, after), nil
+	return settled(o.ledger, func() (string, error) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		b, ok := o.buckets[page.Name]
+		if !ok {
+			return "", errNoSuchBucket
+		}
+		return b.fill(page, after), nil
+	})
 }
 
 // fill lists what comes after a key or common prefix, and returns the last one

@@ -92,8 +92,12 @@ func (o objectCalls) put(w http.ResponseWriter, r *http.Request, at place) error
 		return err
 	}
 	made := &object{blob: body, etag: p.sums.etag(), headers: headers, checksum: p.sums.headers(), tags: tags}
-	if err := o.store(at, made, r.Header); err != nil {
+	unneeded, err := o.store(at, made, r.Header)
+	if err != nil {
 		body.remove()
+		return err
+	}
+	if err := o.settle(unneeded); err != nil {
 		return err
 	}
 	w.Header().Set("Etag", made.etag)
@@ -168,7 +172,11 @@ func rangeOf(header string, size int64) (first, length int64, part bool, err err
 }
 
 func (o objectCalls) delete(w http.ResponseWriter, r *http.Request, at place) error {
-	if err := o.erase(at, r.Header); err != nil {
+	unneeded, err := o.erase(at, r.Header)
+	if err == nil {
+		err = o.settle(unneeded)
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -2,6 +2,7 @@ package awslocal_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -12,8 +13,8 @@ import (
 	"hikyaku/internal/boltkeeper"
 )
 
-// A restarter calls a local AWS in-process that keeps its state in a file, and restarts it
-// all the time, between two calls.
+// A restarter serves a local AWS that keeps its state in a file, and restarts it all the
+// time, between two calls.
 type restarter struct {
 	t       *testing.T
 	path    string
@@ -43,8 +44,10 @@ func restarted(t *testing.T, o awslocal.Options) aws.Config {
 		_ = r.current.Close()
 		_ = r.keeper.Close()
 	})
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
 	c := config(r.current)
-	c.HTTPClient = &http.Client{Transport: r}
+	c.BaseEndpoint, c.HTTPClient = &server.URL, nil
 	return c
 }
 
@@ -62,8 +65,8 @@ func (r *restarter) restart() {
 	r.lives++
 }
 
-// RoundTrip calls the present one.
-func (r *restarter) RoundTrip(request *http.Request) (*http.Response, error) {
+// ServeHTTP lets the present one serve.
+func (r *restarter) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	if r.calls++; r.calls%restartEvery == 0 && r.uploads == 0 {
 		r.restart()
@@ -74,12 +77,25 @@ func (r *restarter) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	r.mu.Unlock()
 	r.mu.RLock()
-	answer, err := r.current.Client().Transport.RoundTrip(request)
+	answer := &answered{ResponseWriter: w}
+	r.current.Handler().ServeHTTP(answer, request)
 	r.mu.RUnlock()
-	if err == nil && answer.StatusCode < http.StatusBadRequest && query.Has("uploadId") && (request.Method == http.MethodDelete || request.Method == http.MethodPost) {
+	if answer.status < http.StatusBadRequest && query.Has("uploadId") && (request.Method == http.MethodDelete || request.Method == http.MethodPost) {
 		r.mu.Lock()
 		r.uploads--
 		r.mu.Unlock()
 	}
-	return answer, err
+}
+
+// answered knows the status of an answer.
+type answered struct {
+	http.ResponseWriter
+
+	status int
+}
+
+// WriteHeader notes the status.
+func (a *answered) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
 }

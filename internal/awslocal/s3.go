@@ -26,8 +26,10 @@ const maxDocument = 4 << 20
 // A place is what a path names.
 type place struct{ bucket, key string }
 
-func placeOf(r *http.Request) place {
-	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+func placeOf(r *http.Request) place { return placeIn(strings.TrimPrefix(r.URL.Path, "/")) }
+
+func placeIn(path string) place {
+	bucket, key, _ := strings.Cut(path, "/")
 	return place{bucket, key}
 }
 

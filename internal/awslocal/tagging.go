@@ -2,6 +2,7 @@ package awslocal
 
 import (
 	"encoding/xml"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -82,7 +83,7 @@ func (o objectCalls) putTagging(w http.ResponseWriter, r *http.Request, at place
 	if err != nil {
 		return err
 	}
-	if err := o.tag(at, tags); err != nil {
+	if err := errors.Join(o.tag(at, tags), o.settle()); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
@@ -90,7 +91,7 @@ func (o objectCalls) putTagging(w http.ResponseWriter, r *http.Request, at place
 }
 
 func (o objectCalls) deleteTagging(w http.ResponseWriter, _ *http.Request, at place) error {
-	if err := o.tag(at, nil); err != nil {
+	if err := errors.Join(o.tag(at, nil), o.settle()); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -125,5 +126,6 @@ func (o *objects) tag(at place, tags map[string]string) error {
 	tagged := *old
 	tagged.tags = tags
 	b.objects[at.key] = &tagged
+	o.ledger.note(tagged.record(at))
 	return nil
 }

@@ -36,7 +36,7 @@ type RecordField struct {
 	Required bool
 	ReadOnly bool
 	Secret   bool     // can be written, and is never shown
-	Choices  []string // if not empty, the only values
+	Choices  []string // if not empty, the only values but none
 }
 
 // A RecordQuery chooses a page of records.

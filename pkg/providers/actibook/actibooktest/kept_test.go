@@ -62,6 +62,13 @@ func TestKeeper(t *testing.T) {
 		call("log a third in", "/api/sso/login", login(`"user_id":"third"`)),
 		{Name: "revoke", Do: func(s *actibooktest.Server) { s.Tokens.Revoke("") }},
 		call("issue another", "/api/oauth/token", `{"grant_type":"client_credentials","client_id":"actibook-client","client_secret":"actibook-client-secret-0000"}`),
+		{Name: "make by hand", Do: func(s *actibooktest.Server) {
+			_, _ = s.ByHand().Save("site_users", "", map[string]string{"group": "会員"})
+		}},
+		{Name: "change by hand", Do: func(s *actibooktest.Server) {
+			_, _ = s.ByHand().Save("site_users", "5", map[string]string{"name": "by hand"})
+		}},
+		{Name: "delete by hand", Do: func(s *actibooktest.Server) { _ = s.ByHand().Delete("site_users", "5") }},
 		{Name: "replace all", Do: func(s *actibooktest.Server) {
 			if err := s.Load(strings.NewReader(`{"site_users":[{"id":40,"group":"会員","parameters":{"a": 1}}]}`)); err != nil {
 				t.Error(err)

@@ -88,6 +88,13 @@ func TestKeeper(t *testing.T) {
 		{Name: "delete the last", Do: func(s *assisttenchotest.Server) { s.Delete(14) }},
 		order("create after it", "POST", "", `{"memo":"z"}`),
 		{Name: "revoke", Do: func(s *assisttenchotest.Server) { s.Tokens.Revoke(access[0]) }},
+		{Name: "make by hand", Do: func(s *assisttenchotest.Server) {
+			_, _ = s.ByHand().Save("orders", "", map[string]string{"memo": "hand"})
+		}},
+		{Name: "change by hand", Do: func(s *assisttenchotest.Server) {
+			_, _ = s.ByHand().Save("orders", "5", map[string]string{"memo": "by hand"})
+		}},
+		{Name: "delete by hand", Do: func(s *assisttenchotest.Server) { _ = s.ByHand().Delete("orders", "5") }},
 		{Name: "replace all", Do: func(s *assisttenchotest.Server) {
 			if err := s.Load(strings.NewReader(`{"orders":[{"serial_order_id": 40, "a": "<b>"}]}`)); err != nil {
 				t.Error(err)

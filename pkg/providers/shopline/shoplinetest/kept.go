@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	nextOrder = "orders" // in the section "counts"
-	lastStaff = "last"   // in the section "staff", beside the tokens
+	nextOrder    = "orders" // in the section "counts", as is the next
+	nextCustomer = "customers"
+	lastStaff    = "last" // in the section "staff", beside the tokens
 )
 
 type keptRow struct {
@@ -45,13 +46,20 @@ func (s *Records) resume() {
 	s.customers.resume(s.journal.Section("customers"))
 	s.orders.resume(s.journal.Section("orders"))
 	sandbox.Each(s.journal.Section("counts"), func(key string, n int) {
-		if key == nextOrder {
+		switch key {
+		case nextOrder:
 			s.orders.next = n
+		case nextCustomer:
+			s.customers.next = n
 		}
 	})
 }
 
-func (s *Records) keepCount() { s.journal.Section("counts").Put(nextOrder, s.orders.next) }
+func (s *Records) keepCount() {
+	counts := s.journal.Section("counts")
+	counts.Put(nextOrder, s.orders.next)
+	counts.Put(nextCustomer, s.customers.next)
+}
 
 func (s *Records) commit() { _ = s.journal.Commit() } // Server.Err says it
 

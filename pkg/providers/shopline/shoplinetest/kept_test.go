@@ -25,7 +25,7 @@ func TestKeeper(t *testing.T) {
 	open := func(k sandbox.Keeper) *shoplinetest.Server {
 		now = now.Add(time.Second)
 		at := now
-		s := shoplinetest.New(sandbox.Options{Seed: uint64(now.Second()), Records: 11 + now.Second(), Rate: -1, Keeper: k, Now: func() time.Time { return at }})
+		s := shoplinetest.New(sandbox.Options{Seed: uint64(now.Second()), Records: 7 + now.Second(), Rate: -1, Keeper: k, Now: func() time.Time { return at }})
 		s.AllowLocal, s.Poster = true, new(receiver)
 		return s
 	}
@@ -127,6 +127,13 @@ func TestKeeper(t *testing.T) {
 		by("delete a token", func(s *shoplinetest.Server) error { s.DeleteToken(s.Token("").Credential.Reveal()); return nil }),
 		by("revoke", func(s *shoplinetest.Server) error { s.Tokens.Revoke(""); return nil }),
 		by("generate after that", func(s *shoplinetest.Server) error { s.GenerateToken(time.Time{}); return nil }),
+		{Name: "make by hand", Do: func(s *shoplinetest.Server) {
+			_, _ = s.ByHand().Save("customers", "", map[string]string{"name": "hand"})
+		}},
+		{Name: "change by hand", Do: func(s *shoplinetest.Server) {
+			_, _ = s.ByHand().Save("customers", customers(s)[2], map[string]string{"name": "by hand"})
+		}},
+		{Name: "delete by hand", Do: func(s *shoplinetest.Server) { _ = s.ByHand().Delete("customers", customers(s)[2]) }},
 		by("replace all", func(s *shoplinetest.Server) error {
 			return s.Load(strings.NewReader(`{"customers":[{"id":"00000000000000000000000a", "name":1}],"orders":[]}`))
 		}),

@@ -123,14 +123,18 @@ func (t *table) edit(id string, change func(map[string]any)) error {
 	if !found {
 		return fmt.Errorf("changing record %s: there is none", id)
 	}
-	dec := json.NewDecoder(bytes.NewReader(t.json(t.rows[place])))
-	dec.UseNumber()
-	var record map[string]any
-	if err := dec.Decode(&record); err != nil {
-		return fmt.Errorf("changing record %s: %w", id, err)
-	}
+	record := t.decode(t.rows[place])
 	change(record)
 	return t.put(sandbox.Record(record))
+}
+
+// decode returns a record, whose numbers stay as they are written.
+func (t *table) decode(r *row) map[string]any {
+	dec := json.NewDecoder(bytes.NewReader(t.json(r)))
+	dec.UseNumber()
+	var record map[string]any
+	_ = dec.Decode(&record) // an object, or it would have no id
+	return record
 }
 
 type document struct {
@@ -221,13 +225,14 @@ func (s *Records) DeleteCustomer(id string) { s.remove(&s.customers, id) }
 // DeleteOrder removes an order, if there is one with this id.
 func (s *Records) DeleteOrder(id string) { s.remove(&s.orders, id) }
 
-func (s *Records) remove(t *table, id string) {
+func (s *Records) remove(t *table, id string) (found bool) {
 	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.remove(id) {
+	if found = t.remove(id); found {
 		t.kept.Put(id, keptRow{Gone: true})
 	}
+	return found
 }
 
 // UpdateCustomer sets fields of a customer, and its updated_at to now.
@@ -272,22 +277,32 @@ var deliveryTimes = map[string]string{
 // collected or returned, with its time. The order's updated_at stays, which
 // is the trap that the documents warn of.
 func (s *Records) ChangeDelivery(id, status string) error {
-	field, known := deliveryTimes[status]
-	if !known {
+	if deliveryTimes[status] == "" {
 		return fmt.Errorf("changing the delivery of order %s: no such status", id)
 	}
 	defer s.commit()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.orders.edit(id, func(record map[string]any) {
-		delivery, _ := record["order_delivery"].(map[string]any)
-		if delivery == nil {
-			delivery = map[string]any{}
-			record["order_delivery"] = delivery
-		}
-		delivery["delivery_status"] = status
-		delivery[field], delivery["updated_at"] = at(s.now()), at(s.now())
-	})
+	return s.orders.edit(id, func(record map[string]any) { deliver(record, status, s.now()) })
+}
+
+// deliver sets the delivery status of an order.
+func deliver(record map[string]any, status string, now time.Time) {
+	delivery := part(record, "order_delivery")
+	delivery["delivery_status"], delivery["updated_at"] = status, at(now)
+	if field := deliveryTimes[status]; field != "" {
+		delivery[field] = at(now)
+	}
+}
+
+// part returns an object within a record, and makes it if there is none.
+func part(record map[string]any, name string) map[string]any {
+	inner, _ := record[name].(map[string]any)
+	if inner == nil {
+		inner = map[string]any{}
+		record[name] = inner
+	}
+	return inner
 }
 
 // Archive takes an order out of all lists; asked for singly it answers 410.

@@ -114,11 +114,7 @@ func (c bookingCalls) update(w http.ResponseWriter, r *sandbox.Request) {
 	if !c.fill(w, r, &changed, false) {
 		return
 	}
-	in := c.bookings.diaries[b.schedule.id]
-	in.remove(b)
-	*b = changed
-	in.insert(b)
-	c.bookings.note(b)
+	c.bookings.replace(b, changed)
 	c.hooks.fireBooking(c.bookings, b, "edit", r.True("webhook"))
 	sandbox.Encoded(w, c.bookings.show(b, r.True("form")))
 }
@@ -140,34 +136,50 @@ func (c bookingCalls) fill(w http.ResponseWriter, r *sandbox.Request, b *booking
 		fail(w, http.StatusBadRequest, "Bad request: "+err.Error())
 		return false
 	}
-	broken := c.setUser(b, r)
-	for _, set := range []func(*booking, object, bool) *complaint{setTime, setPlace, c.bookings.setSlot, setTexts} {
-		if broken == nil {
-			broken = set(b, fields, isNew)
+	if key, sent := r.Lookup("user_id"); sent {
+		fields.set("user_id", key)
+	}
+	broken := c.bookings.fill(b, fields, isNew)
+	if broken == nil {
+		return true
+	}
+	status := http.StatusUnprocessableEntity
+	if *broken == conflict {
+		status = cmp.Or(c.set.Knobs.ConflictStatus, status)
+	}
+	complain(w, status, broken.field, broken.text)
+	return false
+}
+
+// conflict is the complaint about a time that is taken.
+var conflict = complaint{"start", "conflicts with another booking"}
+
+// fill puts fields into b, user_id among them, and returns the first rule that this
+// breaks.
+func (t *bookings) fill(b *booking, fields object, isNew bool) *complaint {
+	for _, set := range []func(*booking, object, bool) *complaint{t.setUser, setTime, setPlace, t.setSlot, setTexts} {
+		if broken := set(b, fields, isNew); broken != nil {
+			return broken
 		}
 	}
-	if broken != nil {
-		invalid(w, broken.field, broken.text)
-		return false
+	if t.clashes(b) {
+		return &conflict
 	}
-	if c.bookings.clashes(b) {
-		complain(w, cmp.Or(c.set.Knobs.ConflictStatus, http.StatusUnprocessableEntity), "start", "conflicts with another booking")
-		return false
-	}
-	return true
+	return nil
 }
 
 // setUser reads whose booking it is; 0 leaves it without a user.
-func (c bookingCalls) setUser(b *booking, r *sandbox.Request) *complaint {
-	key, sent := r.Lookup("user_id")
+func (t *bookings) setUser(b *booking, fields object, _ bool) *complaint {
+	raw, sent := fields["user_id"]
 	if !sent {
 		return nil
 	}
+	key := textOf(raw)
 	b.forget("user_id", "full_name", "email", "created_by")
 	if b.user = 0; key == "0" || key == "" {
 		return nil
 	}
-	u := c.users.find(key)
+	u := t.users.find(key)
 	if u == nil || u.deleted {
 		return &complaint{"user_id", "is invalid"}
 	}
@@ -280,7 +292,7 @@ func setTexts(b *booking, fields object, _ bool) *complaint {
 	}
 	for name, raw := range fields {
 		switch name {
-		case "start", "finish", "resource_id", "service_id", "slot_id":
+		case "user_id", "start", "finish", "resource_id", "service_id", "slot_id":
 			continue
 		case "country":
 			if code := textOf(raw); string(raw) != "null" && code != "" && (len(code) != 2 || strings.ToUpper(code) != code) {
@@ -290,6 +302,15 @@ func setTexts(b *booking, fields object, _ bool) *complaint {
 		b.own[name] = raw
 	}
 	return nil
+}
+
+// replace makes a booking another, of the same id and schedule.
+func (t *bookings) replace(b *booking, changed booking) {
+	in := t.diaries[b.schedule.id]
+	in.remove(b)
+	*b = changed
+	in.insert(b)
+	t.note(b)
 }
 
 // clashes reports whether something else is booked there at that time. A slot

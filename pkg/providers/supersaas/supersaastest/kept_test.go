@@ -94,6 +94,11 @@ func TestKeeper(t *testing.T) {
 		call("take it away", "DELETE", "/api/hooks", `{"id":"3302","parent_id":"mihon_salon"}`),
 		call("register a third", "POST", "/api/hooks", `{"event":"P","parent_id":"mihon_salon","target_url":"https://shop.example/z"}`),
 		by("roll the key", func(s *supersaastest.Server) { s.RollKey() }),
+		{Name: "make by hand", Do: func(s *supersaastest.Server) { _, _ = s.ByHand().Save("users", "", map[string]string{"name": "hand"}) }},
+		{Name: "change by hand", Do: func(s *supersaastest.Server) {
+			_, _ = s.ByHand().Save("users", "20450016", map[string]string{"full_name": "by hand"})
+		}},
+		{Name: "delete by hand", Do: func(s *supersaastest.Server) { _ = s.ByHand().Delete("users", "20450016") }},
 		by("replace all", func(s *supersaastest.Server) {
 			if err := s.Load(strings.NewReader(document)); err != nil {
 				t.Error(err)

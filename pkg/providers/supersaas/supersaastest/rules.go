@@ -27,11 +27,17 @@ func userFields(r *sandbox.Request) (object, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.store()
+	return o, nil
+}
+
+// store brings the fields of a user into the form in which answers show them, and takes
+// out what they never show.
+func (o object) store() {
 	for name, raw := range o {
 		o[name] = stored(name, raw)
 	}
 	delete(o, "password")
-	return o, nil
 }
 
 // attributes reads NAME[field]=... and {"NAME":{...}} of the fields that a

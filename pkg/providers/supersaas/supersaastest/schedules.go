@@ -17,26 +17,38 @@ type fieldRow struct {
 	Spec     *string `json:"spec"`
 }
 
-func fieldList(w http.ResponseWriter, r *sandbox.Request) {
-	rows := []fieldRow{
+// sharedFields are those of users and of bookings that the shop has named.
+func sharedFields() []fieldRow {
+	return []fieldRow{
 		{Name: "name", Type: "email", Label: "メールアドレス"},
 		{Name: "full_name", Type: "text", Label: "氏名"},
 		{Name: "mobile", Type: "phone", Label: "携帯電話"},
 		{Name: "field_1", Type: "text", Label: "フリガナ"},
 	}
+}
+
+func userFieldRows() []fieldRow {
+	choices := "A,B,C"
+	return append(sharedFields(),
+		fieldRow{Name: "field_2", Type: "text", Label: "会員番号", Advanced: true},
+		fieldRow{Name: "super_field", Type: "select", Label: "担当者メモ", Advanced: true, Spec: &choices},
+	)
+}
+
+func bookingFieldRows() []fieldRow {
+	return append(sharedFields(), fieldRow{Name: "field_1_r", Type: "text", Label: "ご要望"})
+}
+
+func fieldList(w http.ResponseWriter, r *sandbox.Request) {
 	if id, sent := r.Lookup("schedule_id"); sent {
 		if scheduleOf(id) == nil {
 			fail(w, http.StatusNotFound, "Not found")
 			return
 		}
-		sandbox.JSON(w, http.StatusOK, append(rows, fieldRow{Name: "field_1_r", Type: "text", Label: "ご要望"}))
+		sandbox.JSON(w, http.StatusOK, bookingFieldRows())
 		return
 	}
-	choices := "A,B,C"
-	sandbox.JSON(w, http.StatusOK, append(rows,
-		fieldRow{Name: "field_2", Type: "text", Label: "会員番号", Advanced: true},
-		fieldRow{Name: "super_field", Type: "select", Label: "担当者メモ", Advanced: true, Spec: &choices},
-	))
+	sandbox.JSON(w, http.StatusOK, userFieldRows())
 }
 
 // A question says where a call names its schedule and its times.

@@ -82,6 +82,13 @@ func TestKeeper(t *testing.T) {
 		}),
 		step("shuffle", func(s *yapplitest.Server) { s.Shuffle(7) }),
 		step("revoke", func(s *yapplitest.Server) { s.Tokens.Revoke(tokens[len(tokens)-1]) }),
+		{Name: "make by hand", Do: func(s *yapplitest.Server) {
+			_, _ = s.ByHand().Save("members", "", map[string]string{"unique_id": "hand"})
+		}},
+		{Name: "change by hand", Do: func(s *yapplitest.Server) {
+			_, _ = s.ByHand().Save("members", "1003", map[string]string{"column07": "by hand"})
+		}},
+		{Name: "delete by hand", Do: func(s *yapplitest.Server) { _ = s.ByHand().Delete("members", "1003") }},
 		step("replace all", func(s *yapplitest.Server) {
 			if err := s.Load(strings.NewReader(`{"users":[{"id":"7","unique_id":"only"}]}`)); err != nil {
 				t.Error(err)

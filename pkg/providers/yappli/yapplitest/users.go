@@ -196,10 +196,15 @@ func (k *Knobs) changes(r *sandbox.Request) (map[string]*string, error) {
 			return nil, err
 		}
 	}
+	return set, k.complete(set)
+}
+
+// complete refuses what lacks something.
+func (k *Knobs) complete(set map[string]*string) error {
 	if logined := set["logined"]; k.Generation >= 3 && logined != nil && *logined == "1" && set["logined_at"] == nil {
-		return nil, fmt.Errorf("logined 1 needs logined_at")
+		return fmt.Errorf("logined 1 needs logined_at")
 	}
-	return set, nil
+	return nil
 }
 
 // fromJSON wants the documented type of each field.

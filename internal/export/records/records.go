@@ -99,9 +99,9 @@ type matcher struct {
 	folded []byte
 }
 
-// values appends every value of a record, folded, with a zero between them: names are left
+// AppendValues appends every value of a record, folded, with a zero between them: names are left
 // out, and no text is found that begins in one value and ends in the next.
-func values(dst, record []byte) []byte {
+func AppendValues(dst, record []byte) []byte {
 	for i := 0; i < len(record); {
 		switch c := record[i]; {
 		case c == '"':

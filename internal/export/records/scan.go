@@ -190,6 +190,6 @@ func (m *matcher) chooses(line []byte) bool {
 	if len(m.needle) == 0 {
 		return true
 	}
-	m.folded = values(m.folded[:0], line)
+	m.folded = AppendValues(m.folded[:0], line)
 	return bytes.Contains(m.folded, m.needle)
 }

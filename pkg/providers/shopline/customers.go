@@ -2,6 +2,7 @@ package shopline
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"net/url"
@@ -99,6 +100,13 @@ func (c *Client) ReadCustomers(ctx context.Context, q CustomersQuery) (jsonscan.
 // Customer returns one customer; ErrNotFound if there is none.
 func (c *Client) Customer(ctx context.Context, id string) (Customer, error) {
 	var v Customer
+	err := c.single(ctx, "customers.get", "/customers/", id, &v)
+	return v, err
+}
+
+// ReadCustomer is Customer in the provider's own bytes.
+func (c *Client) ReadCustomer(ctx context.Context, id string) (json.RawMessage, error) {
+	var v json.RawMessage
 	err := c.single(ctx, "customers.get", "/customers/", id, &v)
 	return v, err
 }

@@ -141,4 +141,11 @@ func (c *Client) Order(ctx context.Context, id string) (Order, error) {
 	return v, err
 }
 
+// ReadOrder is Order in the provider's own bytes.
+func (c *Client) ReadOrder(ctx context.Context, id string) (json.RawMessage, error) {
+	var v json.RawMessage
+	err := c.single(ctx, "orders.get", "/orders/", id, &v)
+	return v, err
+}
+
 func orderID(v Order) providers.Text { return v.ID }

@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -211,6 +212,15 @@ func eval[T any](b *tab, expression string) T {
 		b.t.Fatalf("%s: %v; problems: %q", expression, err, b.take())
 	}
 	return value
+}
+
+// literal is a text as a program of the page writes it.
+func literal(text string) string {
+	raw, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a text can be written
+	}
+	return string(raw)
 }
 
 // until waits for an expression to become true.

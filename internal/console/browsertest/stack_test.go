@@ -29,8 +29,9 @@ type stack struct {
 	began time.Time
 	ready time.Duration // from its start until it told where the console is
 
-	URL  string // of its console
-	link string
+	URL     string // of its console
+	link    string
+	webhook string // where the booking page posts
 
 	once  sync.Once
 	ended error
@@ -82,6 +83,7 @@ func (s *stack) start(args ...string) {
 	if s.link = linkIn(about); s.link == "" {
 		s.t.Fatalf("no one-time link in %v", about)
 	}
+	s.webhook, _ = about["webhook"].(string)
 	u, err := url.Parse(s.link)
 	if err != nil {
 		s.t.Fatal(err)

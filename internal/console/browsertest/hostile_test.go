@@ -41,12 +41,9 @@ func TestConsole_ShowsRecordsAsText(t *testing.T) {
 	}
 	time.Sleep(2 * time.Second) // for the relay to carry them on
 	seen := 0
-	for path, of := range pageTests {
-		address := path
-		if of.address != nil {
-			address = of.address(t, s)
-		}
-		b.visit(s.URL + address)
+	for path := range pageTests {
+		address := b.address(s.URL, path)
+		b.visit(address)
 		b.until(`document.querySelector("main h1")`)
 		time.Sleep(400 * time.Millisecond) // for an update
 		if eval[bool](b, `typeof hacked !== "undefined"`) {

@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"os"
@@ -13,15 +14,30 @@ import (
 // languages are those of the console.
 var languages = []string{"en", "ja", "zh-Hant"}
 
-// A pageTest is how a page is reached whose address has holes: what fills them.
-type pageTest struct {
-	address func(*testing.T, *stack) string // nil: it has none
-}
+// A pageTest is how a page is reached whose address has holes: the page that leads there, and
+// the link on it.
+type pageTest struct{ from, link string }
 
 // pageTests are all pages. One that the console lists and is not here fails.
 var pageTests = map[string]pageTest{
-	"/":         {},
-	"/licenses": {},
+	"/":                                 {},
+	"/licenses":                         {},
+	"/sandboxes":                        {},
+	"/sandboxes/{provider}":             {"/sandboxes", `main a[href="/sandboxes/supersaas"]`},
+	"/sandboxes/{provider}/{kind}":      {"/sandboxes", `main a[href="/sandboxes/supersaas/users"]`},
+	"/sandboxes/{provider}/{kind}/{id}": {"/sandboxes/supersaas/users", `#rows tbody a[href]`},
+}
+
+// address is where a page is, as a person comes to it.
+func (b *tab) address(base, path string) string {
+	b.t.Helper()
+	of := pageTests[path]
+	if of.link == "" {
+		return base + path
+	}
+	b.visit(base + of.from)
+	b.until(`document.querySelector("main h1")`)
+	return base + eval[string](b, fmt.Sprintf(`document.querySelector(%s)?.getAttribute("href") ?? "/no-link-to"+%s`, literal(of.link), literal(path)))
 }
 
 type routes struct{ Pages, Actions []string }
@@ -35,20 +51,19 @@ func routesOf(b *tab) routes {
 	return r
 }
 
-// link is where a console runs: one that a person has started, or a stack of the test's own.
-func running(t *testing.T) (link string, s *stack) {
+// running is a link to a console that runs: one that a person has started, or a stack of the test's own.
+func running(t *testing.T) string {
 	t.Helper()
-	if link = os.Getenv("HIKYAKU_LINK"); link != "" {
-		return link, nil
+	if link := os.Getenv("HIKYAKU_LINK"); link != "" {
+		return link
 	}
-	s = dev(t)
-	return s.link, s
+	return dev(t).link
 }
 
 // Every page, once a language and scheme, at two widths: nothing that WCAG 2.2 AA forbids, no
 // error, no report of the policy, every plot with its table.
 func TestConsole_EveryPage(t *testing.T) {
-	link, s := running(t)
+	link := running(t)
 	chrome := chromium(t)
 	axe := axeScript(t)
 	b := enter(t, chrome, link)
@@ -62,15 +77,12 @@ func TestConsole_EveryPage(t *testing.T) {
 			t.Errorf("the console has no page %s", path)
 			continue
 		}
-		address := path
-		if fill := pageTests[path].address; fill != nil {
-			address = fill(t, s)
-		}
+		address := b.address(base, path)
 		for _, language := range languages {
 			t.Run(strings.Trim(path, "/")+" "+language, func(t *testing.T) {
 				b := beside(&tab{t: t, browser: chrome, id: b.id})
 				b.speak(base, language)
-				visitPage(t, b, base+address, axe, language)
+				visitPage(t, b, address, axe, language)
 			})
 		}
 	}
@@ -139,16 +151,12 @@ func reachable(t *testing.T, b *tab) {
 
 // A page that is weighed with all that it loads, the editor aside, stays within 60 KB compressed.
 func TestConsole_EveryPageIsLight(t *testing.T) {
-	link, s := running(t)
+	link := running(t)
 	chrome := chromium(t)
 	b := enter(t, chrome, link)
 	base := baseOf(t, link)
 	for _, path := range slices.Sorted(maps.Keys(pageTests)) {
-		address := path
-		if fill := pageTests[path].address; fill != nil {
-			address = fill(t, s)
-		}
-		b.visit(base + address)
+		b.visit(b.address(base, path))
 		b.until(`document.readyState === "complete"`)
 		weight := eval[int](b, `(() => { const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource").filter(e => e.initiatorType !== "fetch")]; return Promise.all(all.filter(e => !e.name.includes("/static/mapping.")).map(async e => {
 			const stream = (await fetch(e.name)).body.pipeThrough(new CompressionStream("gzip")); let n = 0; for await (const part of stream) n += part.length; return n })).then(sizes => sizes.reduce((a, b) => a + b, 0)) })()`)
@@ -161,7 +169,7 @@ func TestConsole_EveryPageIsLight(t *testing.T) {
 
 // A person who uses no mouse goes through every page that the navigation has, by the palette.
 func TestConsole_PaletteFindsEveryPage(t *testing.T) {
-	link, _ := running(t)
+	link := running(t)
 	chrome := chromium(t)
 	b := enter(t, chrome, link)
 	b.press("k", ctrl)

@@ -19,6 +19,7 @@ type action struct {
 	page string // whose templates have result-NAME, if what it finds is shown; empty: a notice says that it is done
 
 	command func(f url.Values) ([]string, error)                                      // the command, without --json; or:
+	several func(f url.Values) ([][]string, error)                                    // commands, one after the other until one fails; or:
 	do      func(ctx context.Context, f url.Values) (any, error)                      // what no command does
 	stdin   func(f url.Values) []byte                                                 // what the command reads; nil: nothing
 	shape   func(ctx context.Context, raw json.RawMessage, f url.Values) (any, error) // makes of what was printed what the template shows; nil: as it is
@@ -30,6 +31,11 @@ func (s *Server) allActions() []action {
 	return slices.Concat(
 		s.overviewActions(),
 		s.sandboxActions(),
+		s.relayActions(),
+		s.wayActions(),
+		s.peopleActions(),
+		s.pairActions(),
+		s.deadActions(),
 	)
 }
 
@@ -95,38 +101,32 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) (action, url.Valu
 
 // perform runs an action and notes who has done what.
 func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields any, command string, err error) {
-	if a.command == nil {
+	if a.do != nil {
 		if !a.reads && !s.allowed() {
 			return nil, "", errReadOnly
 		}
 		fields, err = a.do(ctx, form)
 		return fields, "", err
 	}
-	args, err := a.command(form)
+	commands, err := a.commands(form)
 	if err != nil {
 		return nil, "", err
-	}
-	command = s.shown(args...)
-	if !a.reads && !s.allowed() {
-		return nil, command, errReadOnly
 	}
 	var stdin []byte
 	if a.stdin != nil {
 		stdin = a.stdin(form)
 	}
-	end := func(error) error { return nil }
-	if !a.reads && s.options.Audit != nil {
-		if end, err = s.options.Audit(ctx, args, form.Get("why")); err != nil {
-			return nil, command, err
+	command = s.copied(stdin, commands)
+	if !a.reads && !s.allowed() {
+		return nil, command, errReadOnly
+	}
+	var raw json.RawMessage
+	for _, args := range commands {
+		if raw, err = s.runOne(ctx, a, args, stdin, form.Get("why")); err != nil {
+			break
 		}
 	}
-	raw, err := s.options.Run(ctx, stdin, slices.Concat(s.options.Of(args), []string{"--json"})...)
-	if fault := failed(raw); fault != nil {
-		err = fault
-	} else if len(raw) > 0 {
-		err = nil // what it found is in its answer
-	}
-	if err = errors.Join(err, end(err)); err != nil {
+	if err != nil {
 		return nil, command, err
 	}
 	if a.shape != nil {
@@ -141,6 +141,34 @@ func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields
 	return fields, command, err
 }
 
+// commands are those that an action runs.
+func (a action) commands(form url.Values) ([][]string, error) {
+	if a.several != nil {
+		return a.several(form)
+	}
+	args, err := a.command(form)
+	return [][]string{args}, err
+}
+
+// runOne runs one command of an action, and notes it where it changes something.
+func (s *Server) runOne(ctx context.Context, a action, args []string, stdin []byte, why string) (json.RawMessage, error) {
+	end := func(error) error { return nil }
+	if !a.reads && s.options.Audit != nil {
+		begun, err := s.options.Audit(ctx, args, why)
+		if err != nil {
+			return nil, err
+		}
+		end = begun
+	}
+	raw, err := s.options.Run(ctx, stdin, slices.Concat(s.options.Of(args), []string{"--json"})...)
+	if fault := failed(raw); fault != nil {
+		err = fault
+	} else if len(raw) > 0 {
+		err = nil // what it found is in its answer
+	}
+	return raw, errors.Join(err, end(err))
+}
+
 // allowed reports whether a person may change anything: on a development stack always.
 func (s *Server) allowed() bool { return s.options.Dev != nil || s.options.Write }
 
@@ -150,18 +178,39 @@ func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if a.command == nil {
+	if a.do != nil {
 		http.Error(w, "No command does this.", http.StatusNotFound)
 		return
 	}
-	args, err := a.command(form)
+	commands, err := a.commands(form)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
+	var stdin []byte
+	if a.stdin != nil {
+		stdin = a.stdin(form)
+	}
 	v := s.view(r, page{})
-	v.Data = s.shown(args...)
+	v.Data = s.copied(stdin, commands)
 	s.send(w, r, http.StatusOK, v, "outside", "command")
+}
+
+// copied are commands as a person types them into a shell. What one reads stands below it.
+func (s *Server) copied(stdin []byte, commands [][]string) string {
+	lines := make([]string, len(commands))
+	for i, args := range commands {
+		lines[i] = s.shown(args...)
+	}
+	text := strings.Join(lines, " && ")
+	if stdin == nil {
+		return text
+	}
+	end := "END"
+	for strings.Contains("\n"+string(stdin)+"\n", "\n"+end+"\n") {
+		end += "D"
+	}
+	return text + " <<'" + end + "'\n" + strings.TrimSuffix(string(stdin), "\n") + "\n" + end
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)

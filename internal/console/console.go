@@ -59,6 +59,7 @@ type Server struct {
 	files    *static.Server
 	pages    []page
 	actions  map[string]action
+	held     heldValues
 	server   *http.Server
 
 	templates templates

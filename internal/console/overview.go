@@ -70,7 +70,7 @@ func (s *Server) loadOverview(ctx context.Context, _ *http.Request) (any, error)
 	d.Systems, d.Tokens = systems(health.Findings, tokens), s.lives(tokens)
 	if dev := s.options.Dev; dev != nil {
 		d.Customer = s.firstCustomer()
-		d.Flow, d.Last = dev.Series(), dev.Events(Filter{Limit: 20, Kinds: []Kind{Webhook, Handled, Died, Edited, Token, Run, Compared, Process}})
+		d.Flow, d.Last = lately(dev.Series()), dev.Events(Filter{Limit: 20, Kinds: []Kind{Webhook, Handled, Died, Edited, Token, Run, Compared, Process}})
 		for _, sample := range d.Flow {
 			if sample.Lag > 0 {
 				d.Lag = sample.Lag

@@ -26,10 +26,12 @@ type reader struct {
 	flight singleflight.Group
 	mu     sync.Mutex
 	kept   map[string]answer
+	epoch  int // how often everything was forgotten
 }
 
 type answer struct {
 	at     time.Time
+	mark   string // what had happened last when it was asked for
 	stdout json.RawMessage
 	err    error
 }
@@ -42,7 +44,23 @@ func (r *reader) read(ctx context.Context, out any, args ...string) error {
 
 // readWithin is read of a command whose output may be older.
 func (r *reader) readWithin(ctx context.Context, fresh time.Duration, out any, args ...string) error {
-	stdout, err := r.text(ctx, fresh, args...)
+	return r.decode(ctx, out, func(a answer) bool { return r.now().Sub(a.at) < fresh }, "", args)
+}
+
+// unmarkedLife is how long what was printed is shown again while nothing is seen to happen.
+const unmarkedLife = 30 * time.Second
+
+// readMarked is read of a command that prints the same until mark changes, which names the
+// last that has happened. It runs at most once in the time of least.
+func (r *reader) readMarked(ctx context.Context, mark string, least time.Duration, out any, args ...string) error {
+	return r.decode(ctx, out, func(a answer) bool {
+		age := r.now().Sub(a.at)
+		return age < least || a.mark == mark && age < max(unmarkedLife, least)
+	}, mark, args)
+}
+
+func (r *reader) decode(ctx context.Context, out any, good func(answer) bool, mark string, args []string) error {
+	stdout, err := r.text(ctx, good, mark, args...)
 	if len(stdout) == 0 {
 		return err
 	}
@@ -55,19 +73,20 @@ func (r *reader) readWithin(ctx context.Context, fresh time.Duration, out any, a
 	return nil
 }
 
-// text runs a command with --json, or returns what it has printed lately.
-func (r *reader) text(ctx context.Context, fresh time.Duration, args ...string) (json.RawMessage, error) {
+// text runs a command with --json, or returns what it has printed if that is still good.
+func (r *reader) text(ctx context.Context, good func(answer) bool, mark string, args ...string) (json.RawMessage, error) {
 	key := strings.Join(args, "\x00")
-	if a, ok := r.lately(key, fresh); ok {
+	a, epoch := r.lately(key)
+	if !a.at.IsZero() && good(a) {
 		return a.stdout, a.err
 	}
 	// The first who asks may go away: the others still want to know.
-	done := r.flight.DoChan(key, func() (any, error) {
+	done := r.flight.DoChan(fmt.Sprint(key, "\x00", mark, "\x00", epoch), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
 		defer cancel()
 		stdout, err := r.run(ctx, nil, slices.Concat(r.of(args), []string{"--json"})...)
-		a := answer{at: r.now(), stdout: stdout, err: err}
-		r.keep(key, a)
+		a := answer{at: r.now(), mark: mark, stdout: stdout, err: err}
+		r.keep(key, epoch, a)
 		return a, nil
 	})
 	select {
@@ -79,16 +98,19 @@ func (r *reader) text(ctx context.Context, fresh time.Duration, args ...string) 
 	}
 }
 
-func (r *reader) lately(key string, fresh time.Duration) (answer, bool) {
+// lately is what a command has printed, if it has, and the epoch in which it is asked for.
+func (r *reader) lately(key string) (answer, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, ok := r.kept[key]
-	return a, ok && r.now().Sub(a.at) < fresh
+	return r.kept[key], r.epoch
 }
 
-func (r *reader) keep(key string, a answer) {
+func (r *reader) keep(key string, epoch int, a answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if epoch != r.epoch {
+		return // an action has changed something while it ran
+	}
 	if r.kept == nil {
 		r.kept = map[string]answer{}
 	}
@@ -105,6 +127,7 @@ func (r *reader) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.kept)
+	r.epoch++
 }
 
 // A commandError is the error object that a command prints.

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -87,7 +88,33 @@ func (s *Server) formats(lang string) template.FuncMap {
 		"list":     func(items ...any) []any { return items },
 		"dict":     dict,
 		"command":  s.shown,
+		"deed":     s.deed,
+		"deedOf":   func(v view, name string, pairs []string) deed { return s.deed(v, name, pairs...) },
+		"triggers": triggers,
+		"blank":    blank,
+		"printed":  printed,
+		"pageOf":   s.pageOf,
 	}
+}
+
+// blank reports whether a text, or the address of one, has nothing to be seen.
+func blank(text any) bool {
+	switch text := text.(type) {
+	case string:
+		return text == ""
+	case *string:
+		return text == nil || *text == ""
+	}
+	return false
+}
+
+// printed is what a command has printed, for people.
+func printed(fields any) string {
+	out, err := json.MarshalIndent(fields, "", "  ")
+	if err != nil {
+		return fmt.Sprint(fields)
+	}
+	return string(out)
 }
 
 // dict makes a map of names and values, for a template that another one calls.

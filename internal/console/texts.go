@@ -104,5 +104,21 @@ func (t *texts) functions(lang string) template.FuncMap {
 		// A finding of doctor's has its own English words; other languages say what its kind means.
 		"finding": func(id string) string { return t.byLanguage[lang]["finding."+id] },
 		"explain": func(err error) string { return t.explain(lang, err) },
+		"phrases": func() (string, error) { return t.phrases(lang) },
 	}
+}
+
+// editorPrefix begins the keys of the editor's own words, which it names in English.
+const editorPrefix = "editor."
+
+// phrases are the editor's words in a language, as it reads them.
+func (t *texts) phrases(lang string) (string, error) {
+	words := map[string]string{}
+	for key, text := range t.byLanguage[lang] {
+		if phrase, ok := strings.CutPrefix(key, editorPrefix); ok {
+			words[phrase] = text
+		}
+	}
+	raw, err := json.Marshal(words)
+	return string(raw), err
 }

@@ -1,0 +1,140 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// people is the page where customers are found.
+func (s *Server) people() page {
+	return page{Name: "people", Path: "/relay/people", Under: "relay", load: func(context.Context, *http.Request) (any, error) { return nil, nil }}
+}
+
+// person is one customer's page.
+func (s *Server) person() page {
+	return page{Name: "person", Path: "/relay/people/{id}", Under: "relay", load: s.loadPerson, live: []string{"person-standing", "person-sides", "person-story", "person-live"}}
+}
+
+type personData struct {
+	ID string
+	comparison
+
+	Paused  *resting
+	Help    help
+	Pair    *pairSides // that waits for a decision
+	Letters []letter
+	Story   []storyLine
+	TellErr error // why the story is not known
+	Live    []Event
+}
+
+// A storyLine is a job that wrote, as 'hikyaku history' prints it.
+type storyLine struct {
+	Entry struct {
+		At      time.Time `json:"at"`
+		Cause   string    `json:"cause"`
+		Outcome string    `json:"outcome"`
+		Fields  []string  `json:"fields"`
+		Request string    `json:"request"`
+		Mapping string    `json:"mapping"`
+	} `json:"entry"`
+	Says string `json:"says"`
+}
+
+func (s *Server) loadPerson(ctx context.Context, r *http.Request) (any, error) {
+	d := personData{ID: r.PathValue("id")}
+	if !personID.MatchString(d.ID) {
+		return nil, saying("fault.no-person")
+	}
+	var err error
+	if d.comparison, err = s.compare(ctx, d.ID); err != nil {
+		return nil, err
+	}
+	var told struct {
+		Events []storyLine `json:"events"`
+		Dead   []letter    `json:"dead_letters"`
+	}
+	d.TellErr = s.reader.readMarked(ctx, s.lastEvent(Filter{User: d.ID, Kinds: ofPeople()}), s.soon(), &told, "history", "--user", d.ID)
+	d.Story, d.Letters = told.Events, told.Dead
+	d.Paused, _ = s.paused(ctx) // the relay's page says why it is not known
+	if d.Help = s.helpFor(d.comparison, d.Letters); d.Help.Action == "approve" && d.Now.Entry == "awaiting_approval" {
+		if pair, err := s.pair(ctx, d.ID); err == nil {
+			d.Pair, d.Help.Values = &pair, []string{"pair", pair.Choice()}
+		}
+	}
+	if s.options.Dev != nil {
+		d.Live = s.options.Dev.Events(Filter{User: d.ID, Limit: 50})
+	}
+	return d, nil
+}
+
+func (s *Server) peopleActions() []action {
+	return []action{
+		{
+			name: "find-people", page: "people", reads: true, shape: foundPeople,
+			command: func(f url.Values) ([]string, error) {
+				words := strings.TrimSpace(f.Get("words"))
+				if words == "" {
+					return nil, saying("fault.no-words")
+				}
+				return []string{"users", "list", "supersaas", "--search", words, "--limit", "50"}, nil
+			},
+		},
+		{
+			name: "show-sides", page: "dead", reads: true,
+			command: func(f url.Values) ([]string, error) {
+				user, err := numbered(f.Get("of"))
+				return []string{"compare", "--user", user}, err
+			},
+			shape: func(_ context.Context, raw json.RawMessage, _ url.Values) (any, error) {
+				var c comparison
+				err := json.Unmarshal(raw, &c)
+				return c, err
+			},
+		},
+	}
+}
+
+// A foundPerson is somebody whom a search found.
+type foundPerson struct {
+	ID     string            `json:"id"`
+	Fields map[string]string `json:"fields"`
+}
+
+type foundList struct {
+	People []foundPerson
+	Number string // that was searched for, which may be of somebody who is gone
+}
+
+func foundPeople(_ context.Context, raw json.RawMessage, f url.Values) (any, error) {
+	var printed struct {
+		Users []foundPerson `json:"users"`
+	}
+	if err := json.Unmarshal(raw, &printed); err != nil {
+		return nil, err
+	}
+	list := foundList{People: printed.Users}
+	if words := strings.TrimSpace(f.Get("words")); personID.MatchString(words) {
+		list.Number = words
+		for _, p := range list.People {
+			if p.ID == words {
+				list.Number = ""
+			}
+		}
+	}
+	return list, nil
+}
+
+// Shown is a field of somebody, or a dash.
+func (p foundPerson) Shown(names ...string) string {
+	for _, name := range names {
+		if text := p.Fields[name]; text != "" {
+			return text
+		}
+	}
+	return "–"
+}

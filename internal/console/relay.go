@@ -1,0 +1,122 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// mostRows is how many rows a list that moves has at most.
+const mostRows = 200
+
+// relay is the page of what comes from SuperSaaS and goes to Yappli.
+func (s *Server) relay() page {
+	return page{Name: "relay", Path: "/relay", Main: true, Plots: true, load: s.loadRelay, live: []string{"relay-now", "relay-live", "flow", "relay-waits"}}
+}
+
+type relayData struct {
+	Now      relayNow
+	Events   []Event
+	Bad      bool
+	Provider string
+	Flow     []Sample
+
+	Causes    []cause
+	Dead      int
+	DeadErr   error
+	Pairs     []waitingPair // the first
+	Waiting   int
+	PairsErr  error
+	PausedErr error
+}
+
+// A relayNow is how the relay is at the moment.
+type relayNow struct {
+	Paused   *resting
+	Queue    Depth
+	Lag      time.Duration
+	Webhooks float64 // a second, of the last ten
+	Jobs     float64
+}
+
+// Waits is how many messages have not been handled.
+func (n relayNow) Waits() int { return n.Queue.Visible + n.Queue.InFlight + n.Queue.Delayed }
+
+// fewPairs is how many pairs the page of the relay shows.
+const fewPairs = 5
+
+func (s *Server) loadRelay(ctx context.Context, r *http.Request) (any, error) {
+	d := relayData{Bad: r.URL.Query().Get("only") == "bad", Provider: r.URL.Query().Get("provider")}
+	if !slices.Contains(relayProviders(), d.Provider) {
+		d.Provider = ""
+	}
+	letters, err := s.letters(ctx)
+	d.Causes, d.Dead, d.DeadErr = causes(letters), len(letters), err
+	list, err := s.waiting(ctx)
+	d.Pairs, d.Waiting, d.PairsErr = list.Pairs[:min(fewPairs, len(list.Pairs))], len(list.Pairs), err
+	d.Now.Paused, d.PausedErr = s.paused(ctx)
+	if dev := s.options.Dev; dev != nil {
+		f := Filter{Kinds: []Kind{Webhook, Queued, Received, Handled, Died}, Bad: d.Bad, Limit: mostRows}
+		if d.Provider != "" {
+			f.Kinds, f.Provider = []Kind{Call}, d.Provider
+		}
+		d.Events, d.Flow = dev.Events(f), lately(dev.Series())
+		d.Dead = dev.State().Dead
+		d.Now = s.flowNow(d.Now, d.Flow)
+	}
+	return d, nil
+}
+
+// lately are the samples of the last minutes, as many as a table shows.
+func lately(flow []Sample) []Sample { return flow[max(0, len(flow)-180):] }
+
+// relayProviders are those whom the relay asks.
+func relayProviders() []string { return []string{"supersaas", "yappli"} }
+
+func (s *Server) flowNow(n relayNow, flow []Sample) relayNow {
+	n.Queue = s.options.Dev.State().Queue
+	last := flow[max(0, len(flow)-10):]
+	for _, sample := range last {
+		n.Webhooks += float64(sample.Webhooks) / float64(len(last))
+		n.Jobs += float64(sample.Jobs) / float64(len(last))
+		if sample.Lag > 0 {
+			n.Lag = sample.Lag
+		}
+	}
+	return n
+}
+
+func (s *Server) relayActions() []action {
+	plain := func(args ...string) func(url.Values) ([]string, error) {
+		return func(url.Values) ([]string, error) { return args, nil }
+	}
+	return []action{
+		{name: "trigger", command: func(f url.Values) ([]string, error) {
+			if !slices.Contains(triggers(), f.Get("event")) {
+				return nil, saying("fault.no-event")
+			}
+			if strings.TrimSpace(f.Get("user")) == "" {
+				return []string{"trigger", f.Get("event")}, nil
+			}
+			user, err := numbered(f.Get("user"))
+			return []string{"trigger", f.Get("event"), "--id", user}, err
+		}},
+		{name: "reconcile", command: plain("reconcile")},
+		{name: "release", command: plain("relay", "release")},
+		{name: "resume-relay", command: plain("resume", "relay")},
+		{name: "pause-relay", command: func(f url.Values) ([]string, error) {
+			reason, length := strings.TrimSpace(f.Get("reason")), strings.TrimSpace(f.Get("for"))
+			if reason == "" || length == "" {
+				return nil, saying("fault.pause")
+			}
+			return []string{"pause", "relay", "--reason", reason, "--for", length}, nil
+		}},
+		{name: "tail-relay", page: "relay", reads: true, command: plain("tail", "relay", "--since", "15m")},
+	}
+}
+
+// triggers are the words of what SuperSaaS can tell of a user.
+func triggers() []string { return []string{"user-changed", "user-new", "user-deleted"} }

@@ -36,6 +36,7 @@ func (s *Server) allActions() []action {
 		s.peopleActions(),
 		s.pairActions(),
 		s.deadActions(),
+		s.mappingActions(),
 	)
 }
 

@@ -165,6 +165,7 @@ func (s *Server) handler() http.Handler {
 	inside.HandleFunc("POST /palette", s.servePalette)
 	inside.HandleFunc("POST /choose", s.serveChoice)
 	inside.HandleFunc("GET /routes.json", s.serveRoutes)
+	inside.HandleFunc("GET /mapping/schema.json", s.serveMappingSchema)
 	mux.Handle("/", s.sessions.only(inside, s.serveOutside))
 	return guarded(mux, s.URL)
 }

@@ -30,7 +30,7 @@ func (s *Server) allPages() []page {
 	return slices.Concat(
 		[]page{s.overview()},
 		[]page{s.sandboxes()}, s.sandbox(), []page{s.record()},
-		[]page{s.relay(), s.way(), s.people(), s.person(), s.pairs(), s.dead()},
+		[]page{s.relay(), s.way(), s.people(), s.person(), s.pairs(), s.dead(), s.mapping()},
 		[]page{s.licenses()},
 	)
 }

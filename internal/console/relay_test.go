@@ -175,7 +175,7 @@ func TestRelay_RefusesWhatIsNoAnswer(t *testing.T) {
 	for action, form := range map[string]url.Values{
 		"trigger": {"event": {"reboot"}}, "redrive": {"user": {"1; rm"}}, "redrive-class": {"class": {"a b"}}, "approve": {}, "reject": {"pair": {"x t"}},
 		"pause-relay": {"reason": {" "}, "for": {"1h"}}, "find-people": {"words": {" "}}, "show-sides": {"of": {"-1"}}, "approve-all": {},
-		"repeat": {"way": {"../x"}}, "repeat-edited": {"way": {"w1"}, "body": {"{"}}, "delay": {"way": {"w1"}, "by": {"-5m"}},
+		"repeat": {"way": {"../x"}}, "repeat-edited": {"way": {"w1"}, "body": {"{"}}, "delay": {"way": {"w1"}, "by": {"-5m"}}, "mapping-load": {"digest": {"--help"}},
 	} {
 		if _, _, answer := b.do(http.MethodPost, "/do/"+action, form.Encode(), nil); !strings.Contains(answer, `role="alert"`) || strings.Contains(answer, "fault.") {
 			t.Errorf("%s with %v answered %s", action, form, answer)

@@ -38,7 +38,7 @@ func TestCatalogs_HaveTheWordsOfTheRelay(t *testing.T) {
 // labels are the names of the actions that stand on buttons.
 func (s *Server) labels() map[string]action {
 	named := map[string]action{}
-	for _, of := range [][]action{s.relayActions(), s.wayActions(), s.peopleActions(), s.pairActions(), s.deadActions()} {
+	for _, of := range [][]action{s.relayActions(), s.wayActions(), s.peopleActions(), s.pairActions(), s.deadActions(), s.mappingActions()} {
 		for _, a := range of {
 			named[a.name] = a
 		}

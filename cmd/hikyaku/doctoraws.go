@@ -28,8 +28,8 @@ import (
 )
 
 // watcher speaks CloudWatch's query protocol, which each of its emulators knows too.
-func (g accountReader) watcher() *cloudwatch.Client {
-	return cloudwatch.NewFromConfig(g.stack.Config, func(o *cloudwatch.Options) { o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801) })
+func watcher(s *clibase.Stack) *cloudwatch.Client {
+	return cloudwatch.NewFromConfig(s.Config, func(o *cloudwatch.Options) { o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801) })
 }
 
 // readStacks looks for other stacks of the account with the same prefix.
@@ -132,13 +132,9 @@ type metricQuery struct {
 }
 
 func (g accountReader) readMetric(ctx context.Context, q metricQuery) error {
-	dimensions := make([]watchtypes.Dimension, 0, len(q.dimensions))
-	for name, value := range q.dimensions {
-		dimensions = append(dimensions, watchtypes.Dimension{Name: &name, Value: &value})
-	}
 	now := g.now()
-	shown, err := g.watcher().GetMetricStatistics(ctx, &cloudwatch.GetMetricStatisticsInput{
-		Namespace: &q.namespace, MetricName: &q.name, Dimensions: dimensions, Statistics: []watchtypes.Statistic{q.statistic},
+	shown, err := watcher(g.stack).GetMetricStatistics(ctx, &cloudwatch.GetMetricStatisticsInput{
+		Namespace: &q.namespace, MetricName: &q.name, Dimensions: dimensionsOf(q.dimensions), Statistics: []watchtypes.Statistic{q.statistic},
 		StartTime: aws.Time(now.Add(-q.over)), EndTime: &now, Period: aws.Int32(int32(min(q.over, 24*time.Hour).Seconds())),
 	})
 	if err != nil {
@@ -182,7 +178,7 @@ func (g accountReader) readExecutions(ctx context.Context) error {
 // readAlarms reads the alarms that CloudFormation has made: it begins their names with
 // the stack's.
 func (g accountReader) readAlarms(ctx context.Context) error {
-	pages := cloudwatch.NewDescribeAlarmsPaginator(g.watcher(), &cloudwatch.DescribeAlarmsInput{
+	pages := cloudwatch.NewDescribeAlarmsPaginator(watcher(g.stack), &cloudwatch.DescribeAlarmsInput{
 		AlarmNamePrefix: aws.String(g.stack.Name + "-"), AlarmTypes: []watchtypes.AlarmType{watchtypes.AlarmTypeMetricAlarm, watchtypes.AlarmTypeCompositeAlarm},
 	})
 	missing := map[string]bool{} // of the stack's, those that were not seen yet

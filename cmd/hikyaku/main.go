@@ -139,7 +139,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newAuthorize(), newConnect(), newConsole(), newDead(), newDemo(), newDoctor(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTail(), newTokens(), newTrigger(), newVerify(), newVersion())
+	root.AddCommand(newAuthorize(), newConnect(), newConsole(), newDead(), newDemo(), newDoctor(), newExport(), newHistory(), newHooks(), newInit(), newInvoke(), newLinks(), newMapping(), newMetrics(), newPause(), newReconcile(), newRedrive(), newRelay(), newResume(), newRuns(), newSandbox(), newTail(), newTokens(), newTrigger(), newVerify(), newVersion())
 	root.AddCommand(newDev(), newFunction())
 	root.AddCommand(shopCommands()...)
 	root.CompletionOptions.DisableDefaultCmd = true // newCompletion is said in every language

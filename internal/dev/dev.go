@@ -217,7 +217,7 @@ func (s *Stack) Close() error {
 
 // atOnce is how many webhooks are handled at a time. Others wait for their turn, as they
 // do for the functions that an account may still run.
-const atOnce = 8
+const atOnce = 6
 
 // longestTurn is how long one waits before it is refused.
 const longestTurn = 10 * time.Second

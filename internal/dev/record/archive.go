@@ -14,6 +14,9 @@ const (
 	section  = "dev/events"
 	mostKept = 10_000 // events in the keeper
 	mostNew  = 2_000  // of one batch: of a flood only the end is kept
+
+	mostKeptBody = 16 << 10 // of a webhook
+	mostBodies   = 4 << 20  // of one batch; what comes after that is kept without its body
 )
 
 // An archive keeps the events that have come since the last batch.
@@ -21,6 +24,7 @@ type archive struct {
 	keeper sandbox.Keeper
 	fresh  []entry // in the recorder's lock, as last
 	last   uint64  // number of the last batch
+	bodies int     // bytes of those of fresh
 
 	mu      sync.Mutex // held while a batch is stored
 	batches []batch    // that the keeper has, the oldest first
@@ -50,9 +54,10 @@ func (a *archive) add(e entry) {
 	if a.keeper == nil {
 		return
 	}
-	if len(e.Body) > mostBody || !json.Valid(e.Body) {
+	if len(e.Body) > mostKeptBody || a.bodies+len(e.Body) > mostBodies || !json.Valid(e.Body) {
 		e.Body = nil
 	}
+	a.bodies += len(e.Body)
 	if len(a.fresh) >= 2*mostNew {
 		a.fresh = append(a.fresh[:0], a.fresh[len(a.fresh)-mostNew:]...)
 	}
@@ -76,7 +81,7 @@ func (a *archive) take() (t taken) {
 	a.last++
 	t = taken{batch{fmt.Sprintf("%012d", a.last), len(a.fresh)}, document.Bytes()}
 	clear(a.fresh)
-	a.fresh = a.fresh[:0]
+	a.fresh, a.bodies = a.fresh[:0], 0
 	return t
 }
 

@@ -1,0 +1,170 @@
+package browsertest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+// An actionTest does what a person can do, with the keyboard alone, on one stack and in this
+// order, as some of them prepare what others need.
+type actionTest struct {
+	name string // of the action, as the console lists it
+	run  func(*testing.T, *stack, *tab)
+}
+
+// actionTests are all actions. One that the console lists and is not here fails.
+var actionTests = slices.Concat(sandboxActions, relayActions)
+
+var sandboxActions = []actionTest{
+	{"sandbox-find", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/sandboxes/supersaas/users")
+		id := eval[string](b, `document.querySelector("#rows tbody th").textContent`)
+		b.write("#search", id)
+		b.until(`document.querySelectorAll("#rows tbody tr").length === 1 && document.querySelector("#rows tbody th").textContent === "` + id + `"`)
+		b.focused()
+	}},
+	{"sandbox-save", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(b.address(s.URL, "/sandboxes/{provider}/{kind}/{id}"))
+		b.write(fieldNamed("full_name"), "Kagami Test")
+		b.act("#save")
+		b.until(`document.querySelector("#follow .way")`)
+	}},
+	{"sandbox-delete", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/sandboxes/supersaas/users")
+		b.follow(`#rows tbody tr:last-child a`)
+		b.use("#delete")
+		b.confirm()
+		b.until(`document.querySelector("#record .note.well")`)
+		b.focused()
+	}},
+}
+
+// fieldNamed is the input of a record's field.
+func fieldNamed(name string) string { return `#record [name="field.` + name + `"]` }
+
+var relayActions = []actionTest{
+	{"find-people", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/relay/people")
+		b.write("#people-words", "example")
+		b.until(`document.querySelector("#found tbody a")`)
+		b.focused()
+	}},
+	{"trigger", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/relay")
+		b.use("#relay-acts summary")
+		b.write("#trigger-user", s.users()[0])
+		b.act("#trigger-do")
+	}},
+	{"reconcile", func(_ *testing.T, s *stack, b *tab) { relayAct(s, b, "#reconcile") }},
+	{"release", func(_ *testing.T, s *stack, b *tab) { relayAct(s, b, "#release") }},
+	{"pause-relay", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/relay")
+		b.use("#relay-acts summary")
+		b.write("#pause-reason", "a look at the shop")
+		b.act("#pause-relay-do")
+		b.until(`document.querySelector("#relay-now .note.warn")`)
+	}},
+	{"resume-relay", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/relay")
+		b.act("#resume-relay")
+		b.until(`!document.querySelector("#relay-now .note.warn")`)
+	}},
+	{"repeat", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.way(b))
+		b.act("#way-state form[action], #way-state button.main")
+	}},
+	{"repeat-edited", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.way(b))
+		b.act("#repeat-edited")
+	}},
+	{"mapping-try", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/mapping")
+		b.until(`document.querySelector("#mapping-result .badge")`)
+	}},
+	{"mapping-count", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/mapping")
+		b.until(`document.querySelector(".cm-content")`)
+		b.use("#mapping-count-do")
+		b.until(`document.querySelector("#mapping-count strong")`)
+		b.focused()
+	}},
+	{"mapping-people", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/mapping")
+		b.write("#mapping-words", "example")
+		b.until(`document.querySelector("#mapping-people input[type=checkbox]")`)
+		b.focused()
+	}},
+	{"mapping-put", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/mapping")
+		b.until(`document.querySelector(".cm-content")`)
+		b.reach(".cm-content")
+		b.press(kb.Home, ctrl)
+		b.press("# one more line\n")
+		b.until(`document.querySelector("#mapping-result .badge.well")`)
+		b.write("#mapping-reason", "a line")
+		b.act("#mapping-put")
+	}},
+	{"mapping-load", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/mapping")
+		b.until(`document.querySelector(".cm-content")`)
+		b.act(`#mapping-log tbody tr:last-child button`)
+	}},
+	{"mapping-undo", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/mapping")
+		b.until(`document.querySelector(".cm-content")`)
+		b.act("#mapping-undo")
+	}},
+}
+
+func relayAct(s *stack, b *tab, selector string) {
+	b.t.Helper()
+	b.visit(s.URL + "/relay")
+	b.use("#relay-acts summary")
+	b.act(selector)
+}
+
+// way is the page of the last message.
+func (s *stack) way(b *tab) string {
+	b.t.Helper()
+	b.visit(s.URL + "/relay")
+	b.until(`document.querySelector('#relay-live a[href^="/relay/ways/"]')`)
+	return s.URL + eval[string](b, `document.querySelector('#relay-live a[href^="/relay/ways/"]').getAttribute("href")`)
+}
+
+// Every action once, with the keyboard alone.
+func TestConsole_EveryAction(t *testing.T) {
+	s := dev(t)
+	chrome := chromium(t)
+	b := s.enter(chrome)
+	known := routesOf(b)
+	var tested []string
+	for _, a := range actionTests {
+		tested = append(tested, a.name)
+		if !slices.Contains(known.Actions, a.name) {
+			t.Errorf("the console has no action %s", a.name)
+			continue
+		}
+		t.Run(a.name, func(t *testing.T) {
+			of := b.in(t)
+			began := time.Now()
+			a.run(t, s, of)
+			of.quiet()
+			t.Logf("prove: console action %s: %v", a.name, time.Since(began).Round(10*time.Millisecond))
+		})
+	}
+	for _, name := range known.Actions {
+		if !slices.Contains(tested, name) {
+			t.Errorf("no test does %s", name)
+		}
+	}
+}
+
+// in is the same tab, for a part of a test.
+func (b *tab) in(t *testing.T) *tab {
+	of := beside(&tab{t: t, browser: b.browser, id: b.id})
+	of.screen(1280, 900, "light")
+	return of
+}

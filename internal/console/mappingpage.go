@@ -107,10 +107,10 @@ func (s *Server) mappingActions() []action {
 			return args, nil
 		}},
 		{name: "mapping-put", stdin: source, command: func(f url.Values) ([]string, error) {
-			return withWhy([]string{"mapping", "put", "-", "--yes"}, f.Get("reason"))
+			return withReason([]string{"mapping", "put", "-", "--yes"}, f.Get("reason"))
 		}},
 		{name: "mapping-undo", page: "mapping", shape: s.nowPublished, command: func(f url.Values) ([]string, error) {
-			return withWhy([]string{"mapping", "undo", "--yes"}, f.Get("reason"))
+			return withReason([]string{"mapping", "undo", "--yes"}, f.Get("reason"))
 		}},
 		{name: "mapping-load", page: "mapping", reads: true, shape: loadedMapping, command: func(f url.Values) ([]string, error) {
 			if !publishedDigest.MatchString(f.Get("digest")) {
@@ -123,10 +123,10 @@ func (s *Server) mappingActions() []action {
 
 var publishedDigest = regexp.MustCompile(`^[0-9a-f]{6,64}$`)
 
-// withWhy adds a reason for those who read the list of what was published.
-func withWhy(args []string, why string) ([]string, error) {
+// withReason adds a reason for those who read the list of what was published.
+func withReason(args []string, why string) ([]string, error) {
 	if why = strings.TrimSpace(why); why != "" {
-		args = append(args, "--why", why)
+		args = append(args, "--reason", why)
 	}
 	return args, nil
 }

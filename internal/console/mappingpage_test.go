@@ -90,7 +90,7 @@ func TestMapping_IsTakenBackAndLoaded(t *testing.T) {
 		form url.Values
 		line string
 	}{
-		"mapping-undo": {url.Values{"reason": {"wrong column"}}, "mapping undo --yes --why wrong column --json"},
+		"mapping-undo": {url.Values{"reason": {"wrong column"}}, "mapping undo --yes --reason wrong column --json"},
 		"mapping-load": {url.Values{"digest": {"00aa00aa00aa00"}}, "mapping show --at 00aa00aa00aa00 --json"},
 	} {
 		_, _, answer := b.do(http.MethodPost, "/do/"+action, c.form.Encode(), nil)

@@ -1,7 +1,11 @@
 package console
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -102,7 +106,7 @@ func (s *Server) relayActions() []action {
 				return []string{"trigger", f.Get("event")}, nil
 			}
 			user, err := numbered(f.Get("user"))
-			return []string{"trigger", f.Get("event"), "--id", user}, err
+			return []string{"trigger", f.Get("event"), "--user", user}, err
 		}},
 		{name: "reconcile", command: plain("reconcile")},
 		{name: "release", command: plain("relay", "release")},
@@ -114,9 +118,41 @@ func (s *Server) relayActions() []action {
 			}
 			return []string{"pause", "relay", "--reason", reason, "--for", length}, nil
 		}},
-		{name: "tail-relay", page: "relay", reads: true, command: plain("tail", "relay", "--since", "15m")},
+		{name: "tail-relay", page: "relay", reads: true, shape: toldLines, command: plain("tail", "--function", "relay", "--since", "15m")},
 	}
 }
 
 // triggers are the words of what SuperSaaS can tell of a user.
-func triggers() []string { return []string{"user-changed", "user-new", "user-deleted"} }
+func triggers() []string { return []string{"user-changed", "user-created", "user-deleted"} }
+
+// A toldLine is one line of a log, as 'hikyaku tail' prints it.
+type toldLine struct {
+	At       time.Time
+	Function string
+	Line     map[string]any
+}
+
+// Words are what the line says besides its time and level.
+func (l toldLine) Words() string {
+	words := []string{fmt.Sprint(l.Line["level"]), fmt.Sprint(l.Line["message"])}
+	for _, v := range slices.Sorted(maps.Keys(l.Line)) {
+		if !slices.Contains([]string{"timestamp", "time", "level", "message", "msg", "function"}, v) {
+			words = append(words, fmt.Sprint(v, "=", l.Line[v]))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// toldLines reads the objects that 'hikyaku tail' prints, the newest first.
+func toldLines(_ context.Context, raw json.RawMessage, _ url.Values) (any, error) {
+	lines := []toldLine{}
+	for decoder := json.NewDecoder(bytes.NewReader(raw)); decoder.More(); {
+		var l toldLine
+		if err := decoder.Decode(&l); err != nil {
+			return nil, fmt.Errorf("what 'hikyaku tail --json' printed cannot be read: %w", err)
+		}
+		lines = append(lines, l)
+	}
+	slices.Reverse(lines)
+	return lines[:min(len(lines), mostRows)], nil
+}

@@ -35,7 +35,7 @@ func ofRelay() map[string]string {
 		"history":              `{"user_id":"20450001","events":[{"entry":{"at":"2026-11-22T00:00:00Z","cause":"change","outcome":"updated","fields":["column01"],"request":"r","mapping":"abc"},"says":"x"}],"dead_letters":[]}`,
 		"users list supersaas": `{"users":[{"id":"20450001","fields":{"full_name":` + h + `,"email":"hana@example.com","mobile":"090"}}]}`,
 		"redrive":              `{"sent":1}`, "reconcile": `{"status":"done"}`, "resume": `{}`, "relay release": `{"was_stopped":true}`, "trigger": `{}`, "links approve": `{"decided":1}`, "links reject": `{"decided":1}`,
-		"tail": `{"lines":[` + h + `]}`,
+		"tail": `{"at":"2026-11-22T00:00:00Z","function":"relay","line":{"level":"WARN","message":` + h + `}}` + "\n" + `{"at":"2026-11-22T00:00:01Z","function":"relay","line":{"message":"x"}}`,
 	}
 }
 
@@ -106,7 +106,7 @@ func TestRelay_ShowsWhatMatters(t *testing.T) {
 		"/relay?provider=yappli":  {"PUT /api/ext/users/{id}", "422"},
 		"/relay/ways/w1":          {`&#34;event&#34;: &#34;change&#34;`, "1 s", "2026-11-22 01:30:00", `name="by"`},
 		"/relay/ways/gone":        {"No message of that id"},
-		"/relay/people/20450001":  {"The member would be changed", "<del>old</del>", "hikyaku trigger user-changed --id 20450001", "changes next", "cannot be read: column02"},
+		"/relay/people/20450001":  {"The member would be changed", "<del>old</del>", "hikyaku trigger user-changed --user 20450001", "changes next", "cannot be read: column02"},
 		"/relay/pairs":            {`value="20450001 t0"`, "2 wait for a decision", "would be"},
 		"/relay/dead":             {`value="20450002"`, `href="/mapping"`, "names nobody", "redrive --class refused"},
 		"/relay/people/20450002x": {"ends with the number"},
@@ -136,7 +136,7 @@ func TestRelay_DoesWhatAPersonAsksFor(t *testing.T) {
 		form   url.Values
 		runs   []string
 	}{
-		{"trigger", url.Values{"event": {"user-changed"}, "user": {"20450001"}}, []string{"trigger user-changed --id 20450001 --json"}},
+		{"trigger", url.Values{"event": {"user-changed"}, "user": {"20450001"}}, []string{"trigger user-changed --user 20450001 --json"}},
 		{"trigger", url.Values{"event": {"user-changed"}, "user": {""}}, []string{"trigger user-changed --json"}},
 		{"reconcile", nil, []string{"reconcile --json"}},
 		{"release", nil, []string{"relay release --json"}},
@@ -223,8 +223,8 @@ func TestRelay_OnADeployedStack(t *testing.T) {
 	s, b := open(t, ofRelay(), log.on)
 	b.enter(s)
 	for path, want := range map[string][]string{
-		"/relay": {"hikyaku tail relay", "hikyaku dead", "hikyaku links list", "hikyaku doctor"}, "/relay/ways/w1": {"hikyaku tail relay"},
-		"/relay/people/20450001": {"hikyaku tail relay", "hikyaku history --user 20450001"}, "/relay/dead": {"hikyaku dead"},
+		"/relay": {"hikyaku tail --function relay", "hikyaku dead", "hikyaku links list", "hikyaku doctor"}, "/relay/ways/w1": {"hikyaku tail --function relay"},
+		"/relay/people/20450001": {"hikyaku tail --function relay", "hikyaku history --user 20450001"}, "/relay/dead": {"hikyaku dead"},
 	} {
 		_, page := b.get(path)
 		for _, text := range want {

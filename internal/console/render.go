@@ -3,7 +3,6 @@ package console
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -92,7 +91,6 @@ func (s *Server) formats(lang string) template.FuncMap {
 		"deedOf":   func(v view, name string, pairs []string) deed { return s.deed(v, name, pairs...) },
 		"triggers": triggers,
 		"blank":    blank,
-		"printed":  printed,
 		"pageOf":   s.pageOf,
 	}
 }
@@ -106,15 +104,6 @@ func blank(text any) bool {
 		return text == nil || *text == ""
 	}
 	return false
-}
-
-// printed is what a command has printed, for people.
-func printed(fields any) string {
-	out, err := json.MarshalIndent(fields, "", "  ")
-	if err != nil {
-		return fmt.Sprint(fields)
-	}
-	return string(out)
 }
 
 // dict makes a map of names and values, for a template that another one calls.

@@ -22,6 +22,7 @@ type action struct {
 	several func(f url.Values) ([][]string, error)                                    // commands, one after the other until one fails; or:
 	do      func(ctx context.Context, f url.Values) (any, error)                      // what no command does
 	stdin   func(f url.Values) []byte                                                 // what the command reads; nil: nothing
+	private bool                                                                      // what the command reads is secret: it stands in no command to copy, which asks at the terminal
 	shape   func(ctx context.Context, raw json.RawMessage, f url.Values) (any, error) // makes of what was printed what the template shows; nil: as it is
 	reads   bool                                                                      // it changes nothing, and is allowed everywhere
 }
@@ -37,6 +38,7 @@ func (s *Server) allActions() []action {
 		s.pairActions(),
 		s.deadActions(),
 		s.mappingActions(),
+		s.tokenActions(),
 	)
 }
 
@@ -117,7 +119,7 @@ func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields
 	if a.stdin != nil {
 		stdin = a.stdin(form)
 	}
-	command = s.copied(stdin, commands)
+	command = s.copied(a.readable(stdin), commands)
 	if !a.reads && !s.allowed() {
 		return nil, command, errReadOnly
 	}
@@ -149,6 +151,14 @@ func (a action) commands(form url.Values) ([][]string, error) {
 	}
 	args, err := a.command(form)
 	return [][]string{args}, err
+}
+
+// readable is what a command reads as far as a copy of it may show it.
+func (a action) readable(stdin []byte) []byte {
+	if a.private {
+		return nil
+	}
+	return stdin
 }
 
 // runOne runs one command of an action, and notes it where it changes something.
@@ -193,7 +203,7 @@ func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 		stdin = a.stdin(form)
 	}
 	v := s.view(r, page{})
-	v.Data = s.copied(stdin, commands)
+	v.Data = s.copied(a.readable(stdin), commands)
 	s.send(w, r, http.StatusOK, v, "outside", "command")
 }
 

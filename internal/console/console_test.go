@@ -30,10 +30,14 @@ func open(t *testing.T, printed map[string]string, change ...func(*console.Optio
 	t.Helper()
 	o := console.Options{Stack: "shop", Run: func(_ context.Context, _ []byte, args ...string) (json.RawMessage, error) {
 		line := strings.Join(args, " ")
-		for begin, out := range printed {
-			if strings.HasPrefix(line, begin) {
-				return json.RawMessage(out), nil
+		best := ""
+		for begin := range printed {
+			if strings.HasPrefix(line, begin) && len(begin) > len(best) {
+				best = begin
 			}
+		}
+		if best != "" {
+			return json.RawMessage(printed[best]), nil
 		}
 		return json.RawMessage(`{"error":{"kind":"usage","message":"no such command: ` + line + `"}}`), nil
 	}}

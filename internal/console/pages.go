@@ -31,6 +31,7 @@ func (s *Server) allPages() []page {
 		[]page{s.overview()},
 		[]page{s.sandboxes()}, s.sandbox(), []page{s.record()},
 		[]page{s.relay(), s.way(), s.people(), s.person(), s.pairs(), s.dead(), s.mapping()},
+		[]page{s.tokensPage(), s.credential()},
 		[]page{s.licenses()},
 	)
 }

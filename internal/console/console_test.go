@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -54,8 +55,9 @@ func open(t *testing.T, printed map[string]string, change ...func(*console.Optio
 
 // healthy is what the commands of the overview print of a stack that is well.
 var healthy = map[string]string{
-	"doctor": `{"findings":[]}`,
-	"tokens": `{"tokens":[{"provider":"yappli","kind":"client_credentials","state":"valid","obtained_at":"2026-11-29T00:00:00Z","expires_at":"2026-11-30T00:00:00Z"}]}`,
+	"doctor":  `{"findings":[]}`,
+	"metrics": `{"rows":[{"at":"2026-11-29T00:00:00Z","webhooks":12,"runs":7,"lag":2.5,"waiting":3,"dead":0}]}`,
+	"tokens":  `{"tokens":[{"provider":"yappli","kind":"client_credentials","state":"valid","obtained_at":"2026-11-29T00:00:00Z","expires_at":"2026-11-30T00:00:00Z"}]}`,
 }
 
 func (b *browser) enter(s *console.Server) {
@@ -306,5 +308,23 @@ func TestConsole_ShowsLicenses(t *testing.T) {
 	b.enter(s)
 	if status, page := b.get("/licenses"); status != http.StatusOK || !strings.Contains(page, "htmx.org") {
 		t.Errorf("answered %d: %.200s", status, page)
+	}
+}
+
+func TestOverview_ShowsWhatWasMeasuredOfADeployedStack(t *testing.T) {
+	s, b := open(t, healthy)
+	b.enter(s)
+	_, page := b.get("/")
+	for _, want := range []string{"<td>12</td><td>7</td><td>3</td>", "<td>2.50</td>", "hikyaku metrics --last 3h", "hikyaku tail --since 15m"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	printed := maps.Clone(healthy)
+	printed["metrics"] = `{"error":{"kind":"failed","message":"your role may not read metrics"}}`
+	s, b = open(t, printed)
+	b.enter(s)
+	if status, page := b.get("/"); status != http.StatusOK || !strings.Contains(page, "your role may not read metrics") || !strings.Contains(page, "Yappli CRM") {
+		t.Errorf("without metrics the overview answers %d and does not say why", status)
 	}
 }

@@ -25,9 +25,12 @@ func (s *Server) overview() page {
 type overviewData struct {
 	Systems []system
 	Tokens  []tokenLife
-	Flow    []Sample // nil: the stack has none
-	Last    []Event
-	Lag     time.Duration
+	Flow    []Sample
+	Source  string // command that has the flow of a deployed stack
+
+	Unmeasured error // why the flow of a deployed stack is not known
+	Last       []Event
+	Lag        time.Duration
 
 	Customer string // address of one to change; empty: there is none
 }
@@ -54,14 +57,28 @@ func (s system) Worst() *finding {
 
 var grave = []string{"Critical", "High", "Warning", "Note"}
 
-// doctorFresh is how long doctor's findings are shown again: it asks every provider.
-const doctorFresh = 20 * time.Second
+// How long doctor's findings are shown again: it asks every provider, and of a deployed stack
+// each look is paid.
+const (
+	doctorFresh         = 20 * time.Second
+	deployedDoctorFresh = 5 * time.Minute
+)
+
+// metricsCommand tells of a deployed stack what a development stack's samples tell.
+func metricsCommand() []string { return []string{"metrics", "--last", "3h"} }
 
 func (s *Server) loadOverview(ctx context.Context, _ *http.Request) (any, error) {
 	var d overviewData
 	var health struct{ Findings []finding }
-	if err := s.reader.readWithin(ctx, max(doctorFresh, s.options.Fresh), &health, "doctor"); err != nil {
+	fresh := doctorFresh
+	if s.options.Dev == nil {
+		fresh = deployedDoctorFresh
+	}
+	if err := s.reader.readWithin(ctx, fresh, &health, "doctor"); err != nil {
 		return nil, err
+	}
+	for i := range health.Findings {
+		health.Findings[i].Next = s.ofThisStack(health.Findings[i].Next)
 	}
 	tokens, err := s.tokens(ctx)
 	if err != nil {
@@ -76,8 +93,50 @@ func (s *Server) loadOverview(ctx context.Context, _ *http.Request) (any, error)
 				d.Lag = sample.Lag
 			}
 		}
+		return d, nil
 	}
+	d.Flow, d.Unmeasured = s.measured(ctx)
+	d.Source = s.shown(metricsCommand()...)
 	return d, nil
+}
+
+// measured is what CloudWatch has measured of a deployed stack.
+func (s *Server) measured(ctx context.Context) ([]Sample, error) {
+	var printed struct {
+		Rows []struct {
+			At             time.Time
+			Webhooks, Runs float64
+			Lag            *float64
+			Waiting, Dead  *float64
+		}
+	}
+	if err := s.reader.readWithin(ctx, max(s.options.Fresh, time.Minute), &printed, metricsCommand()...); err != nil {
+		return nil, err
+	}
+	flow := make([]Sample, 0, len(printed.Rows))
+	count := func(n *float64) int {
+		if n == nil {
+			return 0
+		}
+		return int(*n)
+	}
+	for _, r := range printed.Rows {
+		one := Sample{At: r.At, Webhooks: int(r.Webhooks), Jobs: int(r.Runs), Queue: count(r.Waiting), Dead: count(r.Dead)}
+		if r.Lag != nil {
+			one.Lag = time.Duration(*r.Lag * float64(time.Second))
+		}
+		flow = append(flow, one)
+	}
+	return flow, nil
+}
+
+// ofThisStack is a command that a finding names, as it finds a development stack from
+// another terminal too.
+func (s *Server) ofThisStack(command string) string {
+	if s.options.Dev == nil {
+		return command
+	}
+	return strings.ReplaceAll(command, "--stack "+s.options.Stack, "--dev")
 }
 
 // systems are all systems with their findings, the gravest first.

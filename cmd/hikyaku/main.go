@@ -166,6 +166,7 @@ func complete(c *cobra.Command) {
 	}
 	c.Flags().Bool("version", false, "print the version of hikyaku")
 	c.InitDefaultHelpFlag()
+	completions(c)
 	args, run := c.Args, c.RunE
 	c.Args = func(c *cobra.Command, a []string) error {
 		if asked(c, "version") {

@@ -96,7 +96,6 @@ func newTrigger() *cobra.Command {
 	f.add(c)
 	c.Flags().Int64Var(&f.user, "user", 0, "SuperSaaS id of the user (default: the first of the account's list)")
 	alias(c, "id", "user")
-	c.ValidArgs = triggerEvents()
 	return c
 }
 

@@ -54,3 +54,26 @@ func Plain(err error) error {
 	}
 	return fmt.Errorf("%s %s: %w", failed.Service(), failed.Operation(), cause)
 }
+
+// Names are the stacks of hikyaku's in the account and region of a place.
+func (p Place) Names(ctx context.Context) ([]string, error) {
+	config, err := p.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	pages := cloudformation.NewDescribeStacksPaginator(cloudformation.NewFromConfig(config), &cloudformation.DescribeStacksInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range page.Stacks {
+			if slices.ContainsFunc(s.Outputs, func(o types.Output) bool { return aws.ToString(o.OutputKey) == "TokenRefreshFunctionName" }) {
+				names = append(names, aws.ToString(s.StackName))
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}

@@ -118,11 +118,14 @@ func (s *Stack) open(ctx context.Context) (err error) {
 	return s.children.register()
 }
 
+// shippedMapping is the file beside the functions, as a deployed stack has one.
+const shippedMapping = "mapping.yaml"
+
 func (s *Stack) clockFile() string { return filepath.Join(s.options.Dir, "clock") }
 
 // listen starts the local AWS, the sandboxes and the gateway where they were before.
 func (s *Stack) listen(ctx context.Context) error {
-	mapping := filepath.Join(s.options.Dir, "mapping.yaml")
+	mapping := filepath.Join(s.options.Dir, shippedMapping)
 	if _, err := os.Stat(mapping); errors.Is(err, os.ErrNotExist) {
 		if err := os.WriteFile(mapping, config.Mapping, 0o600); err != nil {
 			return err

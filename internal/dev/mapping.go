@@ -31,14 +31,24 @@ func (s *Stack) watchMapping(ctx context.Context) {
 	}
 	counts := effect{store: function.Published()}
 	file := publisher{path: s.options.Mapping, run: s.options.Run}
+	// A new stack publishes what it was built with, because commands and pages read the
+	// mapping that is published: the functions alone know the one beside them.
+	first := file.path == "" && counts.none(ctx)
+	if first {
+		file.path = filepath.Join(s.options.Dir, shippedMapping)
+	}
 	ticker := time.NewTicker(lookAtMapping)
 	defer ticker.Stop()
 	for {
 		if file.path != "" {
-			if fault := file.look(ctx); fault != "" {
+			// The first waits for the first tokens without a word.
+			if fault := file.look(ctx); fault != "" && !first {
 				s.options.Notes(fault)
 				s.recorder.Add(console.Event{Kind: console.Logged, Level: "ERROR", Message: fault, Bad: true})
 			}
+		}
+		if first && !counts.none(ctx) {
+			first, file.path = false, ""
 		}
 		if counts.changed(ctx) {
 			s.children.renew(localstack.Relay, localstack.Reconcile)
@@ -69,6 +79,12 @@ func (e *effect) changed(ctx context.Context) bool {
 	changed := e.looked && entry.Digest != e.digest
 	e.looked, e.digest = true, entry.Digest
 	return changed
+}
+
+// none reports whether no mapping was ever published.
+func (e *effect) none(ctx context.Context) bool {
+	log, err := e.store.Log(ctx)
+	return err == nil && len(log.Entries) == 0
 }
 
 // A publisher publishes a file whenever it changes.

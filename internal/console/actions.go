@@ -22,6 +22,8 @@ type action struct {
 	several func(f url.Values) ([][]string, error)                                    // commands, one after the other until one fails; or:
 	do      func(ctx context.Context, f url.Values) (any, error)                      // what no command does
 	stdin   func(f url.Values) []byte                                                 // what the command reads; nil: nothing
+	stream  func(ctx context.Context, f url.Values, show func(any) error) error       // shows what it finds while it looks, and is no command; or:
+	slow    bool                                                                      // it goes on though the person leaves the page, until it is stopped there
 	private bool                                                                      // what the command reads is secret: it stands in no command to copy, which asks at the terminal
 	shape   func(ctx context.Context, raw json.RawMessage, f url.Values) (any, error) // makes of what was printed what the template shows; nil: as it is
 	reads   bool                                                                      // it changes nothing, and is allowed everywhere
@@ -39,6 +41,7 @@ func (s *Server) allActions() []action {
 		s.deadActions(),
 		s.mappingActions(),
 		s.tokenActions(),
+		exporting{s}.actions(),
 	)
 }
 
@@ -63,6 +66,10 @@ type elsewhere string
 func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {
 	a, form, ok := s.asked(w, r)
 	if !ok {
+		return
+	}
+	if a.stream != nil {
+		s.serveFound(w, r, a, form)
 		return
 	}
 	done := result{Action: a.name}
@@ -162,7 +169,16 @@ func (a action) readable(stdin []byte) []byte {
 }
 
 // runOne runs one command of an action, and notes it where it changes something.
-func (s *Server) runOne(ctx context.Context, a action, args []string, stdin []byte, why string) (json.RawMessage, error) {
+func (s *Server) runOne(ctx context.Context, a action, args []string, stdin []byte, why string) (raw json.RawMessage, fault error) {
+	if a.slow {
+		detached, ended, err := s.slow.begin(ctx, args)
+		if err != nil {
+			return nil, err
+		}
+		s.frames.act()
+		ctx = detached
+		defer func() { ended(fault) }()
+	}
 	end := func(error) error { return nil }
 	if !a.reads && s.options.Audit != nil {
 		begun, err := s.options.Audit(ctx, args, why)
@@ -189,7 +205,7 @@ func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if a.do != nil {
+	if a.do != nil || a.stream != nil {
 		http.Error(w, "No command does this.", http.StatusNotFound)
 		return
 	}

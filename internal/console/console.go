@@ -60,6 +60,7 @@ type Server struct {
 	pages    []page
 	actions  map[string]action
 	held     heldValues
+	slow     *slowCommands
 	server   *http.Server
 
 	templates templates
@@ -123,7 +124,7 @@ func newServer(o Options, at *net.TCPAddr) (*Server, error) {
 	}
 	s := &Server{
 		files: files, URL: "http://" + at.String(), options: o, sessions: entered, texts: texts,
-		reader: &reader{run: o.Run, of: o.Of, now: o.Now, fresh: o.Fresh}, frames: newFrames(o.Now), ended: make(chan struct{}),
+		reader: &reader{run: o.Run, of: o.Of, now: o.Now, fresh: o.Fresh}, frames: newFrames(o.Now), slow: &slowCommands{now: o.Now}, ended: make(chan struct{}),
 	}
 	s.pages = s.allPages()
 	s.actions = map[string]action{}
@@ -160,6 +161,8 @@ func (s *Server) handler() http.Handler {
 		inside.HandleFunc("GET "+p.Path, s.servePage(p))
 		inside.HandleFunc("GET /stream"+p.Path, s.serveStream(p))
 	}
+	inside.HandleFunc("GET "+downloads+"{provider}/{dataset}/{run}/{file}", exporting{s}.serveFile)
+	inside.HandleFunc("GET "+downloads+"{provider}/{dataset}/{run}/rejects/{file}", exporting{s}.serveFile)
 	inside.HandleFunc("POST /do/{action}", s.serveAction)
 	inside.HandleFunc("POST /command/{action}", s.serveCommand)
 	inside.HandleFunc("POST /palette", s.servePalette)

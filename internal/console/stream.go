@@ -67,10 +67,7 @@ func writeUpdate(w http.ResponseWriter, id string, names []string, frame [][]byt
 		_, _ = fmt.Fprintf(&message, "<hx-partial hx-target=\"#%s\" hx-swap=\"innerMorph\">%s</hx-partial>\n", name, frame[i])
 	}
 	_, _ = fmt.Fprintf(w, "id: %s\n", id)
-	for line := range bytes.Lines(message.Bytes()) {
-		_, _ = fmt.Fprintf(w, "data: %s\n", bytes.TrimRight(line, "\r\n"))
-	}
-	_, _ = fmt.Fprint(w, "\n")
+	writeData(w, message.Bytes())
 }
 
 // wait returns true once the page may have changed, and false once nobody looks.

@@ -61,36 +61,13 @@ func newConsole() *cobra.Command {
 }
 
 func (f *consoleFlags) serve(c *cobra.Command) error {
-	e, err := f.stack.environ(c, "", localstack.Export)
+	options, err := f.options(c)
 	if err != nil {
 		return err
 	}
-	found := f.stack.found
-	if found == nil {
-		return &usageError{errors.New("--stack NAME or HIKYAKU_STACK is missing: the console shows a deployed stack. 'hikyaku dev' has one of its own on this machine")}
-	}
-	e.Out = io.Discard
-	base, err := clibase.Open(e)
-	if err != nil {
-		return err
-	}
-	zone, err := time.LoadLocation(cmp.Or(e.Vars["HIKYAKU_TIME_ZONE"], "UTC"))
-	if err != nil {
-		return fmt.Errorf("HIKYAKU_TIME_ZONE of the stack: %w", err)
-	}
-	by, err := found.Caller(c.Context())
-	if err != nil {
-		return err
-	}
-	place := [][2]string{{"stack", found.Name}, {"profile", f.stack.Profile}, {"region", f.stack.Region}}
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	served, err := console.Start(ctx, f.addr, console.Options{
-		Run: inProcess, Of: func(args []string) []string { return withFlags(args, place) },
-		Stack: found.Name, Write: f.write, Zone: zone, Fresh: consoleFresh,
-		Objects: func() (objectstore.Store, string) { return base.Objects, base.Common.Prefix },
-		Audit:   audit.Log{Objects: base.Objects, Prefix: base.Common.Prefix, By: by, Now: time.Now}.Begin,
-	})
+	served, err := console.Start(ctx, f.addr, options)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -104,6 +81,38 @@ func (f *consoleFlags) serve(c *cobra.Command) error {
 	<-ctx.Done()
 	served.Wait()
 	return nil
+}
+
+// options are those of the console of the stack that is named.
+func (f *consoleFlags) options(c *cobra.Command) (o console.Options, err error) {
+	e, err := f.stack.environ(c, "", localstack.Export)
+	if err != nil {
+		return o, err
+	}
+	found := f.stack.found
+	if found == nil {
+		return o, &usageError{errors.New("--stack NAME or HIKYAKU_STACK is missing: the console shows a deployed stack. 'hikyaku dev' has one of its own on this machine")}
+	}
+	e.Out = io.Discard
+	base, err := clibase.Open(e)
+	if err != nil {
+		return o, err
+	}
+	zone, err := time.LoadLocation(cmp.Or(e.Vars["HIKYAKU_TIME_ZONE"], "UTC"))
+	if err != nil {
+		return o, fmt.Errorf("HIKYAKU_TIME_ZONE of the stack: %w", err)
+	}
+	by, err := found.Caller(c.Context())
+	if err != nil {
+		return o, err
+	}
+	place := [][2]string{{"stack", found.Name}, {"profile", f.stack.Profile}, {"region", f.stack.Region}}
+	return console.Options{
+		Run: inProcess, Of: func(args []string) []string { return withFlags(args, place) },
+		Stack: found.Name, Write: f.write, Zone: zone, Fresh: consoleFresh,
+		Objects: func() (objectstore.Store, string) { return base.Objects, base.Common.Prefix },
+		Audit:   audit.Log{Objects: base.Objects, Prefix: base.Common.Prefix, By: by, Now: time.Now}.Begin,
+	}, nil
 }
 
 // announce says where the console is, at once: it serves until it is interrupted.

@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/url"
 	"path"
 	"regexp"
@@ -231,8 +232,7 @@ func (s search) in(ctx context.Context, e exporting, targets []target, show func
 		}
 		if err := show(found.shown(s.columns, false, nil)); err != nil {
 			cancel()
-			_ = <-ended // nobody looks any more
-			return err
+			return errors.Join(err, <-ended)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (r *Recorder) called(provider, invocation string, q *http.Request, code int
 	if code == 0 || code == http.StatusTooManyRequests || code >= http.StatusInternalServerError {
 		r.series.now.Refused++
 	}
-	if in := r.calls[invocation]; in != nil {
+	if in := r.calls[invocation]; in != nil && !in.over {
 		e.Function = in.function
 		if user := userInPath.FindStringSubmatch(q.URL.Path); user != nil && provider == providers.SuperSaaS {
 			in.user = user[1]

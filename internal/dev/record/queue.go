@@ -66,7 +66,7 @@ func (r *Recorder) died(m Message, b body) {
 		e.Way = of.id
 	} else {
 		for _, in := range r.calls {
-			if ways := in.ways[b.User]; len(ways) > 0 {
+			if ways := in.ways[b.User]; len(ways) > 0 && !in.over {
 				e.Way = ways[0]
 			}
 		}
@@ -120,7 +120,12 @@ type invocation struct {
 	function string
 	user     string              // of whom the last call was
 	ways     map[string][]string // of the messages that it handles, by user
+	over     bool
 }
+
+// lateLines is of how many invocations that are over lines of the log still find their
+// ways: a process writes its log beside its answer, and the answer may come first.
+const lateLines = 500
 
 // Invoked records an invocation until the returned function is called.
 func (r *Recorder) Invoked(function, id string, payload []byte) (ended func()) {
@@ -146,7 +151,14 @@ func (r *Recorder) Invoked(function, id string, payload []byte) (ended func()) {
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		delete(r.calls, id)
+		in.over = true
+		r.over = append(r.over, id)
+		if len(r.over) > lateLines {
+			if old := r.calls[r.over[0]]; old != nil && old.over { // not one of the same id that runs again
+				delete(r.calls, r.over[0])
+			}
+			r.over = r.over[1:]
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type Recorder struct {
 	events *events
 	ways   *ways
 	calls  invocations
+	over   []string // ids of those calls that are over, the oldest first
 	keep   archive
 	series series
 

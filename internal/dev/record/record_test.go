@@ -322,3 +322,26 @@ type broken struct{}
 
 func (broken) Commit(...sandbox.Change) error                { return errBroken }
 func (broken) Load(string, func(string, []byte) error) error { return errBroken }
+
+// A process writes its log beside its answer: the line that tells how a job ended may be
+// read once the invocation is over.
+func TestRecorder_TellsALateLineOfTheLogOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, end := newRecorder(t, record.Options{})
+		defer end()
+		message := record.Message{ID: "m", Body: `{"user":"5"}`}
+		r.Sent(message)
+		for i := range 3 {
+			id := fmt.Sprintf("inv-%d", i)
+			r.Invoked("relay", id, []byte(`{"Records":[{"messageId":"m","body":"{\"user\":\"5\"}"}]}`))()
+		}
+		r.Line("relay", []byte(`{"timestamp":"2026-11-22T00:00:00Z","level":"DEBUG","message":"user handled","user_id":5,"outcome":"updated","requestId":"inv-0"}`))
+		handled := r.Events(console.Filter{Kinds: []console.Kind{console.Handled}})
+		if len(handled) != 1 || handled[0].Way == "" {
+			t.Fatalf("handled: %+v", handled)
+		}
+		if way, ok := r.Way(handled[0].Way); !ok || way.Steps[len(way.Steps)-1].Outcome != "updated" {
+			t.Errorf("its way is %+v", way)
+		}
+	})
+}

@@ -77,9 +77,6 @@ func (d datasetRuns) ID() string { return strings.ReplaceAll(d.Dataset, "/", "-"
 // Provider is the system that has the dataset.
 func (d datasetRuns) Provider() string { return path.Dir(d.Dataset) }
 
-// Kind is the kind of its records.
-func (d datasetRuns) Kind() string { return path.Base(d.Dataset) }
-
 // Newest is the last run; nil: there is none.
 func (d datasetRuns) Newest() *run {
 	if len(d.Runs) == 0 {

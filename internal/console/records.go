@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -86,8 +87,8 @@ func (g hitGroup) Next() int { return g.Skip + len(g.Rows) }
 // Provider is the system that the records are of.
 func (g hitGroup) Provider() string { return path.Dir(g.Dataset) }
 
-// Kind is the kind of its records.
-func (g hitGroup) Kind() string { return path.Base(g.Dataset) }
+// ID is the dataset's name as a word of a key.
+func (g hitGroup) ID() string { return strings.ReplaceAll(g.Dataset, "/", "-") }
 
 // Chosen reports whether a column is shown.
 func (g hitGroup) Chosen(column string) bool { return slices.Contains(g.Columns, column) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -78,6 +79,7 @@ func (f *consoleFlags) serve(c *cobra.Command) error {
 	if err := f.announce(c, served.URL, link); err != nil {
 		return err
 	}
+	go linkAgain(c, served)
 	<-ctx.Done()
 	served.Wait()
 	return nil
@@ -121,20 +123,37 @@ func (f *consoleFlags) announce(c *cobra.Command, address, link string) error {
 		return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"url": address, "link": link})
 	}
 	say(c.OutOrStdout(), "Open within 15 minutes, once: %s", link)
+	if isTerminal(c.InOrStdin()) {
+		say(c.OutOrStdout(), "Enter prints another link, Ctrl-C ends.")
+	}
 	if !f.closed {
 		openBrowser(c.ErrOrStderr(), link)
 	}
 	return nil
 }
 
+// linkAgain prints another link whenever a person presses Enter, for another browser.
+func linkAgain(c *cobra.Command, served *console.Server) {
+	if !isTerminal(c.InOrStdin()) {
+		return
+	}
+	for lines := bufio.NewScanner(c.InOrStdin()); lines.Scan(); {
+		if link, err := served.Link(); err == nil {
+			say(c.OutOrStdout(), "Open within 15 minutes, once: %s", link)
+		}
+	}
+}
+
+// isTerminal reports whether a person types there.
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
 // openBrowser opens an address in the person's browser, if a person is there. Where it
 // cannot, the printed link is enough.
 func openBrowser(terminal io.Writer, address string) {
-	file, ok := terminal.(*os.File)
-	if w, is := terminal.(*visibleWriter); is {
-		file, ok = w.to.(*os.File)
-	}
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	if _, is := file(terminal); !is {
 		return
 	}
 	name, args := "xdg-open", []string{address}

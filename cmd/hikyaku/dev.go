@@ -209,6 +209,7 @@ func (f *devFlags) show(ctx context.Context, c *cobra.Command, stack *dev.Stack)
 	if !f.closed && !f.asJSON {
 		openBrowser(c.ErrOrStderr(), ready.Link)
 	}
+	go linkAgain(c, pages)
 	<-ctx.Done()
 	pages.Wait()
 	return nil

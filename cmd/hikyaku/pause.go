@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/locale"
@@ -85,9 +83,7 @@ func (p *pausing) sayPaused(c *cobra.Command, parts []string) error {
 
 // agreed asks on a terminal if the stack writes, and always if tokens rest.
 func (f *pauseFlags) agreed(c *cobra.Command, writes, always bool, otherwise string) error {
-	file, ok := c.InOrStdin().(*os.File)
-	terminal := ok && term.IsTerminal(int(file.Fd()))
-	if f.yes || !always && (!writes || !terminal) {
+	if f.yes || !always && (!writes || !isTerminal(c.InOrStdin())) {
 		return nil
 	}
 	return confirm(c, otherwise)

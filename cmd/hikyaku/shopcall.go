@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
@@ -212,8 +211,7 @@ func (w *writeCall) carryOut(c *cobra.Command, p planned, send func(context.Cont
 
 // asks reports whether somebody is at a terminal who has not said yes.
 func (w *writeCall) asks(c *cobra.Command) bool {
-	file, ok := c.InOrStdin().(*os.File)
-	return !w.yes && ok && term.IsTerminal(int(file.Fd()))
+	return !w.yes && isTerminal(c.InOrStdin())
 }
 
 // plan tells a person what would be sent.

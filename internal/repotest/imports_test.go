@@ -123,7 +123,7 @@ var confinements = []confinement{
 		"pkg/providers/actibook/actibooktest", "pkg/providers/supersaas/supersaastest",
 	}, []string{"internal/localstack", "cmd/hikyaku"}, "sandboxes are for the command line and tests"},
 	{[]string{"internal/prove"}, []string{"internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest", "internal/cloudwatchtest"}, "the proofs are tests"},
-	{[]string{"internal/crash", "internal/cloudwatchtest", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest", "pkg/providers/sandbox/keepertest", "pkg/providers/sandbox/editortest"}, nil, "these are for tests alone"},
+	{[]string{"internal/crash", "internal/cloudwatchtest", "internal/objectstore/objectstoretest", "internal/secretstore/secretstoretest", "pkg/providers/sandbox/keepertest", "pkg/providers/sandbox/sandboxtest"}, nil, "these are for tests alone"},
 	{[]string{"cmd/...", "functions/..."}, nil, "nothing imports a command"},
 }
 

@@ -1,6 +1,9 @@
 package sandbox
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // A Call is one request as it was answered.
 type Call struct {
@@ -12,18 +15,33 @@ type Call struct {
 	Elapsed time.Duration // on the machine's clock
 }
 
-// A callLog remembers the newest calls, and counts them all.
+// A callLog remembers the newest calls, and counts them all. It is safe for concurrent
+// use.
 type callLog struct {
-	most   int // 0: no end
+	most    int // 0: no end
+	observe func(Call)
+
+	mu     sync.Mutex
 	list   []Call
 	oldest int // place in list of the oldest, once there are as many as it holds
 	total  int
 	counts map[string]int // by route
 }
 
-func newCallLog(most int) callLog { return callLog{most: most, counts: map[string]int{}} }
+func newCallLog(o Options) *callLog {
+	return &callLog{most: o.MaxCalls, observe: o.Observe, counts: map[string]int{}}
+}
+
+func (l *callLog) remember(c Call) {
+	l.add(c)
+	if l.observe != nil {
+		l.observe(c)
+	}
+}
 
 func (l *callLog) add(c Call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.total++
 	l.counts[c.Route]++
 	if l.most <= 0 || len(l.list) < l.most {
@@ -34,36 +52,22 @@ func (l *callLog) add(c Call) {
 	l.oldest = (l.oldest + 1) % l.most
 }
 
-func (l *callLog) all() []Call {
+// Calls returns the requests so far, in the order in which they ended; of more than
+// Options.MaxCalls the newest.
+func (l *callLog) Calls() []Call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	calls := make([]Call, 0, len(l.list))
 	return append(append(calls, l.list[l.oldest:]...), l.list[:l.oldest]...)
 }
 
-func (s *Server) remember(c Call, began time.Time) {
-	c.Time, c.Elapsed = s.now(), time.Since(began)
-	s.mu.Lock()
-	s.calls.add(c)
-	s.mu.Unlock()
-	if s.observe != nil {
-		s.observe(c)
-	}
-}
-
-// Calls returns the requests so far, in the order in which they ended; of more than
-// Options.MaxCalls the newest.
-func (s *Server) Calls() []Call {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls.all()
-}
-
 // Count returns how many requests a route has answered or cut, those that Calls no
 // longer remembers among them; an empty route counts all.
-func (s *Server) Count(route string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (l *callLog) Count(route string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if route == "" {
-		return s.calls.total
+		return l.total
 	}
-	return s.calls.counts[route]
+	return l.counts[route]
 }

@@ -26,6 +26,9 @@ const (
 	Slow       FaultKind = "slow"     // answer correctly after Fault.Delay
 	Garbage    FaultKind = "garbage"  // take effect, answer 200 with bytes that are not JSON
 	None       FaultKind = ""         // behave
+
+	errorAt200 FaultKind = ErrorAt200 // refuse, but with status 200
+	pageAt200  FaultKind = HTMLPage   // answer a page of HTML instead
 )
 
 func (k FaultKind) cuts() bool { return k == Dropped || k == Lost || k == Reset }
@@ -42,7 +45,7 @@ type Fault struct {
 
 func (f Fault) happensFirst() bool {
 	switch f.Kind {
-	case TooMany, ServerFail, BadGateway, Dropped, Denied:
+	case TooMany, ServerFail, BadGateway, Dropped, Denied, errorAt200, pageAt200:
 		return true
 	default:
 		return false
@@ -58,6 +61,12 @@ func (f Fault) refuse(w *httptest.ResponseRecorder, r *Request, refusal Refusal)
 		refusal(w, r, http.StatusTooManyRequests, "rate_limited")
 	case Denied:
 		refusal(w, r, http.StatusUnauthorized, "invalid_token")
+	case errorAt200:
+		refusal(w, r, http.StatusServiceUnavailable, "unavailable")
+		w.Code = http.StatusOK
+	case pageAt200:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!DOCTYPE html><html><body><h1>Under maintenance</h1></body></html>")
 	case BadGateway:
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(http.StatusBadGateway)

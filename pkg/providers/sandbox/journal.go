@@ -249,29 +249,3 @@ func (j *Journal) write(values map[place][]byte) error {
 	}
 	return nil
 }
-
-// An origin is what a sandbox began with.
-type origin struct {
-	Seed    uint64 `json:"seed"`
-	Records int    `json:"records"` // that were invented
-}
-
-func (s *Server) loadOrigin(o Options) {
-	section := s.journal.Section("origin")
-	found := false
-	Each(section, func(_ string, kept origin) { s.origin, found = kept, true })
-	if !found {
-		s.origin = origin{Seed: o.Seed, Records: o.Count()}
-		section.Put("made", s.origin)
-	}
-}
-
-// Origin returns the seed of the invented records, and how many of each dataset there
-// were: those of Options, unless Options.Keeper knew better.
-func (s *Server) Origin() (seed uint64, records int) { return s.origin.Seed, s.origin.Records }
-
-// Disown notes that no record is an invented one any longer: all were replaced.
-func (s *Server) Disown() {
-	s.origin.Records = 0
-	s.journal.Section("origin").Put("made", s.origin)
-}

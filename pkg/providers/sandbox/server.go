@@ -72,6 +72,10 @@ type Handler func(w http.ResponseWriter, r *Request)
 
 // A Server routes, misbehaves and remembers for one provider's sandbox.
 type Server struct {
+	*callLog
+	*origin
+	*troublemaker
+
 	provider string
 	mux      *http.ServeMux
 	now      func() time.Time
@@ -85,14 +89,11 @@ type Server struct {
 	handling sync.Mutex // held while a handler runs
 
 	journal *Journal
-	origin  origin
 
 	mu      sync.Mutex
 	random  *rand.Rand
 	faults  Faults
 	limiter limiter
-	calls   callLog
-	observe func(Call)
 }
 
 // NewServer returns a server without routes. rate is the provider's own limit.
@@ -103,18 +104,16 @@ func NewServer(provider string, rate float64, o Options) *Server {
 	if o.Rate != 0 {
 		rate = o.Rate
 	}
-	s := &Server{
+	journal := &Journal{keeper: o.Keeper, prefix: provider + "/"}
+	return &Server{
+		callLog: newCallLog(o), origin: newOrigin(o, journal), troublemaker: newTroublemaker(provider, o), journal: journal,
 		provider: provider, mux: http.NewServeMux(), unlimited: map[string]bool{}, now: o.Now, faults: o.Faults,
 		limiter: limiter{rate: rate, period: cmp.Or(o.Window, time.Second), spare: o.Spare}, windowed: o.Window > 0,
 		refusal: func(w http.ResponseWriter, _ *Request, status int, code string) {
 			JSON(w, status, map[string]string{"error": code})
 		},
 		random: rand.New(rand.NewPCG(o.Seed, 0x68696b79616b75)),
-		calls:  newCallLog(o.MaxCalls), observe: o.Observe,
-		journal: &Journal{keeper: o.Keeper, prefix: provider + "/"},
 	}
-	s.loadOrigin(o)
-	return s
 }
 
 // Provider returns the provider's name.
@@ -162,20 +161,25 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h H
 	began := time.Now()
 	request := readRequest(s.provider, route, r)
 	fault := s.admit(route)
-	Pause(r.Context(), s.delay(fault))
+	met := s.meet(request, route, s.unlimited[route])
+	if fault.Kind == None {
+		fault = met.fault
+	}
+	Pause(r.Context(), s.delay(fault)+met.delay)
 	answer := s.answer(request, fault, h)
 	if fault.Kind == Garbage {
 		answer = garbage()
 	}
+	answer = met.lie(answer)
 	frame(answer)
-	call := Call{Route: route, Path: r.URL.Path, Status: answer.Code, Fault: fault.Kind}
+	call := Call{Route: route, Path: r.URL.Path, Status: answer.Code, Fault: cmp.Or(met.named, fault.Kind), Time: s.now(), Elapsed: time.Since(began)}
 	if fault.Kind.cuts() {
 		call.Status = 0
-		s.remember(call, began)
+		s.remember(call)
 		cut(w, answer, fault.Kind)
 		return
 	}
-	s.remember(call, began)
+	s.remember(call)
 	send(w, answer)
 }
 

@@ -13,7 +13,8 @@ type Tokens struct {
 	RefreshGrace  time.Duration // how long a refresh token outlives its access token
 	NewRevokesOld bool          // issuing a token ends all earlier ones
 
-	keep *Section
+	keep    *Section
+	trouble *troublemaker // nil: none
 
 	mu       sync.Mutex
 	serial   int
@@ -28,6 +29,7 @@ type grant struct {
 	access, refresh string // the latter is empty if there is none
 
 	family  int
+	made    time.Time // zero: by another process
 	expires time.Time // zero: never
 	spent   bool      // its refresh token was used
 	revoked bool
@@ -52,7 +54,7 @@ func (t *Tokens) issue(now time.Time, family int) (access, refresh string) {
 		}
 	}
 	t.issued++
-	g := &grant{family: family}
+	g := &grant{family: family, made: now}
 	if t.Life > 0 {
 		g.expires = now.Add(t.Life)
 	}
@@ -69,8 +71,12 @@ func (t *Tokens) Valid(access string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.access[access]
-	return g != nil && !g.revoked && (g.expires.IsZero() || now.Before(g.expires))
+	return g != nil && !g.revoked && (g.expires.IsZero() || now.Before(g.expires)) && !t.trouble.Ended(g.made)
 }
+
+// LifeNow is how long a token lives that is issued now, as its expires_in has to say;
+// 0: no end.
+func (t *Tokens) LifeNow() time.Duration { return t.trouble.shortened(t.Life) }
 
 // Accept makes a token of the caller's choosing valid, as if a person had
 // generated it. A zero expires means never.
@@ -82,7 +88,7 @@ func (t *Tokens) Accept(access string, expires time.Time) {
 		t.access, t.refresh = map[string]*grant{}, map[string]*grant{}
 	}
 	t.serial++
-	t.access[access] = &grant{access: access, family: t.serial, expires: expires}
+	t.access[access] = &grant{access: access, family: t.serial, expires: expires, made: t.trouble.time()}
 	t.note(t.access[access])
 	t.noteCounts()
 }

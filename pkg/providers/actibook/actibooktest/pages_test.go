@@ -6,14 +6,14 @@ import (
 
 	"hikyaku/pkg/providers/actibook/actibooktest"
 	"hikyaku/pkg/providers/sandbox"
-	"hikyaku/pkg/providers/sandbox/editortest"
 	"hikyaku/pkg/providers/sandbox/keepertest"
+	"hikyaku/pkg/providers/sandbox/sandboxtest"
 )
 
 func TestByHand(t *testing.T) {
 	t.Parallel()
 	s := actibooktest.New(sandbox.Options{Records: 7})
-	editortest.Run(t, s.ByHand(), editortest.Kind{
+	sandboxtest.Editor(t, s.ByHand(), sandboxtest.Kind{
 		Name: "site_users", New: map[string]string{"group": "スタッフ", "user_id": "made", "name": "山田 花子"}, Text: []string{"user_id", "name", "email"},
 	})
 }

@@ -61,6 +61,7 @@ func New(o sandbox.Options) *Server {
 	s.HandleUnlimited("POST "+tokenPath, s.token)
 	s.Handle("POST "+loginPath, s.login)
 	s.HandleUnlimited("GET /sso/login/{ticket}", s.open)
+	s.Expiring(&s.Tokens)
 	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, code string) {
 		refuse(w, status, code, http.StatusText(status))
 	})
@@ -83,7 +84,7 @@ func (s *Server) Token(base string) providers.Token {
 	now := s.Now()
 	return providers.Token{
 		Provider: providers.ActiBook, Kind: providers.ClientCredentials, BaseURL: base, LoginURL: base + loginPath,
-		Credential: providers.NewSecret(s.issue(now)), ObtainedAt: now, ExpiresAt: now.Add(s.Tokens.Life), Quirks: s.rawQuirks(base),
+		Credential: providers.NewSecret(s.issue(now)), ObtainedAt: now, ExpiresAt: now.Add(s.Tokens.LifeNow()), Quirks: s.rawQuirks(base),
 	}
 }
 

@@ -24,7 +24,7 @@ func (s *Server) token(w http.ResponseWriter, r *sandbox.Request) {
 		refuse(w, http.StatusUnauthorized, "invalid_client", "Client authentication failed")
 	default:
 		sandbox.JSON(w, http.StatusOK, map[string]any{
-			"token_type": "Bearer", "expires_in": int(s.Tokens.Life.Seconds()), "access_token": s.issue(s.Now()),
+			"token_type": "Bearer", "expires_in": int(s.Tokens.LifeNow().Seconds()), "access_token": s.issue(s.Now()),
 		})
 	}
 }
@@ -34,7 +34,7 @@ func (s *Server) token(w http.ResponseWriter, r *sandbox.Request) {
 func (s *Server) issue(now time.Time) string {
 	id, _ := s.Tokens.Issue(now)
 	seconds := func(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMicro())/1e6, 'f', 6, 64) }
-	expires := seconds(now.Add(s.Tokens.Life - 25*time.Millisecond))
+	expires := seconds(now.Add(s.Tokens.LifeNow() - 25*time.Millisecond))
 	payload := fmt.Sprintf(`{"aud":"95aac858-06e7-477f-8195-b4f716395fda","jti":"%s","iat":%s,"nbf":%s,"exp":%s,"sub":"4","scopes":[]}`,
 		id, seconds(now), seconds(now.Add(time.Microsecond)), expires)
 	encode := base64.RawURLEncoding.EncodeToString

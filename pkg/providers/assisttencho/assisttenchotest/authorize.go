@@ -116,8 +116,8 @@ func (a *application) grant(w http.ResponseWriter, access, refresh string, ok bo
 		return
 	}
 	answer := map[string]any{"access_token": access, "token_type": "bearer", "expires_in": nil, "refresh_token": nil, "scope": ""}
-	if a.tokens.Life > 0 {
-		answer["expires_in"] = int(a.tokens.Life.Seconds())
+	if life := a.tokens.LifeNow(); life > 0 {
+		answer["expires_in"] = int(life.Seconds())
 	}
 	if a.set.Quirks.RefreshGrant {
 		answer["refresh_token"] = refresh

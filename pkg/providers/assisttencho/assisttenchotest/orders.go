@@ -13,8 +13,9 @@ import (
 
 // orderCalls serve the calls about orders.
 type orderCalls struct {
-	set    *Settings
-	orders *orders
+	set      *Settings
+	orders   *orders
+	drifting func() int
 }
 
 // list answers GET: the order asked for, or a page of all.
@@ -46,6 +47,9 @@ func (c orderCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 	}
 	if c.set.IgnorePaging {
 		start = 0
+	}
+	if start > 0 {
+		start += c.drifting()
 	}
 	start = min(start, len(c.orders.list))
 	c.answer(w, c.orders.list[start:min(start+size, len(c.orders.list))])

@@ -7,14 +7,14 @@ import (
 
 	"hikyaku/pkg/providers/assisttencho/assisttenchotest"
 	"hikyaku/pkg/providers/sandbox"
-	"hikyaku/pkg/providers/sandbox/editortest"
 	"hikyaku/pkg/providers/sandbox/keepertest"
+	"hikyaku/pkg/providers/sandbox/sandboxtest"
 )
 
 func TestByHand(t *testing.T) {
 	t.Parallel()
 	s := assisttenchotest.New(sandbox.Options{Records: 7})
-	editortest.Run(t, s.ByHand(), editortest.Kind{
+	sandboxtest.Editor(t, s.ByHand(), sandboxtest.Kind{
 		Name: "orders",
 		New:  map[string]string{"customer_name": "山田 花子", "total": "1980", "items": `[{"price":1.50}]`, "ordered_at": "2026-11-30 12:00:00"},
 		Text: []string{"order_code", "status", "customer_name", "customer_kana", "mail", "tel", "address", "payment", "memo"},

@@ -91,11 +91,13 @@ func (s *Server) routes() {
 		s.HandleUnlimited("POST "+path, s.app.approve) // the page's form has no address of its own
 	}
 	s.HandleUnlimited("POST /api/oauth/token.php", s.app.token)
-	calls := orderCalls{set: &s.Settings, orders: &s.orders}
+	calls := orderCalls{set: &s.Settings, orders: &s.orders, drifting: s.Drifting}
 	s.Handle("GET /api/v1/orders.php", s.authorized(calls.list))
 	s.Handle("POST /api/v1/orders.php", s.authorized(calls.written(calls.create)))
 	s.Handle("PUT /api/v1/orders.php", s.authorized(calls.written(calls.update)))
 	s.Handle("DELETE /api/v1/orders.php", s.authorized(calls.remove))
+	s.Lists("GET /api/v1/orders.php")
+	s.Expiring(&s.Tokens)
 }
 
 // Connection returns what an operator configures who has just approved the
@@ -116,8 +118,8 @@ func (s *Server) Token(base string) providers.Token {
 		Provider: providers.AssistTencho, Kind: providers.OneTimeCode, BaseURL: base + s.BasePath,
 		Credential: providers.NewSecret(access), ObtainedAt: now, Quirks: s.rawQuirks(),
 	}
-	if s.Tokens.Life > 0 {
-		t.ExpiresAt = now.Add(s.Tokens.Life)
+	if life := s.Tokens.LifeNow(); life > 0 {
+		t.ExpiresAt = now.Add(life)
 	}
 	return t
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -93,9 +92,12 @@ func difference(want, got string) string {
 }
 
 // Ask sends a request to a sandbox in-process, with a bearer token and a body of JSON
-// where they are not empty, and returns status and body.
+// where they are not empty, and returns status and body, or that the connection was cut.
 func Ask(s http.Handler, token, method, path, body string) string {
-	r := httptest.NewRequestWithContext(context.Background(), method, "http://sandbox.test"+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(context.Background(), method, "http://sandbox.test"+path, strings.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
 	r.Header.Set("User-Agent", "test")
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -103,7 +105,14 @@ func Ask(s http.Handler, token, method, path, body string) string {
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	return fmt.Sprintln(w.Code, w.Body)
+	answer, err := sandbox.Transport(s).RoundTrip(r)
+	if err != nil {
+		return "the connection was cut\n"
+	}
+	defer func() { _ = answer.Body.Close() }()
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return "the answer was cut\n"
+	}
+	return fmt.Sprintln(answer.StatusCode, string(content))
 }

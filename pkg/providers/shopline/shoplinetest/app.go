@@ -95,7 +95,7 @@ func (a *app) token(w http.ResponseWriter, r *sandbox.Request) {
 		return
 	}
 	sandbox.JSON(w, http.StatusOK, map[string]any{
-		"access_token": access, "token_type": "Bearer", "expires_in": int64(a.tokens.Life / time.Second),
+		"access_token": access, "token_type": "Bearer", "expires_in": int64(a.tokens.LifeNow() / time.Second),
 		"refresh_token": refresh, "scope": "customers orders", "created_at": now.Unix(), "resource_owner_id": MerchantID,
 	})
 }

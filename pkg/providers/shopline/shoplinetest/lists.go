@@ -68,6 +68,7 @@ type listing struct {
 // A choice is what a request asks of a list.
 type choice struct {
 	page, size      int
+	drift           int // by how many records the page lies elsewhere
 	previous        string
 	descending      bool
 	byTotal         bool
@@ -86,8 +87,11 @@ func (s *Records) list(l *listing) sandbox.Handler {
 		if s.set.ClampPerPage > 0 {
 			c.size = min(c.size, s.set.ClampPerPage)
 		}
-		if number := l.count(c); number > 1 && s.set.BetweenPages != nil {
-			s.set.BetweenPages(number)
+		if number := l.count(c); number > 1 {
+			if s.set.BetweenPages != nil {
+				s.set.BetweenPages(number)
+			}
+			c.drift = s.drifting()
 		}
 		s.mu.Lock()
 		rows, total := l.read(c, s.set.SearchWindow)
@@ -200,12 +204,16 @@ func (l *listing) read(c choice, window int) (page []*row, total int) {
 	total = len(rows)
 	if c.previous != "" {
 		rows = slices.DeleteFunc(rows, func(r *row) bool {
-			return r.id == c.previous || (r.id < c.previous) != c.descending
+			return r.id == c.previous && c.drift >= 0 || r.id != c.previous && (r.id < c.previous) != c.descending
 		})
 	} else if l.search && window > 0 {
 		rows = rows[:min(window, len(rows))]
 	}
-	start := min((c.page-1)*c.size, len(rows))
+	start := (c.page - 1) * c.size
+	if c.drift > 0 || c.previous == "" {
+		start += c.drift
+	}
+	start = min(max(start, 0), len(rows))
 	return rows[start:min(start+c.size, len(rows))], total
 }
 

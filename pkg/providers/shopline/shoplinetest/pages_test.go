@@ -6,20 +6,20 @@ import (
 	"time"
 
 	"hikyaku/pkg/providers/sandbox"
-	"hikyaku/pkg/providers/sandbox/editortest"
 	"hikyaku/pkg/providers/sandbox/keepertest"
+	"hikyaku/pkg/providers/sandbox/sandboxtest"
 	"hikyaku/pkg/providers/shopline/shoplinetest"
 )
 
 func TestByHand(t *testing.T) {
 	t.Parallel()
 	s := shoplinetest.New(sandbox.Options{Records: 7})
-	editortest.Run(t, s.ByHand(),
-		editortest.Kind{
+	sandboxtest.Editor(t, s.ByHand(),
+		sandboxtest.Kind{
 			Name: "customers", New: map[string]string{"name": "陳 淑芬", "email": "a@mail.example", "gender": "female", "is_blacklisted": "true", "credit_balance": "-5"},
 			Text: []string{"name", "email", "birthday", "mobile_phone", "memo", "line_id", "ref_user_id"},
 		},
-		editortest.Kind{
+		sandboxtest.Kind{
 			Name: "orders", New: map[string]string{"customer_name": "陳 淑芬", "order_payment.status": "completed", "order_delivery.delivery_status": "shipped", "delivery_data.tracking_number": "SF0"},
 			Text: []string{"customer_id", "customer_name", "customer_email", "customer_phone", "delivery_data.tracking_number", "order_remarks"},
 		})

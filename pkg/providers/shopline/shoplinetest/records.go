@@ -149,6 +149,8 @@ type Records struct {
 	now  func() time.Time
 	seed uint64
 
+	drifting func() int // see sandbox.Drift
+
 	journal *sandbox.Journal
 	disown  func() // notes that no record is an invented one any longer
 

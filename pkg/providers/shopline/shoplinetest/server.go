@@ -84,7 +84,8 @@ func New(o sandbox.Options) *Server {
 		Settings: Settings{ClientSecrets: []string{ClientSecret}, RedirectURI: "http://127.0.0.1:8910/callback"},
 	}
 	s.Records = newRecords(&s.Settings, s.Server)
-	s.Staff = &Staff{set: &s.Settings, now: s.Now, app: s.Tokens, tokens: map[string]*staffToken{}}
+	s.drifting = s.Drifting
+	s.Staff = &Staff{set: &s.Settings, now: s.Now, ended: s.Ended, app: s.Tokens, tokens: map[string]*staffToken{}}
 	s.app = app{set: &s.Settings, now: s.Now, tokens: s.Tokens, codes: map[string]code{}}
 	s.reports = reports{set: &s.Settings, records: s.Records, files: map[string][]byte{}}
 	s.reports.most = o.MaxCalls
@@ -108,6 +109,9 @@ func (s *Server) routes() {
 	s.Handle("GET /v1/orders", s.authorized(s.list(&listing{table: &s.orders, times: timeNames[:2], filters: listFilters})))
 	s.Handle("GET /v1/orders/search", s.authorized(s.list(&listing{table: &s.orders, times: timeNames, filters: searchFilters, search: true})))
 	s.Handle("GET /v1/orders/{id}", s.authorized(s.single(&s.orders, http.StatusGone)))
+	s.Lists("GET /v1/customers", "GET /v1/customers/search", "GET /v1/orders", "GET /v1/orders/search")
+	s.ListsHave(true, true)
+	s.Expiring(s.Tokens)
 	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, _ string) {
 		if status == http.StatusTooManyRequests { // "OpenAPI Request Example", the one error that is documented word by word
 			sandbox.JSON(w, status, map[string]string{

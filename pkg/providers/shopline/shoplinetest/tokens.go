@@ -23,6 +23,7 @@ const (
 )
 
 type staffToken struct {
+	made    time.Time // zero: by another process
 	expires time.Time // zero: never
 	paths   []string  // of the APIs that are ticked; empty: all
 	allowed []string  // addresses; empty: any
@@ -32,7 +33,9 @@ type staffToken struct {
 type Staff struct {
 	set *Settings
 	now func() time.Time
-	app *sandbox.Tokens // whose tokens are accepted as well
+	// ended reports whether what was made at a time is refused before its time.
+	ended func(made time.Time) bool
+	app   *sandbox.Tokens // whose tokens are accepted as well
 
 	kept *sandbox.Section
 
@@ -51,7 +54,7 @@ func (s *Staff) GenerateToken(expires time.Time, paths ...string) string {
 	defer s.mu.Unlock()
 	s.serial++
 	s.newest = fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "staff token %d", s.serial)))
-	s.tokens[s.newest] = &staffToken{expires: expires, paths: paths}
+	s.tokens[s.newest] = &staffToken{made: s.now(), expires: expires, paths: paths}
 	s.note(s.newest)
 	return s.newest
 }
@@ -121,7 +124,7 @@ func (s *Staff) check(r *sandbox.Request) int {
 	switch {
 	case t == nil && s.app.Valid(bearer, s.now()):
 		return http.StatusOK
-	case t == nil || !t.expires.IsZero() && !s.now().Before(t.expires):
+	case t == nil || !t.expires.IsZero() && !s.now().Before(t.expires) || s.ended(t.made):
 		return http.StatusUnauthorized
 	case !t.allows(r.RemoteAddr):
 		return cmp.Or(s.set.RefusedStatus, http.StatusUnauthorized)

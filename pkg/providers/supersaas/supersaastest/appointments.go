@@ -31,6 +31,7 @@ type bookingCalls struct {
 	users    *users
 	bookings *bookings
 	hooks    *hooks
+	drifting func() int // see sandbox.Drift
 }
 
 // list answers an array, without a name around it. No official client

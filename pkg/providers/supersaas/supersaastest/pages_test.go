@@ -7,19 +7,19 @@ import (
 	"testing"
 
 	"hikyaku/pkg/providers/sandbox"
-	"hikyaku/pkg/providers/sandbox/editortest"
+	"hikyaku/pkg/providers/sandbox/sandboxtest"
 	"hikyaku/pkg/providers/supersaas/supersaastest"
 )
 
 func TestByHand(t *testing.T) {
 	t.Parallel()
 	s := supersaastest.New(sandbox.Options{Records: 6})
-	editortest.Run(t, s.ByHand(),
-		editortest.Kind{
+	sandboxtest.Editor(t, s.ByHand(),
+		sandboxtest.Kind{
 			Name: "users", New: map[string]string{"name": "new@mail.example", "full_name": "山田 花子", "password": "secret", "role": "4", "credit": "2.5", "country": "JP"},
 			Text: []string{"full_name", "email", "address", "phone", "mobile", "field_1", "field_2", "super_field"},
 		},
-		editortest.Kind{
+		sandboxtest.Kind{
 			Name: "appointments", New: map[string]string{"schedule_id": "555001", "user_id": "20450001", "start": "2027-01-05T10:00", "finish": "2027-01-05T11:30", "resource_id": "557002"},
 			Text: []string{"full_name", "email", "address", "mobile", "phone", "field_1", "field_2", "field_1_r", "field_2_r", "super_field"},
 		})

@@ -119,6 +119,9 @@ func (c bookingCalls) query(w http.ResponseWriter, r *sandbox.Request, asked que
 	if q.limit, q.offset, ok = window(w, r); !ok {
 		return q, false
 	}
+	if q.offset > 0 {
+		q.offset += c.drifting()
+	}
 	q.schedule = scheduleOf(strings.TrimSuffix(asked.schedule, ".json"))
 	if q.schedule == nil {
 		fail(w, http.StatusNotFound, "Not found")

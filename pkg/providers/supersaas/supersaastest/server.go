@@ -156,7 +156,7 @@ func (s *Server) Token(base string) providers.Token {
 }
 
 func (s *Server) routes() {
-	users := userCalls{set: &s.Settings, account: &s.account, users: &s.users, hooks: &s.hooks}
+	users := userCalls{set: &s.Settings, account: &s.account, users: &s.users, hooks: &s.hooks, drifting: s.Drifting}
 	for _, list := range []string{"/api/users.json", "/api/users", "/api/users/{$}"} {
 		s.guard("GET "+list, userCall, users.list)
 		s.guard("POST "+list, userCall, users.write)
@@ -182,6 +182,8 @@ func (s *Server) routes() {
 	s.guard("GET /api/groups.json", accountCall, named.groups)
 	s.guard("GET /api/super_forms.json", accountCall, superFormList)
 	s.guard("GET /api/forms.json", accountCall, s.forms.answerList)
+	s.Lists("GET /api/users.json", "GET /api/users", "GET /api/users/{$}", "GET /api/changes/{schedule}", "GET /api/range/{schedule}",
+		"GET /api/agenda/{schedule}", "GET /api/bookings.json", "GET /api/bookings", "GET /api/forms.json", "GET /api/promotions.json")
 	s.guard("GET /api/promotions.json", accountCall, s.promotions.answerList)
 	s.guard("POST /api/promotions.json", accountCall, s.promotions.duplicate)
 	s.RefuseWith(func(w http.ResponseWriter, r *sandbox.Request, status int, _ string) {
@@ -195,7 +197,7 @@ func (s *Server) routes() {
 }
 
 func (s *Server) bookingRoutes() {
-	calls := bookingCalls{set: &s.Settings, now: s.Now, users: &s.users, bookings: &s.bookings, hooks: &s.hooks}
+	calls := bookingCalls{set: &s.Settings, now: s.Now, users: &s.users, bookings: &s.bookings, hooks: &s.hooks, drifting: s.Drifting}
 	s.guard("GET /api/changes/{schedule}", accountCall, calls.changes)
 	s.guard("GET /api/range/{schedule}", accountCall, calls.span)
 	s.guard("GET /api/agenda/{schedule}", accountCall, calls.agenda)

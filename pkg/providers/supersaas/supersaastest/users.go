@@ -58,6 +58,8 @@ type userCalls struct {
 	account *account
 	users   *users
 	hooks   *hooks
+
+	drifting func() int // see sandbox.Drift
 }
 
 func (c userCalls) list(w http.ResponseWriter, r *sandbox.Request) {
@@ -68,6 +70,9 @@ func (c userCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 	limit, offset, ok := window(w, r)
 	if !ok {
 		return
+	}
+	if offset > 0 {
+		offset += c.drifting()
 	}
 	name, filtered := r.Lookup("user[name]")
 	if sum, ok := r.Lookup("checksum"); ok {

@@ -5,14 +5,14 @@ import (
 	"testing"
 
 	"hikyaku/pkg/providers/sandbox"
-	"hikyaku/pkg/providers/sandbox/editortest"
+	"hikyaku/pkg/providers/sandbox/sandboxtest"
 	"hikyaku/pkg/providers/yappli/yapplitest"
 )
 
 func TestByHand(t *testing.T) {
 	t.Parallel()
 	s := yapplitest.New(sandbox.Options{Records: 7})
-	editortest.Run(t, s.ByHand(), editortest.Kind{
+	sandboxtest.Editor(t, s.ByHand(), sandboxtest.Kind{
 		Name: "members",
 		New:  map[string]string{"unique_id": "made", "login_id": "a@mail.example", "rank": "3", "column01": "山田 花子", "column50": "x", "enabled": "0", "password": "secret", "secret_question": "?", "secret_answer": "!"},
 		Text: []string{"login_id", "column01", "column25", "column50", "secret_question"},

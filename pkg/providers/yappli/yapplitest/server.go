@@ -128,6 +128,9 @@ func New(o sandbox.Options) *Server {
 	s.Handle("PUT /api/ext/users/{id}", s.guarded(s.update))
 	s.Handle("GET /api/ext/users/unique_id/{unique_id}", s.guarded(s.lookup))
 	s.Handle("GET /api/ext/check/{token}", s.guarded(s.check))
+	s.Lists("GET /api/ext/users")
+	s.ListsHave(true, false)
+	s.Expiring(s.Tokens)
 	s.RefuseWith(func(w http.ResponseWriter, _ *sandbox.Request, status int, code string) {
 		fail(w, status, code, http.StatusText(status)) // unverified for 404, 429 and 503: documented are 400 and 401
 	})
@@ -150,7 +153,7 @@ func (s *Server) Token(base string) providers.Token {
 	access, _ := s.Tokens.Issue(now)
 	return providers.Token{
 		Provider: providers.Yappli, Kind: providers.ClientCredentials, BaseURL: base, Credential: providers.NewSecret(access),
-		ObtainedAt: now, ExpiresAt: now.Add(tokenLife), Quirks: s.quirks(),
+		ObtainedAt: now, ExpiresAt: now.Add(s.Tokens.LifeNow()), Quirks: s.quirks(),
 	}
 }
 
@@ -230,7 +233,7 @@ func (s *Server) token(w http.ResponseWriter, r *sandbox.Request) {
 		access, refresh := s.Tokens.Issue(s.Now())
 		sandbox.JSON(w, http.StatusOK, map[string]any{
 			"access_token": access, "token_type": "bearer", "refresh_token": refresh,
-			"expires_in": int(tokenLife / time.Second), "scope": nil,
+			"expires_in": int(s.Tokens.LifeNow() / time.Second), "scope": nil,
 		})
 	}
 }

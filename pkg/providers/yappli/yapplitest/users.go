@@ -66,6 +66,9 @@ func (s *Server) list(w http.ResponseWriter, r *sandbox.Request) {
 	if s.BetweenPages != nil && offset > 0 {
 		s.BetweenPages(s.pages)
 	}
+	if offset > 0 {
+		offset += s.Drifting()
+	}
 	members, total := s.shown(offset, limit)
 	var b bytes.Buffer
 	s.wrapList(&b, members)

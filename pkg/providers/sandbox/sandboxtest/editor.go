@@ -1,5 +1,6 @@
-// Package editortest has the rules of every [sandbox.Editor] as a suite.
-package editortest
+// Package sandboxtest has the rules of every [sandbox.Editor] and every
+// [sandbox.Troublemaker] as suites.
+package sandboxtest
 
 import (
 	"fmt"
@@ -23,8 +24,8 @@ type Kind struct {
 	Text []string          // fields that take any text
 }
 
-// Run checks an Editor. Of each kind at least one record is there.
-func Run(t *testing.T, e sandbox.Editor, kinds ...Kind) {
+// Editor checks one. Of each kind at least one record is there.
+func Editor(t *testing.T, e sandbox.Editor, kinds ...Kind) {
 	t.Helper()
 	known := e.Kinds()
 	if len(known) != len(kinds) {

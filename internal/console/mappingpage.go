@@ -71,10 +71,10 @@ func (s *Server) loadMapping(ctx context.Context, _ *http.Request) (any, error) 
 	d.Log = printed.Entries
 	slices.Reverse(d.Log)
 	d.Log = d.Log[:min(len(d.Log), mostRows)]
-	var people struct{ Users []foundPerson }
+	var people personList
 	// Whoever is at hand: the same ones all the time, so that the page does not jump.
 	d.People.Err = s.reader.readWithin(ctx, 10*time.Minute, &people, "users", "list", "supersaas", "--limit", "3")
-	d.People.Chosen = people.Users[:min(mostTried, len(people.Users))]
+	d.People.Chosen = people.Records[:min(mostTried, len(people.Records))]
 	return d, nil
 }
 
@@ -209,16 +209,16 @@ func triedMapping(_ context.Context, raw json.RawMessage, f url.Values) (any, er
 
 // choosePeople keeps those who are chosen, and adds those whom a search has found.
 func (s *Server) choosePeople(_ context.Context, raw json.RawMessage, f url.Values) (any, error) {
-	var printed struct{ Users []foundPerson }
+	var printed personList
 	if err := json.Unmarshal(raw, &printed); err != nil {
 		return nil, err
 	}
 	var p mappingPeople
 	chosen := chosenUsers(f)
 	for _, id := range chosen {
-		p.Chosen = append(p.Chosen, foundPerson{ID: id, Fields: map[string]string{"full_name": f.Get("name-" + id)}})
+		p.Chosen = append(p.Chosen, foundPerson{ID: id, Record: map[string]any{"full_name": f.Get("name-" + id)}})
 	}
-	for _, u := range printed.Users {
+	for _, u := range printed.Records {
 		if !slices.Contains(chosen, u.ID) {
 			p.Found = append(p.Found, u)
 		}

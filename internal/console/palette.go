@@ -55,18 +55,13 @@ type customer struct{ ID, Name, Email string }
 
 // searchCustomers asks the booking page for those whom all the words fit.
 func (s *Server) searchCustomers(ctx context.Context, words string) ([]customer, error) {
-	var printed struct {
-		Users []struct {
-			ID     string            `json:"id"`
-			Fields map[string]string `json:"fields"`
-		}
-	}
+	var printed personList
 	if err := s.reader.read(ctx, &printed, "users", "list", "supersaas", "--search", words, "--limit", "20"); err != nil {
 		return nil, err
 	}
-	found := make([]customer, 0, len(printed.Users))
-	for _, u := range printed.Users {
-		found = append(found, customer{u.ID, u.Fields["full_name"], u.Fields["email"]})
+	found := make([]customer, 0, len(printed.Records))
+	for _, u := range printed.Records {
+		found = append(found, customer{u.ID, u.Shown("full_name", "name"), u.Shown("email", "name")})
 	}
 	return found, nil
 }

@@ -101,8 +101,13 @@ func (s *Server) peopleActions() []action {
 
 // A foundPerson is somebody whom a search found.
 type foundPerson struct {
-	ID     string            `json:"id"`
-	Fields map[string]string `json:"fields"`
+	ID     string         `json:"id"`
+	Record map[string]any `json:"record"` // as the booking page holds it
+}
+
+// A personList is what 'hikyaku users list' prints.
+type personList struct {
+	Records []foundPerson `json:"records"`
 }
 
 type foundList struct {
@@ -111,13 +116,11 @@ type foundList struct {
 }
 
 func foundPeople(_ context.Context, raw json.RawMessage, f url.Values) (any, error) {
-	var printed struct {
-		Users []foundPerson `json:"users"`
-	}
+	var printed personList
 	if err := json.Unmarshal(raw, &printed); err != nil {
 		return nil, err
 	}
-	list := foundList{People: printed.Users}
+	list := foundList{People: printed.Records}
 	if words := strings.TrimSpace(f.Get("words")); personID.MatchString(words) {
 		list.Number = words
 		for _, p := range list.People {
@@ -132,7 +135,7 @@ func foundPeople(_ context.Context, raw json.RawMessage, f url.Values) (any, err
 // Shown is a field of somebody, or a dash.
 func (p foundPerson) Shown(names ...string) string {
 	for _, name := range names {
-		if text := p.Fields[name]; text != "" {
+		if text, _ := p.Record[name].(string); text != "" {
 			return text
 		}
 	}

@@ -33,7 +33,7 @@ func ofRelay() map[string]string {
 				{"field":"column02","source":"x","uses":[],"state":"unreadable","makes":null,"holds":null}],
 			"supersaas":{"full_name":` + h + `,"email":"hana@example.com"},"yappli":{"column01":` + h + `}}`,
 		"history":              `{"user_id":"20450001","events":[{"entry":{"at":"2026-11-22T00:00:00Z","cause":"change","outcome":"updated","fields":["column01"],"request":"r","mapping":"abc"},"says":"x"}],"dead_letters":[]}`,
-		"users list supersaas": `{"users":[{"id":"20450001","fields":{"full_name":` + h + `,"email":"hana@example.com","mobile":"090"}}]}`,
+		"users list supersaas": `{"records":[{"id":"20450001","record":{"full_name":` + h + `,"email":"hana@example.com","mobile":"090"}}]}`,
 		"redrive":              `{"sent":1}`, "reconcile": `{"status":"done"}`, "resume": `{}`, "relay release": `{"was_stopped":true}`, "trigger": `{}`, "links approve": `{"decided":1}`, "links reject": `{"decided":1}`,
 		"tail": `{"at":"2026-11-22T00:00:00Z","function":"relay","line":{"level":"WARN","message":` + h + `}}` + "\n" + `{"at":"2026-11-22T00:00:01Z","function":"relay","line":{"message":"x"}}`,
 	}

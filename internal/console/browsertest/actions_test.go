@@ -150,7 +150,7 @@ func TestConsole_EveryAction(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			of := b.in(t)
 			began := time.Now()
-			a.run(t, s, of)
+			a.run(t, s.in(t), of)
 			of.quiet()
 			t.Logf("prove: console action %s: %v", a.name, time.Since(began).Round(10*time.Millisecond))
 		})
@@ -167,4 +167,9 @@ func (b *tab) in(t *testing.T) *tab {
 	of := beside(&tab{t: t, browser: b.browser, id: b.id})
 	of.screen(1280, 900, "light")
 	return of
+}
+
+// in is the same stack, for a part of a test.
+func (s *stack) in(t *testing.T) *stack {
+	return &stack{t: t, state: s.state, env: s.env, URL: s.URL, webhook: s.webhook}
 }

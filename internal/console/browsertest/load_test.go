@@ -71,12 +71,12 @@ func TestConsole_UnderLoad(t *testing.T) {
 func (s *stack) users() []string {
 	s.t.Helper()
 	var list struct {
-		Users []struct{ ID json.Number }
+		Records []struct{ ID string }
 	}
 	s.must(&list, "users", "list", "supersaas", "--limit", "50")
 	var ids []string
-	for _, u := range list.Users {
-		ids = append(ids, u.ID.String())
+	for _, u := range list.Records {
+		ids = append(ids, u.ID)
 	}
 	if len(ids) == 0 {
 		s.t.Fatal("the booking page has no users")

@@ -157,7 +157,7 @@ func enter(t testing.TB, chrome browserContext, link string) *tab {
 	t.Helper()
 	b := private(t, chrome)
 	b.visit(link)
-	b.until(`location.pathname === "/" && document.querySelector("main h1")`)
+	b.until(`location.pathname === "/" && document.readyState === "complete" && document.querySelector("main h1")`)
 	return b
 }
 

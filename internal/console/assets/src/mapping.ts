@@ -89,7 +89,7 @@ async function start(area: HTMLTextAreaElement): Promise<void> {
       EditorView.cspNonce.of(nonce ?? ""),
       phrases ? EditorState.phrases.of(JSON.parse(phrases)) : [],
       EditorState.readOnly.of(area.readOnly),
-      EditorView.contentAttributes.of({ "aria-label": label?.textContent?.trim() ?? "", id: `${area.id}-editor` }),
+      EditorView.contentAttributes.of({ "aria-label": label?.textContent?.trim() ?? "", id: `${area.id}-editor`, tabindex: "0" }),
       lineNumbers(), history(), drawSelection(), indentOnInput(), bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(),
       indentUnit.of("  "), yaml(), syntaxHighlighting(colors), lintGutter(), search({ top: true }),
       autocompletion({ override: [complete(known)] }),

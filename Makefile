@@ -117,6 +117,10 @@ prove-tokens: ## prove at full size what is promised about tokens
 	@$(PROVE) -run 'Conform' ./internal/secretstore/... ./internal/awslocal | $(FIGURES)
 	@$(PROVE) -run '^TestCrash_' ./internal/tokenrefresh | $(FIGURES)
 
+.PHONY: prove-state
+prove-state: ## prove at full size that a killed development stack loses nothing
+	@$(PROVE) -run 'Kill|Prove|WaitingMessages|QueueIsTheModel' ./internal/boltkeeper ./internal/awslocal | $(FIGURES)
+
 .PHONY: prove-relay
 prove-relay: ## prove at full size what is promised about the relay
 	@$(PROVE) ./internal/proverelay | $(FIGURES)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/boltkeeper"
 	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers/sandbox/keepertest"
 )
@@ -78,9 +80,9 @@ func cycle(t testing.TB, a *awslocal.AWS, queue string, n int) {
 	}
 }
 
-func loaded(t testing.TB, waiting int) (a *awslocal.AWS, queue string) {
+func loaded(t testing.TB, waiting int, o awslocal.Options) (a *awslocal.AWS, queue string) {
 	t.Helper()
-	a, err := awslocal.New(awslocal.Options{})
+	a, err := awslocal.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,12 +97,42 @@ func loaded(t testing.TB, waiting int) (a *awslocal.AWS, queue string) {
 func BenchmarkQueue(b *testing.B) {
 	for _, waiting := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(waiting), func(b *testing.B) {
-			a, queue := loaded(b, waiting)
+			a, queue := loaded(b, waiting, awslocal.Options{})
+			for n := 0; b.Loop(); n++ {
+				cycle(b, a, queue, n)
+			}
+		})
+		b.Run(fmt.Sprint(waiting, " kept"), func(b *testing.B) {
+			a, queue := loaded(b, waiting, awslocal.Options{Keeper: stateFile(b)})
 			for n := 0; b.Loop(); n++ {
 				cycle(b, a, queue, n)
 			}
 		})
 	}
+	b.Run("restart with 100000", func(b *testing.B) {
+		keeper := stateFile(b)
+		_, _ = loaded(b, 100_000, awslocal.Options{Keeper: keeper})
+		for b.Loop() {
+			a, err := awslocal.New(awslocal.Options{Keeper: keeper})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if depth, err := a.Hand.Depth("q.fifo"); err != nil || depth.Visible != 100_000 {
+				b.Fatalf("%+v %v", depth, err)
+			}
+		}
+	})
+}
+
+// stateFile keeps state in a file.
+func stateFile(t testing.TB) *boltkeeper.Keeper {
+	t.Helper()
+	k, err := boltkeeper.Open(filepath.Join(t.TempDir(), "state.bolt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = k.Close() })
+	return k
 }
 
 // TestWaitingMessagesCostNothing compares the time that a message takes when few others
@@ -108,8 +140,8 @@ func BenchmarkQueue(b *testing.B) {
 // the machine only adds to one, and does not come between all of them.
 func TestWaitingMessagesCostNothing(t *testing.T) {
 	many := prove.Sample(100_000, 20_000)
-	few, queue := loaded(t, many/100)
-	full, _ := loaded(t, many)
+	few, queue := loaded(t, many/100, awslocal.Options{})
+	full, _ := loaded(t, many, awslocal.Options{})
 	n := 0
 	round := func(a *awslocal.AWS) time.Duration {
 		begin := time.Now()

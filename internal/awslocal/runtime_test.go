@@ -34,6 +34,10 @@ var bootstrap = sync.OnceValues(func() (string, error) {
 
 // TestMain collects garbage more rarely: the tests make much of it and keep little.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(killedDir); dir != "" {
+		serveUntilKilled(dir)
+		os.Exit(1)
+	}
 	debug.SetGCPercent(400)
 	// Some of these tests wait: more of them than there are processors run at once.
 	if err := flag.Set("test.parallel", "8"); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hikyaku/internal/console"
+	"hikyaku/internal/cost"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 )
@@ -134,7 +135,7 @@ func total(calls map[string]int) (n int) {
 func priceOf(t *testing.T, calls map[string]int) (dollars float64) {
 	t.Helper()
 	const statistics = 0.01 / 1000 // a request of CloudWatch's API
-	for _, prices := range prove.PriceList() {
+	for _, prices := range cost.PriceList() {
 		sum := 0.0
 		for name, n := range calls {
 			service, operation, _ := strings.Cut(name, ".")

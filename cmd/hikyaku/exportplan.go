@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hikyaku/internal/cost"
 	"hikyaku/internal/export"
 	"hikyaku/internal/lambdafn/exportfn"
 	"hikyaku/internal/locale"
@@ -30,20 +31,15 @@ type estimate struct {
 	USD         float64           `json:"usd"`
 }
 
-// List prices in US dollars of us-east-1, arm64 (official price pages,
-// unverified), and what the template sets.
+// What the template sets, and what a run takes.
 const (
-	usdGBSecond   = 0.0000133334
-	usdInvocation = 0.0000002
-	usdPut        = 0.000005
-	usdGet        = 0.0000004
-	usdTransition = 0.000025 // of a standard state machine
-	memoryGB      = 0.125
-	lambdaMost    = 15 * time.Minute
-	transitions   = 4                // of the loop, for each invocation
-	keptEvery     = 90 * time.Second // the lease is extended
-	onceWritten   = 8                // lease, plan, end, manifest, watermark, latest, symlink, done
-	typicalRow    = 1000             // bytes, where no run tells
+	priced      = "us-east-1" // the region of the prices
+	memoryGB    = 0.125
+	lambdaMost  = 15 * time.Minute
+	transitions = 4                // of the loop, for each invocation
+	keptEvery   = 90 * time.Second // the lease is extended
+	onceWritten = 8                // lease, plan, end, manifest, watermark, latest, symlink, done
+	typicalRow  = 1000             // bytes, where no run tells
 )
 
 // estimateOf calculates from the number of rows and their bytes.
@@ -68,7 +64,8 @@ func estimateOf(rows int, rowBytes float64, p exportfn.Pace, unordered bool) est
 	e.Invocations = max(1, ceil(e.Seconds/(lambdaMost-p.StopAhead).Seconds()))
 	writes := float64(e.Parts+onceWritten+2*e.Invocations) + e.Seconds/keptEvery.Seconds()
 	reads := float64((e.Parts + onceWritten) * (e.Invocations + 1))
-	e.USD = e.Seconds*memoryGB*usdGBSecond + float64(e.Invocations)*(usdInvocation+transitions*usdTransition) + writes*usdPut + reads*usdGet
+	usd, _ := cost.In(priced)
+	e.USD = e.Seconds*memoryGB*usd.GBSecond + float64(e.Invocations)*(usd.Invocation+transitions*usd.Transition) + writes*usd.Write + reads*usd.Read
 	return e
 }
 

@@ -84,7 +84,7 @@ func newUsersList() *cobra.Command {
 // neither, or there is no such user.
 func findUser(ctx context.Context, base *lambdafn.Base, text string) (*listed, error) {
 	client := supersaas.New(base.Tokens(providers.SuperSaaS), base.Options())
-	if id, err := strconv.ParseInt(text, 10, 64); err == nil && id > 0 && text[0] != '0' {
+	if id, is := anID(text); is {
 		u, err := client.GetUser(ctx, supersaas.ID(id), false)
 		return aUser(u, "id"), err
 	}
@@ -102,6 +102,12 @@ func findUser(ctx context.Context, base *lambdafn.Base, text string) (*listed, e
 		}
 	}
 	return nil, nil
+}
+
+// anID reads an id as both providers write one; a telephone number is none that begins with 0.
+func anID(text string) (int64, bool) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	return id, err == nil && id > 0 && text[0] != '0'
 }
 
 func aUser(u supersaas.User, field string) *listed {
@@ -131,7 +137,7 @@ const pageOfUsers = 200
 
 // findMember asks Yappli for one member, if a text may be an id; nil: there is none.
 func findMember(ctx context.Context, base *lambdafn.Base, text string) (*listed, error) {
-	if _, err := strconv.ParseInt(text, 10, 64); err != nil || text[0] == '0' {
+	if _, is := anID(text); !is {
 		return nil, nil
 	}
 	m, err := yappli.New(base.Tokens(providers.Yappli), base.Options()).User(ctx, text)

@@ -93,14 +93,14 @@ func New(o Options) (*AWS, error) {
 	if o.RetryDelays == nil {
 		o.RetryDelays = []time.Duration{time.Minute, 2 * time.Minute}
 	}
-	jobs, kept := newJobs(), &ledger{keeper: o.Keeper}
+	jobs, kept, counted := newJobs(), &ledger{keeper: o.Keeper}, &meter{now: o.Now}
 	stored, err := newObjects(o.Dir, o.Now, kept)
 	if err != nil {
 		return nil, err
 	}
 	a := &AWS{
-		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}, machines: machines{now: o.Now}, logs: logGroups{now: o.Now}},
-		queues:    &queues{now: o.Now, jumps: jumps, ledger: kept, observer: &observer{observe: o.Observe, ledger: kept, jobs: jobs}, byName: map[string]*queue{}},
+		URL: "http://aws.local", Secrets: o.Secrets, objects: stored, events: &bus{now: o.Now}, Told: &Told{stacks: stacks{now: o.Now}, machines: machines{now: o.Now}, logs: logGroups{now: o.Now}, watch: watch{meter: counted}},
+		queues:    &queues{now: o.Now, jumps: jumps, ledger: kept, observer: &observer{observe: o.Observe, meter: counted, ledger: kept, jobs: jobs}, byName: map[string]*queue{}},
 		sources:   &sources{now: o.Now, ledger: kept, byID: map[string]*source{}, kept: map[string]sourceRecord{}},
 		schedules: &schedules{now: o.Now, ledger: kept, byName: map[string]scheduleEntry{}},
 		notes:     &secretNotes{ledger: kept, byName: map[string]*secretNote{}},
@@ -111,7 +111,7 @@ func New(o Options) (*AWS, error) {
 		return nil, err
 	}
 	a.functions = &functions{
-		jobs: a.jobs, frontend: &a.frontend, now: o.Now, log: o.Log, delays: o.RetryDelays, common: a.Environment, byName: map[string]*function{},
+		jobs: a.jobs, frontend: &a.frontend, meter: counted, now: o.Now, log: o.Log, delays: o.RetryDelays, common: a.Environment, byName: map[string]*function{},
 	}
 	a.services = a.newServices()
 	return a, nil

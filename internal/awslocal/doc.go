@@ -13,7 +13,8 @@
 // Invoke, ListFunctions and GetFunctionConfiguration, event source mappings and
 // schedules that can be switched off, EventBridge's PutEvents, STS GetCallerIdentity,
 // what CloudFormation, CloudWatch, SNS and Step Functions tell of what was described
-// ([AWS.Describe], [Told]), and, apart, an API Gateway HTTP API:
+// ([AWS.Describe], [Told]), of which CloudWatch counts invocations, messages and requests
+// of the gateway itself, and, apart, an API Gateway HTTP API:
 //
 //	aws.CreateQueue("users.fifo", map[string]string{"VisibilityTimeout": "60"})
 //	aws.Register(awslocal.Function{Name: "relay", Binary: "build/bootstrap"})

@@ -18,6 +18,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// GatewayID is the id of every gateway's API.
+const GatewayID = "local"
+
 // maxGateway caps a request's body, in bytes.
 const maxGateway = 10 << 20
 
@@ -88,6 +91,7 @@ func (a gateway) forward(w http.ResponseWriter, r *http.Request, function, key s
 		gatewayError(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
+	a.Told.watch.meter.asked(GatewayID)
 	answer, err := a.Invoke(r.Context(), function, payload)
 	if err != nil || answer.Error != "" {
 		a.log.WarnContext(r.Context(), "gateway invocation failed", "function", function)
@@ -107,7 +111,7 @@ func (a gateway) event(r *http.Request, key string, names []string, body []byte)
 		Version: "2.0", RouteKey: key, RawPath: r.URL.Path, RawQueryString: r.URL.RawQuery,
 		Headers: map[string]string{"host": r.Host},
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
-			RouteKey: key, AccountID: Account, Stage: "$default", RequestID: gatewayID(r.Context()), APIID: "local",
+			RouteKey: key, AccountID: Account, Stage: "$default", RequestID: gatewayID(r.Context()), APIID: GatewayID,
 			DomainName: r.Host, DomainPrefix: "local", Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
 			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
 				Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: client, UserAgent: r.UserAgent(),

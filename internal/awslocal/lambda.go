@@ -63,6 +63,7 @@ type Result struct {
 type functions struct {
 	jobs     *jobs
 	frontend *frontend
+	meter    *meter
 	now      func() time.Time
 	log      *slog.Logger
 	delays   []time.Duration // before each retry of an asynchronous invocation
@@ -196,6 +197,8 @@ func (f *functions) invoke(ctx context.Context, name string, payload []byte) (Re
 			Reason: "ReservedFunctionConcurrentInvocationLimitExceeded",
 		}
 	}
+	began := time.Now() // of the machine's clock, by which Lambda bills
+	defer func() { f.meter.invoked(found.Name, time.Since(began)) }()
 	if found.Binary == "" {
 		return found.call(ctx, found.arn, payload), nil // which frees the slot
 	}

@@ -73,6 +73,9 @@ func (a poller) once(ctx context.Context) {
 	}
 	a.frontend.count("sqs.ReceiveMessage")
 	received, err := a.queues.receive(receiving, m.Queue, min(m.BatchSize, maxBatch), -1, 20*time.Second)
+	if err == nil && len(received) == 0 {
+		a.Told.watch.meter.foundNone(m.Queue)
+	}
 	if err != nil || len(received) == 0 {
 		if err != nil && receiving.Err() == nil { // the queue is gone
 			a.log.WarnContext(ctx, "polling failed", "queue", m.Queue, "err", err)

@@ -41,6 +41,7 @@ type QueueEvent struct {
 // An observer tells of events in their order, once they are kept.
 type observer struct {
 	observe func(QueueEvent) // nil: nobody wants to know
+	meter   *meter
 	ledger  *ledger
 	jobs    *jobs
 
@@ -51,6 +52,7 @@ type observer struct {
 
 // note takes an event down, after the change that it tells of was noted in the ledger.
 func (o *observer) note(e QueueEvent) {
+	o.meter.happened(e)
 	if o.observe == nil {
 		return
 	}

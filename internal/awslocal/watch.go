@@ -41,8 +41,10 @@ func (p Point) is(namespace, metric string, dimensions map[string]string) bool {
 	return p.Namespace == namespace && p.Metric == metric && maps.Equal(p.Dimensions, dimensions)
 }
 
-// watch is what CloudWatch was told.
+// watch is what CloudWatch was told, and what it measures itself.
 type watch struct {
+	meter *meter
+
 	mu     sync.Mutex
 	alarms map[string]Alarm
 	points []Point
@@ -154,9 +156,10 @@ func (c *watch) statistics(w http.ResponseWriter, r *http.Request) (any, error) 
 		dimensions[r.FormValue(n+".Name")] = r.FormValue(n + ".Value")
 	}
 	period, byTime := time.Duration(seconds)*time.Second, map[time.Time]float64{}
+	points := c.meter.points(r.FormValue("Namespace"), r.FormValue("MetricName"), dimensions)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, p := range c.points {
+	for _, p := range append(points, c.points...) {
 		at := p.At.UTC().Truncate(period)
 		if !p.is(r.FormValue("Namespace"), r.FormValue("MetricName"), dimensions) || p.At.Before(from) || !p.At.Before(to) {
 			continue

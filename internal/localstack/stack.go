@@ -161,9 +161,10 @@ func (s *Stack) serve(ctx context.Context, name string, listener net.Listener, h
 
 // describe lets CloudFormation tell of the stack, by the names of template.yaml.
 func (s *Stack) describe() {
-	resources := make([]awslocal.StackResource, 0, 4+len(Functions())+len(schedules))
+	resources := make([]awslocal.StackResource, 0, 5+len(Functions())+len(schedules))
 	resources = append(resources,
 		awslocal.StackResource{Type: "AWS::S3::Bucket", LogicalID: "Bucket", PhysicalID: awslocal.Bucket},
+		awslocal.StackResource{Type: "AWS::ApiGatewayV2::Api", LogicalID: "WebhookApi", PhysicalID: awslocal.GatewayID},
 		awslocal.StackResource{Type: "AWS::SQS::Queue", LogicalID: "UserQueue", PhysicalID: s.queue},
 		awslocal.StackResource{Type: "AWS::SQS::Queue", LogicalID: "DeadLetterQueue", PhysicalID: s.dead},
 		awslocal.StackResource{Type: "AWS::Lambda::EventSourceMapping", LogicalID: "WebhookRelayRelayFunctionUsers", PhysicalID: RelaySource().ID},

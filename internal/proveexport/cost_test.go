@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"hikyaku/internal/prove"
+	"hikyaku/internal/cost"
 	"hikyaku/pkg/providers/sandbox"
 )
 
@@ -34,7 +34,7 @@ func TestCost(t *testing.T) {
 		invocations := seconds/lambda + 1
 		writes := float64(calls["s3.PutObject"])*invocations + seconds/90 + scale*float64(m.Bytes)/(64<<20)
 		usd := 0.0
-		for _, p := range prove.PriceList() {
+		for _, p := range cost.PriceList() {
 			reads := float64(calls["s3.GetObject"]+calls["s3.HeadObject"]) * invocations
 			usd = max(usd, seconds*0.125*p.GBSecond+invocations*(p.Invocation+transitions*p.Transition)+writes*p.Write+reads*p.Read)
 		}

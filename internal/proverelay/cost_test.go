@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hikyaku/internal/awslocal"
+	"hikyaku/internal/cost"
 	"hikyaku/internal/localstack"
 	"hikyaku/internal/prove"
 	"hikyaku/pkg/providers"
@@ -54,7 +55,7 @@ func (s spent) billed() time.Duration {
 }
 
 // price is what a million such webhooks cost in a region.
-func (s spent) price(p prove.Prices) float64 {
+func (s spent) price(p cost.Prices) float64 {
 	usd := float64(s.ingests)*p.HTTPRequest + float64(s.ingests+s.relays)*p.Invocation + s.billed().Seconds()*memory*p.GBSecond +
 		float64(s.logs)*p.LogByte
 	for call, n := range s.calls {
@@ -129,7 +130,7 @@ func costs(t *testing.T, n int, vars map[string]string) (changed, same spent) {
 
 // dearest is the region where they cost the most.
 func (s spent) dearest() (usd float64, region string) {
-	for _, p := range prove.PriceList() {
+	for _, p := range cost.PriceList() {
 		if price := s.price(p); price > usd {
 			usd, region = price, p.Region
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"hikyaku/internal/cost"
 	"hikyaku/internal/prove"
 )
 
@@ -71,7 +72,7 @@ func number(template prove.Template, parameter string) float64 {
 
 // month adds up what a shop pays. names are the lines of the page, in its order; the
 // last two are paid only if they are asked for, and are in no sum.
-func (s shop) month(template prove.Template, p prove.Prices, changed, unchanged float64) (names []string, usd map[string]float64) {
+func (s shop) month(template prove.Template, p cost.Prices, changed, unchanged float64) (names []string, usd map[string]float64) {
 	night, m := s.night(template), p.Monthly
 	reconcile, _ := strconv.ParseFloat(fmt.Sprint(template.At("Resources", "WebhookRelayReconcileFunction", "Properties", "MemorySize")), 64)
 	comparingGB, exportingGB := reconcile/1024, number(template, "ExportMemory")/1024
@@ -131,7 +132,7 @@ func TestCost_MonthsOfThreeShops(t *testing.T) {
 	var names []string
 	want := map[string][]string{}
 	for _, s := range shops {
-		lines, usd := s.month(template, prove.PriceList()[0], relay["Each changes a user"], relay["Nothing changes"])
+		lines, usd := s.month(template, cost.PriceList()[0], relay["Each changes a user"], relay["Nothing changes"])
 		names = lines
 		for _, name := range lines {
 			want[name] = append(want[name], fmt.Sprintf("$%.2f", usd[name]))

@@ -108,6 +108,15 @@ func (s *Stack) Settings(ctx context.Context, function string) (map[string]strin
 	return settings, nil
 }
 
+// Memory is how many MB a function has, by its own name.
+func (s *Stack) Memory(ctx context.Context, name string) (float64, error) {
+	shown, err := awslambda.NewFromConfig(s.Config).GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &name})
+	if err != nil {
+		return 0, fmt.Errorf("reading the settings of %s: %w", name, err)
+	}
+	return float64(aws.ToInt32(shown.MemorySize)), nil
+}
+
 // Invoke calls one of the stack's functions, by its logical id, through an alias, once,
 // and returns its answer and, if it is asked for, the end of its log. An error of the
 // function's is one here.

@@ -1,4 +1,4 @@
-package prove
+package cost
 
 // Prices are the list prices of an AWS region in US dollars for each single
 // request, second or byte: of arm64, of the first tier, without free ones.
@@ -46,6 +46,18 @@ func PriceList() []Prices {
 			Monthly: monthly(0.023, 0.045),
 		},
 	}
+}
+
+// In is the price list of an AWS region such as ap-northeast-1; of one that is not listed,
+// the dearest is taken, and known is false.
+func In(region string) (p Prices, known bool) {
+	list := PriceList()
+	for i, name := range []string{"ap-northeast-1", "us-east-1"} {
+		if name == region {
+			return list[i], true
+		}
+	}
+	return list[0], false
 }
 
 // monthly are the prices of a region in which a gigabyte in S3 and an hour of a NAT

@@ -156,7 +156,7 @@ func newMappingCheck() *cobra.Command {
 			if write && user == 0 {
 				return &usageError{locale.Errorf("--write needs --user ID: the user whose member is written")}
 			}
-			source, err := os.ReadFile(a[0])
+			source, err := readMapping(c, a[0])
 			if err != nil {
 				return err
 			}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"os/user"
 	"slices"
 	"time"
@@ -186,11 +185,12 @@ func newMappingPut() *cobra.Command {
 			"that counts, field by field. Once you agree, it stores the file in the stack's bucket under its digest,\n" +
 			"lets it count, and asks for a reconcile, which sends the users that differ to the relay. A job under way that\n" +
 			"began by the former mapping writes nothing and begins again. 'mapping log' tells who published what,\n" +
-			"'mapping undo' takes it back. Once one is published, the mapping that was deployed counts no more.\n\n" + ownSettings,
+			"'mapping undo' takes it back. Once one is published, the mapping that was deployed counts no more. For FILE,\n" +
+			"- is standard input.\n\n" + ownSettings,
 		Example: "  hikyaku mapping put mapping.yaml --stack hikyaku --reason 'new membership card'",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, a []string) error {
-			source, err := os.ReadFile(a[0])
+			source, err := readMapping(c, a[0])
 			if err != nil {
 				return err
 			}

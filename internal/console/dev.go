@@ -55,6 +55,19 @@ type State struct {
 	Queue     Depth
 	Dead      int // messages in the dead-letter queue
 	Functions []Function
+	Tally     Tally
+}
+
+// A Tally counts messages since the stack was started. What was in the queue then and what
+// was put on it has gone or is in it still: nothing else may be.
+type Tally struct {
+	Webhooks int // that were taken
+	Began    int // messages that were in the queue at the start
+	Queued   int // that were put on it
+	Gone     int // that are in it no more, whatever became of them
+	Died     int // of those: that went to the dead-letter queue
+	Dropped  int // of those: that a person took away
+	Expired  int // of those: that waited too long, or were emptied out with the queue
 }
 
 // A Depth is how many messages a queue has: to be received, being handled, and waiting

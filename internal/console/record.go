@@ -150,12 +150,16 @@ func (s *Server) follow(ctx context.Context, user string) *follow {
 	return f
 }
 
-// memberFresh is how long a person's member is shown again: finding it asks both providers.
-const memberFresh = time.Minute
+const (
+	memberFresh    = time.Minute           // a person's member is shown again: finding it asks both providers
+	memberPatience = 50 * time.Millisecond // nobody waits longer for a link
+)
 
 // memberOf finds the member that a change has arrived at.
 func (s *Server) memberOf(ctx context.Context, f *follow, user string) {
 	var sides struct{ Member string }
+	ctx, cancel := context.WithTimeout(ctx, memberPatience) // the command goes on: the next look shows it
+	defer cancel()
 	if err := s.reader.readWithin(ctx, memberFresh, &sides, "compare", "--user", user); err != nil || sides.Member == "" {
 		return // the person's page says why
 	}

@@ -64,6 +64,7 @@ type Stack struct {
 	doors    *doors
 	logs     *logFile
 	gateway  http.Handler
+	began    int // messages that were in the queue at the start
 
 	work   sync.WaitGroup
 	cancel context.CancelFunc
@@ -144,6 +145,8 @@ func (s *Stack) listen(ctx context.Context) error {
 	if s.Local, err = localstack.Start(ctx, o); err != nil {
 		return err
 	}
+	waiting, _ := s.depth()
+	s.began = waiting.Visible + waiting.InFlight + waiting.Delayed - s.recorder.Tally().Queued
 	ports := maps.Clone(before)
 	for name, port := range s.Local.Ports {
 		if was := before[name]; was != 0 && was != port {

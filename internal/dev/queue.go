@@ -35,8 +35,10 @@ func (s *Stack) observe(e awslocal.QueueEvent) {
 		s.recorder.Received(m)
 	case awslocal.MessageHidden:
 		s.recorder.Hidden(m)
-	case awslocal.MessageDeleted, awslocal.MessageDead, awslocal.MessageMoved, awslocal.MessagePurged, awslocal.MessageExpired:
+	case awslocal.MessageDeleted, awslocal.MessageDead, awslocal.MessageMoved:
 		s.recorder.Gone(m, false)
+	case awslocal.MessagePurged, awslocal.MessageExpired:
+		s.recorder.Expired(m)
 	case awslocal.MessageDropped:
 		s.recorder.Gone(m, true)
 	case awslocal.MessageRepeated: // nothing came of it

@@ -29,8 +29,10 @@ var (
 // State is what every page shows of the stack.
 func (s *Stack) State() console.State {
 	queue, dead := s.depth()
+	tally := s.recorder.Tally()
+	tally.Began = s.began
 	state := console.State{
-		Now: s.Clock.Now(), Speed: s.Clock.Factor(), Real: s.doors.names(), Write: s.options.Write, Queue: queue, Dead: dead,
+		Now: s.Clock.Now(), Speed: s.Clock.Factor(), Real: s.doors.names(), Write: s.options.Write, Queue: queue, Dead: dead, Tally: tally,
 	}
 	for _, name := range localstack.Functions() {
 		fleet, err := s.Local.AWS.Fleet(name)

@@ -62,6 +62,7 @@ func (r *Recorder) webhook(id string, body []byte) *console.Event {
 	at := r.now()
 	r.ways.began(id, at, body)
 	r.series.now.Webhooks++
+	r.tally.Webhooks++
 	return r.add(console.Event{At: at, Kind: console.Webhook, Way: id, Message: "POST /webhook/{secret}"}, body)
 }
 

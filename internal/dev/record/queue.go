@@ -41,6 +41,7 @@ func (r *Recorder) Sent(m Message) {
 		return
 	}
 	of := r.known(m)
+	r.tally.Queued++
 	r.add(console.Event{Kind: console.Queued, Way: of.id, User: b.User, Message: b.Event, Detail: map[string]string{messageDetail: m.ID}}, nil)
 }
 
@@ -61,6 +62,7 @@ func (r *Recorder) known(m Message) *way {
 // died records a dead letter: of the message that is handled for the same user, or of
 // the one that it was.
 func (r *Recorder) died(m Message, b body) {
+	r.tally.Died++
 	e := console.Event{Kind: console.Died, User: b.User, Outcome: b.Class, Bad: true, Detail: map[string]string{messageDetail: m.ID}}
 	if of := r.ways.byMessage[m.ID]; of != nil {
 		e.Way = of.id
@@ -105,12 +107,31 @@ func (r *Recorder) Gone(m Message, dropped bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tally.Gone++
 	if dropped {
+		r.tally.Dropped++
 		r.add(console.Event{Kind: console.Handled, Way: r.known(m).id, User: m.read().User, Outcome: "dropped", Bad: true}, nil)
 	}
 	r.ways.note(m.ID, func(known *message) { known.ended = true })
 	r.keep.add(entry{Ended: m.ID})
 	r.dirty = true
+}
+
+// Expired records that nobody took a message in time, or that it was emptied out.
+func (r *Recorder) Expired(m Message) {
+	r.Gone(m, false)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !m.Dead {
+		r.tally.Expired++
+	}
+}
+
+// Tally counts the messages since the recorder was made. Began is not known to it.
+func (r *Recorder) Tally() console.Tally {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tally
 }
 
 // invocations are those that run, by id.

@@ -44,6 +44,7 @@ type Recorder struct {
 	over   []string // ids of those calls that are over, the oldest first
 	keep   archive
 	series series
+	tally  console.Tally
 
 	dirty   bool
 	changed chan struct{} // closed at the next change that is told

@@ -345,3 +345,24 @@ func TestRecorder_TellsALateLineOfTheLogOnItsWay(t *testing.T) {
 		}
 	})
 }
+
+// What was put on the queue has gone or is in it, and each that has gone has a reason.
+func TestRecorder_TalliesMessages(t *testing.T) {
+	r, end := newRecorder(t, record.Options{})
+	defer end()
+	message := func(id string) record.Message { return record.Message{ID: id, Body: `{"user":"5"}`} }
+	letter := message("given-up")
+	letter.Dead = true
+	for _, id := range []string{"handled", "dropped", "expired", "given-up", "waits"} {
+		r.Sent(message(id))
+	}
+	r.Gone(message("handled"), false)
+	r.Gone(message("dropped"), true)
+	r.Expired(message("expired"))
+	r.Gone(message("given-up"), false)
+	r.Sent(letter)
+	r.Expired(letter)
+	if got, want := r.Tally(), (console.Tally{Queued: 5, Gone: 4, Died: 1, Dropped: 1, Expired: 1}); got != want {
+		t.Errorf("tallied %+v, want %+v", got, want)
+	}
+}

@@ -67,6 +67,7 @@ func (l logLines) Write(line []byte) (int, error) {
 		return len(line), nil
 	}
 	l.stack.recorder.Line(l.function, line)
+	l.stack.Local.AWS.Log(l.function, string(bytes.TrimRight(line, "\n"))) // where 'hikyaku tail' looks
 	return l.stack.logs.Write(line)
 }
 

@@ -12,9 +12,36 @@ import (
 // defaultLength is how many records a page has unless its query says it.
 const defaultLength = 50
 
+// Texts remembers what records hold, so that only the first search has to read them all.
+// The zero Texts is ready; it is not safe for concurrent use.
+type Texts struct{ folded map[any]string }
+
+const (
+	fewest = 1000  // so many texts are remembered, however few records there are
+	most   = 20000 // of more records than that nothing is remembered, because of the memory
+)
+
+// of returns the text of a record, whose key is another once it has changed.
+func (t *Texts) of(key any, n int, at func() Row) string {
+	if text, known := t.folded[key]; known {
+		return text
+	}
+	if n > most {
+		return at().text()
+	}
+	if t.folded == nil || len(t.folded) > 2*n+fewest { // many are of what has changed since
+		t.folded = make(map[any]string, n)
+	}
+	text := at().text()
+	t.folded[key] = text
+	return text
+}
+
 // Page answers a query over n records, of which at makes one: those that are on the page
-// alone, unless something is searched for. Case and width of letters do not matter.
-func (q RecordQuery) Page(n int, at func(i int) Row) (page []Row, total int) {
+// alone, unless something is searched for. key is of a type that can be compared; it
+// tells records apart, and what one was from what it is. Case and width of letters do
+// not matter.
+func (t *Texts) Page(q RecordQuery, n int, key func(i int) any, at func(i int) Row) (page []Row, total int) {
 	skip, length := max(q.Skip, 0), q.Length
 	if length <= 0 {
 		length = defaultLength
@@ -28,27 +55,26 @@ func (q RecordQuery) Page(n int, at func(i int) Row) (page []Row, total int) {
 		return page, n
 	}
 	for i := range n {
-		row := at(i)
-		if !row.holds(words) {
+		text := t.of(key(i), n, func() Row { return at(i) })
+		if slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) }) {
 			continue
 		}
 		if total++; total > skip && len(page) < length {
-			page = append(page, row)
+			page = append(page, at(i))
 		}
 	}
 	return page, total
 }
 
-// holds reports whether each word stands in some field, or in the id.
-func (r Row) holds(words []string) bool {
+// text is all that a record holds, its id too.
+func (r Row) text() string {
 	var all strings.Builder
 	all.WriteString(r.ID)
 	for _, value := range r.Fields {
 		all.WriteByte('\n') // no word has one, so that none is found across two fields
 		all.WriteString(value)
 	}
-	text := fold(all.String())
-	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+	return fold(all.String())
 }
 
 // fold makes texts equal that differ only in case or width.

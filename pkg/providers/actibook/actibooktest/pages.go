@@ -35,9 +35,23 @@ func (p pages) List(kind string, q sandbox.RecordQuery) (page []sandbox.Row, tot
 	}
 	p.server.Do(func() {
 		list := p.server.users.list
-		page, total = q.Page(len(list), func(i int) sandbox.Row { row, _, _ := p.read(list[len(list)-1-i]); return row })
+		page, total = p.server.users.texts.Page(q, len(list), func(i int) any { return list[len(list)-1-i].key() },
+			func(i int) sandbox.Row { row, _, _ := p.read(list[len(list)-1-i]); return row })
 	})
 	return page, total, nil
+}
+
+// A version tells a user from what it was before: each change makes new bytes.
+type version struct {
+	id  int
+	raw *byte
+}
+
+func (u user) key() version {
+	if u.raw == nil {
+		return version{id: u.id}
+	}
+	return version{u.id, &u.raw[0]}
 }
 
 // read returns a site user as a person sees it, and as it is.

@@ -36,6 +36,7 @@ type siteUsers struct {
 	nextID int
 
 	kept, counts *sandbox.Section
+	texts        sandbox.Texts
 }
 
 func (s *Server) served(u user) json.RawMessage {

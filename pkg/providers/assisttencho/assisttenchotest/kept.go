@@ -15,7 +15,7 @@ const (
 	codesSoFar = "codes"
 )
 
-func orderKey(id int) string { return fmt.Sprintf("%019d", id) }
+func keptKey(id int) string { return fmt.Sprintf("%019d", id) }
 
 type keptOrder struct {
 	Raw  json.RawMessage `json:"raw,omitempty"`
@@ -23,7 +23,7 @@ type keptOrder struct {
 }
 
 // note keeps an order that is no longer as invented.
-func (t *orders) note(r record) { t.kept.Put(orderKey(r.id), keptOrder{Raw: r.raw}) }
+func (t *orders) note(r record) { t.kept.Put(keptKey(r.id), keptOrder{Raw: r.raw}) }
 
 func (t *orders) keepAll() {
 	t.kept.Clear()

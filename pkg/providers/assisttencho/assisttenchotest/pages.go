@@ -60,9 +60,23 @@ func (p pages) List(kind string, q sandbox.RecordQuery) (page []sandbox.Row, tot
 	}
 	p.server.Do(func() {
 		list := p.server.orders.list
-		page, total = q.Page(len(list), func(i int) sandbox.Row { return p.server.orders.row(list[len(list)-1-i]) })
+		page, total = p.server.orders.texts.Page(q, len(list), func(i int) any { return list[len(list)-1-i].key() },
+			func(i int) sandbox.Row { return p.server.orders.row(list[len(list)-1-i]) })
 	})
 	return page, total, nil
+}
+
+// An orderKey tells an order from what it was before: each change makes new bytes.
+type orderKey struct {
+	id  int
+	raw *byte
+}
+
+func (r record) key() orderKey {
+	if r.raw == nil {
+		return orderKey{id: r.id}
+	}
+	return orderKey{r.id, &r.raw[0]}
 }
 
 // row is an order as a person sees it; what is no text is JSON.

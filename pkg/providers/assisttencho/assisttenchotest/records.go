@@ -64,6 +64,7 @@ type orders struct {
 	nextID int
 
 	kept, counts *sandbox.Section
+	texts        sandbox.Texts
 }
 
 func newOrders(seed uint64, n int) orders {
@@ -140,7 +141,7 @@ func (t *orders) change(at int, fields map[string]any) json.RawMessage {
 }
 
 func (t *orders) remove(at int) {
-	t.kept.Put(orderKey(t.list[at].id), keptOrder{Gone: true})
+	t.kept.Put(keptKey(t.list[at].id), keptOrder{Gone: true})
 	t.list = slices.Delete(t.list, at, at+1)
 }
 

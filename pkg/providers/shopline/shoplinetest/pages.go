@@ -99,7 +99,8 @@ func (p pages) List(kind string, q sandbox.RecordQuery) (page []sandbox.Row, tot
 			list = append(list, r)
 		}
 	}
-	page, total = q.Page(len(list), func(i int) sandbox.Row { return visible(t.decode(list[i]), fields) })
+	page, total = t.texts.Page(q, len(list), func(i int) any { return list[i] }, // each change makes a new row
+		func(i int) sandbox.Row { return visible(t.decode(list[i]), fields) })
 	return page, total, nil
 }
 

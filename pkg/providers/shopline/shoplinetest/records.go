@@ -51,6 +51,7 @@ type table struct {
 	next   int // number of the next invented record
 	render func(number int) any
 	kept   *sandbox.Section
+	texts  sandbox.Texts
 }
 
 func (t *table) append(number int, i index) {

@@ -60,6 +60,7 @@ type booking struct {
 	own      object // what a call or a loaded document said; it goes before what is made from the fields above
 	raw      []byte // of a loaded one that was not changed; nil: made from the fields above
 	form     []byte // shared by many: do not change it
+	changes  int    // so far
 }
 
 func (b *booking) finish() time.Time { return b.start.Add(cmp.Or(b.length, time.Hour)) }

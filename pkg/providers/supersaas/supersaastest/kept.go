@@ -37,6 +37,7 @@ type keptUser struct {
 
 // note keeps a user who is no longer as invented.
 func (t *users) note(u *user) {
+	u.changes++
 	t.kept.Put(itoa(u.id), keptUser{Deleted: u.deleted, Raw: u.raw, Form: u.form})
 }
 
@@ -83,6 +84,7 @@ type keptBooking struct {
 
 // note keeps a booking that is no longer as invented.
 func (t *bookings) note(b *booking) {
+	b.changes++
 	t.kept.Put(serialKey(int64(b.place)), keptBooking{
 		ID: b.id, Schedule: b.schedule.id, User: b.user, Slot: b.slot, Resource: b.resource, Start: b.start, Length: b.length,
 		Created: b.created, Changed: b.changed, Deleted: b.deleted, Waiting: b.waiting, Pending: b.pending, Own: b.own, Raw: b.raw, Form: b.form,

@@ -23,10 +23,13 @@ var (
 )
 
 // pages are the account's own pages: what is changed there fires webhooks.
-type pages struct{ server *Server }
+type pages struct {
+	server *Server
+	texts  *sandbox.Texts
+}
 
 // ByHand returns the account's pages for users and appointments.
-func (s *Server) ByHand() sandbox.Editor { return pages{s} }
+func (s *Server) ByHand() sandbox.Editor { return pages{s, &s.texts} }
 
 // Kinds are users and appointments, with the names that the shop has given to fields.
 func (p pages) Kinds() []sandbox.RecordKind {
@@ -73,13 +76,36 @@ func (p pages) List(kind string, q sandbox.RecordQuery) (page []sandbox.Row, tot
 	p.server.Do(func() {
 		if kind == usersKind {
 			list := p.server.users.shown()
-			page, total = q.Page(len(list), func(i int) sandbox.Row { return row(list[i].id, p.server.users.record(list[i])) })
+			page, total = p.texts.Page(q, len(list), func(i int) any { return userKey{list[i], list[i].changes} },
+				func(i int) sandbox.Row { return row(list[i].id, p.server.users.record(list[i])) })
 			return
 		}
 		list := p.server.bookings.latest()
-		page, total = q.Page(len(list), func(i int) sandbox.Row { return row(list[i].id, p.server.bookings.flat(list[i])) })
+		page, total = p.texts.Page(q, len(list), func(i int) any { return p.server.bookings.key(list[i]) },
+			func(i int) sandbox.Row { return row(list[i].id, p.server.bookings.flat(list[i])) })
 	})
 	return page, total, nil
+}
+
+// Keys of what was found in records; see sandbox.Texts.
+type (
+	userKey struct {
+		user    *user
+		changes int
+	}
+	bookingKey struct {
+		booking *booking
+		changes int
+		user    userKey // whose name and address a booking may show
+	}
+)
+
+func (t *bookings) key(b *booking) bookingKey {
+	key := bookingKey{booking: b, changes: b.changes}
+	if u := t.users.byID[b.user]; u != nil {
+		key.user = userKey{u, u.changes}
+	}
+	return key
 }
 
 // latest returns the appointments that are not deleted, the last to begin first.

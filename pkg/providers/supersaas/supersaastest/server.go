@@ -97,6 +97,7 @@ type Server struct {
 	promotions promotions
 	hooks      hooks
 	post       *mail
+	texts      sandbox.Texts
 	pages      atomic.Int64
 }
 

@@ -33,6 +33,7 @@ type user struct {
 	raw     []byte // as lists serve it
 	form    []byte // shared by many: do not change it
 	history []version
+	changes int // so far
 }
 
 // version is what lists showed of a user from a time on; nil: nothing.

@@ -50,7 +50,8 @@ func (p pages) List(kind string, q sandbox.RecordQuery) (page []sandbox.Row, tot
 	s := p.server.Records
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	page, total = q.Page(len(s.table.slots), func(i int) sandbox.Row { return row(s.table.of(s.table.slots[i])) })
+	page, total = s.texts.Page(q, len(s.table.slots), func(i int) any { return s.table.slots[i] }, // whose member is another after each change
+		func(i int) sandbox.Row { return row(s.table.of(s.table.slots[i])) })
 	return page, total, nil
 }
 

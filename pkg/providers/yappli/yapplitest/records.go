@@ -26,6 +26,7 @@ type Records struct {
 	table  table
 	random *rand.Rand // of lags
 	kept   kept
+	texts  sandbox.Texts
 }
 
 // Members returns all members in the order of the list, as they are now. The

@@ -82,7 +82,7 @@ func newCompare() *cobra.Command {
 				return locale.Errorf("reading what is paused: %w", err)
 			}
 			answer := compared(user, t, sides, letters, paused.Relay)
-			answer.Next = f.stack.onStack(answer.Next)
+			answer.Next = f.stack.onStack(c, answer.Next)
 			return f.print(c, answer, answer.write)
 		},
 	}
@@ -197,15 +197,18 @@ func (h hindrances) sentences() []locale.Message {
 	return list
 }
 
+// sendsUser lets the relay do at once what the next comparison of both lists would.
+const sendsUser = "hikyaku trigger user-changed --user ID"
+
 // helps says which command helps where a user has stopped. Where none is named, a person
 // has to change something in SuperSaaS or Yappli first, or there is nothing to do.
 var helps = map[outcome.Class]string{
 	outcome.AwaitingApproval:  "hikyaku links show --user ID",
 	outcome.LinkRejected:      "hikyaku links approve --user ID",
-	outcome.WouldLink:         "hikyaku reconcile",
-	outcome.WouldCreate:       "hikyaku reconcile",
-	outcome.WouldUpdate:       "hikyaku reconcile",
-	outcome.WouldDisable:      "hikyaku reconcile",
+	outcome.WouldLink:         sendsUser,
+	outcome.WouldCreate:       sendsUser,
+	outcome.WouldUpdate:       sendsUser,
+	outcome.WouldDisable:      sendsUser,
 	outcome.AwaitingList:      "hikyaku reconcile",
 	outcome.Unresolved:        "hikyaku reconcile",
 	outcome.MemberMissing:     "hikyaku reconcile",
@@ -228,7 +231,7 @@ var helps = map[outcome.Class]string{
 
 // next is the command that helps.
 func (h hindrances) next() string {
-	sends := helps[h.class] == "hikyaku reconcile" // the relay has something to do
+	sends := helps[h.class] == sendsUser // the relay has something to do
 	command := helps[h.class]
 	switch {
 	case h.class == outcome.Unchanged && len(h.unread) > 0:

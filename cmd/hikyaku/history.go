@@ -91,7 +91,7 @@ func deadLetters(ctx context.Context, function *relayfn.Function, user int64) ([
 
 func (f *relayFlags) tell(c *cobra.Command, user int64, h admin.History, letters []queue.Message) error {
 	p := h.Preview
-	next := f.stack.onStack(hindrances{user: user, class: p.Outcome, letters: letters, unread: p.Unread}.next())
+	next := f.stack.onStack(c, hindrances{user: user, class: p.Outcome, letters: letters, unread: p.Unread}.next())
 	if f.asJSON {
 		s := story{Next: next, User: user, Now: told[outcome.Class]{p.Outcome, p.Outcome.Sentence()}, Changes: p.Changes, Unreadable: p.Unread, Events: []told[state.Event]{}, Dead: saying(letters)}
 		for _, e := range h.Events {

@@ -103,8 +103,11 @@ func (f *stackFlags) name(vars string) string {
 }
 
 // onStack is a command to run next, for the stack that was named in this one.
-func (f *stackFlags) onStack(command string) string {
-	if command != "" && f.Stack != "" {
+func (f *stackFlags) onStack(c *cobra.Command, command string) string {
+	switch {
+	case command != "" && asked(c, devFlag):
+		command += " --dev"
+	case command != "" && f.Stack != "":
 		command += " --stack " + visible(f.Stack)
 	}
 	return command

@@ -16,7 +16,7 @@ type actionTest struct {
 }
 
 // actionTests are all actions. One that the console lists and is not here fails.
-var actionTests = slices.Concat(sandboxActions, relayActions)
+var actionTests = slices.Concat(sandboxActions, relayActions, mappingActions, tokenActions, exportActions)
 
 var sandboxActions = []actionTest{
 	{"sandbox-find", func(_ *testing.T, s *stack, b *tab) {
@@ -80,6 +80,16 @@ var relayActions = []actionTest{
 		b.visit(s.way(b))
 		b.act("#repeat-edited")
 	}},
+	{"tail-relay", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/relay")
+		relay := eval[string](b, `fetch("/do/tail-relay", {method: "POST", headers: {"X-CSRF-Token": document.querySelector("meta[name=csrf-token]").content}}).then(r => r.text())`)
+		if relay == "" { // only the page of a deployed stack has its button
+			b.t.Error("the log is not shown")
+		}
+	}},
+}
+
+var mappingActions = []actionTest{
 	{"mapping-try", func(_ *testing.T, s *stack, b *tab) {
 		b.visit(s.URL + "/mapping")
 		b.until(`document.querySelector("#mapping-result .badge")`)
@@ -102,7 +112,7 @@ var relayActions = []actionTest{
 		b.until(`document.querySelector(".cm-content")`)
 		b.reach(".cm-content")
 		b.press(kb.Home, ctrl)
-		b.press("# one more line\n")
+		b.press("# one more line\r")
 		b.until(`document.querySelector("#mapping-result .badge.well")`)
 		b.write("#mapping-reason", "a line")
 		b.act("#mapping-put")
@@ -116,6 +126,94 @@ var relayActions = []actionTest{
 		b.visit(s.URL + "/mapping")
 		b.until(`document.querySelector(".cm-content")`)
 		b.act("#mapping-undo")
+	}},
+}
+
+// tokenAct does something with the credential of the booking page, which may be asked for anew
+// at any time.
+func tokenAct(selector string) func(*testing.T, *stack, *tab) {
+	return func(_ *testing.T, s *stack, b *tab) {
+		b.t.Helper()
+		b.visit(s.URL + "/tokens/yappli")
+		b.act(selector)
+	}
+}
+
+var tokenActions = []actionTest{
+	{"token-probe", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/tokens")
+		b.use("#token-probe")
+		b.until(`document.querySelector("#probed .badge.well")`)
+		b.focused()
+	}},
+	{"token-refresh", tokenAct("#token-refresh-yappli")},
+	{"token-force", tokenAct("#token-force-yappli")},
+	{"token-resend", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/tokens/assisttencho")
+		b.act("#token-resend-assisttencho")
+	}},
+	{"connect", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/tokens/supersaas")
+		b.write(`[name="field.api_key"]`, s.key)
+		b.act(`form[hx-post="/do/connect"] button.main`)
+	}},
+	{"pause-tokens", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/tokens")
+		b.write("#pause-reason", "a look at the shop")
+		b.act("#pause-tokens-do")
+	}},
+	{"resume-tokens", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/tokens")
+		b.act("#resume-tokens")
+	}},
+}
+
+var exportActions = []actionTest{
+	{"export-plan", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/exports")
+		b.write(`#datasets input[id^="rows-"]`, "4000")
+		b.use(`#datasets button[id^="plan-do-"]`)
+		b.until(`document.querySelector('#datasets [id^="plan-"] dl')`)
+		b.focused()
+	}},
+	{"export-run", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/exports")
+		b.act(`#datasets [id^="export-run"]`)
+	}},
+	{"export-find", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/exports")
+		b.write("#find-words", "2")
+		b.press(kb.Enter)
+		b.until(`document.querySelector("#found table tbody tr")`)
+		b.focused()
+	}},
+	{"export-stop", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/exports")
+		b.use("#find-stop")
+		b.until(`document.querySelector("#found-state").textContent`)
+		b.focused()
+	}},
+	{"export-records", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(b.address(s.URL, "/exports/{provider}/{dataset}/{run}"))
+		b.write("#records-search", "1")
+		b.use("#records-find")
+		b.until(`document.querySelector("#hits table tbody tr")`)
+		b.focused()
+	}},
+	{"export-verify", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(b.address(s.URL, "/exports/{provider}/{dataset}/{run}"))
+		b.use("#verify")
+		b.until(`document.querySelector("#verdict .note.well")`)
+		b.focused()
+	}},
+	{"pause-export", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/exports")
+		b.write("#pause-reason", "a look at the shop")
+		b.act("#pause-export-do")
+	}},
+	{"resume-export", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/exports")
+		b.act("#resume-export")
 	}},
 }
 
@@ -171,5 +269,5 @@ func (b *tab) in(t *testing.T) *tab {
 
 // in is the same stack, for a part of a test.
 func (s *stack) in(t *testing.T) *stack {
-	return &stack{t: t, state: s.state, env: s.env, URL: s.URL, webhook: s.webhook}
+	return &stack{t: t, state: s.state, env: s.env, URL: s.URL, webhook: s.webhook, key: s.key, began: s.began}
 }

@@ -20,19 +20,23 @@ type pageTest struct{ from, link string }
 
 // pageTests are all pages. One that the console lists and is not here fails.
 var pageTests = map[string]pageTest{
-	"/":                                 {},
-	"/licenses":                         {},
-	"/relay":                            {},
-	"/relay/people":                     {},
-	"/relay/people/{id}":                {"/relay", `#relay-live a[href^="/relay/people/"]`},
-	"/relay/ways/{id}":                  {"/relay", `#relay-live a[href^="/relay/ways/"]`},
-	"/relay/pairs":                      {},
-	"/relay/dead":                       {},
-	"/mapping":                          {},
-	"/sandboxes":                        {},
-	"/sandboxes/{provider}":             {"/sandboxes", `main a[href="/sandboxes/supersaas"]`},
-	"/sandboxes/{provider}/{kind}":      {"/sandboxes", `main a[href="/sandboxes/supersaas/users"]`},
-	"/sandboxes/{provider}/{kind}/{id}": {"/sandboxes/supersaas/users", `#rows tbody a[href]`},
+	"/":                                   {},
+	"/licenses":                           {},
+	"/relay":                              {},
+	"/relay/people":                       {},
+	"/relay/people/{id}":                  {"/relay", `#relay-live a[href^="/relay/people/"]`},
+	"/relay/ways/{id}":                    {"/relay", `#relay-live a[href^="/relay/ways/"]`},
+	"/relay/pairs":                        {},
+	"/relay/dead":                         {},
+	"/mapping":                            {},
+	"/tokens":                             {},
+	"/tokens/{provider}":                  {"/tokens", `#credentials a[href^="/tokens/"]`},
+	"/exports":                            {},
+	"/exports/{provider}/{dataset}/{run}": {"/exports", `#datasets a[href^="/exports/"]`},
+	"/sandboxes":                          {},
+	"/sandboxes/{provider}":               {"/sandboxes", `main a[href="/sandboxes/supersaas"]`},
+	"/sandboxes/{provider}/{kind}":        {"/sandboxes", `main a[href="/sandboxes/supersaas/users"]`},
+	"/sandboxes/{provider}/{kind}/{id}":   {"/sandboxes/supersaas/users", `#rows tbody a[href]`},
 }
 
 // address is where a page is, as a person comes to it.
@@ -45,6 +49,14 @@ func (b *tab) address(base, path string) string {
 	b.visit(base + of.from)
 	b.until(fmt.Sprintf(`document.querySelector(%s)`, literal(of.link)))
 	return base + eval[string](b, fmt.Sprintf(`document.querySelector(%s).getAttribute("href")`, literal(of.link)))
+}
+
+// export runs the first export, so that there is something to show.
+func (b *tab) export(base string) {
+	b.t.Helper()
+	b.visit(base + "/exports")
+	b.use(`#datasets [id^="export-run"]`)
+	b.until(`document.querySelector('#datasets a[href^="/exports/"]')`)
 }
 
 type routes struct{ Pages, Actions []string }
@@ -79,6 +91,7 @@ func TestConsole_EveryPage(t *testing.T) {
 	if missing := slices.DeleteFunc(slices.Clone(known.Pages), func(p string) bool { _, ok := pageTests[p]; return ok }); len(missing) > 0 {
 		t.Errorf("the console has pages that no test visits: %q", missing)
 	}
+	b.export(base)
 	for _, path := range slices.Sorted(maps.Keys(pageTests)) {
 		if !slices.Contains(known.Pages, path) {
 			t.Errorf("the console has no page %s", path)
@@ -162,6 +175,7 @@ func TestConsole_EveryPageIsLight(t *testing.T) {
 	chrome := chromium(t)
 	b := enter(t, chrome, link)
 	base := baseOf(t, link)
+	b.export(base)
 	for _, path := range slices.Sorted(maps.Keys(pageTests)) {
 		b.visit(b.address(base, path))
 		b.until(`document.readyState === "complete"`)

@@ -12,7 +12,7 @@ import (
 )
 
 // policy is the one of the console's pages.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // A sample is a page that holds everything that the scripts know of, without the console.
 type sample struct {

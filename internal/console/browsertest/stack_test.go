@@ -32,6 +32,7 @@ type stack struct {
 	URL     string // of its console
 	link    string
 	webhook string // where the booking page posts
+	key     string // of the booking page, invented
 
 	once  sync.Once
 	ended error
@@ -72,7 +73,7 @@ func (s *stack) start(args ...string) {
 	}
 	late := time.AfterFunc(2*patience, func() { _ = s.cmd.Process.Kill() })
 	defer late.Stop()
-	var about map[string]any
+	var about announced
 	reader := bufio.NewReader(out)
 	if err := json.NewDecoder(reader).Decode(&about); err != nil {
 		_ = s.stop(syscall.SIGKILL)
@@ -80,10 +81,12 @@ func (s *stack) start(args ...string) {
 	}
 	s.ready = time.Since(s.began)
 	go func() { _, _ = reader.WriteTo(os.Stderr) }()
-	if s.link = linkIn(about); s.link == "" {
-		s.t.Fatalf("no one-time link in %v", about)
+	s.link, s.webhook = about.Link, about.Webhook
+	for _, service := range about.Services {
+		if service.Name == "supersaas" {
+			s.key = service.Connection.APIKey
+		}
 	}
-	s.webhook, _ = about["webhook"].(string)
 	u, err := url.Parse(s.link)
 	if err != nil {
 		s.t.Fatal(err)
@@ -91,21 +94,15 @@ func (s *stack) start(args ...string) {
 	s.URL = "http://" + u.Host
 }
 
-// linkIn finds the one-time link in what the stack says of itself.
-func linkIn(value any) string {
-	switch v := value.(type) {
-	case string:
-		if strings.Contains(v, "/enter/") {
-			return v
-		}
-	case map[string]any:
-		for _, inner := range v {
-			if link := linkIn(inner); link != "" {
-				return link
-			}
+// What the stack says of itself once it is ready.
+type announced struct {
+	Link, Webhook string
+	Services      []struct {
+		Name       string
+		Connection struct {
+			APIKey string `json:"api_key"`
 		}
 	}
-	return ""
 }
 
 // stop ends it, and returns how it ended.

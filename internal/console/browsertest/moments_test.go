@@ -1,0 +1,82 @@
+package browsertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp/kb"
+)
+
+// Five moments that a person has to like, each timed in the browser, with a picture.
+func TestConsole_Moments(t *testing.T) {
+	chrome := chromium(t)
+	s := dev(t)
+	b := s.enter(chrome)
+	b.screen(1280, 900, "light")
+	t.Run("a customer arrives", func(t *testing.T) { arrives(t, s.in(t), b.in(t)) })
+	t.Run("why not", func(t *testing.T) { saysWhyNot(t, s.in(t), b.in(t)) })
+	t.Run("a mapping as it is typed", func(t *testing.T) { showsTheMapping(t, s.in(t), b.in(t)) })
+}
+
+// arrives edits a customer on the booking page and sees her arrive in the app.
+func arrives(t *testing.T, s *stack, b *tab) {
+	b.visit(s.URL + "/")
+	b.follow(`nav a[href="/sandboxes"]`)
+	b.follow(`main a[href="/sandboxes/supersaas"]`)
+	b.follow(`#rows tbody a`)
+	b.write(fieldNamed("full_name"), "見本 花子")
+	b.act("#save")
+	b.until(`document.querySelector("#follow .note.well")`)
+	took := time.Since(s.began)
+	t.Logf("prove: console moment: from 'hikyaku dev' to a customer who arrived: %.1f s (at most 30)", took.Seconds())
+	if took > 30*time.Second {
+		t.Errorf("a customer arrived %v after the start", took)
+	}
+	b.picture("arrives")
+}
+
+// saysWhyNot searches for a customer: one sentence, and one button.
+func saysWhyNot(t *testing.T, s *stack, b *tab) {
+	b.visit(s.URL + "/relay/people")
+	began := time.Now()
+	b.write("#people-words", "example")
+	b.until(`document.querySelector("#found tbody a")`)
+	b.follow(`#found tbody a`)
+	b.until(`document.querySelector("#person-standing .badge")`)
+	t.Logf("prove: console moment: from a customer's name to why not: %.1f s", time.Since(began).Seconds())
+	if n := eval[int](b, `document.querySelectorAll("#person-standing p.figure + p").length`); n != 1 {
+		t.Errorf("%d sentences say why not", n)
+	}
+	if n := eval[int](b, `document.querySelectorAll("#person-standing .main").length`); n > 1 {
+		t.Errorf("%d buttons are offered first", n)
+	}
+	b.picture("why-not")
+}
+
+// showsTheMapping types into the mapping, and sees the results for three people.
+func showsTheMapping(t *testing.T, s *stack, b *tab) {
+	b.visit(s.URL + "/mapping")
+	b.until(`document.querySelector(".cm-content") && document.querySelectorAll("#mapping-result h3").length === 3`)
+	b.reach(".cm-content")
+	b.press(kb.End, ctrl)
+	b.press("\r")
+	var slowest time.Duration
+	for _, text := range []string{"column09: address", "x", "\b"} { // right, wrong, right again
+		before := eval[string](b, `document.getElementById("mapping-result").innerHTML`)
+		eval[bool](b, `(window.shown = new Promise(done => { const began = {}; document.addEventListener("mapping", () => began.at = performance.now(), {capture: true}); new MutationObserver(() => began.at && done(performance.now() - began.at)).observe(document.getElementById("mapping-result"), {subtree: true, childList: true, characterData: true}) }), true)`)
+		b.press(text)
+		b.until(`document.getElementById("mapping-result").innerHTML !== ` + literal(before))
+		took := time.Duration(eval[float64](b, `window.shown`) * float64(time.Millisecond))
+		slowest = max(slowest, took)
+	}
+	t.Logf("prove: console moment: from a key to the results for three people: %v (at most 300ms)", slowest.Round(time.Millisecond))
+	if slowest > 300*time.Millisecond {
+		t.Errorf("results came after %v", slowest)
+	}
+	b.use("#mapping-count-do")
+	b.until(`document.querySelector("#mapping-count strong")`)
+	b.picture("mapping")
+	b.write("#mapping-reason", "the address, too")
+	b.act("#mapping-put")
+	b.act("#mapping-undo")
+}

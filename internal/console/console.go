@@ -61,6 +61,7 @@ type Server struct {
 	actions  map[string]action
 	held     heldValues
 	slow     *slowCommands
+	count    counting
 	server   *http.Server
 
 	templates templates

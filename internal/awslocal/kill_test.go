@@ -54,7 +54,9 @@ func serveUntilKilled(dir string) {
 	var listener net.Listener
 	if err == nil {
 		a.AddSource(killedSource)
-		listener, err = net.Listen("tcp", "127.0.0.1:0")
+		if err = a.AddSchedule("s", hourly); err == nil {
+			listener, err = net.Listen("tcp", "127.0.0.1:0")
+		}
 	}
 	if err != nil {
 		fmt.Println("error:", err)
@@ -223,6 +225,7 @@ func (r *rampage) look() {
 		}
 		defer func() { _ = a.Close() }()
 		a.AddSource(killedSource)
+		ok(r.t, "schedule", a.AddSchedule("s", hourly))
 		configs = append(configs, config(a))
 	}
 	for _, c := range r.clients {

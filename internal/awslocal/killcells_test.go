@@ -16,6 +16,8 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -407,5 +409,41 @@ func otherCells() []*cell {
 			return last[strings.LastIndex(last, "/")+1:], nil
 		},
 	}
-	return []*cell{source, attribute, made}
+	return []*cell{source, attribute, made, scheduleCell()}
+}
+
+// scheduleCell is the state of a schedule with its expression.
+func scheduleCell() *cell {
+	at := func(c aws.Config) *scheduler.Client { return scheduler.NewFromConfig(c) }
+	get := func(ctx context.Context, c aws.Config) (*scheduler.GetScheduleOutput, error) {
+		return at(c).GetSchedule(ctx, &scheduler.GetScheduleInput{Name: aws.String("s")})
+	}
+	return &cell{
+		name: "schedule",
+		next: func(now string, n int) string {
+			state := types.ScheduleStateEnabled
+			if strings.HasPrefix(now, string(state)) {
+				state = types.ScheduleStateDisabled
+			}
+			return fmt.Sprintf("%s rate(%d hours)", state, n+1)
+		},
+		set: func(ctx context.Context, c aws.Config, value string, _ int) error {
+			found, err := get(ctx, c)
+			if err != nil {
+				return err
+			}
+			state, expression, _ := strings.Cut(value, " ")
+			_, err = at(c).UpdateSchedule(ctx, &scheduler.UpdateScheduleInput{
+				Name: aws.String("s"), State: types.ScheduleState(state), ScheduleExpression: &expression, FlexibleTimeWindow: found.FlexibleTimeWindow, Target: found.Target,
+			})
+			return err
+		},
+		get: func(ctx context.Context, c aws.Config) (string, error) {
+			found, err := get(ctx, c)
+			if err != nil {
+				return "", err
+			}
+			return string(found.State) + " " + *found.ScheduleExpression, nil
+		},
+	}
 }

@@ -26,13 +26,21 @@ func arrives(t *testing.T, s *stack, b *tab) {
 	b.follow(`#rows tbody a`)
 	b.write(fieldNamed("full_name"), "見本 花子")
 	b.act("#save")
-	b.until(`document.querySelector("#follow .note.well")`)
+	b.until(`document.querySelector("#follow .way li:first-child.well") && document.querySelector("#follow .note.well")`)
 	took := time.Since(s.began)
 	t.Logf("prove: console moment: from 'hikyaku dev' to a customer who arrived: %.1f s (at most 30)", took.Seconds())
 	if took > 30*time.Second {
 		t.Errorf("a customer arrived %v after the start", took)
 	}
 	b.picture("arrives")
+	var sides struct {
+		Arrived bool
+		Now     struct{ Says string }
+	}
+	s.must(&sides, "compare", "--user", eval[string](b, `document.querySelector('#record [name=id]').value`))
+	if !sides.Arrived {
+		t.Errorf("the page says that she arrived; the command says: %s", sides.Now.Says)
+	}
 }
 
 // saysWhyNot searches for a customer: one sentence, and one button.

@@ -42,6 +42,7 @@ type comparison struct {
 func newCompare() *cobra.Command {
 	var f relayFlags
 	var user int64
+	var letters letterFlag
 	c := &cobra.Command{
 		Use:   "compare --user ID",
 		Short: "Put one person's fields of SuperSaaS and Yappli side by side, and say why they differ",
@@ -70,7 +71,7 @@ func newCompare() *cobra.Command {
 			if sides.Err != nil {
 				return locale.Errorf("%s: %w", sides.Preview.Outcome.Sentence(), sides.Err)
 			}
-			letters, err := deadLetters(c.Context(), function, user)
+			letters, err := letters.of(c.Context(), function, user)
 			if err != nil {
 				return err
 			}
@@ -89,6 +90,7 @@ func newCompare() *cobra.Command {
 	f.add(c)
 	f.addMapping(c)
 	c.Flags().Int64Var(&user, "user", 0, "SuperSaaS id of the user")
+	letters.add(c)
 	return c
 }
 

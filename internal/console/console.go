@@ -127,6 +127,7 @@ func newServer(o Options, at *net.TCPAddr) (*Server, error) {
 		files: files, URL: "http://" + at.String(), options: o, sessions: entered, texts: texts,
 		reader: &reader{run: o.Run, of: o.Of, now: o.Now, fresh: o.Fresh}, frames: newFrames(o.Now), slow: &slowCommands{now: o.Now}, ended: make(chan struct{}),
 	}
+	s.reader.arrived = s.frames.act
 	s.pages = s.allPages()
 	s.actions = map[string]action{}
 	for _, a := range s.allActions() {

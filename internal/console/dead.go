@@ -16,14 +16,15 @@ type deadData struct {
 	Causes []cause
 	Letters,
 	All int // in the dead-letter queue
+	Late bool // they are being read
 }
 
 func (s *Server) loadDead(ctx context.Context, _ *http.Request) (any, error) {
-	letters, err := s.letters(ctx)
+	letters, late, err := s.letters(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d := deadData{Causes: causes(letters), Letters: len(letters), All: len(letters)}
+	d := deadData{Late: late, Causes: causes(letters), Letters: len(letters), All: len(letters)}
 	if s.options.Dev != nil {
 		d.All = max(d.All, s.options.Dev.State().Dead)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -50,17 +51,21 @@ func (s *Server) loadPerson(ctx context.Context, r *http.Request) (any, error) {
 	if !personID.MatchString(d.ID) {
 		return nil, saying("fault.no-person")
 	}
-	var err error
-	if d.comparison, err = s.compare(ctx, d.ID); err != nil {
-		return nil, err
-	}
 	var told struct {
 		Events []storyLine `json:"events"`
-		Dead   []letter    `json:"dead_letters"`
 	}
-	d.TellErr = s.reader.readMarked(ctx, s.lastEvent(Filter{User: d.ID, Kinds: ofPeople()}), s.soon(), &told, "history", "--user", d.ID)
-	d.Story, d.Letters = told.Events, told.Dead
-	d.Paused, _ = s.paused(ctx) // the relay's page says why it is not known
+	var group sync.WaitGroup
+	group.Go(func() {
+		d.TellErr = s.reader.readMarked(ctx, s.lastEvent(Filter{User: d.ID, Kinds: ofPeople()}), s.soon(), &told, "history", "--user", d.ID, "--letters=false")
+	})
+	group.Go(func() { d.Paused, _ = s.paused(ctx) }) // the relay's page says why it is not known
+	group.Go(func() { d.Letters = s.lettersOf(ctx, d.ID) })
+	var err error
+	d.comparison, err = s.compare(ctx, d.ID)
+	if group.Wait(); err != nil {
+		return nil, err
+	}
+	d.Story = told.Events
 	if d.Help = s.helpFor(d.comparison, d.Letters); d.Help.Action == "approve" && d.Now.Entry == "awaiting_approval" {
 		if pair, err := s.pair(ctx, d.ID); err == nil {
 			d.Pair, d.Help.Values = &pair, []string{"pair", pair.Choice()}
@@ -88,7 +93,7 @@ func (s *Server) peopleActions() []action {
 			name: "show-sides", page: "dead", reads: true,
 			command: func(f url.Values) ([]string, error) {
 				user, err := numbered(f.Get("of"))
-				return []string{"compare", "--user", user}, err
+				return []string{"compare", "--user", user, "--letters=false"}, err
 			},
 			shape: func(_ context.Context, raw json.RawMessage, _ url.Values) (any, error) {
 				var c comparison
@@ -108,10 +113,12 @@ type foundPerson struct {
 // A personList is what 'hikyaku users list' prints.
 type personList struct {
 	Records []foundPerson `json:"records"`
+	Stopped string        `json:"stopped"` // limit or most: there may be others
 }
 
 type foundList struct {
 	People []foundPerson
+	More   bool   // there may be others
 	Number string // that was searched for, which may be of somebody who is gone
 }
 
@@ -120,7 +127,7 @@ func foundPeople(_ context.Context, raw json.RawMessage, f url.Values) (any, err
 	if err := json.Unmarshal(raw, &printed); err != nil {
 		return nil, err
 	}
-	list := foundList{People: printed.Records}
+	list := foundList{People: printed.Records, More: printed.Stopped == "limit" || printed.Stopped == "most"}
 	if words := strings.TrimSpace(f.Get("words")); personID.MatchString(words) {
 		list.Number = words
 		for _, p := range list.People {

@@ -27,6 +27,9 @@ type reader struct {
 	mu     sync.Mutex
 	kept   map[string]answer
 	epoch  int // how often everything was forgotten
+
+	late    map[string]bool // commands whose answer somebody has not waited for
+	arrived func()          // is told of such an answer
 }
 
 type answer struct {
@@ -53,21 +56,78 @@ const unmarkedLife = 30 * time.Second
 // readMarked is read of a command that prints the same until mark changes, which names the
 // last that has happened. It runs at most once in the time of least.
 func (r *reader) readMarked(ctx context.Context, mark string, least time.Duration, out any, args ...string) error {
-	return r.decode(ctx, out, func(a answer) bool {
+	return r.decode(ctx, out, r.unchanged(mark, least), mark, args)
+}
+
+func (r *reader) unchanged(mark string, least time.Duration) func(answer) bool {
+	return func(a answer) bool {
 		age := r.now().Sub(a.at)
 		return age < least || a.mark == mark && age < max(unmarkedLife, least)
-	}, mark, args)
+	}
+}
+
+// patience is how long a page waits for a command that is known to be slow.
+const patience = 100 * time.Millisecond
+
+// readSoon is readMarked of a command that is slow: late says that out is what it has
+// printed before, if anything, and that its answer will be shown once it is there.
+func (r *reader) readSoon(ctx context.Context, mark string, least time.Duration, out any, args ...string) (late bool, err error) {
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = r.readMarked(short, mark, least, out, args...)
+	if short.Err() == nil || ctx.Err() != nil {
+		return false, err
+	}
+	before := r.miss(strings.Join(args, "\x00"), r.unchanged(mark, least))
+	return before.late, before.into(out, args)
+}
+
+// A missed is what a command has printed before, for who does not wait for it.
+type missed struct {
+	answer
+
+	late bool
+}
+
+func (r *reader) miss(key string, good func(answer) bool) missed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.kept[key]
+	if !before.at.IsZero() && good(before) {
+		return missed{before, false} // it came just now
+	}
+	if r.late == nil {
+		r.late = map[string]bool{}
+	}
+	r.late[key] = true
+	return missed{before, true}
+}
+
+// tell says that an answer is there which somebody has not waited for.
+func (r *reader) tell(key string) {
+	r.mu.Lock()
+	late := r.late[key]
+	delete(r.late, key)
+	r.mu.Unlock()
+	if late && r.arrived != nil {
+		r.arrived()
+	}
 }
 
 func (r *reader) decode(ctx context.Context, out any, good func(answer) bool, mark string, args []string) error {
 	stdout, err := r.text(ctx, good, mark, args...)
-	if len(stdout) == 0 {
-		return err
+	return answer{stdout: stdout, err: err}.into(out, args)
+}
+
+// into reads what a command has printed into out.
+func (a answer) into(out any, args []string) error {
+	if len(a.stdout) == 0 {
+		return a.err
 	}
-	if fault := failed(stdout); fault != nil {
+	if fault := failed(a.stdout); fault != nil {
 		return fault
 	}
-	if err := json.Unmarshal(stdout, out); err != nil {
+	if err := json.Unmarshal(a.stdout, out); err != nil {
 		return fmt.Errorf("what 'hikyaku %s --json' printed cannot be read: %w", strings.Join(args, " "), err)
 	}
 	return nil
@@ -87,6 +147,7 @@ func (r *reader) text(ctx context.Context, good func(answer) bool, mark string, 
 		stdout, err := r.run(ctx, nil, slices.Concat(r.of(args), []string{"--json"})...)
 		a := answer{at: r.now(), mark: mark, stdout: stdout, err: err}
 		r.keep(key, epoch, a)
+		r.tell(key)
 		return a, nil
 	})
 	select {

@@ -30,6 +30,7 @@ type relayData struct {
 
 	Causes    []cause
 	Dead      int
+	DeadLate  bool // they are being read
 	DeadErr   error
 	Pairs     []waitingPair // the first
 	Waiting   int
@@ -57,8 +58,8 @@ func (s *Server) loadRelay(ctx context.Context, r *http.Request) (any, error) {
 	if !slices.Contains(relayProviders(), d.Provider) {
 		d.Provider = ""
 	}
-	letters, err := s.letters(ctx)
-	d.Causes, d.Dead, d.DeadErr = causes(letters), len(letters), err
+	letters, late, err := s.letters(ctx)
+	d.Causes, d.Dead, d.DeadLate, d.DeadErr = causes(letters), len(letters), late, err
 	list, err := s.waiting(ctx)
 	d.Pairs, d.Waiting, d.PairsErr = list.Pairs[:min(fewPairs, len(list.Pairs))], len(list.Pairs), err
 	d.Now.Paused, d.PausedErr = s.paused(ctx)

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -106,7 +107,7 @@ func TestRelay_ShowsWhatMatters(t *testing.T) {
 		"/relay?provider=yappli":  {"PUT /api/ext/users/{id}", "422"},
 		"/relay/ways/w1":          {`&#34;event&#34;: &#34;change&#34;`, "1 s", "2026-11-22 01:30:00", `name="by"`},
 		"/relay/ways/gone":        {"No message of that id"},
-		"/relay/people/20450001":  {"The member would be changed", "<del>old</del>", "hikyaku trigger user-changed --user 20450001", "changes next", "cannot be read: column02"},
+		"/relay/people/20450001":  {"The member would be changed", "<del>old</del>", "hikyaku redrive --user 20450001", "changes next", "cannot be read: column02"},
 		"/relay/pairs":            {`value="20450001 t0"`, "2 wait for a decision", "would be"},
 		"/relay/dead":             {`value="20450002"`, `href="/mapping"`, "names nobody", "redrive --class refused"},
 		"/relay/people/20450002x": {"ends with the number"},
@@ -149,7 +150,7 @@ func TestRelay_DoesWhatAPersonAsksFor(t *testing.T) {
 		{"reject", url.Values{"pair": {"20450001 t0"}}, []string{"links reject --user 20450001 --token t0 --json"}},
 		{"approve-all", url.Values{"token": {"1-aa"}}, []string{"links approve --all --token 1-aa --json"}},
 		{"find-people", url.Values{"words": {" hana "}}, []string{"users list supersaas --search hana --limit 50 --json"}},
-		{"show-sides", url.Values{"of": {"20450001"}, "user": {"20450002"}}, []string{"compare --user 20450001 --json"}},
+		{"show-sides", url.Values{"of": {"20450001"}, "user": {"20450002"}}, []string{"compare --user 20450001 --letters=false --json"}},
 	} {
 		status, _, answer := b.do(http.MethodPost, "/do/"+c.action, c.form.Encode(), nil)
 		if status != http.StatusOK || strings.Contains(answer, `role="alert"`) || strings.Contains(answer, "<script>alert") {
@@ -287,3 +288,39 @@ func TestOverview_LeadsToThePageOfTheNextStep(t *testing.T) {
 		t.Errorf("the overview leads to %d pages", n)
 	}
 }
+
+// A queue is asked for a second: the page does not wait for it, and shows the letters once
+// they are there.
+func TestDead_DoesNotWaitForTheQueue(t *testing.T) {
+	goOn := make(chan struct{})
+	s, b := open(t, ofRelay(), aRelay().on, func(o *console.Options) {
+		run := o.Run
+		o.Run = func(ctx context.Context, stdin []byte, args ...string) (json.RawMessage, error) {
+			if args[0] == "dead" {
+				<-goOn
+			}
+			return run(ctx, stdin, args...)
+		}
+	})
+	b.enter(s)
+	if _, page := b.get("/relay/dead"); !strings.Contains(page, "They are being read") || !strings.Contains(page, `<span class="badge bad">3</span>`) {
+		t.Errorf("while the queue is asked the page is %s", page)
+	}
+	if _, page := b.get("/relay/people/20450001"); !strings.Contains(page, "The member would be changed") {
+		t.Error("a person's page waits for the queue")
+	}
+	time.AfterFunc(50*time.Millisecond, func() { close(goOn) })
+	_, _, update := b.do(http.MethodGet, "/stream/relay/dead", "", map[string]string{"Hikyaku-Once": "true"})
+	if strings.Contains(update, "being read") { // who asks once is answered at once
+		_, _, update = b.do(http.MethodGet, "/stream/relay/dead", "", map[string]string{"Hikyaku-Once": "true", "Last-Event-Id": eventID.FindStringSubmatch(update)[1]})
+	}
+	if !strings.Contains(update, "20450002") {
+		t.Errorf("the letters are not shown once they are there: %s", update)
+	}
+	_, page := b.get("/relay/people/20450001")
+	if !strings.Contains(page, "A message of this person was given up") || !strings.Contains(page, "hikyaku redrive --user 20450001") {
+		t.Errorf("a person's page does not offer to send the letter again: %s", page)
+	}
+}
+
+var eventID = regexp.MustCompile(`(?m)^id: (.*)$`)

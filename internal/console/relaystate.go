@@ -21,25 +21,32 @@ type letter struct {
 	Says string `json:"says"`
 }
 
+// lettersOf are a user's dead letters, as far as they are known now.
+func (s *Server) lettersOf(ctx context.Context, user string) []letter {
+	all, _, _ := s.letters(ctx) // their own page says why they are not known
+	return slices.DeleteFunc(slices.Clone(all), func(l letter) bool { return l.Entry.User != user })
+}
+
 // Known reports whether it names a user.
 func (l letter) Known() bool { return personID.MatchString(l.Entry.User) }
 
-// letters are the dead letters, the oldest first. Reading them hides them from others for a
-// moment, so that they are not read without need.
-func (s *Server) letters(ctx context.Context) ([]letter, error) {
+// letters are the dead letters, the oldest first; late: as they were, because a queue is
+// asked for a second. Reading them hides them from others for a moment, so that they are
+// not read without need.
+func (s *Server) letters(ctx context.Context) (all []letter, late bool, err error) {
 	mark := ""
 	if dev := s.options.Dev; dev != nil {
 		dead := dev.State().Dead
 		if dead == 0 {
-			return nil, nil
+			return nil, false, nil
 		}
 		mark = strconv.Itoa(dead)
 	}
 	var printed struct {
 		Dead []letter `json:"dead_letters"`
 	}
-	err := s.reader.readMarked(ctx, mark, s.options.Fresh, &printed, "dead")
-	return printed.Dead, err
+	late, err = s.reader.readSoon(ctx, mark, s.options.Fresh, &printed, "dead")
+	return printed.Dead, late, err
 }
 
 // A cause is why messages were given up, with how many.

@@ -121,7 +121,7 @@ func (s *Server) soon() time.Duration { return min(s.options.Fresh, 500*time.Mil
 
 // compare reads one person on both sides.
 func (s *Server) compare(ctx context.Context, id string) (c comparison, err error) {
-	if err := s.reader.readMarked(ctx, s.lastEvent(Filter{User: id, Kinds: ofPeople()}), s.soon(), &c, "compare", "--user", id); err != nil {
+	if err := s.reader.readMarked(ctx, s.lastEvent(Filter{User: id, Kinds: ofPeople()}), s.soon(), &c, "compare", "--user", id, "--letters=false"); err != nil {
 		return c, err
 	}
 	s.held.fill(id, c.Fields)
@@ -184,6 +184,9 @@ type help struct {
 // helpFor reads the command that 'hikyaku compare' names. For one person whom the relay
 // would write, a webhook of them is enough, where the command compares everybody.
 func (s *Server) helpFor(c comparison, letters []letter) help {
+	if len(letters) > 0 && (c.Next == "" || strings.HasPrefix(c.Next, "hikyaku reconcile")) {
+		return help{Action: "redrive", Values: []string{"user", c.User}}
+	}
 	words := strings.Fields(strings.TrimPrefix(c.Next, "hikyaku "))
 	if len(words) == 0 {
 		return help{}
@@ -208,7 +211,7 @@ func (s *Server) helpFor(c comparison, letters []letter) help {
 	}
 	if words[0] == "reconcile" {
 		h.Action, h.Page = "reconcile", ""
-		if strings.HasPrefix(c.Now.Entry, "would_") && len(letters) == 0 {
+		if strings.HasPrefix(c.Now.Entry, "would_") {
 			h.Action, h.Values = "trigger", []string{"event", "user-changed", "user", c.User}
 		}
 	}

@@ -90,7 +90,8 @@ type follow struct {
 	Stages  []stage
 	Ended   bool
 	Arrived bool
-	Bad     *Event // why it did not go on
+	Bad     *Event    // why it did not go on
+	Next    time.Time // when it is tried again; zero: nobody knows
 	Way     string
 	Took    time.Duration
 	Member  string // Yappli's id
@@ -126,7 +127,7 @@ func (s *Server) follow(ctx context.Context, user string) *follow {
 	if !known || len(way.Steps) == 0 {
 		return nil
 	}
-	f := &follow{Begun: way.Steps[0].At, Way: way.ID, Ended: way.Ended}
+	f := &follow{Begun: way.Steps[0].At, Way: way.ID, Ended: way.Ended, Next: way.Next}
 	for _, name := range []string{"webhook", "queue", "relay", "yappli"} {
 		f.Stages = append(f.Stages, stage{Name: name})
 	}

@@ -80,7 +80,7 @@ func entered(t *testing.T, served *console.Server) func(path string) string {
 	jar, _ := cookiejar.New(nil)
 	client := &http.Client{Jar: jar}
 	get := func(address string) string {
-		answer, err := client.Get(address) //nolint:noctx // the test's own server
+		answer, err := client.Get(address)
 		if err != nil {
 			t.Fatal(err)
 		}

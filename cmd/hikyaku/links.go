@@ -185,9 +185,9 @@ func printComparison(out io.Writer, p admin.Comparison) error {
 		say(out, "User %d is linked to the member: no other user can be", p.Owner)
 	}
 	l := languageOf(out)
-	var rows [][]string
 	names := maps.Clone(p.Bearer)
 	maps.Copy(names, p.Desired)
+	rows := make([][]string, 0, len(names))
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		desired := "-"
 		if value, sent := p.Desired[name]; sent {

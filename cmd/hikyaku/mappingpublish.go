@@ -139,7 +139,7 @@ func describe(out io.Writer, plan publishPlan) error {
 // changedFields is a table of how many users' fields change.
 func changedFields(out io.Writer, ch admin.MappingChange) error {
 	l := languageOf(out)
-	var rows [][]string
+	rows := make([][]string, 0, len(ch.Fields))
 	for _, name := range slices.Sorted(maps.Keys(ch.Fields)) {
 		f := ch.Fields[name]
 		note := ""

@@ -133,6 +133,37 @@ func TestKill(t *testing.T) {
 	prove.Figure(t, lost == 0 && torn == 0, "state kept over a kill", "nothing lost, nothing torn", "%d lost, %d torn in %d kills", lost, torn, kills)
 }
 
+// TestKillAtItsBegin kills processes that begin in an empty directory: whatever they leave,
+// the next one begins.
+func TestKillAtItsBegin(t *testing.T) {
+	t.Parallel()
+	random := prove.Random(2)
+	kills, stuck := prove.Size(100, 4), 0
+	for range kills {
+		path := filepath.Join(t.TempDir(), "state.bolt")
+		child := exec.CommandContext(t.Context(), os.Args[0])
+		child.Env = append(os.Environ(), childFile+"="+path)
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond)
+		_ = child.Process.Kill()
+		_ = child.Wait()
+		k, err := boltkeeper.Open(path)
+		if err != nil {
+			stuck++
+			t.Log(err)
+			continue
+		}
+		if problem := tear(k); problem != "" {
+			stuck++
+			t.Log(problem)
+		}
+		_ = k.Close()
+	}
+	prove.Figure(t, stuck == 0, "killed while it begins", "the next one begins", "%d do not, of %d", stuck, kills)
+}
+
 // killAfter lets a process commit for a while, kills it, and returns the last number
 // of each worker that it had acknowledged.
 func killAfter(t *testing.T, path string, life time.Duration) map[int]int {

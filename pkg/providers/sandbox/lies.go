@@ -2,9 +2,10 @@ package sandbox
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -19,7 +20,32 @@ var wholeLies = map[string]func(body []byte) []byte{
 	TextBefore: func(body []byte) []byte {
 		return append([]byte("<br />\n<b>Warning</b>: Undefined index: page in <b>/www/api.php</b><br />\n"), body...)
 	},
-	NoBody: func([]byte) []byte { return []byte{} },
+	NoBody:    func([]byte) []byte { return []byte{} },
+	Unlabeled: packed,
+	Bomb: func(body []byte) []byte { // parts that are packed alone are unpacked as one
+		return append(bytes.Repeat(packed(bytes.Repeat([]byte{' '}, 1<<20)), bombParts), packed(body)...)
+	},
+	Charset:   func(body []byte) []byte { return part(body, len(body)) },
+}
+
+const bombParts = 64 // of 1 MiB
+
+func packed(body []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write(body) // a buffer takes everything
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// label says in the headers what a lie about a whole answer needs there.
+func label(h http.Header, id string) {
+	switch id {
+	case Bomb:
+		h.Set("Content-Encoding", "gzip")
+	case Charset:
+		h.Set("Content-Type", "application/json; charset=Shift_JIS")
+	}
 }
 
 // part is the beginning of a body; nil if there is none.
@@ -32,9 +58,8 @@ func part(body []byte, n int) []byte {
 
 // A lie is one that is told of one request.
 type lie struct {
-	id     string
-	query  url.Values
-	random *rand.Rand
+	id    string
+	query url.Values
 }
 
 // errBadRecord is that a page holds the record that cannot be answered.
@@ -55,6 +80,15 @@ func (t *troublemaker) listLie(l lie, r *Request, route string, body []byte) (to
 			return nil, nil
 		}
 		return before, nil
+	case FirstPage:
+		first := t.pages[route]
+		if first == nil {
+			t.pages[route] = body
+		}
+		if first == nil || bytes.Equal(first, body) {
+			return nil, nil
+		}
+		return first, nil
 	case BadRecord:
 		if len(p.rows) == 0 {
 			return nil, nil
@@ -97,11 +131,8 @@ func (l lie) tell(p page) []byte {
 		return p.with(p.rows[:(len(p.rows)+1)/2])
 	case RepeatedRows:
 		return p.with(slices.Concat(p.rows, p.rows))
-	case Reordered:
-		if len(p.rows) < 2 {
-			return nil
-		}
-		return p.with(l.shuffled(p.rows))
+	case OtherTimes:
+		return p.retimed()
 	case NoID:
 		return p.with(append(slices.Clone(p.rows[:len(p.rows)-1]), withoutID(p.rows[len(p.rows)-1])))
 	case OtherWrapper:
@@ -112,14 +143,28 @@ func (l lie) tell(p page) []byte {
 	return nil
 }
 
-// shuffled is another order of at least two rows.
-func (l lie) shuffled(rows [][]byte) [][]byte {
-	shuffled := slices.Clone(rows)
-	l.random.Shuffle(len(rows), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	if slices.EqualFunc(rows, shuffled, bytes.Equal) {
-		slices.Reverse(shuffled)
+var (
+	zoned = regexp.MustCompile(`"(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?"`)
+	local = regexp.MustCompile(`"(\d{4})-(\d\d)-(\d\d) (\d\d:\d\d:\d\d)"`)
+)
+
+// retimed is the page with its times in another form; nil if it has none.
+func (p page) retimed() []byte {
+	rows := make([][]byte, len(p.rows))
+	changed := false
+	for i, row := range p.rows {
+		rows[i] = local.ReplaceAll(row, []byte(`"$1/$2/$3 $4"`))
+		rows[i] = zoned.ReplaceAllFunc(rows[i], func(text []byte) []byte {
+			parts := zoned.FindSubmatch(text)
+			zone := bytes.ReplaceAll(bytes.ToLower(parts[3]), []byte(":"), nil)
+			return slices.Concat([]byte(`"`), parts[1], []byte("t"), parts[2], zone, []byte(`"`))
+		})
+		changed = changed || !bytes.Equal(row, rows[i])
 	}
-	return shuffled
+	if !changed {
+		return nil
+	}
+	return p.with(rows)
 }
 
 // A page is the answer of a list: what stands before and after the array, and its elements.

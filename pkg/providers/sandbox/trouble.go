@@ -49,7 +49,13 @@ const (
 	TextBefore = "lie-text-before"
 	// NoBody answers without a body.
 	NoBody = "lie-no-body"
-	// FarRetry answers 429 with a Retry-After ten years ahead.
+	// Unlabeled answers packed by gzip, which no header says.
+	Unlabeled = "lie-unlabeled-gzip"
+	// Bomb answers packed by gzip, as a header says, 64 MiB of white space before the JSON.
+	Bomb = "lie-gzip-bomb"
+	// Charset says that the answer is Shift_JIS, which it is not.
+	Charset = "lie-charset"
+	// FarRetry answers 429 with a Retry-After of centuries, in turn as a date and in seconds.
 	FarRetry = "lie-retry-after"
 
 	// EmptyList answers an empty list.
@@ -62,10 +68,14 @@ const (
 	ShortPages = "lie-short-pages"
 	// RepeatedPages answers with the page before.
 	RepeatedPages = "lie-repeated-pages"
+	// FirstPage answers every page with the one that was asked for first.
+	FirstPage = "lie-first-page"
 	// RepeatedRows has each record of a page twice.
 	RepeatedRows = "lie-repeated-rows"
-	// Reordered orders the records of a page anew each time.
+	// Reordered orders the whole list anew each time, so that pages miss and repeat records.
 	Reordered = "lie-shuffled"
+	// OtherTimes writes the times of records otherwise: 2026-11-22t02:00:00z, +0000, 2026/11/22.
+	OtherTimes = "lie-times"
 	// NoID leaves the id of a page's last record out.
 	NoID = "lie-no-id"
 	// OtherWrapper has the list under another name than the documents say.
@@ -118,9 +128,11 @@ func allTroubles() []*trouble {
 		of(Latency, anything, seconds, 2), of(Refused, anything, share, 0.5), of(Outage, anything, nothing, 0), of(Expiry, tokens, nothing, 0),
 		of(NoAccess, anything, nothing, 0), of(Drift, lists, nothing, 0),
 		of(ErrorAt200, anything, share, 0.5), of(HTMLPage, anything, share, 0.5), of(Truncated, anything, share, 0.5), of(Doubled, anything, share, 0.5),
-		of(TextBehind, anything, share, 0.5), of(TextBefore, anything, share, 0.5), of(NoBody, anything, share, 0.5), of(FarRetry, anything, share, 0.1),
+		of(TextBehind, anything, share, 0.5), of(TextBefore, anything, share, 0.5), of(NoBody, anything, share, 0.5), of(Unlabeled, anything, share, 1),
+		of(Bomb, anything, share, 0.5), of(Charset, anything, share, 0.5), of(FarRetry, anything, share, 0.1),
 		of(EmptyList, lists, share, 0.5), of(NullList, lists, share, 0.5), of(ErrorBeside, lists, share, 0.5), of(ShortPages, lists, share, 1),
-		of(RepeatedPages, lists, share, 0.5), of(RepeatedRows, lists, share, 1), of(Reordered, lists, share, 1), of(NoID, lists, share, 1),
+		of(RepeatedPages, lists, share, 0.5), of(FirstPage, lists, share, 1), of(RepeatedRows, lists, share, 1),
+		of(Reordered, lists, nothing, 0), of(OtherTimes, lists, share, 1), of(NoID, lists, share, 1),
 		of(OtherWrapper, lists, share, 1), of(ObjectList, lists, share, 1), of(BadRecord, lists, share, 1), of(WrongTotals, totals, share, 1),
 		of(DeadCursor, cursors, share, 1),
 	}
@@ -280,7 +292,10 @@ func (t *troublemaker) refusal(id string) Fault {
 	case Refused:
 		return Fault{Kind: TooMany, RetryAfter: "1"}
 	case FarRetry:
-		return Fault{Kind: TooMany, RetryAfter: time.Now().AddDate(10, 0, 0).UTC().Format(http.TimeFormat)}
+		if t.turn++; t.turn%2 == 0 {
+			return Fault{Kind: TooMany, RetryAfter: "9999999999"}
+		}
+		return Fault{Kind: TooMany, RetryAfter: time.Now().AddDate(300, 0, 0).UTC().Format(http.TimeFormat)}
 	case NoAccess:
 		return Fault{Kind: Denied}
 	case Outage:
@@ -300,11 +315,12 @@ func (t *troublemaker) tell(lies []*trouble, m *meeting, r *Request, route strin
 	defer t.mu.Unlock()
 	body := slices.Clone(answer.Body.Bytes())
 	for _, one := range lies {
-		lie := lie{id: one.ID, query: r.URL.Query(), random: t.random}
+		lie := lie{id: one.ID, query: r.URL.Query()}
 		var told []byte
 		var err error
 		if rewrite := wholeLies[one.ID]; rewrite != nil {
 			told = rewrite(body)
+			label(answer.Header(), one.ID)
 		} else if t.lists[route] && r.Method == http.MethodGet {
 			told, err = t.listLie(lie, r, route, body)
 		}
@@ -337,6 +353,22 @@ func (t *troublemaker) Drifting() int {
 	one.Met++
 	t.turn++
 	return 1 - 2*(t.turn%2)
+}
+
+// Disordered returns a list as a request sees it: mostly as it is, and in an order of its
+// own while Reordered is on.
+func Disordered[T any](s *Server, list []T) []T {
+	t := s.troublemaker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := t.find(Reordered)
+	if one == nil || !one.On || len(list) < 2 {
+		return list
+	}
+	one.Met++
+	list = slices.Clone(list)
+	t.random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list
 }
 
 // shortLife is how long a token lives that is made while Expiry is on.

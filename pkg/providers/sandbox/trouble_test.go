@@ -1,8 +1,11 @@
 package sandbox_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -23,6 +26,10 @@ func library(o sandbox.Options) (s *sandbox.Server, changes *int) {
 		})
 		s.Lists("GET " + path)
 	}
+	s.Handle("GET /times", func(w http.ResponseWriter, _ *sandbox.Request) {
+		sandbox.Encoded(w, []byte(`[{"a":"2026-11-22T02:00:00Z","b":"2026-11-22T02:00:00.012+00:00","c":"2026-11-22 02:00:00","d":"2026-11-22T02:00","e":"2026-11-22"}]`))
+	})
+	s.Lists("GET /times")
 	s.ListsHave(true, true)
 	s.Handle("GET /one", func(w http.ResponseWriter, _ *sandbox.Request) {
 		sandbox.JSON(w, http.StatusOK, map[string]any{"tags": []int{1}})
@@ -71,6 +78,8 @@ func TestTroubles(t *testing.T) {
 		sandbox.Doubled:      {"GET /one": "200 " + one + "\n" + one, "GET /bare": "200 [" + all + "][" + all + "]"},
 		sandbox.TextBehind:   {"GET /one": "200 " + one + "\n" + comment, "GET /bare": "200 [" + all + "]" + comment},
 		sandbox.TextBefore:   {"GET /one": "200 " + warning + one},
+		sandbox.Charset:      {"GET /one": "200 " + one},
+		sandbox.OtherTimes:   {"GET /times": `200 [{"a":"2026-11-22t02:00:00z","b":"2026-11-22t02:00:00.012+0000","c":"2026/11/22 02:00:00","d":"2026-11-22t02:00","e":"2026-11-22"}]`},
 		sandbox.NoBody:       {"GET /one": "200 ", "GET /items": "200 "},
 		sandbox.FarRetry:     {"GET /one": `429 {"error":"rate_limited"}`},
 		sandbox.EmptyList:    {"GET /bare": "200 []", "GET /items": `200 {"items":[]` + foot, "GET /deep": `200 {"a":{"n":1,"books":[]}, "total":9}`},
@@ -172,9 +181,16 @@ func TestTroubles_OfLists(t *testing.T) {
 		for i := range 8 {
 			rows = append(rows, r.Param("page")+fmt.Sprint(i+s.Drifting()))
 		}
-		sandbox.JSON(w, http.StatusOK, rows)
+		sandbox.JSON(w, http.StatusOK, sandbox.Disordered(s, rows))
 	})
 	s.Lists("GET /list")
+	_ = s.SetTrouble(sandbox.FirstPage, true, 1)
+	for _, page := range []string{"1", "2", "3"} {
+		if got := look(t, s, "GET /list?page="+page)[6:7]; got != "1" {
+			t.Errorf("page %s is answered with page %s", page, got)
+		}
+	}
+	_ = s.SetTrouble(sandbox.FirstPage, false, 0)
 	_ = s.SetTrouble(sandbox.RepeatedPages, true, 1)
 	var got []string
 	for _, page := range []string{"1", "2", "2", "3"} {
@@ -184,7 +200,7 @@ func TestTroubles_OfLists(t *testing.T) {
 		t.Errorf("pages %v", got)
 	}
 	_ = s.SetTrouble(sandbox.RepeatedPages, false, 0)
-	_ = s.SetTrouble(sandbox.Reordered, true, 1)
+	_ = s.SetTrouble(sandbox.Reordered, true, 0)
 	orders := map[string]bool{}
 	for range 5 {
 		answer := look(t, s, "GET /list?page=1")
@@ -201,6 +217,52 @@ func TestTroubles_OfLists(t *testing.T) {
 	_ = s.SetTrouble(sandbox.Drift, true, 0)
 	if first, second := s.Drifting(), s.Drifting(); first*second != -1 {
 		t.Errorf("drifts by %d, then by %d", first, second)
+	}
+}
+
+// What a lie says in headers, and what is packed.
+func TestTroubles_Headers(t *testing.T) {
+	t.Parallel()
+	s, _ := library(sandbox.Options{})
+	ask := func() (http.Header, []byte) {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://sandbox.test/one", nil)
+		answer, err := s.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.Body.Close() != nil || answer.Header.Get("Content-Length") != fmt.Sprint(len(body)) {
+			t.Errorf("%v, length %s of %d", err, answer.Header.Get("Content-Length"), len(body))
+		}
+		return answer.Header, body
+	}
+	unpacked := func(body []byte) string {
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return err.Error()
+		}
+		text, err := io.ReadAll(z)
+		return fmt.Sprint(len(text) > 32<<20, strings.TrimSpace(string(text)), err)
+	}
+	for _, c := range []struct{ id, header, value, body string }{
+		{sandbox.Charset, "Content-Type", "application/json; charset=Shift_JIS", ""},
+		{sandbox.Unlabeled, "Content-Encoding", "", `false{"tags":[1]}<nil>`},
+		{sandbox.Bomb, "Content-Encoding", "gzip", `true{"tags":[1]}<nil>`},
+		{sandbox.FarRetry, "Retry-After", time.Now().AddDate(300, 0, 0).UTC().Format("2006"), ""},
+		{sandbox.FarRetry, "Retry-After", "9999999999", ""},
+	} {
+		_ = s.SetTrouble(c.id, true, 1)
+		header, body := ask()
+		if got := header.Get(c.header); got != c.value && !strings.Contains(got, c.value+" ") {
+			t.Errorf("%s: %s is %q, want %q", c.id, c.header, got, c.value)
+		}
+		if c.body != "" && unpacked(body) != c.body {
+			t.Errorf("%s: %s", c.id, unpacked(body))
+		}
+		_ = s.SetTrouble(c.id, false, 0)
+		if header, body := ask(); header.Get("Content-Encoding") != "" || string(body) != "{\"tags\":[1]}\n" {
+			t.Errorf("after %s: %v %s", c.id, header, body)
+		}
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 
 // orderCalls serve the calls about orders.
 type orderCalls struct {
-	set      *Settings
-	orders   *orders
-	drifting func() int
+	set    *Settings
+	orders *orders
+	server *sandbox.Server // of whose troubles its lists know
 }
 
 // list answers GET: the order asked for, or a page of all.
@@ -49,10 +49,11 @@ func (c orderCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 		start = 0
 	}
 	if start > 0 {
-		start += c.drifting()
+		start += c.server.Drifting()
 	}
-	start = min(start, len(c.orders.list))
-	c.answer(w, c.orders.list[start:min(start+size, len(c.orders.list))])
+	list := sandbox.Disordered(c.server, c.orders.list)
+	start = min(start, len(list))
+	c.answer(w, list[start:min(start+size, len(list))])
 }
 
 // pageStart returns how many orders lie before the page that r asks for.

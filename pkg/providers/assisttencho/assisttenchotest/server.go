@@ -91,7 +91,7 @@ func (s *Server) routes() {
 		s.HandleUnlimited("POST "+path, s.app.approve) // the page's form has no address of its own
 	}
 	s.HandleUnlimited("POST /api/oauth/token.php", s.app.token)
-	calls := orderCalls{set: &s.Settings, orders: &s.orders, drifting: s.Drifting}
+	calls := orderCalls{set: &s.Settings, orders: &s.orders, server: s.Server}
 	s.Handle("GET /api/v1/orders.php", s.authorized(calls.list))
 	s.Handle("POST /api/v1/orders.php", s.authorized(calls.written(calls.create)))
 	s.Handle("PUT /api/v1/orders.php", s.authorized(calls.written(calls.update)))

@@ -91,10 +91,10 @@ func (s *Records) list(l *listing) sandbox.Handler {
 			if s.set.BetweenPages != nil {
 				s.set.BetweenPages(number)
 			}
-			c.drift = s.drifting()
+			c.drift = s.server.Drifting()
 		}
 		s.mu.Lock()
-		rows, total := l.read(c, s.set.SearchWindow)
+		rows, total := l.read(c, s.set.SearchWindow, func(rows []*row) []*row { return sandbox.Disordered(s.server, rows) })
 		body := l.render(rows, c, total)
 		s.mu.Unlock()
 		sandbox.Encoded(w, body)
@@ -182,8 +182,9 @@ func instant(s string) (milliseconds int64, ok bool) {
 	return 0, false
 }
 
-// read returns the rows of one page and the number of all that match.
-func (l *listing) read(c choice, window int) (page []*row, total int) {
+// read returns the rows of one page, of a list that order may change, and the number of
+// all that match.
+func (l *listing) read(c choice, window int, order func([]*row) []*row) (page []*row, total int) {
 	var rows []*row
 	for _, r := range l.table.rows {
 		if !r.archived && c.covers(r) && l.matches(c, r) && (len(c.tests) == 0 || passes(l.table.json(r), c.tests)) {
@@ -201,6 +202,7 @@ func (l *listing) read(c choice, window int) (page []*row, total int) {
 			return cmp.Compare(a.total, b.total)
 		})
 	}
+	rows = order(rows)
 	total = len(rows)
 	if c.previous != "" {
 		rows = slices.DeleteFunc(rows, func(r *row) bool {

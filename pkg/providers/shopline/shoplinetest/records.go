@@ -150,8 +150,7 @@ type Records struct {
 	now  func() time.Time
 	seed uint64
 
-	drifting func() int // see sandbox.Drift
-
+	server  *sandbox.Server // of whose troubles its lists know
 	journal *sandbox.Journal
 	disown  func() // notes that no record is an invented one any longer
 
@@ -162,7 +161,7 @@ type Records struct {
 
 func newRecords(set *Settings, server *sandbox.Server) *Records {
 	seed, count := server.Origin()
-	s := &Records{set: set, now: server.Now, seed: seed, journal: server.Journal(), disown: server.Disown}
+	s := &Records{set: set, now: server.Now, seed: seed, server: server, journal: server.Journal(), disown: server.Disown}
 	s.customers.render = func(n int) any { return newCustomer(seed, n) }
 	s.orders.render = func(n int) any { return s.order(n) }
 	for n := range count {

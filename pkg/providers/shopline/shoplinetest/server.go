@@ -84,7 +84,6 @@ func New(o sandbox.Options) *Server {
 		Settings: Settings{ClientSecrets: []string{ClientSecret}, RedirectURI: "http://127.0.0.1:8910/callback"},
 	}
 	s.Records = newRecords(&s.Settings, s.Server)
-	s.drifting = s.Drifting
 	s.Staff = &Staff{set: &s.Settings, now: s.Now, ended: s.Ended, app: s.Tokens, tokens: map[string]*staffToken{}}
 	s.app = app{set: &s.Settings, now: s.Now, tokens: s.Tokens, codes: map[string]code{}}
 	s.reports = reports{set: &s.Settings, records: s.Records, files: map[string][]byte{}}

@@ -120,7 +120,7 @@ func (c bookingCalls) query(w http.ResponseWriter, r *sandbox.Request, asked que
 		return q, false
 	}
 	if q.offset > 0 {
-		q.offset += c.drifting()
+		q.offset += c.server.Drifting()
 	}
 	q.schedule = scheduleOf(strings.TrimSuffix(asked.schedule, ".json"))
 	if q.schedule == nil {
@@ -194,6 +194,7 @@ func (q *query) ofUser(rows []*booking) []*booking {
 }
 
 func (c bookingCalls) answer(w http.ResponseWriter, q query, list []*booking) {
+	list = sandbox.Disordered(c.server, list)
 	name, rows := "bookings", [][]byte{}
 	if q.slots {
 		name, rows = "slots", c.bookings.slots(list, q)

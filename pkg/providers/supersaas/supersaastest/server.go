@@ -157,7 +157,7 @@ func (s *Server) Token(base string) providers.Token {
 }
 
 func (s *Server) routes() {
-	users := userCalls{set: &s.Settings, account: &s.account, users: &s.users, hooks: &s.hooks, drifting: s.Drifting}
+	users := userCalls{set: &s.Settings, account: &s.account, users: &s.users, hooks: &s.hooks, server: s.Server}
 	for _, list := range []string{"/api/users.json", "/api/users", "/api/users/{$}"} {
 		s.guard("GET "+list, userCall, users.list)
 		s.guard("POST "+list, userCall, users.write)
@@ -198,7 +198,7 @@ func (s *Server) routes() {
 }
 
 func (s *Server) bookingRoutes() {
-	calls := bookingCalls{set: &s.Settings, now: s.Now, users: &s.users, bookings: &s.bookings, hooks: &s.hooks, drifting: s.Drifting}
+	calls := bookingCalls{set: &s.Settings, now: s.Now, users: &s.users, bookings: &s.bookings, hooks: &s.hooks, server: s.Server}
 	s.guard("GET /api/changes/{schedule}", accountCall, calls.changes)
 	s.guard("GET /api/range/{schedule}", accountCall, calls.span)
 	s.guard("GET /api/agenda/{schedule}", accountCall, calls.agenda)

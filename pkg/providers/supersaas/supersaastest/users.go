@@ -59,7 +59,7 @@ type userCalls struct {
 	users   *users
 	hooks   *hooks
 
-	drifting func() int // see sandbox.Drift
+	server *sandbox.Server // of whose troubles the lists know
 }
 
 func (c userCalls) list(w http.ResponseWriter, r *sandbox.Request) {
@@ -72,7 +72,7 @@ func (c userCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 		return
 	}
 	if offset > 0 {
-		offset += c.drifting()
+		offset += c.server.Drifting()
 	}
 	name, filtered := r.Lookup("user[name]")
 	if sum, ok := r.Lookup("checksum"); ok {
@@ -94,7 +94,7 @@ func (c userCalls) list(w http.ResponseWriter, r *sandbox.Request) {
 		kept := slices.DeleteFunc(slices.Clone(c.users.shown()), func(u *user) bool { return c.set.Knobs.Skip(u.id) })
 		sandbox.Encoded(w, c.users.page(slice(kept, limit, offset), form))
 	default:
-		sandbox.Encoded(w, c.users.page(slice(c.users.shown(), limit, offset), form))
+		sandbox.Encoded(w, c.users.page(slice(sandbox.Disordered(c.server, c.users.shown()), limit, offset), form))
 	}
 }
 

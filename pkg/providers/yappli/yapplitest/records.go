@@ -190,8 +190,9 @@ func fromObject(object map[string]any) (Member, error) {
 	return m, nil
 }
 
-// shown returns part of the list as it shows itself now, and its whole length.
-func (s *Records) shown(offset, limit int) (members []Member, total int) {
+// shown returns part of the list as it shows itself now, in the order that it is given,
+// and its whole length.
+func (s *Records) shown(offset, limit int, order func([]slot) []slot) (members []Member, total int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slots := s.table.slots
@@ -201,6 +202,7 @@ func (s *Records) shown(offset, limit int) (members []Member, total int) {
 	if s.knobs.Skip != nil {
 		slots = slices.DeleteFunc(slices.Clone(slots), func(place slot) bool { return s.knobs.Skip(place.id) })
 	}
+	slots = order(slots)
 	total = len(slots)
 	offset = min(offset, total)
 	for _, place := range slots[offset:min(offset+limit, total)] {

@@ -69,7 +69,7 @@ func (s *Server) list(w http.ResponseWriter, r *sandbox.Request) {
 	if offset > 0 {
 		offset += s.Drifting()
 	}
-	members, total := s.shown(offset, limit)
+	members, total := s.shown(offset, limit, func(slots []slot) []slot { return sandbox.Disordered(s.Server, slots) })
 	var b bytes.Buffer
 	s.wrapList(&b, members)
 	if s.Generation >= 3 {

@@ -1,9 +1,11 @@
 package awslocal_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,4 +155,22 @@ func TestTheDoorCountsEverything(t *testing.T) {
 		equal(t, operation, a.Calls()[operation], n)
 	}
 	equal(t, "operations", len(a.Calls()), 3)
+}
+
+// A call that comes while the local AWS ends is not answered as if it had been done.
+func TestEndedCallsAreCutOff(t *testing.T) {
+	t.Parallel()
+	a, err := awslocal.New(awslocal.Options{})
+	ok(t, "new", err)
+	for _, call := range []string{"PUT /hikyaku/key", "GET /hikyaku/key"} {
+		method, path, _ := strings.Cut(call, " ")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		func() {
+			defer func() { equal(t, call, recover() == any(http.ErrAbortHandler), true) }()
+			w := httptest.NewRecorder()
+			a.Handler().ServeHTTP(w, httptest.NewRequest(method, "http://s3.test"+path, strings.NewReader("x")).WithContext(ctx))
+			t.Errorf("%s was answered %d", call, w.Code)
+		}()
+	}
 }

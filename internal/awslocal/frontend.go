@@ -64,7 +64,7 @@ func (f *frontend) serve(w http.ResponseWriter, r *http.Request, s service, log 
 	f.count(name)
 	fault, _ := f.faults.Next(name)
 	if !sandbox.Pause(r.Context(), fault.Delay) {
-		return
+		panic(http.ErrAbortHandler) // nothing was done: a return would be answered 200
 	}
 	switch fault.Kind {
 	case sandbox.TooMany:
@@ -84,8 +84,11 @@ func (f *frontend) serve(w http.ResponseWriter, r *http.Request, s service, log 
 // answer serves a call, or refuses it in the service's own way.
 func (s service) answer(w http.ResponseWriter, r *http.Request, operation string, log *slog.Logger) {
 	err := s.serve(w, r, operation)
-	if err == nil || r.Context().Err() != nil {
+	if err == nil {
 		return
+	}
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // nobody waits, or the local AWS ends, and a return would be answered 200
 	}
 	var no *refusal
 	if !errors.As(err, &no) {

@@ -76,10 +76,12 @@ func (r *restarter) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		r.uploads++
 	}
 	r.mu.Unlock()
-	r.mu.RLock()
 	answer := &answered{ResponseWriter: w}
-	r.current.Handler().ServeHTTP(answer, request)
-	r.mu.RUnlock()
+	func() {
+		r.mu.RLock()
+		defer r.mu.RUnlock() // also where the connection is cut
+		r.current.Handler().ServeHTTP(answer, request)
+	}()
 	if answer.status < http.StatusBadRequest && query.Has("uploadId") && (request.Method == http.MethodDelete || request.Method == http.MethodPost) {
 		r.mu.Lock()
 		r.uploads--

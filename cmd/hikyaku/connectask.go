@@ -131,24 +131,24 @@ type question struct {
 	set    func(*providers.Connection, string) error
 }
 
-func text(field, label string, at func(*providers.Connection) *string) question {
+func text(field string, label locale.Message, at func(*providers.Connection) *string) question {
 	return question{
-		field: field, text: locale.T(label),
+		field: field, text: label,
 		get: func(c providers.Connection) string { return *at(&c) },
 		set: func(c *providers.Connection, v string) error { *at(c) = v; return nil },
 	}
 }
 
-func secret(field, label string, at func(*providers.Connection) *providers.Secret) question {
+func secret(field string, label locale.Message, at func(*providers.Connection) *providers.Secret) question {
 	return question{
-		field: field, text: locale.T(label), secret: true,
+		field: field, text: label, secret: true,
 		get: func(c providers.Connection) string { return at(&c).Reveal() },
 		set: func(c *providers.Connection, v string) error { *at(c) = providers.NewSecret(v); return nil },
 	}
 }
 
 func base(label, usual string) question {
-	q := text("base_url", label, func(c *providers.Connection) *string { return &c.BaseURL })
+	q := text("base_url", locale.T(label), func(c *providers.Connection) *string { return &c.BaseURL })
 	q.usual = usual
 	return q
 }
@@ -163,17 +163,17 @@ func firstSecret(c *providers.Connection) *providers.Secret {
 
 func client(where string) []question {
 	return []question{
-		text("client_id", "Client ID ("+where+")", func(c *providers.Connection) *string { return &c.ClientID }),
-		secret("client_secrets", "Client secret (shown beside it)", firstSecret),
+		text("client_id", locale.M("Client ID (%s)", locale.T(where)), func(c *providers.Connection) *string { return &c.ClientID }),
+		secret("client_secrets", locale.T("Client secret (shown beside it)"), firstSecret),
 	}
 }
 
 func redirect(where string) question {
-	return text("redirect_uri", "Redirect URL, as registered ("+where+")", func(c *providers.Connection) *string { return &c.RedirectURI })
+	return text("redirect_uri", locale.M("Redirect URL, as registered (%s)", locale.T(where)), func(c *providers.Connection) *string { return &c.RedirectURI })
 }
 
 func code() question {
-	return secret("code", "Authorization code (empty: authorize later)", func(c *providers.Connection) *providers.Secret { return &c.Code })
+	return secret("code", locale.T("Authorization code (empty: authorize later)"), func(c *providers.Connection) *providers.Secret { return &c.Code })
 }
 
 func end() question {
@@ -202,15 +202,15 @@ func end() question {
 // is found.
 func questions(provider string, kind providers.Kind) []question {
 	account := func(label string) question {
-		return text("account", label, func(c *providers.Connection) *string { return &c.Account })
+		return text("account", locale.T(label), func(c *providers.Connection) *string { return &c.Account })
 	}
 	key := func(label string) question {
-		return secret("api_key", label, func(c *providers.Connection) *providers.Secret { return &c.APIKey })
+		return secret("api_key", locale.T(label), func(c *providers.Connection) *providers.Secret { return &c.APIKey })
 	}
 	switch provider {
 	case providers.AssistTencho:
 		list := append([]question{base("Address of the administration, up to but without /api", "")}, client("アシスト店長 > 外部アプリケーション")...)
-		return append(list, redirect("of the application"), text("probe_order", "Number of an order that the probe may ask for", func(c *providers.Connection) *string { return &c.ProbeOrder }), code())
+		return append(list, redirect("of the application"), text("probe_order", locale.T("Number of an order that the probe may ask for"), func(c *providers.Connection) *string { return &c.ProbeOrder }), code())
 	case providers.Yappli:
 		return append([]question{base("Address of the API that Yappli gave you, up to but without /api/ext", "")}, client("that Yappli gave you")...)
 	case providers.SHOPLINE:
@@ -221,10 +221,10 @@ func questions(provider string, kind providers.Kind) []question {
 		return append(list, key("API token (Settings > Staff Settings > the API staff > API Auth)"), end())
 	case providers.ActiBook:
 		return slices.Concat([]question{
-			text("token_url", "Token endpoint, the full address", func(c *providers.Connection) *string { return &c.TokenURL }),
-			text("login_url", "Proxy login endpoint, the full address", func(c *providers.Connection) *string { return &c.LoginURL }),
+			text("token_url", locale.T("Token endpoint, the full address"), func(c *providers.Connection) *string { return &c.TokenURL }),
+			text("login_url", locale.T("Proxy login endpoint, the full address"), func(c *providers.Connection) *string { return &c.LoginURL }),
 		}, client("that ActiBookOne's support gave you"), []question{
-			text("probe_keyword", "Test keyword for the probe (empty: no probe; a probe creates a site user)", func(c *providers.Connection) *string { return &c.ProbeKeyword }),
+			text("probe_keyword", locale.T("Test keyword for the probe (empty: no probe; a probe creates a site user)"), func(c *providers.Connection) *string { return &c.ProbeKeyword }),
 		})
 	}
 	return []question{

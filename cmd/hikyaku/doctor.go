@@ -29,7 +29,15 @@ func (e *foundError) Error() string {
 	if e.what != "" {
 		return e.what
 	}
-	return "the gravest finding is " + string(e.worst)
+	return e.Says().String()
+}
+
+// Says is what was found.
+func (e *foundError) Says() locale.Message {
+	if e.what != "" {
+		return locale.T(e.what)
+	}
+	return locale.M("the gravest finding is %s", string(e.worst))
 }
 
 // code is the command's exit code.

@@ -218,7 +218,7 @@ func (g accountReader) readAlarms(ctx context.Context) error {
 func (g accountReader) readTopic(ctx context.Context) error {
 	topic := g.stack.Outputs[topicOutput]
 	if topic == "" {
-		return locale.Errorf("the stack has no output " + topicOutput + ": it is older than this command")
+		return locale.Errorf("the stack has no output %s: it is older than this command", topicOutput)
 	}
 	g.o.Topic.ARN = topic
 	pages := sns.NewListSubscriptionsByTopicPaginator(sns.NewFromConfig(g.stack.Config), &sns.ListSubscriptionsByTopicInput{TopicArn: &topic})

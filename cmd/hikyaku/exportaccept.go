@@ -61,7 +61,7 @@ func newExportAccept() *cobra.Command {
 			"where one that died stopped.",
 		Example: "  hikyaku export accept s3://my-lake/shop/exports/yappli/users/dt=2026-11-22/run=20261122T003000Z/_doubt.json \\\n" +
 			"    --reason 'the shop deleted its test members'",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(c *cobra.Command, a []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return &usageError{locale.Errorf("--reason is missing: say why the run is right although it is in doubt; its manifest keeps that")}

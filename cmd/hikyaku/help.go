@@ -62,9 +62,9 @@ func helpOf(c *cobra.Command, l locale.Language, most int) string {
 	if most > 0 || l != locale.English {
 		long = filled(long, helpWidth(most))
 	}
-	section := func(title string) { fmt.Fprintf(&b, "\n%s\n", l.Text(title)) }
+	section := func(title locale.Message) { fmt.Fprintf(&b, "\n%s\n", title.In(l)) }
 	fmt.Fprintf(&b, "%s\n", long)
-	section("Usage:")
+	section(locale.T("Usage:"))
 	if c.Runnable() && !groups(c) {
 		fmt.Fprintf(&b, "  %s\n", c.UseLine())
 	}
@@ -72,11 +72,11 @@ func helpOf(c *cobra.Command, l locale.Language, most int) string {
 		fmt.Fprintf(&b, "  %s [command]\n", c.CommandPath())
 	}
 	if c.Example != "" {
-		section("Examples:")
+		section(locale.T("Examples:"))
 		fmt.Fprintf(&b, "%s\n", c.Example)
 	}
 	if c.HasAvailableSubCommands() {
-		section("Available Commands:")
+		section(locale.T("Available Commands:"))
 		var rows [][2]string
 		for _, sub := range c.Commands() {
 			if sub.IsAvailableCommand() || sub.Name() == "help" {
@@ -85,7 +85,7 @@ func helpOf(c *cobra.Command, l locale.Language, most int) string {
 		}
 		writeGlossary(&b, rows, helpWidth(most))
 	}
-	section("Flags:")
+	section(locale.T("Flags:"))
 	writeGlossary(&b, flagRows(c, l), helpWidth(most))
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(wrapped(l.Sprintf("Use \"%s [command] --help\" for more information about a command.", c.CommandPath()), helpWidth(most)), "\n"))

@@ -69,7 +69,7 @@ func newInit() *cobra.Command {
 			"writes nothing to Yappli. Without a terminal the flags and the usual values count. A file that is there\n" +
 			"stays. docs/settings.md lists what else can stand in it.",
 		Example: "  hikyaku init hikyaku\n  hikyaku init shop-two --region ap-east-1 --time-zone Asia/Hong_Kong --mail ops@shop.example",
-		Args:    cobra.ExactArgs(1),
+		Args:    one,
 		RunE: func(c *cobra.Command, a []string) error {
 			if err := matching(`^[A-Za-z][A-Za-z0-9-]{0,40}$`, "a letter, then up to 40 letters, digits and hyphens")(a[0]); err != nil {
 				return &usageError{locale.Errorf("the stack's name %s: %w", visible(a[0]), err)}

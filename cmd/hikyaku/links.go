@@ -265,7 +265,7 @@ func newLinksDecide(approve bool) *cobra.Command {
 	c := &cobra.Command{
 		Use:   use + " {--user ID... | --all --token TOKEN}",
 		Short: short,
-		Long: effect + "\nWith --user, --token is that of 'links show': the command fails if anything has changed since; without it,\n" +
+		Long: effect + "\n\nWith --user, --token is that of 'links show': the command fails if anything has changed since; without it,\n" +
 			"both records are printed as they are decided on. With --all, --token is that of 'links list': exactly its\n" +
 			"pairs are decided, and one that has changed since is named and left.\n\n" + ownSettings,
 		Example: "  hikyaku links " + use + " --user 20450001\n  hikyaku links " + use + " --all --token 1767225600000000000-9f86d081884c7d65",

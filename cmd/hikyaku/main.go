@@ -13,17 +13,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 
 	_ "time/tzdata" // time zones on machines that have none
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"hikyaku/internal/locale"
-	"hikyaku/internal/spelling"
 )
 
 func main() { os.Exit(run()) }
@@ -112,7 +109,12 @@ func hasEnough(err error) bool {
 }
 
 // Says is the sentence.
-func (e stoppedError) Says() locale.Message { return locale.T(string(e)) }
+func (e stoppedError) Says() locale.Message {
+	if left, has := strings.CutPrefix(string(e), "stopped; "); has {
+		return locale.M("stopped; %s", locale.T(left))
+	}
+	return locale.T(string(e))
+}
 
 // A usageError says that the command was called wrongly.
 type usageError struct{ error }
@@ -192,65 +194,4 @@ func complete(c *cobra.Command) {
 func asked(c *cobra.Command, flag string) bool {
 	on, err := c.Flags().GetBool(flag)
 	return err == nil && on
-}
-
-// expected says what a kind of flag takes.
-var expected = map[string]string{
-	"int": "a whole number", "int64": "a whole number", "int64Slice": "whole numbers, separated by commas", "float64": "a number",
-	"duration": "a time such as 90s, 15m or 2h", "span": "a time such as 90m, 8h or 2d", "bool": "true or false",
-}
-
-// inPlainWords says what a flag takes, instead of which function could not read it.
-func inPlainWords(_ *cobra.Command, err error) error {
-	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) {
-		if takes := expected[invalid.GetFlag().Value.Type()]; takes != "" {
-			err = locale.Errorf("--%s %s: expected %s", invalid.GetFlag().Name, visible(invalid.GetValue()), takes)
-		}
-	}
-	return &usageError{err}
-}
-
-// known refuses an argument that is none of the command's ValidArgs.
-func known(c *cobra.Command, a []string) error {
-	for _, name := range a {
-		if !slices.Contains(c.ValidArgs, name) {
-			return locale.Errorf("%q means nothing to %q%s", name, c.CommandPath(), instead(name, c.ValidArgs))
-		}
-	}
-	return nil
-}
-
-// oneKnown asks for one of the command's ValidArgs; without any it lists them.
-func oneKnown(c *cobra.Command, a []string) error {
-	if len(a) == 0 {
-		return locale.Errorf("%q needs one of %s", c.CommandPath(), strings.Join(c.ValidArgs, ", "))
-	}
-	return cobra.MatchAll(cobra.ExactArgs(1), known)(c, a)
-}
-
-// noCommand refuses an argument where only the name of a command could stand.
-func noCommand(c *cobra.Command, a []string) error {
-	if len(a) == 0 {
-		return nil
-	}
-	var names []string
-	for _, sub := range c.Commands() {
-		if sub.IsAvailableCommand() {
-			names = append(names, sub.Name())
-		}
-	}
-	if names == nil {
-		return cobra.NoArgs(c, a)
-	}
-	return locale.Errorf("unknown command %q for %q%s", a[0], c.CommandPath(), instead(a[0], names))
-}
-
-// instead ends the sentence about a name that is not known.
-func instead(name string, known []string) locale.Message {
-	suggestion := locale.T("")
-	if meant := spelling.Meant(name, known); meant != "" {
-		suggestion = locale.M(": did you mean %s?", meant)
-	}
-	return locale.M("%s; known are %s", suggestion, strings.Join(known, ", "))
 }

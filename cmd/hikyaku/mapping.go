@@ -151,7 +151,7 @@ func newMappingCheck() *cobra.Command {
 			"the command again, and it writes that back first.",
 		Example: "  hikyaku mapping check config/mapping.yaml\n  hikyaku mapping check config/mapping.yaml --user 20450001\n" +
 			"  hikyaku mapping check config/mapping.yaml --user 20450001 --write",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(c *cobra.Command, a []string) error {
 			if write && user == 0 {
 				return &usageError{locale.Errorf("--write needs --user ID: the user whose member is written")}

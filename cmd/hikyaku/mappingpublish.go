@@ -188,7 +188,7 @@ func newMappingPut() *cobra.Command {
 			"'mapping undo' takes it back. Once one is published, the mapping that was deployed counts no more. For FILE,\n" +
 			"- is standard input.\n\n" + ownSettings,
 		Example: "  hikyaku mapping put mapping.yaml --stack hikyaku --reason 'new membership card'",
-		Args:    cobra.ExactArgs(1),
+		Args:    one,
 		RunE: func(c *cobra.Command, a []string) error {
 			source, err := readMapping(c, a[0])
 			if err != nil {

@@ -49,7 +49,7 @@ func newMappingTry() *cobra.Command {
 			"changed, unreadable, was_unreadable and dropped).\n\n" + ownSettings,
 		Example: "  hikyaku mapping try mapping.yaml\n  hikyaku mapping try mapping.yaml --user 20450001,20450002 --compare\n" +
 			"  hikyaku mapping show | hikyaku mapping try - --count --json",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(c *cobra.Command, a []string) error { return t.run(c, a[0]) },
 	}
 	t.stack.add(c)

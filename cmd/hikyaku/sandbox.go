@@ -130,7 +130,7 @@ func (f sandboxFlags) check(chosen []string) error {
 	case f.redirect != "" && !isWebAddress(f.redirect):
 		return locale.Errorf("--redirect-url %s: expected an address such as http://127.0.0.1:8910/callback", f.redirect)
 	case f.redirect != "" && len(chosen) > 0 && !slices.Contains(chosen, providers.AssistTencho):
-		return locale.Errorf("--redirect-url is for " + providers.AssistTencho + ", which is not served")
+		return locale.Errorf("--redirect-url is for %s, which is not served", providers.AssistTencho)
 	case f.connected && len(chosen) > 0:
 		return locale.Errorf("--connected serves everything; name no service with it")
 	case f.connected && port != "0":

@@ -383,7 +383,7 @@ func newTokensRefresh() *cobra.Command {
 			"--remote has the stack's function do it, from the address that a provider may know alone.",
 		Example:   "  hikyaku tokens refresh\n  hikyaku tokens refresh yappli --force --logs\n  hikyaku tokens refresh yappli --force --remote --stack hikyaku-shop",
 		ValidArgs: providers.Names(),
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), known),
+		Args:      cobra.MatchAll(atMostOne, known),
 		RunE: func(c *cobra.Command, a []string) error {
 			s, err := f.open(c)
 			if err != nil {

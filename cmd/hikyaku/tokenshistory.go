@@ -44,7 +44,7 @@ func newTokensHistory() *cobra.Command {
 			"none borrows from another. What is older stands in the function's log.",
 		Example:   "  hikyaku tokens history yappli --stack hikyaku-shop\n  hikyaku tokens history --json | jq '.credentials[].budgets'",
 		ValidArgs: providers.Names(),
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), known),
+		Args:      cobra.MatchAll(atMostOne, known),
 		RunE: func(c *cobra.Command, a []string) error {
 			s, err := f.open(c)
 			if err != nil {

@@ -33,7 +33,7 @@ func newVerify() *cobra.Command {
 			"gone.",
 		Example: "  hikyaku verify s3://my-lake/shop/exports/shopline/orders/dt=2026-11-22/run=20261122T003000Z/_manifest.json\n" +
 			"  hikyaku verify exports/exports/yappli/users/dt=2026-11-22/run=20261122T003000Z/_manifest.json --json",
-		Args: cobra.ExactArgs(1),
+		Args: one,
 		RunE: func(c *cobra.Command, a []string) error {
 			at, err := manifestAt(c.Context(), account, a[0])
 			if err != nil {

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"strings"
 	"sync"
@@ -177,6 +178,9 @@ func (l Language) Error(err error) string {
 	}
 	if inner := errors.Unwrap(err); inner != nil && inner.Error() == err.Error() {
 		return l.Error(inner)
+	}
+	if file, ok := err.(*fs.PathError); ok { //nolint:errorlint // what wraps one is asked above
+		return l.Sprintf("%s cannot be opened or written: %s", file.Path, T(file.Err.Error()))
 	}
 	return l.around(err)
 }

@@ -5,8 +5,6 @@ package clibase
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"strings"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"hikyaku/internal/lambdafn"
+	"hikyaku/internal/locale"
 )
 
 // own begins the names of the functions' settings, but those that Lambda sets.
@@ -78,7 +77,7 @@ func (p Place) Find(ctx context.Context) (Opened, error) {
 	}
 	credentials, err := resolved.Credentials.Retrieve(ctx)
 	if err != nil {
-		return o, fmt.Errorf("no AWS credentials: set AWS_PROFILE, or run 'aws configure' or 'aws sso login' (%w)", err)
+		return o, locale.Errorf("no AWS credentials: set AWS_PROFILE, or run 'aws configure' or 'aws sso login' (%w)", err)
 	}
 	if p.Stack != "" {
 		if o.Stack, err = FindStack(ctx, resolved, p.Stack); err != nil {
@@ -108,10 +107,10 @@ func (p Place) load(ctx context.Context) (aws.Config, error) {
 	}
 	resolved, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return resolved, fmt.Errorf("resolving the AWS configuration: %w", err)
+		return resolved, locale.Errorf("resolving the AWS configuration: %w", err)
 	}
 	if resolved.Region == "" {
-		return resolved, errors.New("no AWS region: use --region, set AWS_REGION, or a region in the profile that --profile or AWS_PROFILE names")
+		return resolved, locale.Errorf("no AWS region: use --region, set AWS_REGION, or a region in the profile that --profile or AWS_PROFILE names")
 	}
 	return resolved, nil
 }

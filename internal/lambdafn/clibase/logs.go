@@ -8,11 +8,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"hikyaku/internal/locale"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -115,12 +116,12 @@ func (s *Stack) askLogsOnce(ctx context.Context, operation string, body []byte, 
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return true, fmt.Errorf("asking CloudWatch Logs: %w", err)
+		return true, locale.Errorf("asking CloudWatch Logs: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, mostAnswer))
 	if err != nil {
-		return true, fmt.Errorf("asking CloudWatch Logs: %w", err)
+		return true, locale.Errorf("asking CloudWatch Logs: %w", err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return false, json.Unmarshal(raw, out)

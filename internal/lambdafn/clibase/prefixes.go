@@ -3,8 +3,9 @@ package clibase
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+
+	"hikyaku/internal/locale"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -42,7 +43,7 @@ func Sharing(ctx context.Context, config aws.Config, prefix string) (names []str
 func Plain(err error) error {
 	var refused smithy.APIError
 	if errors.As(err, &refused) {
-		return fmt.Errorf("%s: %s", refused.ErrorCode(), refused.ErrorMessage())
+		return locale.Errorf("%s: %s", refused.ErrorCode(), refused.ErrorMessage())
 	}
 	var failed *smithy.OperationError
 	if !errors.As(err, &failed) {
@@ -52,7 +53,7 @@ func Plain(err error) error {
 	for next := errors.Unwrap(cause); next != nil; next = errors.Unwrap(cause) {
 		cause = next
 	}
-	return fmt.Errorf("%s %s: %w", failed.Service(), failed.Operation(), cause)
+	return locale.Errorf("%s %s: %w", failed.Service(), failed.Operation(), cause)
 }
 
 // Names are the stacks of hikyaku's in the account and region of a place.

@@ -6,9 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
+
+	"hikyaku/internal/locale"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsarn "github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -40,21 +41,21 @@ func FindStack(ctx context.Context, config aws.Config, name string) (*Stack, err
 			return nil
 		}
 		if strings.Contains(err.Error(), "does not exist") {
-			return fmt.Errorf("there is no stack %s in %s: see 'aws cloudformation list-stacks', or choose another --region or --profile", name, config.Region)
+			return locale.Errorf("there is no stack %s in %s: see 'aws cloudformation list-stacks', or choose another --region or --profile", name, config.Region)
 		}
-		return fmt.Errorf("looking for the stack %s: %w", name, err)
+		return locale.Errorf("looking for the stack %s: %w", name, err)
 	}
 	described, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if err != nil {
 		return nil, fault(err)
 	}
 	if len(described.Stacks) != 1 {
-		return nil, fmt.Errorf("looking for the stack %s: %d were found", name, len(described.Stacks))
+		return nil, locale.Errorf("looking for the stack %s: %d were found", name, len(described.Stacks))
 	}
 	found := described.Stacks[0]
 	id, err := awsarn.Parse(aws.ToString(found.StackId))
 	if err != nil {
-		return nil, fmt.Errorf("looking for the stack %s: its id is no ARN", name)
+		return nil, locale.Errorf("looking for the stack %s: its id is no ARN", name)
 	}
 	s := &Stack{Name: aws.ToString(found.StackName), Account: id.AccountID, Region: id.Region, Resources: map[string]string{}, Types: map[string]string{}, Outputs: map[string]string{}, Parameters: map[string]string{}, Status: string(found.StackStatus), Config: config}
 	if theirs, ok := awsmiddleware.GetServerTime(described.ResultMetadata); ok {
@@ -85,16 +86,16 @@ func FindStack(ctx context.Context, config aws.Config, name string) (*Stack, err
 func (s *Stack) Settings(ctx context.Context, function string) (map[string]string, error) {
 	name := s.Resources[function]
 	if name == "" {
-		return nil, fmt.Errorf("the stack %s has no %s: it is none of hikyaku's, or not deployed to its end", s.Name, function)
+		return nil, locale.Errorf("the stack %s has no %s: it is none of hikyaku's, or not deployed to its end", s.Name, function)
 	}
 	shown, err := awslambda.NewFromConfig(s.Config).GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &name})
 	if err != nil {
-		return nil, fmt.Errorf("reading the settings of %s: %w", name, err)
+		return nil, locale.Errorf("reading the settings of %s: %w", name, err)
 	}
 	settings := map[string]string{}
 	if shown.Environment != nil {
 		if fault := shown.Environment.Error; fault != nil {
-			return nil, fmt.Errorf("reading the settings of %s: %s", name, aws.ToString(fault.Message))
+			return nil, locale.Errorf("reading the settings of %s: %s", name, aws.ToString(fault.Message))
 		}
 		for key, value := range shown.Environment.Variables {
 			if strings.HasPrefix(key, own) {
@@ -103,7 +104,7 @@ func (s *Stack) Settings(ctx context.Context, function string) (map[string]strin
 		}
 	}
 	if len(settings) == 0 {
-		return nil, errors.New("the function " + name + " shows no settings: your role may not read them, or it is none of hikyaku's")
+		return nil, locale.Errorf("the function %s shows no settings: your role may not read them, or it is none of hikyaku's", name)
 	}
 	return settings, nil
 }
@@ -123,7 +124,7 @@ func (s *Stack) Memory(ctx context.Context, name string) (float64, error) {
 func (s *Stack) Invoke(ctx context.Context, function, alias string, payload []byte, logs bool) (answer, log []byte, err error) {
 	name := s.Resources[function]
 	if name == "" {
-		return nil, nil, fmt.Errorf("the stack %s has no %s: it is none of hikyaku's, or not deployed to its end", s.Name, function)
+		return nil, nil, locale.Errorf("the stack %s has no %s: it is none of hikyaku's, or not deployed to its end", s.Name, function)
 	}
 	name += ":" + alias
 	in := &awslambda.InvokeInput{FunctionName: &name, Payload: payload}
@@ -140,7 +141,7 @@ func (s *Stack) Invoke(ctx context.Context, function, alias string, payload []by
 			Message string `json:"errorMessage"`
 		}
 		_ = json.Unmarshal(out.Payload, &failure) // without one, the log says it
-		return nil, log, fmt.Errorf("%s failed: %s", name, cmp.Or(failure.Message, "see its log"))
+		return nil, log, locale.Errorf("%s failed: %s", name, cmp.Or(failure.Message, "see its log"))
 	}
 	return out.Payload, log, nil
 }
@@ -152,11 +153,11 @@ func notInvoked(name string, err error) error {
 	var refused smithy.APIError
 	switch {
 	case errors.As(err, &missing):
-		return fmt.Errorf("there is no %s: the stack is of a version before it, so deploy it again", name)
+		return locale.Errorf("there is no %s: the stack is of a version before it, so deploy it again", name)
 	case errors.As(err, &busy):
-		return fmt.Errorf("%s is throttled: too many functions of the account run at once; try again in a minute", name)
+		return locale.Errorf("%s is throttled: too many functions of the account run at once; try again in a minute", name)
 	case errors.As(err, &refused) && refused.ErrorCode() == "AccessDeniedException":
-		return fmt.Errorf("your role may not invoke %s: see policies/operator.json", name)
+		return locale.Errorf("your role may not invoke %s: see policies/operator.json", name)
 	}
-	return fmt.Errorf("invoking %s: %w", name, err)
+	return locale.Errorf("invoking %s: %w", name, err)
 }

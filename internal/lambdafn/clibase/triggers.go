@@ -3,8 +3,9 @@ package clibase
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
+
+	"hikyaku/internal/locale"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -15,7 +16,7 @@ import (
 )
 
 // ErrGone says that AWS has no trigger that the stack made.
-var ErrGone = errors.New("somebody has deleted it")
+var ErrGone = locale.Errorf("somebody has deleted it")
 
 // A Trigger is what starts work of a deployed stack, and can be switched off and on.
 type Trigger interface {
@@ -29,7 +30,7 @@ type Trigger interface {
 func (s *Stack) Caller(ctx context.Context) (string, error) {
 	caller, err := sts.NewFromConfig(s.Config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("asking AWS who you are: %w", err)
+		return "", locale.Errorf("asking AWS who you are: %w", err)
 	}
 	return aws.ToString(caller.Arn), nil
 }
@@ -38,7 +39,7 @@ func (s *Stack) Caller(ctx context.Context) (string, error) {
 func (s *Stack) physical(logical string) (string, error) {
 	id := s.Resources[logical]
 	if id == "" {
-		return "", fmt.Errorf("the stack %s has no %s: it is none of hikyaku's, not deployed to its end, or of another version", s.Name, logical)
+		return "", locale.Errorf("the stack %s has no %s: it is none of hikyaku's, not deployed to its end, or of another version", s.Name, logical)
 	}
 	return id, nil
 }
@@ -61,7 +62,7 @@ func (s schedule) get(ctx context.Context) (*scheduler.GetScheduleOutput, error)
 		err = ErrGone
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the schedule %s: %w", s.name, err)
+		return nil, locale.Errorf("reading the schedule %s: %w", s.name, err)
 	}
 	return got, nil
 }
@@ -84,7 +85,7 @@ func (s schedule) Enable(ctx context.Context, on bool) error {
 		return nil
 	}
 	if _, err := s.client.UpdateSchedule(ctx, rewritten(got, state)); err != nil {
-		return fmt.Errorf("changing the schedule %s: %w", s.name, err)
+		return locale.Errorf("changing the schedule %s: %w", s.name, err)
 	}
 	return nil
 }
@@ -128,7 +129,7 @@ func (s source) Enabled(ctx context.Context) (bool, error) {
 			err = ErrGone
 		}
 		if err != nil {
-			return false, fmt.Errorf("reading the event source mapping %s: %w", s.id, err)
+			return false, locale.Errorf("reading the event source mapping %s: %w", s.id, err)
 		}
 		switch state := aws.ToString(got.State); state {
 		case "Enabled":
@@ -138,11 +139,11 @@ func (s source) Enabled(ctx context.Context) (bool, error) {
 		case "Creating", "Enabling", "Disabling", "Updating":
 			select {
 			case <-ctx.Done():
-				return false, fmt.Errorf("the event source mapping %s is %s still: %w", s.id, state, ctx.Err())
+				return false, locale.Errorf("the event source mapping %s is %s still: %w", s.id, state, ctx.Err())
 			case <-time.After(wait):
 			}
 		default:
-			return false, fmt.Errorf("the event source mapping %s is %s", s.id, state)
+			return false, locale.Errorf("the event source mapping %s is %s", s.id, state)
 		}
 	}
 }
@@ -153,11 +154,11 @@ func (s source) Enable(ctx context.Context, on bool) error {
 		return err
 	}
 	if _, err := s.client.UpdateEventSourceMapping(ctx, &awslambda.UpdateEventSourceMappingInput{UUID: &s.id, Enabled: &on}); err != nil {
-		return fmt.Errorf("changing the event source mapping %s: %w", s.id, err)
+		return locale.Errorf("changing the event source mapping %s: %w", s.id, err)
 	}
 	enabled, err = s.Enabled(ctx)
 	if err == nil && enabled != on {
-		err = fmt.Errorf("the event source mapping %s was changed by somebody else meanwhile", s.id)
+		err = locale.Errorf("the event source mapping %s was changed by somebody else meanwhile", s.id)
 	}
 	return err
 }

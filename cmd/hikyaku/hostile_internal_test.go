@@ -195,7 +195,7 @@ func TestCommandsShowWhatAProviderHides(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"compare", "hooks list", "links show", "mapping init", "mapping check", "mapping try"} {
+	for _, path := range []string{"compare", "hooks list", "links show", "mapping init", "mapping check", "mapping try", "users get", "users list"} {
 		if !showed[path] {
 			t.Errorf("%s shows nothing of what the provider says: the test proves nothing of it", path)
 		}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -88,7 +89,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "until": cmdUntil, "one-json": cmdOneJSON, "deployed": cmdDeployed, "off": cmdOff, "faults": cmdFaults, "told": cmdTold, "shared": cmdShared,
+			"exits": cmdExits, "stack": cmdStack, "source": cmdSource, "secret": cmdSecret, "clean": cmdClean, "http": cmdHTTP, "freeport": cmdFreePort, "book": cmdBook, "tenant": cmdTenant, "hooked": cmdHooked, "hook": cmdHook, "weak": cmdWeak, "expand": cmdExpand, "holds": cmdHolds, "breaks": cmdBreaks, "until": cmdUntil, "one-json": cmdOneJSON, "deployed": cmdDeployed, "off": cmdOff, "faults": cmdFaults, "told": cmdTold, "shared": cmdShared, "handover": cmdHandover, "take": cmdTake,
 		},
 	})
 }
@@ -354,6 +355,21 @@ func cmdOneJSON(ts *testscript.TestScript, _ bool, _ []string) {
 	if strings.Count(out, "\n") != 1 || !strings.HasSuffix(out, "\n") || !json.Valid([]byte(out)) {
 		ts.Fatalf("not one line of JSON: %s", out)
 	}
+}
+
+// cmdHandover sets HANDOVER to a token with which the app hands over a member.
+func cmdHandover(ts *testscript.TestScript, _ bool, a []string) {
+	ts.Setenv("HANDOVER", stackOf(ts).Yappli().IssueHandover(a[0]))
+}
+
+// cmdTake sets a variable to what the group of a pattern finds in the last output:
+// "take ID '\"id\":\"([^\"]+)'".
+func cmdTake(ts *testscript.TestScript, _ bool, a []string) {
+	match := regexp.MustCompile(a[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if match == nil {
+		ts.Fatalf("the output has no %s", a[1])
+	}
+	ts.Setenv(a[0], match[1])
 }
 
 // Every command explains itself and shows an example; those that a program may

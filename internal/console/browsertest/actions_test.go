@@ -1,6 +1,8 @@
 package browsertest
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ type actionTest struct {
 }
 
 // actionTests are all actions. One that the console lists and is not here fails.
-var actionTests = slices.Concat(sandboxActions, relayActions, mappingActions, tokenActions, exportActions)
+var actionTests = slices.Concat(sandboxActions, relayActions, mappingActions, tokenActions, exportActions, chaosActions, queueActions, deadActions, pairActions, doubtActions)
 
 var sandboxActions = []actionTest{
 	{"sandbox-find", func(_ *testing.T, s *stack, b *tab) {
@@ -214,6 +216,211 @@ var exportActions = []actionTest{
 	{"resume-export", func(_ *testing.T, s *stack, b *tab) {
 		b.visit(s.URL + "/exports")
 		b.act("#resume-export")
+	}},
+}
+
+var chaosActions = []actionTest{
+	{"trouble-on", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/chaos")
+		b.act("#switch-yappli-outage")
+		b.until(`document.querySelector("#off-yappli-outage")`)
+	}},
+	{"trouble-off", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/chaos")
+		b.act("#off-yappli-outage")
+		b.until(`document.querySelector("#chaos-on .empty")`)
+	}},
+	{"troubles-off", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/chaos")
+		b.act("#switch-yappli-outage")
+		b.until(`document.querySelector("#off-yappli-outage")`)
+		b.act("#troubles-off")
+		b.until(`document.querySelector("#chaos-on .empty")`)
+	}},
+	{"chaos-kill", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/chaos")
+		b.act(`#chaos-functions button`)
+	}},
+	{"chaos-speed", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/chaos")
+		b.act("#speed-60")
+		b.act("#speed-1")
+	}},
+	{"chaos-count", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/chaos")
+		b.act("#chaos-count-anew")
+	}},
+}
+
+// queueActions change a message that waits, because the app does not answer.
+var queueActions = []actionTest{
+	{"delay", func(_ *testing.T, s *stack, b *tab) {
+		b.trouble(s.URL, "trouble-on", "yappli outage")
+		b.visit(s.waiting(b))
+		b.act("#delay")
+	}},
+	{"duplicate", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.waiting(b))
+		b.act(`[id^="duplicate-"]`)
+	}},
+	{"drop", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.waiting(b))
+		b.act(`[id^="drop-"]`)
+		b.trouble(s.URL, "troubles-off", "")
+	}},
+}
+
+// waiting is the page of a message that waits in the queue.
+func (s *stack) waiting(b *tab) string {
+	b.t.Helper()
+	s.edit(b, "full_name", "Waiting "+time.Now().Format("150405.000"))
+	var address string
+	waitFor(b.t, "a message waits", func() bool {
+		address = s.way(b)
+		b.visit(address)
+		return b.reaches(`document.querySelector("#delay")`, time.Second) == nil
+	})
+	return address
+}
+
+// edit changes a field of the first customer of the booking page, and returns her id.
+func (s *stack) edit(b *tab, field, value string) string {
+	b.t.Helper()
+	id := s.users()[0]
+	b.visit(s.URL + "/sandboxes")
+	b.send("/do/sandbox-save", map[string]string{"provider": "supersaas", "kind": "users", "id": id, "field." + field: value})
+	return id
+}
+
+// trouble switches one on or off.
+func (b *tab) trouble(base, action, which string) {
+	b.t.Helper()
+	b.visit(base + "/chaos")
+	b.send("/do/"+action, map[string]string{"trouble": which})
+}
+
+// send posts a form as the page does, where a test only prepares something.
+func (b *tab) send(path string, form map[string]string) string {
+	b.t.Helper()
+	body, err := json.Marshal(form)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return eval[string](b, `fetch(`+literal(path)+`, {method: "POST", body: new URLSearchParams(`+string(body)+`), headers: {"X-CSRF-Token": document.querySelector("meta[name=csrf-token]").content}}).then(r => r.text())`)
+}
+
+// deadActions mend a customer whom the app refuses: her address is somebody else's there.
+var deadActions = []actionTest{
+	{"show-sides", func(_ *testing.T, s *stack, b *tab) {
+		s.refused(b)
+		b.visit(s.URL + "/relay/dead")
+		b.use(`#dead-list [id^="sides-of-"]`)
+		b.until(`document.querySelector('#dead-list [id^="dead-sides-"] table')`)
+		b.focused()
+	}},
+	{"redrive", func(_ *testing.T, s *stack, b *tab) {
+		s.redrives(b, `#dead-list button[id^="redrive-"]:not([id^="redrive-all"], [id^="redrive-class"])`)
+	}},
+	{"redrive-class", func(_ *testing.T, s *stack, b *tab) { s.redrives(b, `[id^="redrive-class"]`) }},
+	{"redrive-all", func(_ *testing.T, s *stack, b *tab) { s.redrives(b, `#redrive-all`) }},
+}
+
+// refused lets the app refuse a customer, and waits for the dead letter.
+func (s *stack) refused(b *tab) {
+	b.t.Helper()
+	b.visit(s.URL + "/relay/dead")
+	if eval[bool](b, `!!document.querySelector("#dead-list section")`) {
+		return
+	}
+	s.edit(b, "email", s.other(b))
+	b.visit(s.URL + "/relay/dead")
+	b.until(`document.querySelector("#dead-list section")`)
+}
+
+// other is the address of another customer.
+func (s *stack) other(b *tab) string {
+	b.t.Helper()
+	var list struct {
+		Records []struct{ Record struct{ Email string } }
+	}
+	s.must(&list, "users", "list", "supersaas", "--limit", "50")
+	return list.Records[len(list.Records)-1].Record.Email
+}
+
+// redrives sends a dead letter again, which comes back, as nothing was mended.
+func (s *stack) redrives(b *tab, selector string) {
+	b.t.Helper()
+	s.refused(b)
+	b.visit(s.URL + "/relay/dead")
+	b.until(`document.querySelector("#dead-list section")`)
+	if eval[bool](b, `!!document.querySelector(`+literal(selector)+`)?.closest("form")?.querySelector("input[type=checkbox]")`) {
+		b.reach(`#dead-list input[type="checkbox"]`)
+		b.press(" ")
+	}
+	b.act(selector)
+}
+
+// pairActions decide about customers whom the app already had, without their number.
+var pairActions = []actionTest{
+	{"reject", func(_ *testing.T, s *stack, b *tab) {
+		s.pairs(b, 1)
+		b.chosen(1)
+		b.act("#reject-do")
+	}},
+	{"approve", func(_ *testing.T, s *stack, b *tab) {
+		s.pairs(b, 3)
+		b.chosen(3)
+		b.act("#approve-do")
+	}},
+	{"approve-all", func(_ *testing.T, s *stack, b *tab) {
+		s.pairs(b, 2)
+		b.act(`[id^="approve-all"]`)
+	}},
+}
+
+// chosen marks pairs by their boxes.
+func (b *tab) chosen(n int) {
+	b.t.Helper()
+	for i := range n {
+		b.reach(fmt.Sprintf("#pairs-list section:nth-of-type(%d) input[type=checkbox]", i+1))
+		b.press(" ")
+	}
+}
+
+// pairs makes customers of both systems that belong together, and waits until they are to be
+// decided.
+func (s *stack) pairs(b *tab, n int) {
+	b.t.Helper()
+	b.visit(s.URL + "/sandboxes")
+	for i := range n {
+		address := fmt.Sprintf("pair.%d.%d@mail.example", time.Now().UnixNano(), i)
+		b.send("/do/sandbox-save", map[string]string{"provider": "yappli", "kind": "users", "field.login_id": address, "field.column01": "Pair"})
+		b.send("/do/sandbox-save", map[string]string{"provider": "supersaas", "kind": "users", "field.name": address, "field.email": address, "field.full_name": "Pair"})
+	}
+	b.visit(s.URL + "/relay/pairs")
+	b.until(fmt.Sprintf(`document.querySelectorAll("#pairs-list section input[type=checkbox]").length >= %d`, n))
+}
+
+// doubtActions accept an export whose list was not whole.
+var doubtActions = []actionTest{
+	{"export-accept", func(_ *testing.T, s *stack, b *tab) {
+		b.trouble(s.URL, "trouble-on", "supersaas lie-wrong-totals")
+		b.visit(s.URL + "/exports")
+		b.send("/do/export-run", map[string]string{"dataset": "supersaas/users"})
+		b.trouble(s.URL, "troubles-off", "")
+		b.visit(s.URL + "/exports")
+		b.until(`document.querySelector("#datasets .note.bad a")`)
+		b.follow("#datasets .note.bad a")
+		b.write("#accept-reason", "the count beside the list was wrong")
+		b.act("#export-accept-do")
+	}},
+	{"slow-stop", func(_ *testing.T, s *stack, b *tab) {
+		b.trouble(s.URL, "trouble-on", "supersaas latency")
+		b.visit(s.URL + "/exports")
+		b.use(`[id^="export-run-supersaas"]`)
+		b.until(`document.querySelector('#export-slow button[id^="slow-stop"]')`)
+		b.act(`#export-slow button[id^="slow-stop"]`)
+		b.trouble(s.URL, "troubles-off", "")
 	}},
 }
 

@@ -29,7 +29,7 @@ func ofRelay() map[string]string {
 		"links list": `{"pairs":[{"user_id":"20450001","member":"900","how":"exact","at":"2026-11-22T00:00:00Z"},
 			{"user_id":"20450002","member":` + h + `,"how":"folded","at":"2026-11-22T00:00:00Z"}],"token":"1-aa"}`,
 		"links show": `{"user_id":"20450001","member":"900","how":"exact","unique_id":"u1","user":{"full_name":` + h + `},"wish":{"column01":"new"},"bearer":{"column01":` + h + `},"token":"t0"}`,
-		"compare": `{"user_id":"20450001","member":"900","arrived":false,"now":{"entry":"would_update","says":"x"},"next":"hikyaku reconcile --stack shop","mapping":"abc","mode":"write",
+		"compare": `{"user_id":"20450001","member":"900","arrived":false,"now":{"entry":"would_update","says":"x"},"next":"hikyaku trigger user-changed --user 20450001 --stack shop","mapping":"abc","mode":"write",
 			"fields":[{"field":"column01","source":"full_name","uses":["full_name"],"state":"sent","makes":` + h + `,"holds":"old","differs":true,"changes":true},
 				{"field":"column02","source":"x","uses":[],"state":"unreadable","makes":null,"holds":null}],
 			"supersaas":{"full_name":` + h + `,"email":"hana@example.com"},"yappli":{"column01":` + h + `}}`,
@@ -324,3 +324,38 @@ func TestDead_DoesNotWaitForTheQueue(t *testing.T) {
 }
 
 var eventID = regexp.MustCompile(`(?m)^id: (.*)$`)
+
+// Each command that helps somebody is one button, one link, or can be copied.
+func TestPerson_OffersWhatHelps(t *testing.T) {
+	for next, want := range map[string]string{
+		"hikyaku trigger user-changed --user 20450001 --dev": `hx-post="/do/trigger"`,
+		"hikyaku reconcile --dev":                            `hx-post="/do/reconcile"`,
+		"hikyaku resume relay":                               `hx-post="/do/resume-relay"`,
+		"hikyaku relay release":                              `hx-post="/do/release"`,
+		"hikyaku links approve --user 20450001":              `hx-post="/do/approve"`,
+		"hikyaku links show --user 20450001":                 `value="20450001 t0"`,
+		"hikyaku mapping show":                               `class="button main" href="/mapping"`,
+		"hikyaku tokens":                                     `class="button main" href="/tokens"`,
+		"hikyaku users get supersaas 20450001":               `class="button main" href="/sandboxes/supersaas/users/20450001"`,
+		"hikyaku mapping check FILE --user 20450001 --write": `<code>hikyaku mapping check FILE --user 20450001 --write</code>`,
+		"hikyaku history --user 20450001":                    `<code>hikyaku history --user 20450001</code>`,
+	} {
+		printed, dev := ofRelay(), aRelay()
+		printed["compare"] = strings.Replace(printed["compare"], "hikyaku trigger user-changed --user 20450001 --stack shop", next, 1)
+		if strings.Contains(next, "show --user") {
+			printed["compare"] = strings.Replace(printed["compare"], "would_update", "awaiting_approval", 1)
+		}
+		dev.state.Dead = 0
+		s, b := open(t, printed, dev.on)
+		b.enter(s)
+		_, page := b.get("/relay/people/20450001")
+		_, standing, _ := strings.Cut(page, `id="person-standing"`)
+		standing, _, _ = strings.Cut(standing, "</section>")
+		if !strings.Contains(standing, want) {
+			t.Errorf("%s: the page offers %s", next, standing)
+		}
+		if n := strings.Count(standing, `class="main"`) + strings.Count(standing, "button main"); n > 1 {
+			t.Errorf("%s: %d buttons are offered first", next, n)
+		}
+	}
+}

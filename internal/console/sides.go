@@ -181,38 +181,30 @@ type help struct {
 	Command string
 }
 
-// helpFor reads the command that 'hikyaku compare' names. For one person whom the relay
-// would write, a webhook of them is enough, where the command compares everybody.
+// helpFor reads the command that 'hikyaku compare' names, which knows of no dead letters.
 func (s *Server) helpFor(c comparison, letters []letter) help {
-	if len(letters) > 0 && (c.Next == "" || strings.HasPrefix(c.Next, "hikyaku reconcile")) {
+	words := strings.Fields(strings.TrimPrefix(c.Next, "hikyaku "))
+	verb := strings.Join(words[:min(2, len(words))], " ")
+	if len(letters) > 0 && (verb == "" || verb == "trigger user-changed") {
 		return help{Action: "redrive", Values: []string{"user", c.User}}
 	}
-	words := strings.Fields(strings.TrimPrefix(c.Next, "hikyaku "))
-	if len(words) == 0 {
-		return help{}
-	}
 	h := help{Command: c.Next}
-	switch strings.Join(words[:min(2, len(words))], " ") {
-	case "redrive --user":
-		h.Action, h.Values = "redrive", []string{"user", c.User}
-	case "resume relay":
+	switch {
+	case verb == "trigger user-changed":
+		h.Action, h.Values = "trigger", []string{"event", "user-changed", "user", c.User}
+	case strings.HasPrefix(verb, "reconcile"):
+		h.Action = "reconcile"
+	case verb == "resume relay":
 		h.Action = "resume-relay"
-	case "relay release":
+	case verb == "relay release":
 		h.Action = "release"
-	case "links approve":
+	case verb == "links approve" || verb == "links show":
 		h.Action, h.Values = "approve", []string{"pair", c.User}
-	case "links show":
-		h.Action, h.Values = "approve", []string{"pair", c.User}
-	case "mapping show":
-		h.Page = "/mapping"
-	case "history --user":
+	case verb == "users get" && s.options.Dev != nil:
+		h.Page = "/sandboxes/supersaas/users/" + c.User
 	default:
-		h.Page = s.pageOf(c.Next)
-	}
-	if words[0] == "reconcile" {
-		h.Action, h.Page = "reconcile", ""
-		if strings.HasPrefix(c.Now.Entry, "would_") {
-			h.Action, h.Values = "trigger", []string{"event", "user-changed", "user", c.User}
+		if h.Page = s.pageOf(c.Next); h.Page == "/relay/people/"+c.User {
+			h.Page = "" // it is where the person is already
 		}
 	}
 	return h

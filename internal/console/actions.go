@@ -42,6 +42,7 @@ func (s *Server) allActions() []action {
 		s.mappingActions(),
 		s.tokenActions(),
 		exporting{s}.actions(),
+		s.costActions(),
 		chaos{s, &s.count}.actions(),
 	)
 }

@@ -32,7 +32,7 @@ func (s *Server) allPages() []page {
 		[]page{s.sandboxes()}, s.sandbox(), []page{s.record()},
 		[]page{s.relay(), s.way(), s.people(), s.person(), s.pairs(), s.dead(), s.mapping()},
 		[]page{s.tokensPage(), s.credential()},
-		[]page{exporting{s}.exportsPage(), exporting{s}.runPage()},
+		[]page{exporting{s}.exportsPage(), exporting{s}.runPage(), s.costPage()},
 		[]page{chaos{s, &s.count}.chaosPage()},
 		[]page{s.licenses()},
 	)

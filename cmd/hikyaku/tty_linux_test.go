@@ -222,7 +222,7 @@ func TestNarrowTerminal(t *testing.T) {
 			t.Errorf("tokens refresh lacks %q:\n%s", text, refreshed)
 		}
 	}
-	if said := run("tokens"); !strings.Contains(said, "yappli\r\n  kind: client_credentials\r\n  state: valid\r\n") || strings.Contains(said, "PROVIDER") {
+	if said := run("tokens"); !strings.Contains(said, "yappli\r\n  kind: client_credentials\r\n  state: \x1b[32mvalid\x1b[0m\r\n") || strings.Contains(said, "PROVIDER") {
 		t.Errorf("tokens: %s", said)
 	}
 	lake := t.TempDir()

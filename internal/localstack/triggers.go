@@ -3,7 +3,6 @@ package localstack
 import (
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"hikyaku/internal/awslocal"
 )
@@ -41,11 +40,7 @@ func (s *Stack) Fires(schedule string) bool { return s.AWS.Fires(scheduleName(sc
 
 func (s *Stack) addSchedules() error {
 	faults := make([]error, 0, 2*len(schedules))
-	known := s.AWS.Schedules()
-	for _, schedule := range schedules {
-		if slices.ContainsFunc(known, func(k awslocal.Schedule) bool { return k.Name == scheduleName(schedule.name) }) {
-			continue // as it was left, perhaps paused
-		}
+	for _, schedule := range schedules { // one that is there stays as it was left, perhaps paused
 		document, err := json.Marshal(map[string]any{
 			"ScheduleExpression": schedule.expression, "FlexibleTimeWindow": map[string]string{"Mode": "OFF"},
 			"Target": map[string]any{

@@ -5,7 +5,6 @@
 package localstack
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -191,13 +190,9 @@ const changedUser = "M"
 // stack, as a person does on its page, unless it does so already.
 func (s *Stack) RegisterWebhook() {
 	page := s.SuperSaaS()
-	var records bytes.Buffer
-	var known struct{ Hooks []supersaastest.Hook }
-	if page.Dump(&records) == nil && json.Unmarshal(records.Bytes(), &known) == nil {
-		for _, hook := range known.Hooks {
-			if hook.Trigger == changedUser && hook.Target == s.WebhookAddress() {
-				return
-			}
+	for _, hook := range page.Hooks() {
+		if hook.Trigger == changedUser && hook.Target == s.WebhookAddress() {
+			return
 		}
 	}
 	page.AddHook(supersaastest.Hook{Trigger: changedUser, Target: s.WebhookAddress()})

@@ -25,7 +25,7 @@ var wholeLies = map[string]func(body []byte) []byte{
 	Bomb: func(body []byte) []byte { // parts that are packed alone are unpacked as one
 		return append(bytes.Repeat(packed(bytes.Repeat([]byte{' '}, 1<<20)), bombParts), packed(body)...)
 	},
-	Charset:   func(body []byte) []byte { return part(body, len(body)) },
+	Charset: func(body []byte) []byte { return part(body, len(body)) },
 }
 
 const bombParts = 64 // of 1 MiB

@@ -39,6 +39,12 @@ func (s *Server) AddHook(h Hook) int64 {
 	return h.ID
 }
 
+// Hooks returns the registered webhooks.
+func (s *Server) Hooks() (list []Hook) {
+	s.Do(func() { list = slices.Clone(s.hooks.list) })
+	return list
+}
+
 // hooks are those of the account.
 type hooks struct {
 	set     *Settings

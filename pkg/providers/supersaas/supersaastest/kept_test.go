@@ -36,7 +36,7 @@ func TestKeeper(t *testing.T) {
 	open := func(k sandbox.Keeper) *supersaastest.Server {
 		now = now.Add(time.Minute)
 		at := now
-		return supersaastest.New(sandbox.Options{Seed: uint64(now.Minute()), Records: 29 + now.Minute(), Rate: -1, Keeper: k, Now: func() time.Time { return at }})
+		return supersaastest.New(sandbox.Options{Seed: uint64(now.Minute()), Records: 8 + now.Minute(), Rate: -1, Keeper: k, Now: func() time.Time { return at }})
 	}
 	look := func(s *supersaastest.Server) string {
 		var b strings.Builder

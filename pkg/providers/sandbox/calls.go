@@ -11,7 +11,7 @@ type Call struct {
 	Route   string // "PUT /api/ext/users/{id}"
 	Path    string
 	Status  int // 0: the connection was cut
-	Fault   FaultKind
+	Fault   FaultKind     // also the id of a trouble
 	Elapsed time.Duration // on the machine's clock
 }
 

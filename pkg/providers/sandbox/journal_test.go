@@ -204,3 +204,50 @@ func TestTokens_KeepIn(t *testing.T) {
 		t.Error("another family ended with it")
 	}
 }
+
+// What follows from a change is done once the change is kept, and not before; without a
+// keeper as soon as its handler has ended.
+func TestJournal_Then(t *testing.T) {
+	t.Parallel()
+	for _, keeper := range []*keepertest.Memory{nil, new(keepertest.Memory)} {
+		o := sandbox.Options{Rate: -1}
+		var full atomic.Bool
+		if keeper != nil {
+			o.Keeper = keeper
+			keeper.Fault = func([]sandbox.Change) error {
+				if full.Load() {
+					return errors.New("no space left")
+				}
+				return nil
+			}
+		}
+		s := sandbox.NewServer("then", -1, o)
+		section := s.Journal().Section("things")
+		var done []string
+		add := func(name string) {
+			s.Do(func() {
+				section.Put(name, name)
+				s.Journal().Then(func() { done = append(done, name) })
+				_ = s.Journal().Commit() // as what is called within does
+				if len(done) > 0 && done[len(done)-1] == name {
+					t.Errorf("%s was done before its handler had ended", name)
+				}
+			})
+		}
+		add("a")
+		if keeper != nil {
+			full.Store(true)
+			add("b")
+			if !slices.Equal(done, []string{"a"}) {
+				t.Errorf("done, though it was not kept: %v", done)
+			}
+			full.Store(false)
+		} else {
+			add("b")
+		}
+		add("c")
+		if !slices.Equal(done, []string{"a", "b", "c"}) {
+			t.Errorf("done: %v", done)
+		}
+	}
+}

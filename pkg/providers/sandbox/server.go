@@ -13,6 +13,11 @@
 //	client := supersaas.New(providers.Fixed(shop.Token("https://shop.test")), &providers.Options{HTTP: shop.Client()})
 //	shop.Inject(sandbox.Fault{Kind: sandbox.Lost, Route: "POST /api/users"})
 //
+// A sandbox may also live on for days, as in 'hikyaku dev': Options.Keeper keeps its state
+// over a killed process, ByHand is what a person does on the provider's own pages, and
+// SetTrouble lets something go wrong until it is switched off; see Latency and what
+// follows it.
+//
 // To make a sandbox, embed a Server and register its routes with Handle: routing,
 // faults, the account's rate limit and the list of calls come with it, as do
 // Tokens and NewPerson, which invents people. A Server is safe for concurrent use.

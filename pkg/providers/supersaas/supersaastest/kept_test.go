@@ -200,3 +200,18 @@ func TestKeeper_WaitingWebhooks(t *testing.T) {
 	close(stuck.stuck)
 	s.Deliveries()
 }
+
+// Of many deliveries those that Options says are remembered, the newest.
+func TestServer_MaxCalls(t *testing.T) {
+	t.Parallel()
+	s := supersaastest.New(sandbox.Options{Records: 3, MaxCalls: 4})
+	s.Poster = new(receiver)
+	s.AddHook(supersaastest.Hook{Trigger: "M", Target: "https://shop.example/h"})
+	for i := range 30 {
+		s.ChangeUser(20450001, map[string]any{"full_name": fmt.Sprint(i)})
+		done := s.Deliveries()
+		if want := fmt.Sprintf(`"full_name":"%d"`, i); len(done) != min(i+1, 4) || !strings.Contains(string(done[len(done)-1].Body), want) {
+			t.Fatalf("after %d: %d, the last %s", i+1, len(done), done[len(done)-1].Body)
+		}
+	}
+}

@@ -77,10 +77,10 @@ func newCost() *cobra.Command {
 			prices, known := cost.In(f.found.Region)
 			answer := costAnswer{
 				Stack: f.found.Name, Region: f.found.Region, Month: from.Format("2006-01"), Bill: cost.Of(usage, prices),
-				Note: "list prices without what is free; " + fmt.Sprintf("%.0f %% of it is estimated", percent(cost.Of(usage, prices))),
+				Note: locale.M("list prices without what is free; %.0f %% of it is estimated", percent(cost.Of(usage, prices))).String(),
 			}
 			if !known {
-				answer.Note += "; the prices of this region are not known, those of " + prices.Region + " were taken"
+				answer.Note += locale.M("; the prices of this region are not known, those of %s were taken", prices.Region).String()
 			}
 			return o.print(c, answer, answer.write)
 		},

@@ -114,7 +114,7 @@ func (s *Stack) Settings(ctx context.Context, function string) (map[string]strin
 func (s *Stack) Memory(ctx context.Context, name string) (float64, error) {
 	shown, err := awslambda.NewFromConfig(s.Config).GetFunctionConfiguration(ctx, &awslambda.GetFunctionConfigurationInput{FunctionName: &name})
 	if err != nil {
-		return 0, fmt.Errorf("reading the settings of %s: %w", name, err)
+		return 0, locale.Errorf("reading the settings of %s: %w", name, err)
 	}
 	return float64(aws.ToInt32(shown.MemorySize)), nil
 }

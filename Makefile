@@ -121,6 +121,10 @@ prove-tokens: ## prove at full size what is promised about tokens
 prove-state: ## prove at full size that a killed development stack loses nothing
 	@$(PROVE) -run 'Kill|Prove|WaitingMessages|QueueIsTheModel' ./internal/boltkeeper ./internal/awslocal | $(FIGURES)
 
+.PHONY: prove-dev
+prove-dev: ## prove at full size that a stack of 'hikyaku dev' loses nothing, however it ends
+	@$(PROVE) -run 'Dev_' ./cmd/hikyaku | $(FIGURES)
+
 .PHONY: prove-relay
 prove-relay: ## prove at full size what is promised about the relay
 	@$(PROVE) ./internal/proverelay | $(FIGURES)

@@ -92,42 +92,42 @@ type publisher struct {
 	path string
 	run  console.Runner
 
-	source []byte    // of the last try
-	again  time.Time // when to try the same once more; zero: not at all
+	source []byte    // that was published last; nil: none was
+	tried  []byte    // at the last try, which failed; nil: it did not
+	again  time.Time // when to try the same once more
+	said   string    // of the last failure
 }
 
-// tryAgain is the pause before a mapping is tried again that could not be published for
-// another reason than its own faults, such as tokens that are not there yet.
-const tryAgain = 2 * time.Second
+// tryAgain is the pause before a mapping is tried again that could not be published, such
+// as before the first tokens are there.
+const tryAgain = time.Second
 
 // look publishes what the file holds, if that is new, and returns what a person should
 // know about it.
 func (p *publisher) look(ctx context.Context) (fault string) {
 	source, err := os.ReadFile(p.path)
 	if err != nil {
-		if p.source == nil || p.again.IsZero() {
-			p.source, p.again = []byte{}, time.Now().Add(time.Hour)
-			return fmt.Sprintf("The mapping file cannot be read: %v; the last mapping counts.", err)
-		}
+		return p.say(ctx, fmt.Sprintf("The mapping file cannot be read: %v; the last mapping counts.", err))
+	}
+	if p.source != nil && bytes.Equal(source, p.source) || p.tried != nil && bytes.Equal(source, p.tried) && time.Now().Before(p.again) {
 		return ""
 	}
-	isSame := p.source != nil && bytes.Equal(source, p.source)
-	if isSame && (p.again.IsZero() || time.Now().Before(p.again)) {
-		return ""
-	}
-	p.source, p.again = source, time.Time{}
 	answer, err := p.run(ctx, nil, "mapping", "put", p.path, "--yes", "--why", "changed in "+filepath.Base(p.path), "--json")
-	if err == nil {
+	if err != nil {
+		p.tried, p.again = source, time.Now().Add(tryAgain)
+		return p.say(ctx, "The mapping file is not published, and the last mapping counts: "+reason(answer, err))
+	}
+	p.source, p.tried, p.said = source, nil, ""
+	return ""
+}
+
+// say returns a sentence that was not said last.
+func (p *publisher) say(ctx context.Context, sentence string) string {
+	if sentence == p.said || ctx.Err() != nil {
 		return ""
 	}
-	why := reason(answer, err)
-	if _, checked := p.run(ctx, nil, "mapping", "check", p.path, "--json"); checked == nil {
-		p.again = time.Now().Add(tryAgain)
-	}
-	if isSame || ctx.Err() != nil {
-		return ""
-	}
-	return fmt.Sprintf("The mapping file is not published, and the last mapping counts: %s", why)
+	p.said = sentence
+	return sentence
 }
 
 // reason is what a command has said of its failure.

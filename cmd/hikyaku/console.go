@@ -110,7 +110,7 @@ func (f *consoleFlags) options(c *cobra.Command) (o console.Options, err error) 
 	}
 	place := [][2]string{{"stack", found.Name}, {"profile", f.stack.Profile}, {"region", f.stack.Region}}
 	return console.Options{
-		Run: inProcess, Of: func(args []string) []string { return withFlags(args, place) },
+		Run: new(trialKeeper).runner, Of: func(args []string) []string { return withFlags(args, place) },
 		Stack: found.Name, Write: f.write, Zone: zone, Fresh: consoleFresh,
 		Objects: func() (objectstore.Store, string) { return base.Objects, base.Common.Prefix },
 		Audit:   audit.Log{Objects: base.Objects, Prefix: base.Common.Prefix, By: by, Now: time.Now}.Begin,

@@ -234,7 +234,7 @@ func (f *devFlags) console(ctx context.Context, stack *dev.Stack) (*console.Serv
 	var pages *console.Server
 	for _, address := range addresses {
 		pages, err = console.Start(ctx, address, console.Options{
-			Run: inProcess, Of: ofDev, Dev: stack, Stack: localstack.Name, Write: true, Zone: zone, Fresh: time.Second,
+			Run: new(trialKeeper).runner, Of: ofDev, Dev: stack, Stack: localstack.Name, Write: true, Zone: zone, Fresh: time.Second,
 			Sessions: filepath.Join(stack.Dir(), "console.json"),
 			Objects:  func() (objectstore.Store, string) { return base.Objects, base.Common.Prefix },
 		})

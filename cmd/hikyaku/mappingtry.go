@@ -77,6 +77,12 @@ func (t *mappingTrial) run(c *cobra.Command, file string) error {
 		trial, _ := admin.Try(cmp.Or(e.Vars["HIKYAKU_IDENTITY"], "id"), source, nil)
 		return t.answer(c, file, trial)
 	}
+	switch trial, ok, err := t.keptFor(c, source); {
+	case err != nil:
+		return err
+	case ok:
+		return t.answer(c, file, trial)
+	}
 	t.stack.queueless = true
 	function, err := t.stack.open(c, relayfn.Reconcile, localstack.Reconcile)
 	if err != nil {
@@ -94,6 +100,7 @@ func (t *mappingTrial) withStack(c *cobra.Command, function *relayfn.Function, f
 		return err
 	}
 	trial, _ := admin.Try(function.Identity(), source, subjects)
+	t.keep(c, function.Identity(), subjects, trial)
 	if t.count && len(trial.Faults) == 0 {
 		count, err := t.counted(c, function)
 		if err != nil {
@@ -135,17 +142,9 @@ func (t *mappingTrial) subjects(ctx context.Context, function *relayfn.Function,
 
 // counted counts all users by the mapping that is tried and the one that counts.
 func (t *mappingTrial) counted(c *cobra.Command, function *relayfn.Function) (admin.MappingChange, error) {
-	store := function.Published()
-	log, err := store.Log(c.Context())
+	old, err := t.counts(c, function)
 	if err != nil {
 		return admin.MappingChange{}, err
-	}
-	var old *mapping.Mapping
-	if current, ok := log.Current(); ok {
-		p := publication{relayFlags: t.stack}
-		if old, err = p.current(c, function, store, current); err != nil {
-			return admin.MappingChange{}, err
-		}
 	}
 	opened, err := function.Tenant(c.Context())
 	if err != nil {

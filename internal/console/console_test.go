@@ -134,6 +134,25 @@ func TestConsole_ShowsHowEachSystemIs(t *testing.T) {
 	}
 }
 
+func TestPalette_FindsPlacesByTheirNames(t *testing.T) {
+	dev, _ := watched()
+	s, b := open(t, healthy, dev.on)
+	b.enter(s)
+	for words, want := range map[string][]string{
+		"yappli": {`"/tokens/yappli"`, `"/sandboxes/yappli/users"`, `"/exports#dataset-yappli-users"`}, "bookings": {`"/exports#dataset-supersaas-appointments"`}, "chaos": {`"/chaos"`},
+	} {
+		_, _, found := b.do(http.MethodPost, "/palette", "words="+words, nil)
+		for _, address := range want {
+			if !strings.Contains(found, address) {
+				t.Errorf("%s finds %s", words, found)
+			}
+		}
+	}
+	if _, _, found := b.do(http.MethodPost, "/palette", "words=nosuchplace", nil); strings.Contains(found, "href") {
+		t.Errorf("nonsense finds %s", found)
+	}
+}
+
 func TestConsole_OpensToNobodyWithoutALink(t *testing.T) {
 	s, b := open(t, healthy)
 	for _, path := range []string{"/", "/licenses", "/stream/", "/routes.json"} {

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"hikyaku/internal/export"
+	"hikyaku/pkg/providers"
 )
 
 // A hit is what the palette found: a page, or a customer.
@@ -27,6 +30,9 @@ func (s *Server) servePalette(w http.ResponseWriter, r *http.Request) {
 		}
 		hits = append(hits, hit{title, p.Address()})
 	}
+	if words != "" {
+		hits = append(hits, s.placeHits(v.Lang, words)...)
+	}
 	if len([]rune(words)) >= 2 {
 		ctx, cancel := context.WithTimeout(r.Context(), palettePatience)
 		defer cancel()
@@ -34,6 +40,37 @@ func (s *Server) servePalette(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Data = hits
 	s.send(w, r, http.StatusOK, v, "outside", "palette")
+}
+
+// placeHits are the parts of pages with a name of their own: a provider's credential and
+// records, and a dataset.
+func (s *Server) placeHits(lang, words string) []hit {
+	var hits []hit
+	add := func(address string, names ...string) {
+		text := strings.Join(names, " · ")
+		if strings.Contains(strings.ToLower(text+" "+address), strings.ToLower(words)) {
+			hits = append(hits, hit{text, address})
+		}
+	}
+	title := func(page string) string { return s.texts.say(lang, "page."+page) }
+	for _, provider := range providers.Names() {
+		name := s.texts.word(lang, "system", provider)
+		add("/tokens/"+provider, title("tokens"), name)
+		if s.options.Dev == nil {
+			continue
+		}
+		add("/sandboxes/"+provider, title("sandboxes"), name)
+		if editor := s.options.Dev.Editor(provider); editor != nil {
+			for _, kind := range editor.Kinds() {
+				add(kindCount{Provider: provider, Name: kind.Name}.Path(), title("sandboxes"), name, s.texts.word(lang, "records", kind.Name))
+			}
+		}
+	}
+	for _, dataset := range export.DatasetNames() {
+		d := datasetRuns{Dataset: dataset}
+		add("/exports#dataset-"+d.ID(), title("exports"), s.texts.word(lang, "system", d.Provider()), s.texts.word(lang, "dataset", d.ID()))
+	}
+	return hits
 }
 
 // customerHits are the customers who match; none if they cannot be read in time, because

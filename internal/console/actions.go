@@ -48,7 +48,7 @@ func (s *Server) allActions() []action {
 }
 
 // errReadOnly says why nothing was done.
-var errReadOnly = errors.New("the console is read-only; start it with --write, or copy the command")
+var errReadOnly = saying("fault.read-only")
 
 // maxForm bounds what a form may send, in bytes: a mapping and some words.
 const maxForm = 1 << 20
@@ -211,16 +211,17 @@ func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "No command does this.", http.StatusNotFound)
 		return
 	}
+	v := s.view(r, page{})
 	commands, err := a.commands(form)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		v.Data, v.Err = result{Action: a.name, Err: err}, err
+		s.send(w, r, http.StatusOK, v, "outside", "notice")
 		return
 	}
 	var stdin []byte
 	if a.stdin != nil {
 		stdin = a.stdin(form)
 	}
-	v := s.view(r, page{})
 	v.Data = s.copied(a.readable(stdin), commands)
 	s.send(w, r, http.StatusOK, v, "outside", "command")
 }

@@ -162,6 +162,7 @@ func (c chaos) actions() []action {
 		{name: "trouble-on", do: c.switchOn},
 		{name: "trouble-off", do: func(_ context.Context, f url.Values) (any, error) { return nil, c.set(f.Get("trouble"), false, 0) }},
 		{name: "troubles-off", do: c.allOff},
+		{name: "chaos-change", do: c.changeCustomers},
 		{name: "chaos-kill", do: func(_ context.Context, f url.Values) (any, error) {
 			return nil, c.onDev(func(dev Dev) error { return dev.Kill(f.Get("function")) })
 		}},
@@ -200,6 +201,35 @@ func (c chaos) switchOn(_ context.Context, f url.Values) (any, error) {
 			c.count.begin(dev.State())
 		}
 		return c.set(f.Get("trouble"), true, amount)
+	})
+}
+
+const (
+	customersChanged = 50   // by one click
+	changedMark      = " *" // stands behind the name of a customer who was changed an odd number of times
+)
+
+// changeCustomers changes customers by hand, so that there is something to relay.
+func (c chaos) changeCustomers(context.Context, url.Values) (any, error) {
+	return nil, c.onDev(func(dev Dev) error {
+		editor := dev.Editor(providers.SuperSaaS)
+		if editor == nil {
+			return saying("fault.real")
+		}
+		rows, _, err := editor.List("users", sandbox.RecordQuery{Length: customersChanged})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			name, marked := strings.CutSuffix(row.Fields["full_name"], changedMark)
+			if !marked {
+				name += changedMark
+			}
+			if _, err := editor.Save("users", row.ID, map[string]string{"full_name": name}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

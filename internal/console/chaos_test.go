@@ -68,6 +68,19 @@ func TestChaos_DoesWhatIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestChaos_ChangesCustomersAndBack(t *testing.T) {
+	dev, users := watched()
+	s, b := open(t, healthy, dev.on)
+	b.enter(s)
+	users.rows[0].Fields["full_name"] = "Hana"
+	for _, want := range []string{"Hana *", "Hana"} {
+		b.do(http.MethodPost, "/do/chaos-change", "", nil)
+		if got := users.rows[0].Fields["full_name"]; got != want {
+			t.Errorf("the customer is called %q, want %q", got, want)
+		}
+	}
+}
+
 // The numbers of both sides of the sum are counted apart from each other, so that a
 // message that vanishes shows.
 func TestChaos_CountsWhatIsLost(t *testing.T) {

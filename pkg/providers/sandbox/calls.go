@@ -10,7 +10,7 @@ type Call struct {
 	Time    time.Time
 	Route   string // "PUT /api/ext/users/{id}"
 	Path    string
-	Status  int // 0: the connection was cut
+	Status  int           // 0: the connection was cut
 	Fault   FaultKind     // also the id of a trouble
 	Elapsed time.Duration // on the machine's clock
 }

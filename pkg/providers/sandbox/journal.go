@@ -26,6 +26,7 @@ type Journal struct {
 	noted    changes // to be kept with the next commit
 	unread   error   // the state could not be read: nothing is written over it
 	unkept   error   // the last commit failed
+	formless error   // of a change that cannot be kept at all
 }
 
 // changes are values by where they are kept, nil for those that are gone, and what is to
@@ -92,7 +93,7 @@ func (s *Section) Put(key string, value any) {
 	}
 	encoded := Record(value)
 	if len(encoded) == 0 {
-		s.journal.fail(fmt.Errorf("keeping %s of %s: it has no form in JSON", key, s.name))
+		s.journal.misform(fmt.Errorf("keeping %s of %s: it has no form in JSON", key, s.name))
 		return
 	}
 	s.journal.note(place{s.name, key}, encoded)
@@ -160,6 +161,13 @@ func (j *Journal) fail(err error) {
 	j.unread = cmp.Or(j.unread, err)
 }
 
+// misform fails the commit of a change that cannot be encoded, and no other.
+func (j *Journal) misform(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.formless = err
+}
+
 func (j *Journal) broken() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -222,17 +230,19 @@ func (j *Journal) commit() (kept changes, err error) {
 	j.mu.Lock()
 	if err = j.unread; err == nil {
 		kept, j.noted = j.noted, changes{}
+		err, j.formless = j.formless, nil
 	}
 	j.mu.Unlock()
 	if len(kept.values) == 0 || j.keeper == nil {
 		return kept, err
 	}
-	err = j.write(kept.values)
+	failed := j.write(kept.values)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.unkept = err; err == nil {
-		return kept, nil
+	if j.unkept = failed; failed == nil {
+		return kept, err
 	}
+	err = failed
 	kept.add(j.noted) // what changed meanwhile
 	j.noted = kept
 	return changes{}, err

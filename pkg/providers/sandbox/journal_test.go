@@ -251,3 +251,23 @@ func TestJournal_Then(t *testing.T) {
 		}
 	}
 }
+
+// A value without a form in JSON fails its own request, and no other.
+func TestJournal_NoForm(t *testing.T) {
+	t.Parallel()
+	keeper := new(keepertest.Memory)
+	s, first, _ := notebook(sandbox.Options{Keeper: keeper})
+	s.Handle("POST /bad", func(w http.ResponseWriter, _ *sandbox.Request) {
+		first.Put("bad", func() {})
+		sandbox.JSON(w, http.StatusOK, "noted")
+	})
+	if status, _, _ := fetch(t.Context(), s.Client(), "POST", "http://sandbox.test/bad"); status != 503 {
+		t.Errorf("status %d", status)
+	}
+	if status := write(t, s, "a"); status != 200 || s.Err() != nil {
+		t.Errorf("the next: status %d, %v", status, s.Err())
+	}
+	if got := keepertest.Contents(t, keeper, "notebook/first"); got != `a="a"` {
+		t.Errorf("kept %s", got)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -301,4 +303,38 @@ func TestTroubles_Expiry(t *testing.T) {
 	if !tokens.Valid(before, tick()) || !tokens.Valid("pasted", tick()) || !tokens.Valid(next, tick()) || tokens.LifeNow() != time.Hour {
 		t.Error("a token does not live on after it")
 	}
+}
+
+// Troubles are switched on and off while requests come, and leave nothing behind.
+func TestTroubles_UnderLoad(t *testing.T) {
+	t.Parallel()
+	s, _ := library(sandbox.Options{})
+	healthy := look(t, s, "GET /items?previous_id=2")
+	var clients sync.WaitGroup
+	var stop atomic.Bool
+	for range 4 {
+		clients.Go(func() {
+			for !stop.Load() {
+				_ = look(t, s, "GET /items?previous_id=2")
+				_ = look(t, s, "PUT /one")
+			}
+		})
+	}
+	for range 3 {
+		for _, trouble := range s.Troubles() {
+			amount := min(trouble.Amount, 0.001)
+			if err := s.SetTrouble(trouble.ID, true, amount); err != nil {
+				t.Error(err)
+			}
+			_ = s.Troubles()
+			if err := s.SetTrouble(trouble.ID, false, 0); err != nil {
+				t.Error(err)
+			}
+			if got := look(t, s, "GET /items?previous_id=2"); got != healthy {
+				t.Errorf("after %s: %s", trouble.ID, got)
+			}
+		}
+	}
+	stop.Store(true)
+	clients.Wait()
 }

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"time"
 
 	"hikyaku/internal/awslocal"
 	"hikyaku/internal/localstack"
@@ -29,7 +28,7 @@ type children struct {
 }
 
 func newChildren(s *Stack) *children {
-	return &children{stack: s, half: &halfway{took: map[string]time.Duration{}}, kills: map[string]int{}, dying: map[string]int{}}
+	return &children{stack: s, half: s.half, kills: map[string]int{}, dying: map[string]int{}}
 }
 
 // register lets the local AWS run each function as a process of this program.
@@ -96,11 +95,9 @@ func (w watcher) Ended(pid int, err error) {
 func (w watcher) Invoked(id string, payload []byte) func(awslocal.Result, error) {
 	idle := w.children.stack.Clock.Busy()
 	ended := w.children.stack.recorder.Invoked(w.function, id, payload)
-	began := time.Now()
-	stop := w.children.half.maybe(w.function, func() { w.children.kill(w.function, id) })
+	stop := w.children.half.begin(w.function, id, func() { w.children.kill(w.function, id) })
 	return func(awslocal.Result, error) {
 		stop()
-		w.children.half.learn(w.function, time.Since(began))
 		ended()
 		idle()
 	}
@@ -153,45 +150,43 @@ func (c *children) killsOf(function string) int {
 	return c.kills[function]
 }
 
-// halfway kills a share of the invocations in their middle, by how long a function takes
-// of late.
+// halfway kills a share of the invocations in their middle: after one of their calls to
+// providers, before they have its answer. One that makes none is not killed, for nothing of
+// it is half done.
 type halfway struct {
-	mu    sync.Mutex
-	on    bool
-	share float64
-	met   int
-	took  map[string]time.Duration
+	mu      sync.Mutex
+	on      bool
+	share   float64
+	met     int
+	victims map[string]func() // kill an invocation, by its id
 }
 
-// usualTime is what an invocation is taken to need before one was seen.
-const usualTime = 200 * time.Millisecond
-
-// maybe kills, or not, unless it is stopped before. The function that takes webhooks is
+// begin chooses whether an invocation is killed. The function that takes webhooks is
 // spared: what sends them is not known to send again.
-func (h *halfway) maybe(function string, kill func()) (stop func()) {
+func (h *halfway) begin(function, id string, kill func()) (end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.on || function == localstack.Ingest || rand.Float64() >= h.share {
 		return func() {}
 	}
-	took, seen := h.took[function]
-	if !seen {
-		took = usualTime
-	}
-	timer := time.AfterFunc(took/2, func() {
+	h.victims[id] = kill
+	return func() {
 		h.mu.Lock()
-		h.met++
-		h.mu.Unlock()
-		kill()
-	})
-	return func() { timer.Stop() }
+		defer h.mu.Unlock()
+		delete(h.victims, id)
+	}
 }
 
-func (h *halfway) learn(function string, took time.Duration) {
+// called is told of each call of an invocation. The first one kills a half of the victims,
+// the next one a half of the others, and so on.
+func (h *halfway) called(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if before, seen := h.took[function]; seen {
-		took = (3*before + took) / 4
+	kill, chosen := h.victims[id]
+	if !chosen || rand.IntN(2) > 0 {
+		return
 	}
-	h.took[function] = took
+	delete(h.victims, id)
+	h.met++
+	go kill()
 }

@@ -45,6 +45,7 @@ type Options struct {
 	Real  map[string]Real
 	Write bool
 	// Mapping is a file that Run publishes, now and whenever it changes; empty: none.
+	// Without Run nothing is published.
 	Mapping string
 	Run     console.Runner
 	// Notes is told what a person should know, in words; nil: nobody is.
@@ -61,6 +62,7 @@ type Stack struct {
 	recorder *record.Recorder
 	children *children
 	machines *machines
+	half     *halfway
 	doors    *doors
 	logs     *logFile
 	gateway  http.Handler
@@ -80,7 +82,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		return nil, fmt.Errorf("making the stack's directory: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Stack{options: o, cancel: cancel}
+	s := &Stack{options: o, cancel: cancel, half: &halfway{victims: map[string]func(){}}}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -102,7 +104,7 @@ func (s *Stack) open(ctx context.Context) (err error) {
 	if s.logs, err = openLog(filepath.Join(s.options.Dir, "logs", "functions.log")); err != nil {
 		return err
 	}
-	if s.recorder, err = record.New(record.Options{Now: s.Clock.Now, Keeper: s.keeper, Depth: s.depth}); err != nil {
+	if s.recorder, err = record.New(record.Options{Now: s.Clock.Now, Keeper: s.keeper, Depth: s.depth, Called: s.half.called}); err != nil {
 		return err
 	}
 	if s.doors, err = openDoors(ctx, s.options, s.recorder); err != nil {

@@ -33,14 +33,14 @@ func (s *Stack) watchMapping(ctx context.Context) {
 	file := publisher{path: s.options.Mapping, run: s.options.Run}
 	// A new stack publishes what it was built with, because commands and pages read the
 	// mapping that is published: the functions alone know the one beside them.
-	first := file.path == "" && counts.none(ctx)
+	first := file.path == "" && file.run != nil && counts.none(ctx)
 	if first {
 		file.path = filepath.Join(s.options.Dir, shippedMapping)
 	}
 	ticker := time.NewTicker(lookAtMapping)
 	defer ticker.Stop()
 	for {
-		if file.path != "" {
+		if file.path != "" && file.run != nil {
 			// The first waits for the first tokens without a word.
 			if fault := file.look(ctx); fault != "" && !first {
 				s.options.Notes(fault)

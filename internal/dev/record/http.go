@@ -97,6 +97,9 @@ func (r *Recorder) Calls(provider string, next http.Handler) http.Handler {
 				answer.code = 0
 			}
 			r.called(provider, invocation, q, answer.code, time.Since(began))
+			if r.heard != nil && invocation != "" {
+				r.heard(invocation)
+			}
 			if failed != nil {
 				panic(failed) // as a sandbox cuts a connection
 			}

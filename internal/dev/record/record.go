@@ -29,12 +29,16 @@ type Options struct {
 	Keeper sandbox.Keeper   // nil: nothing outlives the process
 	// Depth says how many messages the queue and the dead-letter queue have; nil: none.
 	Depth func() (queue console.Depth, dead int)
+	// Called is told of each call to a provider that an invocation has made, before it has
+	// the answer; nil: nobody is.
+	Called func(invocation string)
 }
 
 // A Recorder is safe for concurrent use.
 type Recorder struct {
 	now   func() time.Time
 	depth func() (console.Depth, int)
+	heard func(invocation string)
 
 	mu     sync.Mutex
 	last   uint64 // number of the last event
@@ -53,7 +57,7 @@ type Recorder struct {
 // New returns a recorder that knows what the keeper does.
 func New(o Options) (*Recorder, error) {
 	r := &Recorder{
-		now: o.Now, depth: o.Depth, events: newEvents(), ways: newWays(), calls: invocations{},
+		now: o.Now, depth: o.Depth, heard: o.Called, events: newEvents(), ways: newWays(), calls: invocations{},
 		keep: archive{keeper: o.Keeper}, changed: make(chan struct{}),
 	}
 	if r.depth == nil {

@@ -21,11 +21,18 @@ const customersLong = "Reads SHOPLINE's customers page by page, the newest first
 	"or most."
 
 func newCustomers() *cobra.Command {
-	c := newCustomersList()
-	c.Use = "customers shopline"
-	c.Short = "List, search and read the customers of SHOPLINE"
-	c.Long = "Without 'list' or 'get' it lists.\n" + customersLong
-	c.Example = "  hikyaku customers shopline --search 見本\n  hikyaku customers get shopline 5fd0c0e8f8d3c7001f2a0b11"
+	var l shopListing
+	c := &cobra.Command{
+		Use:       "customers shopline",
+		Short:     "List, search and read the customers of SHOPLINE",
+		Long:      "Without 'list' or 'get' it lists.\n\n" + customersLong,
+		Example:   "  hikyaku customers shopline --search 見本\n  hikyaku customers get shopline 5fd0c0e8f8d3c7001f2a0b11",
+		ValidArgs: []string{providers.SHOPLINE},
+		Args:      aProvider(""),
+		RunE:      l.customers,
+	}
+	l.add(c)
+	l.addTimes(c)
 	c.AddCommand(newCustomersList(), newCustomersGet())
 	return c
 }
@@ -39,13 +46,15 @@ func newCustomersList() *cobra.Command {
 		Example:   "  hikyaku customers list shopline --search hanako@mail.example --stack hikyaku\n  hikyaku customers list shopline --since 2026-11-22T00:00:00Z --json",
 		ValidArgs: []string{providers.SHOPLINE},
 		Args:      aProvider(""),
-		RunE: func(c *cobra.Command, a []string) error {
-			return l.run(c, a[0], []string{"name", "email", "mobile_phone", "updated_at"}, shoplineCustomers)
-		},
+		RunE:      l.customers,
 	}
 	l.add(c)
 	l.addTimes(c)
 	return c
+}
+
+func (l *shopListing) customers(c *cobra.Command, a []string) error {
+	return l.run(c, a[0], []string{"name", "email", "mobile_phone", "updated_at"}, shoplineCustomers)
 }
 
 func shoplineCustomers(ctx context.Context, base *lambdafn.Base, changed shopline.Between, _ url.Values) iter.Seq2[listed, error] {

@@ -200,7 +200,7 @@ func newOrdersGet() *cobra.Command {
 
 const orderFields = "Only the name of the order number, serial_order_id, is documented (サンプルコード): the other fields are those of\n" +
 	"your shop, so that --file with the object that 'orders get' prints is the safe way to them. Text is sent as\n" +
-	"\\uNNNN, as the API wants it (API情報の呼び出し).\n"
+	"\\uNNNN, as the API wants it (API情報の呼び出し)."
 
 // onlyAssist refuses to change orders elsewhere.
 func onlyAssist(provider string) error {
@@ -215,7 +215,7 @@ func newOrdersCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use:       "create assisttencho",
 		Short:     "Make an order in アシスト店長",
-		Long:      "Makes an order of the fields given (API情報の呼び出し: POST).\n" + orderFields + dryWrites,
+		Long:      "Makes an order of the fields given (API情報の呼び出し: POST).\n" + orderFields + "\n" + dryWrites,
 		Example:   "  hikyaku orders create assisttencho --file order.json\n  hikyaku orders create assisttencho --file order.json --write --json",
 		ValidArgs: orderSystems(),
 		Args:      aProvider(""),
@@ -235,7 +235,7 @@ func newOrdersUpdate() *cobra.Command {
 		Use:   "update assisttencho ID",
 		Short: "Change an order in アシスト店長",
 		Long: "Changes the order with the serial_order_id ID (API情報の呼び出し: PUT). Whether fields that are left out keep\n" +
-			"their values is not documented.\n" + orderFields + dryWrites,
+			"their values is not documented.\n" + orderFields + "\n" + dryWrites,
 		Example:   "  hikyaku orders update assisttencho 5 --file order.json\n  hikyaku orders update assisttencho 5 --set memo=x --write",
 		ValidArgs: orderSystems(),
 		Args:      aProvider("ID"),

@@ -262,7 +262,7 @@ func (r usageReader) secrets(ctx context.Context, u *cost.Usage) error {
 }
 
 func (a costAnswer) write(out io.Writer) error {
-	say(out, "%s in %s, %s until %s, prices of %s", a.Stack, a.Region, a.Month, a.Until.Format(time.RFC3339), a.Prices)
+	say(out, "%s in %s, %s until %s, prices of %s.", a.Stack, a.Region, a.Month, a.Until.Format(time.RFC3339), a.Prices)
 	rows := make([][]string, 0, len(a.Lines))
 	for _, l := range a.Lines {
 		rows = append(rows, []string{l.Part, l.Service, l.Unit, quantity(l.Quantity), fmt.Sprintf("$%.4f", l.USD), string(l.Basis), l.Note})

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -198,13 +197,15 @@ func (r *recordsCall) printOne(out io.Writer, record records.Record) error {
 		_, err := fmt.Fprintf(out, "%s\n", record.Raw)
 		return err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "#%d\n", record.Number)
-	for _, column := range chosen(record, r.columns) {
-		fmt.Fprintf(&b, "  %s: %s\n", visible(column.Name), visible(column.Value))
+	if _, err := fmt.Fprintf(out, "#%d\n", record.Number); err != nil {
+		return err
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	columns := chosen(record, r.columns)
+	rows := make([][2]string, 0, len(columns))
+	for _, column := range columns {
+		rows = append(rows, [2]string{"  " + visible(column.Name), visible(column.Value)})
+	}
+	return writePairs(out, rows)
 }
 
 // chosen are the columns of a record that are asked for, in that order; all, if none is.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -246,6 +247,16 @@ var chaosActions = []actionTest{
 		b.act("#speed-60")
 		b.act("#speed-1")
 	}},
+	{"chaos-change", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/chaos")
+		b.act("#chaos-change")
+	}},
+	{"cost", func(_ *testing.T, s *stack, b *tab) {
+		b.visit(s.URL + "/cost")
+		b.use("#cost-do")
+		b.until(`document.querySelector("#bill").childElementCount`)
+		b.focused()
+	}},
 	{"chaos-count", func(_ *testing.T, s *stack, b *tab) {
 		b.visit(s.URL + "/chaos")
 		b.act("#chaos-count-anew")
@@ -309,17 +320,17 @@ func (b *tab) send(path string, form map[string]string) string {
 	return eval[string](b, `fetch(`+literal(path)+`, {method: "POST", body: new URLSearchParams(`+string(body)+`), headers: {"X-CSRF-Token": document.querySelector("meta[name=csrf-token]").content}}).then(r => r.text())`)
 }
 
-// deadActions mend a customer whom the app refuses: her address is somebody else's there.
+// deadActions look at a customer whose member somebody has removed from the app.
 var deadActions = []actionTest{
 	{"show-sides", func(_ *testing.T, s *stack, b *tab) {
 		s.refused(b)
 		b.visit(s.URL + "/relay/dead")
 		b.use(`#dead-list [id^="sides-of-"]`)
-		b.until(`document.querySelector('#dead-list [id^="dead-sides-"] table')`)
+		b.until(`document.querySelector('#dead-list [id^="dead-sides-"]')?.childElementCount || document.querySelector("#notice .note")`)
 		b.focused()
 	}},
 	{"redrive", func(_ *testing.T, s *stack, b *tab) {
-		s.redrives(b, `#dead-list button[id^="redrive-"]:not([id^="redrive-all"], [id^="redrive-class"])`)
+		s.redrives(b, `#dead-list button[id^="redrive-"]:not([id^="redrive-all"], [id^="redrive-class"], [id^="redrive-command"])`)
 	}},
 	{"redrive-class", func(_ *testing.T, s *stack, b *tab) { s.redrives(b, `[id^="redrive-class"]`) }},
 	{"redrive-all", func(_ *testing.T, s *stack, b *tab) { s.redrives(b, `#redrive-all`) }},
@@ -332,19 +343,17 @@ func (s *stack) refused(b *tab) {
 	if eval[bool](b, `!!document.querySelector("#dead-list section")`) {
 		return
 	}
-	s.edit(b, "email", s.other(b))
+	for _, user := range slices.Backward(s.users()) {
+		var sides struct{ Member string }
+		if s.hikyaku(&sides, "compare", "--user", user) != nil || sides.Member == "" {
+			continue // it has none any more, or none yet
+		}
+		b.send("/do/sandbox-delete", map[string]string{"provider": "yappli", "kind": "members", "id": sides.Member})
+		b.send("/do/sandbox-save", map[string]string{"provider": "supersaas", "kind": "users", "id": user, "field.full_name": "Refused"})
+		break
+	}
 	b.visit(s.URL + "/relay/dead")
 	b.until(`document.querySelector("#dead-list section")`)
-}
-
-// other is the address of another customer.
-func (s *stack) other(b *tab) string {
-	b.t.Helper()
-	var list struct {
-		Records []struct{ Record struct{ Email string } }
-	}
-	s.must(&list, "users", "list", "supersaas", "--limit", "50")
-	return list.Records[len(list.Records)-1].Record.Email
 }
 
 // redrives sends a dead letter again, which comes back, as nothing was mended.
@@ -392,9 +401,19 @@ func (b *tab) chosen(n int) {
 func (s *stack) pairs(b *tab, n int) {
 	b.t.Helper()
 	b.visit(s.URL + "/sandboxes")
+	// The numbers of the next customers: the booking page counts by three.
+	last := 0
+	for _, id := range s.users() {
+		if n, err := strconv.Atoi(id); err == nil {
+			last = max(last, n)
+		}
+	}
 	for i := range n {
-		address := fmt.Sprintf("pair.%d.%d@mail.example", time.Now().UnixNano(), i)
-		b.send("/do/sandbox-save", map[string]string{"provider": "yappli", "kind": "users", "field.login_id": address, "field.column01": "Pair"})
+		b.send("/do/sandbox-save", map[string]string{"provider": "yappli", "kind": "members", "field.unique_id": strconv.Itoa(last + 3*(i+1)), "field.login_id": fmt.Sprintf("own.%d@mail.example", last+i), "field.column01": "Pair"})
+	}
+	s.must(nil, "reconcile")
+	for i := range n {
+		address := fmt.Sprintf("pair.%d@mail.example", last+i)
 		b.send("/do/sandbox-save", map[string]string{"provider": "supersaas", "kind": "users", "field.name": address, "field.email": address, "field.full_name": "Pair"})
 	}
 	b.visit(s.URL + "/relay/pairs")
@@ -404,9 +423,9 @@ func (s *stack) pairs(b *tab, n int) {
 // doubtActions accept an export whose list was not whole.
 var doubtActions = []actionTest{
 	{"export-accept", func(_ *testing.T, s *stack, b *tab) {
-		b.trouble(s.URL, "trouble-on", "supersaas lie-wrong-totals")
+		b.trouble(s.URL, "trouble-on", "yappli lie-shuffled")
 		b.visit(s.URL + "/exports")
-		b.send("/do/export-run", map[string]string{"dataset": "supersaas/users"})
+		b.send("/do/export-run", map[string]string{"dataset": "yappli/users"})
 		b.trouble(s.URL, "troubles-off", "")
 		b.visit(s.URL + "/exports")
 		b.until(`document.querySelector("#datasets .note.bad a")`)
@@ -419,7 +438,9 @@ var doubtActions = []actionTest{
 		b.visit(s.URL + "/exports")
 		b.use(`[id^="export-run-supersaas"]`)
 		b.until(`document.querySelector('#export-slow button[id^="slow-stop"]')`)
-		b.act(`#export-slow button[id^="slow-stop"]`)
+		b.use(`#export-slow button[id^="slow-stop"]`)
+		b.until(`!document.querySelector('#export-slow button[id^="slow-stop"]')`)
+		b.focused()
 		b.trouble(s.URL, "troubles-off", "")
 	}},
 }

@@ -73,7 +73,7 @@ func (s *stack) users() []string {
 	var list struct {
 		Records []struct{ ID string }
 	}
-	s.must(&list, "users", "list", "supersaas", "--limit", "50")
+	s.must(&list, "users", "list", "supersaas", "--limit", "1000")
 	var ids []string
 	for _, u := range list.Records {
 		ids = append(ids, u.ID)

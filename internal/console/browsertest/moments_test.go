@@ -16,6 +16,8 @@ func TestConsole_Moments(t *testing.T) {
 	t.Run("a customer arrives", func(t *testing.T) { arrives(t, s.in(t), b.in(t)) })
 	t.Run("why not", func(t *testing.T) { saysWhyNot(t, s.in(t), b.in(t)) })
 	t.Run("a mapping as it is typed", func(t *testing.T) { showsTheMapping(t, s.in(t), b.in(t)) })
+	t.Run("an outage", func(t *testing.T) { drains(t, s.in(t), b.in(t)) })
+	t.Run("a doubt", func(t *testing.T) { mends(t, s.in(t), b.in(t)) })
 }
 
 // arrives edits a customer on the booking page and sees her arrive in the app.
@@ -87,4 +89,50 @@ func showsTheMapping(t *testing.T, s *stack, b *tab) {
 	b.write("#mapping-reason", "the address, too")
 	b.act("#mapping-put")
 	b.act("#mapping-undo")
+}
+
+// drains lets the app fail while fifty customers change, and sees what waits, and how it goes when
+// the app is back: nothing is lost.
+func drains(t *testing.T, s *stack, b *tab) {
+	b.visit(s.URL + "/chaos")
+	b.act("#switch-yappli-denied")
+	b.until(`document.querySelector("#off-yappli-denied")`)
+	b.act("#chaos-change")
+	const waiting = `Number(document.querySelectorAll("#chaos-count .figure")[2].textContent.replaceAll(/[^0-9]/g, ""))`
+	b.until(waiting + ` >= 30`)
+	b.picture("outage")
+	b.act("#off-yappli-denied")
+	began := time.Now()
+	b.act("#speed-60") // what waits is tried again after minutes
+	if err := b.reaches(waiting+` === 0`, 2*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("prove: console moment: what waited for the app has drained after %.1f s", time.Since(began).Seconds())
+	if lost := eval[string](b, `document.querySelectorAll("#chaos-count .figure")[3].textContent.trim()`); lost != "0" {
+		t.Errorf("%s messages were lost", lost)
+	}
+	b.until(`document.querySelector("#chaos-count .note.well")`)
+	b.picture("drained")
+	b.act("#speed-1")
+}
+
+// mends looks at an export that is in doubt, and accepts it.
+func mends(t *testing.T, s *stack, b *tab) {
+	b.trouble(s.URL, "trouble-on", "yappli lie-shuffled")
+	b.visit(s.URL + "/exports")
+	b.send("/do/export-run", map[string]string{"dataset": "yappli/users"})
+	b.trouble(s.URL, "troubles-off", "")
+	b.visit(s.URL + "/exports")
+	b.until(`document.querySelector("#datasets .note.bad a")`)
+	began := time.Now()
+	b.follow("#datasets .note.bad a")
+	if n := eval[int](b, `document.querySelectorAll("[aria-labelledby=doubts-title] li").length`); n == 0 {
+		t.Error("the run does not say what is doubtful")
+	}
+	b.picture("doubt")
+	b.write("#accept-reason", "the app had mixed its pages")
+	b.act("#export-accept-do")
+	b.visit(s.URL + "/exports")
+	b.until(`!document.querySelector("#datasets .note.bad")`)
+	t.Logf("prove: console moment: from a doubt to green: %.1f s", time.Since(began).Seconds())
 }

@@ -33,6 +33,7 @@ var pageTests = map[string]pageTest{
 	"/tokens/{provider}":                  {"/tokens", `#credentials a[href^="/tokens/"]`},
 	"/exports":                            {},
 	"/exports/{provider}/{dataset}/{run}": {"/exports", `#datasets a[href^="/exports/"]`},
+	"/cost":                               {},
 	"/chaos":                              {},
 	"/sandboxes":                          {},
 	"/sandboxes/{provider}":               {"/sandboxes", `main a[href="/sandboxes/supersaas"]`},

@@ -66,6 +66,9 @@ func (s *Server) loadRecord(ctx context.Context, r *http.Request) (any, error) {
 		if row, err = findRecord(editor, d.Kind, id); err != nil {
 			d.Gone = true // its change may still be on its way
 		}
+		if d.Watched() {
+			s.remember(ctx, id)
+		}
 	}
 	for _, f := range kind.Fields {
 		field := formField{RecordField: f, Value: row.Fields[f.Name]}
@@ -151,17 +154,15 @@ func (s *Server) follow(ctx context.Context, user string) *follow {
 	return f
 }
 
-const (
-	memberFresh    = time.Minute           // a person's member is shown again: finding it asks both providers
-	memberPatience = 50 * time.Millisecond // nobody waits longer for a link
-)
+// memberPatience is how long a page waits for a link.
+const memberPatience = 50 * time.Millisecond
 
 // memberOf finds the member that a change has arrived at.
 func (s *Server) memberOf(ctx context.Context, f *follow, user string) {
-	var sides struct{ Member string }
 	ctx, cancel := context.WithTimeout(ctx, memberPatience) // the command goes on: the next look shows it
 	defer cancel()
-	if err := s.reader.readWithin(ctx, memberFresh, &sides, "compare", "--user", user); err != nil || sides.Member == "" {
+	sides, err := s.compare(ctx, user)
+	if err != nil || sides.Member == "" {
 		return // the person's page says why
 	}
 	f.Member = sides.Member

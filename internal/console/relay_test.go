@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -357,5 +358,38 @@ func TestPerson_OffersWhatHelps(t *testing.T) {
 		if n := strings.Count(standing, `class="main"`) + strings.Count(standing, "button main"); n > 1 {
 			t.Errorf("%s: %d buttons are offered first", next, n)
 		}
+	}
+}
+
+// A message's way shows both sides of the person, with what a change has replaced that was
+// made by the form of her record.
+func TestWay_ShowsBothSides(t *testing.T) {
+	printed, dev := ofRelay(), aRelay()
+	watch, _ := watched()
+	dev.editors = watch.editors
+	after := strings.Replace(printed["compare"], `"holds":"old","differs":true,"changes":true`, `"holds":"newer","differs":false`, 1)
+	var changed atomic.Bool
+	asked := make(chan struct{}, 10)
+	s, b := open(t, printed, dev.on, func(o *console.Options) {
+		run := o.Run
+		o.Fresh = time.Nanosecond
+		o.Run = func(ctx context.Context, stdin []byte, args ...string) (json.RawMessage, error) {
+			if args[0] == "compare" {
+				defer func() { asked <- struct{}{} }()
+				if changed.Load() {
+					return json.RawMessage(after), nil
+				}
+			}
+			return run(ctx, stdin, args...)
+		}
+	})
+	b.enter(s)
+	b.get("/sandboxes/supersaas/users/20450001") // does not wait for what is remembered
+	<-asked
+	time.Sleep(20 * time.Millisecond)
+	changed.Store(true)
+	dev.events = append([]console.Event{{ID: "9", Kind: console.Handled, User: "20450001", Outcome: "updated"}}, dev.events...)
+	if _, page := b.get("/relay/ways/w1"); !strings.Contains(page, "newer") || !strings.Contains(page, "before: <del>old</del>") {
+		t.Errorf("the way does not show both sides, and what was there before: %s", page)
 	}
 }

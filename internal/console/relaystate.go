@@ -125,7 +125,7 @@ func ofPeople() []Kind { return []Kind{Webhook, Queued, Handled, Died, Edited} }
 // numbered returns a form's field that is the number of a user.
 func numbered(text string) (string, error) {
 	if text = strings.TrimSpace(text); !personID.MatchString(text) {
-		return "", saying("fault.no-number")
+		return "", saying("fault.no-user")
 	}
 	return text, nil
 }

@@ -140,6 +140,26 @@ type heldValue struct{ now, before map[string]string }
 // mostHeld bounds for how many people values are remembered.
 const mostHeld = 200
 
+// knows reports whether it remembers a person.
+func (h *heldValues) knows(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.people[id] != nil
+}
+
+// remember looks at what Yappli has of a person whom somebody is about to change, so that
+// the change shows what it has replaced. Nobody waits for it.
+func (s *Server) remember(ctx context.Context, id string) {
+	if !personID.MatchString(id) || s.held.knows(id) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
+	go func() {
+		defer cancel()
+		_, _ = s.compare(ctx, id) // the person's page says what is wrong
+	}()
+}
+
 // fill notes what fields hold, and says in each what it held before.
 func (h *heldValues) fill(id string, fields []fieldSide) {
 	h.mu.Lock()

@@ -13,7 +13,7 @@ import (
 
 // way is the page of what happened to one message.
 func (s *Server) way() page {
-	return page{Name: "way", Path: "/relay/ways/{id}", Under: "relay", load: s.loadWay, live: []string{"way-state", "way-steps"}}
+	return page{Name: "way", Path: "/relay/ways/{id}", Under: "relay", load: s.loadWay, live: []string{"way-state", "way-steps", "way-sides"}}
 }
 
 type wayData struct {
@@ -23,6 +23,7 @@ type wayData struct {
 	Body  string // of the webhook, as a person edits it
 	Steps []wayStep
 	Lag   time.Duration // from the webhook to the end
+	Sides *comparison   // of whom it is about, as both are now; nil: nobody, or not known
 }
 
 // A wayStep is an event with the time since the one before.
@@ -33,7 +34,7 @@ type wayStep struct {
 
 var wayID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 
-func (s *Server) loadWay(_ context.Context, r *http.Request) (any, error) {
+func (s *Server) loadWay(ctx context.Context, r *http.Request) (any, error) {
 	d := wayData{ID: r.PathValue("id")}
 	if !wayID.MatchString(d.ID) {
 		return nil, saying("fault.no-way")
@@ -57,8 +58,19 @@ func (s *Server) loadWay(_ context.Context, r *http.Request) (any, error) {
 	if d.Ended && len(steps) > 1 {
 		d.Lag = steps[len(steps)-1].At.Sub(steps[0].At)
 	}
+	if personID.MatchString(d.User) {
+		ctx, cancel := context.WithTimeout(ctx, sidesPatience)
+		defer cancel()
+		if c, err := s.compare(ctx, d.User); err == nil {
+			d.Sides = &c
+		}
+	}
 	return d, nil
 }
+
+// sidesPatience is how long a message's way waits for both sides of its person: they have a
+// page of their own.
+const sidesPatience = 500 * time.Millisecond
 
 // indented is a body as people read it; what is no JSON stays as it is.
 func indented(body []byte) string {

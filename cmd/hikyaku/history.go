@@ -212,7 +212,7 @@ func newRedrive() *cobra.Command {
 			switch {
 			case class != "" && !slices.Contains(outcome.Classes(), only.Class):
 				return &usageError{locale.Errorf("--class %s: no dead letter has such a class: see 'hikyaku dead'", visible(class))}
-			case only.User < 0 || only.Limit < 0:
+			case only.Limit < 0 || slices.ContainsFunc(only.Users, func(user int64) bool { return user <= 0 }):
 				return &usageError{locale.Errorf("--user and --limit take numbers above 0")}
 			}
 			// The role ingest needs the queues, and neither tokens nor a mapping.
@@ -231,7 +231,7 @@ func newRedrive() *cobra.Command {
 		},
 	}
 	f.add(c)
-	c.Flags().Int64Var(&only.User, "user", 0, "only this SuperSaaS user's")
+	c.Flags().Int64SliceVar(&only.Users, "user", nil, "only this SuperSaaS user's; may be repeated")
 	c.Flags().StringVar(&class, "class", "", "only those given up for this reason, as 'hikyaku dead' names it")
 	c.Flags().IntVar(&only.Limit, "limit", 0, "at most so many (default: all)")
 	return c

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // dead is the page of the messages that were given up.
@@ -48,21 +49,21 @@ func (c cause) Known() bool { return slices.ContainsFunc(c.Letters, letter.Known
 
 func (s *Server) deadActions() []action {
 	return []action{
-		{name: "redrive", several: func(f url.Values) ([][]string, error) {
-			var commands [][]string
+		{name: "redrive", command: func(f url.Values) ([]string, error) {
+			var users []string
 			for _, user := range f["user"] {
 				user, err := numbered(user)
 				if err != nil {
 					return nil, err
 				}
-				if args := []string{"redrive", "--user", user}; !slices.ContainsFunc(commands, func(c []string) bool { return slices.Equal(c, args) }) {
-					commands = append(commands, args)
+				if !slices.Contains(users, user) {
+					users = append(users, user)
 				}
 			}
-			if len(commands) == 0 {
+			if len(users) == 0 {
 				return nil, saying("fault.no-letter")
 			}
-			return commands, nil
+			return []string{"redrive", "--user", strings.Join(users, ",")}, nil
 		}},
 		{name: "redrive-class", command: func(f url.Values) ([]string, error) {
 			if !plainWord.MatchString(f.Get("class")) {

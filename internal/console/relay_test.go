@@ -144,7 +144,7 @@ func TestRelay_DoesWhatAPersonAsksFor(t *testing.T) {
 		{"release", nil, []string{"relay release --json"}},
 		{"resume-relay", nil, []string{"resume relay --json"}},
 		{"pause-relay", url.Values{"reason": {"members look wrong"}, "for": {"2h"}}, []string{"pause relay --reason members look wrong --for 2h --json"}},
-		{"redrive", url.Values{"user": {"20450001", "20450002", "20450001"}}, []string{"redrive --user 20450001 --json", "redrive --user 20450002 --json"}},
+		{"redrive", url.Values{"user": {"20450001", "20450002", "20450001"}}, []string{"redrive --user 20450001,20450002 --json"}},
 		{"redrive-class", url.Values{"class": {"refused"}}, []string{"redrive --class refused --json"}},
 		{"redrive-all", nil, []string{"redrive --json"}},
 		{"approve", url.Values{"pair": {"20450001 t0", "20450002 t1", "20450003"}}, []string{"links approve --user 20450001 --token t0 --json", "links approve --user 20450002 --token t1 --json", "links approve --user 20450003 --json"}},

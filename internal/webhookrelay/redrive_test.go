@@ -134,12 +134,13 @@ func TestRedrive_Selects(t *testing.T) {
 		want admin.Redriven
 	}{
 		"all":                  {admin.Selection{}, admin.Redriven{Sent: 4, Kept: 1}},
-		"a user":               {admin.Selection{User: 7}, admin.Redriven{Sent: 2, Others: 3}},
+		"a user":               {admin.Selection{Users: []int64{7}}, admin.Redriven{Sent: 2, Others: 3}},
+		"two users":            {admin.Selection{Users: []int64{7, 8}}, admin.Redriven{Sent: 3, Others: 2}},
 		"a class":              {admin.Selection{Class: outcome.Refused}, admin.Redriven{Sent: 2, Others: 3}},
-		"a user's class":       {admin.Selection{User: 7, Class: outcome.MemberMissing}, admin.Redriven{Sent: 1, Others: 4}},
+		"a user's class":       {admin.Selection{Users: []int64{7}, Class: outcome.MemberMissing}, admin.Redriven{Sent: 1, Others: 4}},
 		"those of the queue's": {admin.Selection{Class: outcome.TriedTooOften}, admin.Redriven{Sent: 1, Others: 4}},
 		"some":                 {admin.Selection{Limit: 3}, admin.Redriven{Sent: 3, Others: 2}},
-		"a user without any":   {admin.Selection{User: 6}, admin.Redriven{Others: 5}},
+		"a user without any":   {admin.Selection{Users: []int64{6}}, admin.Redriven{Others: 5}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {

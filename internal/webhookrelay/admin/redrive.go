@@ -65,13 +65,13 @@ func release(ctx context.Context, to queue.Inbox, receipts map[string]string) {
 
 // A Selection is which letters to redrive. The zero value is all.
 type Selection struct {
-	User  int64         // 0: everybody's
+	Users []int64       // empty: everybody's
 	Class outcome.Class // empty: each
 	Limit int           // 0: none
 }
 
 func (s Selection) takes(m queue.Message) bool {
-	return (s.User == 0 || s.User == m.User) && (s.Class == "" || string(s.Class) == m.Class)
+	return (len(s.Users) == 0 || slices.Contains(s.Users, m.User)) && (s.Class == "" || string(s.Class) == m.Class)
 }
 
 // Redriven counts what Redrive found in a dead-letter queue.

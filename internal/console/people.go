@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,7 @@ func (s *Server) loadPerson(ctx context.Context, r *http.Request) (any, error) {
 		return nil, err
 	}
 	d.Story = told.Events
+	slices.Reverse(d.Story) // the newest first
 	if d.Help = s.helpFor(d.comparison, d.Letters); d.Help.Action == "approve" && d.Now.Entry == "awaiting_approval" {
 		if pair, err := s.pair(ctx, d.ID); err == nil {
 			d.Pair, d.Help.Values = &pair, []string{"pair", pair.Choice()}

@@ -123,6 +123,9 @@ func (s *Server) relayActions() []action {
 	}
 }
 
+// Told reports whether the event's message says more than its kind and outcome.
+func (e Event) Told() bool { return e.Kind != Handled }
+
 // triggers are the words of what SuperSaaS can tell of a user.
 func triggers() []string { return []string{"user-changed", "user-created", "user-deleted"} }
 

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"hikyaku/internal/console"
 )
 
 // A line is one of a function's log, as far as events need it.
 type line struct {
-	At       time.Time   `json:"timestamp"`
 	Level    string      `json:"level"`
 	Message  string      `json:"message"`
 	Request  string      `json:"requestId"`
@@ -52,8 +50,8 @@ func (r *Recorder) Line(function string, raw []byte) {
 	if !known {
 		kind = console.Logged
 	}
-	e := console.Event{
-		At: l.At, Kind: kind, Function: function, Provider: l.Provider, Dataset: l.Dataset, Run: l.Run, User: l.User.String(),
+	e := console.Event{ // at the stack's time: a line's own is the machine's, of which it may be far ahead
+		At: r.now(), Kind: kind, Function: function, Provider: l.Provider, Dataset: l.Dataset, Run: l.Run, User: l.User.String(),
 		Outcome: l.Outcome, Level: l.Level, Message: l.Message, Bad: l.Level == "WARN" || l.Level == "ERROR", Detail: l.detail(),
 	}
 	r.mu.Lock()

@@ -48,6 +48,7 @@ type chaosData struct {
 	State     State
 	Flow      []Sample
 	Real      bool
+	Why       string // outcome of the last job that did not go well, while messages wait
 }
 
 // A switchRow is a usual trouble with its switch at each provider.
@@ -76,6 +77,9 @@ func (c chaos) load(context.Context, *http.Request) (any, error) {
 	}
 	d := chaosData{State: dev.State(), Providers: providers.Names(), Flow: lately(dev.Series())}
 	d.Count, d.Real = c.count.now(d.State), len(d.State.Real) > 0
+	if last := dev.Events(Filter{Kinds: []Kind{Handled}, Limit: 1}); d.Count.Waiting > 0 && len(last) > 0 && last[0].Bad {
+		d.Why = last[0].Outcome
+	}
 	all := dev.Troubles()
 	for _, t := range all {
 		if t.On {

@@ -189,7 +189,7 @@ func (j *Journal) now() *changes {
 }
 
 // Then lets the next commit run f, once everything is kept that has been noted by now:
-// for what must not happen before its cause outlives the process.
+// for what must not happen before its cause outlives the process. f must not commit.
 func (j *Journal) Then(f func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -216,17 +216,17 @@ func (j *Journal) end() {
 // runs. What cannot be kept stays noted. It returns only once nothing of it is on its
 // way with another's commit either: who has seen a change may rely on it.
 func (j *Journal) Commit() error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
 	kept, err := j.commit()
-	for _, f := range kept.then {
+	for _, f := range kept.then { // inside the lock: whose changes another has kept waits for this too
 		f()
 	}
 	return err
 }
 
-// commit returns what it has kept.
+// commit returns what it has kept. The lock for writing is held.
 func (j *Journal) commit() (kept changes, err error) {
-	j.writing.Lock()
-	defer j.writing.Unlock()
 	j.mu.Lock()
 	if err = j.unread; err == nil {
 		kept, j.noted = j.noted, changes{}

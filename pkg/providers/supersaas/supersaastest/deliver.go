@@ -34,14 +34,16 @@ type mail struct {
 	most    int // of done; 0: all
 	running sync.WaitGroup
 
-	serial int64 // of webhooks
-	kept   *sandbox.Section
+	serial  int64 // of webhooks
+	journal *sandbox.Journal
+	kept    *sandbox.Section
 }
 
-func newMail(set *Settings, seed uint64, most int, kept *sandbox.Section) *mail {
-	return &mail{set: set, random: rand.New(rand.NewPCG(seed, 0x706f7374)), most: most, kept: kept}
+func newMail(set *Settings, seed uint64, most int, j *sandbox.Journal) *mail {
+	return &mail{set: set, random: rand.New(rand.NewPCG(seed, 0x706f7374)), most: most, journal: j, kept: j.Section("mail")}
 }
 
+// queue lets a webhook be posted once its cause is kept, and keeps it until it was posted.
 func (m *mail) queue(d Delivery) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,12 +59,18 @@ func (m *mail) queue(d Delivery) {
 		m.serial++
 		d.serial = m.serial
 		m.note(d, held)
-		if held {
-			m.held = append(m.held, d)
-			continue
-		}
-		m.pending = append(m.pending, d)
+		m.journal.Then(func() { m.wait(d, held) })
 	}
+}
+
+func (m *mail) wait(d Delivery, held bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if held {
+		m.held = append(m.held, d)
+		return
+	}
+	m.pending = append(m.pending, d)
 }
 
 // flush posts what is queued, without any lock held: a receiver may call the

@@ -1,6 +1,7 @@
 package supersaastest_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,5 +215,33 @@ func TestServer_MaxCalls(t *testing.T) {
 		if want := fmt.Sprintf(`"full_name":"%d"`, i); len(done) != min(i+1, 4) || !strings.Contains(string(done[len(done)-1].Body), want) {
 			t.Fatalf("after %d: %d, the last %s", i+1, len(done), done[len(done)-1].Body)
 		}
+	}
+}
+
+// A webhook is posted once its cause is kept, and not before.
+func TestKeeper_PostsWhatIsKept(t *testing.T) {
+	t.Parallel()
+	keeper := new(keepertest.Memory)
+	var full atomic.Bool
+	keeper.Fault = func([]sandbox.Change) error {
+		if full.Load() {
+			return errors.New("no space left")
+		}
+		return nil
+	}
+	taken := new(receiver)
+	s := supersaastest.New(sandbox.Options{Records: 3, Rate: -1, Keeper: keeper})
+	s.Poster = taken
+	s.AddHook(supersaastest.Hook{Trigger: "M", Target: "https://shop.example/h"})
+	change := func(name string) string {
+		return ask(s, "PUT", "/api/users/20450001.json?webhook=true", `{"user":{"full_name":"`+name+`"}}`)[:3]
+	}
+	full.Store(true)
+	if status := change("a"); status != "503" || taken.took() != "" {
+		t.Errorf("status %s, posted %s", status, taken.took())
+	}
+	full.Store(false)
+	if status := change("b"); status != "200" || taken.took() != `"full_name":"a" "full_name":"b"` {
+		t.Errorf("status %s, posted %s", status, taken.took())
 	}
 }

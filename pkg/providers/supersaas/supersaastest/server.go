@@ -113,7 +113,7 @@ func New(o sandbox.Options) *Server {
 	s.forms = newForms(&s.users, records)
 	s.promotions = templates()
 	s.account = account{set: &s.Settings, users: &s.users, seed: seed}
-	s.post = newMail(&s.Settings, seed, o.MaxCalls, s.Journal().Section("mail"))
+	s.post = newMail(&s.Settings, seed, o.MaxCalls, s.Journal())
 	s.hooks = hooks{set: &s.Settings, account: &s.account, post: s.post}
 	s.resume()
 	if s.account.keys == 0 {

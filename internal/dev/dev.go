@@ -193,6 +193,9 @@ func (s *Stack) run(ctx context.Context) {
 			if err == nil {
 				err = fleet.Warm()
 			}
+			if name == localstack.Ingest {
+				s.Local.PostWaiting()
+			}
 			if err != nil && ctx.Err() == nil {
 				s.options.Notes(err.Error())
 			}

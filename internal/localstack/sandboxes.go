@@ -28,6 +28,8 @@ type Sandbox interface {
 	// replaces them by what Dump wrote.
 	Dump(w io.Writer) error
 	Load(r io.Reader) error
+	// Err says why the state that was kept cannot be read or written.
+	Err() error
 }
 
 // NewSandbox returns a provider's sandbox, or nil for an unknown name.

@@ -106,6 +106,9 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 			continue
 		}
 		sandbox := NewSandbox(name, o.Sandbox)
+		if err := sandbox.Err(); err != nil {
+			return nil, fmt.Errorf("opening the sandbox of %s: %w", name, err)
+		}
 		AllowLocalHooks(sandbox)
 		SetRedirect(sandbox, o.Redirect)
 		s.serve(ctx, name, listener, WithRecords(sandbox))
@@ -196,6 +199,16 @@ func (s *Stack) RegisterWebhook() {
 		}
 	}
 	page.AddHook(supersaastest.Hook{Trigger: changedUser, Target: s.WebhookAddress()})
+}
+
+// PostWaiting lets the sandboxes post the webhooks and callbacks that a killed process has
+// left unanswered. Call it once somebody can take them.
+func (s *Stack) PostWaiting() {
+	for _, name := range providers.Names() {
+		if left, ok := s.Sandboxes[name].(interface{ PostWaiting() }); ok {
+			left.PostWaiting()
+		}
+	}
 }
 
 // WebhookAddress is where webhooks go, with the secret.

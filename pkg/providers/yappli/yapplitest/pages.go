@@ -14,9 +14,10 @@ func (s *Server) ByHand() sandbox.Editor { return pages{s} }
 
 const membersKind = "members"
 
-// labels are what the shop has named the columns that it uses.
+// labels are what the shop has named the fields whose use is the same in invented members
+// and in those that the shipped mapping makes.
 var labels = map[string]string{
-	"unique_id": "会員ID", "login_id": "ログインID", "rank": "ランク", "column01": "氏名", "column02": "生年月日", "column03": "フリガナ", "column04": "電話番号", "column05": "住所",
+	"unique_id": "会員ID", "login_id": "ログインID", "rank": "ランク", "column01": "氏名", "column03": "フリガナ", "column05": "住所",
 }
 
 // question is the one field whose name in answers is not that of requests.

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,7 +21,10 @@ import (
 )
 
 // A Real is a provider that is not a sandbox.
-type Real struct{ Connection providers.Connection }
+type Real struct {
+	Connection providers.Connection
+	Rate       float64 // what the account is allowed, in requests per second; 0: what is documented
+}
 
 // documentedRates are what the providers allow an account, in requests per second, or
 // what the clients keep to where nothing is documented.
@@ -30,6 +34,11 @@ var documentedRates = map[string]float64{
 
 // realShare is the part of an account's rate that a development stack takes.
 const realShare = 0.1
+
+// share is what of the account's rate a development stack takes.
+func (r Real) share(provider string) float64 {
+	return cmp.Or(r.Rate, documentedRates[provider]) * realShare
+}
 
 // doors are the only ways to the real providers. The processes of the functions reach
 // nothing but this machine.
@@ -48,7 +57,7 @@ func openDoors(ctx context.Context, o Options, r *record.Recorder) (*doors, erro
 	for provider, real := range o.Real {
 		c := real.Connection
 		opened := map[string]string{} // by origin
-		pace := providers.NewPace(documentedRates[provider] * realShare)
+		pace := providers.NewPace(real.share(provider))
 		for _, address := range []*string{&c.BaseURL, &c.TokenURL, &c.LoginURL} {
 			if *address == "" {
 				continue
@@ -93,7 +102,7 @@ func (d *doors) names() []string { return slices.Sorted(maps.Keys(d.behind)) }
 func (d *doors) vars(string) map[string]string {
 	vars := map[string]string{"HIKYAKU_LOG_LEVEL": "DEBUG"} // how each user was handled is told at this level
 	for provider := range d.behind {
-		vars["HIKYAKU_"+strings.ToUpper(provider)+"_RATE"] = strconv.FormatFloat(documentedRates[provider]*realShare, 'f', -1, 64)
+		vars["HIKYAKU_"+strings.ToUpper(provider)+"_RATE"] = strconv.FormatFloat(d.options.Real[provider].share(provider), 'f', -1, 64)
 		if relayed := provider == providers.SuperSaaS || provider == providers.Yappli; relayed && !d.options.Write {
 			vars["HIKYAKU_RELAY"] = "observe"
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -172,7 +173,12 @@ func (d *demo) show(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) say(format string, values ...any) { say(d.out, format, values...) }
+// say tells a line of the story, which fits the terminal.
+func (d *demo) say(format string, values ...any) {
+	for line := range strings.Lines(languageOf(d.out).Sprintf(format, values...) + "\n") {
+		_, _ = io.WriteString(d.out, hanging(strings.TrimSuffix(line, "\n"), columnsOf(d.out)))
+	}
+}
 
 // start brings up the stack and registers each function in the local AWS,
 // composed as its binary composes it.

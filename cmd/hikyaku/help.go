@@ -201,8 +201,25 @@ func showHelp(c *cobra.Command, _ []string) error {
 	return nil
 }
 
+// A commandTree is what help prints with --tree: all commands, of which the references are
+// made.
+type commandTree struct {
+	Commands []commandHelp `json:"commands"`
+}
+
+// describeTree are a command and those below it that help shows.
+func describeTree(c *cobra.Command) (all []commandHelp) {
+	all = append(all, describeCommand(c))
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() || sub.Name() == "help" {
+			all = append(all, describeTree(sub)...)
+		}
+	}
+	return all
+}
+
 func newHelp() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Say how a command is called",
 		Long: "Prints the help of a command, as its --help does: what it does, how it is called, examples, and its\n" +
@@ -227,11 +244,16 @@ func newHelp() *cobra.Command {
 			if err != nil || at == nil || len(rest) > 0 && at.HasAvailableSubCommands() {
 				return &usageError{locale.Errorf("there is no command %q: 'hikyaku help' lists them", strings.Join(a, " "))}
 			}
-			if asked(c, "json") {
+			switch {
+			case asked(c, "tree"):
+				return json.NewEncoder(c.OutOrStdout()).Encode(commandTree{describeTree(at)})
+			case asked(c, "json"):
 				return json.NewEncoder(c.OutOrStdout()).Encode(describeCommand(at))
 			}
 			printHelp(at, nil)
 			return nil
 		},
 	}
+	c.Flags().Bool("tree", false, "with --json: of all commands below it, too")
+	return c
 }

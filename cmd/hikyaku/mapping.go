@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,22 +38,28 @@ func newMapping() *cobra.Command {
 }
 
 func newMappingSchema() *cobra.Command {
-	return &cobra.Command{
+	var o output
+	c := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON schema by which editors complete a mapping",
 		Long: "A mapping's first line names " + mapping.SchemaFile + ", which editors that know YAML schemas look for beside\n" +
-			"the mapping. 'mapping init --to' writes it there.",
+			"the mapping. 'mapping init --to' writes it there. With --json it is one line.",
 		Example: "  hikyaku mapping schema > config/" + mapping.SchemaFile,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := c.OutOrStdout().Write(mapping.Schema())
-			return err
+			return o.print(c, json.RawMessage(mapping.Schema()), func(out io.Writer) error {
+				_, err := out.Write(mapping.Schema())
+				return err
+			})
 		},
 	}
+	o.add(c)
+	return c
 }
 
 func newMappingInit() *cobra.Command {
 	var f stackFlags
 	var file string
+	var o output
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Print a starter mapping made from the account's field labels",
@@ -60,7 +67,8 @@ func newMappingInit() *cobra.Command {
 			"which field goes into which column is the shop's own decision, and the relay refuses to start without\n" +
 			"one. Uses the token of the stack, so 'hikyaku connect supersaas' and one run of tokenrefresh come first.\n\n" +
 			"--to writes it to a file that does not exist yet, and its schema beside it: unlike > FILE, that leaves\n" +
-			"a mapping of yours alone, also when this command fails.",
+			"a mapping of yours alone, also when this command fails. With --json: source, the text, or files, which were\n" +
+			"written.",
 		Example: "  hikyaku mapping init --prefix hikyaku --bucket my-bucket --to mapping.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, base, err := f.open(c)
@@ -72,13 +80,25 @@ func newMappingInit() *cobra.Command {
 				return locale.Errorf("reading the account's fields: %w", err)
 			}
 			if file == "" {
-				_, err := c.OutOrStdout().Write(starter(fields))
+				return o.print(c, map[string]string{"source": string(starter(fields))}, func(out io.Writer) error {
+					_, err := out.Write(starter(fields))
+					return err
+				})
+			}
+			written, err := writeNew(file, starter(fields))
+			if err != nil {
 				return err
 			}
-			return writeNew(c, file, starter(fields))
+			return o.print(c, map[string][]string{"files": written}, func(out io.Writer) error {
+				for _, name := range written {
+					say(out, "%s written", name)
+				}
+				return nil
+			})
 		},
 	}
 	f.add(c)
+	o.add(c)
 	c.Flags().StringVar(&file, "to", "", "file to write; never one that exists (default: standard output)")
 	alias(c, "out", "to")
 	return c
@@ -86,7 +106,7 @@ func newMappingInit() *cobra.Command {
 
 // writeNew writes a mapping where none is, and its schema beside it unless one
 // is there.
-func writeNew(c *cobra.Command, file string, source []byte) error {
+func writeNew(file string, source []byte) (written []string, err error) {
 	schema := filepath.Join(filepath.Dir(file), mapping.SchemaFile)
 	for _, w := range []struct {
 		name    string
@@ -97,11 +117,11 @@ func writeNew(c *cobra.Command, file string, source []byte) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return written, err
 		}
-		say(c.OutOrStdout(), "%s written", w.name)
+		written = append(written, w.name)
 	}
-	return nil
+	return written, nil
 }
 
 // starter has a line for each field that a mapping may use, beside a column that

@@ -15,7 +15,7 @@ var (
 	pageFence  = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 	pageSpan   = regexp.MustCompile("`([^`\n]+)`")
 	pageCall   = regexp.MustCompile(`(?:^|[(;|]\s*|^\s+)(?:go run \./cmd/hikyaku|hikyaku) ([^|;)]*)`)
-	pageWord   = regexp.MustCompile(`^[a-z]+$`)
+	pageWord   = regexp.MustCompile(`^[a-z][a-z-]*$`)
 	pageOption = regexp.MustCompile(`^\[?--([a-z-]+)`)
 )
 

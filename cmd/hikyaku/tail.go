@@ -203,7 +203,7 @@ func (n functionLine) tell(out io.Writer) error {
 	when := n.at.UTC().Format("15:04:05.000")
 	var fields map[string]any
 	if json.Unmarshal([]byte(n.text), &fields) != nil {
-		_, err := fmt.Fprintf(out, "%s  %s  %s\n", when, n.function, visible(n.text))
+		_, err := io.WriteString(out, hanging(fmt.Sprintf("%s  %s  %s", when, n.function, visible(n.text)), columnsOf(out)))
 		return err
 	}
 	level, _ := fields["level"].(string)
@@ -224,7 +224,8 @@ func (n functionLine) tell(out io.Writer) error {
 	case "WARN", "WARNING":
 		shown = paint.in(yellow, level) + " "
 	}
-	_, err := writePainted(out, fmt.Sprintf("%s  %s  %s%s%s\n", when, n.function, shown, visible(cmp.Or(says, "-")), visible(besides(fields))))
+	text := fmt.Sprintf("%s  %s  %s%s%s", when, n.function, shown, visible(cmp.Or(says, "-")), visible(besides(fields)))
+	_, err := writePainted(out, hanging(text, columnsOf(out)))
 	return err
 }
 

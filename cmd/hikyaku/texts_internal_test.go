@@ -38,7 +38,7 @@ var (
 	// prose is what has two words beside each other.
 	prose = regexp.MustCompile(`[A-Za-z']{2,}[,;:]? [a-z]+(\b|$)`)
 	// notProse is what looks like it: commands, and what stands in files for programs.
-	notProse = regexp.MustCompile(`^\s*(hikyaku|aws|sam|export|unset|printf|timedatectl) |^# |^\^|describe-execution|--query|^text/|^options:|^customers shopline$|^[a-z-]+\.[a-z-]+$|^; a part of |^Permissions|^import\(`)
+	notProse = regexp.MustCompile(`^\s*(hikyaku|aws|sam|export|unset|printf|timedatectl) |^# |^\^|describe-execution|--query|^text/|^options:|^does not exist$|^customers shopline$|^[a-z-]+\.[a-z-]+$|^; a part of |^Permissions|^import\(`)
 )
 
 // find collects the texts of a package's files.

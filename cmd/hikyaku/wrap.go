@@ -59,9 +59,13 @@ func filled(text string, most int) string {
 		for _, item := range itemsOf(paragraph) {
 			body := strings.TrimLeft(item, " ")
 			indent := strings.Repeat(" ", len(item)-len(body))
-			for i, line := range wrapped(body, most-len(indent)) {
-				if i > 0 && indent != "" && i == 1 {
-					indent += "  "
+			hang := ""
+			if indent != "" {
+				hang = "  " // of the lines after the first of an item
+			}
+			for i, line := range wrapped(body, most-len(indent)-len(hang)) {
+				if i == 1 {
+					indent += hang
 				}
 				out = append(out, indent+line)
 			}
@@ -85,4 +89,16 @@ func itemsOf(paragraph string) (items []string) {
 		items = append(items, line)
 	}
 	return items
+}
+
+// hanging puts a line into lines of at most so many columns, of which those after the first
+// stand four to the right of its beginning; 0 columns: as it is.
+func hanging(line string, most int) string {
+	if most == 0 || columns(line) <= most {
+		return line + "\n"
+	}
+	body := strings.TrimLeft(line, " ")
+	indent := strings.Repeat(" ", len(line)-len(body))
+	parts := broken(body, most-len(indent)-4)
+	return indent + strings.Join(parts, "\n"+indent+"    ") + "\n"
 }

@@ -21,18 +21,13 @@ const customersLong = "Reads SHOPLINE's customers page by page, the newest first
 	"or most."
 
 func newCustomers() *cobra.Command {
-	var l shopListing
 	c := &cobra.Command{
-		Use:       "customers shopline",
-		Short:     "List, search and read the customers of SHOPLINE",
-		Long:      "Without 'list' or 'get' it lists.\n\n" + customersLong,
-		Example:   "  hikyaku customers shopline --search 見本\n  hikyaku customers get shopline 5fd0c0e8f8d3c7001f2a0b11",
-		ValidArgs: []string{providers.SHOPLINE},
-		Args:      aProvider(""),
-		RunE:      l.customers,
+		Use:     "customers shopline",
+		Short:   "List, search and read the customers of SHOPLINE",
+		Long:    "With the provider alone it lists.\n\n" + customersLong,
+		Example: "  hikyaku customers shopline --search 見本\n  hikyaku customers get shopline 5fd0c0e8f8d3c7001f2a0b11",
 	}
-	l.add(c)
-	l.addTimes(c)
+	listsAlone(c, newCustomersList())
 	c.AddCommand(newCustomersList(), newCustomersGet())
 	return c
 }

@@ -7,6 +7,8 @@ import "hikyaku/internal/localstack"
 func shopCalls(user, mapping string) map[string][][]string {
 	return map[string][][]string{
 		"compare":      {{"--user", user, "--mapping", mapping}, {"--user", user, "--mapping", mapping, "--json", "--logs"}},
+		"users":        {{"yappli"}},
+		"orders":       {{"shopline"}},
 		"cost":         {{"--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}},
 		"metrics":      {{"--stack", localstack.Name}, {"--stack", localstack.Name, "--json"}},
 		"mapping try":  {{mapping, "--user", user}, {mapping, "--user", user, "--compare", "--json"}, {mapping, "--count"}},

@@ -49,13 +49,15 @@ func (l *shopListing) between() (b shopline.Between, err error) {
 
 func newOrders() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "orders",
+		Use:   "orders [assisttencho|shopline]",
 		Short: "Read the orders of アシスト店長 and SHOPLINE, and change those of アシスト店長",
 		Long: "Calls the provider with the stack's token: orders.php of アシスト店長 (API情報の呼び出し), and the orders of\n" +
 			"SHOPLINE's Open API, which are only read here. Orders hold personal data. Whatever changes something only\n" +
-			"says what it would send, until --write is given.",
-		Example: "  hikyaku orders list shopline --since 2026-11-22T00:00:00Z\n  hikyaku orders get assisttencho 5\n  hikyaku orders update assisttencho 5 --file order.json --write",
+			"says what it would send, until --write is given.\n\n" +
+			"With the provider alone it lists.",
+		Example: "  hikyaku orders shopline --since 2026-11-22T00:00:00Z\n  hikyaku orders get assisttencho 5\n  hikyaku orders update assisttencho 5 --file order.json --write",
 	}
+	listsAlone(c, newOrdersList())
 	c.AddCommand(newOrdersList(), newOrdersGet(), newOrdersCreate(), newOrdersUpdate(), newOrdersDelete())
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,32 @@ func (f *listFlags) check() error {
 		return &usageError{locale.Errorf("--limit takes a number from 1 to %d, --most one above 0", mostRecords)}
 	}
 	return nil
+}
+
+// listsAlone lets a command that groups others list by itself, as its 'list' does: with the
+// provider's name alone.
+func listsAlone(group, list *cobra.Command) {
+	group.Flags().AddFlagSet(list.Flags())
+	group.ValidArgs = list.ValidArgs
+	group.Args = func(c *cobra.Command, a []string) error {
+		if len(a) > 0 && !slices.Contains(c.ValidArgs, a[0]) {
+			names := slices.Clone(c.ValidArgs)
+			for _, sub := range c.Commands() {
+				names = append(names, sub.Name())
+			}
+			return locale.Errorf("%q means nothing to %q%s", a[0], c.CommandPath(), instead(a[0], names))
+		}
+		if len(a) == 0 {
+			return nil
+		}
+		return list.Args(c, a)
+	}
+	group.RunE = func(c *cobra.Command, a []string) error {
+		if len(a) == 0 {
+			return showHelp(c, a)
+		}
+		return list.RunE(c, a)
+	}
 }
 
 // A listed is one record of a provider's list.

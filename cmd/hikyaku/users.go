@@ -23,14 +23,16 @@ func customerSystems() []string { return []string{providers.SuperSaaS, providers
 
 func newUsers() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "users",
+		Use:   "users [supersaas|yappli]",
 		Short: "Find, read and change the customers of SuperSaaS and Yappli",
 		Long: "Calls the provider with the stack's token: the ユーザーAPI of SuperSaaS, and the 顧客 calls of the Yappli CRM\n" +
 			"Open API. Reading prints personal data. Whatever changes something only says what it would send, until\n" +
 			"--write is given. The relay is the only regular writer of Yappli: what is written there by hand, and that\n" +
-			"the mapping makes too, the relay's next job for that user writes over.",
-		Example: "  hikyaku users list supersaas --search 見本\n  hikyaku users get yappli 1001\n  hikyaku users update supersaas 20450001 --set mobile=03-1000-0001 --write",
+			"the mapping makes too, the relay's next job for that user writes over.\n\n" +
+			"With the provider alone it lists.",
+		Example: "  hikyaku users supersaas --search 見本\n  hikyaku users get yappli 1001\n  hikyaku users update supersaas 20450001 --set mobile=03-1000-0001 --write",
 	}
+	listsAlone(c, newUsersList())
 	c.AddCommand(newUsersList(), newUsersGet(), newUsersCreate(), newUsersUpdate(), newUsersDelete())
 	return c
 }

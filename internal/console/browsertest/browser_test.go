@@ -70,6 +70,8 @@ type tab struct {
 	id      cdp.BrowserContextID // of the window's cookies
 	ctx     context.Context
 
+	clicks int // so far, with the keyboard
+
 	mu       sync.Mutex
 	problems []string
 	allowed  []string // parts of problems that a test brings about on purpose

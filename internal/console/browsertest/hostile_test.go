@@ -26,6 +26,7 @@ func TestConsole_ShowsRecordsAsText(t *testing.T) {
 			b.problem("a dialog of the browser: " + e.Message)
 		}
 	})
+	b.export(s.URL)
 	b.visit(s.URL + "/sandboxes")
 	written := 0
 	for _, kind := range links(b, `main a[href^="/sandboxes/"]`) {

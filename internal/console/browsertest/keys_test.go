@@ -21,11 +21,40 @@ func (b *tab) reach(selector string) {
 	b.t.Fatalf("Tab does not reach %s on %s", selector, eval[string](b, `location.pathname`))
 }
 
+// palette opens the dialog that finds everything.
+func (b *tab) palette() {
+	b.t.Helper()
+	b.until(`document.readyState === "complete"`)
+	b.press("k", ctrl)
+	b.clicks++
+	b.until(`document.querySelector("#palette[open]") && document.querySelector("#palette [role=option]")`)
+}
+
+// find goes by the dialog to the first thing that some words find.
+func (b *tab) find(words string) {
+	b.t.Helper()
+	b.palette()
+	eval[bool](b, `window.left = true`)
+	b.press(words)
+	b.until(`document.querySelectorAll("#palette [role=option]").length > 0 && document.querySelector("#palette [role=option]").textContent.toLowerCase().includes(` + literal(words) + `.toLowerCase())`)
+	b.press(kb.Enter)
+	b.until(`!window.left && document.readyState === "complete" && document.querySelector("main h1")`)
+}
+
 // use reaches a button or a link and presses it.
 func (b *tab) use(selector string) {
 	b.t.Helper()
 	b.reach(selector)
 	b.press(kb.Enter)
+	b.clicks++
+}
+
+// mark reaches a box and marks it.
+func (b *tab) mark(selector string) {
+	b.t.Helper()
+	b.reach(selector)
+	b.press(" ")
+	b.clicks++
 }
 
 // write reaches a field and puts a text in place of what it holds.

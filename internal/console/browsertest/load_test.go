@@ -60,10 +60,10 @@ func TestConsole_UnderLoad(t *testing.T) {
 	if posted.Acknowledged != posted.Posted || posted.Posted != int(lasts.Seconds())*rate {
 		t.Errorf("%d of %d webhooks were acknowledged: %s", posted.Acknowledged, posted.Posted, posted.Fault)
 	}
-	memory, children := memoryOf(t, s.cmd.Process.Pid)
-	t.Logf("prove: console load: %d MB of memory, %d MB with the functions (at most 400)", memory>>20, (memory+children)>>20)
+	memory := memoryOf(t, s.cmd.Process.Pid)
+	t.Logf("prove: console load: %d MB of memory with the functions (at most 400)", memory>>20)
 	if memory > 400<<20 {
-		t.Errorf("the stack took %d MB, more than 400", memory>>20)
+		t.Errorf("the stack and its functions hold %d MB, more than 400", memory>>20)
 	}
 }
 
@@ -167,37 +167,38 @@ func at95(all []float64) float64 {
 	return all[(len(all)-1)*95/100]
 }
 
-// memoryOf is the most that a process has held, and what its children hold, in bytes.
-func memoryOf(t *testing.T, pid int) (own, children int64) {
+// memoryOf is what a process and its children hold, in bytes: what several of them share, such as
+// the program itself, counts once.
+func memoryOf(t *testing.T, pid int) int64 {
 	t.Helper()
-	own = field(t, pid, "VmHWM")
+	all := shareOf(pid)
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, file := range tasks {
 		list, err := os.ReadFile(file)
 		if err != nil {
-			continue
+			continue // it has ended
 		}
 		for _, child := range strings.Fields(string(list)) {
 			if id, err := strconv.Atoi(child); err == nil {
-				children += field(t, id, "VmRSS")
+				all += shareOf(id)
 			}
 		}
 	}
-	return own, children
+	if all == 0 {
+		t.Fatal("the system does not tell what memory a process holds")
+	}
+	return all
 }
 
-func field(t *testing.T, pid int, name string) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// shareOf is a process's part of what it holds with others; 0 if it has ended.
+func shareOf(pid int) int64 {
+	report, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for line := range strings.Lines(string(report)) {
+		if value, ok := strings.CutPrefix(line, "Pss:"); ok {
+			kb, _ := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
 			return kb << 10
 		}
 	}

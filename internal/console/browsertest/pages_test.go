@@ -195,8 +195,8 @@ func TestConsole_PaletteFindsEveryPage(t *testing.T) {
 	link := running(t)
 	chrome := chromium(t)
 	b := enter(t, chrome, link)
-	b.press("k", ctrl)
-	b.until(`document.querySelector("#palette[open]") && document.querySelectorAll("#palette [role=option]").length >= document.querySelectorAll("nav a").length`)
+	b.palette()
+	b.until(`document.querySelectorAll("#palette [role=option]").length >= document.querySelectorAll("nav a").length`)
 	offered := eval[[]string](b, `[...document.querySelectorAll("#palette [role=option] a")].map(a => new URL(a.href).pathname)`)
 	for _, path := range routesOf(b).Pages {
 		if !strings.Contains(path, "{") && !slices.Contains(offered, path) {

@@ -3,7 +3,7 @@ import htmx, { on, type Context, type Task } from "./htmx";
 // A browser opens six connections to an address. Four are for streams, so that clicks in any
 // of eight tabs find a free one: a tab beyond those asks for one message at a time.
 const slots = 4;
-const between = 250; // milliseconds; four updates a second
+const between = 260; // milliseconds: fewer than four updates a second
 let release: (() => void) | undefined;
 let request: Context["request"] | undefined; // of this tab's stream
 let shown = 0; // when the last update was

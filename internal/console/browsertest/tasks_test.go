@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ type task struct {
 	name     string
 	prepare  func(*stack, *tab)
 	console  func(*stack, *tab)
-	commands func(*stack) [][]string // the second may need what the first prints; see runTask
+	commands func(*stack, *tab) [][]string // what the second needs of the first is read before
 }
 
 var tasks = []task{
@@ -28,7 +29,7 @@ var tasks = []task{
 			b.follow(`main nav a[href="/relay/dead"]`)
 			b.until(`document.querySelector("#dead-list section p")?.textContent.length > 10`)
 		},
-		func(*stack) [][]string { return [][]string{{"dead"}} },
+		func(*stack, *tab) [][]string { return [][]string{{"dead"}} },
 	},
 	{
 		"redrive one letter", func(s *stack, b *tab) { s.refused(b) },
@@ -38,12 +39,13 @@ var tasks = []task{
 			b.mark(`#dead-list input[type="checkbox"]`)
 			b.act(`#dead-list button.main[id^="redrive-"]`)
 		},
-		func(s *stack) [][]string {
+		func(s *stack, b *tab) [][]string {
+			s.refused(b)
 			var list struct {
-				Letters []struct{ User string } `json:"letters"`
+				Letters []struct{ Entry struct{ User string } } `json:"dead_letters"`
 			}
 			s.must(&list, "dead")
-			return [][]string{{"dead"}, {"redrive", "--user", first(s, len(list.Letters), func() string { return list.Letters[0].User })}}
+			return [][]string{{"dead"}, {"redrive", "--user", list.Letters[0].Entry.User}}
 		},
 	},
 	{
@@ -55,7 +57,8 @@ var tasks = []task{
 			}
 			b.act("#approve-do")
 		},
-		func(s *stack) [][]string {
+		func(s *stack, b *tab) [][]string {
+			s.pairs(b, 3)
 			var list struct{ Token string }
 			s.must(&list, "links", "list")
 			return [][]string{{"links", "list"}, {"links", "approve", "--all", "--token", list.Token}}
@@ -71,7 +74,7 @@ var tasks = []task{
 			b.act("#mapping-put")
 			b.act("#mapping-undo")
 		},
-		func(s *stack) [][]string {
+		func(s *stack, _ *tab) [][]string {
 			var shown struct{ Source string }
 			s.must(&shown, "mapping", "show")
 			file := filepath.Join(s.t.TempDir(), "mapping.yaml")
@@ -83,25 +86,23 @@ var tasks = []task{
 	},
 	{
 		"find a doubtful export and accept it", func(s *stack, b *tab) { s.doubtful(b) },
-		func(s *stack, b *tab) {
+		func(_ *stack, b *tab) {
 			b.follow(`nav a[href="/exports"]`)
 			b.follow("#datasets .note.bad a")
 			b.write("#accept-reason", "the app had mixed its pages")
 			b.act("#export-accept-do")
-			s.doubtful(b) // another one, for the commands
 		},
-		func(s *stack) [][]string {
+		func(s *stack, b *tab) [][]string {
+			s.doubtful(b)
 			var list struct {
-				Runs []struct{ State, Location string }
+				Runs []struct{ State, Doubt string }
 			}
 			s.must(&list, "runs", "yappli/users")
 			place := ""
 			for _, r := range list.Runs {
-				if r.State == "in_doubt" {
-					place = r.Location
-				}
+				place = cmp.Or(r.Doubt, place) // the newest
 			}
-			return [][]string{{"runs", "yappli/users"}, {"export", "accept", place + "/_doubt.json", "--reason", "looked at"}}
+			return [][]string{{"runs", "yappli/users"}, {"export", "accept", place, "--reason", "looked at"}}
 		},
 	},
 	{
@@ -110,7 +111,7 @@ var tasks = []task{
 			b.follow(`nav a[href="/tokens"]`)
 			b.act("#token-refresh-yappli")
 		},
-		func(*stack) [][]string { return [][]string{{"tokens", "refresh", "yappli"}} },
+		func(*stack, *tab) [][]string { return [][]string{{"tokens", "refresh", "yappli"}} },
 	},
 	{
 		"pause and resume", nil,
@@ -121,7 +122,7 @@ var tasks = []task{
 			b.act("#pause-relay-do")
 			b.act("#resume-relay")
 		},
-		func(*stack) [][]string {
+		func(*stack, *tab) [][]string {
 			return [][]string{{"pause", "relay", "--reason", "a look", "--for", "1h"}, {"resume", "relay"}}
 		},
 	},
@@ -131,7 +132,7 @@ var tasks = []task{
 			b.find(s.users()[0])
 			b.until(`document.querySelector("#person-story")`)
 		},
-		func(s *stack) [][]string { return [][]string{{"history", "--user", s.users()[0]}} },
+		func(s *stack, _ *tab) [][]string { return [][]string{{"history", "--user", s.users()[0]}} },
 	},
 	{
 		"what did this month cost", nil,
@@ -139,7 +140,7 @@ var tasks = []task{
 			b.find("cost")
 			b.until(`document.querySelector("main h1")`)
 		},
-		func(*stack) [][]string { return [][]string{{"cost"}} },
+		func(*stack, *tab) [][]string { return [][]string{{"cost"}} },
 	},
 	{
 		"find a customer in the exports", func(s *stack, _ *tab) { s.must(nil, "export", "supersaas/users") },
@@ -149,18 +150,10 @@ var tasks = []task{
 			b.use("#find")
 			b.until(`document.querySelector("#found table tbody tr")`)
 		},
-		func(s *stack) [][]string {
+		func(s *stack, _ *tab) [][]string {
 			return [][]string{{"records", "supersaas/users", "--search", s.users()[0]}}
 		},
 	},
-}
-
-func first(s *stack, n int, of func() string) string {
-	s.t.Helper()
-	if n == 0 {
-		s.t.Fatal("the command lists nothing")
-	}
-	return of()
 }
 
 // typed writes a line at the end of the mapping.
@@ -196,7 +189,7 @@ func TestConsole_Tasks(t *testing.T) {
 			b.visit(s.URL + "/")
 			b.clicks = 0
 			task.console(s, b)
-			commands := task.commands(s)
+			commands := task.commands(s, b)
 			for _, command := range commands {
 				s.must(nil, command...)
 			}

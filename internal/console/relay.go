@@ -22,11 +22,13 @@ func (s *Server) relay() page {
 }
 
 type relayData struct {
-	Now      relayNow
-	Events   []Event
-	Bad      bool
-	Provider string
-	Flow     []Sample
+	Now        relayNow
+	Events     []Event
+	Bad        bool
+	Provider   string
+	Flow       []Sample
+	Source     string // command that has measured it; empty: this stack tells it
+	Unmeasured error
 
 	Causes    []cause
 	Dead      int
@@ -41,6 +43,7 @@ type relayData struct {
 // A relayNow is how the relay is at the moment.
 type relayNow struct {
 	Paused   *resting
+	At       time.Time // when a deployed stack was measured last; zero: never
 	Queue    Depth
 	Lag      time.Duration
 	Webhooks float64 // a second, of the last ten
@@ -71,6 +74,12 @@ func (s *Server) loadRelay(ctx context.Context, r *http.Request) (any, error) {
 		d.Events, d.Flow = dev.Events(f), lately(dev.Series())
 		d.Dead = dev.State().Dead
 		d.Now = s.flowNow(d.Now, d.Flow)
+		return d, nil
+	}
+	d.Flow, d.Unmeasured = s.measured(ctx)
+	d.Source = s.shown(metricsCommand()...)
+	if last := len(d.Flow) - 1; last >= 0 {
+		d.Now.At, d.Now.Queue.Visible, d.Now.Lag = d.Flow[last].At, d.Flow[last].Queue, d.Flow[last].Lag
 	}
 	return d, nil
 }
@@ -119,7 +128,7 @@ func (s *Server) relayActions() []action {
 			}
 			return []string{"pause", "relay", "--reason", reason, "--for", length}, nil
 		}},
-		{name: "tail-relay", page: "relay", reads: true, shape: toldLines, command: plain("tail", "--function", "relay", "--since", "15m")},
+		{name: "tail-relay", page: "relay", reads: true, shape: toldLines, command: plain("tail", "--function", "webhookrelayrelay", "--since", "15m")},
 	}
 }
 

@@ -22,7 +22,8 @@ func ofRelay() map[string]string {
 	h := string(hostile)
 	return map[string]string{
 		"doctor": healthy["doctor"], "tokens": healthy["tokens"],
-		"pause": `{"paused":{"relay":{"by":` + h + `,"reason":` + h + `,"since":"2026-11-22T00:00:00Z","until":"2026-11-22T08:00:00Z"}}}`,
+		"metrics": `{"rows":[{"at":"2026-11-22T00:00:00Z","webhooks":12,"runs":7,"lag":2.5,"waiting":1234,"dead":0}]}`,
+		"pause":   `{"paused":{"relay":{"by":` + h + `,"reason":` + h + `,"since":"2026-11-22T00:00:00Z","until":"2026-11-22T08:00:00Z"}}}`,
 		"dead --json": `{"dead_letters":[
 			{"entry":{"user":"20450001","event":"change","at":"2026-11-22T00:00:00Z","class":"refused"},"says":` + h + `},
 			{"entry":{"user":"20450002","event":"redrive","at":"2026-11-22T00:00:00Z","class":"refused"},"says":""},
@@ -225,8 +226,8 @@ func TestRelay_OnADeployedStack(t *testing.T) {
 	s, b := open(t, ofRelay(), log.on)
 	b.enter(s)
 	for path, want := range map[string][]string{
-		"/relay": {"hikyaku tail --function relay", "hikyaku dead", "hikyaku links list", "hikyaku doctor"}, "/relay/ways/w1": {"hikyaku tail --function relay"},
-		"/relay/people/20450001": {"hikyaku tail --function relay", "hikyaku history --user 20450001"}, "/relay/dead": {"hikyaku dead"},
+		"/relay": {"hikyaku tail --function webhookrelayrelay", "hikyaku dead", "hikyaku links list", "hikyaku metrics --last 3h", "1,234"}, "/relay/ways/w1": {"hikyaku tail --function webhookrelayrelay"},
+		"/relay/people/20450001": {"hikyaku tail --function webhookrelayrelay", "hikyaku history --user 20450001"}, "/relay/dead": {"hikyaku dead"},
 	} {
 		_, page := b.get(path)
 		for _, text := range want {

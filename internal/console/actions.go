@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,7 +135,7 @@ func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields
 	}
 	var raw json.RawMessage
 	for _, args := range commands {
-		if raw, err = s.runOne(ctx, a, args, stdin, form.Get("why")); err != nil {
+		if raw, err = s.runOne(ctx, a, args, stdin, whyOf(form)); err != nil {
 			break
 		}
 	}
@@ -152,6 +153,9 @@ func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields
 	}
 	return fields, command, err
 }
+
+// whyOf is why a person does something, also where a command notes the same.
+func whyOf(form url.Values) string { return cmp.Or(form.Get("why"), form.Get("reason")) }
 
 // commands are those that an action runs.
 func (a action) commands(form url.Values) ([][]string, error) {

@@ -107,10 +107,10 @@ func (s *Server) mappingActions() []action {
 			return args, nil
 		}},
 		{name: "mapping-put", stdin: source, command: func(f url.Values) ([]string, error) {
-			return withReason([]string{"mapping", "put", "-", "--yes"}, f.Get("reason"))
+			return withReason([]string{"mapping", "put", "-", "--yes"}, whyOf(f))
 		}},
 		{name: "mapping-undo", page: "mapping", shape: s.nowPublished, command: func(f url.Values) ([]string, error) {
-			return withReason([]string{"mapping", "undo", "--yes"}, f.Get("reason"))
+			return withReason([]string{"mapping", "undo", "--yes"}, whyOf(f))
 		}},
 		{name: "mapping-load", page: "mapping", reads: true, shape: loadedMapping, command: func(f url.Values) ([]string, error) {
 			if !publishedDigest.MatchString(f.Get("digest")) {

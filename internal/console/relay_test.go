@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -394,5 +395,47 @@ func TestWay_ShowsBothSides(t *testing.T) {
 	dev.events = append([]console.Event{{ID: "9", Kind: console.Handled, User: "20450001", Outcome: "updated"}}, dev.events...)
 	if _, page := b.get("/relay/ways/w1"); !strings.Contains(page, "newer") || !strings.Contains(page, "before: <del>old</del>") {
 		t.Errorf("the way does not show both sides, and what was there before: %s", page)
+	}
+}
+
+// On a deployed stack that may be changed each action asks why, and each command that it
+// runs is noted with that.
+func TestRelay_NotesWhyADeployedStackIsChanged(t *testing.T) {
+	printed := ofMapping()
+	var noted []string
+	s, b := open(t, printed, func(o *console.Options) {
+		o.Write = true
+		o.Audit = func(_ context.Context, command []string, why string) (func(error) error, error) {
+			if why == "" {
+				return nil, errors.New("say why")
+			}
+			noted = append(noted, strings.Join(command, " ")+": "+why)
+			return func(error) error { return nil }, nil
+		}
+	})
+	b.enter(s)
+	for path, forms := range map[string]int{"/relay": 5, "/relay/dead": 3, "/relay/pairs": 2} {
+		if _, page := b.get(path); strings.Count(page, `name="why" required`) != forms {
+			t.Errorf("%s asks %d times why", path, strings.Count(page, `name="why" required`))
+		}
+	}
+	for action, form := range map[string]url.Values{
+		"approve": {"pair": {"20450001 t0", "20450002 t1"}, "why": {"seen"}}, "mapping-put": {"mapping": {"x: y"}, "reason": {"new card"}},
+		"mapping-undo": {"why": {"wrong"}}, "redrive": {"user": {"20450001"}, "why": {"mended"}},
+	} {
+		if _, _, answer := b.do(http.MethodPost, "/do/"+action, form.Encode(), nil); strings.Contains(answer, `role="alert"`) {
+			t.Errorf("%s answered %s", action, answer)
+		}
+	}
+	slices.Sort(noted)
+	want := []string{
+		"links approve --user 20450001 --token t0: seen", "links approve --user 20450002 --token t1: seen", "mapping put - --yes --reason new card: new card",
+		"mapping undo --yes --reason wrong: wrong", "redrive --user 20450001: mended",
+	}
+	if !slices.Equal(noted, want) {
+		t.Errorf("noted was %q", noted)
+	}
+	if _, _, answer := b.do(http.MethodPost, "/do/redrive-all", "", nil); !strings.Contains(answer, "say why") {
+		t.Errorf("without a reason it answered %s", answer)
 	}
 }

@@ -77,6 +77,10 @@ func (s *Server) serveAction(w http.ResponseWriter, r *http.Request) {
 	}
 	done := result{Action: a.name}
 	done.Fields, done.Command, done.Err = s.perform(r.Context(), a, form)
+	if errors.Is(done.Err, errStopped) {
+		done.Action, done.Err = "slow-stop", nil
+		a.page = "" // there is no result
+	}
 	if !a.reads {
 		s.reader.forget()
 		s.frames.act()
@@ -183,7 +187,12 @@ func (s *Server) runOne(ctx context.Context, a action, args []string, stdin []by
 		}
 		s.frames.act()
 		ctx = detached
-		defer func() { ended(fault) }()
+		defer func() {
+			if fault != nil && errors.Is(context.Cause(ctx), errStopped) {
+				fault = errStopped
+			}
+			ended(fault)
+		}()
 	}
 	end := func(error) error { return nil }
 	if !a.reads && s.options.Audit != nil {

@@ -208,10 +208,10 @@ func TestExports_GoOnAfterThePersonHasLeft(t *testing.T) {
 	s, b := open(t, printed, (&fakeDev{}).on, withBucket(store), func(o *console.Options) {
 		run := o.Run
 		o.Run = func(ctx context.Context, stdin []byte, args ...string) (json.RawMessage, error) {
-			if strings.Join(args, " ") != "export yappli/users --json" {
+			if line := strings.Join(args, " "); line != "export yappli/users --json" && args[0] != "verify" {
 				return run(ctx, stdin, args...)
 			}
-			close(begun)
+			begun <- struct{}{}
 			<-ctx.Done()
 			ended <- ctx.Err()
 			return nil, ctx.Err()
@@ -219,6 +219,19 @@ func TestExports_GoOnAfterThePersonHasLeft(t *testing.T) {
 	})
 	b.enter(s)
 	ctx, leave := context.WithCancel(t.Context())
+	said := make(chan string, 1)
+	go func() {
+		_, _, body := b.do(http.MethodPost, "/do/export-verify", "place=s3://lake/x/_manifest.json", nil)
+		said <- body
+	}()
+	<-begun
+	b.do(http.MethodPost, "/do/slow-stop", "key=verify+s3://lake/x/_manifest.json", nil)
+	if body := <-said; !strings.Contains(body, "It stops") || strings.Contains(body, `role="alert"`) {
+		t.Errorf("who is still there when it is stopped is told %s", body)
+	}
+	if err := <-ended; err == nil {
+		t.Error("it went on")
+	}
 	go func() {
 		r, _ := http.NewRequestWithContext(ctx, http.MethodPost, b.base+"/do/export-run", strings.NewReader("dataset=yappli/users"))
 		r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {b.base}, "X-Csrf-Token": {b.token}}

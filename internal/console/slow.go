@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -24,8 +25,14 @@ type slowCommand struct {
 	Ended time.Time // zero: it runs
 	Err   error
 
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 }
+
+// errStopped is why a slow command ended that a person has stopped.
+var errStopped = errors.New("stopped by a person")
+
+// Stopped reports whether a person has stopped it.
+func (c slowCommand) Stopped() bool { return errors.Is(c.Err, errStopped) }
 
 // Running reports whether it has not ended.
 func (c slowCommand) Running() bool { return c.Ended.IsZero() }
@@ -36,12 +43,12 @@ const slowShown = 10 * time.Minute
 // begin detaches a command from the request of who asked for it. The same one runs once at
 // a time.
 func (s *slowCommands) begin(ctx context.Context, args []string) (context.Context, func(error), error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	one := &slowCommand{Key: strings.Join(args, " "), Begun: s.now(), cancel: cancel}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slices.ContainsFunc(s.commands, func(c *slowCommand) bool { return c.Key == one.Key && c.Running() }) {
-		cancel()
+		cancel(nil)
 		return nil, nil, saying("fault.runs-already")
 	}
 	s.commands = slices.DeleteFunc(s.commands, func(c *slowCommand) bool {
@@ -49,7 +56,7 @@ func (s *slowCommands) begin(ctx context.Context, args []string) (context.Contex
 	})
 	s.commands = append(s.commands, one)
 	return ctx, func(err error) {
-		cancel()
+		cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		one.Ended, one.Err = s.now(), err
@@ -64,7 +71,7 @@ func (s *slowCommands) stop(key string) error {
 	if i < 0 {
 		return saying("fault.runs-not")
 	}
-	s.commands[i].cancel()
+	s.commands[i].cancel(errStopped)
 	return nil
 }
 

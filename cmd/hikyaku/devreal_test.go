@@ -128,7 +128,14 @@ func throughDoor(t *testing.T, s *dev.Stack, provider, request string) (status i
 		t.Fatal(err)
 	}
 	method, path, _ := strings.Cut(request, " ")
-	r, err := http.NewRequestWithContext(t.Context(), method, strings.TrimSuffix(behind.BaseURL, "/v1")+path, strings.NewReader("{}"))
+	body := ""
+	switch {
+	case strings.HasSuffix(path, "/api/ext/token"):
+		body = `{"grant_type":"client_credentials","client_id":"yappli-client","client_secret":"yappli-client-secret"}`
+	case method != http.MethodGet:
+		body = "{}"
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, strings.TrimSuffix(behind.BaseURL, "/v1")+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"hikyaku/internal/hostguard"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/localstack"
+	"hikyaku/pkg/providers"
 )
 
 // newFunction is a function as 'hikyaku dev' runs it, in a process of its own.
@@ -70,15 +70,18 @@ func (s *signed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.Transport.RoundTrip(r)
 }
 
-// ownMachine reaches nothing but this machine: a function of a development stack comes to a
-// real provider only through the stack's guard.
+// errElsewhere says why an address is not asked.
+const errElsewhere = providers.BlockedError("the stack of 'hikyaku dev' asks this machine alone: a real account takes part by 'hikyaku dev --real PROVIDER', which guards it")
+
+// ownMachine reaches nothing but this machine: what works with a development stack comes to
+// a real provider only through the stack's guard.
 func ownMachine() *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &http.Transport{
 		MaxIdleConns: 100, MaxIdleConnsPerHost: 100, IdleConnTimeout: 90 * time.Second,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if !hostguard.IsLoopback(address) {
-				return nil, fmt.Errorf("a function of 'hikyaku dev' calls this machine alone: name the provider with --real to reach it")
+				return nil, errElsewhere
 			}
 			return dialer.DialContext(ctx, network, address)
 		},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hikyaku/internal/dev"
 	"hikyaku/internal/lambdafn"
 	"hikyaku/internal/lambdafn/clibase"
 	"hikyaku/internal/locale"
@@ -66,6 +67,9 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 	}
 	if s := o.Stack; s != nil {
 		f.found = s
+		if o.Vars[dev.ClockVariable] != "" {
+			o.HTTP = ownMachine() // as the functions of a development stack
+		}
 		say(c.ErrOrStderr(), "Account %s, %s, stack %s", s.Account, s.Region, visible(s.Name))
 		return o.Environ, nil
 	}

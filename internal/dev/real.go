@@ -18,6 +18,8 @@ import (
 	"hikyaku/internal/hostguard"
 	"hikyaku/internal/localstack"
 	"hikyaku/pkg/providers"
+	"hikyaku/pkg/providers/shopline"
+	"hikyaku/pkg/providers/supersaas"
 )
 
 // A Real is a provider that is not a sandbox.
@@ -55,9 +57,10 @@ func openDoors(ctx context.Context, o Options, r *record.Recorder) (*doors, erro
 		return nil, errRealSpeed
 	}
 	for provider, real := range o.Real {
-		c := real.Connection
+		c := withAddresses(real.Connection)
 		opened := map[string]string{} // by origin
 		pace := providers.NewPace(real.share(provider))
+		base := c.BaseURL
 		for _, address := range []*string{&c.BaseURL, &c.TokenURL, &c.LoginURL} {
 			if *address == "" {
 				continue
@@ -68,7 +71,7 @@ func openDoors(ctx context.Context, o Options, r *record.Recorder) (*doors, erro
 			}
 			origin := u.Scheme + "://" + u.Host
 			if opened[origin] == "" {
-				door := &door{doors: d, provider: provider, kind: c.Kind, tokens: tokenPaths(real.Connection, origin), pace: pace}
+				door := &door{doors: d, provider: provider, kind: c.Kind, tokens: tokenPaths(c, origin), reads: readPaths(provider, base, origin), pace: pace}
 				if opened[origin], err = localstack.Serve(ctx, "127.0.0.1:0", r.Calls(provider, door.guard(u))); err != nil {
 					return nil, err
 				}
@@ -80,13 +83,51 @@ func openDoors(ctx context.Context, o Options, r *record.Recorder) (*doors, erro
 	return d, nil
 }
 
-// tokenPaths are the paths of an origin at which tokens are given out.
+// withAddresses names the addresses that a provider's client would take by itself: no
+// request may find its way beside the door.
+func withAddresses(c providers.Connection) providers.Connection {
+	switch c.Provider {
+	case providers.SuperSaaS:
+		c.BaseURL = cmp.Or(c.BaseURL, supersaas.DefaultBaseURL)
+	case providers.SHOPLINE:
+		c.BaseURL = cmp.Or(c.BaseURL, shopline.DefaultBaseURL)
+		c.TokenURL = cmp.Or(c.TokenURL, shopline.TokenURL)
+	}
+	return c
+}
+
+// tokenPaths are the paths of an origin at which tokens are given out, in their plain form.
 func tokenPaths(c providers.Connection, origin string) []string {
 	if rest, ok := strings.CutPrefix(c.TokenURL, origin); ok && c.TokenURL != "" {
 		path, _, _ := strings.Cut(rest, "?")
-		return []string{path}
+		return []string{folded(path)}
 	}
 	return nil
+}
+
+// folded is a path as a server may take it that does not look closely.
+func folded(path string) string { return strings.ToLower(strings.TrimRight(path, "/")) }
+
+// documentedReads are the beginnings of paths, after the base address, below which the
+// providers' documents know of reads.
+var documentedReads = map[string][]string{
+	providers.SuperSaaS:    {"/api/"},
+	providers.Yappli:       {"/api/ext/users"},
+	providers.SHOPLINE:     {"/orders", "/customers", "/token/info"},
+	providers.AssistTencho: {"/api/v1/"},
+}
+
+// readPaths are the beginnings of paths of an origin that may be read.
+func readPaths(provider, base, origin string) []string {
+	root, ok := strings.CutPrefix(strings.TrimRight(base, "/"), origin)
+	if !ok || base == "" {
+		return nil
+	}
+	var paths []string
+	for _, path := range documentedReads[provider] {
+		paths = append(paths, root+path)
+	}
+	return paths
 }
 
 func (d *doors) connections() map[string]providers.Connection { return d.behind }
@@ -115,9 +156,14 @@ type door struct {
 	doors    *doors
 	provider string
 	kind     providers.Kind
-	tokens   []string
+	tokens   []string // paths, folded
+	reads    []string // beginnings of paths
 	pace     providers.Limiter
 }
+
+// passed are the headers that reach a provider: those that its clients send. Another one may
+// mean something there, such as another method.
+var passed = []string{"Accept", "Accept-Encoding", "Authorization", "Content-Length", "Content-Type", "User-Agent"}
 
 // longestWait is how long a request waits for its turn.
 const longestWait = 25 * time.Second
@@ -126,6 +172,7 @@ func (d *door) guard(to *url.URL) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = to.Scheme, to.Host, to.Host
+			maps.DeleteFunc(r.Out.Header, func(name string, _ []string) bool { return !slices.Contains(passed, name) })
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			http.Error(w, `{"error":"the provider cannot be reached"}`, http.StatusBadGateway)
@@ -147,46 +194,4 @@ func (d *door) guard(to *url.URL) http.Handler {
 		}
 		proxy.ServeHTTP(w, r)
 	})
-}
-
-// Reasons to refuse a request.
-const (
-	oneTime  = "it would use up a credential that works once"
-	changing = "it may change something there; --write allows it"
-	hook     = "it registers or removes a hook"
-	strange  = "its path is not in its plain form"
-)
-
-// once are the beginnings of paths whose requests use up what works once: a code, a
-// refresh token, a hand-over token or a log-in, whatever their method.
-var once = []string{"/api/ext/check/", "/api/login", "/developers/oauth/", "/api/oauth/", "/sso/"}
-
-// refuses says why a request is not sent; empty: it is.
-func (d *door) refuses(r *http.Request) string {
-	path := strings.ToLower(r.URL.Path)
-	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
-	givesTokens := slices.Contains(d.tokens, r.URL.Path) || d.provider == providers.Yappli && strings.HasSuffix(path, "/api/ext/token")
-	switch {
-	case path != "" && r.URL.Path != cleanPath(r.URL.Path) || r.Header.Get("X-Http-Method-Override") != "" || r.URL.Query().Has("_method"):
-		return strange
-	case givesTokens && d.kind == providers.ClientCredentials:
-		return ""
-	case givesTokens, slices.ContainsFunc(once, func(beginning string) bool { return strings.Contains(path, beginning) }):
-		return oneTime
-	case reads:
-		return ""
-	case strings.Contains(path, "/hooks"):
-		return hook
-	case !d.doors.options.Write:
-		return changing
-	}
-	return ""
-}
-
-// cleanPath is a path without what a server could read otherwise than we do.
-func cleanPath(path string) string {
-	if strings.Contains(path, "//") || strings.Contains(path, "/./") || strings.Contains(path, "/../") || strings.ContainsAny(path, "\\;") {
-		return ""
-	}
-	return path
 }

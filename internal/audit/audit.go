@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -45,12 +46,15 @@ type Log struct {
 	Now     func() time.Time
 }
 
+// seen is true for what a reason can be read from.
+func seen(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+
 // Begin notes an action before it is done, and returns what notes its end: an action that
 // cannot be noted is not begun. Why must say something.
 func (l Log) Begin(ctx context.Context, command []string, why string) (end func(error) error, err error) {
 	why = strings.TrimSpace(why)
 	switch {
-	case why == "":
+	case !strings.ContainsFunc(why, seen):
 		return nil, errors.New("say why: it is noted with your name beside what is done")
 	case utf8.RuneCountInString(why) > mostWhy:
 		return nil, fmt.Errorf("the reason is longer than %d characters", mostWhy)

@@ -58,7 +58,7 @@ func TestLog_NotesWhoDidWhatAndWhy(t *testing.T) {
 func TestLog_BeginsNothingThatCannotBeNoted(t *testing.T) {
 	objects := &objectstore.Memory{}
 	log := audit.Log{Objects: objects, Prefix: "shop", By: "somebody", Now: time.Now}
-	for _, why := range []string{"", "  ", strings.Repeat("あ", 501)} {
+	for _, why := range []string{"", "  ", "\u200b\u2060", "\u00ad", "\x00", strings.Repeat("あ", 501)} {
 		if _, err := log.Begin(t.Context(), []string{"redrive"}, why); err == nil {
 			t.Errorf("an action begins with the reason %.10q", why)
 		}

@@ -6,11 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 )
 
 // An action is what a person can do: a command, made from a form's fields. Few things that
@@ -108,7 +107,6 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) (action, url.Valu
 		http.NotFound(w, r)
 		return a, nil, false
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, "The form cannot be read: "+err.Error(), http.StatusBadRequest)
 		return a, nil, false
@@ -122,8 +120,12 @@ func (s *Server) perform(ctx context.Context, a action, form url.Values) (fields
 		if !a.reads && !s.allowed() {
 			return nil, "", errReadOnly
 		}
+		end, err := s.noted(ctx, a, a.words(form), form.Get("why"))
+		if err != nil {
+			return nil, "", err
+		}
 		fields, err = a.do(ctx, form)
-		return fields, "", err
+		return fields, "", errors.Join(err, end(err))
 	}
 	commands, err := a.commands(form)
 	if err != nil {
@@ -194,21 +196,37 @@ func (s *Server) runOne(ctx context.Context, a action, args []string, stdin []by
 			ended(fault)
 		}()
 	}
-	end := func(error) error { return nil }
-	if !a.reads && s.options.Audit != nil {
-		begun, err := s.options.Audit(ctx, args, why)
-		if err != nil {
-			return nil, err
-		}
-		end = begun
+	end, err := s.noted(ctx, a, args, why)
+	if err != nil {
+		return nil, err
 	}
-	raw, err := s.options.Run(ctx, stdin, slices.Concat(s.options.Of(args), []string{"--json"})...)
+	raw, err = s.options.Run(ctx, stdin, slices.Concat(s.options.Of(args), []string{"--json"})...)
 	if fault := failed(raw); fault != nil {
 		err = fault
 	} else if len(raw) > 0 {
 		err = nil // what it found is in its answer
 	}
 	return raw, errors.Join(err, end(err))
+}
+
+// noted notes an action that changes something before it is done, and returns what notes how
+// it ended.
+func (s *Server) noted(ctx context.Context, a action, words []string, why string) (end func(error) error, err error) {
+	if a.reads || s.options.Audit == nil {
+		return func(error) error { return nil }, nil
+	}
+	return s.options.Audit(ctx, words, why)
+}
+
+// words name an action that is no command, with what it was asked about.
+func (a action) words(form url.Values) []string {
+	words := []string{a.name}
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		if name != "why" {
+			words = append(words, name+"="+clipped(form.Get(name)))
+		}
+	}
+	return words
 }
 
 // allowed reports whether a person may change anything: on a development stack always.
@@ -237,37 +255,4 @@ func (s *Server) serveCommand(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Data = s.copied(a.readable(stdin), commands)
 	s.send(w, r, http.StatusOK, v, "outside", "command")
-}
-
-// copied are commands as a person types them into a shell. What one reads stands below it.
-func (s *Server) copied(stdin []byte, commands [][]string) string {
-	lines := make([]string, len(commands))
-	for i, args := range commands {
-		lines[i] = s.shown(args...)
-	}
-	text := strings.Join(lines, " && ")
-	if stdin == nil {
-		return text
-	}
-	end := "END"
-	for strings.Contains("\n"+string(stdin)+"\n", "\n"+end+"\n") {
-		end += "D"
-	}
-	return text + " <<'" + end + "'\n" + strings.TrimSuffix(string(stdin), "\n") + "\n" + end
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
-
-// shown is a command as a person types it into a shell.
-func (s *Server) shown(args ...string) string {
-	args = s.options.Of(args)
-	words := make([]string, 0, len(args)+1)
-	words = append(words, "hikyaku")
-	for _, a := range args {
-		if !plainWord.MatchString(a) {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
-		words = append(words, a)
-	}
-	return strings.Join(words, " ")
 }

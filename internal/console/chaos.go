@@ -217,7 +217,7 @@ const (
 func (c chaos) changeCustomers(context.Context, url.Values) (any, error) {
 	return nil, c.onDev(func(dev Dev) error {
 		editor := dev.Editor(providers.SuperSaaS)
-		if editor == nil {
+		if editor == nil || len(dev.State().Real) > 0 { // invented changes reach no real account
 			return saying("fault.real")
 		}
 		rows, _, err := editor.List("users", sandbox.RecordQuery{Length: customersChanged})

@@ -171,6 +171,6 @@ func (s *Server) handler() http.Handler {
 	inside.HandleFunc("POST /choose", s.serveChoice)
 	inside.HandleFunc("GET /routes.json", s.serveRoutes)
 	inside.HandleFunc("GET /mapping/schema.json", s.serveMappingSchema)
-	mux.Handle("/", s.sessions.only(inside, s.serveOutside))
+	mux.Handle("/", s.sessions.only(http.MaxBytesHandler(inside, maxForm), s.serveOutside))
 	return guarded(mux, s.URL)
 }

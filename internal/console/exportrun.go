@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"mime"
 	"net/http"
 	"path"
 	"strconv"
@@ -158,22 +160,24 @@ func (e exporting) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.FormatInt(info.Size, 10))
-	w.Header().Set("Content-Disposition", `attachment; filename="`+strings.ReplaceAll(told.Dataset, "/", "-")+"-"+told.ID+"-"+path.Base(key)+`"`)
+	name := strings.ReplaceAll(told.Dataset, "/", "-") + "-" + told.ID + "-" + path.Base(key)
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	_, _ = io.Copy(w, body)
 }
 
 // fileKey is the key of a part, or of a part's rejects, by its name; empty: the run has none
-// of it. Nothing else in the bucket can be asked for.
+// of it. Nothing else in the bucket can be asked for, also where a description names it: parts
+// lie beside the description, rejects among rejects.
 func fileKey(r wholeRun, name string, rejects bool) string {
 	if r.Whole == nil {
 		return ""
 	}
 	for _, p := range r.Whole.Parts {
-		key := p.Key
+		key, own := p.Key, path.Dir(p.Key) == path.Dir(cmp.Or(r.Manifest, r.Doubt))
 		if rejects {
-			key = p.RejectsKey
+			key, own = p.RejectsKey, strings.Contains(p.RejectsKey, "/rejects/")
 		}
-		if key != "" && path.Base(key) == name {
+		if own && key == path.Clean(key) && path.Base(key) == name {
 			return key
 		}
 	}

@@ -145,7 +145,7 @@ func TestExports_DownloadOnlyWhatARunHas(t *testing.T) {
 	b.enter(s)
 	status, headers, body := b.do(http.MethodGet, at+"part-00000.jsonl.gz", "", nil)
 	unzipped, err := gzip.NewReader(strings.NewReader(body))
-	if status != http.StatusOK || err != nil || headers.Get("Content-Disposition") != `attachment; filename="yappli-users-20261122T003000Z-part-00000.jsonl.gz"` {
+	if status != http.StatusOK || err != nil || headers.Get("Content-Disposition") != "attachment; filename=yappli-users-20261122T003000Z-part-00000.jsonl.gz" {
 		t.Fatalf("a part is answered %d, %v, %v", status, headers, err)
 	}
 	var lines bytes.Buffer

@@ -80,7 +80,7 @@ func (s *Server) loadMapping(ctx context.Context, _ *http.Request) (any, error) 
 
 // source is the mapping in a form, with the line ends of a file.
 func source(f url.Values) []byte {
-	text := strings.ReplaceAll(f.Get("mapping"), "\r\n", "\n")
+	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(f.Get("mapping"))
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}

@@ -99,10 +99,13 @@ func (s *Server) serveRoutes(w http.ResponseWriter, _ *http.Request) {
 // serveChoice keeps a person's language or color scheme in a cookie, and loads the page
 // again.
 func (s *Server) serveChoice(w http.ResponseWriter, r *http.Request) {
-	for name, field := range map[string]string{languageCookie: "language", schemeCookie: "scheme"} {
-		if value := r.PostFormValue(field); value != "" {
+	for _, choice := range []struct {
+		cookie, field string
+		of            []string
+	}{{languageCookie, "language", Languages()}, {schemeCookie, "scheme", schemes()}} {
+		if value := r.PostFormValue(choice.field); slices.Contains(choice.of, value) {
 			http.SetCookie(w, &http.Cookie{ //nolint:gosec // the console speaks HTTP on the loopback, where Secure would lose the cookie
-				Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionLife / time.Second),
+				Name: choice.cookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionLife / time.Second),
 			})
 		}
 	}
@@ -111,6 +114,9 @@ func (s *Server) serveChoice(w http.ResponseWriter, r *http.Request) {
 }
 
 const schemeCookie = "hikyaku-scheme"
+
+// schemes are the color schemes that a person can choose.
+func schemes() []string { return []string{"system", "light", "dark"} }
 
 // schemeOf is the color scheme that a person has chosen; empty: the system's.
 func schemeOf(r *http.Request) string {

@@ -19,7 +19,6 @@ const palettePatience = 3 * time.Second
 // servePalette finds pages and customers by words. The words come in a form, so that they
 // stand in no address.
 func (s *Server) servePalette(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	words := strings.TrimSpace(r.PostFormValue("words"))
 	v := s.view(r, page{})
 	var hits []hit

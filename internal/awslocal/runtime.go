@@ -140,7 +140,7 @@ func (f *function) start() (p *process, failed []byte, err error) {
 		function: f, ready: make(chan struct{}), work: make(chan *invocation), failed: make(chan []byte, 1), exited: make(chan struct{}),
 	}
 	api := &http.Server{Handler: hostguard.New(p.routes()), ReadHeaderTimeout: initTimeout}
-	go func() { _ = api.Serve(listener) }()
+	go func() { _ = api.Serve(hostguard.Own(listener)) }()
 	p.api = api
 	p.cmd = exec.Command(f.Binary, f.Args...) //nolint:gosec,noctx // the binary is the caller's; it outlives every request
 	p.cmd.Dir = filepath.Dir(f.Binary)

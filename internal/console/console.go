@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"hikyaku/internal/console/static"
+	"hikyaku/internal/hostguard"
 	"hikyaku/internal/objectstore"
 )
 
@@ -101,7 +102,7 @@ func Start(ctx context.Context, addr string, o Options) (*Server, error) {
 	}
 	go func() {
 		defer close(s.ended)
-		_ = s.server.Serve(listener)
+		_ = s.server.Serve(hostguard.Own(listener))
 	}()
 	context.AfterFunc(ctx, func() { _ = s.server.Close() })
 	return s, nil

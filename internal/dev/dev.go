@@ -139,7 +139,7 @@ func (s *Stack) listen(ctx context.Context) error {
 		return err
 	}
 	o := localstack.Options{
-		Sandbox: s.options.Sandbox, Mapping: mapping, Log: slog.New(slog.NewJSONHandler(s.logs, nil)),
+		Private: true, Sandbox: s.options.Sandbox, Mapping: mapping, Log: slog.New(slog.NewJSONHandler(s.logs, nil)),
 		AWS: awslocal.Options{Now: s.Clock.Now, Keeper: s.keeper, Observe: s.observe}, Ports: before, Watch: s.watch,
 		Real: s.doors.connections(), Vars: s.doors.vars,
 	}

@@ -3,7 +3,7 @@
 // answers once its own name resolves there; a sandbox would give it records
 // and a local AWS its secrets. Neither Host nor Origin can be forged by a
 // page, so both are compared with the names by which a server is meant to be
-// called.
+// called. Other people of the machine come to the loopback, too; see Own.
 //
 //	server := &http.Server{Handler: hostguard.New(handler, "host.docker.internal")}
 package hostguard

@@ -53,6 +53,7 @@ type Options struct {
 	Host     string       // address to listen on; empty: 127.0.0.1
 	Public   string       // host name by which the functions reach Host; empty: Host itself
 	Hosts    []string     // further names by which clients call; see hostguard
+	Private  bool         // other users of this machine are not served; see hostguard.Own
 	Redirect string       // redirect URL of アシスト店長's application; empty: the sandbox's own
 	Mapping  string       // mapping file for the relay; empty: config/mapping.yaml
 	Log      *slog.Logger // of the local AWS; nil: nobody
@@ -147,6 +148,9 @@ func (s *Stack) listen(ctx context.Context) (map[string]net.Listener, error) {
 			}
 			return nil, fmt.Errorf("listening for %s: %w", name, err)
 		}
+		if s.options.Private {
+			listener = hostguard.Own(listener)
+		}
 		listeners[name] = listener
 		s.URLs[name] = s.reach("http://" + listener.Addr().String())
 		s.Ports[name] = listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on TCP
@@ -224,15 +228,15 @@ func (s *Stack) reach(address string) string {
 	return u.String()
 }
 
-// Serve serves h at addr until ctx ends, to callers that use the loopback, the
-// address itself or one of names.
+// Serve serves h at addr until ctx ends, to this user's callers that use the loopback,
+// the address itself or one of names.
 func Serve(ctx context.Context, addr string, h http.Handler, names ...string) (address string, err error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return "", err
 	}
-	serve(ctx, listener, h, names...)
+	serve(ctx, hostguard.Own(listener), h, names...)
 	return "http://" + listener.Addr().String(), nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"os"
@@ -128,4 +129,34 @@ func TestDevStack_TakesAChangedMapping(t *testing.T) {
 	eventually(t, "the fault is said", func() bool { return strings.Contains(d.notes.String(), "no_such_field") })
 	write("column11")
 	eventually(t, "the next one counts: "+d.notes.String(), written("column11"))
+}
+
+// Commands tell a fast stack's time, and start what its state machines do.
+func TestDevStack_IsToldByItsOwnTime(t *testing.T) {
+	t.Parallel()
+	home := newDevHome(t)
+	d := home.start(t, "--records", "2")
+	d.settled(t)
+	d.end(t, os.Interrupt)
+	clockAt(t, filepath.Join(home.dir(), "clock"), 90*24*time.Hour)
+	d = home.start(t)
+	if out, code := home.run(t, "trigger", "export", "yappli/users", "--dev"); code != 0 {
+		t.Fatal(out)
+	}
+	month := time.Now().Add(90 * 24 * time.Hour).UTC().Format("2006-01")
+	eventually(t, "the export of three months later is done: "+d.notes.String(), func() bool {
+		out, code := home.run(t, "runs", "yappli/users", "--dev", "--json")
+		return code == 0 && strings.Contains(out, month) && strings.Contains(out, "complete")
+	})
+	if out, code := home.run(t, "pause", "export", "--for", "1h", "--reason", "a test", "--yes", "--dev"); code != 0 || !strings.Contains(out, "until "+month) {
+		t.Error(code, out)
+	}
+}
+
+// clockAt lets a stack's clock be ahead.
+func clockAt(t *testing.T, path string, by time.Duration) {
+	t.Helper()
+	if err := os.WriteFile(path, binary.LittleEndian.AppendUint64(nil, uint64(by)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

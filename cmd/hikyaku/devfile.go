@@ -15,6 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"hikyaku/internal/dev"
+	"hikyaku/internal/dev/clock"
+	"hikyaku/internal/hostguard"
+
 	"github.com/spf13/cobra"
 )
 
@@ -164,6 +168,18 @@ func devEnvironment(endpoint, region, stack string) map[string]string {
 		"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
 		"AWS_EC2_METADATA_DISABLED": "true", "HIKYAKU_STACK": stack,
 	}
+}
+
+// devClock is the clock of a development stack, by the settings of its functions; nil: it
+// is none, or not of this machine.
+func devClock(vars map[string]string) func() time.Time {
+	u, err := url.Parse(vars["AWS_ENDPOINT_URL"])
+	if path := vars[dev.ClockVariable]; err == nil && path != "" && hostguard.IsLoopback(u.Host) {
+		if now, err := clock.Follow(path); err == nil {
+			return now
+		}
+	}
+	return nil
 }
 
 // exportLines are variables as a shell takes them over, with those unset that would lead

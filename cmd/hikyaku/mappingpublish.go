@@ -158,7 +158,7 @@ func changedFields(out io.Writer, ch admin.MappingChange) error {
 // afterwards, a command that died between the two would leave the members as they are.
 // Only one that begins once no instance works by the former mapping answers it.
 func (p *publication) publish(c *cobra.Command, plan publishPlan, change func() (published.Entry, error), sentence string) error {
-	if err := plan.tenant.State.Wanted.AskAfter(c.Context(), time.Now().Add(published.Settled)); err != nil {
+	if err := plan.tenant.State.Wanted.AskAfter(c.Context(), p.stack.now().Add(published.Settled)); err != nil {
 		return locale.Errorf("asking for a reconcile, without which nothing is published: %w", err)
 	}
 	e, err := change()
@@ -169,7 +169,7 @@ func (p *publication) publish(c *cobra.Command, plan publishPlan, change func() 
 }
 
 func (p *publication) entry() published.Entry {
-	e := published.Entry{At: time.Now().UTC().Truncate(time.Second), Why: p.why}
+	e := published.Entry{At: p.stack.now().UTC().Truncate(time.Second), Why: p.why}
 	if u, err := user.Current(); err == nil {
 		e.By = u.Username
 	}

@@ -69,7 +69,7 @@ func (f *metricsFlags) show(c *cobra.Command) error {
 	if f.stack.found == nil {
 		return &usageError{locale.Errorf("--stack NAME or HIKYAKU_STACK is missing: metrics are of a deployed stack")}
 	}
-	rows, err := relayMetrics(c.Context(), f.stack.found, time.Now(), time.Duration(f.last))
+	rows, err := relayMetrics(c.Context(), f.stack.found, f.stack.now(), time.Duration(f.last))
 	if err != nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func (f *pauseFlags) pause(c *cobra.Command, parts []string, length time.Duratio
 	if err != nil {
 		return err
 	}
-	now, out := time.Now().UTC().Truncate(time.Second), c.ErrOrStderr()
+	now, out := f.stack.now().UTC().Truncate(time.Second), c.ErrOrStderr()
 	by, err := p.stack.Caller(c.Context())
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func (f *pauseFlags) show(c *cobra.Command) error {
 		for _, part := range pause.Parts() {
 			if is := state.Of(part); is != nil {
 				until := is.Until.UTC().Format(time.RFC3339)
-				if is.Overdue(time.Now()) {
+				if is.Overdue(f.stack.now()) {
 					until += languageOf(out).Text(", overdue")
 				}
 				cells = append(cells, []string{part, is.Since.UTC().Format(time.RFC3339), until, visible(is.By), visible(is.Reason)})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,7 @@ type stackFlags struct {
 
 	bucketless bool           // the command needs no bucket
 	found      *clibase.Stack // once environ has looked for it; nil: none is named
+	clock      func() time.Time
 }
 
 func (f *stackFlags) add(c *cobra.Command) {
@@ -71,6 +73,9 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 			o.HTTP = ownMachine() // as the functions of a development stack
 		}
 		say(c.ErrOrStderr(), "Account %s, %s, stack %s", s.Account, s.Region, visible(s.Name))
+		if o.Now = devClock(o.Vars); o.Now != nil {
+			f.clock = o.Now
+		}
 		return o.Environ, nil
 	}
 	if vars == "" {
@@ -84,6 +89,15 @@ func (f *stackFlags) environ(c *cobra.Command, vars, function string) (lambdafn.
 		}
 	}
 	return o.Environ, cmp.Or(err, f.which(o.Vars))
+}
+
+// now is the stack's time, once environ has looked for it: this machine's, but for a
+// development stack, whose time may run faster.
+func (f *stackFlags) now() time.Time {
+	if f.clock != nil {
+		return f.clock()
+	}
+	return time.Now()
 }
 
 // which is an error where nothing says which stack is meant.

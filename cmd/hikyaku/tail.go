@@ -86,7 +86,7 @@ const (
 
 func (f *tailing) printAll(c *cobra.Command, r *logReader) error {
 	ctx, out := c.Context(), c.OutOrStdout()
-	from, told := time.Now().Add(-time.Duration(f.since)), 0
+	from, told := f.stack.now().Add(-time.Duration(f.since)), 0
 	for {
 		lines, err := r.read(ctx, from)
 		if ctx.Err() != nil {
@@ -106,7 +106,7 @@ func (f *tailing) printAll(c *cobra.Command, r *logReader) error {
 			}
 			return nil
 		}
-		if late := time.Now().Add(-tailLate); late.After(from) {
+		if late := f.stack.now().Add(-tailLate); late.After(from) {
 			from = late
 		}
 		r.forget(from)

@@ -127,11 +127,14 @@ func (f *triggering) trigger(c *cobra.Command, a []string) error {
 	case eventReconcile:
 		return f.start(c, answer, localstack.ReconcileLoop, map[string]any{"event": map[string]string{"action": "reconcile"}})
 	case eventExport:
-		datasets := []string{"all"}
+		datasets := export.DatasetNames() // one whose provider is not connected is off by itself
+		if chosen := f.stack.found.Parameters["ExportDatasets"]; chosen != "" {
+			datasets = strings.Split(chosen, ",")
+		}
 		if len(a) == 2 {
 			datasets = a[1:]
 		}
-		return f.start(c, answer, localstack.ExportLoop, map[string]any{"datasets": datasets, "scheduled_time": time.Now().UTC().Truncate(time.Second).Format(time.RFC3339)})
+		return f.start(c, answer, localstack.ExportLoop, map[string]any{"datasets": datasets, "scheduled_time": f.stack.now().UTC().Truncate(time.Second).Format(time.RFC3339)})
 	}
 	return f.post(c, answer, e, base)
 }

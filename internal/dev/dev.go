@@ -185,6 +185,7 @@ func (s *Stack) run(ctx context.Context) {
 	})
 	s.work.Go(func() { _ = s.Local.AWS.Poll(ctx, localstack.RelaySource()) })
 	s.machines.resume(ctx)
+	s.Local.AWS.Told.OnStart(func(machine string, input []byte) error { return s.machines.start(ctx, machine, input) })
 	s.work.Go(func() { s.fire(ctx) })
 	s.work.Go(func() { s.watchMapping(ctx) })
 	for _, name := range []string{localstack.Ingest, localstack.Relay} {

@@ -56,10 +56,10 @@ func newRecords() *cobra.Command {
 		Use:   "records DATASET",
 		Short: "Read and search the records of a run that was exported",
 		Long: "Reads the records of the newest published run, or of --run, and prints them as they are found, each with\n" +
-			"its number and its fields; what is nested stands there as JSON. --search chooses those in which a text\n" +
-			"stands, in any value, without the difference of capitals and of wide and narrow letters; --columns chooses\n" +
-			"fields. It stops after 20, or --limit; --skip goes on from there. It reads the run's files and nothing\n" +
-			"else, in little memory, and Ctrl-C ends it at once. The output holds personal data.\n\n" +
+			"its number and its fields; what is nested stands there as JSON, what is null not at all. --search chooses\n" +
+			"those in which a text stands, in any value, without the difference of capitals and of wide and narrow\n" +
+			"letters; --columns chooses fields. It stops after 20, or --limit; --skip goes on from there. It reads the\n" +
+			"run's files and nothing else, in little memory, and Ctrl-C ends it at once. The output holds personal data.\n\n" +
 			"--to is where the run lies, as 'hikyaku runs' has it: s3://bucket/prefix or a directory. With --lines, or\n" +
 			"--to - for the stack's own place, it prints the lines as they are stored, all of them unless --limit says\n" +
 			"otherwise.\n\n" +
@@ -203,6 +203,9 @@ func (r *recordsCall) printOne(out io.Writer, record records.Record) error {
 	columns := chosen(record, r.columns)
 	rows := make([][2]string, 0, len(columns))
 	for _, column := range columns {
+		if column.Null() && len(r.columns) == 0 {
+			continue // most of a record may be null
+		}
 		rows = append(rows, [2]string{"  " + visible(column.Name), visible(column.Value)})
 	}
 	return writePairs(out, rows)

@@ -148,30 +148,46 @@ func (f *listFlags) printListing(c *cobra.Command, answer listing, columns []str
 	})
 }
 
+// firstColumns are shown of records whose fields no document names.
+const firstColumns = 4
+
 // table prints the records, if there are any.
 func (l listing) table(out io.Writer, columns []string) error {
 	if len(l.Records) == 0 {
 		return nil
+	}
+	if len(columns) == 0 { // nobody knows the names: those that the first record begins with
+		for _, column := range (records.Record{Raw: l.Records[0].Record}).Columns() {
+			if len(columns) < firstColumns && column.Value != l.Records[0].ID && !strings.ContainsAny(column.Value, "{[") {
+				columns = append(columns, column.Name)
+			}
+		}
 	}
 	heading := make([]string, 0, len(columns)+2)
 	heading = append(heading, "ID")
 	for _, column := range columns {
 		heading = append(heading, strings.ToUpper(column))
 	}
-	heading = append(heading, "FOUND IN")
+	searched := slices.ContainsFunc(l.Records, func(r listed) bool { return r.FoundIn != "" })
+	if searched {
+		heading = append(heading, "FOUND IN")
+	}
 	rows := make([][]string, 0, len(l.Records))
 	for _, r := range l.Records {
 		row := append(make([]string, 0, len(heading)), r.ID)
 		fields := map[string]string{}
 		for _, column := range (records.Record{Raw: r.Record}).Columns() {
-			if fields[column.Name] = column.Value; !column.Text && column.Value == "null" {
+			if fields[column.Name] = column.Value; column.Null() {
 				fields[column.Name] = ""
 			}
 		}
 		for _, column := range columns {
 			row = append(row, fields[column])
 		}
-		rows = append(rows, append(row, r.FoundIn))
+		if searched {
+			row = append(row, r.FoundIn)
+		}
+		rows = append(rows, row)
 	}
 	return writeTable(out, heading, rows)
 }

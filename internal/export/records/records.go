@@ -64,6 +64,9 @@ type Column struct {
 	JSON  []byte // as it is stored
 }
 
+// Null reports whether the field holds nothing.
+func (c Column) Null() bool { return !c.Text && c.Value == "null" }
+
 // Columns returns the fields of a record in its order.
 func (r Record) Columns() []Column {
 	var columns []Column

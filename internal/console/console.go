@@ -52,18 +52,19 @@ type Audit func(ctx context.Context, command []string, why string) (end func(err
 type Server struct {
 	URL string // without a path
 
-	options  Options
-	sessions *sessions
-	reader   *reader
-	texts    *texts
-	frames   *frames
-	files    *static.Server
-	pages    []page
-	actions  map[string]action
-	held     heldValues
-	slow     *slowCommands
-	count    counting
-	server   *http.Server
+	options     Options
+	sessions    *sessions
+	reader      *reader
+	texts       *texts
+	frames      *frames
+	files       *static.Server
+	pages       []page
+	actions     map[string]action
+	held        heldValues
+	lettersRead lettersRead
+	slow        *slowCommands
+	count       counting
+	server      *http.Server
 
 	templates templates
 	ended     chan struct{} // closed once it no longer listens

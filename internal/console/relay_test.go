@@ -439,3 +439,36 @@ func TestRelay_NotesWhyADeployedStackIsChanged(t *testing.T) {
 		t.Errorf("without a reason it answered %s", answer)
 	}
 }
+
+// Letters that somebody else was reading are shown as soon as they can be read.
+func TestDead_ReadsAgainWhatWasHidden(t *testing.T) {
+	printed := ofRelay()
+	all := printed["dead --json"]
+	var now, reads atomic.Int64
+	s, b := open(t, printed, aRelay().on, func(o *console.Options) {
+		run := o.Run
+		o.Now = func() time.Time { return time.Unix(now.Load(), 0) }
+		o.Run = func(ctx context.Context, stdin []byte, args ...string) (json.RawMessage, error) {
+			switch {
+			case args[0] != "dead":
+				return run(ctx, stdin, args...)
+			case reads.Add(1) == 1:
+				return json.RawMessage(`{"dead_letters":[]}`), nil
+			}
+			return json.RawMessage(all), nil
+		}
+	})
+	b.enter(s)
+	if _, page := b.get("/relay/dead"); !strings.Contains(page, "Others are hidden") {
+		t.Errorf("the page does not say that letters are hidden: %s", page)
+	}
+	now.Add(4)
+	if _, page := b.get("/relay/dead"); !strings.Contains(page, "20450002") {
+		t.Errorf("the letters are not read again: %s", page)
+	}
+	now.Add(20)
+	b.get("/relay/dead")
+	if n := reads.Load(); n != 2 {
+		t.Errorf("the queue was asked %d times for what has not changed", n)
+	}
+}

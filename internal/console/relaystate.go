@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,6 +31,38 @@ func (s *Server) lettersOf(ctx context.Context, user string) []letter {
 // Known reports whether it names a user.
 func (l letter) Known() bool { return personID.MatchString(l.Entry.User) }
 
+// againAfter is how long a list of dead letters is shown from which some are missing:
+// somebody else was reading them, or they stand behind others of the same user.
+const againAfter = 3 * time.Second
+
+// A lettersRead is how many dead letters there were, and whether all of them were seen.
+type lettersRead struct {
+	mu    sync.Mutex
+	dead  int
+	short bool
+	again string // names when they were read again
+}
+
+// mark names a list of dead letters: it is another one if their number is, or after a while
+// if some of them were hidden.
+func (l *lettersRead) mark(dead int, now time.Time) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case dead != l.dead:
+		l.dead, l.again = dead, ""
+	case l.short:
+		l.again = now.Truncate(againAfter).String()
+	}
+	return strconv.Itoa(dead) + " " + l.again
+}
+
+func (l *lettersRead) saw(letters int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.short = letters < l.dead
+}
+
 // letters are the dead letters, the oldest first; late: as they were, because a queue is
 // asked for a second. Reading them hides them from others for a moment, so that they are
 // not read without need.
@@ -40,12 +73,15 @@ func (s *Server) letters(ctx context.Context) (all []letter, late bool, err erro
 		if dead == 0 {
 			return nil, false, nil
 		}
-		mark = strconv.Itoa(dead)
+		mark = s.lettersRead.mark(dead, s.options.Now())
 	}
 	var printed struct {
 		Dead []letter `json:"dead_letters"`
 	}
 	late, err = s.reader.readSoon(ctx, mark, s.options.Fresh, &printed, "dead")
+	if !late {
+		s.lettersRead.saw(len(printed.Dead))
+	}
 	return printed.Dead, late, err
 }
 

@@ -68,11 +68,11 @@ func Open(path string) (*Keeper, error) {
 			return nil, fmt.Errorf("keeping state in %s: %w", path, err)
 		}
 	}
-	db, err := bbolt.Open(path, 0o600, options())
+	db, err := openWhole(path)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s is in use: another process keeps its state in this directory; end that one, or name another directory", filepath.Dir(path))
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, errNotWhole):
 		return nil, fmt.Errorf("%s cannot be read (%w): it is damaged, or another program's; move it away to begin anew, or name another directory", path, err)
 	case err != nil:
 		return nil, fmt.Errorf("keeping state in %s: %w", path, err)
@@ -82,6 +82,28 @@ func Open(path string) (*Keeper, error) {
 		_ = os.Remove(name)
 	}
 	return &Keeper{path: path, db: db}, nil
+}
+
+// openWhole opens a file that is whole. It is looked at while nobody may write it; keys out
+// of order, which only bbolt looks at, it answers with a panic.
+func openWhole(path string) (db *bbolt.DB, err error) {
+	defer func() {
+		if damage := recover(); damage != nil {
+			db, err = nil, fmt.Errorf("%w: %v", errNotWhole, damage)
+		}
+	}()
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		reading := options()
+		reading.ReadOnly = true
+		db, err := bbolt.Open(path, 0o600, reading)
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(whole(path), db.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return bbolt.Open(path, 0o600, options())
 }
 
 const unfinished = ".new-"

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		commitForEver(path)
 		os.Exit(1)
 	}
+	if path := os.Getenv(openFile); path != "" {
+		openOnce(path)
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -36,8 +36,8 @@ func peerUser(peer, own net.Addr) (user uint32, known bool) {
 	case err != nil || len(answer) < headerLength:
 		return 0, false
 	case binary.NativeEndian.Uint16(answer[4:]) == syscall.NLMSG_ERROR:
-		gone := len(answer) >= headerLength+4 && -int32(binary.NativeEndian.Uint32(answer[headerLength:])) == int32(syscall.ENOENT) //nolint:gosec // an error's number
-		return noOne, gone                                                                                                          // other errors: the kernel does not tell
+		gone := len(answer) >= headerLength+4 && -int32(binary.NativeEndian.Uint32(answer[headerLength:])) == int32(syscall.ENOENT)
+		return noOne, gone // other errors: the kernel does not tell
 	case len(answer) < inodeOffset+4:
 		return 0, false
 	case binary.NativeEndian.Uint32(answer[inodeOffset:]) == 0:
@@ -59,9 +59,9 @@ func question(from, to *net.TCPAddr) []byte {
 	binary.NativeEndian.PutUint16(q[6:], syscall.NLM_F_REQUEST)
 	r := q[headerLength:]
 	r[0], r[1] = family, syscall.IPPROTO_TCP
-	binary.NativeEndian.PutUint32(r[4:], ^uint32(0))     // in any state
-	binary.BigEndian.PutUint16(r[8:], uint16(from.Port)) //nolint:gosec // a port
-	binary.BigEndian.PutUint16(r[10:], uint16(to.Port))  //nolint:gosec // a port
+	binary.NativeEndian.PutUint32(r[4:], ^uint32(0)) // in any state
+	binary.BigEndian.PutUint16(r[8:], uint16(from.Port))
+	binary.BigEndian.PutUint16(r[10:], uint16(to.Port))
 	copy(r[12:], source)
 	copy(r[28:], target)
 	binary.NativeEndian.PutUint64(r[48:], ^uint64(0)) // no cookie

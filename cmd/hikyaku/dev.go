@@ -91,6 +91,8 @@ func (f *devFlags) check() error {
 		return errors.New("--write is for --real: the sandboxes may always be changed")
 	case len(f.real) > 0 && f.speed != 1:
 		return errors.New("--speed and --real: a real provider's time cannot be made to run faster")
+	case f.records < 0:
+		return fmt.Errorf("--records %d: expected 0 or more", f.records)
 	case !(f.speed >= 1 && f.speed <= 1000):
 		return fmt.Errorf("--speed %v: expected 1 to 1000", f.speed)
 	}
@@ -124,7 +126,7 @@ func (f *devFlags) options(c *cobra.Command) (o dev.Options, err error) {
 	if o.Dir == "" {
 		state, err := stateDir()
 		if err != nil {
-			return o, err
+			return o, fmt.Errorf("looking for the folder of what lasts: %w; set XDG_STATE_HOME", err)
 		}
 		o.Dir = filepath.Join(state, "dev")
 	}

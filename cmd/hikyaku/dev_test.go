@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -56,6 +57,10 @@ func TestDevStack_GoesOn(t *testing.T) {
 	}
 	eventually(t, "the edited user arrives in the app", func() bool { return d.members(t)[users[0]] == "山田 はなこ" })
 
+	open := filepath.Join(home.state, "open")
+	if err := errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o777), os.WriteFile(filepath.Join(open, "file"), nil, 0o600)); err != nil { //nolint:gosec // it is refused
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		command, says string
 		code          int
@@ -65,6 +70,9 @@ func TestDevStack_GoesOn(t *testing.T) {
 		{"tokens --dev --stack other", "--dev and --stack: give one of the two", 2},
 		{"dev --no-open", "another process keeps its state in this directory", 1},
 		{"dev --addr 192.0.2.1:80", "expected an address of this machine", 2},
+		{"dev --records -1", "expected 0 or more", 2},
+		{"dev --no-open --dir " + open, "every user of this machine may write to", 1},
+		{"dev --no-open --dir " + filepath.Join(open, "file"), "name another one with --dir", 1},
 		{"dev --speed 0.5", "expected 1 to 1000", 2},
 		{"dev --real nobody", "no such provider", 2},
 		{"dev --real yappli", "set HIKYAKU_REAL_YAPPLI", 2},

@@ -58,7 +58,7 @@ func (w *walk) begin() (root uint64, ok bool) {
 	var last uint64
 	look := func(at uint64) {
 		raw := make([]byte, metaLength)
-		if _, err := w.file.ReadAt(raw, int64(at)+pageHeader); err != nil { //nolint:gosec // a small offset
+		if _, err := w.file.ReadAt(raw, int64(at)+pageHeader); err != nil {
 			return
 		}
 		sum := fnv.New64a()
@@ -84,7 +84,7 @@ func (w *walk) page(id uint64) error {
 	}
 	w.seen[id] = true
 	head := make([]byte, pageHeader)
-	at := int64(id * w.pageSize) //nolint:gosec // below what was ever used
+	at := int64(id * w.pageSize)
 	if _, err := w.file.ReadAt(head, at); err != nil {
 		return fmt.Errorf("%w: page %d", errNotWhole, id)
 	}

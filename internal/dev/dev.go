@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -79,7 +80,10 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 		o.Notes = func(string) {}
 	}
 	if err := os.MkdirAll(filepath.Join(o.Dir, "logs"), 0o700); err != nil {
-		return nil, fmt.Errorf("making the stack's directory: %w", err)
+		return nil, fmt.Errorf("making the stack's directory: %w; name another one with --dir", err)
+	}
+	if info, err := os.Stat(o.Dir); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0 {
+		return nil, fmt.Errorf("every user of this machine may write to %s, which keeps the stack's secrets: name another directory with --dir, or take that right away (chmod o-w)", o.Dir)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Stack{options: o, cancel: cancel, half: &halfway{victims: map[string]func(){}}}

@@ -84,6 +84,9 @@ func (s *status) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 var userInPath = regexp.MustCompile(`/users/(\d+)`)
 
+// spent is what stands in the path of a request and works once there.
+var spent = regexp.MustCompile(`(?i)(/(?:check|sso/login)/+)[^/]+`)
+
 // Calls records what a provider is asked.
 func (r *Recorder) Calls(provider string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -111,7 +114,7 @@ func (r *Recorder) Calls(provider string, next http.Handler) http.Handler {
 func (r *Recorder) called(provider, invocation string, q *http.Request, code int, took time.Duration) {
 	message := q.Pattern
 	if message == "" || message == "/" {
-		message = q.Method + " " + q.URL.Path
+		message = q.Method + " " + spent.ReplaceAllString(q.URL.Path, "$1{token}")
 	}
 	e := console.Event{
 		Kind: console.Call, Provider: provider, Message: message, Status: code, Bad: code == 0 || code >= http.StatusBadRequest && code != http.StatusNotFound,

@@ -366,3 +366,17 @@ func TestRecorder_TalliesMessages(t *testing.T) {
 		t.Errorf("tallied %+v, want %+v", got, want)
 	}
 }
+
+// A hand-over token works once: who reads what happened cannot use it.
+func TestRecorder_KeepsNoTokenOfAPath(t *testing.T) {
+	r, end := newRecorder(t, record.Options{Now: time.Now})
+	defer end()
+	for _, path := range []string{"/api/ext/check/once-1", "/API/EXT/Check/once-2", "/api/ext/check//once-3/", "/sso/login/once-4"} {
+		q := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Calls(providers.Yappli, http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), q)
+	}
+	events := r.Events(console.Filter{})
+	if len(events) != 4 || strings.Contains(fmt.Sprint(events), "once-") {
+		t.Errorf("it shows %v", events)
+	}
+}

@@ -51,6 +51,14 @@ func cut(text string, most int) string {
 // terminal is wide would stay on it, so it is cut.
 type liveLine struct{ terminal *os.File }
 
+// lineOn is a line on the terminal that an output goes to, which nothing else writes over.
+func lineOn(out io.Writer, terminal *os.File) *liveLine {
+	if w, ok := out.(*visibleWriter); ok {
+		w.wait.hush()
+	}
+	return &liveLine{terminal}
+}
+
 func (l *liveLine) show(text string) {
 	if most := columnsOf(l.terminal); most > 0 {
 		text = cut(text, most-1) // the last column makes some terminals go to the next line

@@ -55,7 +55,7 @@ const (
 func newMeter(ctx context.Context, out io.Writer, direct *exportfn.Direct, run export.Run) *meter {
 	m := &meter{out: out, language: languageOf(out), began: time.Now(), stop: make(chan struct{})}
 	if f, terminal := file(out); terminal {
-		m.out, m.live = f, &liveLine{f}
+		m.out, m.live = f, lineOn(out, f)
 	}
 	if pace, err := direct.Pace(ctx, run.Dataset); err == nil {
 		m.perSecond = pace.PerSecond

@@ -51,7 +51,7 @@ func runWith(ctx context.Context, args []string, with stdio) int {
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	root.SetArgs(args)
 	root.SetIn(with.in)
-	out := &visibleWriter{to: with.out, language: with.language}
+	out := &visibleWriter{to: with.out, language: with.language, answer: true}
 	if asksJSON(args) {
 		out.language = locale.English // programs read it
 	}
@@ -62,7 +62,9 @@ func runWith(ctx context.Context, args []string, with stdio) int {
 	root.SetOut(out)
 	root.SetErr(notes)
 	inLanguage(root, out.language)
+	wait := waitOn(out, notes, args)
 	err := root.ExecuteContext(ctx)
+	wait.end()
 	if ctx.Err() != nil {
 		err = interrupted(err)
 	}

@@ -161,7 +161,7 @@ func countingUsers(c *cobra.Command) (*liveLine, func(users int)) {
 	if !terminal {
 		return nil, nil
 	}
-	line := &liveLine{to}
+	line := lineOn(c.ErrOrStderr(), to)
 	return line, func(users int) {
 		if users%100 == 0 {
 			line.show(fmt.Sprintf("reading: %d users", users))

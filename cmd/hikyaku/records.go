@@ -264,8 +264,8 @@ func (r *recordsCall) progress(c *cobra.Command, scan *records.Scan, rows int) (
 	if !terminal {
 		return nil, nil
 	}
-	line := &liveLine{to}
-	return line, func() { line.show(fmt.Sprintf("read %d of %d records", scan.Read(), rows)) }
+	line, l := lineOn(c.ErrOrStderr(), to), languageOf(c.ErrOrStderr())
+	return line, func() { line.show(l.Sprintf("read %d of %d records", scan.Read(), rows)) }
 }
 
 // watched yields what a scan finds, and lets a person see each half second how far it is.

@@ -188,7 +188,7 @@ func (f *relayFlags) progress(c *cobra.Command) (line *liveLine, told func(recon
 	if !terminal || f.logs {
 		return nil, func(reconcile.Progress) {}
 	}
-	line = &liveLine{to}
+	line = lineOn(c.ErrOrStderr(), to)
 	return line, func(p reconcile.Progress) {
 		step := "listing"
 		if p.Compared {

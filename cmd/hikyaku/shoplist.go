@@ -127,8 +127,9 @@ func (f *listFlags) show(c *cobra.Command, provider string, columns []string, li
 	var line *liveLine
 	var told func(read, found int)
 	if to, terminal := file(c.ErrOrStderr()); terminal {
-		line = &liveLine{to}
-		told = func(read, found int) { line.show(fmt.Sprintf("read %d, found %d", read, found)) }
+		line = lineOn(c.ErrOrStderr(), to)
+		l := languageOf(c.ErrOrStderr())
+		told = func(read, found int) { line.show(l.Sprintf("read %d, found %d", read, found)) }
 	}
 	answer, err := f.collect(c.Context(), provider, list, told)
 	line.clear()

@@ -71,10 +71,14 @@ type visibleWriter struct {
 	cut  []byte          // the beginning of a character that ends in the next write
 	held json.RawMessage // the answer of a command with --json, until the command has ended
 	used bool            // something was written
+
+	wait   *waiting // has a line on the terminal to be taken away; nil: nobody has
+	answer bool     // it is standard output
 }
 
 // Write implements io.Writer.
 func (w *visibleWriter) Write(p []byte) (int, error) {
+	w.wait.clear(p, w.answer)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	text := slices.Concat(w.cut, p)
@@ -97,6 +101,7 @@ func (w *visibleWriter) Write(p []byte) (int, error) {
 
 // paint writes a text as Write does, but for the colors of a painter.
 func (w *visibleWriter) paint(text string) (int, error) {
+	w.wait.clear([]byte(text), w.answer)
 	for rest := text; rest != ""; {
 		at := painted.FindStringIndex(rest)
 		if at == nil {

@@ -90,7 +90,7 @@ func (s *sample) live(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for n := 1; ; n++ {
 		_, _ = fmt.Fprintf(w, "event: announce\ndata: number %d\n\n", n)
-		_, _ = fmt.Fprintf(w, "data: <hx-partial hx-target=\"#count\"><b>%d</b></hx-partial><hx-partial hx-target=\"#list\"><tr id=\"r%d\"><td>row %d</td></tr></hx-partial>\n\n", n, n, n)
+		_, _ = fmt.Fprintf(w, "data: <hx-partial hx-target=\"#count\"><b>%d</b></hx-partial><hx-partial hx-target=\"#folded\"><details><summary>More</summary><p>%d</p></details></hx-partial><hx-partial hx-target=\"#list\"><tr id=\"r%d\"><td>row %d</td></tr></hx-partial>\n\n", n, n, n, n)
 		_ = http.NewResponseController(w).Flush()
 		if once {
 			return
@@ -118,6 +118,7 @@ const samplePage = `<!doctype html><html lang="en"><head><meta charset="utf-8"><
 <main id="main"><h1>Sample</h1>
 <div hx-sse:connect="/live" hidden></div>
 <p>Count: <span id="count"></span></p>
+<div id="folded"></div>
 <button data-stop="#list" aria-pressed="false" id="stop">Stop moving</button>
 <div class="scroll" tabindex="0" role="region" aria-label="List"><table><thead><tr><th scope="col">Row</th></tr></thead><tbody id="list"></tbody></table></div>
 <section id="place" tabindex="-1" aria-label="Place"><button id="first" hx-post="/act" hx-target="#place">one</button></section>

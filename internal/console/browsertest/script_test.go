@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func TestScripts(t *testing.T) {
 		{"hidden", stopsWhileHidden},
 		{"stop", standsStillWhileStopped},
 		{"focus", keepsTheFocus},
+		{"opened", keepsOpenWhatIsOpened},
 		{"confirm", asksInADialog},
 		{"program", runsNoProgramOfAnAttribute},
 		{"palette", findsByKeys},
@@ -191,6 +193,17 @@ func copiesCommands(t *testing.T, _ *sample, b *tab) {
 		t.Errorf("copied %q", got)
 	}
 	b.until(`document.getElementById("copy").textContent === "Copy as command"`)
+}
+
+// keepsOpenWhatIsOpened opens what the stream goes on to update, such as the table of a plot.
+func keepsOpenWhatIsOpened(t *testing.T, _ *sample, b *tab) {
+	b.until(`document.querySelector("#folded summary")`)
+	eval[bool](b, `(document.querySelector("#folded summary").click(), true)`)
+	before := eval[int](b, `Number(document.querySelector("#folded p").textContent)`)
+	b.until(fmt.Sprintf(`Number(document.querySelector("#folded p").textContent) >= %d`, before+2))
+	if !eval[bool](b, `document.querySelector("#folded details").open`) {
+		t.Error("an update has closed what a person had opened")
+	}
 }
 
 func drawsTables(t *testing.T, _ *sample, b *tab) {

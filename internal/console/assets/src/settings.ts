@@ -10,5 +10,7 @@ meta.content = JSON.stringify({
   transitions: false,
   prefix: "",
   defaultSwap: "innerMorph",
+  // What a person has opened, such as the table of a plot, stays open when its place is updated.
+  morphIgnore: ["data-htmx-powered", "open"],
 });
 document.head.append(meta);

@@ -101,7 +101,7 @@ func TestActions_AreNotedAlsoWithoutACommand(t *testing.T) {
 		t.Errorf("of a stop is noted %q", notes)
 	}
 	notes = nil
-	form := url.Values{"key": {"x"}, "provider": {"yappli"}, "dataset": {"yappli/users"}, "user": {"1"}, "pair": {"1 x"}, "event": {"user-changed"}, "reason": {"r"}, "for": {"1h"}}
+	form := url.Values{"key": {"x"}, "provider": {"yappli"}, "dataset": {"yappli/users"}, "user": {"1"}, "pair": {"1 x"}, "event": {"user-changed"}, "for": {"1h"}}
 	for _, action := range routes.Actions {
 		b.do(http.MethodPost, "/do/"+action, form.Encode(), nil)
 	}

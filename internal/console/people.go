@@ -92,6 +92,10 @@ func (s *Server) peopleActions() []action {
 			},
 		},
 		{
+			name: "not-arrived", page: "people", reads: true, shape: notArrived,
+			command: func(url.Values) ([]string, error) { return []string{"reconcile", "--dry-run"}, nil },
+		},
+		{
 			name: "show-sides", page: "dead", reads: true,
 			command: func(f url.Values) ([]string, error) {
 				user, err := numbered(f.Get("of"))
@@ -149,4 +153,33 @@ func (p foundPerson) Shown(names ...string) string {
 		}
 	}
 	return "–"
+}
+
+// A difference is somebody who has not arrived, as 'hikyaku reconcile --dry-run' names them.
+type difference struct {
+	User   string   `json:"user_id"`
+	Reason string   `json:"reason"`
+	Fields []string `json:"fields"`
+}
+
+// A comparedLists is what a comparison of both lists has found.
+type comparedLists struct {
+	Users, Matched int
+	People         []difference // as many as a page shows
+	All            int
+}
+
+func notArrived(_ context.Context, raw json.RawMessage, _ url.Values) (any, error) {
+	var printed struct {
+		Differences []difference
+		Report      struct {
+			Users, Matched int
+			Named          []difference
+		}
+	}
+	if err := json.Unmarshal(raw, &printed); err != nil {
+		return nil, err
+	}
+	all := slices.Concat(printed.Differences, printed.Report.Named)
+	return comparedLists{printed.Report.Users, printed.Report.Matched, all[:min(len(all), mostRows)], len(all)}, nil
 }

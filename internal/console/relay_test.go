@@ -38,7 +38,7 @@ func ofRelay() map[string]string {
 			"supersaas":{"full_name":` + h + `,"email":"hana@example.com"},"yappli":{"column01":` + h + `}}`,
 		"history":              `{"user_id":"20450001","events":[{"entry":{"at":"2026-11-22T00:00:00Z","cause":"change","outcome":"updated","fields":["column01"],"request":"r","mapping":"abc"},"says":"x"}],"dead_letters":[]}`,
 		"users list supersaas": `{"records":[{"id":"20450001","record":{"full_name":` + h + `,"email":"hana@example.com","mobile":"090"}}]}`,
-		"redrive":              `{"sent":1}`, "reconcile": `{"status":"done"}`, "resume": `{}`, "relay release": `{"was_stopped":true}`, "trigger": `{}`, "links approve": `{"decided":1}`, "links reject": `{"decided":1}`,
+		"redrive":              `{"sent":1}`, "reconcile": `{"status":"dry_run","report":{"users":1234,"matched":1232,"named":[{"user_id":"20450002","reason":"unreadable","fields":["<b>"]}]},"differences":[{"user_id":"20450001","reason":"missing"}]}`, "resume": `{}`, "relay release": `{"was_stopped":true}`, "trigger": `{}`, "links approve": `{"decided":1}`, "links reject": `{"decided":1}`,
 		"tail": `{"at":"2026-11-22T00:00:00Z","function":"relay","line":{"level":"WARN","message":` + h + `}}` + "\n" + `{"at":"2026-11-22T00:00:01Z","function":"relay","line":{"message":"x"}}`,
 	}
 }
@@ -153,6 +153,7 @@ func TestRelay_DoesWhatAPersonAsksFor(t *testing.T) {
 		{"reject", url.Values{"pair": {"20450001 t0"}}, []string{"links reject --user 20450001 --token t0 --json"}},
 		{"approve-all", url.Values{"token": {"1-aa"}}, []string{"links approve --all --token 1-aa --json"}},
 		{"find-people", url.Values{"words": {" hana "}}, []string{"users list supersaas --search hana --limit 50 --json"}},
+		{"not-arrived", nil, []string{"reconcile --dry-run --json"}},
 		{"show-sides", url.Values{"of": {"20450001"}, "user": {"20450002"}}, []string{"compare --user 20450001 --letters=false --json"}},
 	} {
 		status, _, answer := b.do(http.MethodPost, "/do/"+c.action, c.form.Encode(), nil)
@@ -470,5 +471,16 @@ func TestDead_ReadsAgainWhatWasHidden(t *testing.T) {
 	b.get("/relay/dead")
 	if n := reads.Load(); n != 2 {
 		t.Errorf("the queue was asked %d times for what has not changed", n)
+	}
+}
+
+func TestPeople_NamesWhoHasNotArrived(t *testing.T) {
+	s, b := open(t, ofRelay(), aRelay().on)
+	b.enter(s)
+	_, _, answer := b.do(http.MethodPost, "/do/not-arrived", "", nil)
+	for _, want := range []string{"1,234", `href="/relay/people/20450001"`, "No member of the user is in the list", `href="/relay/people/20450002"`, "&lt;b&gt;"} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("the answer lacks %q: %s", want, answer)
+		}
 	}
 }

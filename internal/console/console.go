@@ -127,9 +127,10 @@ func newServer(o Options, at *net.TCPAddr) (*Server, error) {
 	}
 	s := &Server{
 		files: files, URL: "http://" + at.String(), options: o, sessions: entered, texts: texts,
-		reader: &reader{run: o.Run, of: o.Of, now: o.Now, fresh: o.Fresh}, frames: newFrames(o.Now), slow: &slowCommands{now: o.Now}, ended: make(chan struct{}),
+		reader: &reader{run: o.Run, of: o.Of, now: o.Now, fresh: o.Fresh}, frames: newFrames(o.Now), slow: &slowCommands{}, ended: make(chan struct{}),
 	}
 	s.reader.arrived = s.frames.act
+	s.slow.now = s.stackNow
 	s.pages = s.allPages()
 	s.actions = map[string]action{}
 	for _, a := range s.allActions() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -175,6 +176,23 @@ func TestDevStack_KeepsARealProviderFromHarm(t *testing.T) {
 	}
 	if token := d.connection(t, "shopline").TokenURL; !strings.HasPrefix(token, "http://127.0.0.1:") {
 		t.Errorf("a refresh token would be sent to %q, past the door", token)
+	}
+}
+
+// A stack whose time ran faster takes no real provider, whose tokens would seem to have ended.
+func TestDevStack_TakesNoRealProviderAheadOfTime(t *testing.T) {
+	t.Parallel()
+	home := newDevHome(t)
+	home.real(t, providers.Connection{Provider: providers.Yappli, Kind: providers.ClientCredentials, BaseURL: "https://yappli.invalid", ClientID: "client"})
+	if err := os.MkdirAll(home.dir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ahead := binary.LittleEndian.AppendUint64(nil, uint64(time.Hour))
+	if err := os.WriteFile(filepath.Join(home.dir(), "clock"), ahead, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := home.run(t, "dev", "--no-open", "--real", "yappli"); code != 1 || !strings.Contains(out, "a directory of its own") {
+		t.Errorf("it exits with %d: %s", code, out)
 	}
 }
 

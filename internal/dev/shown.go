@@ -23,8 +23,12 @@ import (
 // What the stack does not do while a provider is real.
 var (
 	errRealSpeed   = errors.New("a provider is real, and its time cannot be made to run faster: leave the speed at 1")
+	errRealAhead   = errors.New("the time of this directory's stack ran faster once and is ahead: a real provider's credentials would seem to have ended; give a real provider a directory of its own with --dir")
 	errRealTrouble = errors.New("a provider is real: no trouble is made while it is, so that nothing wrong reaches it")
 )
+
+// mostAhead is by how much the clock of a stack with a real provider may be ahead.
+const mostAhead = 5 * time.Second
 
 // State is what every page shows of the stack.
 func (s *Stack) State() console.State {

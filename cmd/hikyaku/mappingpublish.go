@@ -133,11 +133,11 @@ func describe(out io.Writer, plan publishPlan) error {
 	} else {
 		say(out, "No mapping was published yet, so there is none to compare with. It makes something of %d of %s.", ch.Changed, count(ch.Users, "user"))
 	}
-	return changedFields(out, ch)
+	return writeChangedFields(out, ch)
 }
 
-// changedFields is a table of how many users' fields change.
-func changedFields(out io.Writer, ch admin.MappingChange) error {
+// writeChangedFields writes a table of how many users' fields change.
+func writeChangedFields(out io.Writer, ch admin.MappingChange) error {
 	l := languageOf(out)
 	rows := make([][]string, 0, len(ch.Fields))
 	for _, name := range slices.Sorted(maps.Keys(ch.Fields)) {

@@ -199,7 +199,7 @@ func writeTrial(out io.Writer, trial admin.Trial) error {
 	switch {
 	case trial.Count != nil:
 		say(out, "It would change %d of %s.", trial.Count.Changed, count(trial.Count.Users, "user"))
-		return changedFields(out, *trial.Count)
+		return writeChangedFields(out, *trial.Count)
 	case len(trial.Faults) == 0:
 		say(out, "The mapping compiles: %d fields (%s) made of %s.", len(trial.Targets), strings.Join(trial.Targets, ", "), strings.Join(trial.Uses, ", "))
 	}

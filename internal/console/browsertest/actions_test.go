@@ -270,7 +270,8 @@ var doubtActions = []actionTest{
 
 // Every action once, with the keyboard alone.
 func TestConsole_EveryAction(t *testing.T) {
-	s := dev(t)
+	t.Parallel()
+	s := dev(t, few...)
 	chrome := chromium(t)
 	b := s.enter(chrome)
 	known := routesOf(b)

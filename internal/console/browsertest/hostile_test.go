@@ -18,7 +18,8 @@ const hostile = `"'><script>hacked=1</script><img src=x onerror=hacked=2><svg on
 
 // Whatever stands in a record is shown as text, on every page.
 func TestConsole_ShowsRecordsAsText(t *testing.T) {
-	s := dev(t)
+	t.Parallel()
+	s := dev(t, few...)
 	chrome := chromium(t)
 	b := s.enter(chrome)
 	chromedp.ListenTarget(b.ctx, func(event any) {

@@ -84,6 +84,7 @@ func running(t *testing.T) string {
 // Every page, once a language and scheme, at two widths: nothing that WCAG 2.2 AA forbids, no
 // error, no report of the policy, every plot with its table.
 func TestConsole_EveryPage(t *testing.T) {
+	t.Parallel()
 	link := running(t)
 	chrome := chromium(t)
 	axe := axeScript(t)
@@ -173,6 +174,7 @@ func reachable(t *testing.T, b *tab) {
 
 // A page that is weighed with all that it loads, the editor aside, stays within 60 KB compressed.
 func TestConsole_EveryPageIsLight(t *testing.T) {
+	t.Parallel()
 	link := running(t)
 	chrome := chromium(t)
 	b := enter(t, chrome, link)
@@ -192,6 +194,7 @@ func TestConsole_EveryPageIsLight(t *testing.T) {
 
 // A person who uses no mouse goes through every page that the navigation has, by the palette.
 func TestConsole_PaletteFindsEveryPage(t *testing.T) {
+	t.Parallel()
 	link := running(t)
 	chrome := chromium(t)
 	b := enter(t, chrome, link)

@@ -14,6 +14,7 @@ import (
 // The scripts themselves, on a page with the console's policy and without the console: what they
 // promise to every page.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	chrome := chromium(t)
 	axe := axeScript(t)
 	for _, test := range []struct {
@@ -239,6 +240,7 @@ func saysThatNothingAnswers(t *testing.T, s *sample, b *tab) {
 // Eight tabs of one browser have at most four streams, so that a click in any of them finds a
 // connection; each shows what is new.
 func TestScripts_EightTabs(t *testing.T) {
+	t.Parallel()
 	chrome := chromium(t)
 	s := samples(t)
 	first := private(t, chrome)
@@ -264,6 +266,7 @@ func TestScripts_EightTabs(t *testing.T) {
 // The editor works under the page's policy with its nonce alone: its faults are marked, what is
 // typed arrives in the form, completions are offered.
 func TestScripts_Editor(t *testing.T) {
+	t.Parallel()
 	chrome := chromium(t)
 	s := samples(t)
 	b := private(t, chrome)

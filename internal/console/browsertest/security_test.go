@@ -18,6 +18,7 @@ import (
 
 // Nobody sees anything without a link that nobody has used.
 func TestConsole_OpensToALinkOnce(t *testing.T) {
+	t.Parallel()
 	link := running(t)
 	base := baseOf(t, link)
 	chrome := chromium(t)
@@ -115,6 +116,7 @@ func (a *answers) all() []answer {
 // A page of another site, open in the browser of one who has entered, makes the console do
 // nothing, and reads and frames nothing of it.
 func TestConsole_IsClosedToOtherSites(t *testing.T) {
+	t.Parallel()
 	link := running(t)
 	base := baseOf(t, link)
 	chrome := chromium(t)
@@ -193,6 +195,7 @@ func posts(t *testing.T, evil *tab, base, at string) {
 
 // A name of another site that comes to resolve to this machine is no name of the console.
 func TestConsole_IsClosedToReboundNames(t *testing.T) {
+	t.Parallel()
 	link := running(t)
 	base := baseOf(t, link)
 	chrome := chromium(t)

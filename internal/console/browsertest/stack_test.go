@@ -47,6 +47,10 @@ func binary(t testing.TB) string {
 	return path
 }
 
+// few lets a stack have few records, where their number does not matter: its exports are read
+// several times when they are in doubt.
+var few = []string{"--records", "40"}
+
 // dev starts a stack in a new folder.
 func dev(t testing.TB, args ...string) *stack {
 	t.Helper()

@@ -1,7 +1,6 @@
 package browsertest
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,14 +94,18 @@ var tasks = []task{
 		func(s *stack, b *tab) [][]string {
 			s.doubtful(b)
 			var list struct {
-				Runs []struct{ State, Doubt string }
+				Runs []struct{ Run, Doubt string }
 			}
 			s.must(&list, "runs", "yappli/users")
-			place := ""
+			id := ""
 			for _, r := range list.Runs {
-				place = cmp.Or(r.Doubt, place) // the newest
+				if r.Doubt != "" {
+					id = r.Run // the newest
+				}
 			}
-			return [][]string{{"runs", "yappli/users"}, {"export", "accept", place, "--reason", "looked at"}}
+			var one struct{ Place string }
+			s.must(&one, "runs", "yappli/users", "--run", id)
+			return [][]string{{"runs", "yappli/users", "--run", id}, {"export", "accept", one.Place, "--reason", "looked at"}}
 		},
 	},
 	{
@@ -177,7 +180,8 @@ func (s *stack) doubtful(b *tab) {
 
 // Ten tasks by the keyboard alone and by commands, each in few steps.
 func TestConsole_Tasks(t *testing.T) {
-	s := dev(t)
+	t.Parallel()
+	s := dev(t, few...)
 	chrome := chromium(t)
 	b := s.enter(chrome)
 	for _, task := range tasks {

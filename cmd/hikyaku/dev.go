@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,6 +100,10 @@ func (f *devFlags) check() error {
 	return nil
 }
 
+// mostMemory is how much the collector lets the stack take before it works harder. What the
+// stack itself keeps in memory is bounded far below, but for what waits in the queue.
+const mostMemory = 300 << 20
+
 // serve runs the stack until the command ends.
 func (f *devFlags) serve(c *cobra.Command) error {
 	ctx, cancel := context.WithCancel(c.Context())
@@ -106,6 +111,9 @@ func (f *devFlags) serve(c *cobra.Command) error {
 	o, err := f.options(c)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(mostMemory)
 	}
 	stack, err := dev.Start(ctx, o)
 	if err != nil {

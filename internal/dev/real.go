@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"hikyaku/internal/dev/record"
@@ -45,14 +44,12 @@ func (r Real) share(provider string) float64 {
 // doors are the only ways to the real providers. The processes of the functions reach
 // nothing but this machine.
 type doors struct {
-	options  Options
-	behind   map[string]providers.Connection // with addresses of this machine
-	refused  atomic.Int64
-	recorder *record.Recorder
+	options Options
+	behind  map[string]providers.Connection // with addresses of this machine
 }
 
 func openDoors(ctx context.Context, o Options, r *record.Recorder) (*doors, error) {
-	d := &doors{options: o, behind: map[string]providers.Connection{}, recorder: r}
+	d := &doors{options: o, behind: map[string]providers.Connection{}}
 	if len(o.Real) > 0 && o.Speed > 1 {
 		return nil, errRealSpeed
 	}
@@ -180,8 +177,6 @@ func (d *door) guard(to *url.URL) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := d.refuses(r); why != "" {
-			d.doors.refused.Add(1)
-			d.doors.recorder.Touch()
 			http.Error(w, `{"error":"hikyaku dev does not send this to a real provider: `+why+`"}`, http.StatusForbidden)
 			return
 		}

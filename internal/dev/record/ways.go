@@ -9,7 +9,7 @@ import (
 
 // What the ways may take in memory, as far as it can be reckoned.
 const (
-	mostBytes = 48 << 20
+	mostBytes = 32 << 20
 	stepBytes = 500
 	wayBytes  = 500
 	mostSteps = 200 // of one way; what happens between the first and the last is left out

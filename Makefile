@@ -160,6 +160,11 @@ prove-console: ## prove in a browser, at full size, what is promised about the c
 	CGO_ENABLED=0 go build $(COMMANDFLAGS) -o $(TOOLS)/hikyaku ./cmd/hikyaku
 	@cd internal/console/browsertest && HIKYAKU_BIN=$(CURDIR)/$(TOOLS)/hikyaku $(PROVE) ./... | $(FIGURES)
 
+.PHONY: console-pictures
+console-pictures: ## take the pictures of docs/images anew; needs npm and chromium
+	CGO_ENABLED=0 go build $(COMMANDFLAGS) -o $(TOOLS)/hikyaku ./cmd/hikyaku
+	cd internal/console/browsertest && HIKYAKU_BIN=$(CURDIR)/$(TOOLS)/hikyaku HIKYAKU_PICTURES=$(CURDIR)/docs/images go test -count=1 -run Moments .
+
 .PHONY: sam-local
 sam-local: ## run every function with every event in Docker and compare with 'hikyaku invoke'
 	scripts/sam-local.sh

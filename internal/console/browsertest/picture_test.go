@@ -33,7 +33,7 @@ func (b *tab) picture(name string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), small, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), small, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -158,7 +158,7 @@ console-assets: ## bundle what the console's pages load; needs npm
 prove-console: ## prove in a browser, at full size, what is promised about the console; needs npm and chromium
 	cd internal/console/browsertest && npm ci --silent --ignore-scripts --no-audit --no-fund
 	CGO_ENABLED=0 go build $(COMMANDFLAGS) -o $(TOOLS)/hikyaku ./cmd/hikyaku
-	@cd internal/console/browsertest && HIKYAKU_BIN=$(CURDIR)/$(TOOLS)/hikyaku $(PROVE) ./... | $(FIGURES)
+	@cd internal/console/browsertest && HIKYAKU_BIN=$(CURDIR)/$(TOOLS)/hikyaku $(PROVE) -parallel 4 ./... | sed -nE -e 's/^ +[a-z]+_test.go:[0-9]+: prove: //p' -e '/FAIL|panic:|_test.go:/p'
 
 .PHONY: console-pictures
 console-pictures: ## take the pictures of docs/images anew; needs npm and chromium

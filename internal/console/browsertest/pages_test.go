@@ -111,6 +111,37 @@ func TestConsole_EveryPage(t *testing.T) {
 	}
 }
 
+// The same of stacks whose providers do not answer, or lie: what cannot be shown says so, in the
+// page's language.
+func TestConsole_EveryPageInTrouble(t *testing.T) {
+	t.Parallel()
+	if !full() {
+		t.Skip("HIKYAKU_PROVE=full proves it")
+	}
+	axe := axeScript(t)
+	chrome := chromium(t)
+	for _, troubles := range [][]string{{"supersaas outage", "yappli outage", "shopline outage"}, {"supersaas lie-truncated", "yappli lie-html", "shopline lie-html"}} {
+		s := dev(t, few...)
+		b := s.enter(chrome)
+		for _, one := range troubles {
+			b.trouble(s.URL, "trouble-on", one)
+		}
+		for _, path := range slices.Sorted(maps.Keys(pageTests)) {
+			if strings.Contains(path, "{") {
+				continue // the links that lead there are among what cannot be shown
+			}
+			for _, language := range languages {
+				t.Run(troubles[0]+" "+path+" "+language, func(t *testing.T) {
+					b := beside(&tab{t: t, browser: chrome, id: b.id})
+					b.allow("502")
+					b.speak(s.URL, language)
+					visitPage(t, b, s.URL+path, axe, language)
+				})
+			}
+		}
+	}
+}
+
 func baseOf(t testing.TB, link string) string {
 	t.Helper()
 	u, err := url.Parse(link)

@@ -79,7 +79,7 @@ func stopsWhileHidden(t *testing.T, s *sample, b *tab) {
 	}
 	hide(b, true)
 	waitFor(t, "the stream ends while the tab is hidden", func() bool { return s.get(streams) == 0 })
-	time.Sleep(500 * time.Millisecond) // what had arrived is shown
+	time.Sleep(1500 * time.Millisecond) // what had arrived is shown
 	before := eval[string](b, `document.getElementById("count").textContent`)
 	time.Sleep(time.Second)
 	if after := eval[string](b, `document.getElementById("count").textContent`); after != before {

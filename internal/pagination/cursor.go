@@ -95,14 +95,14 @@ func (c *cursor) overlap() int {
 	return c.overlapRows()
 }
 
-// end ends the window, because nothing follows its last row. If the window has
-// shown one row only, the server may give one row a page: it is asked for what
-// follows that row.
+// end ends the window if nothing follows its last row, which was shown alone. That is asked
+// for without the row: a server whose pages are shorter than asked for, or which gives one
+// row a page, shows it alone again and again.
 func (c *cursor) end(ctx context.Context) (Page, error) {
-	if c.recent.read > 1 || c.oneRowPages {
+	known, _ := c.anchor(0)
+	if c.oneRowPages || known > 0 && c.recent.read > 1 { // the last row has no id to ask after
 		return c.nextWindow()
 	}
-	known, _ := c.anchor(0)
 	l, err := c.refetch(ctx, c.queryAfter(known))
 	switch {
 	case err != nil && !refused(err):

@@ -183,3 +183,27 @@ func TestDeletedAroundTheCursor(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfPages reads lists whose server shows only the first half of each page that it was
+// asked for, always: no row may be missing from what is settled.
+func TestHalfPages(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		settled := 0
+		for n := 1; n <= 130; n++ {
+			l := newList(way, n, 40)
+			l.answer = func(_ int, _ pagination.Query, a jsonscan.List) (jsonscan.List, error) {
+				a.Records = a.Records[:(len(a.Records)+1)/2]
+				return a, nil
+			}
+			r := read(t, l, false)
+			if r.settled {
+				settled++
+				if !r.complete(l) {
+					t.Errorf("%s, %d rows: settled with %d: %+v", way, n, len(r.got), r.at)
+				}
+			}
+		}
+		t.Logf("%s: %d of 130 settled", way, settled)
+	}
+}

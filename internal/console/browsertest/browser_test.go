@@ -92,9 +92,6 @@ func private(t testing.TB, browser browserContext) *tab {
 // beside opens a window that shares the other's cookies, so that both are seen at once.
 func beside(other *tab) *tab { return open(other.t, other.browser, other.id, true) }
 
-// behind opens a tab in the other's window, in front of it.
-func behind(other *tab) *tab { return open(other.t, other.browser, other.id, false) }
-
 func executor(browser browserContext) context.Context {
 	return cdp.WithExecutor(browser, chromedp.FromContext(browser).Browser)
 }

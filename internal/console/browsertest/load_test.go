@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 
 // A loaded is what is measured in the tabs while webhooks come.
 type loaded struct {
-	mu      sync.Mutex
 	answers []float64 // of the server to a page's request, in milliseconds
 	paints  []float64 // from a click until what it changes is painted
 	rates   []float64 // updates a second, of each tab

@@ -265,8 +265,8 @@ func (x *indexed) expectMore(ctx context.Context) {
 	}
 }
 
-// end ends the list if nothing follows its last row. By offset two answers to different
-// questions show that. By page number the page may be short because it asked for more rows
+// end ends the list if nothing follows its last row. By offset two answers in a row
+// show that. By page number the page may be short because it asked for more rows
 // than the server gives, so that what follows is asked for.
 func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, error) {
 	n := len(l.Records)
@@ -275,6 +275,13 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 		return Page{}, nil
 	}
 	if !x.byPage && x.at.Rows > 1 {
+		l, err := x.refetch(ctx, q) // the last row alone may be a wrong answer
+		if err != nil {
+			return x.narrow(ctx, q, err)
+		}
+		if n := len(l.Records); n == 0 || !x.lastStandsAt(l, n-1) {
+			return Page{}, nil
+		}
 		return x.endAfter(ctx)
 	}
 	if ended, err := x.nothingAfter(ctx); err != nil {
@@ -291,16 +298,19 @@ func (x *indexed) end(ctx context.Context, q Query, l jsonscan.List) (Page, erro
 	return Page{}, nil
 }
 
-// endAfter ends a list by offset, whose last row was shown alone, if nothing stands after
-// it. That is asked for without the row: the answer before may have been wrong, and a
-// server whose pages are shorter than asked for shows it alone again and again.
+// endAfter ends a list by offset whose last row was shown alone twice. A server whose pages
+// are shorter than asked for shows it alone again and again: of one that has shown such
+// pages, or no more than two rows, what follows is asked for without it.
 func (x *indexed) endAfter(ctx context.Context) (Page, error) {
+	if x.at.Size == 0 && x.at.Rows > 2 {
+		return Page{}, io.EOF
+	}
 	q := x.exactly(x.at.Rows, x.limit())
 	l, err := x.refetch(ctx, q)
 	switch {
 	case err != nil:
 		return x.narrow(ctx, q, err)
-	case len(l.Records) == 0:
+	case len(l.Records) == 0 || x.known.has(l): // nothing, or the list has moved since
 		return Page{}, io.EOF
 	}
 	return x.takeAdjacent(ctx, q, l)

@@ -107,7 +107,7 @@ func TestFewRequests(t *testing.T) {
 		switch n {
 		case 0:
 			want = 1
-		case 1:
+		case 1, 2: // too few to know how many rows a page has
 			want = 4
 		}
 		if err != nil || len(rows) != n || len(l.asked) > want {

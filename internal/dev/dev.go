@@ -102,7 +102,7 @@ func (s *Stack) open(ctx context.Context) (err error) {
 	if s.Clock, err = clock.Open(s.clockFile()); err != nil {
 		return err
 	}
-	if len(s.options.Real) > 0 && s.Clock.Now().Sub(time.Now()) > mostAhead {
+	if len(s.options.Real) > 0 && time.Until(s.Clock.Now()) > mostAhead {
 		return errRealAhead
 	}
 	if err := s.Clock.SetFactor(cmp.Or(s.options.Speed, 1)); err != nil {

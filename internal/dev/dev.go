@@ -185,11 +185,7 @@ func (s *Stack) watch(service string, next http.Handler) http.Handler {
 
 // run begins what goes on by itself.
 func (s *Stack) run(ctx context.Context) {
-	s.work.Go(func() {
-		if err := s.recorder.Run(ctx); err != nil {
-			s.options.Notes(err.Error())
-		}
-	})
+	s.work.Go(func() { s.recorder.Run(ctx, func(err error) { s.options.Notes(err.Error()) }) })
 	s.work.Go(func() { _ = s.Local.AWS.Poll(ctx, localstack.RelaySource()) })
 	s.machines.resume(ctx)
 	s.Local.AWS.Told.OnStart(func(machine string, input []byte) error { return s.machines.start(ctx, machine, input) })

@@ -78,8 +78,10 @@ func New(o Options) (*Recorder, error) {
 // tellEvery is how often a change is told at most.
 const tellEvery = 100 * time.Millisecond
 
-// Run takes samples, tells of changes and keeps events until ctx ends.
-func (r *Recorder) Run(ctx context.Context) error {
+// Run takes samples, tells of changes and keeps events until ctx ends. Events that cannot
+// be kept are lost at the next start, which failed is told once, until some can be again.
+func (r *Recorder) Run(ctx context.Context, failed func(error)) {
+	failing := false
 	tell, second := time.NewTicker(tellEvery), time.NewTicker(time.Second)
 	defer tell.Stop()
 	defer second.Stop()
@@ -89,11 +91,16 @@ func (r *Recorder) Run(ctx context.Context) error {
 			r.tell()
 		case at := <-second.C:
 			r.sample(at)
-			if err := r.flush(); err != nil {
-				return err
+			err := r.flush()
+			if err != nil && !failing {
+				failed(err)
 			}
+			failing = err != nil
 		case <-ctx.Done():
-			return r.flush()
+			if err := r.flush(); err != nil {
+				failed(err)
+			}
+			return
 		}
 	}
 }

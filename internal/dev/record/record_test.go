@@ -63,13 +63,14 @@ func newRecorder(t *testing.T, o record.Options) (r *record.Recorder, end func()
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Run(ctx, func(err error) { t.Error(err) })
+	}()
 	end = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		<-done
 	})
 	t.Cleanup(end)
 	return r, end

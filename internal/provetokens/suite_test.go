@@ -65,7 +65,7 @@ func suiteLog(t *testing.T, file string) *recorder {
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		if slices.Contains([]string{"TestScripts/sandbox", "TestScripts/connected", "TestScripts/stack"}, event.Test) {
+		if slices.Contains([]string{"TestScripts/sandbox", "TestScripts/connected", "TestScripts/stack", "TestScripts/trigger"}, event.Test) {
 			continue // shows the output of 'hikyaku sandbox', which tells people the sandboxes' credentials
 		}
 		if said[event.Package] == nil {

@@ -42,7 +42,7 @@ func chromium(t testing.TB) browserContext {
 		t.Fatal("these tests drive Debian's chromium: apt-get install chromium")
 	}
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.CombinedOutput(io.Discard),
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile(t)), chromedp.CombinedOutput(io.Discard),
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("headless", true), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
@@ -60,6 +60,22 @@ func chromium(t testing.TB) browserContext {
 		t.Fatal("start chromium: ", err)
 	}
 	return browser
+}
+
+// profile is a folder for one browser. The browser's last processes may still write to it
+// when it has ended, so that it is removed again and again for a while, and is never a fault.
+func profile(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hikyaku-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for end := time.Now().Add(5 * time.Second); os.RemoveAll(dir) != nil && time.Now().Before(end); {
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	return dir
 }
 
 // A tab is one of the browser's, and collects what must not happen on a page: errors on its

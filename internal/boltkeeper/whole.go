@@ -1,6 +1,7 @@
 package boltkeeper
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func whole(path string) error {
 	if !ok {
 		return nil // bbolt finds no beginning either, and says so
 	}
-	return w.page(root)
+	return w.page(root, nil, nil)
 }
 
 // A walk visits the pages of a file, each once.
@@ -77,8 +78,8 @@ func (w *walk) begin() (root uint64, ok bool) {
 	return root, ok && w.pageSize >= smallestPage && w.pageSize <= largestPage
 }
 
-// page reads a page, and those that it leads to.
-func (w *walk) page(id uint64) error {
+// page reads a page, and those that it leads to, whose keys lie between two.
+func (w *walk) page(id uint64, low, high []byte) error {
 	if id < 2 || id >= w.most || w.seen[id] {
 		return fmt.Errorf("%w: page %d", errNotWhole, id)
 	}
@@ -96,51 +97,79 @@ func (w *walk) page(id uint64) error {
 	if n, err := w.file.ReadAt(raw, at); err != nil && (!errors.Is(err, io.EOF) || n < len(raw)) {
 		return fmt.Errorf("%w: page %d", errNotWhole, id)
 	}
-	return w.elements(id, raw)
+	return w.elements(id, raw, low, high)
 }
 
-// elements follows what a page holds; a small bucket is a page within another one.
-func (w *walk) elements(id uint64, raw []byte) error {
+// elements follows what a page holds; a small bucket is a page within another one. Its keys
+// are in order, not before low, and before high; nil is no bound.
+func (w *walk) elements(id uint64, raw, low, high []byte) error {
 	broken := fmt.Errorf("%w: page %d", errNotWhole, id)
 	kind, count := binary.NativeEndian.Uint16(raw[8:]), int(binary.NativeEndian.Uint16(raw[10:]))
 	if kind != branchPage && kind != leafPage || pageHeader+count*elementLength > len(raw) {
 		return broken
 	}
+	keys := make([][]byte, count)
 	for i := range count {
-		at := pageHeader + i*elementLength
-		e := raw[at : at+elementLength]
+		var ok bool
+		keys[i], _, ok = element(raw, i, kind)
+		switch {
+		case !ok, high != nil && bytes.Compare(keys[i], high) >= 0:
+			return broken
+		case i == 0 && bytes.Compare(keys[i], low) < 0, i > 0 && bytes.Compare(keys[i-1], keys[i]) >= 0:
+			return broken
+		}
+	}
+	for i := range count {
+		e := raw[pageHeader+i*elementLength:]
 		if kind == branchPage {
-			if end := uint64(at) + uint64(binary.NativeEndian.Uint32(e)) + uint64(binary.NativeEndian.Uint32(e[4:])); end > uint64(len(raw)) {
-				return broken
+			end := high
+			if i+1 < count {
+				end = keys[i+1]
 			}
-			if err := w.page(binary.NativeEndian.Uint64(e[8:])); err != nil {
+			if err := w.page(binary.NativeEndian.Uint64(e[8:]), keys[i], end); err != nil {
 				return err
 			}
 			continue
 		}
-		value := uint64(at) + uint64(binary.NativeEndian.Uint32(e[4:])) + uint64(binary.NativeEndian.Uint32(e[8:]))
-		end := value + uint64(binary.NativeEndian.Uint32(e[12:]))
-		switch {
-		case end > uint64(len(raw)):
-			return broken
-		case binary.NativeEndian.Uint32(e)&bucketElement == 0:
+		if binary.NativeEndian.Uint32(e)&bucketElement == 0 {
 			continue
-		case end-value < bucketHeader:
+		}
+		_, value, _ := element(raw, i, kind)
+		if len(value) < bucketHeader {
 			return broken
 		}
-		if err := w.bucket(id, raw[value:end]); err != nil {
+		if err := w.bucket(id, value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// element is the key and the value of a page's element. A branch has no values.
+func element(raw []byte, i int, kind uint16) (key, value []byte, ok bool) {
+	at := uint64(pageHeader + i*elementLength)
+	e := raw[at : at+elementLength]
+	if kind == leafPage {
+		e = e[4:]
+	}
+	begin := at + uint64(binary.NativeEndian.Uint32(e))
+	middle := begin + uint64(binary.NativeEndian.Uint32(e[4:]))
+	end := middle
+	if kind == leafPage {
+		end += uint64(binary.NativeEndian.Uint32(e[8:]))
+	}
+	if end > uint64(len(raw)) {
+		return nil, nil, false
+	}
+	return raw[begin:middle], raw[middle:end], true
+}
+
 func (w *walk) bucket(id uint64, raw []byte) error {
 	if root := binary.NativeEndian.Uint64(raw); root != 0 {
-		return w.page(root)
+		return w.page(root, nil, nil)
 	}
 	if len(raw) < bucketHeader+pageHeader {
 		return fmt.Errorf("%w: page %d", errNotWhole, id)
 	}
-	return w.elements(id, raw[bucketHeader:])
+	return w.elements(id, raw[bucketHeader:], nil, nil)
 }

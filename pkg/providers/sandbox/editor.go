@@ -1,5 +1,7 @@
 package sandbox
 
+import "encoding/json"
+
 // An Editor is a sandbox whose records a person may change by hand, as on the
 // provider's own pages: what hangs on a change there, such as a webhook, follows here.
 type Editor interface {
@@ -49,6 +51,21 @@ type RecordQuery struct {
 type Row struct {
 	ID     string
 	Fields map[string]string // by name; what is absent has no value
+}
+
+// PlainValues are a record's values as a person sees them: what is no text is JSON, and null has
+// no value.
+func PlainValues(values map[string]json.RawMessage) map[string]string {
+	fields := map[string]string{}
+	for name, raw := range values {
+		var text *string
+		if json.Unmarshal(raw, &text) != nil {
+			fields[name] = string(raw)
+		} else if text != nil {
+			fields[name] = *text
+		}
+	}
+	return fields
 }
 
 // A Trouble is a way to misbehave that lasts until it is switched off.

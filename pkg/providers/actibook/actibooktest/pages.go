@@ -60,15 +60,7 @@ func (p pages) read(u user) (sandbox.Row, siteUser, map[string]json.RawMessage) 
 	parameters := map[string]json.RawMessage{}
 	_ = json.Unmarshal(p.server.served(u), &known) // what is stored was made here
 	_ = json.Unmarshal(known.Parameters, &parameters)
-	fields := map[string]string{}
-	for name, raw := range parameters {
-		var text *string
-		if json.Unmarshal(raw, &text) != nil {
-			fields[name] = string(raw)
-		} else if text != nil {
-			fields[name] = *text
-		}
-	}
+	fields := sandbox.PlainValues(parameters)
 	fields["id"], fields["group"], fields["created_at"] = strconv.Itoa(u.id), known.Group, known.CreatedAt.Format(time.RFC3339)
 	return sandbox.Row{ID: fields["id"], Fields: fields}, known, parameters
 }

@@ -79,20 +79,11 @@ func (r record) key() orderKey {
 	return orderKey{r.id, &r.raw[0]}
 }
 
-// row is an order as a person sees it; what is no text is JSON.
+// row is an order as a person sees it.
 func (t *orders) row(r record) sandbox.Row {
 	var order map[string]json.RawMessage
 	_ = json.Unmarshal(t.served(r), &order) // the sandbox's own bytes
-	fields := map[string]string{}
-	for name, raw := range order {
-		var text *string
-		if json.Unmarshal(raw, &text) != nil {
-			fields[name] = string(raw)
-		} else if text != nil {
-			fields[name] = *text
-		}
-	}
-	return sandbox.Row{ID: strconv.Itoa(r.id), Fields: fields}
+	return sandbox.Row{ID: strconv.Itoa(r.id), Fields: sandbox.PlainValues(order)}
 }
 
 var errNotFound = errors.New("not_found")

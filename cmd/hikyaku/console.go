@@ -43,7 +43,7 @@ func newConsole() *cobra.Command {
 		Short: "Show a deployed stack in the browser, on this machine",
 		Long: "Serves pages about a deployed stack at an address of this machine until interrupted, and opens them in\n" +
 			"the browser. They show what hikyaku's commands print with --json, with your own AWS credentials, and\n" +
-			"show a customer's data to whoever enters: only the browser that follows the printed link does, once,\n" +
+			"show customers' data, so only the browser that opens the printed link gets in; the link works once,\n" +
 			"within 15 minutes.\n\n" +
 			"Without --write nothing is changed; each action can be copied as a command. With it actions are done,\n" +
 			"and each leaves who did it and why in {prefix}/state/audit/. What a page shows is up to a minute old,\n" +

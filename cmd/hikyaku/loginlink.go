@@ -34,7 +34,7 @@ type loginLink struct {
 	Written  bool           `json:"written"`         // a call was made that may have made a reader
 }
 
-const linkIsSecret = "Whoever has this link is logged in as that person: give it to nobody else, and store it nowhere."
+const linkIsSecret = "Anyone with this link is logged in as that person: do not share or store it."
 
 func newLoginLink() *cobra.Command {
 	var l loginCall
@@ -180,7 +180,7 @@ func newCheckHandover() *cobra.Command {
 		Args:      aProvider("TOKEN"),
 		RunE: func(c *cobra.Command, a []string) error {
 			if id == "" {
-				return &usageError{locale.Errorf("--id is missing: Yappli's id of the member whom the token should belong to")}
+				return &usageError{locale.Errorf("--id is missing: the Yappli id of the member that the token should belong to")}
 			}
 			token := a[1]
 			if token == toPipe {

@@ -23,9 +23,9 @@ const (
 	snapshotLife = time.Minute
 )
 
-// A trialKeeper keeps the people on whom 'mapping try' was tried, while somebody writes a
-// mapping in the console: at each letter that is typed nobody is asked again. What the
-// command prints is the same.
+// A trialKeeper caches what 'mapping try' has read of its users while somebody types a
+// mapping in the console: the providers are not asked again at each key. The command prints
+// the same with it and without.
 type trialKeeper struct {
 	mu       sync.Mutex
 	subjects map[string]keptSubjects
